@@ -1,0 +1,105 @@
+"""Connections: one engine that writes and one that reads."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from nightread.errors import StopWork
+
+BUSY_SECONDS = 20
+_SERIALIZATION_CODES = frozenset({"40001", "40P01"})
+_TRIES = 5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Database:
+    """The record's two doors. On PostgreSQL both are one engine; on SQLite only the writer takes the lock at BEGIN."""
+
+    writer: Engine
+    reader: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the record is one file on this machine."""
+        return self.writer.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view."""
+        with self.reader.connect() as connection:
+            yield connection
+
+    def write(self, transaction: Callable[[Connection], T]) -> T:
+        """Run `transaction` in one transaction; again when PostgreSQL ended it for a deadlock or a conflict."""
+        for attempt in range(_TRIES):
+            try:
+                with self.writer.begin() as connection:
+                    return transaction(connection)
+            except DBAPIError as error:
+                if attempt == _TRIES - 1 or getattr(error.orig, "sqlstate", None) not in _SERIALIZATION_CODES:
+                    raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def open_database(sql_url: str) -> Database:
+    """Engines for this URL; connects to nothing yet. Values of rows stay out of error messages."""
+    url = make_url(sql_url)
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(sql_url, Path(url.database or ""))
+    if url.get_backend_name() != "postgresql":
+        raise StopWork(
+            f"The database URL names {url.get_backend_name()}; nightread keeps its record in PostgreSQL or SQLite."
+        )
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=2,
+        max_overflow=2,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 5, "application_name": "nightread"},
+    )
+    return Database(writer=engine, reader=engine)
+
+
+def _open_sqlite(sql_url: str, path: Path) -> Database:
+    if not path.parent.is_dir():
+        raise StopWork(
+            f"The folder of the database, {path.parent}, does not exist: create it or set NIGHTREAD_STATE_DIR."
+        )
+    writer, reader = (
+        create_engine(sql_url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}) for _ in range(2)
+    )
+    for engine in (writer, reader):
+        event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(writer, "begin", _begin_immediate)
+    event.listen(reader, "begin", _begin_deferred)
+    return Database(writer=writer, reader=reader)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver's own BEGIN is deferred: two such writers end in "database is locked" whatever the timeout.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN DEFERRED")

@@ -1,0 +1,37 @@
+"""The only writer of work: register, dispatch, claim, record, sweep. The rules are in docs/ledger.md."""
+
+from db.ledger.arrivals import Arrival, Registered, ensure_source, register
+from db.ledger.claims import Claimed, WorkerProcess, claim, give_back_predecessor, renew
+from db.ledger.fleet import beat, sign_off
+from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
+from db.ledger.outcomes import FramePrediction, Outcome, known_contents, record, register_bundle
+from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
+
+__all__ = [
+    "Arrival",
+    "Batch",
+    "Claimed",
+    "FramePrediction",
+    "Outcome",
+    "Outlook",
+    "Registered",
+    "WorkerProcess",
+    "beat",
+    "claim",
+    "ensure_source",
+    "form_batches",
+    "give_back_predecessor",
+    "known_contents",
+    "look",
+    "open_batches",
+    "record",
+    "register",
+    "register_bundle",
+    "renew",
+    "reset_unfinished",
+    "return_batches",
+    "return_expired",
+    "return_overtaken",
+    "return_unpublished",
+    "sign_off",
+]

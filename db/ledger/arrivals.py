@@ -1,0 +1,139 @@
+"""Register: one arrival, one row of work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
+
+from db.engine import Database
+from db.ledger.upsert import insert_if_absent
+from db.tables import UNFINISHED, State, instances, sources, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A file as it was found: where, how large, of when."""
+
+    uri: str
+    """Path below the source's root, percent-encoded from its bytes; or a URL."""
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """What register did with the arrivals it was given."""
+
+    new: int
+    changed: int
+    """Unfinished rows that now speak of the newer file at the same place."""
+
+
+def ensure_source(database: Database, *, name: str, kind: str, root: str, now: datetime) -> int:
+    """The id of the source of this name, made if it is new; its root is brought up to date."""
+
+    def transaction(connection: Connection) -> int:
+        row = {"name": name, "kind": kind, "root": root, "created_at": now}
+        insert_if_absent(connection, sources, [row])
+        connection.execute(update(sources).where(sources.c.name == name, sources.c.root != root).values(root=root))
+        return int(connection.execute(select(sources.c.id).where(sources.c.name == name)).scalar_one())
+
+    return database.write(transaction)
+
+
+def register(
+    database: Database, *, source_id: int, arrivals: Sequence[Arrival], priority: int, now: datetime
+) -> Registered:
+    """Give each arrival that the ledger has not seen its row of work, in one transaction.
+
+    The same place, size and time again is known. A file that changed updates its row while that is unfinished,
+    and is a new arrival once the old one has its outcome.
+    """
+    by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
+
+    def transaction(connection: Connection) -> Registered:
+        new, changed = _compare(connection, source_id, by_key)
+        if changed:
+            connection.execute(_CHANGE, changed)
+        if new:
+            _insert(connection, source_id, {key: by_key[key] for key in new}, priority, now)
+        return Registered(new=len(new), changed=len(changed))
+
+    return database.write(transaction)
+
+
+def uri_key(uri: str) -> str:
+    """The 32 hex digits under which a place is indexed."""
+    return blake2b(uri.encode(), digest_size=16).hexdigest()
+
+
+def _compare(
+    connection: Connection, source_id: int, by_key: dict[str, Arrival]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    known: set[str] = set()
+    unfinished: dict[str, int] = {}
+    for row in connection.execute(_KNOWN, {"source": source_id, "keys": list(by_key)}):
+        arrival = by_key[row.uri_key]
+        if (row.size, row.mtime_ns) == (arrival.size, arrival.mtime_ns):
+            known.add(row.uri_key)
+        elif row.state in UNFINISHED:
+            unfinished[row.uri_key] = row.id
+    changed = [
+        {"instance": instance_id, "new_size": by_key[key].size, "new_mtime_ns": by_key[key].mtime_ns}
+        for key, instance_id in unfinished.items()
+        if key not in known
+    ]
+    new = [key for key in by_key if key not in known and key not in unfinished]
+    return new, changed
+
+
+def _insert(connection: Connection, source_id: int, new: dict[str, Arrival], priority: int, now: datetime) -> None:
+    rows = [
+        {
+            "source_id": source_id,
+            "uri": arrival.uri,
+            "uri_key": key,
+            "size": arrival.size,
+            "mtime_ns": arrival.mtime_ns,
+            "arrived_at": now,
+        }
+        for key, arrival in new.items()
+    ]
+    insert_if_absent(connection, instances, rows)
+    connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
+
+
+_KNOWN = (
+    select(instances.c.id, instances.c.uri_key, instances.c.size, instances.c.mtime_ns, work.c.state)
+    .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
+    .where(instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True)))
+)
+
+_CHANGE = (
+    update(instances)
+    .where(instances.c.id == bindparam("instance"))
+    .values(size=bindparam("new_size"), mtime_ns=bindparam("new_mtime_ns"))
+)
+
+_FIRST_WORK = insert(work).from_select(
+    ["instance_id", "ordinal", "state", "attempts", "deaths", "expiries", "priority", "alone"],
+    select(
+        instances.c.id,
+        literal(0),
+        literal(State.RECEIVED.value),
+        literal(0),
+        literal(0),
+        literal(0),
+        bindparam("priority", type_=work.c.priority.type),
+        literal(False),
+    )
+    .outerjoin(work, work.c.instance_id == instances.c.id)
+    .where(
+        instances.c.source_id == bindparam("source"),
+        instances.c.uri_key.in_(bindparam("keys", expanding=True)),
+        work.c.id.is_(None),
+    ),
+)

@@ -1,0 +1,118 @@
+"""Who is whose copy, and which of several versions of one image is the current one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, bindparam, select, text, update
+
+from db.ledger.upsert import insert_if_absent
+from db.tables import State, contents, instances, work
+from imaging.facts import FACT_NAMES, Facts
+
+if TYPE_CHECKING:
+    from db.ledger.outcomes import Outcome
+
+_RECORD_LOCK = 0x6E696768  # "nigh": one recorder at a time settles identity on PostgreSQL
+
+
+def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> list["Outcome"]:
+    """The first to record a content owns it; everybody else with the same bytes becomes its duplicate.
+
+    Only `done` outcomes own contents: bytes that failed or were rejected are taken up when they come again.
+    """
+    _one_recorder_at_a_time(connection)
+    claims = {o.sha256: o.work_id for o in reversed(outcomes) if o.state is State.DONE and o.first and o.sha256}
+    insert_if_absent(connection, contents, [{"sha256": sha, "work_id": claims[sha]} for sha in sorted(claims)])
+    owners = {row.sha256: row for row in connection.execute(_OWNERS, {"hashes": list(claims)})} if claims else {}
+    settled = []
+    for outcome in outcomes:
+        owner = owners.get(outcome.sha256) if outcome.first and outcome.state is State.DONE else None
+        if owner is not None and owner.work_id != outcome.work_id:
+            settled.append(_as_duplicate(outcome, owner.instance_id))
+        else:
+            settled.append(outcome)
+    return _with_facts_of_originals(connection, settled)
+
+
+def supersede(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+    """Of several done images with one SOP and Series Instance UID, the newest arrival is the current one."""
+    uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
+    uids.discard(None)
+    if not uids:
+        return
+    versions = defaultdict(list)
+    for row in connection.execute(_VERSIONS, {"uids": list(uids)}):
+        versions[row.sop_instance_uid, row.series_instance_uid].append((row.id, row.superseded_by))
+    outdated = [
+        {"instance": instance_id, "newest": max(members)[0]}
+        for members in versions.values()
+        for instance_id, superseded_by in members
+        if instance_id != max(members)[0] != superseded_by
+    ]
+    if outdated:
+        connection.execute(_SUPERSEDE, outdated)
+
+
+def _one_recorder_at_a_time(connection: Connection) -> None:
+    """Two recorders that do not see each other's rows would both be current. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"key": _RECORD_LOCK})
+
+
+def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
+    return replace(
+        outcome,
+        state=State.DUPLICATE,
+        duplicate_of=original,
+        bundle_id=None,
+        label=None,
+        score=None,
+        scores=None,
+        frames=(),
+    )
+
+
+def _with_facts_of_originals(connection: Connection, outcomes: list["Outcome"]) -> list["Outcome"]:
+    """A duplicate was not parsed again: its header facts are those of its original, byte for byte."""
+    originals = {o.duplicate_of for o in outcomes if o.state is State.DUPLICATE}
+    if not originals:
+        return outcomes
+    facts = {
+        row.id: Facts(**{name: getattr(row, name) for name in FACT_NAMES})
+        for row in connection.execute(_FACTS, {"originals": list(originals)})
+    }
+    own = {o.instance_id: o.facts for o in outcomes if o.state is State.DONE}
+    return [
+        replace(o, facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
+        if o.state is State.DUPLICATE and o.duplicate_of is not None
+        else o
+        for o in outcomes
+    ]
+
+
+_OWNERS = (
+    select(contents.c.sha256, contents.c.work_id, work.c.instance_id)
+    .join(work, work.c.id == contents.c.work_id)
+    .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
+)
+
+_FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).where(
+    instances.c.id.in_(bindparam("originals", expanding=True))
+)
+
+_VERSIONS = (
+    select(instances.c.id, instances.c.sop_instance_uid, instances.c.series_instance_uid, instances.c.superseded_by)
+    .join(work, work.c.instance_id == instances.c.id)
+    .where(
+        instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
+        instances.c.series_instance_uid.is_not(None),
+        work.c.ordinal == 0,
+        work.c.state == State.DONE,
+    )
+)
+
+_SUPERSEDE = update(instances).where(instances.c.id == bindparam("instance")).values(superseded_by=bindparam("newest"))
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -1,0 +1,135 @@
+"""Dispatch: form batches in the ledger first, publish them afterwards (a transactional outbox)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+
+from db.engine import Database
+from db.tables import State, batches, instances, work, workers
+
+LIVE_SECONDS = 45
+"""A worker that has not beaten for this long has no slots."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """What the dispatcher decides on."""
+
+    ready: int
+    """Images that may go now, counted no further than asked."""
+    waiting: int
+    """Batches published and not yet claimed."""
+    running: int
+    """Batches claimed and not yet finished."""
+    slots: int
+    """Processes of live workers."""
+
+    @property
+    def idle_slots(self) -> int:
+        """Processes with nothing to do and nothing on the way to them."""
+        return max(0, self.slots - self.running - self.waiting)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A batch that is committed and can be published."""
+
+    id: str
+    images: int
+
+
+def look(database: Database, *, at_most: int, now: datetime) -> Outlook:
+    """One consistent look at work, batches and workers."""
+    live_since = now - timedelta(seconds=LIVE_SECONDS)
+    with database.read() as connection:
+        ready = connection.execute(_READY_COUNT, {"now": now, "limit": at_most}).scalar_one()
+        waiting, running = connection.execute(_OPEN_COUNTS).one()
+        slots = connection.execute(_SLOTS, {"since": live_since}).scalar_one()
+    return Outlook(ready=ready, waiting=waiting, running=running, slots=slots)
+
+
+def form_batches(database: Database, *, count: int, images: int, max_bytes: int, now: datetime) -> list[Batch]:
+    """Up to `count` batches of the most urgent, oldest work: `received` becomes `queued` under the batch's id.
+
+    A batch holds at most `images` images and, beyond its first, at most `max_bytes` of files; work marked `alone`
+    travels in a batch of one.
+    """
+
+    def transaction(connection: Connection) -> list[Batch]:
+        rows = connection.execute(_READY, {"now": now, "limit": count * images}).all()
+        return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
+
+    return database.write(transaction)
+
+
+def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> None:
+    """A batch that could not be published: its images are `received` again where the batch is still theirs."""
+
+    def transaction(connection: Connection) -> None:
+        connection.execute(_RETURN, {"batch": batch_id})
+        connection.execute(_CLOSE, {"batch": batch_id, "now": now})
+
+    database.write(transaction)
+
+
+def _grouped(
+    rows: Sequence[Row[int, bool, int]], count: int, images: int, max_bytes: int
+) -> Iterator[list[Row[int, bool, int]]]:
+    group: list[Row[int, bool, int]] = []
+    size = formed = 0
+    for row in rows:
+        full = len(group) >= images or size + row.size > max_bytes
+        if group and (full or row.alone or group[0].alone):
+            yield group
+            formed += 1
+            group, size = [], 0
+        if formed == count:
+            return
+        group.append(row)
+        size += row.size
+    if group:
+        yield group
+
+
+def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datetime) -> Batch:
+    batch = Batch(id=str(uuid4()), images=len(group))
+    total = sum(row.size for row in group)
+    connection.execute(insert(batches), {"id": batch.id, "images": batch.images, "bytes": total, "created_at": now})
+    connection.execute(_QUEUE, [{"work": row.id, "batch": batch.id} for row in group])
+    return batch
+
+
+_IS_READY = (work.c.state == State.RECEIVED) & or_(work.c.not_before.is_(None), work.c.not_before <= bindparam("now"))
+
+_READY_COUNT = select(func.count()).select_from(select(work.c.id).where(_IS_READY).limit(bindparam("limit")).subquery())
+
+_READY = (
+    select(work.c.id, work.c.alone, instances.c.size)
+    .join(instances, instances.c.id == work.c.instance_id)
+    .where(_IS_READY)
+    .order_by(work.c.priority, work.c.id)
+    .limit(bindparam("limit"))
+)
+
+_OPEN_COUNTS = select(
+    func.count().filter(batches.c.claimed_at.is_(None)), func.count().filter(batches.c.claimed_at.is_not(None))
+).where(batches.c.finished_at.is_(None))
+
+_SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0)).where(workers.c.heartbeat_at >= bindparam("since"))
+
+_QUEUE = (
+    update(work)
+    .where(work.c.id == bindparam("work"))
+    .values(state=State.QUEUED, batch_id=bindparam("batch"), not_before=None)
+)
+
+_RETURN = (
+    update(work)
+    .where(work.c.batch_id == bindparam("batch"), work.c.state == State.QUEUED)
+    .values(state=State.RECEIVED, batch_id=None)
+)
+
+_CLOSE = update(batches).where(batches.c.id == bindparam("batch")).values(finished_at=bindparam("now"))

@@ -1,0 +1,20 @@
+"""INSERT ... ON CONFLICT DO NOTHING, which SQLAlchemy spells once per dialect."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_if_absent(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows by executemany; a row whose key exists already is left as it is."""
+    if rows:
+        connection.execute(_statement(connection.dialect.name, table), rows)
+
+
+@cache
+def _statement(dialect: str, table: Table) -> Executable:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()

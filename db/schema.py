@@ -1,0 +1,42 @@
+"""The schema's version: upgrade it, or refuse to work on another."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from db.engine import Database
+from nightread.errors import StopWork
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 0x75706772  # "upgr": several hosts may start at once
+
+
+def upgrade(database: Database) -> None:
+    """Bring the database to the newest version; does nothing when it is there."""
+    config = _config()
+    with database.writer.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def require_newest(database: Database) -> None:
+    """Raise StopWork unless the database has the version that this release writes."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    with database.read() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present != newest:
+        raise StopWork(
+            f"The database has schema {present or 'none'}, this release needs {newest}: run `nightread db upgrade`."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config

@@ -1,0 +1,206 @@
+"""The record: which table holds what. Migrations make these; `tests/integration/test_migrations.py` compares."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from db.types import Id, Json, UtcDateTime
+from imaging.facts import CODE_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
+
+
+class State(StrEnum):
+    """Where one row of work stands. `received -> queued -> running -> final`, and back to `received` only."""
+
+    RECEIVED = "received"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    EXPANDED = "expanded"
+
+
+UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
+FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _when(condition: str) -> dict[str, Any]:
+    """A partial index: small, because nearly all work is final."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("root", Text, nullable=False),  # where the producer's host has it; settings.roots may say otherwise
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("labels", Json, nullable=False),
+    Column("normal_label", String(100)),
+    Column("registered_at", UtcDateTime, nullable=False),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("uri", Text, nullable=False),  # path below the root, percent-encoded from its bytes; or a URL
+    Column("uri_key", String(32), nullable=False),  # BLAKE2b-128 of uri: PostgreSQL cannot index long paths
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("arrived_at", UtcDateTime, nullable=False),
+    Column("parent_id", Id, ForeignKey("instances.id")),
+    Column("sha256", String(64)),
+    Column("sop_instance_uid", String(UID_LENGTH)),
+    Column("series_instance_uid", String(UID_LENGTH)),
+    Column("study_instance_uid", String(UID_LENGTH)),
+    Column("sop_class_uid", String(UID_LENGTH)),
+    Column("transfer_syntax", String(UID_LENGTH)),
+    Column("modality", String(CODE_LENGTH)),
+    Column("body_part", String(CODE_LENGTH)),
+    Column("image_type", String(TEXT_LENGTH)),
+    Column("study_date", String(8)),
+    Column("rows", Integer),
+    Column("columns", Integer),
+    Column("frames", Integer),
+    Column("patient_key", String(KEY_LENGTH)),
+    Column("accession_key", String(KEY_LENGTH)),
+    Column("key_id", String(8)),
+    Column("decoder", String(TEXT_LENGTH)),
+    Column("superseded_by", Id, ForeignKey("instances.id")),
+    UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
+    Index("ix_instances_sop_instance_uid", "sop_instance_uid"),
+    Index("ix_instances_study_instance_uid", "study_instance_uid"),
+    Index("ix_instances_patient_key", "patient_key"),
+    Index("ix_instances_arrived_at", "arrived_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("images", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("claimed_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("node", String(200)),
+    Column("boot_id", String(36)),
+    Column("process_index", Integer),
+    Column("release", String(50)),  # of nightread, where it was analysed
+    Column("seconds", Json),  # by phase of worker.analyse
+    Column("outcomes", Json),  # how many images by state
+    Index("ix_batches_open", "created_at", **_when("finished_at IS NULL")),
+    Index("ix_batches_claimed_at", "claimed_at"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("instance_id", Id, ForeignKey("instances.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),  # 0: the first, which the tally counts; further rows are re-runs
+    Column("bundle_id", Id, ForeignKey("bundles.id")),
+    Column("state", String(10), nullable=False),
+    Column("batch_id", String(36)),
+    Column("attempts", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),  # of its process, while it travelled alone under a living parent
+    Column("expiries", Integer, nullable=False),  # of its lease
+    Column("lease_until", UtcDateTime),
+    Column("not_before", UtcDateTime),
+    Column("priority", Integer, nullable=False),
+    Column("alone", Boolean, nullable=False),
+    Column("reason", String(32)),
+    Column("detail", String(500)),
+    Column("duplicate_of", Id, ForeignKey("instances.id")),
+    Column("label", String(100)),
+    Column("score", Float),
+    Column("scores", Json),  # of the whole image, in the order of the bundle's labels
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("instance_id", "ordinal"),
+    CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
+    Index("ix_work_received", "priority", "id", **_when("state = 'received'")),
+    Index("ix_work_batch", "batch_id", **_when("state IN ('queued', 'running')")),
+    Index("ix_work_lease", "lease_until", **_when("state = 'running'")),
+    Index("ix_work_outcome", "state", "reason"),
+    Index("ix_work_label_score", "label", "score"),
+    Index("ix_work_finished_at", "finished_at"),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("work_id", Id, ForeignKey("work.id"), nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("work_id", Id, ForeignKey("work.id"), primary_key=True),
+    Column("frame", Integer, primary_key=True, autoincrement=False),
+    Column("label", String(100)),
+    Column("score", Float, nullable=False),
+    Column("scores", Json, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("node", String(200), primary_key=True),
+    Column("boot_id", String(36), nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("device", String(100), nullable=False),
+    Column("release", String(50), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("detail", Json, nullable=False),
+)

@@ -1,0 +1,56 @@
+"""What the ledger keeps of a header: facts that fit their columns, and no name and no birth date."""
+
+from dataclasses import dataclass, fields
+
+UID_LENGTH = 64
+CODE_LENGTH = 16
+TEXT_LENGTH = 64
+KEY_LENGTH = 64
+INTEGER_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Storable facts of one DICOM object; None where the header says nothing usable."""
+
+    sop_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    sop_class_uid: str | None = None
+    transfer_syntax: str | None = None
+    modality: str | None = None
+    body_part: str | None = None
+    image_type: str | None = None
+    study_date: str | None = None
+    """DICOM DA, eight digits."""
+    rows: int | None = None
+    columns: int | None = None
+    frames: int | None = None
+    patient_key: str | None = None
+    """HMAC-SHA-256 of issuer and PatientID, 64 hex digits (imaging.patient)."""
+    accession_key: str | None = None
+    key_id: str | None = None
+    """Which site key made the two keys: eight hex digits."""
+    decoder: str | None = None
+    """Library and version that decoded the pixels, such as `gdcm 3.2.6`."""
+
+
+FACT_NAMES = tuple(field.name for field in fields(Facts))
+NO_FACTS = Facts()
+
+
+def storable_text(value: object, length: int) -> str | None:
+    """Text that any SQL column of `length` characters takes: no NUL, no lone surrogate, stripped; None when empty."""
+    if value is None:
+        return None
+    text = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
+    return text[:length] or None
+
+
+def storable_integer(value: object) -> int | None:
+    """A non-negative integer of 31 bits, or None for anything else."""
+    try:
+        number = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= INTEGER_LIMIT else None

@@ -1,0 +1,82 @@
+"""How a frame becomes the input of one network. Part of a bundle and covered by its digest."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+INTENSITIES = ("window", "voi", "percentile", "full")
+INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
+ASPECTS = ("stretch", "pad", "crop")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intensity:
+    """The named mapping from modality values to [0, 1]; there is no default.
+
+    - `window`: fixed `low`..`high` in modality units (DICOM PS3.3 C.11.2.1.2 LINEAR_EXACT between the two).
+    - `voi`: what the header asks for: VOI LUT Sequence, else window (LINEAR, LINEAR_EXACT, SIGMOID), else full.
+    - `percentile`: `low`..`high` percentiles (0-100) of each frame's own valid pixels.
+    - `full`: the full range of the stored bits after rescale.
+    """
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown kind or a range that is missing or empty."""
+        _require("intensity", self.kind, INTENSITIES)
+        if self.kind in ("window", "percentile") and (self.low is None or self.high is None or self.low >= self.high):
+            raise ValueError(f"InputSpec: intensity {self.kind} needs low < high, not {self.low}..{self.high}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputSpec:
+    """Size, channels and arithmetic of the input; frames become float32 of shape (height, width, channels)."""
+
+    height: int
+    width: int
+    channels: int
+    intensity: Intensity
+    interpolation: str = "area"
+    aspect: str = "stretch"
+    scale_low: float = 0.0
+    scale_high: float = 1.0
+    """Mapped intensities 0..1 become scale_low..scale_high."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    """Per channel, applied after scaling: (x - mean) / std."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for anything that could not be prepared."""
+        _require("interpolation", self.interpolation, INTERPOLATIONS)
+        _require("aspect", self.aspect, ASPECTS)
+        _require("channels", self.channels, (1, 3))
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"InputSpec: size {self.height} x {self.width} is not positive")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.channels:
+                raise ValueError(f"InputSpec: {name} has {len(values)} values for {self.channels} channels")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one prepared frame."""
+        return self.height, self.width, self.channels
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for bundle.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read what to_json wrote. Raises ValueError or TypeError for anything else."""
+        known = dict(values)
+        known["intensity"] = Intensity(**known["intensity"])
+        for name in ("mean", "std"):
+            if known.get(name) is not None:
+                known[name] = tuple(float(value) for value in known[name])
+        return cls(**known)
+
+
+def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"InputSpec: {name} is {value!r}; allowed: {', '.join(map(str, allowed))}")

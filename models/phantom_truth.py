@@ -1,0 +1,64 @@
+"""What is known about a folder of phantoms, as a CSV file that lies beside it."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.phantom import Lesion
+
+_COLUMNS = ("file", "sop_instance_uid", "label", "lesions", "pixel_spacing_mm", "syntax", "photometric", "bits")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """One phantom file and what it shows."""
+
+    file: str
+    """Name inside its folder."""
+    sop_instance_uid: str
+    label: str
+    lesions: tuple[Lesion, ...]
+    pixel_spacing_mm: float
+    """Times a lesion's radius in pixels: its radius in millimetres."""
+    syntax: str
+    photometric: str
+    bits: int
+
+
+def write_truth(path: Path, truths: Iterable[Truth]) -> None:
+    """Write one line per file; lesions are `row column radius` in pixels, separated by semicolons."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, _COLUMNS)
+        writer.writeheader()
+        for truth in truths:
+            row = {name: getattr(truth, name) for name in _COLUMNS}
+            writer.writerow(row | {"lesions": ";".join(map(_lesion_text, truth.lesions))})
+
+
+def read_truth(path: Path) -> list[Truth]:
+    """Read what write_truth wrote. Raises KeyError or ValueError for another file."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [_truth(row) for row in csv.DictReader(stream)]
+
+
+def _truth(row: dict[str, str]) -> Truth:
+    return Truth(
+        file=row["file"],
+        sop_instance_uid=row["sop_instance_uid"],
+        label=row["label"],
+        lesions=tuple(map(_lesion, filter(None, row["lesions"].split(";")))),
+        pixel_spacing_mm=float(row["pixel_spacing_mm"]),
+        syntax=row["syntax"],
+        photometric=row["photometric"],
+        bits=int(row["bits"]),
+    )
+
+
+def _lesion_text(lesion: Lesion) -> str:
+    return f"{lesion.row!r} {lesion.column!r} {lesion.radius!r}"
+
+
+def _lesion(text: str) -> Lesion:
+    row, column, radius = map(float, text.split(" "))
+    return Lesion(row=row, column=column, radius=radius)

@@ -1,0 +1,28 @@
+"""The queue message and the names that producers, workers and Flower agree on."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+VERSION = 1
+ANALYSE_TASK = "nightread.analyse"
+BATCH_QUEUE = "nightread.batches"
+WAKE_CHANNEL = "nightread.wake"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchMessage:
+    """One Celery message: the id of one batch. No path, no patient, no pixels."""
+
+    batch_id: str
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of the task, as they travel through Redis."""
+        return {"v": VERSION, "batch": self.batch_id}
+
+    @classmethod
+    def from_kwargs(cls, *, v: int, batch: str) -> Self:
+        """Read the keyword arguments of the task. Raises ValueError for a message of another version."""
+        if v != VERSION:
+            raise ValueError(f"message version {v} is not {VERSION}: producer and worker are of different releases")
+        return cls(batch_id=str(UUID(batch)))
