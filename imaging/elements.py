@@ -5,18 +5,26 @@
 
 import math
 import struct
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import decode_bytes, python_encoding
 from pydicom.datadict import dictionary_VR
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from imaging.tags import PIXEL_DATA_TAGS, SPECIFIC_CHARACTER_SET
 
 UNDEFINED = 0xFFFFFFFF
+NO_TAG = 1 << 32
 MAX_DEPTH = 32
+_ESCAPE = b"\x1b"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LITTLE, _BIG = (
+    tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHI", "I")) for order in ("<", ">")
+)
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "OW": "H"}
 
 
@@ -28,14 +36,6 @@ class TruncatedError(HeaderError):
     """An element says it is longer than what is there."""
 
 
-class Element(NamedTuple):
-    """Where the value of one element lies; `vr` is empty with implicit VR."""
-
-    vr: bytes
-    start: int
-    length: int
-
-
 class Encoding(NamedTuple):
     """How a data set is written (PS3.5 section 7.1)."""
 
@@ -43,20 +43,36 @@ class Encoding(NamedTuple):
     little: bool
 
 
+Element = tuple[bytes, int, int]
+"""VR (empty with implicit VR), position of the value, and length of the value in bytes."""
+
+
 class Elements:
-    """One data set or sequence item: a map from tag to Element over shared bytes. `end` is where the walk stopped."""
+    """One data set or sequence item: a map from tag to Element over shared bytes.
 
-    __slots__ = ("_found", "data", "encoding", "end")
+    A data set that breaks off keeps what was found before; `fault` then says what is wrong with it.
+    """
 
-    def __init__(self, data: bytes, encoding: Encoding, start: int, end: int, *, depth: int = 0) -> None:
-        """Walk until `end`, an item delimiter or the pixel data. Raises HeaderError and TruncatedError."""
+    __slots__ = ("_found", "data", "encoding", "end", "fault")
+
+    def __init__(self, data: bytes, encoding: Encoding, start: int, end: int, *, before: int = NO_TAG) -> None:
+        """Walk to the first of: `end`, an item delimiter, the pixel data, an element with a tag of `before` or more."""
         self.data = data
         self.encoding = encoding
+        self.fault: HeaderError | None = None
+        self.end = start
+        """Where the walk stopped."""
         self._found: dict[int, Element] = {}
-        self.end = _walk(data, encoding, start, end, self._found, depth)
+        try:
+            self.end = _walk(data, encoding, start, min(end, len(data)), self._found, before=before)
+        except HeaderError as fault:
+            self.fault = fault
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._found
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._found)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -68,30 +84,33 @@ class Elements:
     def raw(self, tag: int) -> bytes:
         """Bytes of a value of defined length; empty where the element is absent."""
         element = self._found.get(tag)
-        if element is None or element.length == UNDEFINED:
+        if element is None or element[2] == UNDEFINED:
             return b""
-        return self.data[element.start : element.start + element.length]
+        return self.data[element[1] : element[1] + element[2]]
 
     def text(self, tag: int) -> str | None:
-        """The whole value as text without its padding; None where absent or empty."""
+        """The whole value as text without its padding, backslashes kept; None where absent or empty."""
         raw = self.raw(tag)
-        if raw.isascii() and b"\x1b" not in raw:
+        if raw.isascii() and _ESCAPE not in raw:
             return raw.decode("ascii").strip(" \x00") or None
-        character_set = self.raw(SPECIFIC_CHARACTER_SET).decode("ascii", "replace").strip(" \x00").split("\\")
-        return decode_bytes(raw, convert_encodings(character_set), set()).strip(" \x00") or None
+        names = self.raw(SPECIFIC_CHARACTER_SET).decode("ascii", "replace").split("\\")
+        return _decoded(raw, names).strip(" \x00") or None
 
     def numbers(self, tag: int) -> list[float]:
         """All values of a numeric element; empty where absent. Raises HeaderError for text that is no finite number."""
         element = self._found.get(tag)
-        if element is None or element.length == 0:
+        if element is None:
             return []
-        vr = self._vr(tag, element)
+        vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
             return [_finite(part) for part in raw.decode("ascii", "replace").strip(" \x00").split("\\") if part.strip()]
         if vr not in _BINARY:
             raise HeaderError("An element that needs a number has text.")
-        return list(self.unpack(raw, _BINARY[vr]))
+        values = list(self.unpack(raw, _BINARY[vr]))
+        if not all(math.isfinite(value) for value in values):
+            raise HeaderError("A number in the header is not finite.")
+        return values
 
     def number(self, tag: int) -> float | None:
         """The first value of a numeric element; None where absent or empty."""
@@ -100,6 +119,9 @@ class Elements:
 
     def integer(self, tag: int) -> int | None:
         """The only value of an integer element; None where absent or empty. Raises HeaderError for anything else."""
+        element = self._found.get(tag)
+        if element is not None and element[0] == b"US" and element[2] == 2:  # noqa: PLR2004 - nearly all there are
+            return int.from_bytes(self.raw(tag), "little" if self.encoding.little else "big")
         values = self.numbers(tag)
         if not values:
             return None
@@ -118,18 +140,18 @@ class Elements:
         element = self._found.get(tag)
         if element is None:
             return
-        undefined = element.length == UNDEFINED
-        # A sequence inside UN is written as implicit VR little endian whatever the file is (PS3.5 section 6.2.2).
-        encoding = Encoding(implicit=True, little=True) if element.vr == b"UN" else self.encoding
-        position = element.start
-        end = len(self.data) if undefined else element.start + element.length
+        vr, position, length = element
+        encoding = _inner(self.encoding, vr)
+        end = len(self.data) if length == UNDEFINED else position + length
         while position < end:
             mark, length = _item_header(self.data, position, encoding)
             if mark != _ITEM:
                 return
             position += 8
             item_end = end if length == UNDEFINED else position + length
-            item = Elements(self.data, encoding, position, item_end, depth=1)
+            item = Elements(self.data, encoding, position, item_end)
+            if item.fault:
+                raise item.fault
             yield item
             position = item.end if length == UNDEFINED else item_end
 
@@ -137,42 +159,30 @@ class Elements:
         """The first item of a sequence; None where there is none."""
         return next(self.items(tag), None)
 
-    def _vr(self, tag: int, element: Element) -> str:
-        vr = element.vr.decode("ascii", "replace")
-        if vr in ("", "UN"):
-            vr = dictionary_VR(tag)
-        return "US" if vr.startswith("US or") else vr
 
-
-def _walk(data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element], depth: int) -> int:
+def _walk(  # noqa: C901 - one pass in one piece, for its speed
+    data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element], *, before: int, depth: int = 0
+) -> int:
     implicit, little = encoding
-    order = "<" if little else ">"
-    explicit_header = struct.Struct(f"{order}HH2sH").unpack_from
-    implicit_header = struct.Struct(f"{order}HHI").unpack_from
-    long_length = struct.Struct(f"{order}I").unpack_from
-    position, end = start, min(end, len(data))
+    explicit_header, implicit_header, long_length = _LITTLE if little else _BIG
+    position = start
     while position + 8 <= end:
-        vr = b""
-        if implicit:
-            group, number, length = implicit_header(data, position)
-            position += 8
-        else:
-            group, number, vr, length = explicit_header(data, position)
-            if vr in _LONG_VRS:
-                if position + 12 > end:
-                    raise TruncatedError("The file ends within its header.")
-                length = long_length(data, position + 8)[0]
-                position += 12
-            elif vr.isalpha() and vr.isupper():
-                position += 8
-            else:  # Some writers change to implicit VR in the middle.
-                vr = b""
-                length = long_length(data, position + 4)[0]
-                position += 8
+        group, number, vr, length = explicit_header(data, position)
+        header = 8
+        if implicit or vr not in _SHORT_VRS:
+            if implicit or vr not in _LONG_VRS:  # Some writers change to implicit VR in the middle.
+                vr, length = b"", implicit_header(data, position)[2]
+            elif position + 12 > end:
+                raise TruncatedError("The file ends within its header.")
+            else:
+                header, length = 12, long_length(data, position + 8)[0]
         tag = group << 16 | number
+        if tag >= before:
+            return position
+        position += header
         if tag == _ITEM_END:
             return position
-        found[tag] = Element(vr, position, length)
+        found[tag] = vr, position, length
         if depth == 0 and tag in PIXEL_DATA_TAGS:
             return position
         if length == UNDEFINED:
@@ -181,7 +191,9 @@ def _walk(data: bytes, encoding: Encoding, start: int, end: int, found: dict[int
             raise TruncatedError("The file ends within its header.")
         else:
             position += length
-    return position
+    if data[position:end].strip(b"\x00"):
+        raise TruncatedError("The file ends within its header.")
+    return end
 
 
 def _skip_items(data: bytes, encoding: Encoding, position: int, depth: int) -> int:
@@ -195,13 +207,14 @@ def _skip_items(data: bytes, encoding: Encoding, position: int, depth: int) -> i
         if tag != _ITEM:
             raise HeaderError("A sequence holds something that is no item.")
         if length == UNDEFINED:
-            position = _walk(data, encoding, position, len(data), {}, depth)
+            position = _walk(data, encoding, position, len(data), {}, before=NO_TAG, depth=depth)
         else:
             position += length
 
 
 def _inner(encoding: Encoding, vr: bytes) -> Encoding:
-    return Encoding(implicit=True, little=True) if vr == b"UN" else encoding
+    # A sequence inside UN is little endian whatever the file is (PS3.5 section 6.2.2).
+    return Encoding(implicit=encoding.implicit, little=True) if vr == b"UN" else encoding
 
 
 def _item_header(data: bytes, position: int, encoding: Encoding) -> tuple[int, int]:
@@ -219,3 +232,21 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise HeaderError("A number in the header is not finite.")
     return value
+
+
+def _vr_of(tag: int, written: bytes) -> str:
+    vr = written.decode("ascii", "replace")
+    if vr in ("", "UN"):
+        vr = dictionary_VR(tag)
+    return "US" if vr.startswith("US or") else vr
+
+
+def _decoded(raw: bytes, character_sets: list[str]) -> str:
+    encodings = [
+        python_encoding[name.strip(" \x00")] for name in character_sets if name.strip(" \x00") in python_encoding
+    ]
+    if _ESCAPE not in raw:
+        return raw.decode(encodings[0] if encodings else "latin_1", "replace")
+    with warnings.catch_warnings():  # They would quote the header.
+        warnings.simplefilter("ignore")
+        return str(decode_bytes(raw, encodings or ["latin_1"], TEXT_VR_DELIMS))

@@ -1,24 +1,25 @@
-"""A model bundle: one network as a folder, with everything that turns its scores into a result."""
+"""A model bundle: one network as a folder, with all that turns its scores into a result."""
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields, replace
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from imaging.spec import InputSpec
-from models.verdict import ACTIVATIONS, AGGREGATES, ImageResult, Rule, Scores
+from models.verdict import Verdict
 from nightread.errors import StopWork
 
 FORMAT = 1
 WEIGHTS_FILE = "model.keras"
 CARD_FILE = "bundle.json"
 TRAINING_FILE = "training.json"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "digest")
-"""What people read and no score depends on: not covered by the digest."""
+"""What people read and no result depends on: not covered by the digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,47 +28,161 @@ class Bundle:
 
     name: str
     version: str
-    labels: tuple[str, ...]
-    """One per output of the network, in its order."""
-    normal_label: str | None = None
-    """What an image is called in which no finding reaches its threshold; None: such an image has no label."""
-    activation: str
-    thresholds: dict[str, float | None]
-    """Per finding: the score from which it counts; None (softmax only): when it is the highest of all labels."""
-    temperature: float = 1.0
-    """Calibration (Guo et al., 2017): logits are divided by it. 1 leaves the scores as they are."""
+    verdict: Verdict
+    """Labels, thresholds, calibration, aggregate: how the scores are read."""
     spec: InputSpec
-    aggregate: str = "max"
     intended_use: str
     exclusions: tuple[str, ...] = ()
     not_for_diagnosis: bool = True
     digest: str = ""
-    """SHA-256, 64 hex digits, over weights and every field that a score or its label depends on."""
+    """SHA-256, 64 hex digits, over the weights and every field that a result depends on."""
     path: Path = field(default=Path(), compare=False)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a field that makes no sense."""
-        _check(self)
-        object.__setattr__(self, "_rule", Rule.of(self))
+        """Raise ValueError for a name or version that could not stand in `NAME@VERSION`."""
+        for kind, text in (("name", self.name), ("version", self.version)):
+            if not NAME_PATTERN.fullmatch(text):
+                raise ValueError(f"{kind} {text!r} must be lower-case letters, digits, dots, dashes, underscores")
 
     @property
     def reference(self) -> str:
-        """`name@version`."""
+        """`NAME@VERSION`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One per output of the network, in its order."""
+        return self.verdict.labels
 
     @property
     def weights(self) -> Path:
         """The Keras file."""
         return self.path / WEIGHTS_FILE
 
-    def image_result(self, scores: Scores) -> ImageResult:
-        """The result of one image from the scores of its frames, (frames, labels). Raises FateError(bad_scores)."""
-        return self._rule.image_result(scores)
+    def to_json(self) -> dict[str, Any]:
+        """The content of bundle.json."""
+        verdict = self.verdict
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "labels": list(verdict.labels),
+            "normal_label": verdict.normal_label,
+            "activation": verdict.activation,
+            "thresholds": dict(verdict.thresholds),
+            "calibration": {"temperature": verdict.temperature},
+            "aggregate": verdict.aggregate,
+            "input": self.spec.to_json(),
+            "intended_use": self.intended_use,
+            "exclusions": list(self.exclusions),
+            "not_for_diagnosis": self.not_for_diagnosis,
+            "digest": self.digest,
+        }
 
-    def image_results(self, scores: Scores) -> list[ImageResult | None]:
-        """The results of many images of one frame each, (images, labels); None where a score is not finite."""
-        return self._rule.image_results(scores)
 
-    def suspicion(self, scores: Scores) -> Scores:
-        """How much speaks against `normal_label`, 0..1, for scores of shape (..., labels)."""
-        return self._rule.suspicion(scores)
+def load_bundle(folder: Path) -> Bundle:
+    """Read and verify a bundle; no network is loaded. Raises StopWork for anything that is not as it was saved."""
+    card = read_card(folder)
+    try:
+        bundle = _from_card(card, folder)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be used: {what}. Save the bundle again.") from error
+    if not bundle.weights.is_file():
+        raise StopWork(f"bundle {folder}: {WEIGHTS_FILE} is missing. Copy the whole folder again.")
+    if bundle.digest != _digest(bundle):
+        raise StopWork(
+            f"bundle {folder}: {WEIGHTS_FILE} or {CARD_FILE} was changed after the bundle was saved (wrong digest). "
+            "Copy the folder again from where it was made, or save it anew under another version."
+        )
+    return bundle
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """bundle.json as it stands, unverified. Raises StopWork where there is none or it is not a JSON object."""
+    try:
+        card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StopWork(f"bundle {folder}: there is no {CARD_FILE}. Name the folder that holds it.") from error
+    except (OSError, ValueError) as error:
+        raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be read as JSON. Copy the whole folder again.") from error
+    if not isinstance(card, dict):
+        raise StopWork(f"bundle {folder}: {CARD_FILE} is not a JSON object. Copy the whole folder again.")
+    return card
+
+
+def save_bundle(bundle: Bundle, folder: Path, save_weights: Callable[[Path], object]) -> Bundle:
+    """Write a bundle into `folder`; `save_weights` is `model.save` of Keras. Returns it with digest and path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    placed = replace(bundle, path=folder)
+    save_weights(placed.weights)
+    sealed = replace(placed, digest=_digest(placed))
+    card = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    return sealed
+
+
+def _digest(bundle: Bundle) -> str:
+    """SHA-256 over the canonical JSON of the inference fields and the SHA-256 of the weights file."""
+    with bundle.weights.open("rb") as stream:
+        weights = hashlib.file_digest(stream, "sha256").hexdigest()
+    covered = {name: value for name, value in bundle.to_json().items() if name not in _DESCRIPTIVE}
+    canonical = json.dumps(covered | {"weights": weights}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
+    if card["format"] != FORMAT:
+        raise ValueError(f"its format is {card['format']!r} and this nightread reads format {FORMAT}")
+    bundle = Bundle(
+        name=_text(card, "name"),
+        version=_text(card, "version"),
+        verdict=_verdict(card),
+        spec=InputSpec.from_json(_table(card, "input")),
+        intended_use=_text(card, "intended_use"),
+        exclusions=_texts(card, "exclusions"),
+        not_for_diagnosis=_flag(card, "not_for_diagnosis"),
+        digest=_text(card, "digest"),
+        path=folder,
+    )
+    unknown = card.keys() - bundle.to_json().keys()
+    if unknown:
+        raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
+    return bundle
+
+
+def _verdict(card: dict[str, Any]) -> Verdict:
+    thresholds = _table(card, "thresholds")
+    return Verdict(
+        labels=_texts(card, "labels"),
+        normal_label=None if card["normal_label"] is None else _text(card, "normal_label"),
+        activation=_text(card, "activation"),
+        thresholds={label: None if level is None else float(level) for label, level in thresholds.items()},
+        temperature=float(_table(card, "calibration")["temperature"]),
+        aggregate=_text(card, "aggregate"),
+    )
+
+
+def _text(card: dict[str, Any], name: str) -> str:
+    if not isinstance(card[name], str):
+        raise TypeError(f"{name} must be text")
+    return str(card[name])
+
+
+def _texts(card: dict[str, Any], name: str) -> tuple[str, ...]:
+    values = card[name]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name} must be a list of texts")
+    return tuple(values)
+
+
+def _table(card: dict[str, Any], name: str) -> dict[str, Any]:
+    if not isinstance(card[name], dict):
+        raise TypeError(f"{name} must be an object")
+    return dict(card[name])
+
+
+def _flag(card: dict[str, Any], name: str) -> bool:
+    if not isinstance(card[name], bool):
+        raise TypeError(f"{name} must be true or false")
+    return bool(card[name])

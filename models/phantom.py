@@ -68,9 +68,9 @@ class _Pose:
 def draw(*, seed: int, index: int, size: int = 256, nodule_share: float = 0.5) -> Phantom:
     """Draw film number `index` of the series `seed`: the same arguments give the same pixels.
 
-    About `nodule_share` of a series holds one to three lesions. Ribs and vessels inside the lungs, and a shadow as round
-    and as bright as a lesion outside of them, appear in both classes: neither brightness nor roundness alone gives
-    the label away.
+    About `nodule_share` of a series holds one to three lesions. Ribs and vessels inside the lungs, and a shadow as
+    round and as bright as a lesion outside of them, appear in both classes: neither brightness nor roundness alone
+    gives the label away.
     """
     rng = np.random.default_rng([seed, index])
     pose = _Pose(
@@ -88,7 +88,8 @@ def draw(*, seed: int, index: int, size: int = 256, nodule_share: float = 0.5) -
             centre, radius = _inside_lungs(rng), rng.uniform(0.05, 0.11)
             _add_disc(film, across, down, centre, radius, _contrast(rng))
             lesions.append(pose.lesion(*centre, radius, size))
-    return Phantom(pixels=_expose(rng, film), lesions=tuple(lesions))
+    detector = np.random.default_rng([seed, index, 2])  # of its own, so that lesions change nothing but themselves
+    return Phantom(pixels=_expose(detector, film), lesions=tuple(lesions))
 
 
 def _anatomy(rng: np.random.Generator, across: Image, down: Image) -> Image:
@@ -109,15 +110,12 @@ def _anatomy(rng: np.random.Generator, across: Image, down: Image) -> Image:
 
 def _ellipse(across: Image, down: Image, centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Image:
     """1 inside, 0 outside; `soft` is the width of the edge as a share of the radius."""
-    distance = np.sqrt(
-        np.square((across - np.float32(centre[0])) * np.float32(1 / radii[0]))
-        + np.square((down - np.float32(centre[1])) * np.float32(1 / radii[1]))
-    )
-    return _soft_step((distance - 1) * np.float32(1 / soft))
-
-
-def _soft_step(distance: Image) -> Image:
-    return np.float32(1) / (1 + np.exp(np.clip(distance, -30, 30)))
+    x: Image = (across - np.float32(centre[0])) * np.float32(1 / radii[0])
+    y: Image = (down - np.float32(centre[1])) * np.float32(1 / radii[1])
+    distance: Image = np.sqrt(x * x + y * y)
+    beyond: Image = np.clip((distance - 1) * np.float32(1 / soft), np.float32(-30), np.float32(30))
+    edge: Image = np.reciprocal(1 + np.exp(beyond))
+    return edge
 
 
 def _ribs(rng: np.random.Generator, across: Image, down: Image) -> Image:
@@ -125,7 +123,7 @@ def _ribs(rng: np.random.Generator, across: Image, down: Image) -> Image:
     sag = np.float32(rng.uniform(0.35, 0.55))
     pairs = rng.uniform(6.0, 8.0)
     phase = (down - sag * np.square(across)) * np.float32(np.pi * pairs) + np.float32(rng.uniform(0, 2 * np.pi))
-    wave = (np.cos(phase) + 1) * np.float32(0.5)
+    wave: Image = (np.cos(phase) + 1) * np.float32(0.5)
     return wave * wave * wave
 
 
@@ -151,7 +149,7 @@ def _add_vessels(rng: np.random.Generator, film: Image, across: Image, down: Ima
 
 def _window(along: Image, length: np.float32) -> Image:
     """1 in the middle of 0..length, falling smoothly to 0 at both ends."""
-    return np.clip(np.float32(4) * along * (length - along) / (length * length), 0, 1)
+    return np.clip(4 * along * (length - along) / (length * length), 0, 1)
 
 
 def _add_disc(
@@ -161,7 +159,7 @@ def _add_disc(
 
 
 def _contrast(rng: np.random.Generator) -> float:
-    return rng.uniform(0.10, 0.20)
+    return rng.uniform(0.08, 0.20)
 
 
 def _inside_lungs(rng: np.random.Generator) -> tuple[float, float]:
@@ -181,7 +179,7 @@ def _outside_lungs(rng: np.random.Generator) -> tuple[float, float]:
 
 def _expose(rng: np.random.Generator, film: Image) -> Image:
     """Exposure, contrast, gamma and noise of the detector; the result is clipped to 0..1."""
-    exposed = np.clip(film * np.float32(rng.uniform(0.75, 1.10)) + np.float32(rng.uniform(0.02, 0.15)), 0, 1)
+    exposed: Image = np.clip(film * np.float32(rng.uniform(0.75, 1.10)) + np.float32(rng.uniform(0.02, 0.15)), 0, 1)
     exposed = np.power(exposed, np.float32(rng.uniform(0.85, 1.2)))
     exposed += np.float32(rng.uniform(0.008, 0.03)) * rng.standard_normal(film.shape, dtype=np.float32)
     return np.clip(exposed, 0, 1)

@@ -43,6 +43,9 @@ def set_up_logging(style: Literal["text", "json"], level: str) -> None:
     # pydicom's warnings and kombu's debug lines quote values of files and messages.
     for name in ("pydicom", "kombu", "PIL", "h5py", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # One line a batch is ours, with its counts; Celery would add two.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _ids(record: logging.LogRecord) -> dict[str, object]:

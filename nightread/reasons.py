@@ -57,6 +57,7 @@ class Reason(StrEnum):
 
     # The world or we are at fault: failed once the retries are used up.
     MISSING_FILE = "missing_file", Fault.FAILED, "The file was gone when it was to be read."
+    SOURCE_GONE = "source_gone", Fault.FAILED, "The source's folder was not there: unmounted or removed."
     UNREADABLE = "unreadable", Fault.FAILED, "The file cannot be opened with the worker's permissions."
     IO_ERROR = "io_error", Fault.FAILED, "The storage answered with an error while the file was read."
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed while it was read, each time it was tried."

@@ -1,16 +1,20 @@
 """Every knob: typed, documented, immutable. Made once in each entry point and handed down."""
 
+import json
+import os
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FieldSerializationInfo, SecretStr, field_serializer, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from nightread.errors import StopWork
 
 Seconds = Annotated[float, Field(gt=0)]
 MiB = 1024**2
@@ -75,6 +79,10 @@ class Settings(BaseSettings):
     retry_base_seconds: Seconds = Field(1.0, description="First pause before a retry; it doubles each time.")
     retry_cap_seconds: Seconds = Field(300, description="Longest pause before a retry.")
 
+    hold_missing_sources: bool = Field(
+        True, description="Images of a source whose folder is gone wait for it; off: they fail like missing files."
+    )
+
     # People
     site_key: SecretStr | None = Field(
         None, description="Secret for patient and accession keys; unset: made once in the state folder."
@@ -118,17 +126,47 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.state_dir / 'nightread.sqlite3'}"
 
     @property
+    def bundle_folders(self) -> tuple[Path, ...]:
+        """Where bundles are looked for, beside the shipped ones."""
+        return self.state_dir / "bundles", *self.bundle_dirs
+
+    def require_redis_url(self) -> str:
+        """The Redis URL in force, password included: never log it. Raises StopWork where none is set."""
+        if self.redis_url is None:
+            raise StopWork("No Redis is configured: set NIGHTREAD_REDIS_URL, or use `nightread run` or `nightread up`.")
+        return self.redis_url.get_secret_value()
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that give a child process these very settings."""
+        values = self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
+        return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
+
+    @field_serializer("database_url", "redis_url", "site_key", "flower_auth")
+    def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        if value is None:
+            return None
+        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+
+    @property
     def embedded_redis(self) -> bool:
         """Whether nightread starts its own Redis."""
         return self.redis_url is None
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
-    """Settings of this process. Raises pydantic.ValidationError that names each wrong knob."""
-    if config is None:
+    """Settings of this process, with the TOML file of `config` or NIGHTREAD_CONFIG if there is one.
+
+    Raises pydantic.ValidationError that names each wrong knob.
+    """
+    config = config or Path(os.environ.get("NIGHTREAD_CONFIG", ""))
+    if config == Path():
         return Settings(**overrides)  # type: ignore[arg-type]
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=config)
 
     return FromFile(**overrides)  # type: ignore[arg-type]
+
+
+def _as_variable(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -3,8 +3,9 @@
 from db.ledger.arrivals import Arrival, Registered, ensure_source, register
 from db.ledger.claims import Claimed, WorkerProcess, claim, give_back_predecessor, renew
 from db.ledger.fleet import beat, sign_off
+from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
-from db.ledger.outcomes import FramePrediction, Outcome, known_contents, record, register_bundle
+from db.ledger.outcomes import FramePrediction, Outcome, record, register_bundle
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 
 __all__ = [

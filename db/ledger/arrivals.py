@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, select, upd
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.tables import UNFINISHED, State, instances, sources, work
+from db.tables import UNFINISHED, State, in_state, instances, sources, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,17 +49,17 @@ def register(
 ) -> Registered:
     """Give each arrival that the ledger has not seen its row of work, in one transaction.
 
-    The same place, size and time again is known. A file that changed updates its row while that is unfinished,
-    and is a new arrival once the old one has its outcome.
+    The same place, size and time again is known. A file that changed updates its row while that is unfinished and
+    takes it back from whoever works on the older bytes; it is a new arrival once the old one has its outcome.
     """
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
 
     def transaction(connection: Connection) -> Registered:
-        new, changed = _compare(connection, source_id, by_key)
-        if changed:
-            connection.execute(_CHANGE, changed)
+        known, unfinished = _compare(connection, source_id, by_key)
+        changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
+        new = {key: arrival for key, arrival in by_key.items() if key not in known | changed}
         if new:
-            _insert(connection, source_id, {key: by_key[key] for key in new}, priority, now)
+            _insert(connection, source_id, new, priority, now)
         return Registered(new=len(new), changed=len(changed))
 
     return database.write(transaction)
@@ -70,9 +70,8 @@ def uri_key(uri: str) -> str:
     return blake2b(uri.encode(), digest_size=16).hexdigest()
 
 
-def _compare(
-    connection: Connection, source_id: int, by_key: dict[str, Arrival]
-) -> tuple[list[str], list[dict[str, Any]]]:
+def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> tuple[set[str], dict[str, int]]:
+    """The keys of arrivals that are known as they are, and the unfinished instances of those that changed."""
     known: set[str] = set()
     unfinished: dict[str, int] = {}
     for row in connection.execute(_KNOWN, {"source": source_id, "keys": list(by_key)}):
@@ -81,13 +80,22 @@ def _compare(
             known.add(row.uri_key)
         elif row.state in UNFINISHED:
             unfinished[row.uri_key] = row.id
-    changed = [
-        {"instance": instance_id, "new_size": by_key[key].size, "new_mtime_ns": by_key[key].mtime_ns}
-        for key, instance_id in unfinished.items()
-        if key not in known
-    ]
-    new = [key for key in by_key if key not in known and key not in unfinished]
-    return new, changed
+    return known, {key: instance_id for key, instance_id in unfinished.items() if key not in known}
+
+
+def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: dict[str, int]) -> set[str]:
+    """The keys that could be changed: a row that got its outcome meanwhile is beyond it."""
+    if not unfinished:
+        return set()
+    taken = set(connection.execute(_TAKE_BACK, {"instances": list(unfinished.values())}).scalars())
+    changed = {key: instance_id for key, instance_id in unfinished.items() if instance_id in taken}
+    if changed:
+        rows: list[dict[str, Any]] = [
+            {"instance": instance_id, "new_size": arrivals[key].size, "new_mtime_ns": arrivals[key].mtime_ns}
+            for key, instance_id in changed.items()
+        ]
+        connection.execute(_CHANGE, rows)
+    return set(changed)
 
 
 def _insert(connection: Connection, source_id: int, new: dict[str, Arrival], priority: int, now: datetime) -> None:
@@ -110,6 +118,17 @@ _KNOWN = (
     select(instances.c.id, instances.c.uri_key, instances.c.size, instances.c.mtime_ns, work.c.state)
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
     .where(instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True)))
+)
+
+_TAKE_BACK = (
+    update(work)
+    .where(
+        work.c.instance_id.in_(bindparam("instances", expanding=True)),
+        work.c.ordinal == 0,
+        in_state(*UNFINISHED),
+    )
+    .values(state=State.RECEIVED, batch_id=None, lease_until=None, not_before=None, attempts=0)
+    .returning(work.c.instance_id)
 )
 
 _CHANGE = (

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, case, literal, select, update
 
 from db.engine import Database
-from db.tables import State, batches, instances, sources, work
+from db.tables import IN_BATCH, State, batches, in_state, instances, sources, work
 from nightread.reasons import Reason
 
 DEATHS_ALLOWED = 3
@@ -48,6 +48,7 @@ def claim(
     def transaction(connection: Connection) -> list[Claimed]:
         taken = connection.execute(_CLAIM, {"batch": batch_id, "until": now + lease})
         if taken.rowcount == 0:
+            connection.execute(_CLOSE_EMPTY, {"batch": batch_id, "now": now})
             return []
         owner = {"node": process.node, "boot": process.boot_id, "index": process.index}
         connection.execute(_OWN, {"batch": batch_id, "now": now, **owner})
@@ -97,11 +98,11 @@ def give_back_predecessor(database: Database, process: WorkerProcess, *, now: da
     return database.write(transaction)
 
 
-_MINE = work.c.batch_id == bindparam("batch")
+_MINE = (work.c.batch_id == bindparam("batch")) & IN_BATCH
 
 _CLAIM = (
     update(work)
-    .where(_MINE, work.c.state == State.QUEUED)
+    .where(_MINE, in_state(State.QUEUED))
     .values(
         state=State.RUNNING,
         attempts=work.c.attempts + 1,
@@ -109,6 +110,12 @@ _CLAIM = (
         reason=None,
         detail=None,
     )
+)
+
+_CLOSE_EMPTY = (
+    update(batches)
+    .where(batches.c.id == bindparam("batch"), batches.c.claimed_at.is_(None), batches.c.finished_at.is_(None))
+    .values(finished_at=bindparam("now"))
 )
 
 _OWN = (
@@ -137,11 +144,11 @@ _CLAIMED = (
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)
-    .where(_MINE, work.c.state == State.RUNNING)
+    .where(_MINE, in_state(State.RUNNING))
     .order_by(work.c.id)
 )
 
-_RENEW = update(work).where(_MINE, work.c.state == State.RUNNING).values(lease_until=bindparam("until"))
+_RENEW = update(work).where(_MINE, in_state(State.RUNNING)).values(lease_until=bindparam("until"))
 
 _LEFT_OPEN = select(batches.c.id).where(
     batches.c.finished_at.is_(None),
@@ -155,7 +162,7 @@ _DIED_ALONE = work.c.alone & (work.c.deaths + 1 >= DEATHS_ALLOWED)
 
 _GIVE_BACK = (
     update(work)
-    .where(work.c.batch_id.in_(bindparam("batches", expanding=True)), work.c.state == State.RUNNING)
+    .where(work.c.batch_id.in_(bindparam("batches", expanding=True)), IN_BATCH, in_state(State.RUNNING))
     .values(
         state=case((_DIED_ALONE, literal(State.FAILED.value)), else_=literal(State.RECEIVED.value)),
         reason=case((_DIED_ALONE, literal(Reason.KILLED_WORKER.value)), else_=None),

@@ -1,12 +1,13 @@
 """Who is whose copy, and which of several versions of one image is the current one."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
 _RECORD_LOCK = 0x6E696768  # "nigh": one recorder at a time settles identity on PostgreSQL
 
 
+def one_recorder_at_a_time(connection: Connection) -> None:
+    """Two recorders that do not see each other's rows would both be current. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"key": _RECORD_LOCK})
+
+
+def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
+    """SHA-256 -> instance id of contents that are done already."""
+    with database.read() as connection:
+        rows = connection.execute(_OWNERS, {"hashes": list(hashes)})
+        return {row.sha256: row.instance_id for row in rows}
+
+
 def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> list["Outcome"]:
     """The first to record a content owns it; everybody else with the same bytes becomes its duplicate.
 
     Only `done` outcomes own contents: bytes that failed or were rejected are taken up when they come again.
     """
-    _one_recorder_at_a_time(connection)
     claims = {o.sha256: o.work_id for o in reversed(outcomes) if o.state is State.DONE and o.first and o.sha256}
     insert_if_absent(connection, contents, [{"sha256": sha, "work_id": claims[sha]} for sha in sorted(claims)])
     owners = {row.sha256: row for row in connection.execute(_OWNERS, {"hashes": list(claims)})} if claims else {}
@@ -37,28 +50,27 @@ def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> 
 
 
 def supersede(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
-    """Of several done images with one SOP and Series Instance UID, the newest arrival is the current one."""
+    """Of several done images with one SOP and Series Instance UID, the newest arrival is the current one.
+
+    Each of the others names a newer one, not always the newest: ten thousand images under one UID cost no more.
+    """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)
     if not uids:
         return
-    versions = defaultdict(list)
+    versions: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for row in connection.execute(_VERSIONS, {"uids": list(uids)}):
-        versions[row.sop_instance_uid, row.series_instance_uid].append((row.id, row.superseded_by))
+        if row.state == State.DONE:
+            versions[row.sop_instance_uid, row.series_instance_uid].append(row.id)
     outdated = [
-        {"instance": instance_id, "newest": max(members)[0]}
+        {"instance": instance_id, "newest": newest}
         for members in versions.values()
-        for instance_id, superseded_by in members
-        if instance_id != max(members)[0] != superseded_by
+        for newest in (max(members),)
+        for instance_id in members
+        if instance_id != newest
     ]
     if outdated:
         connection.execute(_SUPERSEDE, outdated)
-
-
-def _one_recorder_at_a_time(connection: Connection) -> None:
-    """Two recorders that do not see each other's rows would both be current. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"key": _RECORD_LOCK})
 
 
 def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
@@ -103,13 +115,13 @@ _FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).whe
 )
 
 _VERSIONS = (
-    select(instances.c.id, instances.c.sop_instance_uid, instances.c.series_instance_uid, instances.c.superseded_by)
+    select(instances.c.id, instances.c.sop_instance_uid, instances.c.series_instance_uid, work.c.state)
     .join(work, work.c.instance_id == instances.c.id)
     .where(
         instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
+        instances.c.superseded_by.is_(None),
         instances.c.series_instance_uid.is_not(None),
         work.c.ordinal == 0,
-        work.c.state == State.DONE,
     )
 )
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
-from db.tables import State, batches, instances, work, workers
+from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
 LIVE_SECONDS = 45
 """A worker that has not beaten for this long has no slots."""
@@ -102,7 +102,7 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
     return batch
 
 
-_IS_READY = (work.c.state == State.RECEIVED) & or_(work.c.not_before.is_(None), work.c.not_before <= bindparam("now"))
+_IS_READY = in_state(State.RECEIVED) & or_(work.c.not_before.is_(None), work.c.not_before <= bindparam("now"))
 
 _READY_COUNT = select(func.count()).select_from(select(work.c.id).where(_IS_READY).limit(bindparam("limit")).subquery())
 
@@ -112,6 +112,7 @@ _READY = (
     .where(_IS_READY)
     .order_by(work.c.priority, work.c.id)
     .limit(bindparam("limit"))
+    .with_for_update(of=work, skip_locked=True)
 )
 
 _OPEN_COUNTS = select(
@@ -128,8 +129,12 @@ _QUEUE = (
 
 _RETURN = (
     update(work)
-    .where(work.c.batch_id == bindparam("batch"), work.c.state == State.QUEUED)
+    .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.QUEUED))
     .values(state=State.RECEIVED, batch_id=None)
 )
 
-_CLOSE = update(batches).where(batches.c.id == bindparam("batch")).values(finished_at=bindparam("now"))
+_CLOSE = (
+    update(batches)
+    .where(batches.c.id == bindparam("batch"), batches.c.claimed_at.is_(None))
+    .values(finished_at=bindparam("now"))
+)

@@ -2,17 +2,17 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from db.engine import Database
-from db.ledger.identity import settle_duplicates, supersede
+from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
 from db.ledger.upsert import insert_if_absent
-from db.tables import FINAL, State, batches, bundles, contents, instances, predictions, work
+from db.tables import FINAL, IN_BATCH, State, batches, bundles, in_state, instances, predictions, work
 from imaging.facts import FACT_NAMES, NO_FACTS, Facts
 from nightread.reasons import Reason
 
@@ -43,10 +43,12 @@ class Outcome:
     reason: Reason | None = None
     detail: str | None = None
     not_before: datetime | None = None
+    alone: bool = False
+    """Whether it must travel in a batch of one when it is tried again."""
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
-    """Of the bytes that were read."""
+    """Of the bytes that were read; with state `received`: of the file that lies there now."""
     facts: Facts = NO_FACTS
     duplicate_of: int | None = None
     bundle_id: int | None = None
@@ -75,22 +77,16 @@ def record(
         return _record(connection, batch_id, outcomes, seconds, release, now)
 
     def one_by_one(connection: Connection) -> Counter[str]:
-        storable = [outcome for outcome in outcomes if _can_store(connection, batch_id, outcome, now)]
-        refused = [_refused(outcome) for outcome in outcomes if outcome not in storable]
-        return _record(connection, batch_id, storable + refused, seconds, release, now)
+        storable = [
+            outcome if _can_store(connection, batch_id, outcome, now) else _refused(outcome) for outcome in outcomes
+        ]
+        return _record(connection, batch_id, storable, seconds, release, now)
 
     try:
         return database.write(in_bulk)
     except _UNSTORABLE:
         log.warning("the database refused a value: recording row by row", extra={"batch": batch_id})
         return database.write(one_by_one)
-
-
-def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
-    """SHA-256 -> instance id of contents that are done already."""
-    with database.read() as connection:
-        rows = connection.execute(_KNOWN_CONTENTS, {"hashes": list(hashes)})
-        return {row.sha256: row.instance_id for row in rows}
 
 
 def register_bundle(
@@ -128,6 +124,7 @@ def _record(
     release: str,
     now: datetime,
 ) -> Counter[str]:
+    one_recorder_at_a_time(connection)
     held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id})}
     ours = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     ours = settle_duplicates(connection, ours)
@@ -141,7 +138,11 @@ def _record(
 
 def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
     """An outcome of bytes that the ledger no longer lists (the file was replaced meanwhile) is not the arrival's."""
-    if outcome.size is None or (outcome.size, outcome.mtime_ns) == (held.size, held.mtime_ns):
+    if (
+        outcome.size is None
+        or outcome.state is State.RECEIVED
+        or (outcome.size, outcome.mtime_ns) == (held.size, held.mtime_ns)
+    ):
         return outcome
     return Outcome(
         work_id=outcome.work_id,
@@ -158,6 +159,8 @@ def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> No
     connection.execute(_FINISH, [_work_row(outcome, now) for outcome in ours])
     if kept := [_facts_row(outcome) for outcome in ours if outcome.sha256 is not None]:
         connection.execute(_KEEP_FACTS, kept)
+    if changed := [_changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None]:
+        connection.execute(_FOLLOW_FILE, changed)
     done = (outcome for outcome in ours if outcome.state is State.DONE)
     if rows := [
         {
@@ -180,6 +183,7 @@ def _work_row(outcome: Outcome, now: datetime) -> dict[str, object]:
         "reason": outcome.reason.value if outcome.reason else None,
         "detail": outcome.detail,
         "not_before": outcome.not_before,
+        "travels_alone": outcome.alone,
         "duplicate_of": outcome.duplicate_of,
         "bundle_id": outcome.bundle_id,
         "label": outcome.label,
@@ -195,6 +199,10 @@ def _facts_row(outcome: Outcome) -> dict[str, object]:
         "new_sha256": outcome.sha256,
         **{f"new_{name}": getattr(outcome.facts, name) for name in FACT_NAMES},
     }
+
+
+def _changed_row(outcome: Outcome) -> dict[str, object]:
+    return {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
 
 
 def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> bool:
@@ -221,7 +229,7 @@ def _refused(outcome: Outcome) -> Outcome:
 _HELD = (
     select(work.c.id, instances.c.size, instances.c.mtime_ns)
     .join(instances, instances.c.id == work.c.instance_id)
-    .where(work.c.batch_id == bindparam("batch"), work.c.state == State.RUNNING)
+    .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))
     .order_by(work.c.id)
     .with_for_update(of=work)
 )
@@ -234,6 +242,7 @@ _FINISH = (
         reason=bindparam("reason"),
         detail=bindparam("detail"),
         not_before=bindparam("not_before"),
+        alone=or_(work.c.alone, bindparam("travels_alone", type_=work.c.alone.type)),
         duplicate_of=bindparam("duplicate_of"),
         bundle_id=bindparam("bundle_id"),
         label=bindparam("label"),
@@ -250,6 +259,24 @@ _KEEP_FACTS = (
     .values(sha256=bindparam("new_sha256"), **{name: bindparam(f"new_{name}") for name in FACT_NAMES})
 )
 
+_SAME_PLACE = instances.alias("same_place")
+_FOLLOW_FILE = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        # The file may have become, once more, one that has its own row: then the source registers it by itself.
+        ~select(_SAME_PLACE.c.id)
+        .where(
+            _SAME_PLACE.c.source_id == instances.c.source_id,
+            _SAME_PLACE.c.uri_key == instances.c.uri_key,
+            _SAME_PLACE.c.size == bindparam("new_size"),
+            _SAME_PLACE.c.mtime_ns == bindparam("new_mtime_ns"),
+        )
+        .exists(),
+    )
+    .values(size=bindparam("new_size"), mtime_ns=bindparam("new_mtime_ns"))
+)
+
 _PREDICT = insert(predictions)
 
 _CLOSE = (
@@ -261,10 +288,4 @@ _CLOSE = (
         outcomes=bindparam("outcomes", type_=batches.c.outcomes.type),
         release=bindparam("release"),
     )
-)
-
-_KNOWN_CONTENTS = (
-    select(contents.c.sha256, work.c.instance_id)
-    .join(work, work.c.id == contents.c.work_id)
-    .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
 )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, func, literal, select, update
+from sqlalchemy import Connection, bindparam, case, literal, select, update
 
 from db.engine import Database
-from db.tables import UNFINISHED, State, batches, work
+from db.tables import IN_BATCH, State, batches, in_state, work
 from nightread.reasons import Reason
 
 EXPIRIES_ALLOWED = 10
@@ -19,12 +19,11 @@ def return_expired(database: Database, *, now: datetime) -> int:
 
     def transaction(connection: Connection) -> int:
         expired = connection.execute(_EXPIRE, {"now": now}).rowcount
-        if expired:
-            connection.execute(_CLOSE_EMPTY, {"now": now})
+        connection.execute(_CLOSE_EMPTY, {"now": now})
         return expired
 
     with database.read() as connection:
-        if not connection.execute(_ANY_EXPIRED, {"now": now}).scalar():
+        if not any(connection.execute(look, {"now": now}).scalar() for look in (_ANY_EXPIRED, _ANY_EMPTY)):
             return 0
     return database.write(transaction)
 
@@ -61,17 +60,13 @@ def reset_unfinished(database: Database, *, now: datetime) -> int:
 
     def transaction(connection: Connection) -> int:
         connection.execute(update(batches).where(batches.c.finished_at.is_(None)).values(finished_at=now))
-        reset = (
-            update(work)
-            .where(work.c.state.in_([State.QUEUED, State.RUNNING]))
-            .values(state=State.RECEIVED, batch_id=None, lease_until=None)
-        )
+        reset = update(work).where(IN_BATCH).values(state=State.RECEIVED, batch_id=None, lease_until=None)
         return connection.execute(reset).rowcount
 
     return database.write(transaction)
 
 
-_IS_EXPIRED = (work.c.state == State.RUNNING) & (work.c.lease_until < bindparam("now"))
+_IS_EXPIRED = in_state(State.RUNNING) & (work.c.lease_until < bindparam("now"))
 _ANY_EXPIRED = select(work.c.id).where(_IS_EXPIRED).limit(1)
 _GIVEN_UP = work.c.expiries + 1 >= EXPIRIES_ALLOWED
 
@@ -90,32 +85,28 @@ _EXPIRE = (
     )
 )
 
-_CLOSE_EMPTY = (
-    update(batches)
-    .where(
-        batches.c.finished_at.is_(None),
-        batches.c.claimed_at.is_not(None),
-        ~select(work.c.id).where(work.c.batch_id == batches.c.id, work.c.state.in_(UNFINISHED)).exists(),
-    )
-    .values(finished_at=bindparam("now"))
+_IS_EMPTY = (
+    batches.c.finished_at.is_(None)
+    & batches.c.claimed_at.is_not(None)
+    & ~select(work.c.id).where(work.c.batch_id == batches.c.id, IN_BATCH).exists()
 )
+_ANY_EMPTY = select(batches.c.id).where(_IS_EMPTY).limit(1)
+_CLOSE_EMPTY = update(batches).where(_IS_EMPTY).values(finished_at=bindparam("now"))
 
 _LATER = batches.alias("later")
 _OVERTAKEN = select(batches.c.id).where(
     batches.c.finished_at.is_(None),
     batches.c.claimed_at.is_(None),
-    select(func.count())
-    .select_from(_LATER)
+    select(_LATER.c.id)
     .where(_LATER.c.created_at > batches.c.created_at, _LATER.c.claimed_at < bindparam("before"))
-    .scalar_subquery()
-    > 0,
+    .exists(),
 )
 
 _UNCLAIMED = select(batches.c.id).where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_(None))
 
 _RETURN_QUEUED = (
     update(work)
-    .where(work.c.batch_id.in_(bindparam("batches", expanding=True)), work.c.state == State.QUEUED)
+    .where(work.c.batch_id.in_(bindparam("batches", expanding=True)), IN_BATCH, in_state(State.QUEUED))
     .values(state=State.RECEIVED, batch_id=None)
 )
 

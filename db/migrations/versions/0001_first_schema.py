@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("outcomes", Json, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
     )
-    op.create_index("ix_batches_claimed_at", "batches", ["claimed_at"], unique=False)
+    op.create_index("ix_batches_created_at", "batches", ["created_at"], unique=False)
     op.create_index(
         "ix_batches_open",
         "batches",
@@ -114,9 +114,30 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_instances_arrived_at", "instances", ["arrived_at"], unique=False)
-    op.create_index("ix_instances_patient_key", "instances", ["patient_key"], unique=False)
-    op.create_index("ix_instances_sop_instance_uid", "instances", ["sop_instance_uid"], unique=False)
-    op.create_index("ix_instances_study_instance_uid", "instances", ["study_instance_uid"], unique=False)
+    op.create_index(
+        "ix_instances_patient_key",
+        "instances",
+        ["patient_key"],
+        unique=False,
+        sqlite_where=sa.text("patient_key IS NOT NULL"),
+        postgresql_where=sa.text("patient_key IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_instances_sop_instance_uid",
+        "instances",
+        ["sop_instance_uid", "superseded_by"],
+        unique=False,
+        sqlite_where=sa.text("sop_instance_uid IS NOT NULL"),
+        postgresql_where=sa.text("sop_instance_uid IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_instances_study_instance_uid",
+        "instances",
+        ["study_instance_uid"],
+        unique=False,
+        sqlite_where=sa.text("study_instance_uid IS NOT NULL"),
+        postgresql_where=sa.text("study_instance_uid IS NOT NULL"),
+    )
     op.create_table(
         "work",
         sa.Column("id", Id, nullable=False),
@@ -157,8 +178,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('queued', 'running')"),
         postgresql_where=sa.text("state IN ('queued', 'running')"),
     )
-    op.create_index("ix_work_finished_at", "work", ["finished_at"], unique=False)
-    op.create_index("ix_work_label_score", "work", ["label", "score"], unique=False)
+    op.create_index(
+        "ix_work_finished_at",
+        "work",
+        ["finished_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_work_label_score",
+        "work",
+        ["label", "score"],
+        unique=False,
+        sqlite_where=sa.text("label IS NOT NULL"),
+        postgresql_where=sa.text("label IS NOT NULL"),
+    )
     op.create_index(
         "ix_work_lease",
         "work",
@@ -167,7 +202,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     )
-    op.create_index("ix_work_outcome", "work", ["state", "reason"], unique=False)
+    op.create_index(
+        "ix_work_outcome",
+        "work",
+        ["state", "reason"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
     op.create_index(
         "ix_work_received",
         "work",
@@ -204,15 +246,30 @@ def downgrade() -> None:
         sqlite_where=sa.text("state = 'received'"),
         postgresql_where=sa.text("state = 'received'"),
     )
-    op.drop_index("ix_work_outcome", table_name="work")
+    op.drop_index(
+        "ix_work_outcome",
+        table_name="work",
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
     op.drop_index(
         "ix_work_lease",
         table_name="work",
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     )
-    op.drop_index("ix_work_label_score", table_name="work")
-    op.drop_index("ix_work_finished_at", table_name="work")
+    op.drop_index(
+        "ix_work_label_score",
+        table_name="work",
+        sqlite_where=sa.text("label IS NOT NULL"),
+        postgresql_where=sa.text("label IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_work_finished_at",
+        table_name="work",
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
     op.drop_index(
         "ix_work_batch",
         table_name="work",
@@ -220,9 +277,24 @@ def downgrade() -> None:
         postgresql_where=sa.text("state IN ('queued', 'running')"),
     )
     op.drop_table("work")
-    op.drop_index("ix_instances_study_instance_uid", table_name="instances")
-    op.drop_index("ix_instances_sop_instance_uid", table_name="instances")
-    op.drop_index("ix_instances_patient_key", table_name="instances")
+    op.drop_index(
+        "ix_instances_study_instance_uid",
+        table_name="instances",
+        sqlite_where=sa.text("study_instance_uid IS NOT NULL"),
+        postgresql_where=sa.text("study_instance_uid IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_instances_sop_instance_uid",
+        table_name="instances",
+        sqlite_where=sa.text("sop_instance_uid IS NOT NULL"),
+        postgresql_where=sa.text("sop_instance_uid IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_instances_patient_key",
+        table_name="instances",
+        sqlite_where=sa.text("patient_key IS NOT NULL"),
+        postgresql_where=sa.text("patient_key IS NOT NULL"),
+    )
     op.drop_index("ix_instances_arrived_at", table_name="instances")
     op.drop_table("instances")
     op.drop_table("workers")
@@ -234,6 +306,6 @@ def downgrade() -> None:
         sqlite_where=sa.text("finished_at IS NULL"),
         postgresql_where=sa.text("finished_at IS NULL"),
     )
-    op.drop_index("ix_batches_claimed_at", table_name="batches")
+    op.drop_index("ix_batches_created_at", table_name="batches")
     op.drop_table("batches")
     op.drop_table("audit")

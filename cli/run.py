@@ -1,0 +1,115 @@
+"""`nightread run`: the whole pipeline over what is there, until every file has its outcome."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from cli.console import err, out, print_json
+from cli.options import settings_from, state_options, worker_options
+from cli.pipeline import Pipeline, pipeline
+from cli.summary import Summary, show_summary, summarise
+from nightread.clock import utc_now
+from nightread.log import set_up_logging
+from nightread.settings import Settings
+from producer.folder import Folder
+from producer.intake import Intake
+
+_PATIENCE = {"retry_limit": 3, "retry_base_seconds": 0.5, "hold_missing_sources": False}
+"""Nobody comes to mount a share or finish a file while a run waits: it tries for seconds, not minutes."""
+
+
+@click.command("run")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@worker_options
+@state_options
+@click.option("--no-worker", is_flag=True, help="Start no worker here: others on the same Redis and database do it.")
+@click.option("--json", "as_json", is_flag=True, help="The tally as JSON on standard output.")
+def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
+    r"""Analyse all files at PATH... and print how it went; files are taken as complete.
+
+    Exit code 0: the counts add up and nothing failed; 1: something failed; 2: wrong usage.
+
+    \b
+    Example: nightread run ~/scans --model phantom
+             nightread query --label nodule
+    """
+    settings = settings_from(**options)
+    set_up_logging(settings.log_format, "WARNING")
+    summary = run(paths, settings, with_worker=not no_worker)
+    if as_json:
+        print_json(summary.to_json())
+    else:
+        show_summary(out, summary)
+    sys.exit(summary.exit_code)
+
+
+def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) -> Summary:
+    """Run the pipeline over `paths` until every file there has its outcome. Raises UsageFault, StopWork."""
+    patient = settings.model_copy(
+        update={name: value for name, value in _PATIENCE.items() if name not in settings.model_fields_set}
+    )
+    folders = [Folder.holding(path, patient) for path in paths]
+    if patient.model is not None:
+        _require_model(patient)
+    since = utc_now()
+    with pipeline(patient, with_worker=with_worker, report=_tell) as line, _progress() as show:
+        source_ids, new = _register(line, folders, patient, show)
+        line.drain(source_ids, lambda unfinished: show(None, unfinished))
+        return summarise(line.database, source_ids, new=new, since=since, settings=patient)
+
+
+def _register(
+    line: Pipeline, folders: Sequence[Folder], settings: Settings, show: Callable[[int | None, int | None], None]
+) -> tuple[list[int], int]:
+    """Register everything, dispatching between the chunks so that the workers need not wait for the last file."""
+    source_ids: list[int] = []
+    new = 0
+
+    def registered(arrivals: int) -> None:
+        nonlocal new
+        new += arrivals
+        show(new, None)
+        line.dispatch()
+
+    for folder in folders:
+        intake = Intake(settings, line.database, folder, registered)
+        intake.open()
+        source_ids.append(intake.source_id)
+        for chunk in folder.scan():
+            intake.register(chunk)
+    return source_ids, new
+
+
+def _require_model(settings: Settings) -> None:
+    from models.catalogue import find_bundle  # noqa: PLC0415 - the commands that need no model start without
+
+    find_bundle(settings.model or "", settings.bundle_folders)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
+    """A bar on standard error; the function it yields takes the number of new files, or of unfinished ones."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+        total = 0
+
+        def show(new: int | None, unfinished: int | None) -> None:
+            nonlocal total
+            total = new or total
+            if unfinished is None:
+                bar.update(task, description="finding", total=total)
+            else:
+                total = max(total, unfinished)
+                bar.update(task, description="analysing", total=total, completed=total - unfinished)
+
+        yield show
+
+
+def _tell(event: str) -> None:
+    err.print(event, markup=False)

@@ -1,0 +1,97 @@
+"""Child processes: started, watched, restarted with back-off, and ended in order."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_LONGEST_PAUSE_SECONDS = 30.0
+_STABLE_SECONDS = 60.0
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """Runs in the child before exec: whatever kills us, the child gets SIGTERM and is no orphan (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(kw_only=True)
+class Child:
+    """One process that is meant to run."""
+
+    name: str
+    arguments: Sequence[str]
+    environment: dict[str, str]
+    folder: Path
+    """Its working directory: a neutral one, since Celery puts it first on the import path."""
+    log_file: Path
+    restarts: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    _started_at: float = 0.0
+    _next_start: float = 0.0
+    _pause: float = field(default=1.0)
+
+    def start(self) -> None:
+        """Start it, in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
+        self._started_at = time.monotonic()
+        with self.log_file.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.arguments,
+                env={**os.environ, **self.environment},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_parent,
+                process_group=0,
+            )
+
+    def look_after(self) -> str | None:
+        """Restart it when it died and its pause is over. Returns what happened, for the operator."""
+        if self.process is None:
+            if time.monotonic() < self._next_start:
+                return None
+            self.start()
+            self.restarts += 1
+            return f"{self.name} was started again"
+        code = self.process.poll()
+        if code is None:
+            return None
+        self._plan_restart()
+        pause = self._next_start - time.monotonic()
+        return f"{self.name} ended ({_describe(code)}); it starts again in {pause:.0f} s. Log: {self.log_file}"
+
+    def _plan_restart(self) -> None:
+        ran_long = time.monotonic() - self._started_at > _STABLE_SECONDS
+        self._pause = 1.0 if ran_long else min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
+        self._next_start = time.monotonic() + self._pause
+        self.process = None
+
+
+def end(processes: Iterable[subprocess.Popen[bytes]], *, seconds: float) -> None:
+    """SIGTERM to all, and SIGKILL to those that are still there after `seconds`."""
+    alive = [process for process in processes if process.poll() is None]
+    for process in alive:
+        process.terminate()
+    deadline = time.monotonic() + seconds
+    for process in alive:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("a process did not stop and is killed", extra={"pid": process.pid})
+            process.kill()
+            process.wait()
+
+
+def _describe(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

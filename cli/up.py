@@ -1,0 +1,109 @@
+"""`nightread up`: everything on this machine, staying: Redis, worker, watcher, dispatcher, Flower."""
+
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import click
+
+from cli.children import child, flower_arguments, flower_environment, part_arguments, worker_arguments
+from cli.console import err
+from cli.options import settings_from, state_options, worker_options
+from cli.pipeline import prepared, running
+from cli.supervisor import Child
+from db import queries
+from db.engine import Database
+from nightread.log import set_up_logging
+from nightread.settings import Settings
+
+_LOOK_SECONDS = 0.5
+_REPORT_SECONDS = 30.0
+
+
+@click.command("up")
+@click.option(
+    "--inbox",
+    "inboxes",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder to watch; may be given several times.",
+)
+@click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
+@worker_options
+@state_options
+def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
+    """Watch folders and analyse what arrives, until Ctrl-C; nothing else needs to be installed or started.
+
+    Example: nightread up --inbox ~/inbox --model phantom
+    """
+    settings = settings_from(**options)
+    set_up_logging(settings.log_format, settings.log_level)
+    stop = _stop_on_signal()
+    with prepared(settings) as (settings_in_force, database):
+        children = _children(inboxes, settings_in_force)
+        with running(children):
+            _greet(inboxes, settings_in_force)
+            _supervise(children, database, stop)
+            err.print("stopping ...")
+    err.print("stopped; nothing is lost: unfinished work goes on at the next start.")
+
+
+def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
+    watched = [argument for inbox in inboxes for argument in ("--inbox", str(inbox.absolute()))]
+    children = [
+        child("worker", worker_arguments(settings), settings),
+        child("dispatch", part_arguments("dispatch"), settings),
+        child("watch", part_arguments("watch", *watched), settings),
+    ]
+    if settings.flower_port:
+        children.append(child("flower", flower_arguments(settings), settings, **flower_environment(settings)))
+    return children
+
+
+def _supervise(children: Sequence[Child], database: Database, stop: Event) -> None:
+    """Restart what dies; tell now and then how far things are."""
+    told_at, told = 0.0, ""
+    while not stop.wait(_LOOK_SECONDS):
+        for member in children:
+            event = member.look_after()
+            if event is not None:
+                err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
+        if time.monotonic() - told_at >= _REPORT_SECONDS or not told:
+            line = _one_line(queries.tally(database))
+            if line != told:
+                err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
+            told_at, told = time.monotonic(), line
+
+
+def _one_line(tally: queries.Tally) -> str:
+    unfinished = tally.waiting + tally.queued + tally.running
+    return (
+        f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "
+        f"{tally.failed} failed, {unfinished} to go"
+    )
+
+
+def _greet(inboxes: Sequence[Path], settings: Settings) -> None:
+    for inbox in inboxes:
+        err.print(f"watching {inbox.absolute()}", markup=False)
+    err.print(f"model    {settings.model or 'none: every image will be rejected (no_model); name one with --model'}")
+    if settings.flower_port:
+        err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
+    err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
+    err.print("Ctrl-C stops it.")
+
+
+def _stop_on_signal() -> Event:
+    stop = Event()
+
+    def set_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, set_stop)
+    return stop

@@ -1,0 +1,132 @@
+"""Which decoder takes which transfer syntax: one each, so that equal files give equal pixels everywhere.
+
+All of them come with imagecodecs (BSD): libjpeg-turbo, CharLS, OpenJPEG and its own PackBits. On the real files they give
+the pixels of GDCM, pyjpegls and pylibjpeg, two to ten times faster than GDCM. pylibjpeg-rle is out of the question: on
+broken frames it raises a BaseException, which no handler of ours may catch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from imaging.array import Array
+from imaging.codestream import Codestream, ends_early, names_its_colours, read_codestream
+from imaging.form import PixelForm
+from nightread.errors import FateError, RejectImage
+from nightread.reasons import Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Codec:
+    """How one family of transfer syntaxes is decoded."""
+
+    decode: Callable[[bytes, PixelForm], Any]
+    """Compressed frame -> unsigned or signed integers of shape (rows, columns) or (rows, columns, samples)."""
+    gives_rgb: bool = False
+    """The decoder turns YBR_FULL into RGB itself; YBR_ICT and YBR_RCT always become RGB."""
+
+
+def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
+    """One decoded frame in the type that PixelRepresentation asks for, with sign bits extended.
+
+    Raises RejectImage(BAD_PIXELS or TRUNCATED) whatever the library raises. MemoryError passes, and so does a FateError
+    that a signal handler of the worker raises in the middle.
+    """
+    stream = read_codestream(frame) if codec is not RLE else None
+    if codec is not RLE:
+        _check(stream, form)
+    try:
+        pixels: Array = np.asarray(codec.decode(frame, form))
+    except (FateError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - codec libraries raise types of their own
+        raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None
+    expected = (form.rows, form.columns) if form.samples == 1 else (form.rows, form.columns, form.samples)
+    if pixels.shape != expected or pixels.dtype.kind not in "iu":
+        raise RejectImage(Reason.BAD_PIXELS, "The decoded frame has another shape than the header says.")
+    return _with_sign(pixels, form, stream)
+
+
+def codec_for(transfer_syntax: str) -> Codec:
+    """The pinned decoder. Raises RejectImage(UNSUPPORTED_SYNTAX) where there is none."""
+    codec = CODECS.get(transfer_syntax)
+    if codec is None:
+        raise RejectImage(Reason.UNSUPPORTED_SYNTAX)
+    return codec
+
+
+@cache
+def decoder_name(codec: Codec | None) -> str:
+    """Library and version, as the ledger keeps it; None stands for pixels that need no codec."""
+    return f"numpy {np.__version__}" if codec is None else f"imagecodecs {imagecodecs.__version__}"
+
+
+def _jpeg(frame: bytes, form: PixelForm) -> Any:
+    if ends_early(frame):
+        raise RejectImage(Reason.TRUNCATED, "A JPEG frame ends before its end-of-image marker.")
+    if form.photometric == "RGB" and not names_its_colours(frame):
+        return imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
+    return imagecodecs.jpeg8_decode(frame)
+
+
+def _jpeg_ls(frame: bytes, _form: PixelForm) -> Any:
+    return imagecodecs.jpegls_decode(frame)
+
+
+def _jpeg2000(frame: bytes, _form: PixelForm) -> Any:
+    return imagecodecs.jpeg2k_decode(frame)
+
+
+def _rle(frame: bytes, form: PixelForm) -> Array:
+    dtype = np.dtype(f"<u{form.bits_allocated // 8}")
+    planes = np.empty((form.samples, form.rows, form.columns), dtype)
+    decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
+    if len(decoded) != planes.nbytes:
+        raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header says.")
+    return planes[0] if form.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+
+def _check(stream: Codestream | None, form: PixelForm) -> None:
+    if stream is None:
+        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame does not begin like its transfer syntax.")
+    if (stream.rows, stream.columns, stream.samples) != (form.rows, form.columns, form.samples):
+        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame declares another size than the header.")
+
+
+def _with_sign(pixels: Array, form: PixelForm, stream: Codestream | None) -> Array:
+    """Codestreams other than JPEG 2000 know no sign, and RLE not even how many bits are used."""
+    kind = "i" if form.signed else "u"
+    if stream is not None and pixels.dtype.kind == kind:
+        return pixels
+    used = form.bits_stored if stream is None else stream.precision
+    if form.signed:
+        used = min(used, form.bits_stored)
+    pixels = pixels.view(f"{kind}{pixels.dtype.itemsize}")
+    unused = pixels.dtype.itemsize * 8 - used
+    return (pixels << unused) >> unused if unused > 0 else pixels
+
+
+RLE = Codec(decode=_rle)
+_JPEG = Codec(decode=_jpeg, gives_rgb=True)
+_JPEG_LOSSLESS = Codec(decode=_jpeg)
+_JPEG_LS = Codec(decode=_jpeg_ls)
+_JPEG_2000 = Codec(decode=_jpeg2000)
+
+CODECS = {
+    "1.2.840.10008.1.2.5": RLE,
+    "1.2.840.10008.1.2.4.50": _JPEG,  # baseline, 8 bits
+    "1.2.840.10008.1.2.4.51": _JPEG,  # extended, 8 and 12 bits
+    "1.2.840.10008.1.2.4.57": _JPEG_LOSSLESS,  # lossless, all predictors
+    "1.2.840.10008.1.2.4.70": _JPEG_LOSSLESS,  # lossless, first predictor
+    "1.2.840.10008.1.2.4.80": _JPEG_LS,
+    "1.2.840.10008.1.2.4.81": _JPEG_LS,  # near-lossless
+    "1.2.840.10008.1.2.4.90": _JPEG_2000,  # lossless
+    "1.2.840.10008.1.2.4.91": _JPEG_2000,
+    "1.2.840.10008.1.2.4.201": _JPEG_2000,  # high-throughput, lossless
+    "1.2.840.10008.1.2.4.202": _JPEG_2000,  # high-throughput, lossless, by resolution
+    "1.2.840.10008.1.2.4.203": _JPEG_2000,  # high-throughput
+}

@@ -1,0 +1,65 @@
+"""What a compressed frame says about itself, read before a decoder allocates anything for it."""
+
+import struct
+from typing import NamedTuple
+
+_J2K_SIZ = b"\xff\x4f\xff\x51"
+_JPEG_START = b"\xff\xd8"
+_START_OF_FRAME = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+_END_OF_IMAGE = b"\xff\xd9"
+_APPLICATION_MARKERS = (b"JFIF", b"Adobe")
+
+
+class Codestream(NamedTuple):
+    """Size of the compressed image and how wide its samples are."""
+
+    rows: int
+    columns: int
+    samples: int
+    precision: int
+    signed: bool
+
+
+def read_codestream(frame: bytes) -> Codestream | None:
+    """The frame header of JPEG and JPEG-LS (ITU-T T.81 B.2.2, T.87 C.2.2) or JPEG 2000 (T.800 A.5.1); None without."""
+    if frame.startswith(_JPEG_START):
+        return _jpeg(frame)
+    siz = frame.find(_J2K_SIZ)
+    return _jpeg2000(frame, siz) if siz >= 0 else None
+
+
+def ends_early(frame: bytes) -> bool:
+    """Whether the end-of-image marker of JPEG is missing: libjpeg fills such a frame with grey and says nothing."""
+    return not frame.rstrip(b"\x00").rstrip(b"\xff").endswith(_END_OF_IMAGE)
+
+
+def names_its_colours(frame: bytes) -> bool:
+    """Whether a JPEG frame carries the markers from which a decoder knows if it is YCbCr."""
+    return any(marker in frame[:512] for marker in _APPLICATION_MARKERS)
+
+
+def _jpeg(frame: bytes) -> Codestream | None:
+    position = 2
+    while position + 4 <= len(frame) and frame[position] == 0xFF:  # noqa: PLR2004 - every marker begins so
+        marker = frame[position + 1]
+        if marker == 0xFF:  # noqa: PLR2004 - a fill byte
+            position += 1
+        elif marker in _STANDALONE:
+            position += 2
+        elif marker in _START_OF_FRAME:
+            if position + 10 > len(frame):
+                return None
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", frame, position + 4)
+            return Codestream(rows, columns, samples, precision, signed=False)
+        else:
+            position += 2 + int.from_bytes(frame[position + 2 : position + 4], "big")
+    return None
+
+
+def _jpeg2000(frame: bytes, start: int) -> Codestream | None:
+    if start + 44 > len(frame):
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+    samples, depth = struct.unpack_from(">HB", frame, start + 40)
+    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))

@@ -1,0 +1,86 @@
+"""Encapsulated pixel data -> the compressed bytes of each frame (PS3.5 section A.4)."""
+
+import struct
+from itertools import pairwise
+
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+Span = tuple[int, int]
+"""Start and end of a fragment's bytes."""
+
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_ITEM_HEADER = struct.Struct("<HHI")
+_END_OF_IMAGE = b"\xff\xd9"
+_TAIL = 10
+
+
+def frame_fragments(data: bytes, start: int, frames: int, extended_offsets: bytes = b"") -> list[list[Span]]:
+    """Fragments of each of `frames` frames, from the extended or basic offset table, else from their number.
+
+    `start` is the position of the basic offset table's item. Raises RejectImage(TRUNCATED) where frames are missing and
+    BAD_PIXELS where something stands that is no fragment.
+    """
+    table, spans = _items(data, start)
+    offsets = _offsets(extended_offsets, "Q") or _offsets(data[table[0] : table[1]], "I")
+    groups = _by_offsets(spans, offsets, frames) or _by_number(data, spans, frames)
+    if len(groups) < frames:
+        raise RejectImage(Reason.TRUNCATED, "There are fewer compressed frames than NumberOfFrames says.")
+    return groups[:frames]
+
+
+def join(data: bytes, spans: list[Span]) -> bytes:
+    """The compressed bytes of one frame."""
+    return b"".join(data[start:end] for start, end in spans)
+
+
+def _items(data: bytes, position: int) -> tuple[Span, list[Span]]:
+    spans: list[Span] = []
+    while True:
+        if position + 8 > len(data):
+            raise RejectImage(Reason.TRUNCATED, "The file ends before the end of its compressed frames.")
+        group, number, length = _ITEM_HEADER.unpack_from(data, position)
+        tag = group << 16 | number
+        position += 8
+        if tag == _SEQUENCE_END:
+            break
+        if tag != _ITEM:
+            raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data hold something that is no fragment.")
+        if length > len(data) - position:
+            raise RejectImage(Reason.TRUNCATED, "The file ends within a compressed frame.")
+        spans.append((position, position + length))
+        position += length
+    if not spans:
+        raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data have no offset table.")
+    return spans[0], spans[1:]
+
+
+def _offsets(table: bytes, code: str) -> list[int]:
+    size = struct.calcsize(code)
+    return list(struct.unpack(f"<{len(table) // size}{code}", table[: len(table) // size * size]))
+
+
+def _by_offsets(spans: list[Span], offsets: list[int], frames: int) -> list[list[Span]]:
+    """No groups where the table is absent or does not fit: then the fragments are counted instead."""
+    if len(offsets) != frames or not spans:
+        return []
+    origin = spans[0][0]
+    starts = {start - origin: index for index, (start, _) in enumerate(spans)}
+    firsts = [starts.get(offset, -1) for offset in offsets]
+    bounds = [*firsts, len(spans)]
+    if firsts[0] != 0 or any(low >= high for low, high in pairwise(bounds)):
+        return []
+    return [spans[low:high] for low, high in pairwise(bounds)]
+
+
+def _by_number(data: bytes, spans: list[Span], frames: int) -> list[list[Span]]:
+    if frames == 1:
+        return [spans] if spans else []
+    if len(spans) <= frames:
+        return [[span] for span in spans]
+    groups: list[list[Span]] = [[]]
+    for start, end in spans:
+        groups[-1].append((start, end))
+        if _END_OF_IMAGE in data[max(start, end - _TAIL) : end]:
+            groups.append([])
+    return [group for group in groups if group]

@@ -1,0 +1,96 @@
+"""The shape and type of the stored pixels, as the header declares them (PS3.3 C.7.6.3)."""
+
+from dataclasses import dataclass
+
+from imaging import tags
+from imaging.elements import Elements, HeaderError
+from imaging.limits import Limits
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
+YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
+YBR_422 = "YBR_FULL_422"
+COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
+_BITS_ALLOCATED = (1, 8, 16, 32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PixelForm:
+    """What every frame of one object has in common."""
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    planar: bool
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    pixel_tag: int
+    """Which of the three pixel data elements is there."""
+
+    @property
+    def floating(self) -> bool:
+        """Whether the pixels are float32 or float64."""
+        return self.pixel_tag != tags.PIXEL_DATA
+
+
+def read_form(elements: Elements, pixel_tag: int, limits: Limits) -> PixelForm:
+    """Validate the image pixel module. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
+    try:
+        form = _form(elements, pixel_tag)
+    except HeaderError as fault:
+        raise RejectImage(Reason.BAD_HEADER, str(fault)) from None
+    _check(form)
+    pixels = form.rows * form.columns
+    if pixels > limits.frame_pixels:
+        raise RejectImage(Reason.TOO_LARGE, "Rows x Columns exceeds the limit for one frame.")
+    if pixels * form.samples * form.frames * max(form.bits_allocated // 8, 1) > limits.object_bytes:
+        raise RejectImage(Reason.TOO_LARGE, "All frames together exceed the limit for one object.")
+    return form
+
+
+def _form(elements: Elements, pixel_tag: int) -> PixelForm:
+    def integer(tag: int, absent: int) -> int:
+        value = elements.integer(tag)
+        return absent if value is None else value
+
+    floating_bits = {tags.FLOAT_PIXEL_DATA: 32, tags.DOUBLE_FLOAT_PIXEL_DATA: 64}
+    allocated = floating_bits.get(pixel_tag) or integer(tags.BITS_ALLOCATED, 0)
+    stored = integer(tags.BITS_STORED, allocated)
+    high_bit = integer(tags.HIGH_BIT, stored - 1)
+    return PixelForm(
+        rows=integer(tags.ROWS, 0),
+        columns=integer(tags.COLUMNS, 0),
+        frames=integer(tags.NUMBER_OF_FRAMES, 1),
+        samples=integer(tags.SAMPLES_PER_PIXEL, 1),
+        photometric=elements.text(tags.PHOTOMETRIC_INTERPRETATION) or "",
+        planar=integer(tags.PLANAR_CONFIGURATION, 0) == 1,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high_bit if stored - 1 <= high_bit < allocated else stored - 1,
+        signed=integer(tags.PIXEL_REPRESENTATION, 0) == 1,
+        pixel_tag=pixel_tag,
+    )
+
+
+def _check(form: PixelForm) -> None:
+    if min(form.rows, form.columns) < 1:
+        raise RejectImage(Reason.BAD_HEADER, "Rows or Columns is absent or zero.")
+    if form.frames < 1:
+        raise RejectImage(Reason.BAD_HEADER, "NumberOfFrames is not positive.")
+    if not form.floating and form.bits_allocated not in _BITS_ALLOCATED:
+        raise RejectImage(Reason.BAD_HEADER, "BitsAllocated is none of 1, 8, 16 and 32.")
+    if not 1 <= form.bits_stored <= form.bits_allocated:
+        raise RejectImage(Reason.BAD_HEADER, "BitsStored is not within BitsAllocated.")
+    wanted = 1 if form.photometric in (*GRAYSCALE, PALETTE) else 3
+    if form.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or form.samples != wanted:
+        raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not fit SamplesPerPixel.")
+    if form.samples == 3 and form.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
+        raise RejectImage(Reason.BAD_HEADER, "Colour pixels have neither 8 nor 16 bits.")
+    if form.photometric in YBR_FULL and form.bits_allocated != 8:  # noqa: PLR2004
+        raise RejectImage(Reason.BAD_HEADER, "YBR pixels do not have 8 bits.")

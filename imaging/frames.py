@@ -1,0 +1,131 @@
+"""Pixel data -> frames of stored values, one at a time (PS3.5 section 8)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from imaging import tags
+from imaging.array import Array
+from imaging.codecs import Codec, decode_frame
+from imaging.colour import ybr_to_rgb
+from imaging.elements import UNDEFINED, Elements
+from imaging.encapsulation import frame_fragments, join
+from imaging.form import YBR_422, YBR_FULL, PixelForm
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+_BYTE = 8
+
+
+class StoredFrames:
+    """The frames of one object. Iterating yields (rows, columns) or, in RGB, (rows, columns, 3); palettes stay indices.
+
+    Integers keep the width of BitsAllocated (uint8 for one bit), in native byte order, masked to BitsStored.
+    """
+
+    __slots__ = ("_codec", "_elements", "_form", "_spans", "_start")
+
+    def __init__(self, elements: Elements, form: PixelForm, codec: Codec | None) -> None:
+        """Check that all bytes are there; decode nothing. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+        self._elements = elements
+        self._form = form
+        self._codec = codec
+        element = elements.get(form.pixel_tag)
+        assert element is not None  # noqa: S101 - the form was read for this element
+        _, self._start, length = element
+        if (length == UNDEFINED) != (codec is not None):
+            raise RejectImage(Reason.BAD_PIXELS, "The pixel data are not written as their transfer syntax says.")
+        if codec is None:
+            self._spans = []
+            self._check_length(length)
+        else:
+            offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
+            self._spans = frame_fragments(elements.data, self._start, form.frames, offsets)
+
+    def __iter__(self) -> Iterator[Array]:
+        """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
+        for index in range(self._form.frames):
+            yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
+
+    def _check_length(self, length: int) -> None:
+        needed = (_frame_bits(self._form) * self._form.frames + 7) // _BYTE
+        if needed > min(length, len(self._elements.data) - self._start):
+            raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header says.")
+
+    def _compressed(self, codec: Codec, index: int) -> Array:
+        pixels = decode_frame(codec, join(self._elements.data, self._spans[index]), self._form)
+        if self._form.photometric in YBR_FULL and not codec.gives_rgb:
+            return ybr_to_rgb(pixels)
+        return pixels
+
+    def _native(self, index: int) -> Array:
+        form = self._form
+        if form.bits_allocated == 1:
+            return self._one_bit(index)
+        values = self._values(index)
+        if form.photometric == YBR_422:
+            return ybr_to_rgb(_widen_422(values, form))
+        if form.samples == 1:
+            return values.reshape(form.rows, form.columns)
+        if form.planar:
+            pixels = np.ascontiguousarray(np.moveaxis(values.reshape(form.samples, form.rows, form.columns), 0, -1))
+        else:
+            pixels = values.reshape(form.rows, form.columns, form.samples)
+        return ybr_to_rgb(pixels) if form.photometric in YBR_FULL else pixels
+
+    def _values(self, index: int) -> Array:
+        form, data, little = self._form, self._elements.data, self._elements.encoding.little
+        count = _frame_bits(form) // form.bits_allocated
+        kind = "f" if form.floating else "i" if form.signed else "u"
+        dtype = np.dtype(f"{'<' if little else '>'}{kind}{form.bits_allocated // _BYTE}")
+        offset = self._start + index * count * dtype.itemsize
+        if not little and form.bits_allocated == _BYTE and self._written_as_words():
+            return _swapped_bytes(data, self._start, index * count, count).view(dtype)
+        values = np.frombuffer(data, dtype, count, offset)
+        return _masked(values.astype(dtype.newbyteorder("="), copy=False), form)
+
+    def _written_as_words(self) -> bool:
+        element = self._elements.get(self._form.pixel_tag)
+        return element is not None and element[0] == b"OW"
+
+    def _one_bit(self, index: int) -> Array:
+        # Frames follow each other without padding, so a frame may begin in the middle of a byte (PS3.5 section 8.1.1).
+        form = self._form
+        count = form.rows * form.columns
+        first = index * count
+        start, end = first // _BYTE, (first + count + 7) // _BYTE
+        packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
+        bits = np.unpackbits(packed, bitorder="little")
+        return bits[first % _BYTE : first % _BYTE + count].reshape(form.rows, form.columns)
+
+
+def _frame_bits(form: PixelForm) -> int:
+    samples = 2 if form.photometric == YBR_422 else form.samples
+    return form.rows * form.columns * samples * form.bits_allocated
+
+
+def _masked(values: Array, form: PixelForm) -> Array:
+    """Bits outside of BitsStored say nothing (PS3.5 section 8.1.1); shifting also extends the sign."""
+    above = form.bits_allocated - 1 - form.high_bit
+    below = form.bits_allocated - form.bits_stored
+    if form.floating or below == 0:
+        return values
+    if not form.signed and above == below and int(values.max()) >> form.bits_stored == 0:
+        return values
+    return (values << above) >> below
+
+
+def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
+    """8-bit pixels that a big endian file holds in 16-bit words: the second pixel of each word comes first."""
+    even = first - first % 2
+    words = np.frombuffer(data, np.uint8, (count + first % 2 + 1) // 2 * 2, start + even)
+    return words.reshape(-1, 2)[:, ::-1].reshape(-1)[first % 2 : first % 2 + count]
+
+
+def _widen_422(values: Array, form: PixelForm) -> Array:
+    """Y1 Y2 Cb Cr -> two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
+    if form.columns % 2:
+        raise RejectImage(Reason.BAD_HEADER, "YBR_FULL_422 needs an even number of columns.")
+    pairs = values.reshape(-1, 4)
+    pixels = np.stack([pairs[:, [0, 2, 3]], pairs[:, [1, 2, 3]]], axis=1)
+    return pixels.reshape(form.rows, form.columns, 3)

@@ -1,0 +1,84 @@
+"""Bytes of a DICOM file -> its data set, and what kind of file that is (PS3.10 section 7)."""
+
+import zlib
+from dataclasses import dataclass
+
+from imaging import tags
+from imaging.elements import NO_TAG, Elements, Encoding, TruncatedError
+from imaging.limits import Limits
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+DEFLATED_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+
+_PREAMBLE_LENGTH = 128
+_META_END = 0x00030000
+_EXPLICIT = Encoding(implicit=False, little=True)
+_IDENTIFYING = (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.MODALITY, tags.ROWS)
+_FIRST_GROUPS = (0x0002, 0x0008, 0x0800)
+"""Of files without preamble: file meta information, a data set, a big endian data set read as little endian."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """The data set up to its pixel data, and the transfer syntax (None where no one wrote it down)."""
+
+    elements: Elements
+    transfer_syntax: str | None
+
+    def check(self) -> None:
+        """Raise RejectImage(TRUNCATED or BAD_HEADER) where the data set broke off before its pixel data."""
+        fault = self.elements.fault
+        if isinstance(fault, TruncatedError):
+            raise RejectImage(Reason.TRUNCATED, str(fault))
+        if fault:
+            raise RejectImage(Reason.BAD_HEADER, str(fault))
+        if not len(self.elements):
+            raise RejectImage(Reason.TRUNCATED, "The file ends before its first element.")
+
+
+def read_header(data: bytes, limits: Limits) -> Header:
+    """Read the data set; what broke off is kept, for `Header.check` to speak about.
+
+    Files without preamble and file meta information are taken when they look like DICOM. Raises RejectImage:
+    NOT_DICOM, or for a deflated data set TRUNCATED, BAD_HEADER and TOO_LARGE.
+    """
+    prefixed = data[_PREAMBLE_LENGTH : _PREAMBLE_LENGTH + 4] == b"DICM"
+    if not prefixed and int.from_bytes(data[:2], "little") not in _FIRST_GROUPS:
+        raise RejectImage(Reason.NOT_DICOM)
+    meta = Elements(data, _EXPLICIT, _PREAMBLE_LENGTH + 4 if prefixed else 0, len(data), before=_META_END)
+    syntax = meta.text(tags.TRANSFER_SYNTAX_UID)
+    if meta.fault:
+        return Header(elements=meta, transfer_syntax=syntax)
+    start = meta.end
+    if syntax == DEFLATED_EXPLICIT_LITTLE:
+        data, start = _inflate(data[start:], limits.file_bytes), 0
+    elements = Elements(data, _encoding(data, start, syntax), start, len(data), before=NO_TAG)
+    if not prefixed and not any(tag in elements for tag in _IDENTIFYING):
+        raise RejectImage(Reason.NOT_DICOM)
+    return Header(elements=elements, transfer_syntax=syntax)
+
+
+def _encoding(data: bytes, start: int, syntax: str | None) -> Encoding:
+    first_vr = data[start + 4 : start + 6]
+    explicit = first_vr.isalpha() and first_vr.isupper()
+    if explicit and syntax is None:
+        # Read as little endian, the low groups that begin a big endian file are multiples of 256.
+        return Encoding(implicit=False, little=data[start : start + 1] != b"\x00")
+    return Encoding(implicit=not explicit, little=syntax != EXPLICIT_BIG)
+
+
+def _inflate(deflated: bytes, limit: int) -> bytes:
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = stream.decompress(deflated, limit)
+    except zlib.error:
+        raise RejectImage(Reason.BAD_HEADER, "The deflated data set cannot be inflated.") from None
+    if stream.unconsumed_tail:
+        raise RejectImage(Reason.TOO_LARGE, "The deflated data set is larger than a file may be.")
+    if not stream.eof:
+        raise RejectImage(Reason.TRUNCATED, "The deflated data set ends too early.")
+    return data

@@ -1,0 +1,64 @@
+"""Header -> the facts that the ledger keeps."""
+
+from imaging import tags
+from imaging.elements import Elements, HeaderError
+from imaging.facts import CODE_LENGTH, TEXT_LENGTH, UID_LENGTH, Facts, storable_integer, storable_text
+from imaging.header import Header
+from imaging.patient import PatientHasher
+
+_DATE_LENGTH = 8
+
+
+def read_facts(header: Header, patient: PatientHasher | None, *, decoder: str | None = None) -> Facts:
+    """Facts of any header, however odd: what is unusable becomes None. Keys only where there is a `patient` hasher."""
+    elements = header.elements
+
+    def text(tag: int, length: int) -> str | None:
+        return storable_text(elements.text(tag), length)
+
+    frames = _integer(elements, tags.NUMBER_OF_FRAMES)
+    rows = _integer(elements, tags.ROWS)
+    return Facts(
+        sop_instance_uid=text(tags.SOP_INSTANCE_UID, UID_LENGTH),
+        series_instance_uid=text(tags.SERIES_INSTANCE_UID, UID_LENGTH),
+        study_instance_uid=text(tags.STUDY_INSTANCE_UID, UID_LENGTH),
+        sop_class_uid=text(tags.SOP_CLASS_UID, UID_LENGTH),
+        transfer_syntax=storable_text(header.transfer_syntax, UID_LENGTH),
+        modality=text(tags.MODALITY, CODE_LENGTH),
+        body_part=text(tags.BODY_PART_EXAMINED, CODE_LENGTH),
+        image_type=text(tags.IMAGE_TYPE, TEXT_LENGTH),
+        study_date=_date(elements.text(tags.STUDY_DATE)),
+        rows=rows,
+        columns=_integer(elements, tags.COLUMNS),
+        frames=1 if frames is None and rows is not None else frames,
+        patient_key=_patient_key(elements, patient) if patient else None,
+        accession_key=_accession_key(elements, patient) if patient else None,
+        key_id=patient.key_id if patient else None,
+        decoder=decoder,
+    )
+
+
+def _integer(elements: Elements, tag: int) -> int | None:
+    try:
+        return storable_integer(elements.integer(tag))
+    except HeaderError:
+        return None
+
+
+def _date(text: str | None) -> str | None:
+    """Eight digits; the dots of the ACR-NEMA form are dropped."""
+    digits = (text or "").replace(".", "")
+    return digits if len(digits) == _DATE_LENGTH and digits.isascii() and digits.isdigit() else None
+
+
+def _patient_key(elements: Elements, patient: PatientHasher) -> str | None:
+    return patient.patient_key(elements.text(tags.ISSUER_OF_PATIENT_ID), elements.text(tags.PATIENT_ID))
+
+
+def _accession_key(elements: Elements, patient: PatientHasher) -> str | None:
+    try:
+        issuer = elements.item(tags.ISSUER_OF_ACCESSION_NUMBER_SEQUENCE)
+    except HeaderError:
+        issuer = None
+    name = issuer.text(tags.LOCAL_NAMESPACE_ENTITY_ID) if issuer else None
+    return patient.accession_key(name, elements.text(tags.ACCESSION_NUMBER))

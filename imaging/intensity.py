@@ -1,0 +1,102 @@
+"""Stored values -> display values in [0, 1]: the plain way, which every faster way has to equal."""
+
+import numpy as np
+
+from imaging.array import Array
+from imaging.grayscale import Grayscale
+from imaging.scan import Frame
+from imaging.spec import Intensity
+from imaging.voi import Mapping, Ramp
+
+
+def display_values(frame: Frame, mapping: Mapping) -> Array:
+    """Floats in [0, 1], shaped like `frame.stored`: rescale, map, invert MONOCHROME1, padding and NaN to 0."""
+    return display(frame.stored, frame.grayscale, mapping, inverted=frame.inverted)
+
+
+def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
+    """The same for loose stored values of any shape."""
+    shown = mapping(modality_values(stored, grayscale))
+    if inverted:
+        shown = 1 - shown
+    padded = padding_mask(stored, grayscale)
+    if padded is not None:
+        shown = np.where(padded, 0, shown)
+    return np.nan_to_num(shown, copy=False, nan=0.0)
+
+
+def modality_values(stored: Array, grayscale: Grayscale) -> Array:
+    """Rescaled floats (PS3.3 C.11.1): float32, or float64 for what float32 cannot hold."""
+    if grayscale.modality_lut is not None:
+        return grayscale.modality_lut.outputs(stored)
+    exact = np.float64 if stored.dtype.itemsize >= 4 and stored.dtype != np.float32 else np.float32  # noqa: PLR2004
+    values: Array = stored.astype(exact)
+    if grayscale.slope != 1:
+        values = values * exact(grayscale.slope)
+    return values if grayscale.intercept == 0 else values + exact(grayscale.intercept)
+
+
+def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
+    """True where a stored value is padding; None where the header names no padding."""
+    if grayscale.padding is None:
+        return None
+    low, high = grayscale.padding
+    return (stored >= low) & (stored <= high)
+
+
+def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
+    """The mapping of this frame's modality values. Colour has no VOI and no rescale: its samples are the values."""
+    if intensity.kind == "window":
+        return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
+    if intensity.kind == "percentile":
+        return _percentiles(frame, float(intensity.low or 0), float(intensity.high or 0))
+    if intensity.kind == "voi" and frame.grayscale.voi is not None:
+        return frame.grayscale.voi
+    return full_range(frame)
+
+
+def full_range(frame: Frame) -> Ramp:
+    """From the lowest to the highest modality value that the stored bits allow; for floats, those that are there."""
+    grayscale = frame.grayscale
+    if grayscale.modality_lut is not None:
+        return Ramp(low=0, high=grayscale.modality_lut.top)
+    if frame.stored.dtype.kind == "f":
+        valid = frame.stored[np.isfinite(frame.stored)]
+        ends = (float(valid.min()), float(valid.max())) if valid.size else (0.0, 0.0)
+    elif frame.stored.dtype.kind == "i":
+        ends = -float(1 << (frame.bits_stored - 1)), float((1 << (frame.bits_stored - 1)) - 1)
+    else:
+        ends = 0.0, float((1 << frame.bits_stored) - 1)
+    low, high = sorted(end * grayscale.slope + grayscale.intercept for end in ends)
+    return Ramp(low=low, high=high)
+
+
+def _percentiles(frame: Frame, low: float, high: float) -> Ramp:
+    stored = frame.stored
+    padded = padding_mask(stored, frame.grayscale)
+    valid = stored.reshape(-1) if padded is None else stored[~padded]
+    if valid.dtype.kind == "f":
+        valid = valid[np.isfinite(valid)]
+    if not valid.size:
+        return Ramp(low=0, high=1)
+    grayscale = frame.grayscale
+    if grayscale.modality_lut is not None:
+        ends = np.percentile(grayscale.modality_lut.outputs(valid), (low, high))
+    else:
+        falling = grayscale.slope < 0
+        ends = _stored_percentiles(valid, np.array((100 - low, 100 - high) if falling else (low, high)))
+        ends = ends * grayscale.slope + grayscale.intercept
+    return Ramp(low=float(ends[0]), high=float(ends[1]))
+
+
+def _stored_percentiles(valid: Array, percents: Array) -> Array:
+    """What np.percentile gives; short integers are counted instead of sorted, six times faster for 512 x 512."""
+    if valid.dtype.kind == "f" or valid.dtype.itemsize > 2:  # noqa: PLR2004 - 65,536 bins at most
+        return np.percentile(valid, percents)
+    lowest = int(valid.min())
+    up_to = np.cumsum(np.bincount(valid.reshape(-1).astype(np.intp) - lowest))
+    position = percents / 100 * (valid.size - 1)
+    below = np.searchsorted(up_to, np.floor(position), side="right")
+    above = np.searchsorted(up_to, np.ceil(position), side="right")
+    ends: Array = lowest + below + (position % 1) * (above - below)
+    return ends

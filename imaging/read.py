@@ -1,0 +1,86 @@
+"""Bytes of one file -> facts for the ledger and frames for the network."""
+
+from pydicom.config import IGNORE
+from pydicom.uid import UID
+
+from imaging import tags
+from imaging.codecs import codec_for, decoder_name
+from imaging.colour import read_palette
+from imaging.elements import Elements
+from imaging.errors import RejectScan
+from imaging.facts import NO_FACTS
+from imaging.form import PALETTE, read_form
+from imaging.frames import StoredFrames
+from imaging.header import (
+    DEFLATED_EXPLICIT_LITTLE,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Header,
+    read_header,
+)
+from imaging.identity import read_facts
+from imaging.limits import DEFAULT_LIMITS, Limits
+from imaging.patient import PatientHasher
+from imaging.raster import is_raster, read_raster
+from imaging.scan import DicomFrames, Scan
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+_NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED_EXPLICIT_LITTLE, EXPLICIT_BIG))
+_IMAGE_CLASS_WORDS = ("Image Storage", "Segmentation Storage", "Parametric Map Storage")
+
+
+def read(
+    data: bytes,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    patient: PatientHasher | None = None,
+    accept_raster: bool = False,
+) -> Scan:
+    """Read the header and find the pixels; nothing is decoded before Scan.frames().
+
+    Raises RejectScan, whose `facts` are all that the header told. Without `patient` the facts hold no keys.
+    """
+    header = None
+    try:
+        _check_size(data, limits)
+        if accept_raster and is_raster(data):
+            return read_raster(data, limits)
+        header = read_header(data, limits)
+        header.check()
+        return _scan(header, limits, patient)
+    except RejectImage as rejected:
+        facts = read_facts(header, patient) if header else NO_FACTS
+        raise RejectScan(rejected.reason, rejected.detail, facts=facts) from None
+
+
+def _check_size(data: bytes, limits: Limits) -> None:
+    if not data:
+        raise RejectImage(Reason.EMPTY)
+    if len(data) > limits.file_bytes:
+        raise RejectImage(Reason.TOO_LARGE, "The file is larger than a file may be.")
+
+
+def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> Scan:
+    elements = header.elements
+    pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
+    if pixel_tag is None:
+        raise RejectImage(Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE)
+    form = read_form(elements, pixel_tag, limits)
+    native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
+    codec = None if native else codec_for(header.transfer_syntax or "")
+    stored = StoredFrames(elements, form, codec)
+    palette = read_palette(elements, signed=form.signed) if form.photometric == PALETTE else None
+    return Scan(
+        facts=read_facts(header, patient, decoder=decoder_name(codec)),
+        frame_count=form.frames,
+        elements=elements,
+        source=DicomFrames(elements=elements, form=form, stored=stored, palette=palette),
+    )
+
+
+def _is_image(elements: Elements) -> bool:
+    """Whether pixel data are missed: the SOP class is one of images, or the header has rows."""
+    sop_class = UID(elements.text(tags.SOP_CLASS_UID) or "", validation_mode=IGNORE).name
+    return tags.ROWS in elements or any(word in sop_class for word in _IMAGE_CLASS_WORDS)

@@ -1,0 +1,71 @@
+"""One DICOM object that can be analysed, and its frames."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from imaging.array import Array
+from imaging.colour import Palette
+from imaging.elements import Elements
+from imaging.facts import Facts
+from imaging.form import PixelForm
+from imaging.frames import StoredFrames
+from imaging.grayscale import PLAIN, Grayscale, read_grayscales
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Stored values and what turns them into display values."""
+
+    index: int
+    stored: Array
+    """(rows, columns), or RGB of shape (rows, columns, 3); uint8-uint32, int8-int32, float32 or float64."""
+    bits_stored: int
+    grayscale: Grayscale = PLAIN
+    inverted: bool = False
+    """MONOCHROME1: the lowest value is white (PS3.3 C.7.6.3.1.2)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DicomFrames:
+    """The frames of a DICOM object, decoded as they are asked for."""
+
+    elements: Elements
+    form: PixelForm
+    stored: StoredFrames
+    palette: Palette | None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
+        grayscales = read_grayscales(self.elements, self.form)
+        inverted = self.form.photometric == "MONOCHROME1"
+        for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
+            if self.palette is not None:
+                yield Frame(index=index, stored=self.palette.to_rgb(stored), bits_stored=8)
+            elif self.form.samples > 1:
+                yield Frame(index=index, stored=stored, bits_stored=self.form.bits_stored)
+            else:
+                yield Frame(
+                    index=index,
+                    stored=stored,
+                    bits_stored=self.form.bits_stored,
+                    grayscale=grayscale,
+                    inverted=inverted,
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scan:
+    """What read() gives: facts for the ledger at once, frames when they are asked for."""
+
+    facts: Facts
+    frame_count: int
+    elements: Elements | None
+    """The header, for routing rules; None for PNG and JPEG files."""
+    source: DicomFrames | tuple[Frame, ...]
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield `frame_count` frames, decoding each when it is asked for.
+
+        Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER).
+        """
+        return iter(self.source)

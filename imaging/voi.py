@@ -1,0 +1,74 @@
+"""Modality values -> display values in [0, 1] (PS3.3 C.11.2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.array import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ramp:
+    """0 up to `low`, 1 from `high`, straight between; a step right above `low` where both are equal."""
+
+    low: float
+    high: float
+
+    def __call__(self, values: Array) -> Array:
+        """Floats of any shape -> floats in [0, 1] of the same shape and type."""
+        if self.low == self.high:
+            return (values > self.low).astype(values.dtype)
+        return np.clip((values - self.low) / (self.high - self.low), 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sigmoid:
+    """PS3.3 C.11.2.1.3.1."""
+
+    center: float
+    width: float
+
+    def __call__(self, values: Array) -> Array:
+        """Floats of any shape -> floats in (0, 1) of the same shape and type."""
+        exponent = np.clip(-4 * (values - self.center) / self.width, -80, 80)
+        return 1 / (1 + np.exp(exponent))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lut:
+    """A modality or VOI lookup table (PS3.3 C.11.1.1, C.11.2.1.1); `entries` are little endian 16-bit words."""
+
+    first: int
+    bits: int
+    entries: bytes
+
+    @property
+    def top(self) -> int:
+        """The largest output that `bits` allow."""
+        return int((1 << self.bits) - 1)
+
+    def outputs(self, values: Array) -> Array:
+        """Entries for values of any shape, rounded to the nearest input; values outside take the end entries."""
+        table = np.frombuffer(self.entries, "<u2").astype(np.float64)
+        index = np.clip(np.rint(values) - self.first, 0, len(table) - 1)
+        outputs: Array = table[index.astype(np.intp)]
+        return outputs
+
+    def __call__(self, values: Array) -> Array:
+        """Floats of any shape -> floats in [0, 1] of the same shape."""
+        return np.clip(self.outputs(values) / self.top, 0, 1).astype(values.dtype)
+
+
+Mapping = Ramp | Sigmoid | Lut
+
+
+def window(center: float, width: float, function: str | None) -> Mapping | None:
+    """The window of the header; None where its width makes no sense. An unknown function counts as LINEAR."""
+    if function == "SIGMOID":
+        return Sigmoid(center=center, width=width) if width > 0 else None
+    if function == "LINEAR_EXACT":
+        return Ramp(low=center - width / 2, high=center + width / 2) if width > 0 else None
+    if width < 1:
+        return None
+    # C.11.2.1.2.1: the centre lies half a value lower, and the width counts values.
+    return Ramp(low=center - 0.5 - (width - 1) / 2, high=center - 0.5 + (width - 1) / 2)

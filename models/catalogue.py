@@ -1,0 +1,72 @@
+"""The bundles at hand, found by `NAME[@VERSION]`."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.bundle import CARD_FILE, Bundle, load_bundle, read_card
+from nightread.errors import StopWork, UsageFault
+
+SHIPPED = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A folder that claims to be a bundle; unverified until load_bundle read it."""
+
+    name: str
+    version: str
+    path: Path
+    problem: str | None = None
+    """Why bundle.json cannot be read; name and version are then the folder's name and empty."""
+
+    @property
+    def reference(self) -> str:
+        """`NAME@VERSION`."""
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+
+def entries(folders: Sequence[Path] = ()) -> list[Entry]:
+    """All bundles that ship and those in sub-folders of `folders`, by name, the newest version first."""
+    found = [entry for folder in (SHIPPED, *folders) for entry in _entries_in(folder)]
+    newest_first = sorted(found, key=lambda entry: _version_key(entry.version), reverse=True)
+    return sorted(newest_first, key=lambda entry: entry.name)
+
+
+def find_bundle(reference: str, folders: Sequence[Path] = ()) -> Bundle:
+    """Load and verify `NAME@VERSION`, or the newest version of `NAME`.
+
+    Raises UsageFault for an unknown name, naming those that exist, and where two different folders bear the same name
+    and version; StopWork where the bundle itself cannot be used.
+    """
+    known = entries(folders)
+    name, _, version = reference.partition("@")
+    matching = [entry for entry in known if entry.name == name and version in ("", entry.version)]
+    if not matching:
+        names = ", ".join(dict.fromkeys(entry.reference for entry in known)) or "none"
+        raise UsageFault(f"there is no model {reference}; known: {names}")
+    chosen = load_bundle(matching[0].path)
+    for twin in matching[1:]:
+        if twin.version == matching[0].version and load_bundle(twin.path).digest != chosen.digest:
+            raise UsageFault(f"{chosen.reference} exists twice and differs: {chosen.path} and {twin.path}; remove one")
+    return chosen
+
+
+def _entries_in(folder: Path) -> Iterator[Entry]:
+    for card in sorted(folder.glob(f"*/{CARD_FILE}")):
+        yield _entry(card.parent)
+
+
+def _entry(folder: Path) -> Entry:
+    try:
+        card = read_card(folder)
+    except StopWork as problem:
+        return Entry(name=folder.name, version="", path=folder, problem=str(problem))
+    return Entry(name=str(card.get("name", folder.name)), version=str(card.get("version", "")), path=folder)
+
+
+def _version_key(version: str) -> list[tuple[int, int, str]]:
+    """Numbers compare as numbers: 1.10 is newer than 1.9."""
+    parts = re.findall(r"\d+|[^\d.]+", version)
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

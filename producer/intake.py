@@ -1,0 +1,77 @@
+"""What a folder holds, registered with the ledger."""
+
+from collections.abc import Callable, Sequence
+
+from db.engine import Database
+from db.ledger import Arrival, Registered, ensure_source, register
+from nightread.clock import Clock, utc_now
+from nightread.paths import root_text, source_name
+from nightread.settings import Settings
+from producer.folder import Folder
+
+KIND = "folder"
+
+
+def take_all(
+    settings: Settings,
+    database: Database,
+    folder: Folder,
+    on_registered: Callable[[int], None],
+    *,
+    name: str | None = None,
+    clock: Clock = utc_now,
+) -> Registered:
+    """Register what one scan of the folder finds; `folder.report` says what else it met.
+
+    Raises RootMissing, and errors of the database.
+    """
+    intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
+    intake.open()
+    new = changed = 0
+    for chunk in folder.scan():
+        done = intake.register(chunk)
+        new, changed = new + done.new, changed + done.changed
+    return Registered(new=new, changed=changed)
+
+
+class Intake:
+    """The way from one folder into the ledger, one transaction a chunk; `on_registered` hears of each commit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        folder: Folder,
+        on_registered: Callable[[int], None],
+        *,
+        name: str | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        """The source is called `name`, or by the folder's path."""
+        self._database = database
+        self._root = root_text(folder.root)
+        self._name = name or source_name(folder.root)
+        self._priority = settings.default_priority
+        self._on_registered = on_registered
+        self._clock = clock
+        self.source_id = 0
+        """The ledger's id of the source once it is open."""
+
+    def open(self) -> None:
+        """Make the source known to the ledger."""
+        self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
+
+    def register(self, arrivals: Sequence[Arrival]) -> Registered:
+        """Register a chunk, which may be empty."""
+        if not arrivals:
+            return Registered(new=0, changed=0)
+        done = register(
+            self._database,
+            source_id=self.source_id,
+            arrivals=arrivals,
+            priority=self._priority,
+            now=self._clock(),
+        )
+        if done.new + done.changed:
+            self._on_registered(done.new + done.changed)
+        return done

@@ -1,0 +1,50 @@
+"""There is one dispatcher: who holds the lock."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from db.engine import Database
+from nightread.errors import StopWork
+
+_ADVISORY_KEY = 0x64697370  # "disp"
+_TAKEN = "Another dispatcher serves this database: there can be one. Stop it first, or leave this one off."
+
+
+@contextmanager
+def only_dispatcher(database: Database, state_dir: Path) -> Iterator[Callable[[], None]]:
+    """Hold the dispatcher's lock; yields a check that raises StopWork once it is lost.
+
+    PostgreSQL: a session's advisory lock. SQLite: a lock on a file beside the state, freed by the kernel at any death.
+    """
+    with _file_lock(state_dir) if database.is_sqlite else _advisory_lock(database) as check:
+        yield check
+
+
+@contextmanager
+def _file_lock(state_dir: Path) -> Iterator[Callable[[], None]]:
+    with (state_dir / "dispatcher.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StopWork(_TAKEN) from None
+        yield lambda: None
+
+
+@contextmanager
+def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
+    with database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():
+            raise StopWork(_TAKEN)
+
+        def check() -> None:
+            try:
+                connection.execute(text("SELECT 1"))
+            except DBAPIError:
+                raise StopWork("The connection that held the dispatcher's lock is gone: starting over.") from None
+
+        yield check

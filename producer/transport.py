@@ -1,0 +1,61 @@
+"""Redis as the dispatcher sees it: publish a batch, be woken, see whether anything is left."""
+
+import time
+
+from celery import Celery
+from redis import Redis
+from redis.client import PubSub
+from redis.exceptions import RedisError
+
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, WAKE_CHANNEL, BatchMessage
+
+_UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
+
+
+class Transport:
+    """The queue and the wake-up channel."""
+
+    def __init__(self, app: Celery, redis: Redis) -> None:
+        self._app = app
+        self._redis = redis
+        self._pubsub: PubSub | None = None
+
+    def publish(self, batch_id: str, images: int) -> None:
+        """Send one batch; its id is the task's id, so that Flower, log and ledger name it alike."""
+        kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
+        shown = repr({"batch": batch_id, "images": images})
+        self._app.send_task(
+            ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
+        )
+
+    def is_empty(self) -> bool:
+        """Whether Redis holds no batch, neither waiting nor in delivery."""
+        with self._redis.pipeline() as both:
+            both.llen(BATCH_QUEUE)
+            both.hlen(_UNACKED)
+            waiting, unacked = both.execute()
+        return not waiting and not unacked
+
+    def wait_for_wake(self, seconds: float) -> None:
+        """Return when somebody wakes the dispatcher, or after `seconds`."""
+        deadline = time.monotonic() + seconds
+        try:
+            pubsub = self._subscribed()
+            while (remaining := deadline - time.monotonic()) > 0:
+                if pubsub.get_message(ignore_subscribe_messages=True, timeout=remaining):
+                    break
+            while pubsub.get_message(ignore_subscribe_messages=True, timeout=0):
+                continue  # one look serves all who woke us meanwhile
+        except (RedisError, OSError):
+            self._pubsub = None
+            time.sleep(max(0.0, deadline - time.monotonic()))  # Redis is away: poll
+
+    def purge(self) -> None:
+        """Forget all messages: only for an embedded start, where the ledger says what is to be done."""
+        self._redis.flushdb()
+
+    def _subscribed(self) -> PubSub:
+        if self._pubsub is None:
+            self._pubsub = self._redis.pubsub()
+            self._pubsub.subscribe(WAKE_CHANNEL)
+        return self._pubsub

@@ -1,0 +1,130 @@
+"""A walk through a folder tree that nothing on the way can stop."""
+
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightread.errors import StopWork
+from nightread.paths import join
+
+Entry = tuple[bytes, os.stat_result]
+"""Path below the root and what lstat says of it: a regular file or a symbolic link."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PIECE_BYTES = 4000  # PATH_MAX is 4096 on Linux; deeper folders are opened piece by piece
+
+
+class RootMissing(StopWork):
+    """The folder of the source is gone, unmounted or closed to us: bring it back; nothing that is known is lost."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Obstacles:
+    """What one walk met beside files; grows while it goes on."""
+
+    unreadable_folders: int = 0
+    """Could not be listed, or not to the end: no permission, or the storage answered with an error."""
+    unreadable_names: int = 0
+    """Listed, but the storage did not say what they are."""
+    vanished: int = 0
+    """Files and folders that went away between listing and looking."""
+    hidden_folders: int = 0
+    special: int = 0
+    """Pipes, sockets and devices."""
+
+
+def walk(
+    root: Path, obstacles: Obstacles, *, skip: frozenset[bytes], visit: Callable[[bytes], None]
+) -> Generator[Entry, None, None]:
+    """Every file and symbolic link below `root`, depth first, with one folder open at a time.
+
+    Links are never followed, so cycles cannot loop; folders named with a dot are not entered (`.snapshot` of a
+    file server holds the whole tree many times). `visit` is told of each folder before it is listed.
+    Raises RootMissing when the root itself cannot be opened.
+    """
+    root_fd = _open_root(root)
+    try:
+        folders = [b""]
+        while folders:
+            folder = folders.pop()
+            try:
+                yield from _list(root_fd, folder, folders, obstacles, skip, visit)
+            except OSError as error:
+                if not folder:
+                    raise _missing(root, error) from error
+                if isinstance(error, FileNotFoundError | NotADirectoryError):
+                    obstacles.vanished += 1
+                else:
+                    obstacles.unreadable_folders += 1
+    finally:
+        os.close(root_fd)
+
+
+def _open_root(root: Path) -> int:
+    try:
+        return os.open(root, _FOLDER)
+    except OSError as error:
+        raise _missing(root, error) from error
+
+
+def _missing(root: Path, error: OSError) -> RootMissing:
+    return RootMissing(f"The source folder {root} cannot be listed ({type(error).__name__}): is it mounted?")
+
+
+def _list(
+    root_fd: int,
+    folder: bytes,
+    folders: list[bytes],
+    obstacles: Obstacles,
+    skip: frozenset[bytes],
+    visit: Callable[[bytes], None],
+) -> Iterator[Entry]:
+    folder_fd = _open_below(root_fd, folder)
+    try:
+        visit(folder)
+        with os.scandir(folder_fd) as entries:
+            for entry in entries:
+                path = join(folder, os.fsencode(entry.name))
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    obstacles.vanished += 1
+                    continue
+                except OSError:
+                    obstacles.unreadable_names += 1
+                    continue
+                if path in skip:
+                    continue
+                if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                    yield path, status
+                elif not stat.S_ISDIR(status.st_mode):
+                    obstacles.special += 1
+                elif entry.name.startswith("."):
+                    obstacles.hidden_folders += 1
+                else:
+                    folders.append(path)
+    finally:
+        os.close(folder_fd)
+
+
+def _open_below(root_fd: int, folder: bytes) -> int:
+    """A descriptor of the folder, however deep; a link that took its place meanwhile is not followed."""
+    fd = os.dup(root_fd)
+    for piece in _pieces(folder):
+        try:
+            below = os.open(piece, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def _pieces(folder: bytes) -> Iterator[bytes]:
+    while len(folder) > _PIECE_BYTES:
+        cut = folder.rindex(b"/", 0, _PIECE_BYTES)
+        yield folder[:cut]
+        folder = folder[cut + 1 :]
+    if folder:
+        yield folder

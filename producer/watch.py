@@ -1,0 +1,171 @@
+"""`nightread watch`: drop folders kept in step with the ledger, for as long as the process lives."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.engine import Database
+from nightread.clock import Clock, utc_now
+from nightread.settings import Settings
+from producer.events import Hints, InotifyEvents, NoEvents, open_events
+from producer.folder import Chunks, Folder
+from producer.folder_report import FolderReport
+from producer.intake import Intake
+from producer.walk import RootMissing
+
+log = logging.getLogger(__name__)
+
+JOIN_SECONDS = 0.9
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+_REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
+_REST_PER_HINT = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inbox:
+    """A folder to be watched, and the name of its source if it is not the path."""
+
+    root: Path
+    name: str | None = None
+
+
+def watch(
+    settings: Settings,
+    database: Database,
+    inboxes: Sequence[Inbox],
+    stop: threading.Event,
+    on_registered: Callable[[int], None],
+) -> None:
+    """Watch each inbox in a thread of its own until `stop` is set: a network mount that hangs holds up no other.
+
+    `on_registered` hears the number of new or changed arrivals after each commit, from any of the threads, and must
+    not raise. An error that is ours ends all and is raised here. Raises UsageFault for the state folder as an inbox.
+    """
+    watchers = [
+        FolderWatcher(Folder(inbox.root, settings), settings, database, on_registered, name=inbox.name)
+        for inbox in inboxes
+    ]
+    failures: list[Exception] = []
+
+    def run(watcher: FolderWatcher) -> None:
+        try:
+            watcher.run(stop)
+        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
+            failures.append(error)
+            stop.set()
+
+    # Daemons, because a thread that hangs in a dead mount cannot be ended.
+    threads = [threading.Thread(target=run, args=(watcher,), daemon=True) for watcher in watchers]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    deadline = time.monotonic() + JOIN_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if failures:
+        raise failures[0]
+
+
+class FolderWatcher:
+    """One folder, kept in step with the ledger: scans are the truth, events only shorten the wait."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        settings: Settings,
+        database: Database,
+        on_registered: Callable[[int], None],
+        *,
+        name: str | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
+        self._scan_wanted = False
+        self._reported = FolderReport()
+
+    @property
+    def report(self) -> FolderReport:
+        """What the latest scan met."""
+        return self._folder.report
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until `stop` is set. A missing folder or database is logged and tried again, and ends nothing."""
+        with open_events(self._folder.root, stop) as events:
+            self._patiently(self._intake.open, stop)
+            while not stop.is_set():
+                self._scan(events, stop)
+                self._follow(events, stop)
+
+    def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
+        self._scan_wanted = False
+        try:
+            with closing(self._folder.scan(visit=events.watch)) as chunks:
+                self._register(chunks, stop, lambda: self._heed(events.wait(0), stop))
+            events.end_scan()
+        except RootMissing:
+            pass  # the report says so, now and in `status`
+        self._tell_troubles()
+
+    def _follow(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
+        """Register what events name until the next scan is due."""
+        report, ended = self._folder.report, time.monotonic()
+        pause = self._settings.scan_seconds
+        if report.pending:
+            pause = min(pause, self._settings.settle_seconds)
+        due = ended + max(pause, _REST_PER_SCAN * report.seconds)
+        due_if_wanted = ended + _REST_PER_HINT * report.seconds
+        while not stop.is_set():
+            left = (due_if_wanted if self._scan_wanted else due) - time.monotonic()
+            if left <= 0:
+                return
+            self._heed(events.wait(left), stop)
+
+    def _heed(self, hints: Hints, stop: threading.Event) -> None:
+        self._scan_wanted |= hints.scan
+        if hints.completed:
+            self._register(self._folder.take(hints.completed), stop)
+
+    def _register(self, chunks: Chunks, stop: threading.Event, between: Callable[[], None] = lambda: None) -> None:
+        for chunk in chunks:
+            self._patiently(partial(self._intake.register, chunk), stop)
+            if stop.is_set():
+                return
+            between()
+
+    def _patiently(self, operation: Callable[[], object], stop: threading.Event) -> None:
+        """Do it, again and again while the database does not answer."""
+        pause = _FIRST_PAUSE_SECONDS
+        while not stop.is_set():
+            try:
+                operation()
+            except SQLAlchemyError as error:
+                log.warning(
+                    "the database failed: trying again",
+                    extra={"source": self._intake.source_id, "error": type(error).__name__},
+                )
+                # A database that comes back from a backup or a replica may lack what it had confirmed.
+                self._folder.forget()
+            else:
+                return
+            stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _tell_troubles(self) -> None:
+        report = self._folder.report
+        if report.troubles != self._reported.troubles:
+            log.log(
+                logging.WARNING if any(report.troubles) else logging.INFO,
+                "the state of the folder changed",
+                extra={"source": self._intake.source_id} | asdict(report),
+            )
+        self._reported = report

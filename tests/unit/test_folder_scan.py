@@ -1,0 +1,317 @@
+"""Which files a folder offers, and when."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from db.ledger import Arrival
+from nightread.errors import UsageFault
+from nightread.paths import path_of, uri_of
+from nightread.settings import Settings, load_settings
+from producer.folder import Folder
+from producer.walk import RootMissing
+
+STRANGE = [b"a b.dcm", b"new\nline", b"\xff\xfe.dcm", b"%41", "\N{SNOWMAN}".encode(), b"x" * 255, b"-rf", b"a\\b"]
+
+
+class Time:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(state_dir=tmp_path / "state", settle_seconds=2, temporary_alert_seconds=3600)
+
+
+@pytest.fixture
+def complete(inbox: Path, settings: Settings) -> Folder:
+    """The inbox as `nightread run` takes it."""
+    return Folder.holding(inbox, settings)
+
+
+def uris(chunks: Iterable[list[Arrival]]) -> list[str]:
+    return sorted(arrival.uri for chunk in chunks for arrival in chunk)
+
+
+def test_all_files_are_offered_once(complete: Folder, inbox: Path) -> None:
+    """A second scan offers nothing, and counts what is there."""
+    (inbox / "s").mkdir()
+    (inbox / "a.dcm").write_bytes(b"abc")
+    (inbox / "s" / "b.dcm").touch()
+    arrivals = {arrival.uri: arrival for chunk in complete.scan() for arrival in chunk}
+    assert arrivals["a.dcm"] == Arrival(uri="a.dcm", size=3, mtime_ns=(inbox / "a.dcm").stat().st_mtime_ns)
+    assert sorted(arrivals) == ["a.dcm", "s/b.dcm"]
+    assert uris(complete.scan()) == []
+    assert complete.report.known == 2
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_name_leads_back_to_its_file(complete: Folder, inbox: Path, name: bytes) -> None:
+    """The uri of a file with any name opens that file."""
+    (inbox / os.fsdecode(name)).write_bytes(b"content")
+    (uri,) = uris(complete.scan())
+    assert Path(os.fsdecode(path_of(inbox, uri))).read_bytes() == b"content"
+
+
+def test_a_large_folder_comes_in_chunks(complete: Folder, inbox: Path) -> None:
+    """One transaction registers at most 1,000."""
+    for number in range(2500):
+        (inbox / str(number)).touch()
+    assert [len(chunk) for chunk in complete.scan() if chunk] == [1000, 1000, 500]
+
+
+def test_a_chunk_that_was_not_registered_is_offered_again(complete: Folder, inbox: Path) -> None:
+    """The consumer broke off while it held a chunk: nothing of it counts as known."""
+    for number in range(1500):
+        (inbox / str(number)).touch()
+    held = complete.scan()
+    assert len(next(chunk for chunk in held if chunk)) == 1000
+    held.close()
+    assert len(uris(complete.scan())) == 1500
+
+
+def test_a_changed_file_is_offered_again(complete: Folder, inbox: Path) -> None:
+    """Another size or time at the same place is another arrival; the old one is forgotten."""
+    (inbox / "a").write_bytes(b"1")
+    list(complete.scan())
+    (inbox / "a").write_bytes(b"12")
+    assert uris(complete.scan()) == ["a"]
+    assert complete.report.known == 1
+
+
+def test_after_forgetting_all_is_offered_again(complete: Folder, inbox: Path) -> None:
+    """The ledger may have lost what it was told."""
+    (inbox / "a").touch()
+    list(complete.scan())
+    complete.forget()
+    assert uris(complete.scan()) == ["a"]
+
+
+def test_a_slow_walk_lets_the_consumer_breathe(inbox: Path, settings: Settings) -> None:
+    """Chunks come by time too, even when there is nothing new in them."""
+    for number in range(10):
+        (inbox / str(number)).touch()
+    ticks = iter(range(10_000))
+    folder = Folder(inbox, settings, settle=False, monotonic=lambda: next(ticks) * 0.3)
+    assert len(list(folder.scan())) >= 10
+    assert [chunk for chunk in folder.scan() if chunk] == []
+
+
+def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:
+    """Two seconds by our own clock, whatever the file's time says."""
+    clock = Time()
+    folder = Folder(inbox, settings, monotonic=clock)
+    (inbox / "a").write_bytes(b"1")
+    os.utime(inbox / "a", (4e9, 4e9))
+    assert uris(folder.scan()) == []
+    assert folder.report.pending == 1
+    clock.now += 1.9
+    assert uris(folder.scan()) == []
+    clock.now += 0.1
+    assert uris(folder.scan()) == ["a"]
+    assert (folder.report.pending, folder.report.known) == (0, 1)
+
+
+def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
+    """Each growth starts the wait anew."""
+    clock = Time()
+    folder = Folder(inbox, settings, monotonic=clock)
+    with (inbox / "a").open("wb") as file:
+        for _ in range(5):
+            file.write(b"more")
+            file.flush()
+            assert uris(folder.scan()) == []
+            clock.now += 1.5
+    clock.now += 2
+    assert uris(folder.scan()) == ["a"]
+
+
+def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Settings) -> None:
+    """What a scan did not meet is no longer remembered."""
+    clock = Time()
+    folder = Folder(inbox, settings, monotonic=clock)
+    (inbox / "a").touch()
+    status = (inbox / "a").stat()
+    list(folder.scan())
+    (inbox / "a").unlink()
+    list(folder.scan())
+    assert folder.report.pending == 0
+    (inbox / "a").touch()
+    os.utime(inbox / "a", ns=(status.st_mtime_ns, status.st_mtime_ns))
+    clock.now += 10
+    assert uris(folder.scan()) == []
+
+
+def test_a_cold_start_takes_old_files_at_once(inbox: Path, settings: Settings) -> None:
+    """What lay there for an hour needs no watching; what comes later always does, whatever time it carries."""
+    clock, wall = Time(), Time()
+    wall.now = (inbox.stat().st_mtime) + 3600
+    folder = Folder(inbox, settings, monotonic=clock, wall=wall)
+    (inbox / "old").touch()
+    assert uris(folder.scan()) == ["old"]
+    (inbox / "late").touch()
+    assert uris(folder.scan()) == []
+
+
+def test_a_time_set_back_does_not_make_a_file_old(inbox: Path, settings: Settings) -> None:
+    """Copying programs keep the time of the content; the copy is being written all the same."""
+    (inbox / "copy").touch()
+    os.utime(inbox / "copy", (1e9, 1e9))
+    assert uris(Folder(inbox, settings).scan()) == []
+
+
+def test_a_completed_file_that_is_named_is_taken_at_once(inbox: Path, settings: Settings) -> None:
+    """A close event needs no scan and no wait, and the next scan knows the file."""
+    clock = Time()
+    folder = Folder(inbox, settings, monotonic=clock)
+    (inbox / "s").mkdir()
+    (inbox / "s" / "a").touch()
+    assert uris(folder.take([b"s/a"])) == ["s/a"]
+    assert uris(folder.take([b"s/a", b"gone", b"s"])) == []
+    clock.now += 10
+    assert uris(folder.scan()) == []
+    assert (folder.report.known, folder.report.pending) == (1, 0)
+
+
+def test_a_file_that_is_named_during_a_scan_stays_known(complete: Folder, inbox: Path) -> None:
+    """The scan that was under way when the file came does not make it forgotten."""
+    (inbox / "first").touch()
+    scan = complete.scan()
+    next(scan)
+    (inbox / "late").touch()
+    assert uris(complete.take([b"late"])) == ["late"]
+    list(scan)
+    assert uris(complete.scan()) == []
+    assert complete.report.known == 2
+
+
+@pytest.mark.parametrize("name", ["a.dcm.part", "a.PART", "a.Tmp", ".a.dcm.Xy12", ".DS_Store", "a.filepart"])
+def test_a_temporary_name_is_counted_and_not_taken(complete: Folder, inbox: Path, name: str) -> None:
+    """Neither by scan nor by event; renamed into place it is."""
+    (inbox / name).touch()
+    assert uris(complete.scan()) == []
+    assert uris(complete.take([os.fsencode(name)])) == []
+    assert (complete.report.temporary, complete.report.temporary_old) == (1, 0)
+    (inbox / name).rename(inbox / "a.dcm")
+    assert uris(complete.scan()) == ["a.dcm"]
+
+
+def test_an_old_temporary_name_is_reported(complete: Folder, inbox: Path) -> None:
+    """Somebody's transfer broke off two hours ago."""
+    (inbox / "a.part").touch()
+    then = (inbox / "a.part").stat().st_mtime - 7200
+    os.utime(inbox / "a.part", (then, then))
+    list(complete.scan())
+    assert complete.report.temporary_old == 1
+    assert complete.report.temporary_oldest_seconds == pytest.approx(7200, abs=60)
+
+
+def test_our_own_files_are_no_arrivals(inbox: Path) -> None:
+    """The state folder and the database may lie in the inbox: each analysis would make new arrivals of them."""
+    state = inbox / "sub" / "state"
+    state.mkdir(parents=True)
+    settings = load_settings(state_dir=state, database_url=f"sqlite:///{inbox}/record.db")
+    for path in (state / "x.dcm", inbox / "record.db", inbox / "record.db-wal", inbox / "sub" / "a.dcm"):
+        path.touch()
+    folder = Folder.holding(inbox, settings)
+    assert uris(folder.scan()) == ["sub/a.dcm"]
+    assert uris(folder.take([b"record.db-wal"])) == []
+
+
+def test_the_state_folder_is_no_inbox(tmp_path: Path) -> None:
+    """Said at once, instead of analysing Redis' files."""
+    with pytest.raises(UsageFault, match="state folder"):
+        Folder(tmp_path, load_settings(state_dir=tmp_path))
+
+
+def test_an_inbox_below_the_state_folder_is_taken(tmp_path: Path) -> None:
+    """A receiver's spool lies there."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "a").touch()
+    assert uris(Folder.holding(tmp_path / "spool", load_settings(state_dir=tmp_path)).scan()) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.tmp", ".hidden"])
+def test_one_file_is_taken_alone(inbox: Path, settings: Settings, name: str) -> None:
+    """A path that names a file takes that file, whatever its name, and none of its neighbours."""
+    (inbox / name).touch()
+    (inbox / "other").touch()
+    folder = Folder.holding(inbox / name, settings)
+    assert (folder.root, uris(folder.scan()), folder.report.known) == (inbox, [uri_of(name.encode())], 1)
+
+
+def test_a_path_that_is_not_there_is_wrong_usage(inbox: Path, settings: Settings) -> None:
+    """`nightread run` of a misspelt path does not end as a night without scans."""
+    with pytest.raises(UsageFault, match="no file or folder"):
+        Folder.holding(inbox / "misspelt", settings)
+
+
+def test_a_missing_root_is_reported_until_it_is_back(complete: Folder, inbox: Path) -> None:
+    """Nothing that is known is forgotten meanwhile."""
+    (inbox / "a").touch()
+    list(complete.scan())
+    inbox.rename(inbox.with_name("away"))
+    with pytest.raises(RootMissing):
+        list(complete.scan())
+    assert complete.report.root_missing
+    assert complete.report.known == 1
+    inbox.with_name("away").rename(inbox)
+    assert uris(complete.scan()) == []
+    assert not complete.report.root_missing
+
+
+def test_an_emptied_root_is_reported_until_files_are_back(complete: Folder, inbox: Path) -> None:
+    """The mount point of a folder that is not mounted is empty: that is not the end of its files."""
+    (inbox / "a").touch()
+    list(complete.scan())
+    (inbox / "a").unlink()
+    for _ in range(2):
+        assert uris(complete.scan()) == []
+        assert complete.report.root_emptied
+    (inbox / "a").touch()
+    assert uris(complete.scan()) == ["a"]
+    assert not complete.report.root_emptied
+
+
+def test_a_scan_broken_off_by_a_missing_root_keeps_the_waiting_files(inbox: Path, settings: Settings) -> None:
+    """A short loss of the mount does not start every wait anew."""
+    clock = Time()
+    folder = Folder(inbox, settings, monotonic=clock)
+    (inbox / "a").touch()
+    list(folder.scan())
+    inbox.rename(inbox.with_name("away"))
+    with pytest.raises(RootMissing):
+        list(folder.scan())
+    inbox.with_name("away").rename(inbox)
+    clock.now += 2
+    assert uris(folder.scan()) == ["a"]
+
+
+def test_memory_follows_the_files_present(complete: Folder, inbox: Path) -> None:
+    """What was there last month is not kept."""
+    for round_number in range(3):
+        study = inbox / str(round_number)
+        study.mkdir()
+        for number in range(20):
+            (study / str(number)).touch()
+        assert len(uris(complete.scan())) == 20
+        shutil.rmtree(study)
+    list(complete.scan())
+    assert len(complete._known) == 0

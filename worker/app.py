@@ -1,0 +1,128 @@
+"""The Celery worker: `celery -A worker.app worker`, or `nightread worker` with the flags chosen for you."""
+
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from billiard.process import current_process
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import ledger
+from db.engine import Database, open_database
+from db.ledger import WorkerProcess
+from nightread import __version__
+from nightread.clock import utc_now
+from nightread.contract import ANALYSE_TASK, BatchMessage
+from nightread.errors import StopWork
+from nightread.hardware import device_name, slots
+from nightread.log import set_up_logging
+from nightread.queue import make_celery
+from nightread.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 10
+
+settings = load_settings()
+app = make_celery(settings.require_redis_url(), settings)
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    """What the parent knows, and the desk that each child opens for itself: TensorFlow is never in the parent."""
+
+    node: str = ""
+    boot_id: str = ""
+    desk: Any = None
+
+
+_worker = _Worker()
+
+
+class BatchFailedError(Exception):
+    """What Flower and the log may say of a batch that went wrong: its id and the class of the error."""
+
+
+@app.task(name=ANALYSE_TASK)  # type: ignore[untyped-decorator]
+def analyse_batch(**message: Any) -> dict[str, int]:
+    """Analyse one batch; the result is the number of its images by state."""
+    from worker.analyse import analyse  # noqa: PLC0415 - imported in the child, once
+
+    batch_id = BatchMessage.from_kwargs(**message).batch_id
+    try:
+        counts = analyse(_worker.desk, batch_id)
+    except Exception as error:
+        log.exception("batch not finished: the ledger takes it back", extra={"batch": batch_id})
+        raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
+    log.info("batch analysed", extra={"batch": batch_id, **counts})
+    return counts
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_ids_only(**_: Any) -> None:
+    set_up_logging(settings.log_format, settings.log_level)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _name_this_start(sender: Any, **_: Any) -> None:
+    _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
+    _worker.boot_id = str(uuid4())
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _open_desk(**_: Any) -> None:
+    from worker.desk import open_desk  # noqa: PLC0415 - Keras and TensorFlow belong to the child
+
+    index = getattr(current_process(), "index", 0)
+    process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
+    try:
+        _worker.desk = open_desk(settings, settings.require_redis_url(), process)
+    except StopWork as error:
+        _refuse_work(str(error))
+    except Exception:
+        log.exception("this process could not start")
+        _refuse_work("starting a process failed; the line before says where")
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _start_to_beat(sender: Any, **_: Any) -> None:
+    """Beat from the parent's own loop: a thread that talks SQL while the pool forks could leave a lock behind."""
+    database = open_database(settings.sql_url)
+    _beat(database)
+    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _sign_off(**_: Any) -> None:
+    database = open_database(settings.sql_url)
+    try:
+        ledger.sign_off(database, node=_worker.node, boot_id=_worker.boot_id)
+    except SQLAlchemyError as error:
+        log.warning("could not sign off", extra={"error": type(error).__name__})
+
+
+def _refuse_work(why: str) -> NoReturn:
+    """End child and parent: Celery would go on with a process that has no desk, or replace it for ever."""
+    log.critical("this worker cannot work: %s", why)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)
+
+
+def _beat(database: Database) -> None:
+    try:
+        ledger.beat(
+            database,
+            node=_worker.node,
+            boot_id=_worker.boot_id,
+            slots=slots(settings),
+            device=device_name(settings),
+            release=__version__,
+            now=utc_now(),
+        )
+    except SQLAlchemyError as error:
+        log.warning("heartbeat not written", extra={"error": type(error).__name__})

@@ -1,0 +1,56 @@
+"""From bytes to network inputs, with an end to what hangs."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from types import FrameType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.prepare import prepare
+from imaging.read import Scan, read
+from nightread.errors import FateError, RejectImage
+from nightread.reasons import Reason
+from worker.desk import Desk
+
+_FRAMES_AT_ONCE = 64
+"""A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
+
+
+def open_scan(desk: Desk, data: bytes) -> Scan:
+    """Parse the header of one object. Raises RejectImage, and no_model where nothing is configured to look at it."""
+    with _ended_after(desk.settings.image_timeout_seconds):
+        scan = read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
+    if desk.predictor is None:
+        raise RejectImage(Reason.NO_MODEL)
+    return scan
+
+
+def chunks_of(scan: Scan, desk: Desk) -> Iterator[NDArray[np.float32]]:
+    """Prepared frames, (up to 64, height, width, channels) at a time. Raises RejectImage and FateError(timeout)."""
+    spec = desk.bundle.spec
+    frames = iter(scan.frames())
+    while True:
+        with _ended_after(desk.settings.image_timeout_seconds):
+            inputs = [prepare(frame, spec) for frame in islice(frames, _FRAMES_AT_ONCE)]
+        if not inputs:
+            return
+        yield np.stack(inputs)
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Raise FateError(timeout) inside what runs longer. A decoder stuck in C meets Celery's hard limit instead."""
+    previous = signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _time_is_up(_signal: int, _frame: FrameType | None) -> None:
+    raise FateError(Reason.TIMEOUT)

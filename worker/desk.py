@@ -1,0 +1,117 @@
+"""What one worker process has at hand: opened once, after the fork."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from redis import Redis
+
+from db import ledger, schema
+from db.engine import Database, open_database
+from db.ledger import WorkerProcess
+from imaging.limits import Limits
+from imaging.patient import PatientHasher
+from models.bundle import Bundle
+from models.catalogue import find_bundle
+from nightread.clock import Clock, utc_now
+from nightread.settings import Settings
+from nightread.site_key import load_site_key
+from nightread.wake import open_redis, wake_dispatcher
+from worker.device import tune_process
+from worker.predict import Predictor
+
+log = logging.getLogger(__name__)
+
+
+class BatchTakenError(Exception):
+    """The batch's lease ran out and others have its images: what we have of it is of no use."""
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """One process's connections, network and knobs."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    process: WorkerProcess
+    limits: Limits
+    patient: PatientHasher
+    predictor: Predictor | None
+    bundle_id: int | None
+    clock: Clock = utc_now
+    _renewed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a batch stays ours without progress."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    @property
+    def bundle(self) -> Bundle:
+        """Of the network that is loaded."""
+        if self.predictor is None:
+            raise LookupError("no model is configured")
+        return self.predictor.bundle
+
+    def wake_dispatcher(self) -> None:
+        """There is room in the queue."""
+        self._renewed_at = time.monotonic()
+        wake_dispatcher(self.redis)
+
+    def keep_lease(self, batch_id: str) -> None:
+        """Called after each image: renews the lease when a quarter of it is over. Raises BatchTakenError."""
+        now = time.monotonic()
+        if now - self._renewed_at < self.settings.lease_seconds / 4:
+            return
+        if ledger.renew(self.database, batch_id, lease=self.lease, now=self.clock()) == 0:
+            raise BatchTakenError
+        self._renewed_at = now
+
+
+def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Desk:
+    """Connect, give back what the process before us died on, load the network. Raises StopWork."""
+    tune_process(settings, process.index)
+    database = open_database(settings.sql_url)
+    schema.require_newest(database)
+    given_back = ledger.give_back_predecessor(database, process, now=utc_now())
+    if given_back:
+        log.warning("a worker process died: its images go back", extra={"images": given_back, **_names(process)})
+    predictor = _load(settings)
+    return Desk(
+        settings=settings,
+        database=database,
+        redis=open_redis(redis_url),
+        process=process,
+        limits=Limits(
+            file_bytes=settings.max_file_bytes,
+            frame_pixels=settings.max_frame_pixels,
+            object_bytes=settings.max_object_bytes,
+        ),
+        patient=PatientHasher(load_site_key(settings)),
+        predictor=predictor,
+        bundle_id=_register(database, predictor.bundle) if predictor else None,
+    )
+
+
+def _load(settings: Settings) -> Predictor | None:
+    if settings.model is None:
+        return None
+    return Predictor.load(find_bundle(settings.model, settings.bundle_folders))
+
+
+def _register(database: Database, bundle: Bundle) -> int:
+    return ledger.register_bundle(
+        database,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=bundle.labels,
+        normal_label=bundle.verdict.normal_label,
+        now=utc_now(),
+    )
+
+
+def _names(process: WorkerProcess) -> dict[str, object]:
+    return {"node": process.node, "process": process.index}

@@ -1,0 +1,77 @@
+"""From an error to the outcome of its image."""
+
+import logging
+import random
+from datetime import datetime, timedelta
+
+from db.ledger import Claimed, Outcome
+from db.tables import State
+from imaging.facts import Facts
+from nightread.errors import FateError, RejectImage
+from nightread.reasons import Reason
+from nightread.settings import Settings
+from worker.fetch import Fetched, FileChangedError
+
+log = logging.getLogger(__name__)
+
+_RETRIED = frozenset(
+    {
+        Reason.MISSING_FILE,
+        Reason.SOURCE_GONE,
+        Reason.UNREADABLE,
+        Reason.IO_ERROR,
+        Reason.STILL_CHANGING,
+        Reason.OUT_OF_MEMORY,
+    }
+)
+
+
+def outcome_of_error(
+    image: Claimed, error: Exception, *, file: Fetched | None, facts: Facts, settings: Settings, now: datetime
+) -> Outcome:
+    """Reject, retry later or fail, as the error says; anything unexpected is `failed(internal_error)` and logged."""
+    fate = _as_fate(image, error)
+    state = _state(fate, image, settings)
+    again = state is State.RECEIVED
+    changed = error if isinstance(error, FileChangedError) else None
+    return Outcome(
+        work_id=image.work_id,
+        instance_id=image.instance_id,
+        first=image.first,
+        state=state,
+        reason=fate.reason,
+        detail=fate.detail,
+        not_before=now + _pause(image.attempts, settings) if again else None,
+        alone=fate.reason is Reason.OUT_OF_MEMORY,
+        sha256=file.sha256 if file and not again else None,
+        size=changed.size if changed else file.size if file else None,
+        mtime_ns=changed.mtime_ns if changed else file.mtime_ns if file else None,
+        facts=facts,
+    )
+
+
+def _as_fate(image: Claimed, error: Exception) -> FateError:
+    if isinstance(error, FateError):
+        return error
+    if isinstance(error, MemoryError):
+        return FateError(Reason.OUT_OF_MEMORY)
+    log.error("unexpected error", exc_info=error, extra={"image": image.instance_id})
+    return FateError(Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; the log has the place.")
+
+
+def _state(fate: FateError, image: Claimed, settings: Settings) -> State:
+    if isinstance(fate, RejectImage):
+        return State.REJECTED
+    if fate.reason is Reason.OUT_OF_MEMORY and image.alone:
+        return State.FAILED
+    if fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources:
+        return State.RECEIVED
+    if fate.reason in _RETRIED and image.attempts < settings.retry_limit:
+        return State.RECEIVED
+    return State.FAILED
+
+
+def _pause(attempts: int, settings: Settings) -> timedelta:
+    """Doubling, capped and jittered: a store that comes back is not met by everybody at once."""
+    seconds = min(settings.retry_cap_seconds, settings.retry_base_seconds * 2.0 ** (attempts - 1))
+    return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
