@@ -23,7 +23,10 @@ def flower_arguments(settings: Settings) -> list[str]:
     """Flower with its history kept; user and password travel in the environment."""
     place = [f"--address={settings.flower_address}", f"--port={settings.flower_port}"]
     history = ["--persistent=True", f"--db={settings.state_dir / 'flower'}", "--state_save_interval=60000"]
-    return [*_PYTHON, "celery", "-A", "worker.app", "flower", *place, *history, "--max_tasks=10000"]
+    shown = "--tasks_columns=name,uuid,state,kwargs,result,received,runtime,worker"
+    # A page that may stop workers could be made to by any other page in the same browser.
+    limits = ["--read_only=True", "--max_tasks=10000"]
+    return [*_PYTHON, "celery", "-A", "worker.app", "flower", *place, *history, shown, *limits]
 
 
 def flower_environment(settings: Settings) -> dict[str, str]:

@@ -59,7 +59,13 @@ def dispatch_command(**options: Any) -> None:
     url = _redis_url(settings)
     with _part(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
         transport = Transport(make_celery(url, settings), open_redis(url))
-        Dispatcher(database, transport, settings).run(stop, before_each=still_mine)
+        alive = settings.state_dir / "dispatcher.alive"
+
+        def before_each() -> None:
+            still_mine()
+            alive.touch()  # health checks look at its age
+
+        Dispatcher(database, transport, settings).run(stop, before_each=before_each)
 
 
 @click.command("worker")

@@ -27,9 +27,12 @@ def upgrade(database: Database) -> None:
 
 def require_newest(database: Database) -> None:
     """Raise StopWork unless the database has the version that this release writes."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    script = ScriptDirectory.from_config(_config())
+    newest = script.get_current_head()
     with database.read() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
+    if present is not None and present not in {revision.revision for revision in script.walk_revisions()}:
+        raise StopWork(f"The database has schema {present}, made by a newer release: install that one here.")
     if present != newest:
         raise StopWork(
             f"The database has schema {present or 'none'}, this release needs {newest}: run `nightread db upgrade`."

@@ -1,8 +1,8 @@
 """Which decoder takes which transfer syntax: one each, so that equal files give equal pixels everywhere.
 
-All of them come with imagecodecs (BSD): libjpeg-turbo, CharLS, OpenJPEG and its own PackBits. On the real files they give
-the pixels of GDCM, pyjpegls and pylibjpeg, two to ten times faster than GDCM. pylibjpeg-rle is out of the question: on
-broken frames it raises a BaseException, which no handler of ours may catch.
+All of them come with imagecodecs (BSD): libjpeg-turbo, CharLS, OpenJPEG and its own PackBits. On the real files they
+give the lossless pixels of GDCM, pyjpegls and pylibjpeg, JPEG up to ten times faster than GDCM. pylibjpeg-rle
+will not do: on broken frames it raises a BaseException, which no handler of ours may catch.
 """
 
 from collections.abc import Callable

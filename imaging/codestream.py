@@ -8,6 +8,8 @@ _JPEG_START = b"\xff\xd8"
 _START_OF_FRAME = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _END_OF_IMAGE = b"\xff\xd9"
+_TAIL = 32
+"""Bytes at the end of a frame in which the marker is looked for: some writers pad behind it."""
 _APPLICATION_MARKERS = (b"JFIF", b"Adobe")
 
 
@@ -31,7 +33,7 @@ def read_codestream(frame: bytes) -> Codestream | None:
 
 def ends_early(frame: bytes) -> bool:
     """Whether the end-of-image marker of JPEG is missing: libjpeg fills such a frame with grey and says nothing."""
-    return not frame.rstrip(b"\x00").rstrip(b"\xff").endswith(_END_OF_IMAGE)
+    return _END_OF_IMAGE not in frame[-_TAIL:]
 
 
 def names_its_colours(frame: bytes) -> bool:

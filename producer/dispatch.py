@@ -63,11 +63,11 @@ class Dispatcher:
         if room <= 0 or outlook.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
-        if outlook.ready >= full:
+        if outlook.ready >= full * max(1, outlook.idle_slots):
             return self._publish(count=min(room, outlook.ready // full), images=full)
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
-            shares = max(1, min(room, outlook.idle_slots))
+            shares = max(1, min(room, outlook.idle_slots, outlook.ready))
             return self._publish(count=shares, images=ceil(outlook.ready / shares))
         return remaining
 

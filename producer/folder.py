@@ -1,7 +1,6 @@
 """A drop folder: which of the files in it are complete and not yet registered."""
 
 import os
-import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,7 @@ from nightread.paths import absolute, join, mtime_of, uri_of
 from nightread.settings import Settings
 from producer.folder_report import FolderReport, Temporaries
 from producer.settling import Monotonic, Settling
-from producer.walk import Entry, Obstacles, RootMissing, walk
+from producer.walk import Entry, Obstacles, RootMissing, is_arrival, walk
 
 CHUNK_ARRIVALS = 1000
 BREATH_SECONDS = 0.2
@@ -66,13 +65,18 @@ class Folder:
     def holding(cls, path: Path, settings: Settings) -> Self:
         """The folder for `nightread run`: all of a folder, or one file of its parent, and everything is complete.
 
-        Raises UsageFault when there is nothing at `path`.
+        Raises UsageFault when there is neither at `path`.
         """
         path = absolute(path)
-        if path.is_dir():
+        try:
+            mode = path.lstat().st_mode
+            is_folder = path.is_dir()
+        except OSError as error:
+            raise UsageFault(f"No file or folder {path} can be reached ({type(error).__name__}).") from error
+        if is_folder:
             return cls(path, settings, settle=False)
-        if not os.path.lexists(path):
-            raise UsageFault(f"There is no file or folder {path}.")
+        if not is_arrival(mode):
+            raise UsageFault(f"{path} is neither a file nor a folder.")
         return cls(path.parent, settings, settle=False, only=os.fsencode(path.name))
 
     @property
@@ -131,7 +135,7 @@ class Folder:
                 status = os.lstat(join(root, path))
             except OSError:  # gone again, or for the walk to report
                 continue
-            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            if is_arrival(status.st_mode):
                 yield path, status
 
     def _look_at(self, path: bytes, status: os.stat_result, scan: "_Scan", now: float) -> None:

@@ -62,6 +62,11 @@ def walk(
         os.close(root_fd)
 
 
+def is_arrival(mode: int) -> bool:
+    """Whether this is a regular file or a symbolic link: a link gets its row too, and a reason where it leads out."""
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
 def _open_root(root: Path) -> int:
     try:
         return os.open(root, _FOLDER)
@@ -97,7 +102,7 @@ def _list(
                     continue
                 if path in skip:
                     continue
-                if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                if is_arrival(status.st_mode):
                     yield path, status
                 elif not stat.S_ISDIR(status.st_mode):
                     obstacles.special += 1

@@ -154,5 +154,6 @@ _FIRST_WORK = insert(work).from_select(
         instances.c.source_id == bindparam("source"),
         instances.c.uri_key.in_(bindparam("keys", expanding=True)),
         work.c.id.is_(None),
-    ),
+    )
+    .order_by(instances.c.id),  # neighbours in a folder stay neighbours in a batch
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, insert, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from db.engine import Database
@@ -159,7 +159,9 @@ def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> No
     connection.execute(_FINISH, [_work_row(outcome, now) for outcome in ours])
     if kept := [_facts_row(outcome) for outcome in ours if outcome.sha256 is not None]:
         connection.execute(_KEEP_FACTS, kept)
-    if changed := [_changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None]:
+    if changed := [
+        _changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None
+    ]:
         connection.execute(_FOLLOW_FILE, changed)
     done = (outcome for outcome in ours if outcome.state is State.DONE)
     if rows := [
@@ -249,6 +251,7 @@ _FINISH = (
         score=bindparam("score"),
         scores=bindparam("scores", type_=work.c.scores.type),
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
+        batch_id=case((bindparam("state") == State.RECEIVED, None), else_=work.c.batch_id),
         lease_until=None,
     )
 )

@@ -1,9 +1,6 @@
 """A watched folder and the ledger stay in step."""
 
 import logging
-import os
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +19,6 @@ from nightread.settings import Settings, load_settings
 from producer.events import NoEvents
 from producer.folder import Folder
 from producer.folder_report import FolderReport
-from producer.intake import take_all
 from producer.watch import FolderWatcher, Inbox, watch
 
 NEVER = 3600.0
@@ -295,64 +291,3 @@ def test_an_error_of_ours_ends_the_watch_and_is_raised(
     settings = make_settings(settle_seconds=SOON)
     with pytest.raises(ZeroDivisionError):
         watch(settings, database, [Inbox(root=inbox)], threading.Event(), broken)
-
-
-def test_run_takes_all_and_then_nothing_new(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
-) -> None:
-    """Fresh files need no settling, and the second run says that nothing is new."""
-    settings, counts = make_settings(), list[int]()
-    for name in ("a", "b", "c.tmp"):
-        (inbox / name).touch()
-    first = take_all(settings, database, Folder.holding(inbox, settings), counts.append)
-    again = Folder.holding(inbox, settings)
-    second = take_all(settings, database, again, counts.append)
-    assert (first.new, second.new, second.changed, counts) == (2, 0, 0, [2])
-    assert (again.report.known, again.report.temporary) == (2, 1)
-
-
-@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
-def test_a_limit_on_events_leaves_the_scans(tmp_path: Path, inbox: Path, limit: str) -> None:
-    """In a user namespace with two watches, or with no inotify at all, every file is found."""
-    if not shutil.which("unshare"):
-        pytest.skip("unshare is not installed")
-    knob = f"/proc/sys/user/{limit}"
-    allowed = "2" if limit == "max_inotify_watches" else "0"
-    inside = ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo {allowed} > {knob} && exec "$@"', "sh"]
-    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("user namespaces are closed to us")
-    for number in range(5):
-        (inbox / str(number)).mkdir()
-        (inbox / str(number) / "a.dcm").touch()
-    state = tmp_path / "state"
-    state.mkdir()
-    done = subprocess.run(
-        [*inside, sys.executable, "-c", _WATCH_UNTIL_FIVE, str(inbox), str(state)],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "NIGHTREAD_SETTLE_SECONDS": str(SOON), "NIGHTREAD_SCAN_SECONDS": str(SOON)},
-    )
-    assert done.stdout == "5\n"
-    assert done.stderr.count("inotify watches" if allowed == "2" else "no file-system events") == 1
-
-
-_WATCH_UNTIL_FIVE = """
-import sys, threading
-from pathlib import Path
-from db import schema
-from db.engine import open_database
-from nightread.settings import load_settings
-from producer.watch import Inbox, watch
-settings = load_settings(state_dir=Path(sys.argv[2]))
-database = open_database(settings.sql_url)
-schema.upgrade(database)
-stop, total = threading.Event(), [0]
-def count(arrivals):
-    total[0] += arrivals
-    if total[0] == 5:
-        stop.set()
-watch(settings, database, [Inbox(root=Path(sys.argv[1]))], stop, count)
-print(total[0])
-"""

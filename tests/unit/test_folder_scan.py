@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from db.ledger import Arrival
-from nightread.errors import UsageFault
-from nightread.paths import path_of, uri_of
+from nightread.paths import path_of
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
 from producer.walk import RootMissing
@@ -221,46 +220,6 @@ def test_an_old_temporary_name_is_reported(complete: Folder, inbox: Path) -> Non
     list(complete.scan())
     assert complete.report.temporary_old == 1
     assert complete.report.temporary_oldest_seconds == pytest.approx(7200, abs=60)
-
-
-def test_our_own_files_are_no_arrivals(inbox: Path) -> None:
-    """The state folder and the database may lie in the inbox: each analysis would make new arrivals of them."""
-    state = inbox / "sub" / "state"
-    state.mkdir(parents=True)
-    settings = load_settings(state_dir=state, database_url=f"sqlite:///{inbox}/record.db")
-    for path in (state / "x.dcm", inbox / "record.db", inbox / "record.db-wal", inbox / "sub" / "a.dcm"):
-        path.touch()
-    folder = Folder.holding(inbox, settings)
-    assert uris(folder.scan()) == ["sub/a.dcm"]
-    assert uris(folder.take([b"record.db-wal"])) == []
-
-
-def test_the_state_folder_is_no_inbox(tmp_path: Path) -> None:
-    """Said at once, instead of analysing Redis' files."""
-    with pytest.raises(UsageFault, match="state folder"):
-        Folder(tmp_path, load_settings(state_dir=tmp_path))
-
-
-def test_an_inbox_below_the_state_folder_is_taken(tmp_path: Path) -> None:
-    """A receiver's spool lies there."""
-    (tmp_path / "spool").mkdir()
-    (tmp_path / "spool" / "a").touch()
-    assert uris(Folder.holding(tmp_path / "spool", load_settings(state_dir=tmp_path)).scan()) == ["a"]
-
-
-@pytest.mark.parametrize("name", ["a.dcm", "a.tmp", ".hidden"])
-def test_one_file_is_taken_alone(inbox: Path, settings: Settings, name: str) -> None:
-    """A path that names a file takes that file, whatever its name, and none of its neighbours."""
-    (inbox / name).touch()
-    (inbox / "other").touch()
-    folder = Folder.holding(inbox / name, settings)
-    assert (folder.root, uris(folder.scan()), folder.report.known) == (inbox, [uri_of(name.encode())], 1)
-
-
-def test_a_path_that_is_not_there_is_wrong_usage(inbox: Path, settings: Settings) -> None:
-    """`nightread run` of a misspelt path does not end as a night without scans."""
-    with pytest.raises(UsageFault, match="no file or folder"):
-        Folder.holding(inbox / "misspelt", settings)
 
 
 def test_a_missing_root_is_reported_until_it_is_back(complete: Folder, inbox: Path) -> None:

@@ -1,0 +1,106 @@
+"""Images for programs: JSON, JSON lines, CSV, Parquet."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from db.queries import COLUMNS
+from nightread.errors import UsageFault
+
+Rows = Iterator[dict[str, Any]]
+FORMATS = ("json", "jsonl", "csv", "parquet")
+
+_CHUNK = 10_000
+_WHOLE_NUMBERS = frozenset({"image_id", "duplicate_of", "rows", "columns", "frames", "frame", "attempts"})
+
+
+def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
+    """Write `rows` as one of FORMATS to standard output or to a file, which appears once it is whole.
+
+    Times are ISO 8601 in UTC. Scores are an object in JSON, the same as text in CSV, and a map in Parquet.
+    """
+    names = (*COLUMNS, "frame") if per_frame else COLUMNS
+    if style == "parquet":
+        if output is None:
+            raise UsageFault("Parquet is no text: name a file with -o.")
+        with _appearing(output) as part:
+            _write_parquet(rows, names, part)
+    elif output is None:
+        _WRITERS[style](rows, names, sys.stdout)
+    else:
+        with _appearing(output) as part, part.open("w", encoding="utf-8", newline="") as stream:
+            _WRITERS[style](rows, names, stream)
+
+
+def _write_json(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
+    """One list, an object a line."""
+    separator = "[\n"
+    for row in rows:
+        stream.write(separator + _as_json(row, names))
+        separator = ",\n"
+    stream.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _write_jsonl(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
+    for row in rows:
+        stream.write(_as_json(row, names) + "\n")
+
+
+def _write_csv(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_as_cell(row[name]) for name in names])
+
+
+def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional extra, and slow to load
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        raise UsageFault("Parquet needs pyarrow: `pip install 'nightread[parquet]'`, or choose csv or jsonl.") from None
+    text, times = pa.string(), pa.timestamp("us", tz="UTC")
+    types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), "received_at": times, "finished_at": times}
+    types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64())
+    schema = pa.schema([(name, types.get(name, text)) for name in names])
+    with parquet.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(rows, _CHUNK)):
+            columns = {name: [row[name] for row in chunk] for name in names}
+            columns["scores"] = [scores and list(scores.items()) for scores in columns["scores"]]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _as_json(row: dict[str, Any], names: Sequence[str]) -> str:
+    return json.dumps({name: row[name] for name in names}, default=datetime.isoformat, ensure_ascii=False)
+
+
+def _as_cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
+@contextmanager
+def _appearing(output: Path) -> Iterator[Path]:
+    """A name beside `output` that becomes it at the end: a broken-off export is not mistaken for a whole one."""
+    part = output.with_name(f"{output.name}.part")
+    try:
+        yield part
+        part.replace(output)
+    except FileNotFoundError:
+        raise UsageFault(f"The folder {output.parent} does not exist.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+_WRITERS: dict[str, Callable[[Rows, Sequence[str], TextIO], None]] = {
+    "json": _write_json,
+    "jsonl": _write_jsonl,
+    "csv": _write_csv,
+}

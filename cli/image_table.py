@@ -1,0 +1,80 @@
+"""Images as a table for people."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.night import Nights, nights_of
+from cli.tables import COLOURS, NOT_FOR_DIAGNOSIS, make_table, show
+from db import queries
+from db.engine import Database
+from db.queries import ImageFilter
+from nightread.settings import Settings
+
+_PAGE = 1000
+"""Rows whose columns are aligned with each other; longer lists are several tables."""
+
+
+def show_images(console: Console, database: Database, wanted: ImageFilter, settings: Settings) -> None:
+    """A line per image: what was found, or why nothing was."""
+    nights = nights_of(settings)
+    asked = replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
+    rows = queries.images(database, asked)
+    shown = 0
+    while page := list(islice(rows, min(_PAGE, wanted.limit - shown) if wanted.limit else _PAGE)):
+        show(console, _table(console, page, wanted, nights))
+        shown += len(page)
+    if shown == 0:
+        console.print("No image matches.")
+        return
+    if settings.not_for_diagnosis:
+        console.print(NOT_FOR_DIAGNOSIS, style="italic")
+    if wanted.limit and next(rows, None) is not None:
+        console.print(f"The first {shown:,}; there are more: --limit 0 shows all, --format csv -o FILE exports them.")
+
+
+def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
+    headings = [
+        "image",
+        *(["frame"] if wanted.per_frame else []),
+        "state",
+        "result",
+        "score",
+        "kind",
+        "arrived",
+        "file",
+    ]
+    table = make_table(console, *headings, right=["image", "frame", "score"])
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    for row in page:
+        table.add_row(*_cells(row, console, nights, per_frame=wanted.per_frame))
+    return table
+
+
+def _cells(row: dict[str, Any], console: Console, nights: Nights, *, per_frame: bool) -> Iterator[Text]:
+    yield Text(str(row["image_id"]))
+    if per_frame:
+        yield Text("" if row["frame"] is None else str(row["frame"]))
+    yield Text(row["state"], style=COLOURS.get(row["state"], ""))
+    yield Text(_result(row))
+    yield Text("" if row["score"] is None else f"{row['score']:.3f}")
+    yield Text(row["modality"] or "")
+    yield Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
+    yield Text(_shortened(row["uri"], console.width // 3) if console.is_terminal else row["uri"])
+
+
+def _result(row: dict[str, Any]) -> str:
+    if row["duplicate_of"] is not None:
+        return f"of {row['duplicate_of']}"
+    return row["label"] or row["reason"] or ""
+
+
+def _shortened(uri: str, width: int) -> str:
+    """The end of a path tells more than its beginning."""
+    return uri if len(uri) <= width else f"…{uri[1 - width :]}"

@@ -1,0 +1,142 @@
+"""`nightread query`: which images, what was found, and why some have no result."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.console import err, out
+from cli.export import FORMATS, export
+from cli.image_table import show_images
+from cli.night import Nights, nights_of
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from db import queries
+from db.queries import ImageFilter
+from db.tables import State
+from imaging.patient import PatientHasher
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.reasons import Reason
+from nightread.settings import Settings
+from nightread.site_key import load_site_key
+
+_TABLE_LIMIT = 100
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+_SCORE = click.FloatRange(0, 1)
+_MANY: dict[str, Any] = {"multiple": True}
+
+
+@click.command("query")
+@click.option("--id", "image_ids", type=int, help="Image id.", **_MANY)
+@click.option(
+    "--state", "states", type=click.Choice([state.value for state in State]), help="Where it stands.", **_MANY
+)
+@click.option("--reason", "reasons", type=click.Choice([reason.value for reason in Reason]), metavar="REASON", **_MANY)
+@click.option("--label", "labels", help="What was found.", **_MANY)
+@click.option("--min-score", type=_SCORE, help="Of the label that was found.")
+@click.option("--max-score", type=_SCORE)
+@click.option("--source", "sources", help="Name of a source.", **_MANY)
+@click.option("--modality", "modalities", help="Such as CT or DX.", **_MANY)
+@click.option("--patient", help="PatientID; it is hashed before anything is looked up.")
+@click.option("--accession", help="AccessionNumber; hashed too.")
+@click.option("--issuer", help="Issuer of the PatientID or AccessionNumber, if the images name one.")
+@click.option("--study", "study_instance_uid", help="Study Instance UID.")
+@click.option("--series", "series_instance_uid", help="Series Instance UID.")
+@click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
+@click.option("--sha256", help="Of the file's bytes.")
+@click.option("--since", type=_MOMENT, help="Arrived then or later; site-local time.")
+@click.option("--until", type=_MOMENT, help="Arrived before.")
+@click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
+@click.option("--all-versions", is_flag=True, help="Also images of which a newer version arrived.")
+@click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
+@click.option("--sort", type=click.Choice(["id", "score", "suspicion", "finished"]), default="id", show_default=True)
+@click.option("--limit", type=click.IntRange(min=0), help=f"Most rows; 0: all [table: {_TABLE_LIMIT}, else all].")
+@click.option("--format", "style", type=click.Choice(["table", *FORMATS]), help="[that of -o, else table]")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@state_options
+def query_command(style: str | None, output: Path | None, limit: int | None, **options: Any) -> None:
+    r"""Images and their results, by any of these conditions; several values of one are alternatives.
+
+    \b
+    Examples: nightread query --night last --label nodule --min-score 0.8
+              nightread query --night last --sort suspicion --limit 20
+              nightread query --state failed --state rejected --format csv -o no-result.csv
+              nightread query --patient 12345 --format json | jq '.[].score'
+    """
+    settings, wanted = _wanted(options)
+    style = _style(style, output)
+    # A table is read by a person, who sees what is left out; a program gets everything.
+    wanted = replace(wanted, limit=(_TABLE_LIMIT if limit is None and style == "table" else limit) or None)
+    with _quiet_when_nobody_listens(), open_record(settings) as database, said_in_one_line():
+        if style == "table":
+            show_images(out, database, wanted, settings)
+        else:
+            export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)
+        if queries.hides_versions(database, wanted):
+            err.print("Images of which a newer version arrived are not shown: --all-versions shows them.")
+
+
+def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
+    given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
+    settings = settings_from(**given)
+    nights = nights_of(settings)
+    patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
+    if issuer and not (patient or accession):
+        raise UsageFault("--issuer says who gave a number out: give --patient or --accession with it.")
+    if patient or accession:
+        hasher = _hasher(settings)
+        options["patient_key"] = hasher.patient_key(issuer, patient)
+        options["accession_key"] = hasher.accession_key(issuer, accession)
+    since, until = (nights.utc(moment) if moment else None for moment in (options["since"], options["until"]))
+    if night:
+        if since or until:
+            raise UsageFault("--night names a time already: leave --since and --until away.")
+        since, until = nights.bounds(_evening(night, nights))
+    return settings, ImageFilter(**{**options, "since": since, "until": until})
+
+
+def _style(style: str | None, output: Path | None) -> str:
+    """As asked for, else as the file's name says."""
+    named = output.suffix.removeprefix(".").lower() if output else ""
+    chosen = style or (named if named in FORMATS else "table")
+    if chosen == "table" and output:
+        raise UsageFault(
+            f"A table is for the screen: give -o with --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
+        )
+    return chosen
+
+
+def _evening(night: str, nights: Nights) -> date:
+    if night == "last":
+        return nights.latest(utc_now())
+    try:
+        return date.fromisoformat(night)
+    except ValueError:
+        raise UsageFault(f"--night takes a date such as 2026-11-05, or `last`; not {night}.") from None
+
+
+def _hasher(settings: Settings) -> PatientHasher:
+    """With the site's key; a key that is made up now would find nobody."""
+    if settings.site_key is None and not (settings.state_dir / "site.key").exists():
+        raise UsageFault(
+            f"Numbers are stored hashed, and {settings.state_dir} has no site.key to hash with: "
+            "set NIGHTREAD_SITE_KEY to the key that the workers use."
+        )
+    return PatientHasher(load_site_key(settings))
+
+
+@contextmanager
+def _quiet_when_nobody_listens() -> Iterator[None]:
+    """`nightread query ... | head` ends without a word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends

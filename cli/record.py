@@ -1,0 +1,51 @@
+"""The record, opened for reading by a person: missing or out of date is said in one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from db import schema
+from db.engine import Database, open_database
+from nightread.errors import StopWork, UsageFault
+from nightread.settings import Settings
+
+
+@contextmanager
+def open_record(settings: Settings) -> Iterator[Database]:
+    """The database with the schema of this release. Raises UsageFault where there is none, StopWork where it is not."""
+    require_file(settings)
+    database = open_database(settings.sql_url)
+    try:
+        with said_in_one_line():
+            schema.require_newest(database)
+        yield database
+    finally:
+        database.close()
+
+
+def require_file(settings: Settings) -> None:
+    """Raise UsageFault if the SQLite file is not there: merely connecting would make an empty one."""
+    url = make_url(settings.sql_url)
+    if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
+        return
+    if settings.database_url is not None:
+        raise UsageFault(f"There is no database at {url.database}: `nightread db upgrade` makes it.")
+    raise UsageFault(
+        f"There is no nightread database in {settings.state_dir}: name the right folder with --state, "
+        "or start with `nightread run PATH` or `nightread up --inbox FOLDER`."
+    )
+
+
+@contextmanager
+def said_in_one_line() -> Iterator[None]:
+    """A database that does not answer becomes StopWork; the driver's text may hold the password and stays out."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StopWork(
+            f"The database does not answer ({type(error.orig).__name__}): is it running, is its URL right, "
+            "may this user read it? `nightread doctor` looks at each."
+        ) from error

@@ -1,0 +1,179 @@
+"""`nightread status`: is it moving, will it be done by morning, what broke?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.night import Nights, nights_of
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from cli.tables import duration, make_table, per_second, show, tally_table
+from db import queries
+from db.engine import Database
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.reasons import Fault
+
+_REFRESH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """One look at the record."""
+
+    at: datetime
+    tally: queries.Tally
+    reasons: Sequence[tuple[str, str, str, int]]
+    pace: queries.Pace
+    oldest_waiting: datetime | None
+    batches_published: int
+    batches_claimed: int
+    workers: Sequence[queries.Worker]
+    deadline: datetime
+
+    @property
+    def done_by(self) -> datetime | None:
+        """When the last image will have its outcome, if it goes on like this."""
+        eta = self.pace.eta_seconds
+        return self.at + timedelta(seconds=min(eta, _FAR_SECONDS)) if eta is not None else None
+
+    @property
+    def oldest_waiting_seconds(self) -> float | None:
+        """How long the first in line has waited."""
+        return max(0.0, (self.at - self.oldest_waiting).total_seconds()) if self.oldest_waiting else None
+
+    def rejected_for(self, fault: Fault) -> int:
+        """Rejected images whose reason is of this class."""
+        return sum(images for state, _, of_class, images in self.reasons if state == "rejected" and of_class == fault)
+
+    def to_json(self) -> dict[str, Any]:
+        """Stable names for programs."""
+        return {
+            **self.tally.to_json(),
+            "rejected_defective": self.rejected_for(Fault.DEFECTIVE),
+            "out_of_scope": self.rejected_for(Fault.OUT_OF_SCOPE),
+            "adds_up": self.tally.adds_up,
+            "rate_per_second": round(self.pace.per_second, 3),
+            "eta_seconds": self.pace.eta_seconds,
+            "done_by": self.done_by.isoformat() if self.done_by and self.tally.unfinished else None,
+            "deadline": self.deadline.isoformat(),
+            "oldest_waiting_seconds": self.oldest_waiting_seconds,
+            "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
+            "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "reasons": [
+                {"state": state, "reason": reason, "class": fault, "images": images}
+                for state, reason, fault, images in self.reasons
+            ],
+        }
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--watch", is_flag=True, help="Refresh every two seconds until Ctrl-C.")
+@state_options
+def status_command(as_json: bool, watch: bool, **options: Any) -> None:
+    r"""How far things are: counts, pace, when it will be done, who works.
+
+    \b
+    Examples: nightread status
+              nightread status --watch
+              nightread status --json | jq .eta_seconds
+    """
+    if as_json and watch:
+        raise UsageFault("--json gives one look and --watch many: choose one.")
+    settings = settings_from(**options)
+    nights = nights_of(settings)
+    with open_record(settings) as database, said_in_one_line():
+        if watch:
+            _watch(database, nights)
+        elif as_json:
+            print_json(take_status(database, nights, utc_now()).to_json())
+        else:
+            show(out, _as_text(take_status(database, nights, utc_now()), nights))
+
+
+def take_status(database: Database, nights: Nights, now: datetime) -> Status:
+    """Everything that `status` tells."""
+    tally = queries.tally(database)
+    published, claimed = queries.open_batches(database)
+    return Status(
+        at=now,
+        tally=tally,
+        reasons=queries.reasons(database),
+        pace=queries.pace(database, unfinished=tally.unfinished, now=now),
+        oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
+        batches_published=published,
+        batches_claimed=claimed,
+        workers=queries.workers(database, now=now),
+        deadline=nights.next_end(now),
+    )
+
+
+def _watch(database: Database, nights: Nights) -> None:
+    with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
+        while True:
+            status = take_status(database, nights, utc_now())
+            live.update(_as_text(status, nights), refresh=True)
+            time.sleep(_REFRESH_SECONDS)
+
+
+def _as_text(status: Status, nights: Nights) -> RenderableType:
+    parts = [tally_table(out, status.tally, status.reasons), *_lines(status, nights)]
+    if status.workers:
+        parts.append(_workers(status.workers))
+    return Group(*parts)
+
+
+def _lines(status: Status, nights: Nights) -> list[RenderableType]:
+    lines: list[RenderableType] = [_forecast(status, nights)]
+    if status.oldest_waiting_seconds is not None:
+        lines.append(Text(f"The oldest waiting image arrived {duration(status.oldest_waiting_seconds)} ago."))
+    if status.batches_published or status.batches_claimed:
+        lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
+    if not any(worker.alive for worker in status.workers):
+        lines.append(Text("No worker is running.", style="bold yellow" if status.tally.unfinished else "dim"))
+    if not status.tally.adds_up:
+        lines.append(Text("The counts do not add up: run `nightread audit`.", style="bold red"))
+    return lines
+
+
+def _forecast(status: Status, nights: Nights) -> Text:
+    if status.tally.unfinished == 0:
+        return Text("Nothing to do: every arrival has its outcome.")
+    deadline = nights.local(status.deadline)
+    if status.done_by is None:
+        text = f"{status.tally.unfinished:,} to go, and nothing was finished in the last minute."
+        return Text(text, style="bold yellow")
+    left = duration(status.pace.eta_seconds or 0)
+    late = status.done_by > status.deadline
+    text = (
+        f"{status.tally.unfinished:,} to go at {per_second(status.pace.per_second)}: "
+        f"done in {left}, by {_clock(nights.local(status.done_by), status)}; deadline {deadline:%H:%M}."
+    )
+    return Text(text, style="bold red" if late else "green")
+
+
+def _clock(moment: datetime, status: Status) -> str:
+    far = moment - status.at > timedelta(hours=20)
+    return f"{moment:%a %d %b %H:%M}" if far else f"{moment:%H:%M}"
+
+
+def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
+    table = make_table(out, "worker", "processes", "device", "heard of", right=["processes"])
+    for worker in workers:
+        ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else ": silent")
+        table.add_row(
+            Text(worker.node), str(worker.slots), Text(worker.device), Text(ago, style="" if worker.alive else "red")
+        )
+    return table
+
+
+_FAR_SECONDS = 10 * 365 * 86400.0

@@ -1,0 +1,96 @@
+"""Tables and figures for people: framed on a terminal, plain columns in a pipe."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from db.queries import Tally
+from nightread.reasons import Reason
+
+NOT_FOR_DIAGNOSIS = "Not for diagnosis."
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+COLOURS = {
+    "done": "green",
+    "failed": "red",
+    "rejected": "yellow",
+    "waiting": "cyan",
+    "queued": "cyan",
+    "running": "cyan",
+}
+_SENTENCES = {reason.value: reason.sentence for reason in Reason}
+
+Reasons = Sequence[tuple[str, str, str, int]]
+"""(state, reason, fault class, images)."""
+
+
+def make_table(console: Console, *headings: str, right: Iterable[str] = (), **options: Any) -> Table:
+    """An empty table whose columns named in `right` hold numbers."""
+    style = box.SIMPLE_HEAD if console.is_terminal else None
+    table = Table(
+        box=style, title_justify="left", caption_justify="left", pad_edge=False, header_style="bold", **options
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left")
+    return table
+
+
+def show(console: Console, renderable: RenderableType) -> None:
+    """Print a table: as wide as the terminal, or as wide as it likes where nobody looks."""
+    if console.is_terminal:
+        console.print(renderable, soft_wrap=False)
+        return
+    wide = console.measure(renderable, options=console.options.update(max_width=_ENDLESS)).maximum
+    with console.capture() as captured:
+        console.print(renderable, width=wide, soft_wrap=False)
+    for line in captured.get().splitlines():
+        console.out(line.rstrip(), highlight=False)
+
+
+def show_tally(console: Console, tally: Tally, *, reasons: Reasons = (), rate_per_second: float | None = None) -> None:
+    """What became of the arrivals, and why some have no result."""
+    show(console, tally_table(console, tally, reasons))
+    if rate_per_second:
+        console.print(per_second(rate_per_second))
+
+
+def tally_table(console: Console, tally: Tally, reasons: Reasons = ()) -> Table:
+    """One line per state, the reasons below theirs; states that nobody is in are left out but for the usual ones."""
+    table = make_table(console, "", "images", "", right=["images"], show_header=False)
+    for state in ("done", "duplicate", "rejected", "failed", "expanded", "waiting", "queued", "running"):
+        images = getattr(tally, state)
+        if images or state not in _RARE:
+            table.add_row(Text(state, style=COLOURS.get(state, "") if images else "dim"), f"{images:,}", "")
+        for _, reason, _, of_reason in (entry for entry in reasons if entry[0] == state):
+            sentence = _SENTENCES.get(reason, "")
+            table.add_row(
+                Text(f"  {reason}", style="dim"), Text(f"{of_reason:,}", style="dim"), Text(sentence, style="dim")
+            )
+    table.add_section()
+    table.add_row(Text("arrived", style="bold"), Text(f"{tally.arrived:,}", style="bold"), "")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 10 s`, `2 h 05 min`, `3 d 4 h`: two figures are enough to decide on."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def per_second(rate: float) -> str:
+    """A rate in words, with a decimal only where it tells something."""
+    return f"{rate:,.0f} images per second" if rate >= _MANY else f"{rate:.1f} images per second"
+
+
+_ENDLESS = 100_000
+_MANY = 10
+_RARE = ("expanded", "queued", "running")

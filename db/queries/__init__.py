@@ -1,0 +1,33 @@
+"""What people ask. Nothing here writes."""
+
+from db.queries.consistency import Violation, violations
+from db.queries.filters import ImageFilter
+from db.queries.fleet import Worker, open_batches, workers
+from db.queries.images import COLUMNS, hides_versions, images
+from db.queries.pace import Pace, oldest_waiting, pace, rate
+from db.queries.sources import Source, missing_from_ledger, sources, uris_of
+from db.queries.tally import Tally, reasons, tally, unfinished
+
+__all__ = [
+    "COLUMNS",
+    "ImageFilter",
+    "Pace",
+    "Source",
+    "Tally",
+    "Violation",
+    "Worker",
+    "hides_versions",
+    "images",
+    "missing_from_ledger",
+    "oldest_waiting",
+    "open_batches",
+    "pace",
+    "rate",
+    "reasons",
+    "sources",
+    "tally",
+    "unfinished",
+    "uris_of",
+    "violations",
+    "workers",
+]

@@ -1,0 +1,168 @@
+"""What must hold in every record, looked for row by row and without trusting the code that wrote it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+
+from db.engine import Database
+from db.queries.snapshot import snapshot
+from db.queries.tally import tally
+from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, contents, instances, predictions, work
+from nightread.reasons import Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Violation:
+    """One thing that should not be."""
+
+    rule: str
+    """What should hold; the same words for all violations of one rule."""
+    image_id: int | None
+    """Whose row breaks it; None where the rule is about the whole record."""
+
+
+def violations(database: Database) -> Iterator[Violation]:
+    """Everything in the record that contradicts itself; may take minutes on millions of images."""
+    if not tally(database).adds_up:
+        yield Violation(rule="the counts add up", image_id=None)
+    with snapshot(database) as connection:
+        for rule, statement in _RULES.items():
+            for image_id in connection.execution_options(yield_per=1000).execute(statement).scalars():
+                yield Violation(rule=rule, image_id=image_id)
+
+
+_FIRST = work.c.ordinal == 0
+_IS_DONE = work.c.state == State.DONE.value
+_OF_ARRIVAL = work.c.instance_id == instances.c.id
+
+_ORIGINAL = instances.alias("original")
+_ITS_WORK = work.alias("its_work")
+
+
+def _without_one_first_row() -> Select[Any]:
+    return (
+        select(instances.c.id)
+        .outerjoin(work, and_(_OF_ARRIVAL, _FIRST))
+        .group_by(instances.c.id)
+        .having(func.count(work.c.id) != 1)
+    )
+
+
+def _predicted_but_not_done() -> Select[Any]:
+    return select(work.c.instance_id).where(~_IS_DONE, work.c.id.in_(select(predictions.c.work_id)))
+
+
+def _frames_not_all_predicted() -> Select[Any]:
+    return (
+        select(work.c.instance_id)
+        .join(instances, _OF_ARRIVAL)
+        .outerjoin(predictions, predictions.c.work_id == work.c.id)
+        .where(_IS_DONE, work.c.bundle_id.is_not(None))
+        .group_by(work.c.id, work.c.instance_id, instances.c.frames)
+        .having(
+            or_(
+                func.count(predictions.c.frame) != func.coalesce(instances.c.frames, 1),
+                func.max(predictions.c.frame) != func.coalesce(instances.c.frames, 1) - 1,
+            )
+        )
+    )
+
+
+def _duplicate_of_nothing() -> Select[Any]:
+    return (
+        select(work.c.instance_id)
+        .join(instances, _OF_ARRIVAL)
+        .outerjoin(_ORIGINAL, _ORIGINAL.c.id == work.c.duplicate_of)
+        .outerjoin(_ITS_WORK, and_(_ITS_WORK.c.instance_id == _ORIGINAL.c.id, _ITS_WORK.c.ordinal == 0))
+        .where(
+            work.c.state == State.DUPLICATE.value,
+            or_(
+                _ITS_WORK.c.state.is_(None),
+                _ITS_WORK.c.state != State.DONE.value,
+                instances.c.sha256.is_(None),
+                instances.c.sha256 != _ORIGINAL.c.sha256,
+            ),
+        )
+    )
+
+
+def _same_content_twice() -> Select[Any]:
+    return (
+        select(func.max(instances.c.id))
+        .join(work, and_(_OF_ARRIVAL, _FIRST))
+        .where(_IS_DONE)
+        .group_by(instances.c.sha256)
+        .having(func.count() > 1)
+    )
+
+
+def _content_without_owner() -> Select[Any]:
+    return (
+        select(instances.c.id)
+        .select_from(contents)
+        .join(work, work.c.id == contents.c.work_id)
+        .join(instances, _OF_ARRIVAL)
+        .where(or_(~_IS_DONE, instances.c.sha256.is_(None), instances.c.sha256 != contents.c.sha256))
+    )
+
+
+def _done_without_content() -> Select[Any]:
+    return (
+        select(work.c.instance_id)
+        .outerjoin(contents, contents.c.work_id == work.c.id)
+        .where(_IS_DONE, _FIRST, contents.c.work_id.is_(None))
+    )
+
+
+def _on_the_way_without_batch() -> Select[Any]:
+    return (
+        select(work.c.instance_id)
+        .outerjoin(batches, batches.c.id == work.c.batch_id)
+        .where(IN_BATCH, or_(batches.c.id.is_(None), batches.c.finished_at.is_not(None)))
+    )
+
+
+def _superseded_by_nothing() -> Select[Any]:
+    newer = _ORIGINAL
+    return (
+        select(instances.c.id)
+        .outerjoin(newer, newer.c.id == instances.c.superseded_by)
+        .where(
+            instances.c.superseded_by.is_not(None),
+            or_(
+                newer.c.id.is_(None),
+                newer.c.id <= instances.c.id,
+                newer.c.sop_instance_uid.is_distinct_from(instances.c.sop_instance_uid),
+                newer.c.series_instance_uid.is_distinct_from(instances.c.series_instance_uid),
+            ),
+        )
+    )
+
+
+def _rows_of_work(*wrong: Any) -> Select[Any]:
+    return select(work.c.instance_id).where(*wrong)
+
+
+_STATES_WITH_REASON = (State.REJECTED.value, State.FAILED.value)
+
+_RULES: dict[str, Select[Any]] = {
+    "every arrival has exactly one first row of work": _without_one_first_row(),
+    "only done images have predictions": _predicted_but_not_done(),
+    "a done image has predictions for each of its frames": _frames_not_all_predicted(),
+    "a duplicate names a done image with the same bytes": _duplicate_of_nothing(),
+    "the same bytes are done once": _same_content_twice(),
+    "contents belong to done images with these bytes": _content_without_owner(),
+    "a done image owns its contents": _done_without_content(),
+    "queued and running images are in an open batch": _on_the_way_without_batch(),
+    "a superseded image names a newer one with the same UIDs": _superseded_by_nothing(),
+    "an outcome has its time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
+    "unfinished work has no outcome's time": _rows_of_work(
+        work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)
+    ),
+    "rejected and failed images have a reason from the list": _rows_of_work(
+        work.c.state.in_(_STATES_WITH_REASON),
+        or_(work.c.reason.is_(None), work.c.reason.not_in([reason.value for reason in Reason])),
+    ),
+}

@@ -1,0 +1,121 @@
+"""Which arrivals are asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Column, ColumnElement, select
+
+from db.tables import FINAL, IN_BATCH, State, in_state, instances, sources, work
+
+Sort = Literal["id", "score", "suspicion", "finished"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFilter:
+    """Conditions that all hold at once; several values of one are alternatives. Empty: every current arrival."""
+
+    image_ids: tuple[int, ...] = ()
+    states: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    min_score: float | None = None
+    """Of the label that was found, both ends included."""
+    max_score: float | None = None
+    sources: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    patient_key: str | None = None
+    accession_key: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sha256: str | None = None
+    since: datetime | None = None
+    """Arrived at this time or later."""
+    until: datetime | None = None
+    """Arrived before this time."""
+    all_versions: bool = False
+    """Also images of which a newer version arrived; asking by image id shows those anyway."""
+    per_frame: bool = False
+    sort: Sort = "id"
+    """`score`, `suspicion` and `finished`: the highest or latest first, and only arrivals that have one."""
+    limit: int | None = None
+    """Rows: arrivals, or frames of them."""
+
+
+def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    """The filter as SQL over instances and their first rows of work.
+
+    SQLite has no statistics here and would take the index of whatever column is compared with a constant. So columns
+    that must not lead the search are written as expressions, which no index answers.
+    """
+    yield from _of_work(wanted, leading=not _names_few(wanted))
+    yield from _of_arrival(wanted)
+    if not (wanted.all_versions or wanted.image_ids):
+        yield instances.c.superseded_by.is_(None)
+
+
+def leads_with_work(wanted: ImageFilter) -> bool:
+    """Whether outcomes narrow the search, and not what is known of the arrivals."""
+    final = bool(wanted.states) and set(wanted.states) <= set(FINAL)
+    return bool(final or wanted.reasons or wanted.labels) and not _names_few(wanted)
+
+
+def _names_few(wanted: ImageFilter) -> bool:
+    """Whether arrivals are named so that few remain, whatever became of them."""
+    return bool(wanted.image_ids or wanted.since or any(getattr(wanted, name) for name in _NARROW))
+
+
+def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bool]]:
+    if wanted.states:
+        yield from _in_states(wanted.states) if leading else (_opaque(work.c.state).in_(wanted.states),)
+    if wanted.reasons:
+        yield (work.c.reason if leading else _opaque(work.c.reason)).in_(wanted.reasons)
+        yield work.c.finished_at.is_not(None)
+    if wanted.labels:
+        yield (work.c.label if leading else _opaque(work.c.label)).in_(wanted.labels)
+    if wanted.min_score is not None:
+        yield work.c.score >= wanted.min_score
+    if wanted.max_score is not None:
+        yield work.c.score <= wanted.max_score
+
+
+def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    """With the words that open the partial index of these states; `in_state` alone opens that of `received`."""
+    yield in_state(*(State(state) for state in states))
+    if set(states) <= set(FINAL):
+        yield work.c.finished_at.is_not(None)
+    elif set(states) <= {State.QUEUED, State.RUNNING}:
+        yield IN_BATCH
+
+
+def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.image_ids:
+        yield instances.c.id.in_(wanted.image_ids)
+    if wanted.sources:
+        # Most records have one source that holds nearly everything: its index would cost a sort of it all.
+        yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
+    if wanted.modalities:
+        yield instances.c.modality.in_(wanted.modalities)
+    for name in _NARROW:
+        if getattr(wanted, name) is not None:
+            yield instances.c[name] == getattr(wanted, name)
+    if wanted.since is not None:
+        yield instances.c.arrived_at >= wanted.since
+    if wanted.until is not None:
+        yield instances.c.arrived_at < wanted.until
+
+
+def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
+    return column.concat("")
+
+
+_NARROW = (
+    "patient_key",
+    "accession_key",
+    "study_instance_uid",
+    "series_instance_uid",
+    "sop_instance_uid",
+    "sha256",
+)

@@ -1,0 +1,56 @@
+"""Who works, and on what."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from db.engine import Database
+from db.ledger.outbox import LIVE_SECONDS
+from db.tables import batches
+from db.tables import workers as workers_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """One worker that has not signed off."""
+
+    node: str
+    slots: int
+    device: str
+    release: str
+    heartbeat_seconds: float
+    """Since it was last heard of."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the dispatcher counts on its slots."""
+        return self.heartbeat_seconds <= LIVE_SECONDS
+
+
+def workers(database: Database, *, now: datetime) -> list[Worker]:
+    """All workers by name, those that went silent included."""
+    with database.read() as connection:
+        rows = connection.execute(select(workers_table).order_by(workers_table.c.node)).all()
+    return [
+        Worker(
+            node=row.node,
+            slots=row.slots,
+            device=row.device,
+            release=row.release,
+            heartbeat_seconds=max(0.0, (now - row.heartbeat_at).total_seconds()),
+        )
+        for row in rows
+    ]
+
+
+def open_batches(database: Database) -> tuple[int, int]:
+    """Batches published and not yet claimed; batches claimed and not yet finished."""
+    published = batches.c.claimed_at.is_(None)
+    with database.read() as connection:
+        row = connection.execute(
+            select(func.count().filter(published), func.count().filter(~published)).where(
+                batches.c.finished_at.is_(None)
+            )
+        ).one()
+    return row[0], row[1]

@@ -1,0 +1,140 @@
+"""Arrivals with what is known of them, one dict each."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, select
+
+from db.engine import Database
+from db.queries.filters import ImageFilter, conditions, leads_with_work
+from db.queries.snapshot import snapshot
+from db.queries.suspicion import Bundle, bundles_by_id, suspicion
+from db.tables import instances, predictions, sources, work
+from nightread.paths import full_uri
+
+COLUMNS = (
+    "image_id",
+    "source",
+    "uri",
+    "state",
+    "reason",
+    "detail",
+    "duplicate_of",
+    "sha256",
+    "sop_instance_uid",
+    "series_instance_uid",
+    "study_instance_uid",
+    "modality",
+    "body_part",
+    "transfer_syntax",
+    "rows",
+    "columns",
+    "frames",
+    "model",
+    "model_version",
+    "label",
+    "score",
+    "scores",
+    "attempts",
+    "received_at",
+    "finished_at",
+)
+"""Names that programs rely on, in this order; with `per_frame` there is also `frame`, from 0."""
+
+_CHUNK = 1000
+_FOLDER = "folder"  # the kind of source whose places are paths; those of other kinds are URLs
+
+
+def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[dict[str, Any]]:
+    """One dict per arrival (or per frame), streamed: a million rows are never in memory at once.
+
+    `uri` is the full path or URL, `scores` a dict from label to score, times are aware, in UTC; what is absent is None.
+    An arrival without predictions is one row with `frame` None.
+    """
+    wanted = wanted or ImageFilter()
+    with snapshot(database) as connection:
+        bundles = bundles_by_id(connection)
+        statement = _statement(wanted, suspicion(bundles, connection.dialect.name))
+        for row in connection.execution_options(yield_per=_CHUNK).execute(statement):
+            yield _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
+
+
+def hides_versions(database: Database, wanted: ImageFilter) -> bool:
+    """Whether the ledger has images that this filter leaves out because a newer version of them arrived."""
+    if wanted.all_versions or wanted.image_ids:
+        return False
+    statement = select(instances.c.id).where(instances.c.superseded_by.is_not(None)).limit(1)
+    with database.read() as connection:
+        return connection.execute(statement).scalar() is not None
+
+
+def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
+    statement = (
+        select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root)
+        .select_from(instances)
+        .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
+        .join(sources, sources.c.id == instances.c.source_id)
+        .where(*conditions(wanted))
+        .limit(wanted.limit)
+    )
+    statement = _sorted(statement, wanted, suspicious)
+    if not wanted.per_frame:
+        return statement.add_columns(work.c.label, work.c.score, work.c.scores)
+    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id).order_by(predictions.c.frame)
+    return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
+
+
+def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
+    # The same numbers; an index can only give them in order for the table that leads the search.
+    by_id = work.c.instance_id if leads_with_work(wanted) else instances.c.id
+    if wanted.sort == "id":
+        return statement.order_by(by_id)
+    key: ColumnElement[Any] = {
+        "score": work.c.score,
+        "finished": work.c.finished_at,
+        "suspicion": suspicious,
+    }[wanted.sort]
+    return statement.where(key.is_not(None)).order_by(key.desc(), by_id)
+
+
+def _as_dict(row: Row[Any], bundle: Bundle | None, *, per_frame: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
+    values["uri"] = full_uri(row.root, row.uri) if row.kind == _FOLDER else row.uri
+    values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
+    values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
+    values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
+    if per_frame:
+        values["frame"] = row.frame
+    return values
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
+
+
+_ARRIVAL = (
+    instances.c.id.label("image_id"),
+    instances.c.uri,
+    instances.c.sha256,
+    instances.c.sop_instance_uid,
+    instances.c.series_instance_uid,
+    instances.c.study_instance_uid,
+    instances.c.modality,
+    instances.c.body_part,
+    instances.c.transfer_syntax,
+    instances.c.rows,
+    instances.c.columns,
+    instances.c.frames,
+    instances.c.arrived_at.label("received_at"),
+)
+
+_WORK = (
+    work.c.state,
+    work.c.reason,
+    work.c.detail,
+    work.c.duplicate_of,
+    work.c.attempts,
+    work.c.finished_at,
+    work.c.bundle_id,
+)

@@ -1,0 +1,49 @@
+"""Where arrivals come from, and which of a list of places are known."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+
+from db.engine import Database
+from db.ledger.arrivals import uri_key
+from db.tables import instances
+from db.tables import sources as sources_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One source as the ledger knows it."""
+
+    id: int
+    name: str
+    kind: str
+    root: str
+
+
+def sources(database: Database) -> list[Source]:
+    """All sources, oldest first."""
+    with database.read() as connection:
+        rows = connection.execute(select(sources_table).order_by(sources_table.c.id)).all()
+    return [Source(id=row.id, name=row.name, kind=row.kind, root=row.root) for row in rows]
+
+
+def missing_from_ledger(database: Database, source_id: int, uris: Sequence[str]) -> list[str]:
+    """Those of `uris` that no arrival of this source has."""
+    keys = [uri_key(uri) for uri in uris]
+    with database.read() as connection:
+        known = set(connection.execute(_KNOWN, {"source": source_id, "keys": keys}).scalars())
+    return [uri for uri, key in zip(uris, keys, strict=True) if key not in known]
+
+
+def uris_of(database: Database, source_id: int) -> Iterator[tuple[int, str]]:
+    """(image id, uri) of every arrival of this source, streamed."""
+    statement = select(instances.c.id, instances.c.uri).where(instances.c.source_id == source_id)
+    with database.read() as connection:
+        for row in connection.execution_options(yield_per=1000).execute(statement):
+            yield row.id, row.uri
+
+
+_KNOWN = select(instances.c.uri_key).where(
+    instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True))
+)

@@ -1,0 +1,48 @@
+"""How much speaks against normality, computed from stored scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, func, literal, null, select
+
+from db.tables import bundles as bundles_table
+from db.tables import work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """What is needed to read the scores of one bundle."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    normal_label: str | None
+
+
+def bundles_by_id(connection: Connection) -> dict[int, Bundle]:
+    """All bundles that ever analysed something: a handful."""
+    return {
+        row.id: Bundle(name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label)
+        for row in connection.execute(select(bundles_table))
+    }
+
+
+def suspicion(bundles: dict[int, Bundle], dialect: str) -> ColumnElement[Any]:
+    """The same as `models.verdict.Verdict.suspicion`, in SQL; NULL where the bundle calls nothing normal."""
+    greatest = func.max if dialect == "sqlite" else func.greatest
+    known = {
+        number: _against_normality(bundle, greatest)
+        for number, bundle in bundles.items()
+        if bundle.normal_label is not None
+    }
+    return case(known, value=work.c.bundle_id, else_=null()) if known else null()
+
+
+def _against_normality(bundle: Bundle, greatest: Callable[..., ColumnElement[Any]]) -> ColumnElement[Any]:
+    scores = [work.c.scores[position].as_float() for position in range(len(bundle.labels))]
+    if bundle.normal_label in bundle.labels:
+        normality: ColumnElement[Any] = scores[bundle.labels.index(bundle.normal_label)]
+        return literal(1.0) - normality
+    highest: ColumnElement[Any] = greatest(*scores) if len(scores) > 1 else scores[0]
+    return highest

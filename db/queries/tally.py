@@ -1,0 +1,114 @@
+"""The counts that must add up."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, FromClause, Select, func, select
+
+from db.engine import Database
+from db.queries.snapshot import snapshot
+from db.tables import IN_BATCH, State, in_state, instances, sources, work
+from nightread.reasons import Reason
+
+SourceIds = Sequence[int] | None
+"""Ids of sources; None: all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """How many arrivals there are, and where each stands by its first row of work."""
+
+    arrived: int
+    """Counted from the arrivals themselves; everything else from rows of work."""
+    done: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    failed: int = 0
+    expanded: int = 0
+    waiting: int = 0
+    queued: int = 0
+    running: int = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Arrivals without an outcome."""
+        return self.waiting + self.queued + self.running
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each arrival is accounted for once."""
+        outcomes = self.done + self.duplicate + self.rejected + self.failed + self.expanded
+        return self.arrived == outcomes + self.unfinished
+
+    def to_json(self) -> dict[str, int]:
+        """Stable names for programs."""
+        return asdict(self)
+
+
+def tally(database: Database, source_ids: SourceIds = None) -> Tally:
+    """Count everything at one moment; 1,000,000 arrivals take about a quarter of a second."""
+    with snapshot(database) as connection:
+        chosen = _unless_all(connection, source_ids)
+        arrived = connection.execute(_of_sources(select(func.count()), instances, chosen)).scalar_one()
+        states = _count_states(connection, chosen)
+    return Tally(
+        arrived=arrived,
+        waiting=states.pop(State.RECEIVED, 0),
+        **{State(state).value: images for state, images in states.items()},
+    )
+
+
+def reasons(database: Database, source_ids: SourceIds = None) -> list[tuple[str, str, str, int]]:
+    """(state, reason, fault class, images) of arrivals that were rejected or failed, the most frequent first."""
+    statement = (
+        select(work.c.state, work.c.reason, func.count().label("images"))
+        .where(work.c.finished_at.is_not(None), in_state(State.REJECTED, State.FAILED), work.c.ordinal == 0)
+        .group_by(work.c.state, work.c.reason)
+    )
+    with database.read() as connection:
+        rows = connection.execute(_of_sources(statement, work, _unless_all(connection, source_ids))).all()
+    found = [(row.state, row.reason or "", _FAULTS.get(row.reason or "", "unknown"), row.images) for row in rows]
+    return sorted(found, key=lambda entry: (-entry[3], entry[1]))
+
+
+def unfinished(database: Database, source_ids: SourceIds = None) -> int:
+    """Arrivals without an outcome; a progress bar may ask several times a second: only partial indexes are read."""
+    with snapshot(database) as connection:
+        chosen = _unless_all(connection, source_ids)
+        return sum(
+            connection.execute(_of_sources(select(func.count()).where(condition), work, chosen)).scalar_one()
+            for condition in _UNFINISHED
+        )
+
+
+def _count_states(connection: Connection, chosen: SourceIds) -> Counter[str]:
+    """Three statements, one for each partial index that together hold all work."""
+    counted: Counter[str] = Counter()
+    for condition in (*_UNFINISHED, work.c.finished_at.is_not(None)):
+        statement = select(work.c.state, func.count()).where(condition, work.c.ordinal == 0).group_by(work.c.state)
+        counted.update(dict(connection.execute(_of_sources(statement, work, chosen)).tuples().all()))
+    return counted
+
+
+def _unless_all(connection: Connection, source_ids: SourceIds) -> SourceIds:
+    """None when these are all the sources there are: then no arrival need be looked up to know its source."""
+    if source_ids is None:
+        return None
+    known = set(connection.execute(select(sources.c.id)).scalars())
+    return None if known <= set(source_ids) else source_ids
+
+
+def _of_sources(statement: Select[Any], counted: FromClause, chosen: SourceIds) -> Select[Any]:
+    if chosen is None:
+        return statement.select_from(counted)
+    if counted is instances:
+        return statement.select_from(instances).where(instances.c.source_id.in_(chosen))
+    # Not a join: SQLite would walk all arrivals of the source for the few rows of work that are asked for.
+    its_source = select(instances.c.source_id).where(instances.c.id == work.c.instance_id).scalar_subquery()
+    return statement.select_from(work).where(its_source.in_(chosen))
+
+
+_UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)
+_FAULTS = {reason.value: reason.fault.value for reason in Reason}  # a word that another release wrote has none

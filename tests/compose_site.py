@@ -1,0 +1,159 @@
+"""The services of docker-compose.yml as processes of this machine, where no container engine is at hand."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compose_file import REPOSITORY, Service, document
+
+_HEALTHY_SECONDS = 90
+_BETWEEN_LOOKS_SECONDS = 0.1
+_SYSTEM = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
+_OF_THE_WORKER_EXTRA = ("tensorflow", "keras", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
+_BLOCKER = f"""\
+import sys
+
+class _NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {_OF_THE_WORKER_EXTRA!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}: the slim image has none", name=name)
+
+sys.meta_path.insert(0, _NotInstalled())
+"""
+
+
+@dataclass(kw_only=True)
+class Site:
+    """Starts services in the order of `depends_on`, with exactly the command and environment of the file.
+
+    Only addresses, ports and paths are translated, from what a container sees to what they are here. Services whose
+    image is built without the worker's extra cannot import what it installs.
+    """
+
+    folder: Path
+    services: Mapping[str, Service]
+    postgres_address: str
+    """`HOST:PORT/DATABASE` or `/DATABASE?host=FOLDER`, of a server that runs already."""
+    postgres_ready: str
+    """How pg_isready reaches it."""
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("inbox", "redis-data", "empty", "slim", "logs"):
+            (self.folder / name).mkdir()
+        (self.folder / "slim" / "sitecustomize.py").write_text(_BLOCKER)
+        self.inbox = self.folder / "inbox"
+        self.redis_port, self.flower_port = free_port(), free_port()
+
+    def up(self, name: str) -> None:
+        """Start a service after what it depends on; returns once it is healthy, or done if it does not stay."""
+        service = self.services[name]
+        for dependency in service.spec.get("depends_on", {}):
+            self.up(dependency)
+        if name in self.running or name == "postgres":
+            return
+        self.running[name] = process = self.start(service)
+        if service.stays:
+            wait_until(lambda: process.poll() is not None or self.is_healthy(name), _HEALTHY_SECONDS, f"{name} healthy")
+            assert process.poll() is None, f"{name} ended with {process.poll()}: {self.log(name)}"
+        else:
+            assert process.wait(_HEALTHY_SECONDS) == 0, self.log(name)
+
+    def start(self, service: Service) -> subprocess.Popen[bytes]:
+        """Run the service's command as its container would."""
+        with (self.folder / "logs" / f"{service.name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [self._here(word, service) for word in service.command],
+                env=self._environment(service),
+                cwd=self.folder / "empty",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+
+    def is_healthy(self, name: str) -> bool:
+        """What the service's health check says."""
+        service = self.services[name]
+        words = [self._here(word, service) for word in service.health_command]
+        finished = subprocess.run(
+            words, env=self._environment(service), cwd=self.folder / "empty", check=False, capture_output=True
+        )
+        return finished.returncode == 0
+
+    def down(self) -> dict[str, int]:
+        """SIGTERM to all, in the order of Compose: dependents first. Returns how each ended; kills what does not."""
+        codes = {}
+        for name, process in reversed(self.running.items()):
+            process.terminate()
+            try:
+                codes[name] = process.wait(int(self.services[name].spec["stop_grace_period"].removesuffix("s")))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes[name] = process.wait()
+        return codes
+
+    def state(self, name: str) -> Path:
+        """The state folder of one service: every container has a /tmp of its own."""
+        return self.folder / f"state-{name}"
+
+    def log(self, name: str) -> str:
+        """All that a service has said."""
+        return (self.folder / "logs" / f"{name}.log").read_text("utf-8", "replace")
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        environment = {name: self._here(value, service) for name, value in service.environment.items()}
+        container = {"HOSTNAME": socket.gethostname(), "HOME": str(self.folder), "LANG": "C.UTF-8", "PATH": _SYSTEM}
+        if service.extras is None:
+            return {**container, **environment}
+        # As in the Dockerfile: the virtual environment's programs go first.
+        container["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM])
+        if "worker" not in service.extras:
+            container["PYTHONPATH"] = str(self.folder / "slim")
+        return {**container, **environment}
+
+    def _here(self, text: str, service: Service) -> str:
+        places = {
+            "/inbox": str(self.inbox),
+            "/bundles": str(REPOSITORY / "models" / "bundles"),
+            "/etc/nightread.toml": str(REPOSITORY / document()["configs"]["settings"]["file"]),
+            "/tmp/nightread": str(self.state(service.name)),  # noqa: S108 - a container's
+            "/var/lib/nightread": str(self.state(service.name)),
+            "--dir /data": f"--dir {self.folder / 'redis-data'}",
+            "--port 6379": f"--port {self.redis_port} --bind 127.0.0.1",
+            "-p 6379": f"-p {self.redis_port}",
+            "@redis:6379": f"@127.0.0.1:{self.redis_port}",
+            "@postgres:5432/nightread": f"@{self.postgres_address}",
+            "--host 127.0.0.1 --port 5432": self.postgres_ready,
+            '--dbname "$POSTGRES_DB"': "",
+            "0.0.0.0": "127.0.0.1",  # noqa: S104 - replaced, not listened on
+            "5555": str(self.flower_port),
+        }
+        return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
+
+
+def missing_programs() -> list[str]:
+    """What this machine lacks of the programs that the images of others bring."""
+    return [name for name in ("redis-server", "redis-cli", "pg_isready") if not shutil.which(name, path=_SYSTEM)]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Look again and again until `condition` holds; fail with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(_BETWEEN_LOOKS_SECONDS)

@@ -1,0 +1,202 @@
+"""The commands of docker-compose.yml, run as they stand against a real Redis and a real PostgreSQL."""
+
+import ast
+import json
+import os
+import socket
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from compose_file import DOTENV, SECRETS, services
+from compose_site import Site, missing_programs, wait_until
+from redis import Redis
+from redis.exceptions import AuthenticationError
+from sqlalchemy.engine import make_url
+
+from db import queries
+from db.engine import Database, open_database
+from models.phantom_dicom import PhantomStyle, write_phantoms
+from models.phantom_truth import Truth
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
+
+PHANTOMS = 40
+STAYING = ("redis", "producer", "dispatcher", "worker", "flower")
+LOGIN = SECRETS["NIGHTREAD_FLOWER_AUTH"]
+ROLE = f"nightread_compose_{os.getpid()}"
+
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("compose"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """All services up and healthy, with an empty inbox."""
+    if missing := missing_programs():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    server = request.getfixturevalue("postgres_server")
+    known = services({**DOTENV, "POSTGRES_USER": ROLE, "NIGHTREAD_WORKERS": "2"})
+    password = known["postgres"].environment["POSTGRES_PASSWORD"]
+    server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
+    server.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE} TEMPLATE template0")
+    url = make_url(server.url(ROLE))
+    address = url.set(username=None, password=None).render_as_string().partition("://")[2]
+    host = url.host or url.query["host"]
+    running = Site(
+        folder=tmp_path_factory.mktemp("site"),
+        services=known,
+        postgres_address=address,
+        postgres_ready=f"--host {host} --port {url.port or 5432}",
+    )
+    try:
+        for name in STAYING:
+            running.up(name)
+        yield running
+    finally:
+        running.down()
+        server.execute(f"DROP DATABASE {ROLE} WITH (FORCE)")
+        server.execute(f"DROP ROLE {ROLE}")
+
+
+@pytest.fixture(scope="module")
+def database(site: Site) -> Iterator[Database]:
+    """The record, opened with the role that the services use."""
+    opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{site.postgres_address}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def truths(site: Site, database: Database) -> list[Truth]:
+    """A night's scans and a stray text, dropped into the inbox, and all of it final."""
+    written = write_phantoms(site.inbox, count=PHANTOMS, seed=7, style=PhantomStyle(size=128))
+    (site.inbox / "notes.txt").write_text("Not a scan.\n")
+
+    def all_final() -> bool:
+        tally = queries.tally(database)
+        return tally.arrived == PHANTOMS + 1 and tally.unfinished == 0
+
+    wait_until(all_final, 90, "every file has its outcome")
+    return written
+
+
+@pytest.mark.usefixtures("truths")
+def test_every_file_has_its_outcome(database: Database) -> None:
+    """The counts add up: each scan is done, the text is rejected with its reason, nothing failed."""
+    tally = queries.tally(database)
+    assert (tally.done, tally.rejected, tally.duplicate, tally.failed) == (PHANTOMS, 1, 0, 0)
+    assert tally.adds_up
+    assert [(state, reason) for state, reason, *_ in queries.reasons(database)] == [("rejected", "not_dicom")]
+
+
+def test_predictions_agree_with_the_truth(database: Database, truths: list[Truth]) -> None:
+    """What stands in PostgreSQL is what the network saw: labels of nearly all scans are right."""
+    done = queries.images(database, queries.ImageFilter(states=("done",)))
+    found = {image["sop_instance_uid"]: image["label"] for image in done}
+    assert set(found) == {truth.sop_instance_uid for truth in truths}
+    assert sum(found[truth.sop_instance_uid] == truth.label for truth in truths) >= 0.9 * PHANTOMS
+
+
+@pytest.mark.usefixtures("truths")
+def test_flower_shows_the_batches(site: Site) -> None:
+    """Name, size and outcomes of every batch are readable, and together they are the images of the night."""
+    tasks = list(_json(site, "/api/tasks").values())
+    sizes = [ast.literal_eval(task["kwargs"])["images"] for task in tasks]
+    outcomes = [ast.literal_eval(task["result"]) for task in tasks]
+    assert {(task["name"], task["state"]) for task in tasks} == {(ANALYSE_TASK, "SUCCESS")}
+    assert sum(sizes) == PHANTOMS + 1
+    assert sum(outcome.get("done", 0) for outcome in outcomes) == PHANTOMS
+
+
+def test_flower_shows_worker_and_queue(site: Site) -> None:
+    """The worker is there with its two processes, and the length of the queue is a number."""
+    workers = _json(site, "/api/workers?refresh=1")
+    (queue,) = _json(site, "/api/queues/length")["active_queues"]
+    assert workers[f"nightread@{socket.gethostname()}"]["stats"]["pool"]["max-concurrency"] == 2
+    assert (queue["name"], type(queue["messages"])) == (BATCH_QUEUE, int)
+
+
+@pytest.mark.parametrize("page", ["/", "/tasks", "/api/workers"])
+def test_flower_asks_for_the_password(site: Site, page: str) -> None:
+    """No page opens without the password."""
+    assert _status(site, page, login=None) == HTTPStatus.UNAUTHORIZED
+    assert _status(site, page, login="operator:wrong") == HTTPStatus.UNAUTHORIZED
+    assert _status(site, page) == HTTPStatus.OK
+
+
+def test_flower_cannot_stop_workers(site: Site) -> None:
+    """Whoever has the password may look, and no more."""
+    path = f"/api/worker/shutdown/nightread@{socket.gethostname()}"
+    assert _status(site, path, method="POST") == HTTPStatus.FORBIDDEN
+
+
+def test_redis_is_as_configured(site: Site) -> None:
+    """Redis lets in nobody without the password, writes its queue to disk and evicts nothing."""
+    with Redis(port=site.redis_port) as stranger, pytest.raises(AuthenticationError):
+        stranger.ping()
+    with Redis(port=site.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
+        settings: dict[str, str] = client.config_get("append*", "save", "maxmemory-policy")
+        assert int(client.info("server")["redis_version"].partition(".")[0]) >= 7
+    wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+    assert settings.items() >= wanted.items()
+
+
+def test_no_secret_in_any_argument(site: Site) -> None:
+    """What `ps` shows of the services and their children holds no password and no key."""
+    groups = {process.pid for process in site.running.values()}
+    shown = [_arguments(entry) for entry in Path("/proc").glob("[0-9]*") if _group(entry) in groups]
+    assert len(shown) >= len(STAYING) + 2
+    assert not [secret for secret in SECRETS.values() if secret.encode() in b" ".join(shown)]
+
+
+@pytest.mark.parametrize("name", [*STAYING, "postgres"])
+def test_health_checks_pass(site: Site, name: str) -> None:
+    """The health check of each service finds the service well."""
+    assert site.is_healthy(name)
+
+
+def test_a_second_dispatcher_is_refused(site: Site) -> None:
+    """Scaled to two by mistake, the second dispatcher ends and says why; the first goes on."""
+    second = site.start(site.services["dispatcher"])
+    assert second.wait(30) == 2
+    assert "Another dispatcher" in site.log("dispatcher")
+    assert site.running["dispatcher"].poll() is None
+
+
+def test_all_end_in_good_order(site: Site) -> None:
+    """SIGTERM ends every service with 0 within its grace period, and the health checks notice. Runs last."""
+    assert site.down() == dict.fromkeys(["migrate", *STAYING], 0)
+    os.utime(site.state("dispatcher") / "dispatcher.alive", (0, 0))
+    assert not [name for name in ("redis", "dispatcher", "worker", "flower") if site.is_healthy(name)]
+
+
+def _json(site: Site, path: str) -> dict[str, Any]:
+    response = _ask(site, path)
+    assert response.status == HTTPStatus.OK
+    parsed: dict[str, Any] = json.loads(response.data)
+    return parsed
+
+
+def _status(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> int:
+    return int(_ask(site, path, login=login, method=method).status)
+
+
+def _ask(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> urllib3.BaseHTTPResponse:
+    headers = urllib3.make_headers(basic_auth=login) if login else {}
+    return urllib3.request(method, f"http://127.0.0.1:{site.flower_port}{path}", headers=headers, timeout=15)
+
+
+def _group(entry: Path) -> int | None:
+    try:
+        return os.getpgid(int(entry.name))
+    except ProcessLookupError:
+        return None
+
+
+def _arguments(entry: Path) -> bytes:
+    try:
+        return (entry / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

@@ -1,0 +1,22 @@
+"""`nightread run` registers what is there, once."""
+
+from pathlib import Path
+
+from db.engine import Database
+from nightread.settings import load_settings
+from producer.folder import Folder
+from producer.intake import take_all
+
+
+def test_run_takes_all_and_then_nothing_new(database: Database, tmp_path: Path) -> None:
+    """Fresh files need no settling, and the second run says that nothing is new."""
+    settings, counts = load_settings(None, state_dir=tmp_path / "state"), list[int]()
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for name in ("a", "b", "c.tmp"):
+        (inbox / name).touch()
+    first = take_all(settings, database, Folder.holding(inbox, settings), counts.append)
+    again = Folder.holding(inbox, settings)
+    second = take_all(settings, database, again, counts.append)
+    assert (first.new, second.new, second.changed, counts) == (2, 0, 0, [2])
+    assert (again.report.known, again.report.temporary) == (2, 1)

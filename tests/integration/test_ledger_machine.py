@@ -1,0 +1,234 @@
+"""Any order of arrivals, deliveries, crashes and sweeps keeps the books straight."""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from conftest import PostgresServer
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from night import LEASE, Night, SettableClock, build_outcome
+from sqlalchemy import delete, select
+
+from db import ledger
+from db.engine import Database, open_database
+from db.ledger import Arrival, Batch, Claimed, Outcome, WorkerProcess
+from db.tables import FINAL, UNFINISHED, State, batches, contents, metadata
+from imaging.facts import Facts
+from nightread.reasons import Reason
+
+PROCESSES = [WorkerProcess(node="w1", boot_id="boot", index=index) for index in range(2)]
+FATES = st.sampled_from([State.DONE, State.DONE, State.DONE, State.REJECTED, State.FAILED, State.RECEIVED])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """A producer, a dispatcher, a Redis that repeats and forgets, and workers that die."""
+
+    database: ClassVar[Database]
+
+    @initialize()
+    def start(self) -> None:
+        """An empty ledger."""
+        with self.database.writer.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
+        clock = SettableClock()
+        source = ledger.ensure_source(self.database, name="inbox", kind="folder", root="/", now=clock())
+        self.night = Night(database=self.database, clock=clock, source_id=source)
+        self.folder: dict[str, Arrival] = {}
+        self.seen: set[Arrival] = set()
+        self.messages: list[Batch] = []
+        self.claimed: dict[str, list[Claimed]] = {}
+        self.final: dict[int, Any] = {}
+        for name in range(4):
+            self.write_file(name, size=1)
+
+    @rule(name=st.integers(0, 5), size=st.integers(1, 3))
+    def write_file(self, name: int, size: int) -> None:
+        """A file appears or changes, and the folder is scanned."""
+        arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
+        self.folder[arrival.uri] = arrival
+        self.seen.add(arrival)
+        registered = self.night.register(list(self.folder.values()))
+        assert registered.new + registered.changed == 1
+        assert self.night.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
+
+    @rule(images=st.integers(1, 4))
+    def dispatch(self, images: int) -> None:
+        """Batches are formed and published."""
+        self.messages += self.night.form(count=2, images=images)
+
+    @rule()
+    def fail_to_publish(self) -> None:
+        """Redis is away."""
+        for batch in self.night.form(count=1):
+            ledger.return_unpublished(self.database, batch.id, now=self.night.clock())
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data(), process=st.sampled_from(PROCESSES))
+    def deliver(self, data: st.DataObject, process: WorkerProcess) -> None:
+        """A message arrives, for the first time or again."""
+        batch = data.draw(st.sampled_from(self.messages[-4:]))
+        images = self.night.claim(batch, process=process)
+        assert not (images and batch.id in self.claimed), "a batch was claimed twice"
+        if images:
+            self.claimed[batch.id] = images
+
+    @rule(data=st.data(), images=st.integers(1, 4))
+    def work_undisturbed(self, data: st.DataObject, images: int) -> None:
+        """One batch goes all the way; its message may come again."""
+        self.messages += self.night.form(count=1, images=images)
+        for batch in self.messages[-1:]:
+            self.deliver(data, PROCESSES[0])
+            if batch.id in self.claimed:
+                self.record(data)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def record(self, data: st.DataObject) -> None:
+        """A worker records, in time or much too late."""
+        batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
+        outcomes = [_outcome(image, data.draw(FATES)) for image in self.claimed[batch_id]]
+        self.night.record(Batch(id=batch_id, images=len(outcomes)), outcomes)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        """A worker makes progress."""
+        batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
+        ledger.renew(self.database, batch_id, lease=LEASE, now=self.night.clock())
+
+    @precondition(lambda self: State.RUNNING in self.night.states())
+    @rule(process=st.sampled_from(PROCESSES))
+    def crash(self, process: WorkerProcess) -> None:
+        """A process dies, and its successor gives back what it had."""
+        ledger.give_back_predecessor(self.database, process, now=self.night.clock())
+
+    @rule(seconds=st.sampled_from([1, 30, 61]))
+    def sweep(self, seconds: int) -> None:
+        """Time passes, and the dispatcher looks for what was lost."""
+        now = self.night.clock.advance(seconds=seconds)
+        ledger.return_expired(self.database, now=now)
+        ledger.return_overtaken(self.database, now=now)
+
+    @precondition(lambda self: State.QUEUED in self.night.states())
+    @rule()
+    def redis_forgets(self) -> None:
+        """The queue is found empty."""
+        ledger.return_batches(self.database, ledger.open_batches(self.database), now=self.night.clock())
+
+    @precondition(lambda self: State.RUNNING in self.night.states())
+    @rule()
+    def restart(self) -> None:
+        """An embedded start."""
+        ledger.reset_unfinished(self.database, now=self.night.clock())
+
+    @invariant()
+    def books_are_straight(self) -> None:
+        """What holds after every step."""
+        work = self.night.work()
+        assert [row.instance_id for row in work] == [row.id for row in self.night.instances()]
+        assert {row.ordinal for row in work} <= {0}
+        for row in work:
+            _assert_consistent(row)
+            assert self.final.get(row.id, row) == row, "a final row changed"
+        self.final |= {row.id: row for row in work if row.state in FINAL}
+        assert set(self.night.predicted()) == {row.id for row in work if row.state == State.DONE}
+
+    @invariant()
+    def contents_have_one_owner(self) -> None:
+        """At most one done row per content, and each duplicate names it."""
+        instances = {row.id: row.sha256 for row in self.night.instances()}
+        done = {instances[row.instance_id]: row for row in self.night.work() if row.state == State.DONE}
+        assert len(done) == self.night.states().count(State.DONE)
+        for row in self.night.work():
+            if row.state == State.DUPLICATE:
+                assert done[instances[row.instance_id]].instance_id == row.duplicate_of
+        with self.database.read() as connection:
+            owners = {row.sha256: row.work_id for row in connection.execute(select(contents))}
+        assert owners == {sha256: row.id for sha256, row in done.items()}
+
+    @invariant()
+    def batches_hold_what_is_under_way(self) -> None:
+        """No row is queued or running in a batch that is closed; running ones are in claimed batches."""
+        with self.database.read() as connection:
+            open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
+            claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
+        for row in self.night.work():
+            if row.state in (State.QUEUED, State.RUNNING):
+                assert claimed[row.batch_id] == (row.state == State.RUNNING)
+
+    def teardown(self) -> None:
+        """Driven to the end, every arrival has its outcome and every batch is closed."""
+        if not hasattr(self, "night"):
+            return
+        while any(state in UNFINISHED for state in self.night.states()):
+            self.sweep(61)
+            self.redis_forgets()
+            for batch in self.night.form():
+                images = self.night.claim(batch)
+                self.night.record(batch, [_outcome(image, State.DONE) for image in images])
+        self.sweep(61)
+        self.books_are_straight()
+        self.contents_have_one_owner()
+        assert self.night.open_batches() == []
+        final = {(row.uri, row.size, row.mtime_ns) for row in self.night.instances()}
+        assert final >= {(arrival.uri, arrival.size, arrival.mtime_ns) for arrival in self.folder.values()}
+
+
+def test_books_stay_straight_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
+    """Random evenings of up to sixty steps."""
+    path = tmp_path / "nightread.sqlite3"
+    shutil.copy(sqlite_template, path)
+    with closing(open_database(f"sqlite:///{path}")) as database:
+        _run(database, examples=80)
+
+
+@pytest.mark.servers
+def test_books_stay_straight_on_postgresql(postgres_server: PostgresServer) -> None:
+    """Fewer evenings, the same books."""
+    with postgres_server.database() as database:
+        _run(database, examples=10)
+
+
+def _run(database: Database, *, examples: int) -> None:
+    machine = type("Machine", (LedgerMachine,), {"database": database})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=60,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def _outcome(image: Claimed, state: State) -> Outcome:
+    """Files of one size and name modulo three have the same bytes; each name is one image of one series."""
+    number = int(image.uri.removesuffix(".dcm"))
+    content = f"{number % 3}{image.size}" * 32
+    facts = Facts(sop_instance_uid=f"1.{number}", series_instance_uid="1")
+    reason = None if state is State.DONE else Reason.IO_ERROR
+    sha256 = None if state is State.RECEIVED else content
+    return build_outcome(image, state=state, sha256=sha256, facts=facts, reason=reason)
+
+
+def _assert_consistent(row: Any) -> None:
+    """What a row of each state carries."""
+    assert (row.finished_at is not None) == (row.state in FINAL)
+    assert (row.lease_until is not None) == (row.state == State.RUNNING)
+    assert (row.batch_id is None) == (row.state == State.RECEIVED)
+    assert (row.duplicate_of is not None) == (row.state == State.DUPLICATE)
+    assert (row.score is not None) == (row.state == State.DONE)

@@ -1,0 +1,159 @@
+"""Rules 3 and 9: outcomes in one transaction, and values that no column takes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from night import Night, build_arrivals, build_outcome
+from sqlalchemy import select
+
+from db.ledger import FramePrediction, Outcome
+from db.tables import State, batches, predictions
+from imaging.facts import Facts
+from nightread.reasons import Reason
+
+UNSTORABLE: dict[str, Callable[[Outcome], Outcome]] = {
+    "lone surrogate in the label": lambda o: replace(o, label="\ud800"),
+    "integer beyond 64 bits": lambda o: replace(o, facts=Facts(rows=2**70)),
+    "bundle that does not exist": lambda o: replace(o, bundle_id=999_999),
+    "the same frame twice": lambda o: replace(o, frames=o.frames * 2),
+}
+POSTGRESQL_REFUSES: dict[str, Callable[[Outcome], Outcome]] = {
+    "NUL in a header fact": lambda o: replace(o, facts=Facts(body_part="CHE\x00ST")),
+    "integer beyond its column": lambda o: replace(o, facts=Facts(rows=2**31)),
+    "text beyond its column": lambda o: replace(o, label="x" * 101),
+    "NaN among the scores": lambda o: replace(o, scores=[float("nan")]),
+}
+
+
+def test_an_outcome_is_recorded_whole(night: Night, bundle_id: int) -> None:
+    """Rule 3: state, facts, predictions by frame and the batch's figures are one commit."""
+    night.register(build_arrivals(1))
+    (batch,) = night.form()
+    (image,) = night.claim(batch)
+    frames = tuple(FramePrediction(frame=i, label="nodule", score=0.9, scores=[0.1, 0.9]) for i in range(3))
+    facts = Facts(modality="CR", rows=2048, columns=1024, frames=3, series_instance_uid="1.2")
+
+    night.clock.advance(seconds=5)
+    counts = night.record(
+        batch, [build_outcome(image, bundle_id=bundle_id, frames=frames, facts=facts, label="nodule")]
+    )
+
+    assert counts == {"done": 1}
+    (row,), (instance,) = night.work(), night.instances()
+    assert (row.state, row.label, row.bundle_id, row.finished_at) == (
+        State.DONE,
+        "nodule",
+        bundle_id,
+        night.clock(),
+    )
+    assert (row.lease_until, row.reason) == (None, None)
+    assert (instance.modality, instance.rows, instance.columns, instance.frames) == ("CR", 2048, 1024, 3)
+    with night.database.read() as connection:
+        assert connection.execute(select(predictions.c.frame, predictions.c.scores)).all() == [
+            (0, [0.1, 0.9]),
+            (1, [0.1, 0.9]),
+            (2, [0.1, 0.9]),
+        ]
+        closed = connection.execute(select(batches)).one()
+    assert (closed.finished_at, closed.seconds, closed.outcomes, closed.release) == (
+        night.clock(),
+        {"read": 0.5},
+        {"done": 1},
+        "test",
+    )
+
+
+@pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
+def test_predictions_belong_to_done_images(night: Night, state: State) -> None:
+    """Whatever a worker hands over, an image without a result has no predictions."""
+    night.register(build_arrivals(1))
+    frames = (FramePrediction(frame=0, label="x", score=1.0, scores=[1.0]),)
+
+    assert night.analyse_all(state=state, reason=Reason.BAD_PIXELS, frames=frames) == {state.value: 1}
+    assert night.predicted() == []
+
+
+def test_an_image_to_be_tried_again_goes_back_with_its_reason(night: Night) -> None:
+    """A retry is received, has no finish, and its next claim clears the reason and counts on."""
+    night.register(build_arrivals(1))
+    later = night.clock() + timedelta(seconds=10)
+    night.analyse_all(state=State.RECEIVED, reason=Reason.MISSING_FILE, detail="Gone.", not_before=later, alone=True)
+
+    (row,) = night.work()
+    assert (row.state, row.reason, row.not_before, row.finished_at) == (
+        State.RECEIVED,
+        Reason.MISSING_FILE,
+        later,
+        None,
+    )
+    assert row.alone
+    night.clock.advance(seconds=10)
+    (batch,) = night.form()
+    (image,) = night.claim(batch)
+    assert (image.attempts, image.alone, night.work()[0].reason) == (2, True, None)
+
+
+def test_a_record_without_any_outcome_closes_the_batch(night: Night) -> None:
+    """A worker that lost all its images says so by recording nothing."""
+    night.register(build_arrivals(1))
+    (batch,) = night.form()
+
+    assert night.record(batch, []) == {}
+    assert night.open_batches() == []
+
+
+def test_a_record_delivered_twice_changes_nothing(night: Night) -> None:
+    """Everything can run twice: the second record of a batch finds no row that it holds."""
+    night.register(build_arrivals(2))
+    (batch,) = night.form()
+    outcomes = [build_outcome(image) for image in night.claim(batch)]
+    night.record(batch, outcomes)
+    before = night.work()
+
+    assert night.record(batch, outcomes) == {}
+    assert night.work() == before
+
+
+@pytest.mark.parametrize("spoil", UNSTORABLE.values(), ids=UNSTORABLE.keys())
+def test_an_unstorable_value_costs_its_own_row(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
+    """Rule 9: the image is failed(unstorable), its neighbours are done, the batch is closed."""
+    _record_with_one_spoiled(night, spoil)
+
+
+@pytest.mark.parametrize("spoil", POSTGRESQL_REFUSES.values(), ids=POSTGRESQL_REFUSES.keys())
+def test_what_only_postgresql_refuses_costs_its_own_row_there(
+    night: Night, spoil: Callable[[Outcome], Outcome]
+) -> None:
+    """Rule 9: PostgreSQL is stricter about text, lengths and ranges; SQLite stores these values."""
+    if night.database.is_sqlite:
+        night.register(build_arrivals(1))
+        (batch,) = night.form()
+        assert night.record(batch, [spoil(build_outcome(image)) for image in night.claim(batch)]) == {"done": 1}
+    else:
+        _record_with_one_spoiled(night, spoil)
+
+
+def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    """What the database refuses may be a patient's: the warning names the image and the class of the error."""
+    night.register(build_arrivals(1))
+    night.analyse_all(label="CANARY\ud800", facts=Facts(body_part="CANARY"))
+
+    assert "the database refused the values of an image" in caplog.messages
+    assert "CANARY" not in caplog.text
+    assert not any("CANARY" in str(vars(line)) for line in caplog.records)
+
+
+def _record_with_one_spoiled(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
+    night.register(build_arrivals(3))
+    (batch,) = night.form()
+    first, second, third = (build_outcome(image) for image in night.claim(batch))
+
+    counts = night.record(batch, [first, spoil(second), third])
+
+    assert counts == {"done": 2, "failed": 1}
+    row = night.work()[1]
+    assert (row.state, row.reason, row.detail) == (State.FAILED, Reason.UNSTORABLE, Reason.UNSTORABLE.sentence)
+    assert night.predicted() == [first.work_id, third.work_id]
+    assert night.open_batches() == []

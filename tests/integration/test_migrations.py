@@ -1,0 +1,122 @@
+"""Migrations make the schema of db.tables, on both databases, from any start."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from db import schema
+from db.engine import Database, open_database
+from db.tables import metadata
+from nightread.errors import StopWork
+
+
+def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Database) -> None:
+    """Alembic finds no difference between the migrated database and db.tables."""
+    schema.upgrade(empty_database)
+
+    with empty_database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_indexes_hold_what_the_code_says(empty_database: Database) -> None:
+    """Columns and conditions of every index, the partial ones too, are those of `metadata.create_all`."""
+    schema.upgrade(empty_database)
+    migrated = _indexes(empty_database)
+    with empty_database.writer.begin() as connection:
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+
+    assert migrated == _indexes(empty_database)
+    assert sum(" WHERE " in definition for definition in migrated) == sum(
+        bool(index.dialect_options["sqlite"]["where"] is not None)
+        for table in metadata.tables.values()
+        for index in table.indexes
+    )
+
+
+def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:
+    """Everything can run twice."""
+    schema.upgrade(empty_database)
+    before = _indexes(empty_database)
+
+    schema.upgrade(empty_database)
+
+    assert _indexes(empty_database) == before
+    schema.require_newest(empty_database)
+
+
+def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
+    """Down to the base and up again gives the same schema."""
+    schema.upgrade(empty_database)
+    _downgrade(empty_database)
+    with empty_database.read() as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+
+    schema.upgrade(empty_database)
+    schema.require_newest(empty_database)
+
+
+def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
+    """Of two concurrent upgrades from nothing both succeed."""
+    url = empty_database.writer.url.render_as_string(hide_password=False)
+    databases = [open_database(url) for _ in range(4)]
+    with ThreadPoolExecutor(len(databases)) as pool:
+        for upgraded in [pool.submit(schema.upgrade, database) for database in databases]:
+            upgraded.result(60)
+
+    for database in databases:
+        schema.require_newest(database)
+        database.close()
+
+
+def test_a_database_of_no_version_is_refused(empty_database: Database) -> None:
+    """The message names the command that helps."""
+    with pytest.raises(StopWork, match=r"has schema none, .* run `nightread db upgrade`"):
+        schema.require_newest(empty_database)
+
+
+def test_a_database_of_a_newer_release_is_refused(empty_database: Database) -> None:
+    """An older release must not write into it, and upgrading would not help."""
+    schema.upgrade(empty_database)
+    with empty_database.writer.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(StopWork, match=r"schema 9999.*newer release"):
+        schema.require_newest(empty_database)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://root@localhost/x", "PostgreSQL or SQLite"),
+        ("sqlite:////no/such/folder/x.sqlite3", "/no/such/folder, does not exist"),
+    ],
+)
+def test_a_database_that_cannot_be_is_refused_by_name(url: str, message: str) -> None:
+    """Another kind of server, or a folder that is not there, stops work with a sentence that helps."""
+    with pytest.raises(StopWork, match=message):
+        open_database(url)
+
+
+def _downgrade(database: Database) -> None:
+    config = schema._config()
+
+    def transaction(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+
+    database.write(transaction)
+
+
+def _indexes(database: Database) -> list[str]:
+    statements: dict[bool, str] = {
+        True: "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        False: "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+    }
+    with database.read() as connection:
+        return sorted(connection.execute(text(statements[database.is_sqlite])).scalars())
