@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from cli.console import err, out
 from cli.options import settings_from
 from cli.run import run
 from cli.summary import show_summary
+from cli.tables import make_table, show
 from db import queries
 from db.engine import Database, open_database
 from nightread.errors import UsageFault
@@ -88,24 +88,33 @@ def _share(part: int, whole: int) -> str:
 
 def _show_most_suspicious(database: Database, truth: dict[str, str]) -> None:
     wanted = replace(queries.ImageFilter(states=("done",)), sort="suspicion", limit=5)
-    table = Table(title="Most suspicious", title_justify="left", caption="Synthetic images. Not for diagnosis.")
-    for heading in ("image", "file", "nodule", "truth"):
-        table.add_column(heading, justify="right" if heading in ("image", "nodule") else "left")
+    table = make_table(out, "image", "file", "nodule", "truth", right=("image", "nodule"), title="Most suspicious")
     for image in queries.images(database, wanted):
         name = image["uri"].rpartition("/")[2]
         known = truth[image["sop_instance_uid"]]
         table.add_row(str(image["image_id"]), Text(name), f"{image['scores']['nodule']:.3f}", known)
-    out.print(table)
+    show(out, table)
+    out.print("Synthetic images. Not for diagnosis.")
 
 
 def _show_next_steps(folder: Path, settings: Settings) -> None:
+    nightread = _own_name()
     state = f"--state {folder / 'state'}"
     steps: Sequence[tuple[str, str]] = (
-        (f"nightread query {state} --label nodule", "what was found"),
-        (f"nightread query {state} --state rejected", "what was not analysed, and why"),
-        (f"nightread audit {state}", "does every file have one outcome?"),
-        (f"nightread up {state} --inbox {folder / 'inbox'} --model {settings.model}", "watch the folder; Flower runs too"),
+        (f"{nightread} query {state} --label nodule", "what was found"),
+        (f"{nightread} query {state} --state rejected", "what was not analysed, and why"),
+        (f"{nightread} audit {state}", "does every file have one outcome?"),
+        (
+            f"{nightread} up {state} --inbox {folder / 'inbox'} --model {settings.model}",
+            "watch the folder; Flower runs too",
+        ),
     )
     out.print("\nTry next:")
     for command, purpose in steps:
         out.print(f"  [bold]{command}[/]   # {purpose}")
+
+
+def _own_name() -> str:
+    """How this command was called, so that what we print can be pasted."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "nightread" and shutil.which("nightread") is None else "nightread"

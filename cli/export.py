@@ -48,8 +48,7 @@ def _write_json(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
 
 
 def _write_jsonl(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
-    for row in rows:
-        stream.write(_as_json(row, names) + "\n")
+    stream.writelines(_as_json(row, names) + "\n" for row in rows)
 
 
 def _write_csv(rows: Rows, names: Sequence[str], stream: TextIO) -> None:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "models": "cli.models",
     "audit": "cli.audit",
     "doctor": "cli.doctor",
+    "settings": "cli.settings",
     "watch": "cli.parts",
     "dispatch": "cli.parts",
     "worker": "cli.parts",

@@ -36,7 +36,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.command("query")
 @click.option("--id", "image_ids", type=int, help="Image id.", **_MANY)
 @click.option(
-    "--state", "states", type=click.Choice([state.value for state in State]), help="Where it stands.", **_MANY
+    "--in-state", "states", type=click.Choice([state.value for state in State]), help="Where it stands.", **_MANY
 )
 @click.option("--reason", "reasons", type=click.Choice([reason.value for reason in Reason]), metavar="REASON", **_MANY)
 @click.option("--label", "labels", help="What was found.", **_MANY)
@@ -67,7 +67,7 @@ def query_command(style: str | None, output: Path | None, limit: int | None, **o
     \b
     Examples: nightread query --night last --label nodule --min-score 0.8
               nightread query --night last --sort suspicion --limit 20
-              nightread query --state failed --state rejected --format csv -o no-result.csv
+              nightread query --in-state failed --in-state rejected --format csv -o no-result.csv
               nightread query --patient 12345 --format json | jq '.[].score'
     """
     settings, wanted = _wanted(options)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import schema
 from db.engine import Database, open_database
+from db.tables import State
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
@@ -33,6 +34,10 @@ def require_file(settings: Settings) -> None:
         return
     if settings.database_url is not None:
         raise UsageFault(f"There is no database at {url.database}: `nightread db upgrade` makes it.")
+    if settings.state_dir.name in set(State):
+        raise UsageFault(
+            f"--state names the folder of the record; images by state: --in-state {settings.state_dir.name}."
+        )
     raise UsageFault(
         f"There is no nightread database in {settings.state_dir}: name the right folder with --state, "
         "or start with `nightread run PATH` or `nightread up --inbox FOLDER`."

@@ -1,6 +1,7 @@
 """Tables and figures for people: framed on a terminal, plain columns in a pipe."""
 
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import Any
 
 from rich import box
@@ -43,10 +44,9 @@ def show(console: Console, renderable: RenderableType) -> None:
     if console.is_terminal:
         console.print(renderable, soft_wrap=False)
         return
-    wide = console.measure(renderable, options=console.options.update(max_width=_ENDLESS)).maximum
-    with console.capture() as captured:
-        console.print(renderable, width=wide, soft_wrap=False)
-    for line in captured.get().splitlines():
+    plain = StringIO()
+    Console(file=plain, width=_ENDLESS, highlight=False).print(renderable)
+    for line in plain.getvalue().splitlines():
         console.out(line.rstrip(), highlight=False)
 
 

@@ -48,6 +48,11 @@ class Service:
         return bool(self.spec["restart"] != "no")
 
     @property
+    def grace_seconds(self) -> int:
+        """How long it may take to stop; Compose's default is 10 s."""
+        return int(self.spec.get("stop_grace_period", "10s").removesuffix("s"))
+
+    @property
     def health_command(self) -> list[str]:
         """What Docker executes in the container to see whether it is well."""
         kind, *words = self.spec["healthcheck"]["test"]

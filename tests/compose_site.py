@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,12 +81,19 @@ class Site:
 
     def is_healthy(self, name: str) -> bool:
         """What the service's health check says."""
+        return self.execute(name, self.services[name].health_command).returncode == 0
+
+    def execute(self, name: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Like `docker compose exec NAME WORDS...`."""
         service = self.services[name]
-        words = [self._here(word, service) for word in service.health_command]
-        finished = subprocess.run(
-            words, env=self._environment(service), cwd=self.folder / "empty", check=False, capture_output=True
+        return subprocess.run(
+            [self._here(word, service) for word in words],
+            env=self._environment(service),
+            cwd=self.folder / "empty",
+            check=False,
+            capture_output=True,
+            text=True,
         )
-        return finished.returncode == 0
 
     def down(self) -> dict[str, int]:
         """SIGTERM to all, in the order of Compose: dependents first. Returns how each ended; kills what does not."""
@@ -94,7 +101,7 @@ class Site:
         for name, process in reversed(self.running.items()):
             process.terminate()
             try:
-                codes[name] = process.wait(int(self.services[name].spec["stop_grace_period"].removesuffix("s")))
+                codes[name] = process.wait(self.services[name].grace_seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 codes[name] = process.wait()

@@ -1,6 +1,6 @@
 """What people ask. Nothing here writes."""
 
-from db.queries.consistency import Violation, violations
+from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, open_batches, workers
 from db.queries.images import COLUMNS, hides_versions, images
@@ -10,6 +10,7 @@ from db.queries.tally import Tally, reasons, tally, unfinished
 
 __all__ = [
     "COLUMNS",
+    "RULES",
     "ImageFilter",
     "Pace",
     "Source",

@@ -26,7 +26,7 @@ class Violation:
 def violations(database: Database) -> Iterator[Violation]:
     """Everything in the record that contradicts itself; may take minutes on millions of images."""
     if not tally(database).adds_up:
-        yield Violation(rule="the counts add up", image_id=None)
+        yield Violation(rule=_COUNTS, image_id=None)
     with snapshot(database) as connection:
         for rule, statement in _RULES.items():
             for image_id in connection.execution_options(yield_per=1000).execute(statement).scalars():
@@ -166,3 +166,7 @@ _RULES: dict[str, Select[Any]] = {
         or_(work.c.reason.is_(None), work.c.reason.not_in([reason.value for reason in Reason])),
     ),
 }
+
+_COUNTS = "the counts add up"
+RULES = (_COUNTS, *_RULES)
+"""What is checked, in words."""

@@ -4,17 +4,21 @@ import ast
 import json
 import os
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 from compose_file import DOTENV, SECRETS, services
 from compose_site import Site, missing_programs, wait_until
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
+from redis.retry import Retry
 from sqlalchemy.engine import make_url
 
 from db import queries
@@ -134,7 +138,7 @@ def test_flower_cannot_stop_workers(site: Site) -> None:
 
 def test_redis_is_as_configured(site: Site) -> None:
     """Redis lets in nobody without the password, writes its queue to disk and evicts nothing."""
-    with Redis(port=site.redis_port) as stranger, pytest.raises(AuthenticationError):
+    with Redis(port=site.redis_port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(AuthenticationError):
         stranger.ping()
     with Redis(port=site.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
         settings: dict[str, str] = client.config_get("append*", "save", "maxmemory-policy")
@@ -157,6 +161,19 @@ def test_health_checks_pass(site: Site, name: str) -> None:
     assert site.is_healthy(name)
 
 
+@pytest.mark.parametrize("name", ["producer", "dispatcher", "flower"])
+def test_slim_services_run_without_tensorflow(site: Site, name: str) -> None:
+    """Nothing of the worker's extra can be imported where these services ran."""
+    for module in ("tensorflow", "pydicom", "cv2"):
+        assert "the slim image has none" in site.execute(name, ["python", "-c", f"import {module}"]).stderr
+
+
+def test_operators_ask_in_a_container(site: Site, database: Database) -> None:
+    """`docker compose exec dispatcher nightread status` tells what the record says."""
+    told = json.loads(site.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
+    assert (told["arrived"], len(told["workers"])) == (queries.tally(database).arrived, 1)
+
+
 def test_a_second_dispatcher_is_refused(site: Site) -> None:
     """Scaled to two by mistake, the second dispatcher ends and says why; the first goes on."""
     second = site.start(site.services["dispatcher"])
@@ -173,19 +190,22 @@ def test_all_end_in_good_order(site: Site) -> None:
 
 
 def _json(site: Site, path: str) -> dict[str, Any]:
-    response = _ask(site, path)
-    assert response.status == HTTPStatus.OK
-    parsed: dict[str, Any] = json.loads(response.data)
+    status, body = _ask(site, path)
+    assert status == HTTPStatus.OK
+    parsed: dict[str, Any] = json.loads(body)
     return parsed
 
 
 def _status(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> int:
-    return int(_ask(site, path, login=login, method=method).status)
+    return _ask(site, path, login=login, method=method)[0]
 
 
-def _ask(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> urllib3.BaseHTTPResponse:
-    headers = urllib3.make_headers(basic_auth=login) if login else {}
-    return urllib3.request(method, f"http://127.0.0.1:{site.flower_port}{path}", headers=headers, timeout=15)
+def _ask(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> tuple[int, bytes]:
+    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
+    with closing(HTTPConnection("127.0.0.1", site.flower_port, timeout=15)) as flower:
+        flower.request(method, path, headers=headers)
+        response = flower.getresponse()
+        return response.status, response.read()
 
 
 def _group(entry: Path) -> int | None:

@@ -116,7 +116,7 @@ def test_long_running_services_have_a_health_check(service: Service) -> None:
 def test_a_worker_may_finish_its_batch() -> None:
     """A worker gets as long to stop as a batch may stay without progress."""
     for name in ("worker", "worker-gpu"):
-        assert int(ALL[name].spec["stop_grace_period"].removesuffix("s")) > load_settings().lease_seconds
+        assert ALL[name].grace_seconds > load_settings().lease_seconds
 
 
 @each_of_ours

@@ -1,0 +1,76 @@
+"""`nightread audit`: does the record hold together, and does it match what lies in the folders?"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.folder_audit import FolderFindings, compare
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from db import queries
+
+_SHOWN = 20
+
+
+@click.command("audit")
+@click.option("--no-folders", is_flag=True, help="Leave the folders of the sources alone.")
+@click.option("--all", "show_all", is_flag=True, help=f"Every finding, not the first {_SHOWN} of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def audit_command(no_folders: bool, show_all: bool, as_json: bool, **options: Any) -> None:
+    r"""Check the record by a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
+
+    Files without a row, and rows whose file is gone, are listed for information. Exit code 1: something does not hold.
+
+    \b
+    Examples: nightread audit
+              nightread audit --no-folders --json
+    """
+    settings = settings_from(**options)
+    with open_record(settings) as database, said_in_one_line():
+        broken = _by_rule(queries.violations(database))
+        folders = [] if no_folders else [compare(database, source, settings) for source in queries.sources(database)]
+    if as_json:
+        rules = [{"rule": rule, "image_ids": image_ids} for rule, image_ids in broken.items()]
+        print_json({"violations": rules, "folders": [findings.to_json() for findings in folders]})
+    else:
+        limit = None if show_all else _SHOWN
+        _show_rules(broken, limit)
+        for findings in folders:
+            _show_folder(findings, limit)
+    sys.exit(1 if broken else 0)
+
+
+def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:
+    """Image ids by the rule they break; none where the rule is about the whole record."""
+    broken: defaultdict[str, list[int]] = defaultdict(list)
+    for violation in violations:
+        broken[violation.rule] += [] if violation.image_id is None else [violation.image_id]
+    return broken
+
+
+def _show_rules(broken: dict[str, list[int]], limit: int | None) -> None:
+    for rule, image_ids in broken.items():
+        out.print(Text.assemble(("broken: ", "bold red"), rule))
+        _show_some([f"image {image_id}" for image_id in image_ids], limit)
+    if not broken:
+        out.print(Text(f"The record holds together: {len(queries.RULES)} rules checked.", style="green"))
+
+
+def _show_folder(findings: FolderFindings, limit: int | None) -> None:
+    out.print(Text.assemble(("source ", "bold"), findings.source, f": {findings.summary}"))
+    _show_some([f"no row: {path}" for path in findings.without_row], limit)
+    _show_some([f"file gone: image {image_id}, {path}" for image_id, path in findings.gone], limit)
+
+
+def _show_some(lines: Sequence[str], limit: int | None) -> None:
+    shown = lines if limit is None else lines[:limit]
+    for line in shown:
+        out.print(Text(f"  {line}"))
+    if len(lines) > len(shown):
+        out.print(f"  ... and {len(lines) - len(shown):,} more: --all lists them.")

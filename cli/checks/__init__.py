@@ -1,0 +1,1 @@
+"""What `nightread doctor` looks at."""

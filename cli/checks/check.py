@@ -1,0 +1,31 @@
+"""One thing that was looked at."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+Verdict = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What was found, and what to do where it is not good."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str | None = None
+
+    @classmethod
+    def ok(cls, name: str, found: str) -> Self:
+        """As it should be."""
+        return cls(name=name, verdict="ok", found=found)
+
+    @classmethod
+    def warn(cls, name: str, found: str, remedy: str) -> Self:
+        """It works, with a price."""
+        return cls(name=name, verdict="warn", found=found, remedy=remedy)
+
+    @classmethod
+    def fail(cls, name: str, found: str, remedy: str) -> Self:
+        """It will not work."""
+        return cls(name=name, verdict="fail", found=found, remedy=remedy)

@@ -1,0 +1,70 @@
+"""Python and what is installed beside nightread, without loading TensorFlow."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from cli.checks.check import Check
+
+_OLDEST_PYTHON = (3, 11)
+_SPINE = ("celery", "kombu", "redis", "sqlalchemy", "flower", "numpy")
+_NETWORK = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "jax", "torch")
+_WORKER = ("keras", "pydicom", "opencv-python-headless")
+_DECODERS = ("imagecodecs",)
+_INSTALL_WORKER = "`pip install 'nightread[worker]'`, unless this host only watches folders."
+
+
+def check_packages(*, works_here: bool, uses_postgres: bool) -> Iterator[Check]:
+    """`works_here`: a model is configured, so that what workers need must be there; else its absence is no fault."""
+    yield _python()
+    yield _installed("packages", _SPINE, missing="fail", remedy="Install nightread anew: `pip install nightread`.")
+    yield _network(works_here=works_here)
+    yield _installed("worker", _WORKER, missing="fail" if works_here else "warn", remedy=_INSTALL_WORKER)
+    yield from (_decoder(name, works_here=works_here) for name in _DECODERS)
+    if uses_postgres:
+        yield _installed("driver", ("psycopg",), missing="fail", remedy="`pip install 'nightread[postgres]'`.")
+
+
+def _python() -> Check:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < _OLDEST_PYTHON:
+        return Check.fail("Python", found, "nightread needs Python 3.11 or newer.")
+    return Check.ok("Python", f"{found} on {sys.platform}")
+
+
+def _installed(name: str, packages: tuple[str, ...], *, missing: str, remedy: str) -> Check:
+    versions = {package: _version(package) for package in packages}
+    absent = [package for package, found in versions.items() if found is None]
+    if not absent:
+        return Check.ok(name, ", ".join(f"{package} {found}" for package, found in versions.items()))
+    found = f"not installed: {', '.join(absent)}"
+    return Check.fail(name, found, remedy) if missing == "fail" else Check.warn(name, found, remedy)
+
+
+def _network(*, works_here: bool) -> Check:
+    found = [f"{package} {release}" for package in _NETWORK if (release := _version(package))]
+    if found:
+        return Check.ok("networks", ", ".join(found))
+    verdict = Check.fail if works_here else Check.warn
+    return verdict("networks", "no TensorFlow, JAX or PyTorch", _INSTALL_WORKER)
+
+
+def _decoder(package: str, *, works_here: bool) -> Check:
+    """Really loaded: a decoder whose shared library is broken is installed all the same."""
+    release = _version(package)
+    if release is None:
+        verdict = Check.fail if works_here else Check.warn
+        return verdict("decoders", f"not installed: {package}", _INSTALL_WORKER)
+    try:
+        import_module(package)
+    except (ImportError, OSError) as error:
+        return Check.fail("decoders", f"{package} {release} does not load ({type(error).__name__})", "Install it anew.")
+    return Check.ok("decoders", f"{package} {release}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,76 @@
+"""Redis, the database and the model: only what is configured is asked, and not for long."""
+
+from collections.abc import Iterator
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from cli.checks.check import Check
+from cli.embedded_redis import find_redis_server
+from cli.record import require_file, said_in_one_line
+from db import schema
+from db.engine import open_database
+from models.catalogue import find_bundle
+from nightread.errors import StopWork, UsageFault
+from nightread.settings import Settings
+from nightread.wake import open_redis
+
+_REDIS_REMEDY = "Start it, or correct NIGHTREAD_REDIS_URL (password included)."
+
+
+def check_services(settings: Settings) -> Iterator[Check]:
+    """A record that was not begun yet is no fault; one that cannot be used is."""
+    yield _redis(settings)
+    yield _database(settings)
+    yield _model(settings)
+
+
+def _redis(settings: Settings) -> Check:
+    if settings.redis_url is None:
+        try:
+            return Check.ok("Redis", f"embedded, {find_redis_server(settings)}")
+        except StopWork as problem:
+            return Check.fail("Redis", "none found", str(problem))
+    try:
+        with open_redis(settings.require_redis_url()) as client:
+            return _answering(client)
+    except (RedisError, OSError, ValueError) as error:
+        return Check.fail("Redis", f"does not answer ({type(error).__name__})", _REDIS_REMEDY)
+
+
+def _answering(client: Redis) -> Check:
+    facts = client.info()
+    found = f"{facts['redis_version']}, {facts['used_memory_human']} used"
+    if facts.get("maxmemory_policy", "noeviction") != "noeviction":
+        return Check.warn("Redis", found, "It throws messages away when it is full: set maxmemory-policy noeviction.")
+    return Check.ok("Redis", found)
+
+
+def _database(settings: Settings) -> Check:
+    try:
+        require_file(settings)
+    except UsageFault as fault:
+        return Check.warn("database", "not there yet", str(fault))
+    try:
+        database = open_database(settings.sql_url)
+    except (StopWork, ImportError) as problem:
+        return Check.fail("database", "cannot be opened", str(problem))
+    try:
+        with said_in_one_line():
+            schema.require_newest(database)
+    except StopWork as problem:
+        return Check.fail("database", "cannot be used", str(problem))
+    finally:
+        database.close()
+    return Check.ok("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+
+
+def _model(settings: Settings) -> Check:
+    if settings.model is None:
+        remedy = "Every image will be rejected (no_model): name one with --model, see `nightread models list`."
+        return Check.warn("model", "none configured", remedy)
+    try:
+        bundle = find_bundle(settings.model, settings.bundle_folders)
+    except (StopWork, UsageFault) as problem:
+        return Check.fail("model", settings.model, str(problem))
+    return Check.ok("model", f"{bundle.reference}, digest verified")

@@ -1,0 +1,62 @@
+"""`nightread doctor`: will it work on this machine, with these settings?"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.checks.check import Check
+from cli.checks.machine import check_machine
+from cli.checks.packages import check_packages
+from cli.checks.services import check_services
+from cli.console import out, print_json
+from cli.options import settings_from, state_options
+from cli.tables import make_table, show
+from nightread.settings import Settings
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@click.command("doctor")
+@click.option("--model", metavar="NAME[@VERSION]", help="The bundle that will analyse every image.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def doctor_command(as_json: bool, **options: Any) -> None:
+    r"""Look at Python, packages, Redis, database, model, processors, memory, disk and clock.
+
+    Asks no server but the configured Redis and database. Exit code 1: something will not work.
+
+    \b
+    Examples: nightread doctor
+              nightread doctor --model phantom --json
+    """
+    checks = examine(settings_from(**options))
+    failed = any(check.verdict == "fail" for check in checks)
+    if as_json:
+        print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+    else:
+        _show(checks)
+    sys.exit(1 if failed else 0)
+
+
+def examine(settings: Settings) -> list[Check]:
+    """All checks, in the order in which a person would put things right."""
+    postgres = settings.database_url is not None and settings.sql_url.startswith("postgres")
+    return [
+        *check_packages(works_here=settings.model is not None, uses_postgres=postgres),
+        *check_services(settings),
+        *check_machine(settings),
+    ]
+
+
+def _show(checks: Sequence[Check]) -> None:
+    table = make_table(out, "", "", "found", show_header=False)
+    for check in checks:
+        found = Text(check.found)
+        if check.remedy:
+            found.append(f"\n{check.remedy}" if out.is_terminal else f"  {check.remedy}", style="italic")
+        table.add_row(Text(check.verdict, style=_COLOURS[check.verdict]), Text(check.name), found)
+    show(out, table)

@@ -1,0 +1,122 @@
+"""A folder against the record, by a walk that shares no code with the producer's."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from db import queries
+from db.engine import Database
+from nightread.paths import full_uri, path_of, root_path, root_text, uri_of
+from nightread.settings import Settings
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderFindings:
+    """What one source's folder and the record do not agree on; for information, since folders change."""
+
+    source: str
+    looked_at: bool
+    """False for sources that are no folder, and folders that this machine does not see."""
+    files: int = 0
+    without_row: tuple[str, ...] = ()
+    """Full paths of complete files that no arrival has."""
+    gone: tuple[tuple[int, str], ...] = ()
+    """(image id, full path) of arrivals whose file is not there any more."""
+    unreadable_folders: int = 0
+    """Not looked into: this user may not."""
+    old_temporaries: int = 0
+    """Names that say that they are being written, and have not been for `temporary_alert_seconds`."""
+
+    @property
+    def summary(self) -> str:
+        """In a line."""
+        if not self.looked_at:
+            return "its folder is not on this machine"
+        counts = (
+            f"{self.files:,} files, {len(self.without_row):,} without a row, {len(self.gone):,} rows without a file"
+        )
+        more = {"old temporary names": self.old_temporaries, "unreadable folders": self.unreadable_folders}
+        return ", ".join([counts, *(f"{number:,} {what}" for what, number in more.items() if number)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Stable names for programs."""
+        return {
+            "source": self.source,
+            "looked_at": self.looked_at,
+            "files": self.files,
+            "without_row": list(self.without_row),
+            "gone": [{"image_id": image_id, "uri": uri} for image_id, uri in self.gone],
+            "unreadable_folders": self.unreadable_folders,
+            "old_temporaries": self.old_temporaries,
+        }
+
+
+def compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
+    """Walk the folder of a source and look each file up, then each arrival's file."""
+    root = settings.roots.get(source.name) or root_path(source.root)
+    if source.kind != "folder" or not root.is_dir():
+        return FolderFindings(source=source.name, looked_at=False)
+    walk = _Walk(root, settings)
+    text, files, without_row = root_text(root), 0, []
+    names = iter(walk)
+    while chunk := list(islice(names, _CHUNK)):
+        files += len(chunk)
+        without_row += queries.missing_from_ledger(database, source.id, [uri_of(name) for name in chunk])
+    gone = [(image_id, uri) for image_id, uri in queries.uris_of(database, source.id) if not _exists(root, uri)]
+    return FolderFindings(
+        source=source.name,
+        looked_at=True,
+        files=files,
+        without_row=tuple(full_uri(text, uri) for uri in without_row),
+        gone=tuple((image_id, full_uri(text, uri)) for image_id, uri in gone),
+        unreadable_folders=walk.unreadable_folders,
+        old_temporaries=walk.old_temporaries,
+    )
+
+
+class _Walk:
+    """Relative names of the files below a root, as bytes; hidden folders and the state folder are left out."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self._root = os.fsencode(root)
+        self._state = os.fsencode(settings.state_dir.resolve())
+        self._suffixes = tuple(os.fsencode(suffix.lower()) for suffix in settings.temporary_suffixes if suffix)
+        self._oldest = time.time() - settings.temporary_alert_seconds
+        self.unreadable_folders = 0
+        self.old_temporaries = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for folder, folders, names in os.walk(self._root, onerror=self._count_unreadable):
+            folders[:] = [name for name in folders if not self._is_left_out(folder, name)]
+            for name in names:
+                path = os.path.join(folder, name)  # noqa: PTH118 - names are bytes
+                if name.startswith(b".") or name.lower().endswith(self._suffixes):
+                    self.old_temporaries += _mtime(path) < self._oldest
+                else:
+                    yield os.path.relpath(path, self._root)
+
+    def _count_unreadable(self, _error: OSError) -> None:
+        self.unreadable_folders += 1
+
+    def _is_left_out(self, folder: bytes, name: bytes) -> bool:
+        return name.startswith(b".") or os.path.realpath(os.path.join(folder, name)) == self._state  # noqa: PTH118
+
+
+def _exists(root: Path, uri: str) -> bool:
+    try:
+        return os.path.lexists(path_of(root, uri))
+    except ValueError:  # it leaves the root: no file of this source
+        return False
+
+
+def _mtime(path: bytes) -> float:
+    try:
+        return os.lstat(path).st_mtime
+    except FileNotFoundError:  # renamed since it was listed: its transfer is complete
+        return time.time()

@@ -1,0 +1,135 @@
+"""`nightread models`: the networks at hand."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.options import settings_from, state_options
+from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from models.bundle import TRAINING_FILE, Bundle, load_bundle
+from models.catalogue import Entry, entries, find_bundle
+from nightread.errors import StopWork
+
+
+@click.group("models")
+def models_command() -> None:
+    """Model bundles: what ships, what lies in the state folder, what NIGHTREAD_BUNDLE_DIRS names."""
+
+
+@models_command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def list_command(as_json: bool, **options: Any) -> None:
+    """All bundles, each verified against its digest.
+
+    Example: nightread models list
+    """
+    settings = settings_from(**options)
+    found = [(entry, *_verified(entry)) for entry in entries(settings.bundle_folders)]
+    if as_json:
+        print_json([_as_json(entry, bundle, problem) for entry, bundle, problem in found])
+        return
+    table = make_table(out, "model", "finds", "input", "state", "folder")
+    for entry, bundle, problem in found:
+        table.add_row(
+            Text(entry.reference),
+            Text(", ".join(bundle.labels) if bundle else ""),
+            Text(_input(bundle) if bundle else ""),
+            Text(problem or "verified", style="red" if problem else "green"),
+            Text(str(entry.path)),
+        )
+    show(out, table)
+
+
+@models_command.command("show")
+@click.argument("name", metavar="NAME[@VERSION]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def show_command(name: str, as_json: bool, **options: Any) -> None:
+    """One bundle: labels, thresholds, input, intended use, and how it did in training.
+
+    Example: nightread models show phantom
+    """
+    bundle = find_bundle(name, settings_from(**options).bundle_folders)
+    training = _training(bundle)
+    if as_json:
+        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, "training": training})
+        return
+    table = make_table(out, "", "", show_header=False)
+    for heading, value in _facts(bundle, training):
+        table.add_row(Text(heading, style="bold"), Text(value))
+    show(out, table)
+    if bundle.not_for_diagnosis:
+        out.print(NOT_FOR_DIAGNOSIS, style="italic")
+
+
+def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
+    """The bundle, or why it cannot be used."""
+    if entry.problem:
+        return None, entry.problem
+    try:
+        return load_bundle(entry.path), None
+    except StopWork as problem:
+        return None, str(problem)
+
+
+def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "version": entry.version,
+        "path": str(entry.path),
+        "verified": bundle is not None,
+        "problem": problem,
+        "digest": bundle.digest if bundle else None,
+        "labels": list(bundle.labels) if bundle else None,
+    }
+
+
+def _facts(bundle: Bundle, training: dict[str, Any] | None) -> list[tuple[str, str]]:
+    verdict = bundle.verdict
+    thresholds = (f"{label} {'highest' if level is None else level}" for label, level in verdict.thresholds.items())
+    return [
+        ("model", bundle.reference),
+        ("labels", ", ".join(bundle.labels)),
+        ("normal", verdict.normal_label or "none of them"),
+        ("thresholds", ", ".join(thresholds)),
+        ("activation", verdict.activation),
+        ("frames to image", verdict.aggregate),
+        ("input", _input(bundle)),
+        ("intended use", bundle.intended_use),
+        ("not for", "; ".join(bundle.exclusions)),
+        ("digest", f"{bundle.digest} (verified)"),
+        ("folder", str(bundle.path)),
+        *_evaluation(training),
+    ]
+
+
+def _evaluation(training: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Figures of training.json that are plain numbers; bundles differ in what they measured."""
+    figures = (training or {}).get("evaluation", {})
+    plain = {name: value for name, value in figures.items() if isinstance(value, int | float | str)}
+    return [("unseen data", ", ".join(f"{name} {_figure(value)}" for name, value in plain.items()))] if plain else []
+
+
+def _figure(value: float | str) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _input(bundle: Bundle) -> str:
+    spec = asdict(bundle.spec)
+    return f"{spec['height']} x {spec['width']} x {spec['channels']}, {spec['intensity']['kind']}, {spec['aspect']}"
+
+
+def _training(bundle: Bundle) -> dict[str, Any] | None:
+    path = bundle.path / TRAINING_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise StopWork(f"bundle {bundle.path}: {TRAINING_FILE} is not JSON. Copy the whole folder again.") from error
+    return record if isinstance(record, dict) else None

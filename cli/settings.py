@@ -1,0 +1,61 @@
+"""`nightread settings`: every knob, its value in force, and what it is for."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic.fields import FieldInfo
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.options import settings_from, state_options
+from cli.tables import make_table, show
+from nightread.settings import Settings
+
+
+@click.command("settings")
+@click.option("--json", "as_json", is_flag=True, help="Values in force as JSON; secrets are masked.")
+@click.option("--markdown", is_flag=True, help="The table of all knobs and defaults, as in README.md.")
+@state_options
+def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
+    """Show the settings in force; secrets are masked.
+
+    Example: NIGHTREAD_BATCH_IMAGES=128 nightread settings
+    """
+    if markdown:
+        click.echo(markdown_table())
+        return
+    settings = settings_from(**options)
+    values = settings.model_dump(mode="json")
+    if as_json:
+        print_json(values)
+        return
+    table = make_table(out, "setting", "value", "meaning")
+    for name, field in Settings.model_fields.items():
+        style = "bold" if name in settings.model_fields_set else ""
+        table.add_row(name, Text(_shown(values[name]), style=style), Text(field.description or ""))
+    show(out, table)
+
+
+def markdown_table() -> str:
+    """All knobs with their variables and defaults; a test holds README.md against it."""
+    rows = [
+        f"| `NIGHTREAD_{name.upper()}` | {_default(field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value in ((), {}):
+        return ""
+    return f"`{_shown(str(value) if isinstance(value, Path) else value)}`"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "" if value in (None, {}) else str(value)

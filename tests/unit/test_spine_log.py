@@ -1,0 +1,67 @@
+"""Log lines carry ids only."""
+
+import json
+import logging
+
+import pytest
+
+from nightread.log import JsonLines, TextLines, set_up_logging
+
+
+def test_a_json_line_names_event_and_ids() -> None:
+    """One object a line, with what `extra` gave."""
+    line = json.loads(JsonLines().format(_record("batch analysed", batch="b-1", images=64)))
+
+    assert line["event"] == "batch analysed"
+    assert (line["batch"], line["images"], line["level"], line["logger"]) == ("b-1", 64, "warning", "worker")
+    assert line["time"].endswith("+00:00")
+
+
+def test_a_text_line_ends_with_its_ids() -> None:
+    """For people: time, level, logger, event, then name=value."""
+    line = TextLines().format(_record("batch analysed", batch="b-1"))
+
+    assert line.endswith("WARNING worker: batch analysed batch=b-1")
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_an_exception_is_named_but_not_quoted(formatter: logging.Formatter) -> None:
+    """Its text may hold a patient's name: the line has its class and where it was raised."""
+    try:
+        raise KeyError("CANARY^PATIENT")
+    except KeyError as error:
+        record = _record("image failed", image=7)
+        record.exc_info = (type(error), error, error.__traceback__)
+
+    line = formatter.format(record)
+    assert "CANARY" not in line
+    assert "KeyError" in line
+    assert __name__ in line
+
+
+def test_a_line_stays_one_line() -> None:
+    """A newline in a value does not forge a second JSON line."""
+    assert "\n" not in JsonLines().format(_record("a\nb", name_of_source="x\ny"))
+
+
+def test_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output belongs to results; loggers that quote files are silenced below errors."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        set_up_logging("json", "INFO")
+        logging.getLogger("worker").info("ready")
+        logging.getLogger("pydicom").warning("Invalid value for PatientName")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["ready"]
+
+
+def _record(event: str, **ids: object) -> logging.LogRecord:
+    record = logging.makeLogRecord({"name": "worker", "msg": event, "levelno": logging.WARNING, "levelname": "WARNING"})
+    record.__dict__.update(ids)
+    return record

@@ -1,0 +1,66 @@
+"""The one Celery configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
+from nightread.queue import VISIBILITY_SECONDS, broker_url, make_celery
+from nightread.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "expected"),
+    [
+        ("redis://:secret@host:6380/2", "redis://:secret@host:6380/2"),
+        ("rediss://host/0", "rediss://host/0"),
+        ("unix:///run/r.sock", "redis+socket:///run/r.sock?virtual_host=0"),
+        ("unix:///run/r.sock?db=3", "redis+socket:///run/r.sock?virtual_host=3"),
+        ("unix:///my state/r.sock?db=0", "redis+socket:///my%20state/r.sock?virtual_host=0"),
+    ],
+)
+def test_a_redis_url_is_spelt_as_kombu_wants_it(redis_url: str, expected: str) -> None:
+    """Only sockets differ."""
+    assert broker_url(redis_url) == expected
+
+
+def test_nothing_is_acknowledged_before_it_is_recorded() -> None:
+    """Late acknowledgement, redelivery after a killed child, and one reserved batch per process."""
+    conf = make_celery("redis://nowhere/0", Settings()).conf
+
+    assert conf.task_acks_late
+    assert conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+
+
+def test_no_result_and_no_pickle_is_kept() -> None:
+    """The ledger is the result store; a pickle in the queue would be code."""
+    conf = make_celery("redis://nowhere/0", Settings()).conf
+
+    assert conf.task_ignore_result
+    assert conf.result_backend is None
+    assert list(conf.accept_content) == ["json"]
+
+
+def test_a_batch_may_take_its_leases_before_redis_repeats_it() -> None:
+    """A message comes again only after the hard time limit has ended its first run."""
+    conf = make_celery("redis://nowhere/0", Settings()).conf
+
+    assert conf.task_time_limit < VISIBILITY_SECONDS
+    assert conf.broker_transport_options["visibility_timeout"] == VISIBILITY_SECONDS
+
+
+def test_batches_go_to_their_own_queue() -> None:
+    """The task is routed by name, so that a producer needs no worker code."""
+    app = make_celery("redis://nowhere/0", Settings())
+
+    assert app.amqp.router.route({}, ANALYSE_TASK)["queue"].name == BATCH_QUEUE
+
+
+def test_two_applications_do_not_share_a_broker(tmp_path: Path) -> None:
+    """Nothing global is set: each knows its own Redis."""
+    first = make_celery("redis://one/0", Settings())
+    second = make_celery(f"unix://{tmp_path}/r.sock", Settings())
+
+    assert first.connection().as_uri().startswith("redis://one")
+    assert second.connection().virtual_host == "0"

@@ -1,0 +1,48 @@
+"""The closed list of reasons, and errors named by fate."""
+
+import pytest
+
+from db.tables import work
+from nightread.errors import RejectImage, RetryImage
+from nightread.reasons import Fault, Reason
+
+WORD_LENGTH = work.c.reason.type.length
+DETAIL_LENGTH = work.c.detail.type.length
+REJECTING = [reason for reason in Reason if reason.fault is not Fault.FAILED]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_reason_is_a_word_that_fits_its_column_and_a_sentence(reason: Reason) -> None:
+    """What is stored is lower case with underscores; what people read ends with a full stop."""
+    assert reason.value.isidentifier()
+    assert reason.value.islower()
+    assert len(reason.value) <= WORD_LENGTH
+    assert len(reason.sentence) <= DETAIL_LENGTH
+    assert reason.sentence[0].isupper()
+    assert reason.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_stored_word_is_read_back_as_its_reason(reason: Reason) -> None:
+    """Class and sentence come back with the word."""
+    assert Reason(str(reason)) is reason
+    assert Reason(reason.value).fault is reason.fault
+
+
+def test_every_class_has_reasons() -> None:
+    """Alarms tell defective from failed; out of scope is neither."""
+    assert {reason.fault for reason in Reason} == set(Fault)
+
+
+@pytest.mark.parametrize("reason", REJECTING)
+def test_an_image_at_fault_can_be_rejected(reason: Reason) -> None:
+    """Without a detail of its own the error carries the reason's sentence."""
+    assert RejectImage(reason).detail == reason.sentence
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.fault is Fault.FAILED])
+def test_the_world_at_fault_rejects_no_image(reason: Reason) -> None:
+    """A missing file is no property of the image: it can only be retried."""
+    with pytest.raises(ValueError, match="no reason to reject"):
+        RejectImage(reason)
+    assert RetryImage(reason, "The share is down.").detail == "The share is down."
