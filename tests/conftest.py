@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,19 @@ from db.ledger import Arrival, Outcome
 
 START_SECONDS = 30
 _numbers = count()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where NIGHTREAD_REQUIRE_SERVERS is set, as in CI, a test that lacks its server fails instead of being skipped."""
+    report = yield
+    required = "NIGHTREAD_REQUIRE_SERVERS" in os.environ and item.get_closest_marker("servers")
+    if required and report.skipped and call.excinfo and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"NIGHTREAD_REQUIRE_SERVERS is set, but: {call.excinfo.value}"
+    return report
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 
 from db.engine import Database
-from db.queries.snapshot import snapshot
+from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, contents, instances, predictions, work
 from nightread.reasons import Reason
@@ -29,7 +29,7 @@ def violations(database: Database) -> Iterator[Violation]:
         yield Violation(rule=_COUNTS, image_id=None)
     with snapshot(database) as connection:
         for rule, statement in _RULES.items():
-            for image_id in connection.execution_options(yield_per=1000).execute(statement).scalars():
+            for (image_id,) in stream(connection, statement):
                 yield Violation(rule=rule, image_id=image_id)
 
 

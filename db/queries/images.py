@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, select
 
 from db.engine import Database
 from db.queries.filters import ImageFilter, conditions, leads_with_work
-from db.queries.snapshot import snapshot
+from db.queries.snapshot import snapshot, stream
 from db.queries.suspicion import Bundle, bundles_by_id, suspicion
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
@@ -42,7 +42,6 @@ COLUMNS = (
 )
 """Names that programs rely on, in this order; with `per_frame` there is also `frame`, from 0."""
 
-_CHUNK = 1000
 _FOLDER = "folder"  # the kind of source whose places are paths; those of other kinds are URLs
 
 
@@ -56,7 +55,7 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
         statement = _statement(wanted, suspicion(bundles, connection.dialect.name))
-        for row in connection.execution_options(yield_per=_CHUNK).execute(statement):
+        for row in stream(connection, statement):
             yield _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
 
 

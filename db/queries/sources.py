@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 
 from db.engine import Database
 from db.ledger.arrivals import uri_key
+from db.queries.snapshot import stream
 from db.tables import instances
 from db.tables import sources as sources_table
 
@@ -40,7 +41,7 @@ def uris_of(database: Database, source_id: int) -> Iterator[tuple[int, str]]:
     """(image id, uri) of every arrival of this source, streamed."""
     statement = select(instances.c.id, instances.c.uri).where(instances.c.source_id == source_id)
     with database.read() as connection:
-        for row in connection.execution_options(yield_per=1000).execute(statement):
+        for row in stream(connection, statement):
             yield row.id, row.uri
 
 

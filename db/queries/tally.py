@@ -88,7 +88,8 @@ def _count_states(connection: Connection, chosen: SourceIds) -> Counter[str]:
     counted: Counter[str] = Counter()
     for condition in (*_UNFINISHED, work.c.finished_at.is_not(None)):
         statement = select(work.c.state, func.count()).where(condition, work.c.ordinal == 0).group_by(work.c.state)
-        counted.update(dict(connection.execute(_of_sources(statement, work, chosen)).tuples().all()))
+        for state, images in connection.execute(_of_sources(statement, work, chosen)):
+            counted[state] = images
     return counted
 
 

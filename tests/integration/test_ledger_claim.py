@@ -119,8 +119,13 @@ def test_a_respawned_process_gives_back_what_its_predecessor_had(night: Night) -
     night.register(build_arrivals(4))
     mine, *others = night.form(images=1)
     night.claim(mine)
-    for batch, change in zip(others, ({"index": 1}, {"node": "w2"}, {"boot_id": "boot-0"}), strict=True):
-        night.claim(batch, process=replace(night.process, **change))
+    strangers = (
+        replace(night.process, index=1),
+        replace(night.process, node="w2"),
+        replace(night.process, boot_id="boot-0"),
+    )
+    for batch, stranger in zip(others, strangers, strict=True):
+        night.claim(batch, process=stranger)
 
     assert ledger.give_back_predecessor(night.database, night.process, now=night.clock()) == 1
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from conftest import PostgresServer
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -186,6 +186,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert final >= {(arrival.uri, arrival.size, arrival.mtime_ns) for arrival in self.folder.values()}
 
 
+@pytest.mark.timeout(400)  # a failure takes minutes to be made small enough to read
 def test_books_stay_straight_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
     """Random evenings of up to sixty steps."""
     path = tmp_path / "nightread.sqlite3"
@@ -195,6 +196,7 @@ def test_books_stay_straight_on_sqlite(sqlite_template: Path, tmp_path: Path) ->
 
 
 @pytest.mark.servers
+@pytest.mark.timeout(400)
 def test_books_stay_straight_on_postgresql(postgres_server: PostgresServer) -> None:
     """Fewer evenings, the same books."""
     with postgres_server.database() as database:
@@ -210,6 +212,7 @@ def _run(database: Database, *, examples: int) -> None:
             stateful_step_count=60,
             deadline=None,
             database=None,
+            phases=[Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from compose_file import DOTENV, REPOSITORY, SECRETS, MissingVariableError, Service, document, schema, services, source
@@ -135,6 +136,15 @@ def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch)
     settings = load_settings()
     assert settings.log_format == "json"
     assert settings.model == ("phantom" if service.name.startswith("worker") else None)
+
+
+def test_the_example_settings_are_the_defaults(tmp_path: Path) -> None:
+    """What deploy/nightread.toml shows as comments is valid, and changes nothing when the comment signs go."""
+    shown = (REPOSITORY / "deploy" / "nightread.toml").read_text("utf-8")
+    uncommented = tmp_path / "nightread.toml"
+    uncommented.write_text(re.sub(r"^#(?=\w+ =)", "", shown, flags=re.MULTILINE))
+    assert tomllib.loads(uncommented.read_text())
+    assert load_settings(uncommented).model_dump() == load_settings().model_dump()
 
 
 def test_everyone_waits_for_the_schema() -> None:

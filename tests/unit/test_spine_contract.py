@@ -23,7 +23,7 @@ def test_a_message_holds_a_version_and_an_id_only() -> None:
 
 def test_a_message_of_another_version_is_refused() -> None:
     """The error says that producer and worker are of different releases."""
-    with pytest.raises(ValueError, match="version 2 is not 1: .* different releases"):
+    with pytest.raises(ValueError, match=r"version 2 is not 1: .* different releases"):
         BatchMessage.from_kwargs(v=2, batch=str(uuid4()))
 
 

@@ -28,7 +28,7 @@ def test_a_text_line_ends_with_its_ids() -> None:
 def test_an_exception_is_named_but_not_quoted(formatter: logging.Formatter) -> None:
     """Its text may hold a patient's name: the line has its class and where it was raised."""
     try:
-        raise KeyError("CANARY^PATIENT")
+        {}["CANARY^PATIENT"]
     except KeyError as error:
         record = _record("image failed", image=7)
         record.exc_info = (type(error), error, error.__traceback__)

@@ -240,72 +240,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("predictions")
     op.drop_table("contents")
-    op.drop_index(
-        "ix_work_received",
-        table_name="work",
-        sqlite_where=sa.text("state = 'received'"),
-        postgresql_where=sa.text("state = 'received'"),
-    )
-    op.drop_index(
-        "ix_work_outcome",
-        table_name="work",
-        sqlite_where=sa.text("finished_at IS NOT NULL"),
-        postgresql_where=sa.text("finished_at IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_work_lease",
-        table_name="work",
-        sqlite_where=sa.text("state = 'running'"),
-        postgresql_where=sa.text("state = 'running'"),
-    )
-    op.drop_index(
-        "ix_work_label_score",
-        table_name="work",
-        sqlite_where=sa.text("label IS NOT NULL"),
-        postgresql_where=sa.text("label IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_work_finished_at",
-        table_name="work",
-        sqlite_where=sa.text("finished_at IS NOT NULL"),
-        postgresql_where=sa.text("finished_at IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_work_batch",
-        table_name="work",
-        sqlite_where=sa.text("state IN ('queued', 'running')"),
-        postgresql_where=sa.text("state IN ('queued', 'running')"),
-    )
     op.drop_table("work")
-    op.drop_index(
-        "ix_instances_study_instance_uid",
-        table_name="instances",
-        sqlite_where=sa.text("study_instance_uid IS NOT NULL"),
-        postgresql_where=sa.text("study_instance_uid IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_instances_sop_instance_uid",
-        table_name="instances",
-        sqlite_where=sa.text("sop_instance_uid IS NOT NULL"),
-        postgresql_where=sa.text("sop_instance_uid IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_instances_patient_key",
-        table_name="instances",
-        sqlite_where=sa.text("patient_key IS NOT NULL"),
-        postgresql_where=sa.text("patient_key IS NOT NULL"),
-    )
-    op.drop_index("ix_instances_arrived_at", table_name="instances")
     op.drop_table("instances")
     op.drop_table("workers")
     op.drop_table("sources")
     op.drop_table("bundles")
-    op.drop_index(
-        "ix_batches_open",
-        table_name="batches",
-        sqlite_where=sa.text("finished_at IS NULL"),
-        postgresql_where=sa.text("finished_at IS NULL"),
-    )
-    op.drop_index("ix_batches_created_at", table_name="batches")
     op.drop_table("batches")
     op.drop_table("audit")

@@ -1,0 +1,96 @@
+"""No statement of the ledger grows slower as the ledger grows."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from night import LEASE, Night, SettableClock, build_arrivals
+from sqlalchemy import event
+
+from db import ledger, schema
+from db.engine import Database, open_database
+from db.tables import State
+from imaging.facts import Facts
+
+# The partial indexes hold what is under way only, so that to read one of them whole is what it is for.
+SMALL = "ix_work_received|ix_work_batch|ix_batches_open"
+WHOLE_TABLE = re.compile(rf"SCAN (work|instances|contents|predictions|batches|later)\b(?!.* INDEX ({SMALL}))")
+
+
+@pytest.fixture
+def night_on_sqlite(tmp_path: Path, clock: SettableClock) -> Iterator[Night]:
+    """SQLite plans by rules as long as it has no statistics, so that an empty ledger tells."""
+    with closing(open_database(f"sqlite:///{tmp_path / 'nightread.sqlite3'}")) as database:
+        schema.upgrade(database)
+        source = ledger.ensure_source(database, name="inbox", kind="folder", root="/", now=clock())
+        yield Night(database=database, clock=clock, source_id=source)
+
+
+def test_every_statement_finds_its_rows_by_an_index(night_on_sqlite: Night) -> None:
+    """Neither `work` nor `instances` nor the history of batches is ever read whole."""
+    night = night_on_sqlite
+    with _statements(night.database) as statements:
+        _live_through_everything(night)
+
+    assert len(statements) > 30
+    slow = {statement: lines for statement, lines in _plans(night.database, statements).items() if lines}
+    assert slow == {}
+
+
+def _live_through_everything(night: Night) -> None:
+    facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2")
+    arrivals = build_arrivals(8)
+    night.register(arrivals)
+    night.register([replace(arrivals[0], size=5)])
+    ledger.look(night.database, at_most=10, now=night.clock())
+    first, second, third, fourth = night.form(images=2)
+    night.analyse(first, facts=facts, sha256="c" * 64)
+    ledger.known_contents(night.database, ["c" * 64])
+    night.claim(second)
+    ledger.renew(night.database, second.id, lease=LEASE, now=night.clock())
+    ledger.give_back_predecessor(night.database, night.process, now=night.clock())
+    night.claim(third)
+    night.clock.advance(seconds=61)
+    ledger.return_expired(night.database, now=night.clock())
+    ledger.return_overtaken(night.database, now=night.clock())
+    ledger.return_batches(night.database, ledger.open_batches(night.database), now=night.clock())
+    for batch in night.form(count=1):
+        ledger.return_unpublished(night.database, batch.id, now=night.clock())
+    night.analyse_all(state=State.RECEIVED, size=7, mtime_ns=7)
+    night.claim(fourth)
+    ledger.reset_unfinished(night.database, now=night.clock())
+
+
+@contextmanager
+def _statements(database: Database) -> Iterator[dict[str, Any]]:
+    seen: dict[str, Any] = {}
+
+    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE")):
+            seen.setdefault(statement, parameters[0] if many else parameters)
+
+    for engine in (database.writer, database.reader):
+        event.listen(engine, "before_cursor_execute", remember)
+    yield seen
+    for engine in (database.writer, database.reader):
+        event.remove(engine, "before_cursor_execute", remember)
+
+
+def _plans(database: Database, statements: dict[str, Any]) -> dict[str, list[str]]:
+    """The steps of each statement that read a whole table.
+
+    SQLite lists the check of foreign keys with INSERT too; it runs for a violation that is still open only.
+    """
+    with database.read() as connection:
+        return {
+            statement: [
+                step
+                for (_, _, _, step) in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                if WHOLE_TABLE.match(step) and not (statement.startswith("INSERT") and step == "SCAN contents")
+            ]
+            for statement, parameters in statements.items()
+        }

@@ -1,0 +1,67 @@
+"""A record that contradicts itself is found out, on both databases."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from night import Night
+from sqlalchemy import delete, insert, update
+
+from db import queries
+from db.ledger import Arrival
+from db.tables import State, batches, contents, instances, predictions, work
+from nightread.reasons import Reason
+
+MakeArrivals = Callable[..., list[Arrival]]
+
+_OF_1 = work.c.instance_id == 1
+_PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
+
+_DAMAGE = [
+    ("the counts add up", delete(work).where(work.c.instance_id == 4), None),
+    ("every arrival has exactly one first row of work", delete(work).where(work.c.instance_id == 4), 4),
+    ("only done images have predictions", insert(predictions).values(_PREDICTION), 3),
+    ("a done image has predictions for each of its frames", delete(predictions).where(predictions.c.work_id == 1), 1),
+    ("a done image has predictions for each of its frames", update(instances).where(instances.c.id == 1).values(frames=2), 1),
+    ("a duplicate names a done image with the same bytes", update(work).where(work.c.instance_id == 2).values(duplicate_of=3), 2),
+    ("a duplicate names a done image with the same bytes", update(instances).where(instances.c.id == 2).values(sha256="x"), 2),
+    ("the same bytes are done once", update(work).where(work.c.instance_id == 2).values(state="done"), 2),
+    ("contents belong to done images with these bytes", update(work).where(_OF_1).values(state="failed"), 1),
+    ("a done image owns its contents", delete(contents), 1),
+    ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
+    ("a superseded image names a newer one with the same UIDs", update(instances).where(instances.c.id == 2).values(superseded_by=1), 2),
+    ("an outcome has its time", update(work).where(_OF_1).values(finished_at=None), 1),
+    ("unfinished work has no outcome's time", update(work).where(_OF_1).values(state="received"), 1),
+    ("rejected and failed images have a reason from the list", update(work).where(work.c.instance_id == 3).values(reason="bad luck"), 3),
+]  # fmt: skip
+
+
+@pytest.fixture
+def evening(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> Night:
+    """1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
+    night.register(make_arrivals(2))
+    night.analyse_all(bundle_id=bundle_id, sha256="a" * 64)
+    night.register(make_arrivals(1))
+    night.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+    night.register(make_arrivals(1), priority=9)
+    night.register(make_arrivals(1))
+    night.form(count=1, images=1)
+    return night
+
+
+def test_a_sound_record_has_no_violations(evening: Night) -> None:
+    """Whatever the ledger itself wrote holds together."""
+    assert list(queries.violations(evening.database)) == []
+
+
+@pytest.mark.parametrize(("rule", "damage", "image_id"), _DAMAGE)
+def test_damage_is_found_by_the_rule_it_breaks(evening: Night, rule: str, damage: Any, image_id: int | None) -> None:
+    """Each rule names the image whose row is wrong."""
+    evening.database.write(lambda connection: connection.execute(damage))
+
+    assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(evening.database))
+
+
+def test_every_rule_is_put_to_the_test() -> None:
+    """A new rule needs damage of its own above."""
+    assert {rule for rule, _, _ in _DAMAGE} == set(queries.RULES)

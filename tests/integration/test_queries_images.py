@@ -1,0 +1,201 @@
+"""Which images a filter finds, and what is told of each, on both databases."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from night import Night, SettableClock
+
+from db import ledger, queries
+from db.ledger import Arrival, FramePrediction
+from db.queries import ImageFilter
+from db.tables import State
+from imaging.facts import Facts
+from nightread.reasons import Reason
+
+MakeArrivals = Callable[..., list[Arrival]]
+
+
+def test_an_image_is_told_with_all_names_that_programs_rely_on(
+    night: Night, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """The names of the contract, with the full path, scores by label and aware times."""
+    night.register(make_arrivals(1, uri="ward%20a/scan%0A.dcm"))
+    facts = Facts(sop_instance_uid="1.2.3", modality="CR", rows=512, columns=256, frames=1)
+    night.analyse_all(bundle_id=bundle_id, facts=facts, sha256="b" * 64, label="nodule", score=0.8, scores=[0.2, 0.8])
+
+    (image,) = queries.images(night.database)
+
+    assert tuple(image) == queries.COLUMNS
+    assert image["uri"] == "/inbox/ward a/scan%0A.dcm"
+    assert image["scores"] == {"normal": 0.2, "nodule": 0.8}
+    assert (image["model"], image["model_version"], image["label"]) == ("phantom", "1", "nodule")
+    assert (image["rows"], image["columns"], image["modality"]) == (512, 256, "CR")
+    assert image["received_at"] == image["finished_at"] == datetime(2026, 11, 5, 22, tzinfo=UTC)
+    assert image["received_at"].tzinfo is UTC
+    assert image["reason"] is image["duplicate_of"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (ImageFilter(), [1, 2, 3, 4, 5, 6]),
+        (ImageFilter(states=("done",)), [1, 2]),
+        (ImageFilter(states=("received",)), [6]),
+        (ImageFilter(states=("queued", "running")), []),
+        (ImageFilter(states=("done", "received")), [1, 2, 6]),
+        (ImageFilter(reasons=("truncated",)), [4]),
+        (ImageFilter(labels=("nodule",)), [2]),
+        (ImageFilter(labels=("nodule",), min_score=0.95), []),
+        (ImageFilter(min_score=0.7), [2]),
+        (ImageFilter(max_score=0.7), [1]),
+        (ImageFilter(modalities=("CR",)), [2]),
+        (ImageFilter(patient_key="p" * 64), [1]),
+        (ImageFilter(patient_key="p" * 64, labels=("nodule",)), []),
+        (ImageFilter(patient_key="p" * 64, states=("done",), reasons=()), [1]),
+        (ImageFilter(accession_key="a" * 64), [1]),
+        (ImageFilter(study_instance_uid="1.1"), [1]),
+        (ImageFilter(series_instance_uid="1.2"), [1]),
+        (ImageFilter(sop_instance_uid="1.3"), [1]),
+        (ImageFilter(sha256="1" * 64), [1]),
+        (ImageFilter(image_ids=(2, 5, 99)), [2, 5]),
+        (ImageFilter(sources=("inbox",)), [1, 2, 3, 4, 5, 6]),
+        (ImageFilter(sources=("nowhere",)), []),
+        (ImageFilter(since=datetime(2026, 11, 5, 23, tzinfo=UTC)), [6]),
+        (ImageFilter(until=datetime(2026, 11, 5, 23, tzinfo=UTC), reasons=("truncated", "timeout")), [4, 5]),
+        (ImageFilter(limit=2), [1, 2]),
+        (ImageFilter(sort="score"), [2, 1]),
+        (ImageFilter(sort="suspicion"), [2, 1]),
+        (ImageFilter(sort="finished", limit=1), [5]),
+    ],
+    ids=str,
+)
+def test_a_filter_finds_exactly_what_it_names(
+    night: Night, make_arrivals: MakeArrivals, bundle_id: int, wanted: ImageFilter, found: list[int]
+) -> None:
+    """Alone and together, each condition holds."""
+    _six_images(night, make_arrivals, bundle_id)
+
+    assert [image["image_id"] for image in queries.images(night.database, wanted)] == found
+
+
+def test_frames_are_rows_of_their_own(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+    """Each with its own scores, in order; an image without predictions is one row without a frame."""
+    night.register(make_arrivals(1))
+    frames = tuple(
+        FramePrediction(frame=number, label="nodule", score=score, scores=[1 - score, score])
+        for number, score in enumerate((0.75, 0.5))
+    )
+    night.analyse_all(bundle_id=bundle_id, label="nodule", score=0.75, scores=[0.25, 0.75], frames=frames)
+    night.register(make_arrivals(1))
+    night.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+
+    rows = list(queries.images(night.database, ImageFilter(per_frame=True)))
+
+    assert [(row["image_id"], row["frame"], row["score"]) for row in rows] == [
+        (1, 0, 0.75),
+        (1, 1, 0.5),
+        (2, None, None),
+    ]
+    assert rows[1]["scores"] == {"normal": 0.5, "nodule": 0.5}
+
+
+def test_the_current_version_hides_older_ones_until_they_are_asked_for(
+    night: Night, make_arrivals: MakeArrivals
+) -> None:
+    """Results show one row per image that exists; --all-versions and the image's id show the older one too."""
+    facts = Facts(sop_instance_uid="1.3", series_instance_uid="1.2")
+    for _ in range(2):
+        night.register(make_arrivals(1))
+        night.analyse_all(facts=facts)
+
+    def ids(**conditions: Any) -> list[int]:
+        return [image["image_id"] for image in queries.images(night.database, ImageFilter(**conditions))]
+
+    assert ids() == [2]
+    assert ids(all_versions=True) == [1, 2]
+    assert ids(image_ids=(1,)) == [1]
+    assert queries.hides_versions(night.database, ImageFilter())
+    assert not queries.hides_versions(night.database, ImageFilter(all_versions=True))
+
+
+@pytest.mark.parametrize(
+    ("labels", "normal_label", "scores", "suspicion"),
+    [
+        (["clear", "nodule"], "clear", [0.75, 0.25], 0.25),
+        (["a", "b", "c"], "none", [0.25, 0.75, 0.5], 0.75),
+        (["a"], "none", [0.5], 0.5),
+    ],
+)
+def test_suspicion_in_sql_is_that_of_the_verdict(
+    night: Night,
+    make_arrivals: MakeArrivals,
+    labels: list[str],
+    normal_label: str,
+    scores: list[float],
+    suspicion: float,
+) -> None:
+    """Between an image that is a little less and one that is a little more suspicious."""
+    bundle = ledger.register_bundle(
+        night.database,
+        name="x",
+        version="1",
+        digest="e" * 64,
+        labels=labels,
+        normal_label=normal_label,
+        now=night.clock(),
+    )
+    probe = ledger.register_bundle(
+        night.database, name="y", version="1", digest="f" * 64, labels=["p"], normal_label="n", now=night.clock()
+    )
+    for number, values in ((bundle, scores), (probe, [suspicion - 0.01]), (probe, [suspicion + 0.01])):
+        night.register(make_arrivals(1))
+        night.analyse_all(bundle_id=number, scores=values)
+
+    ranked = queries.images(night.database, ImageFilter(sort="suspicion"))
+
+    assert [image["image_id"] for image in ranked] == [3, 1, 2]
+
+
+def test_images_are_streamed(night: Night, make_arrivals: MakeArrivals) -> None:
+    """The first ones are there before the last ones are read, and leaving early frees the connection."""
+    night.register(make_arrivals(3000))
+
+    stream = queries.images(night.database)
+    first = next(stream)
+    stream.close()  # type: ignore[attr-defined]
+
+    assert first["image_id"] == 1
+    assert night.database.reader.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_an_image_can_be_written_as_json(night: Night, make_arrivals: MakeArrivals) -> None:
+    """Nothing in it but numbers, text, dicts and times."""
+    night.register(make_arrivals(1))
+    night.analyse_all()
+
+    (image,) = queries.images(night.database)
+
+    assert json.loads(json.dumps(image, default=datetime.isoformat))["finished_at"] == "2026-11-05T22:00:00+00:00"
+
+
+def _six_images(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+    """1 normal, 2 nodule, 3 duplicate of 2, 4 rejected, 5 failed, 6 waiting since two hours later."""
+    clock: SettableClock = night.clock
+    keys = {"patient_key": "p" * 64, "accession_key": "a" * 64}
+    uids = {"study_instance_uid": "1.1", "series_instance_uid": "1.2", "sop_instance_uid": "1.3"}
+    outcomes: list[dict[str, Any]] = [
+        {"sha256": "1" * 64, "label": "normal", "score": 0.6, "scores": [0.6, 0.4], "facts": Facts(**keys, **uids)},
+        {"sha256": "2" * 64, "label": "nodule", "score": 0.9, "scores": [0.1, 0.9], "facts": Facts(modality="CR")},
+        {"state": State.DUPLICATE, "duplicate_of": 2},
+        {"state": State.REJECTED, "reason": Reason.TRUNCATED},
+        {"state": State.FAILED, "reason": Reason.TIMEOUT},
+    ]
+    for outcome in outcomes:
+        night.register(make_arrivals(1))
+        night.analyse_all(bundle_id=bundle_id, **outcome)
+        clock.advance(minutes=1)
+    clock.advance(hours=2)
+    night.register(make_arrivals(1))
