@@ -66,6 +66,8 @@ sources = Table(
     Column("kind", String(16), nullable=False),
     Column("root", Text, nullable=False),  # where the producer's host has it; settings.roots may say otherwise
     Column("created_at", UtcDateTime, nullable=False),
+    Column("report", Json),  # numbers of the watcher's latest look (producer.folder_report)
+    Column("reported_at", UtcDateTime),
 )
 
 bundles = Table(

@@ -1,13 +1,15 @@
 """What a folder holds, registered with the ledger."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from db.engine import Database
-from db.ledger import Arrival, Registered, ensure_source, register
+from db.ledger import Arrival, Registered, ensure_source, register, report_source
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_text, source_name
 from nightread.settings import Settings
 from producer.folder import Folder
+from producer.folder_report import FolderReport
 
 KIND = "folder"
 
@@ -60,6 +62,10 @@ class Intake:
     def open(self) -> None:
         """Make the source known to the ledger."""
         self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
+
+    def report(self, report: FolderReport) -> None:
+        """Leave the numbers of the latest look with the ledger, for `status`."""
+        report_source(self._database, self.source_id, asdict(report), now=self._clock())
 
     def register(self, arrivals: Sequence[Arrival]) -> Registered:
         """Register a chunk, which may be empty."""

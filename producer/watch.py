@@ -27,6 +27,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
 _REST_PER_HINT = 2
+_TELL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +93,7 @@ class FolderWatcher:
         self._intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
         self._scan_wanted = False
         self._reported = FolderReport()
+        self._told_at = float("-inf")
 
     @property
     def report(self) -> FolderReport:
@@ -114,7 +116,7 @@ class FolderWatcher:
             events.end_scan()
         except RootMissing:
             pass  # the report says so, now and in `status`
-        self._tell_troubles()
+        self._tell_troubles(stop)
 
     def _follow(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
         """Register what events name until the next scan is due."""
@@ -160,8 +162,13 @@ class FolderWatcher:
             stop.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _tell_troubles(self) -> None:
+    def _tell_troubles(self, stop: threading.Event) -> None:
+        """Log what changed; tell `status` of it, and once a minute anyway, so that a dead watcher shows."""
         report = self._folder.report
+        changed = (report.troubles, report.pending) != (self._reported.troubles, self._reported.pending)
+        if changed or time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._patiently(lambda: self._intake.report(report), stop)
+            self._told_at = time.monotonic()
         if report.troubles != self._reported.troubles:
             log.log(
                 logging.WARNING if any(report.troubles) else logging.INFO,

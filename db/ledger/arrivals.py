@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, select, upd
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.tables import UNFINISHED, State, in_state, instances, sources, work
+from db.tables import UNFINISHED, State, in_state, instances, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,18 +30,6 @@ class Registered:
     new: int
     changed: int
     """Unfinished rows that now speak of the newer file at the same place."""
-
-
-def ensure_source(database: Database, *, name: str, kind: str, root: str, now: datetime) -> int:
-    """The id of the source of this name, made if it is new; its root is brought up to date."""
-
-    def transaction(connection: Connection) -> int:
-        row = {"name": name, "kind": kind, "root": root, "created_at": now}
-        insert_if_absent(connection, sources, [row])
-        connection.execute(update(sources).where(sources.c.name == name, sources.c.root != root).values(root=root))
-        return int(connection.execute(select(sources.c.id).where(sources.c.name == name)).scalar_one())
-
-    return database.write(transaction)
 
 
 def register(

@@ -98,6 +98,12 @@ def give_back_predecessor(database: Database, process: WorkerProcess, *, now: da
     return database.write(transaction)
 
 
+def end_leases_of_earlier_starts(database: Database, *, node: str, boot_id: str, now: datetime) -> int:
+    """A worker that starts knows that its earlier starts are dead: the next sweep need not wait for their leases."""
+    owner = {"node": node, "boot": boot_id, "now": now}
+    return database.write(lambda connection: connection.execute(_END_LEASES, owner).rowcount)
+
+
 _MINE = (work.c.batch_id == bindparam("batch")) & IN_BATCH
 
 _CLAIM = (
@@ -177,4 +183,20 @@ _GIVE_BACK = (
 
 _CLOSE_ALL = (
     update(batches).where(batches.c.id.in_(bindparam("batches", expanding=True))).values(finished_at=bindparam("now"))
+)
+
+_END_LEASES = (
+    update(work)
+    .where(
+        in_state(State.RUNNING),
+        work.c.batch_id.in_(
+            select(batches.c.id).where(
+                batches.c.finished_at.is_(None),
+                batches.c.claimed_at.is_not(None),
+                batches.c.node == bindparam("node"),
+                batches.c.boot_id != bindparam("boot"),
+            )
+        ),
+    )
+    .values(lease_until=bindparam("now"))
 )

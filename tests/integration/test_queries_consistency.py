@@ -14,26 +14,36 @@ from nightread.reasons import Reason
 
 MakeArrivals = Callable[..., list[Arrival]]
 
-_OF_1 = work.c.instance_id == 1
+_FRAMES = "a done image has predictions for each of its frames"
+_DUPLICATES = "a duplicate names a done image with the same bytes"
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
+
+
+def _work(image_id: int, **values: Any) -> Any:
+    return update(work).where(work.c.instance_id == image_id).values(**values)
+
+
+def _instance(image_id: int, **values: Any) -> Any:
+    return update(instances).where(instances.c.id == image_id).values(**values)
+
 
 _DAMAGE = [
     ("the counts add up", delete(work).where(work.c.instance_id == 4), None),
     ("every arrival has exactly one first row of work", delete(work).where(work.c.instance_id == 4), 4),
     ("only done images have predictions", insert(predictions).values(_PREDICTION), 3),
-    ("a done image has predictions for each of its frames", delete(predictions).where(predictions.c.work_id == 1), 1),
-    ("a done image has predictions for each of its frames", update(instances).where(instances.c.id == 1).values(frames=2), 1),
-    ("a duplicate names a done image with the same bytes", update(work).where(work.c.instance_id == 2).values(duplicate_of=3), 2),
-    ("a duplicate names a done image with the same bytes", update(instances).where(instances.c.id == 2).values(sha256="x"), 2),
-    ("the same bytes are done once", update(work).where(work.c.instance_id == 2).values(state="done"), 2),
-    ("contents belong to done images with these bytes", update(work).where(_OF_1).values(state="failed"), 1),
+    (_FRAMES, delete(predictions).where(predictions.c.work_id == 1), 1),
+    (_FRAMES, _instance(1, frames=2), 1),
+    (_DUPLICATES, _work(2, duplicate_of=3), 2),
+    (_DUPLICATES, _instance(2, sha256="x"), 2),
+    ("the same bytes are done once", _work(2, state="done"), 2),
+    ("contents belong to done images with these bytes", _work(1, state="failed"), 1),
     ("a done image owns its contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
-    ("a superseded image names a newer one with the same UIDs", update(instances).where(instances.c.id == 2).values(superseded_by=1), 2),
-    ("an outcome has its time", update(work).where(_OF_1).values(finished_at=None), 1),
-    ("unfinished work has no outcome's time", update(work).where(_OF_1).values(state="received"), 1),
-    ("rejected and failed images have a reason from the list", update(work).where(work.c.instance_id == 3).values(reason="bad luck"), 3),
-]  # fmt: skip
+    ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
+    ("an outcome has its time", _work(1, finished_at=None), 1),
+    ("unfinished work has no outcome's time", _work(1, state="received"), 1),
+    ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
+]
 
 
 @pytest.fixture

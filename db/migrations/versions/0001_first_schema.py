@@ -63,6 +63,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("root", sa.Text(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("report", Json, nullable=True),
+        sa.Column("reported_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
     )

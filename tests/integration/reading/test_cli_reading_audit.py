@@ -1,0 +1,95 @@
+"""`nightread audit`, `models` and `doctor`, as a person or a program calls them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from night import Night
+from sqlalchemy import delete
+
+from db.ledger import Arrival
+from db.tables import work
+
+MakeArrivals = Callable[..., list[Arrival]]
+Nightread = Callable[..., tuple[int, str, str]]
+
+
+def test_audit_passes_a_sound_record_and_compares_the_folder(
+    nightread: Nightread, night: Night, make_arrivals: MakeArrivals, inbox: Path
+) -> None:
+    """Files without a row and rows without a file are told, and are no violation; temporary names are neither."""
+    (inbox / "known.dcm").touch()
+    (inbox / "below").mkdir()
+    (inbox / "below" / "new one.dcm").touch()
+    (inbox / "half.part").touch()
+    (inbox / ".hidden").touch()
+    night.register(make_arrivals(1, uri="known.dcm"))
+    night.register(make_arrivals(1, uri="gone.dcm"))
+
+    code, text, _ = nightread("audit", "--json")
+
+    assert code == 0
+    (folder,) = json.loads(text)["folders"]
+    assert json.loads(text)["violations"] == []
+    assert folder["files"] == 2
+    assert folder["without_row"] == [f"{inbox}/below/new one.dcm"]
+    assert folder["gone"] == [{"image_id": 2, "uri": f"{inbox}/gone.dcm"}]
+
+
+def test_audit_ends_with_1_and_names_what_is_broken(
+    nightread: Nightread, night: Night, make_arrivals: MakeArrivals
+) -> None:
+    """The rule in words, and the image."""
+    night.register(make_arrivals(2))
+    night.database.write(lambda connection: connection.execute(delete(work).where(work.c.instance_id == 2)))
+
+    code, text, _ = nightread("audit")
+
+    assert code == 1
+    assert "broken: every arrival has exactly one first row of work\n  image 2\n" in text
+
+
+def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Nightread) -> None:
+    """The bundle that ships; an unknown one is a usage fault that names it."""
+    listed = json.loads(nightread("models", "list", "--json")[1])
+    shown = json.loads(nightread("models", "show", "phantom", "--json")[1])
+
+    assert [(model["name"], model["verified"]) for model in listed] == [("phantom", True)]
+    assert shown["digest"] == listed[0]["digest"]
+    assert shown["training"]["evaluation"]["recall"] > 0.9
+    assert "verified" in nightread("models", "show", "phantom")[1]
+    assert nightread("models", "show", "nothing")[0] == 2
+
+
+def test_a_bundle_that_was_changed_is_listed_as_such(nightread: Nightread, state_dir: Path) -> None:
+    """One bad bundle does not hide the others."""
+    folder = state_dir / "bundles" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "bundle.json").write_text('{"name": "broken", "version": "1"}')
+
+    code, text, _ = nightread("models", "list", "--json")
+
+    assert code == 0
+    assert [(model["name"], model["verified"]) for model in json.loads(text)] == [("broken", False), ("phantom", True)]
+
+
+def test_doctor_says_what_fails_and_what_to_do(nightread: Nightread) -> None:
+    """A Redis that does not answer and a model that nobody has make it end with 1; a sound machine with 0."""
+    assert nightread("doctor", "--model", "phantom")[0] == 0
+
+    code, text, _ = nightread("doctor", "--model", "nothing", "--redis-url", "redis://127.0.0.1:1/0", "--json")
+
+    checks = {check["name"]: check for check in json.loads(text)["checks"]}
+    assert code == 1
+    assert checks["Redis"]["verdict"] == checks["model"]["verdict"] == "fail"
+    assert all(check["remedy"] for check in checks.values() if check["verdict"] != "ok")
+    assert checks["database"]["verdict"] == "ok"
+
+
+def test_doctor_asks_a_real_redis(nightread: Nightread, redis_url: str) -> None:
+    """Its version is shown."""
+    _, text, _ = nightread("doctor", "--redis-url", redis_url, "--json")
+
+    checks = {check["name"]: check for check in json.loads(text)["checks"]}
+    assert checks["Redis"]["verdict"] in ("ok", "warn")
+    assert "used" in checks["Redis"]["found"]
