@@ -13,7 +13,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from cli.supervisor import end, end_with_parent
+from cli.supervisor import end, spawn
 from nightread.errors import StopWork
 from nightread.settings import Settings
 
@@ -53,10 +53,9 @@ def running_redis(settings: Settings) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="nightread-") as folder:
         socket = Path(folder) / "redis.sock"
         url_file = settings.state_dir / "redis.url"
-        with (settings.state_dir / "logs" / "redis.log").open("ab") as log:
-            process = subprocess.Popen(
-                _arguments(binary, socket, folder), stdout=log, stderr=log, preexec_fn=end_with_parent, process_group=0
-            )
+        process = spawn(
+            _arguments(binary, socket, folder), settings.state_dir / "logs" / "redis.log", folder=Path(folder)
+        )
         try:
             url = f"unix://{socket}?db=0"
             _wait_until_ready(url, process)

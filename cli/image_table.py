@@ -35,29 +35,27 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
     if settings.not_for_diagnosis:
         console.print(NOT_FOR_DIAGNOSIS, style="italic")
     if wanted.limit and next(rows, None) is not None:
-        console.print(f"The first {shown:,}; there are more: --limit 0 shows all, --format csv -o FILE exports them.")
+        console.print(f"The first {shown:,}; there are more: --limit 0 shows all, -o FILE.csv exports them.")
 
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
-    headings = [
-        "image",
-        *(["frame"] if wanted.per_frame else []),
-        "state",
-        "result",
-        "score",
-        "kind",
-        "arrived",
-        "file",
-    ]
-    table = make_table(console, *headings, right=["image", "frame", "score"])
+    """The file gets the width that the other columns leave; on a terminal no line wraps."""
+    cells = [list(_cells(row, nights, per_frame=wanted.per_frame)) for row in page]
+    headings = ["image", *(["frame"] if wanted.per_frame else []), "state", "result", "score", "kind", "arrived"]
+    narrow = make_table(console, *headings, right=_NUMBERS)
+    table = make_table(console, *headings, "file", right=_NUMBERS)
+    for row in cells:
+        narrow.add_row(*row)
+    left = console.width - console.measure(narrow).maximum - _GAP
+    for row, image in zip(cells, page, strict=True):
+        uri = _shortened(image["uri"], max(left, _LEAST)) if console.is_terminal else image["uri"]
+        table.add_row(*row, Text(uri))
     for column in table.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
-    for row in page:
-        table.add_row(*_cells(row, console, nights, per_frame=wanted.per_frame))
+        column.no_wrap = True
     return table
 
 
-def _cells(row: dict[str, Any], console: Console, nights: Nights, *, per_frame: bool) -> Iterator[Text]:
+def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool) -> Iterator[Text]:
     yield Text(str(row["image_id"]))
     if per_frame:
         yield Text("" if row["frame"] is None else str(row["frame"]))
@@ -66,7 +64,6 @@ def _cells(row: dict[str, Any], console: Console, nights: Nights, *, per_frame: 
     yield Text("" if row["score"] is None else f"{row['score']:.3f}")
     yield Text(row["modality"] or "")
     yield Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
-    yield Text(_shortened(row["uri"], console.width // 3) if console.is_terminal else row["uri"])
 
 
 def _result(row: dict[str, Any]) -> str:
@@ -78,3 +75,8 @@ def _result(row: dict[str, Any]) -> str:
 def _shortened(uri: str, width: int) -> str:
     """The end of a path tells more than its beginning."""
     return uri if len(uri) <= width else f"…{uri[1 - width :]}"
+
+
+_NUMBERS = ("image", "frame", "score")
+_GAP = 3
+_LEAST = 12

@@ -80,7 +80,7 @@ def query_command(style: str | None, output: Path | None, limit: int | None, **o
         else:
             export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)
         if queries.hides_versions(database, wanted):
-            err.print("Images of which a newer version arrived are not shown: --all-versions shows them.")
+            err.print("Older versions of images are not shown: --all-versions shows them too.")
 
 
 def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:

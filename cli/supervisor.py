@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +17,6 @@ _PR_SET_PDEATHSIG = 1
 _LONGEST_PAUSE_SECONDS = 30.0
 _STABLE_SECONDS = 60.0
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def end_with_parent() -> None:
-    """Runs in the child before exec: whatever kills us, the child gets SIGTERM and is no orphan (Linux)."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(kw_only=True)
@@ -44,17 +38,7 @@ class Child:
     def start(self) -> None:
         """Start it, in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
         self._started_at = time.monotonic()
-        with self.log_file.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.arguments,
-                env={**os.environ, **self.environment},
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=end_with_parent,
-                process_group=0,
-            )
+        self.process = spawn(self.arguments, self.log_file, folder=self.folder, environment=self.environment)
 
     def look_after(self) -> str | None:
         """Restart it when it died and its pause is over. Returns what happened, for the operator."""
@@ -78,6 +62,23 @@ class Child:
         self.process = None
 
 
+def spawn(
+    arguments: Sequence[str], log_file: Path, *, folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that ends with us (Linux), in a process group of its own; it inherits our environment."""
+    with log_file.open("ab") as output:
+        return subprocess.Popen(
+            arguments,
+            env={**os.environ, **(environment or {})},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, by the one thread we have
+            process_group=0,
+        )
+
+
 def end(processes: Iterable[subprocess.Popen[bytes]], *, seconds: float) -> None:
     """SIGTERM to all, and SIGKILL to those that are still there after `seconds`."""
     alive = [process for process in processes if process.poll() is None]
@@ -91,6 +92,12 @@ def end(processes: Iterable[subprocess.Popen[bytes]], *, seconds: float) -> None
             log.warning("a process did not stop and is killed", extra={"pid": process.pid})
             process.kill()
             process.wait()
+
+
+def _end_with_parent() -> None:
+    """Runs in the child before exec: whatever kills us, the child gets SIGTERM and is no orphan (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _describe(code: int) -> str:

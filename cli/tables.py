@@ -30,12 +30,18 @@ Reasons = Sequence[tuple[str, str, str, int]]
 
 def make_table(console: Console, *headings: str, right: Iterable[str] = (), **options: Any) -> Table:
     """An empty table whose columns named in `right` hold numbers."""
-    style = box.SIMPLE_HEAD if console.is_terminal else None
     table = Table(
-        box=style, title_justify="left", caption_justify="left", pad_edge=False, header_style="bold", **options
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0),
+        header_style="bold",
+        **options,
     )
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left")
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     return table
 
 

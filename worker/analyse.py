@@ -15,7 +15,7 @@ from worker.stopwatch import Stopwatch
 
 
 def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
-    """Give every image of the batch its outcome. Returns the number of images by state; none if the batch is not ours."""
+    """Give every image of the batch its outcome. Returns the number of images by state; none if it is not ours."""
     watch = Stopwatch()
     images = ledger.claim(desk.database, batch_id, process=desk.process, lease=desk.lease, now=desk.clock())
     desk.wake_dispatcher()

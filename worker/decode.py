@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.prepare import prepare
-from imaging.read import Scan, read
+from imaging.read import read
+from imaging.scan import Scan
 from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 from worker.desk import Desk
