@@ -23,14 +23,14 @@ _SHOWN = 20
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def audit_command(no_folders: bool, show_all: bool, as_json: bool, **options: Any) -> None:
-    r"""Check the record by a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
+    """Check the record by a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
 
     Files without a row, and rows whose file is gone, are listed for information. Exit code 1: something does not hold.
 
     \b
     Examples: nightread audit
               nightread audit --no-folders --json
-    """
+    """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     with open_record(settings) as database, said_in_one_line():
         broken = _by_rule(queries.violations(database))

@@ -25,14 +25,14 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def doctor_command(as_json: bool, **options: Any) -> None:
-    r"""Look at Python, packages, Redis, database, model, processors, memory, disk and clock.
+    """Look at Python, packages, Redis, database, model, processors, memory, disk and clock.
 
     Asks no server but the configured Redis and database. Exit code 1: something will not work.
 
     \b
     Examples: nightread doctor
               nightread doctor --model phantom --json
-    """
+    """  # noqa: D301 - click reads the backspace itself
     checks = examine(settings_from(**options))
     failed = any(check.verdict == "fail" for check in checks)
     if as_json:

@@ -28,6 +28,7 @@ from nightread.settings import Settings
 from nightread.site_key import load_site_key
 
 _TABLE_LIMIT = 100
+_STATES = f"Where it stands: {', '.join(state.value for state in State)}."
 _MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _SCORE = click.FloatRange(0, 1)
 _MANY: dict[str, Any] = {"multiple": True}
@@ -38,10 +39,17 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--in-state", "states", type=click.Choice([state.value for state in State]), help="Where it stands.", **_MANY
 )
-@click.option("--reason", "reasons", type=click.Choice([reason.value for reason in Reason]), metavar="REASON", **_MANY)
+@click.option(
+    "--reason",
+    "reasons",
+    type=click.Choice([reason.value for reason in Reason]),
+    metavar="REASON",
+    help="Why there is no result.",
+    **_MANY,
+)
 @click.option("--label", "labels", help="What was found.", **_MANY)
 @click.option("--min-score", type=_SCORE, help="Of the label that was found.")
-@click.option("--max-score", type=_SCORE)
+@click.option("--max-score", type=_SCORE, help="The same from above.")
 @click.option("--source", "sources", help="Name of a source.", **_MANY)
 @click.option("--modality", "modalities", help="Such as CT or DX.", **_MANY)
 @click.option("--patient", help="PatientID; it is hashed before anything is looked up.")
@@ -51,8 +59,10 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--series", "series_instance_uid", help="Series Instance UID.")
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
 @click.option("--sha256", help="Of the file's bytes.")
-@click.option("--since", type=_MOMENT, help="Arrived then or later; site-local time.")
-@click.option("--until", type=_MOMENT, help="Arrived before.")
+@click.option(
+    "--since", type=_MOMENT, metavar="TIME", help="Arrived then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
+)
+@click.option("--until", type=_MOMENT, metavar="TIME", help="Arrived before.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
 @click.option("--all-versions", is_flag=True, help="Also images of which a newer version arrived.")
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
@@ -62,14 +72,14 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @state_options
 def query_command(style: str | None, output: Path | None, limit: int | None, **options: Any) -> None:
-    r"""Images and their results, by any of these conditions; several values of one are alternatives.
+    """Images and their results, by any of these conditions; several values of one are alternatives.
 
     \b
     Examples: nightread query --night last --label nodule --min-score 0.8
               nightread query --night last --sort suspicion --limit 20
               nightread query --in-state failed --in-state rejected --format csv -o no-result.csv
               nightread query --patient 12345 --format json | jq '.[].score'
-    """
+    """  # noqa: D301 - click reads the backspace itself
     settings, wanted = _wanted(options)
     style = _style(style, output)
     # A table is read by a person, who sees what is left out; a program gets everything.

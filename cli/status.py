@@ -80,13 +80,13 @@ class Status:
 @click.option("--watch", is_flag=True, help="Refresh every two seconds until Ctrl-C.")
 @state_options
 def status_command(as_json: bool, watch: bool, **options: Any) -> None:
-    r"""How far things are: counts, pace, when it will be done, who works.
+    """How far things are: counts, pace, when it will be done, who works.
 
     \b
     Examples: nightread status
               nightread status --watch
               nightread status --json | jq .eta_seconds
-    """
+    """  # noqa: D301 - click reads the backspace itself
     if as_json and watch:
         raise UsageFault("--json gives one look and --watch many: choose one.")
     settings = settings_from(**options)

@@ -15,19 +15,24 @@ from worker.stopwatch import Stopwatch
 
 
 def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
-    """Give every image of the batch its outcome. Returns the number of images by state; none if it is not ours."""
+    """Give every image of the batch its outcome. Returns the number of images by state; none if it is not ours.
+
+    Raises BatchError: then none of the images has an outcome.
+    """
     watch = Stopwatch()
     images = ledger.claim(desk.database, batch_id, process=desk.process, lease=desk.lease, now=desk.clock())
     desk.wake_dispatcher()
+    if not images:  # a second delivery: the batch is another's to close
+        return {}
     watch.lap("claim")
     results = Results(desk, images)
-    files = _fetch(desk, images, results)
+    files = _fetch(desk, batch_id, images, results)
     watch.lap("fetch")
     fresh = _without_copies(desk, files, results)
     watch.lap("look_up")
     board = Scoreboard(desk.predictor)
     scans = _decode(desk, batch_id, fresh, board, results)
-    results.add_scores(scans, board.finish())
+    results.add_scores(scans, board.finish(), board.refused)
     watch.lap("decode", minus=board.seconds)
     watch.add("predict", board.seconds)
     counts = ledger.record(
@@ -37,11 +42,12 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _fetch(desk: Desk, images: Sequence[Claimed], results: Results) -> list[tuple[Claimed, Fetched]]:
+def _fetch(desk: Desk, batch_id: str, images: Sequence[Claimed], results: Results) -> list[tuple[Claimed, Fetched]]:
     files = []
     for image in images:
         with results.fate_of(image):
             files.append((image, fetch(image, roots=desk.settings.roots, max_bytes=desk.settings.max_file_bytes)))
+        desk.keep_lease(batch_id)
     return files
 
 
@@ -70,6 +76,7 @@ def _decode(
             results.keep_facts(image, scan.facts)
             for inputs in chunks_of(scan, desk):
                 board.add(image.work_id, inputs)
+                desk.keep_lease(batch_id)
             scans.append((image, file, scan.facts))
         desk.keep_lease(batch_id)
     return scans

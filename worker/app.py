@@ -23,6 +23,7 @@ from nightread.hardware import device_name, slots
 from nightread.log import set_up_logging
 from nightread.queue import make_celery
 from nightread.settings import load_settings
+from worker.errors import BatchTakenError
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,15 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
         counts = analyse(_worker.desk, batch_id)
-    except Exception as error:
-        log.exception("batch not finished: the ledger takes it back", extra={"batch": batch_id})
+    except BatchTakenError:
+        log.warning("the batch's lease ran out: others have its images", extra={"batch": batch_id})
+        return {}
+    except SQLAlchemyError as error:
+        log.exception("batch not recorded: it goes back when its lease ends", extra={"batch": batch_id})
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
+    except Exception:
+        log.exception("batch not finished: this process ends, and the next gives it back", extra={"batch": batch_id})
+        os._exit(1)
     log.info("batch analysed", extra={"batch": batch_id, **counts})
     return counts
 

@@ -19,13 +19,10 @@ from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
 from worker.device import tune_process
+from worker.errors import BatchTakenError
 from worker.predict import Predictor
 
 log = logging.getLogger(__name__)
-
-
-class BatchTakenError(Exception):
-    """The batch's lease ran out and others have its images: what we have of it is of no use."""
 
 
 @dataclass(kw_only=True)
@@ -61,7 +58,7 @@ class Desk:
         wake_dispatcher(self.redis)
 
     def keep_lease(self, batch_id: str) -> None:
-        """Called after each image: renews the lease when a quarter of it is over. Raises BatchTakenError."""
+        """Called after each piece of progress: renews the lease once a quarter is over. Raises BatchTakenError."""
         now = time.monotonic()
         if now - self._renewed_at < self.settings.lease_seconds / 4:
             return

@@ -33,7 +33,8 @@ def outcome_of_error(
     fate = _as_fate(image, error)
     state = _state(fate, image, settings)
     again = state is State.RECEIVED
-    changed = error if isinstance(error, FileChangedError) else None
+    # The ledger follows a file that changed for as long as it is tried; what fails keeps the identity it arrived with.
+    seen = error if again and isinstance(error, FileChangedError) else file
     return Outcome(
         work_id=image.work_id,
         instance_id=image.instance_id,
@@ -44,8 +45,8 @@ def outcome_of_error(
         not_before=now + _pause(image.attempts, settings) if again else None,
         alone=fate.reason is Reason.OUT_OF_MEMORY,
         sha256=file.sha256 if file and not again else None,
-        size=changed.size if changed else file.size if file else None,
-        mtime_ns=changed.mtime_ns if changed else file.mtime_ns if file else None,
+        size=seen.size if seen else None,
+        mtime_ns=seen.mtime_ns if seen else None,
         facts=facts,
     )
 

@@ -96,9 +96,11 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 def _why_not(error: OSError, root: Path) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if not root.is_dir():
+        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
             return RetryImage(Reason.SOURCE_GONE)
         return RetryImage(Reason.MISSING_FILE)
+    if error.errno == errno.ELOOP:
+        return RejectImage(Reason.SYMLINK, "The symbolic link leads in a circle.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return RetryImage(Reason.UNREADABLE)
     return RetryImage(Reason.IO_ERROR, f"Reading the file failed with {errno.errorcode.get(error.errno or 0, '?')}.")

@@ -13,6 +13,7 @@ from models.verdict import ImageResult
 from nightread.errors import FateError
 from nightread.reasons import Reason
 from worker.desk import Desk
+from worker.errors import BatchError
 from worker.fates import outcome_of_error
 from worker.fetch import Fetched
 
@@ -28,14 +29,16 @@ class Results:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """In the order of the batch."""
-        return [self._outcomes[image.work_id] for image in self._images if image.work_id in self._outcomes]
+        """One for each image of the batch, in its order. Raises KeyError for an image that was forgotten."""
+        return [self._outcomes[image.work_id] for image in self._images]
 
     @contextmanager
     def fate_of(self, image: Claimed, file: Fetched | None = None) -> Iterator[None]:
-        """Whatever is raised inside decides over this image and no other."""
+        """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
         try:
             yield
+        except BatchError:
+            raise
         except Exception as error:  # noqa: BLE001 - one bad image must not cost its batch
             self.add_error(image, error, file)
 
@@ -55,9 +58,16 @@ class Results:
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
     def add_scores(
-        self, scans: Sequence[tuple[Claimed, Fetched, Facts]], scores: Mapping[int, NDArray[np.float32]]
+        self,
+        scans: Sequence[tuple[Claimed, Fetched, Facts]],
+        scores: Mapping[int, NDArray[np.float32]],
+        refused: Mapping[int, FateError],
     ) -> None:
-        """The network's answer for each decoded image becomes its result."""
+        """The network's answer for each decoded image becomes its result; it `refused` those that do not fit."""
+        for image, file, _ in scans:
+            if image.work_id in refused:
+                self.add_error(image, refused[image.work_id], file)
+        scans = [scan for scan in scans if scan[0].work_id not in refused]
         single = [scan for scan in scans if len(scores[scan[0].work_id]) == 1]
         if single:
             stacked = np.concatenate([scores[image.work_id] for image, _, _ in single])

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, select
 
 from db.engine import Database
-from db.queries.filters import ImageFilter, conditions, leads_with_work
+from db.queries.filters import ImageFilter, conditions, image_id
 from db.queries.snapshot import snapshot, stream
 from db.queries.suspicion import Bundle, bundles_by_id, suspicion
 from db.tables import instances, predictions, sources, work
@@ -85,16 +85,14 @@ def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[An
 
 
 def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
-    # The same numbers; an index can only give them in order for the table that leads the search.
-    by_id = work.c.instance_id if leads_with_work(wanted) else instances.c.id
     if wanted.sort == "id":
-        return statement.order_by(by_id)
+        return statement.order_by(image_id(wanted))
     key: ColumnElement[Any] = {
         "score": work.c.score,
         "finished": work.c.finished_at,
         "suspicion": suspicious,
     }[wanted.sort]
-    return statement.where(key.is_not(None)).order_by(key.desc(), by_id)
+    return statement.where(key.is_not(None)).order_by(key.desc(), image_id(wanted))
 
 
 def _as_dict(row: Row[Any], bundle: Bundle | None, *, per_frame: bool) -> dict[str, Any]:

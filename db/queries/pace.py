@@ -38,7 +38,8 @@ def rate(database: Database, *, since: datetime) -> float | None:
 
 def oldest_waiting(database: Database) -> datetime | None:
     """When the arrival came that waits longest for its turn."""
-    first = select(func.min(work.c.id)).where(in_state(State.RECEIVED)).scalar_subquery()
+    # The sum keeps planners from walking all work in the order of its ids until one waits.
+    first = select(func.min(work.c.id + 0)).where(in_state(State.RECEIVED)).scalar_subquery()
     arrival = select(instances.c.arrived_at).join(work, work.c.instance_id == instances.c.id)
     with database.read() as connection:
         return connection.execute(arrival.where(work.c.id == first)).scalar()
