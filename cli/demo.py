@@ -102,7 +102,7 @@ def _show_next_steps(folder: Path, settings: Settings) -> None:
     state = f"--state {folder / 'state'}"
     steps: Sequence[tuple[str, str]] = (
         (f"{nightread} query {state} --label nodule", "what was found"),
-        (f"{nightread} query {state} --state rejected", "what was not analysed, and why"),
+        (f"{nightread} query {state} --in-state rejected", "what was not analysed, and why"),
         (f"{nightread} audit {state}", "does every file have one outcome?"),
         (
             f"{nightread} up {state} --inbox {folder / 'inbox'} --model {settings.model}",

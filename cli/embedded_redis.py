@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,11 +12,13 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from cli.supervisor import end, spawn
+from cli.supervisor import Child, end
 from nightread.errors import StopWork
 from nightread.settings import Settings
 
 _START_SECONDS = 10
+_STOP_SECONDS = 2.0
+"""It has nothing to save."""
 _NONE_FOUND = (
     "No redis-server was found. Install one (`apt-get install redis-server`, `brew install redis`), name it in "
     "NIGHTREAD_REDIS_SERVER, or set NIGHTREAD_REDIS_URL to a server that runs. On Linux x86-64 with Python 3.11 or "
@@ -43,8 +44,10 @@ def find_redis_server(settings: Settings) -> Path:
 
 
 @contextmanager
-def running_redis(settings: Settings) -> Iterator[str]:
+def running_redis(settings: Settings) -> Iterator[tuple[str, Child]]:
     """Run a Redis for as long as the context lasts; yields its URL, which `redis.url` in the state folder tells too.
+
+    The child is to be looked after: started again it has the same socket, and the dispatcher fills it again.
 
     It keeps nothing: the ledger is the truth, and an embedded start resets what was queued.
     """
@@ -53,17 +56,22 @@ def running_redis(settings: Settings) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="nightread-") as folder:
         socket = Path(folder) / "redis.sock"
         url_file = settings.state_dir / "redis.url"
-        process = spawn(
-            _arguments(binary, socket, folder), settings.state_dir / "logs" / "redis.log", folder=Path(folder)
+        server = Child(
+            name="redis",
+            arguments=_arguments(binary, socket, folder),
+            environment={},
+            folder=Path(folder),
+            log_file=settings.state_dir / "logs" / "redis.log",
         )
         try:
+            server.start()
             url = f"unix://{socket}?db=0"
-            _wait_until_ready(url, process)
+            _wait_until_ready(url, server)
             url_file.write_text(url)
-            yield url
+            yield url, server
         finally:
             url_file.unlink(missing_ok=True)
-            end([process], seconds=3)
+            end([server], seconds=_STOP_SECONDS)
 
 
 def _arguments(binary: Path, socket: Path, folder: str) -> list[str]:
@@ -72,10 +80,10 @@ def _arguments(binary: Path, socket: Path, folder: str) -> list[str]:
     return [str(binary), *private, *forgetful, "--daemonize", "no", "--dir", folder]
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(url: str, server: Child) -> None:
     deadline = time.monotonic() + _START_SECONDS
     with Redis.from_url(url) as client:
-        while process.poll() is None and time.monotonic() < deadline:
+        while server.is_alive and time.monotonic() < deadline:
             try:
                 client.ping()
             except RedisConnectionError:

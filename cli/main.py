@@ -45,14 +45,14 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nightread")
 def cli() -> None:
-    r"""Overnight image analysis: scans in, rows in SQL out, and the counts add up.
+    """Overnight image analysis: scans in, rows in SQL out, and the counts add up.
 
     \b
     Try:   nightread demo
     Then:  nightread up --inbox ~/inbox --model phantom
            nightread status
            nightread query --label nodule
-    """
+    """  # noqa: D301 - click reads the backspace itself
 
 
 def main() -> None:

@@ -29,14 +29,27 @@ _DEATHS_ALLOWED = 3
 _REFUSAL = "this worker cannot work: "
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What everything else stands on."""
+
+    settings: Settings
+    """With the Redis in force."""
+    database: Database
+    servers: Sequence[Child]
+    """Embedded ones, which run already and are to be looked after."""
+
+
 @contextmanager
-def prepared(settings: Settings) -> Iterator[tuple[Settings, Database]]:
-    """Hold the state folder; yields the settings with the Redis in force, and the database at the newest version."""
+def prepared(settings: Settings) -> Iterator[Ground]:
+    """Hold the state folder, run what is embedded, and bring the database to the newest version."""
     with ExitStack() as stack:
         stack.enter_context(held(settings.state_dir))
         embedded = settings.embedded_redis
+        servers = []
         if embedded:
-            url = stack.enter_context(running_redis(settings))
+            url, server = stack.enter_context(running_redis(settings))
+            servers.append(server)
             settings = settings.model_copy(update={"redis_url": SecretStr(url)})
         database = open_database(settings.sql_url)
         stack.callback(database.close)
@@ -44,18 +57,18 @@ def prepared(settings: Settings) -> Iterator[tuple[Settings, Database]]:
         if embedded and settings.database_url is None:
             # We hold the lock and Redis is empty: whatever was queued or running when we ended is to be done again.
             ledger.reset_unfinished(database, now=utc_now())
-        yield settings, database
+        yield Ground(settings=settings, database=database, servers=servers)
 
 
 @contextmanager
 def running(children: Sequence[Child]) -> Iterator[None]:
-    """Keep the children for as long as the context lasts; the last one started is the first to end."""
+    """Keep the children for as long as the context lasts."""
     try:
         for member in children:
             member.start()
         yield
     finally:
-        end([member.process for member in reversed(children) if member.process is not None], seconds=_STOP_SECONDS)
+        end(children, seconds=_STOP_SECONDS)
 
 
 @dataclass(kw_only=True)
@@ -66,6 +79,8 @@ class Pipeline:
     transport: Transport
     dispatcher: Dispatcher
     children: Sequence[Child]
+    still_ours: Callable[[], None]
+    """Raises StopWork once the dispatcher's lock is lost."""
     report: Callable[[str], None]
     """Hears of what an operator should know."""
 
@@ -74,10 +89,14 @@ class Pipeline:
         return self.dispatcher.tick()
 
     def drain(self, source_ids: Sequence[int], show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of these sources has its outcome. Raises StopWork when no worker stays up."""
+        """Dispatch until every arrival of these sources has its outcome.
+
+        Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
+        """
         looked_at = 0.0
         while True:
             self._look_after_children()
+            self.still_ours()
             wait = self.dispatcher.tick()
             if time.monotonic() - looked_at >= _LOOK_SECONDS:
                 looked_at = time.monotonic()
@@ -99,16 +118,20 @@ class Pipeline:
 @contextmanager
 def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], None]) -> Iterator[Pipeline]:
     """The whole embedded pipeline but for what is to be analysed. Raises StopWork, UsageFault."""
-    with prepared(settings) as (settings, database), only_dispatcher(database, settings.state_dir):  # noqa: PLR1704
-        url = settings.require_redis_url()
+    with (
+        prepared(settings) as ground,
+        only_dispatcher(ground.database, settings.state_dir) as still_ours,
+    ):
+        url = ground.settings.require_redis_url()
         transport = Transport(make_celery(url, settings), open_redis(url))
-        children = [child("worker", worker_arguments(settings), settings)] if with_worker else []
-        with running(children):
+        workers = [child("worker", worker_arguments(settings), ground.settings)] if with_worker else []
+        with running(workers):
             yield Pipeline(
-                database=database,
+                database=ground.database,
                 transport=transport,
-                dispatcher=Dispatcher(database, transport, settings),
-                children=children,
+                dispatcher=Dispatcher(ground.database, transport, settings),
+                children=[*ground.servers, *workers],
+                still_ours=still_ours,
                 report=report,
             )
 

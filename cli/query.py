@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cli.console import err, out
+from cli.console import out
 from cli.export import FORMATS, export
 from cli.image_table import show_images
 from cli.night import Nights, nights_of
@@ -64,7 +64,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 )
 @click.option("--until", type=_MOMENT, metavar="TIME", help="Arrived before.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
-@click.option("--all-versions", is_flag=True, help="Also images of which a newer version arrived.")
+@click.option("--current", is_flag=True, help="Without images of which a newer version arrived.")
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option("--sort", type=click.Choice(["id", "score", "suspicion", "finished"]), default="id", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), help=f"Most rows; 0: all [table: {_TABLE_LIMIT}, else all].")
@@ -89,8 +89,6 @@ def query_command(style: str | None, output: Path | None, limit: int | None, **o
             show_images(out, database, wanted, settings)
         else:
             export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)
-        if queries.hides_versions(database, wanted):
-            err.print("Older versions of images are not shown: --all-versions shows them too.")
 
 
 def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:

@@ -40,6 +40,11 @@ class Child:
         self._started_at = time.monotonic()
         self.process = spawn(self.arguments, self.log_file, folder=self.folder, environment=self.environment)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
     def look_after(self) -> str | None:
         """Restart it when it died and its pause is over. Returns what happened, for the operator."""
         if self.process is None:
@@ -79,8 +84,9 @@ def spawn(
         )
 
 
-def end(processes: Iterable[subprocess.Popen[bytes]], *, seconds: float) -> None:
+def end(children: Iterable[Child], *, seconds: float) -> None:
     """SIGTERM to all, and SIGKILL to those that are still there after `seconds`."""
+    processes = [child.process for child in children if child.process is not None]
     alive = [process for process in processes if process.poll() is None]
     for process in alive:
         process.terminate()

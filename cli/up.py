@@ -44,11 +44,11 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
     settings = settings_from(**options)
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
-    with prepared(settings) as (settings_in_force, database):
-        children = _children(inboxes, settings_in_force)
+    with prepared(settings) as ground:
+        children = _children(inboxes, ground.settings)
         with running(children):
-            _greet(inboxes, settings_in_force)
-            _supervise(children, database, stop)
+            _greet(inboxes, ground.settings)
+            _supervise([*ground.servers, *children], ground.database, stop)
             err.print("stopping ...")
     err.print("stopped; nothing is lost: unfinished work goes on at the next start.")
 

@@ -120,6 +120,9 @@ instances = Table(
     ),
     Index("ix_instances_study_instance_uid", "study_instance_uid", **_when("study_instance_uid IS NOT NULL")),
     Index("ix_instances_patient_key", "patient_key", **_when("patient_key IS NOT NULL")),
+    Index("ix_instances_accession_key", "accession_key", **_when("accession_key IS NOT NULL")),
+    Index("ix_instances_modality", "modality", "id", **_when("modality IS NOT NULL")),
+    Index("ix_instances_superseded_by", "superseded_by", **_when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
 )
 
@@ -171,8 +174,10 @@ work = Table(
     Index("ix_work_batch", "batch_id", **_when("state IN ('queued', 'running')")),
     Index("ix_work_lease", "lease_until", **_when("state = 'running'")),
     # Final rows only: unfinished ones change state three times, and SQLite would prefer this index to the three above.
-    Index("ix_work_outcome", "state", "reason", **_when("finished_at IS NOT NULL")),
-    Index("ix_work_label_score", "label", "score", **_when("label IS NOT NULL")),
+    Index("ix_work_outcome", "state", "instance_id", **_when("finished_at IS NOT NULL")),
+    Index("ix_work_reason", "reason", "instance_id", **_when("reason IS NOT NULL")),
+    Index("ix_work_label", "label", "instance_id", **_when("label IS NOT NULL")),
+    Index("ix_work_score", "score", **_when("score IS NOT NULL")),
     Index("ix_work_finished_at", "finished_at", **_when("finished_at IS NOT NULL")),
 )
 

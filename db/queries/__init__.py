@@ -3,7 +3,7 @@
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, open_batches, workers
-from db.queries.images import COLUMNS, hides_versions, images
+from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, oldest_waiting, pace, rate
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.tally import Tally, reasons, tally, unfinished
@@ -17,7 +17,6 @@ __all__ = [
     "Tally",
     "Violation",
     "Worker",
-    "hides_versions",
     "images",
     "missing_from_ledger",
     "oldest_waiting",

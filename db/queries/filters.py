@@ -35,8 +35,8 @@ class ImageFilter:
     """Arrived at this time or later."""
     until: datetime | None = None
     """Arrived before this time."""
-    all_versions: bool = False
-    """Also images of which a newer version arrived; asking by image id shows those anyway."""
+    current: bool = False
+    """Without images of which a newer version arrived."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished`: the highest or latest first, and only arrivals that have one."""
@@ -52,7 +52,7 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     """
     yield from _of_work(wanted, leading=not _names_few(wanted))
     yield from _of_arrival(wanted)
-    if not (wanted.all_versions or wanted.image_ids):
+    if wanted.current:
         yield instances.c.superseded_by.is_(None)
 
 

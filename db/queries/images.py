@@ -21,6 +21,7 @@ COLUMNS = (
     "reason",
     "detail",
     "duplicate_of",
+    "superseded_by",
     "sha256",
     "sop_instance_uid",
     "series_instance_uid",
@@ -57,15 +58,6 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
         statement = _statement(wanted, suspicion(bundles, connection.dialect.name))
         for row in stream(connection, statement):
             yield _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
-
-
-def hides_versions(database: Database, wanted: ImageFilter) -> bool:
-    """Whether the ledger has images that this filter leaves out because a newer version of them arrived."""
-    if wanted.all_versions or wanted.image_ids:
-        return False
-    statement = select(instances.c.id).where(instances.c.superseded_by.is_not(None)).limit(1)
-    with database.read() as connection:
-        return connection.execute(statement).scalar() is not None
 
 
 def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
@@ -123,6 +115,7 @@ _ARRIVAL = (
     instances.c.rows,
     instances.c.columns,
     instances.c.frames,
+    instances.c.superseded_by,
     instances.c.arrived_at.label("received_at"),
 )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -20,13 +22,19 @@ class Source:
     name: str
     kind: str
     root: str
+    report: dict[str, Any] | None
+    """Numbers of the watcher's latest look (producer.folder_report)."""
+    reported_at: datetime | None
 
 
 def sources(database: Database) -> list[Source]:
     """All sources, oldest first."""
     with database.read() as connection:
         rows = connection.execute(select(sources_table).order_by(sources_table.c.id)).all()
-    return [Source(id=row.id, name=row.name, kind=row.kind, root=row.root) for row in rows]
+    return [
+        Source(id=row.id, name=row.name, kind=row.kind, root=row.root, report=row.report, reported_at=row.reported_at)
+        for row in rows
+    ]
 
 
 def missing_from_ledger(database: Database, source_id: int, uris: Sequence[str]) -> list[str]:

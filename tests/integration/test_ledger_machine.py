@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from conftest import PostgresServer
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from night import LEASE, Night, SettableClock, build_outcome
+from servers import PostgresServer
 from sqlalchemy import delete, select
 
 from db import ledger

@@ -8,8 +8,8 @@ from threading import Barrier, Event
 from typing import Any
 
 import pytest
-from conftest import PostgresServer
 from night import Night, build_arrivals, build_outcome
+from servers import PostgresServer
 from sqlalchemy import Connection, event, text
 
 from db import ledger

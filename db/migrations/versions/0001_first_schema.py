@@ -115,7 +115,23 @@ def upgrade() -> None:
             "source_id", "uri_key", "size", "mtime_ns", name=op.f("uq_instances_source_id_uri_key_size_mtime_ns")
         ),
     )
+    op.create_index(
+        "ix_instances_accession_key",
+        "instances",
+        ["accession_key"],
+        unique=False,
+        sqlite_where=sa.text("accession_key IS NOT NULL"),
+        postgresql_where=sa.text("accession_key IS NOT NULL"),
+    )
     op.create_index("ix_instances_arrived_at", "instances", ["arrived_at"], unique=False)
+    op.create_index(
+        "ix_instances_modality",
+        "instances",
+        ["modality", "id"],
+        unique=False,
+        sqlite_where=sa.text("modality IS NOT NULL"),
+        postgresql_where=sa.text("modality IS NOT NULL"),
+    )
     op.create_index(
         "ix_instances_patient_key",
         "instances",
@@ -139,6 +155,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("study_instance_uid IS NOT NULL"),
         postgresql_where=sa.text("study_instance_uid IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_instances_superseded_by",
+        "instances",
+        ["superseded_by"],
+        unique=False,
+        sqlite_where=sa.text("superseded_by IS NOT NULL"),
+        postgresql_where=sa.text("superseded_by IS NOT NULL"),
     )
     op.create_table(
         "work",
@@ -189,9 +213,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_work_label_score",
+        "ix_work_label",
         "work",
-        ["label", "score"],
+        ["label", "instance_id"],
         unique=False,
         sqlite_where=sa.text("label IS NOT NULL"),
         postgresql_where=sa.text("label IS NOT NULL"),
@@ -207,10 +231,18 @@ def upgrade() -> None:
     op.create_index(
         "ix_work_outcome",
         "work",
-        ["state", "reason"],
+        ["state", "instance_id"],
         unique=False,
         sqlite_where=sa.text("finished_at IS NOT NULL"),
         postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_work_reason",
+        "work",
+        ["reason", "instance_id"],
+        unique=False,
+        sqlite_where=sa.text("reason IS NOT NULL"),
+        postgresql_where=sa.text("reason IS NOT NULL"),
     )
     op.create_index(
         "ix_work_received",
@@ -219,6 +251,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'received'"),
         postgresql_where=sa.text("state = 'received'"),
+    )
+    op.create_index(
+        "ix_work_score",
+        "work",
+        ["score"],
+        unique=False,
+        sqlite_where=sa.text("score IS NOT NULL"),
+        postgresql_where=sa.text("score IS NOT NULL"),
     )
     op.create_table(
         "contents",

@@ -1,0 +1,83 @@
+"""`nightread` as people start it: a process of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from db import queries
+from db.engine import Database, open_database
+
+NIGHTREAD = str(Path(sys.executable).with_name("nightread"))
+LOOK_SECONDS = 0.1
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+
+
+def run(*arguments: str | Path, seconds: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; keywords are settings (upper case) or go to subprocess."""
+    environment, options = _split(options)
+    return subprocess.run(
+        [NIGHTREAD, *map(str, arguments)],
+        env=environment,
+        timeout=seconds,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
+
+
+@contextmanager
+def started(*arguments: str | Path, output: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that stays; killed at the end of the context if it is still there."""
+    environment, options = _split(options)
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [NIGHTREAD, *map(str, arguments)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            **options,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def record_of(state: Path) -> Iterator[Database]:
+    """The embedded record, which exists."""
+    database = open_database(f"sqlite:///{state / 'nightread.sqlite3'}")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def images(state: Path) -> list[dict[str, Any]]:
+    """What the record says of every image, as `nightread query` gives it."""
+    with record_of(state) as database:
+        return list(queries.images(database))
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[[], str]) -> None:
+    """Look again and again until `condition` holds; fail with `what` it looks like after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what()}"
+        time.sleep(LOOK_SECONDS)
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Settings of the machine that runs the tests must not change what is tested."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
+    settings = {f"NIGHTREAD_{name}": str(value) for name, value in options.items() if name.isupper()}
+    return inherited | settings, {name: value for name, value in options.items() if not name.isupper()}

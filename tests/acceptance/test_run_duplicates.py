@@ -1,0 +1,39 @@
+"""`nightread run` over a folder that holds each scan twice."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from program import images, record_of, run
+from scans import phantom
+from sqlalchemy import func, select
+
+from db.tables import predictions
+
+SCANS = 60
+
+
+@pytest.mark.xdist_group("duplicates")
+def test_of_each_pair_one_is_done_and_one_is_its_duplicate(tmp_path: Path) -> None:
+    """Two processes work on small batches over which the pairs are spread; exit code 0, and every sum is right."""
+    inbox, state = tmp_path / "inbox", tmp_path / "state"
+    for folder in ("first", "second"):
+        (inbox / folder).mkdir(parents=True)
+    for index in range(SCANS):
+        scan = phantom(index)
+        (inbox / "first" / f"{index}.dcm").write_bytes(scan)
+        (inbox / "second" / f"copy-of-{SCANS - index}.dcm").write_bytes(scan)
+    ended = run("run", inbox, "--state", state, "--model", "phantom", "--workers", "2", "--json", BATCH_IMAGES=4)
+    rows = images(state)
+    done = {row["image_id"]: row for row in rows if row["state"] == "done"}
+    copies = [row for row in rows if row["state"] == "duplicate"]
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["done"], told["duplicate"], told["arrived"]) == (0, SCANS, SCANS, 2 * SCANS)
+    assert (len(done), len(copies)) == (SCANS, SCANS)
+    assert Counter(row["duplicate_of"] for row in copies) == Counter(done.keys())
+    assert all(row["sha256"] == done[row["duplicate_of"]]["sha256"] for row in copies)
+    assert all(row["label"] and row["scores"] for row in done.values())
+    assert not any(row["label"] or row["scores"] for row in copies)
+    with record_of(state) as database, database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(predictions)).scalar_one() == SCANS

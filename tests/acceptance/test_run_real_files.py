@@ -1,0 +1,88 @@
+"""`nightread run` over real DICOM files of many makers."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from program import DATA, images, run
+
+pytestmark = pytest.mark.xdist_group("real_files")
+
+REJECTED = {
+    "README.md": "not_dicom",
+    "manifest.csv": "not_dicom",
+    "deid/deid.dicom": "not_dicom",
+    "dicomParser/wave_dfl": "non_image",
+    "fo-dicom/DICOMDIR": "non_image",
+    "dicompyler-core/rtplan.dcm": "non_image",
+    "dcmjs/sample-sr.dcm": "non_image",
+    "fo-dicom/GH178.dcm": "no_pixel_data",
+    "dcmjs/no-meta-length-test.dcm": "no_pixel_data",
+    "pydicom-data/emri_small_jpeg_2k_lossless_too_short.dcm": "truncated",
+    "pydicom-data/liver_deflate.dcm": "unsupported_syntax",
+}
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the one run that all tests here look at."""
+    if not (DATA / "manifest.csv").is_file():
+        pytest.skip("the real DICOM files are not at ../shared/data/dicom")
+    return tmp_path_factory.mktemp("real") / "state"
+
+
+@pytest.fixture(scope="module")
+def first_run(state: Path) -> CompletedProcess[str]:
+    """The first run over the folder."""
+    return run("run", DATA, "--state", state, "--model", "phantom", "--json")
+
+
+def test_every_file_has_exactly_one_right_outcome(first_run: CompletedProcess[str], state: Path) -> None:
+    """What the manifest calls an image is done; each other file is rejected with the reason that fits it."""
+    with (DATA / "manifest.csv").open(newline="") as file:
+        good = {row["path"] for row in csv.DictReader(file) if row["category"] == "image_ok"}
+    files = [str(path.relative_to(DATA)) for path in DATA.rglob("*") if path.is_file()]
+    rows = images(state)
+    found = {row["uri"].removeprefix(f"{DATA}/"): (row["state"], row["reason"]) for row in rows}
+    expected = dict.fromkeys(good, ("done", None)) | {path: ("rejected", why) for path, why in REJECTED.items()}
+    assert first_run.returncode == 0, first_run.stderr
+    assert (sorted(files), len(rows)) == (sorted(found), len(files))
+    assert found == expected
+
+
+def test_the_tally_on_standard_output_is_json(first_run: CompletedProcess[str], state: Path) -> None:
+    """It adds up, names the reasons, and agrees with the record."""
+    told = json.loads(first_run.stdout)
+    states = Counter(row["state"] for row in images(state))
+    reasons = {reason["reason"]: reason["images"] for reason in told["reasons"]}
+    assert {name: told[name] for name in ("arrived", "done", "duplicate", "rejected", "failed")} == {
+        "arrived": states.total(),
+        "done": states["done"],
+        "duplicate": states["duplicate"],
+        "rejected": states["rejected"],
+        "failed": 0,
+    }
+    assert (told["waiting"], told["queued"], told["running"], told["adds_up"]) == (0, 0, 0, True)
+    assert reasons == Counter(REJECTED.values())
+    assert told["new"] == told["arrived"]
+
+
+def test_a_second_run_does_nothing_and_says_so(first_run: CompletedProcess[str], state: Path) -> None:
+    """No file is registered or analysed again, and the outcomes stay."""
+    before = images(state)
+    as_json = run("run", DATA, "--state", state, "--model", "phantom", "--json")
+    as_text = run("run", DATA, "--state", state, "--model", "phantom")
+    assert (as_json.returncode, json.loads(as_json.stdout)["new"], as_text.returncode) == (0, 0, 0)
+    assert "Nothing new" in as_text.stdout
+    assert images(state) == before
+
+
+def test_the_audit_finds_nothing(first_run: CompletedProcess[str], state: Path) -> None:
+    """The record holds together, and each file of the folder has its row."""
+    audit = run("audit", "--state", state, "--json")
+    found = json.loads(audit.stdout)
+    assert (audit.returncode, found["violations"]) == (0, []), audit.stdout
+    assert [(folder["without_row"], folder["gone"]) for folder in found["folders"]] == [([], [])]
