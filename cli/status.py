@@ -15,6 +15,7 @@ from cli.console import out, print_json
 from cli.night import Nights, nights_of
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
+from cli.source_troubles import source_json, troubles
 from cli.tables import duration, make_table, per_second, show, tally_table
 from db import queries
 from db.engine import Database
@@ -38,6 +39,7 @@ class Status:
     batches_claimed: int
     workers: Sequence[queries.Worker]
     deadline: datetime
+    sources: Sequence[queries.Source]
 
     @property
     def done_by(self) -> datetime | None:
@@ -68,6 +70,7 @@ class Status:
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "sources": [source_json(source) for source in self.sources],
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -114,6 +117,7 @@ def take_status(database: Database, nights: Nights, now: datetime) -> Status:
         batches_claimed=claimed,
         workers=queries.workers(database, now=now),
         deadline=nights.next_end(now),
+        sources=queries.sources(database),
     )
 
 
@@ -140,6 +144,10 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     if not any(worker.alive for worker in status.workers):
         lines.append(Text("No worker is running.", style="bold yellow" if status.tally.unfinished else "dim"))
+    for source in status.sources:
+        lines.extend(
+            Text(f"Source {source.name}: {trouble}.", style="yellow") for trouble in troubles(source, status.at)
+        )
     if not status.tally.adds_up:
         lines.append(Text("The counts do not add up: run `nightread audit`.", style="bold red"))
     return lines

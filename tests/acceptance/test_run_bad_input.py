@@ -92,7 +92,8 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "link-to-nothing.dcm").symlink_to("nothing.dcm")
     (folder / "link-to-nothing-outside.dcm").symlink_to("/nowhere/nothing.dcm")
     (folder / "link-to-itself.dcm").symlink_to("link-to-itself.dcm")
-    (folder / "link-to-folder").symlink_to("gone")
+    (folder / "kept").mkdir()
+    (folder / "link-to-folder").symlink_to("kept")
     return folder
 
 

@@ -1,0 +1,43 @@
+"""What the watchers met, in sentences for an operator."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from cli.tables import duration
+from db.queries import Source
+
+_SILENT_AFTER = timedelta(minutes=3)
+"""Watchers report at least once a minute."""
+
+
+def troubles(source: Source, now: datetime) -> Iterator[str]:
+    """One sentence for each thing that keeps files of this source from arriving."""
+    if source.report is None or source.reported_at is None:
+        return
+    report = source.report
+    if now - source.reported_at > _SILENT_AFTER:
+        yield f"its watcher was last heard of {duration((now - source.reported_at).total_seconds())} ago"
+    if report.get("root_missing"):
+        yield "the folder is not there: mount it"
+    if report.get("root_emptied"):
+        yield "all files that were there are gone: is it mounted?"
+    if report.get("temporary_old"):
+        oldest = duration(report.get("temporary_oldest_seconds", 0))
+        yield f"{report['temporary_old']:,} temporary names are old (up to {oldest}): transfers that broke off?"
+    for name, what in _COUNTED:
+        if report.get(name):
+            yield f"{report[name]:,} {what}"
+
+
+def source_json(source: Source) -> dict[str, Any]:
+    """For `status --json`."""
+    reported_at = source.reported_at.isoformat() if source.reported_at else None
+    return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
+
+
+_COUNTED = (
+    ("unreadable_folders", "folders cannot be opened"),
+    ("unreadable_names", "files cannot be looked at"),
+    ("special", "names are no regular files and are left alone"),
+)
