@@ -23,7 +23,9 @@ _SHOWN = 20
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def audit_command(no_folders: bool, show_all: bool, as_json: bool, **options: Any) -> None:
-    """Check the record by a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
+    """Check that the counts add up.
+
+    By a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
 
     Files without a row, and rows whose file is gone, are listed for information. Exit code 1: something does not hold.
 

@@ -29,7 +29,9 @@ _TRUTH = "truth.csv"
 @click.option("--count", type=click.IntRange(min=2), default=300, show_default=True, help="Scans to generate.")
 @click.option("--workers", type=click.IntRange(min=0), help="Worker processes [one per GPU, else per core].")
 def demo_command(folder: Path, count: int, workers: int | None) -> None:
-    """Generate synthetic radiographs, analyse them, and compare with what they are known to show.
+    """Analyse synthetic radiographs.
+
+    They are generated first, and the answers are compared with what they are known to show.
 
     Example: nightread demo --count 1000
     """

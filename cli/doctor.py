@@ -25,7 +25,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def doctor_command(as_json: bool, **options: Any) -> None:
-    """Look at Python, packages, Redis, database, model, processors, memory, disk and clock.
+    """Say what is missing on this machine.
+
+    Looks at Python, packages, Redis, database, model, processors, memory, disk and clock.
 
     Asks no server but the configured Redis and database. Exit code 1: something will not work.
 

@@ -17,7 +17,10 @@ from nightread.errors import StopWork
 
 @click.group("models")
 def models_command() -> None:
-    """Model bundles: what ships, what lies in the state folder, what NIGHTREAD_BUNDLE_DIRS names."""
+    """Model bundles at hand.
+
+    Those that ship, that lie in the state folder, and that NIGHTREAD_BUNDLE_DIRS names.
+    """
 
 
 @models_command.command("list")

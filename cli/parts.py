@@ -33,7 +33,9 @@ from producer.transport import Transport
 @click.option("--name", help="Name of the source, if there is one inbox [its path].")
 @state_options
 def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> None:
-    """Watch drop folders and register what arrives; needs no TensorFlow.
+    """Register what arrives in drop folders.
+
+    Needs no TensorFlow.
 
     Example: nightread watch --inbox /srv/dropbox
     """
@@ -51,7 +53,9 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
 @click.command("dispatch")
 @state_options
 def dispatch_command(**options: Any) -> None:
-    """Form batches from the ledger and publish them; there is one dispatcher.
+    """Form batches and publish them.
+
+    There is one dispatcher for a database.
 
     Example: nightread dispatch --database-url postgresql://... --redis-url redis://...
     """
@@ -72,7 +76,9 @@ def dispatch_command(**options: Any) -> None:
 @worker_options
 @state_options
 def worker_command(**options: Any) -> None:
-    """Analyse batches: one process per GPU, else one per core.
+    """Analyse batches.
+
+    One process per GPU, else one per core.
 
     Example: nightread worker --model phantom --redis-url redis://... --database-url postgresql://...
     """

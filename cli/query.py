@@ -72,7 +72,9 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @state_options
 def query_command(style: str | None, output: Path | None, limit: int | None, **options: Any) -> None:
-    """Images and their results, by any of these conditions; several values of one are alternatives.
+    """Which images, and what was found.
+
+    Any of these conditions may be combined; several values of one are alternatives.
 
     \b
     Examples: nightread query --night last --label nodule --min-score 0.8

@@ -30,7 +30,9 @@ _PATIENCE = {"retry_limit": 3, "retry_base_seconds": 0.5, "hold_missing_sources"
 @click.option("--no-worker", is_flag=True, help="Start no worker here: others on the same Redis and database do it.")
 @click.option("--json", "as_json", is_flag=True, help="The tally as JSON on standard output.")
 def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
-    """Analyse all files at PATH... and print how it went; files are taken as complete.
+    """Analyse all files at PATH... and print the tally.
+
+    Files are taken as complete; the command ends when each of them has its outcome.
 
     Exit code 0: the counts add up and nothing failed; 1: something failed; 2: wrong usage.
 

@@ -83,7 +83,7 @@ class Status:
 @click.option("--watch", is_flag=True, help="Refresh every two seconds until Ctrl-C.")
 @state_options
 def status_command(as_json: bool, watch: bool, **options: Any) -> None:
-    """How far things are: counts, pace, when it will be done, who works.
+    """Counts, pace, when it will be done.
 
     \b
     Examples: nightread status

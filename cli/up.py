@@ -37,7 +37,9 @@ _REPORT_SECONDS = 30.0
 @worker_options
 @state_options
 def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
-    """Watch folders and analyse what arrives, until Ctrl-C; nothing else needs to be installed or started.
+    """Watch folders and analyse what arrives.
+
+    Stays until Ctrl-C; nothing else needs to be installed or started.
 
     Example: nightread up --inbox ~/inbox --model phantom
     """

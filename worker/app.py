@@ -100,6 +100,7 @@ def _open_desk(**_: Any) -> None:
 def _start_to_beat(sender: Any, **_: Any) -> None:
     """Beat from the parent's own loop: a thread that talks SQL while the pool forks could leave a lock behind."""
     database = open_database(settings.sql_url)
+    _end_earlier_starts(database)
     _beat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
 
@@ -118,6 +119,14 @@ def _refuse_work(why: str) -> NoReturn:
     log.critical("this worker cannot work: %s", why)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
+
+
+def _end_earlier_starts(database: Database) -> None:
+    """What a killed parent had is given out again at the next sweep, not when its lease ends."""
+    try:
+        ledger.end_leases_of_earlier_starts(database, node=_worker.node, boot_id=_worker.boot_id, now=utc_now())
+    except SQLAlchemyError as error:
+        log.warning("leases of earlier starts run on", extra={"error": type(error).__name__})
 
 
 def _beat(database: Database) -> None:

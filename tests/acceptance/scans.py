@@ -7,6 +7,7 @@ from typing import Any
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     BasicTextSRStorage,
     ExplicitVRLittleEndian,
@@ -37,6 +38,14 @@ def changed(index: int, change: Callable[[FileDataset], object]) -> bytes:
 def with_values(index: int, **values: Any) -> bytes:
     """A phantom with other values of the elements of these keywords."""
     return changed(index, lambda dataset: [setattr(dataset, name, value) for name, value in values.items()])
+
+
+def cine(index: int, frames: int) -> bytes:
+    """A scan that takes a core some 50 ms a frame; another one for each index."""
+    still = pydicom.dcmread(io.BytesIO(phantom(index, PhantomStyle(size=768, bits=8, syntax="jpeg2000"))))
+    frame = next(generate_frames(still.PixelData, number_of_frames=1))
+    still.NumberOfFrames, still.PixelData = frames, encapsulate([frame] * frames)
+    return _written(still)
 
 
 def without_pixels(index: int) -> bytes:

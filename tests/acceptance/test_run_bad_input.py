@@ -147,7 +147,11 @@ def test_details_quote_no_file(state: Path) -> None:
 
 
 def _shown(inbox: Path, name: bytes) -> str:
-    wild = {b"new\nline.dcm": "new%0Aline.dcm", b"caf\xe9.dcm": "caf%E9.dcm", b"two words & 100%.dcm": "two words & 100%25.dcm"}
+    wild = {
+        b"new\nline.dcm": "new%0Aline.dcm",
+        b"caf\xe9.dcm": "caf%E9.dcm",
+        b"two words & 100%.dcm": "two words & 100%25.dcm",
+    }
     return f"{inbox}/{wild.get(name) or name.decode()}"
 
 

@@ -1,0 +1,337 @@
+"""`nightread up`: drop a file, get a row; patients stay out of sight; whatever is killed comes back; nothing is lost.
+
+One session for all tests, in their order: it is used, hurt, killed, started again and stopped.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from compose_site import free_port
+from flower import Flower
+from program import images, record_of, run, started, wait_until
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
+from redis import Redis
+from redis.exceptions import RedisError
+from scans import changed, cine, phantom
+
+from db import queries
+
+pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(120)]
+
+PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
+STATES = ("done", "duplicate", "rejected", "failed")
+SETTINGS = {"LEASE_SECONDS": 20, "IMAGE_TIMEOUT_SECONDS": 15, "RETRY_LIMIT": 2, "RETRY_BASE_SECONDS": 0.5}
+FRAMES = 60
+SCANS = 30
+
+
+@dataclass(kw_only=True)
+class Site:
+    """One state folder and one inbox, and who runs on them at the moment."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    dropped: int = 0
+    traffic: list[str] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.inbox, self.state, self.output = (self.folder / name for name in ("inbox", "state", "output"))
+        self.flower = Flower(self.port)
+        (self.folder / "transfer").mkdir()
+        self.inbox.mkdir()
+
+    def up(self) -> Any:
+        """Start it."""
+        arguments = ("up", "--inbox", self.inbox, "--state", self.state, "--model", "phantom", "--workers", "2")
+        return started(*arguments, "--flower-port", self.port, output=self.output, **SETTINGS)
+
+    def drop(self, name: str, content: bytes) -> None:
+        """As a careful sender does: write elsewhere, then rename."""
+        self.dropped += 1
+        path = self.inbox / name
+        path.parent.mkdir(exist_ok=True)
+        (self.folder / "transfer" / "file").write_bytes(content)
+        (self.folder / "transfer" / "file").rename(path)
+
+    def drop_phantoms(self, count: int) -> None:
+        """Scans that were never seen before."""
+        for _ in range(count):
+            self.drop(f"scan-{self.dropped}.dcm", phantom(1000 + self.dropped))
+
+    def drop_cine_and_wait_until_it_runs(self) -> None:
+        """Work that takes seconds, under way."""
+        self.drop(f"cine-{self.dropped}.dcm", cine(1000 + self.dropped, FRAMES))
+        wait_until(lambda: self.tally().running > 0, seconds=40, what=self.looks)
+
+    def tally(self) -> queries.Tally:
+        """As `status` tells it."""
+        with record_of(self.state) as database:
+            return queries.tally(database)
+
+    def all_final(self) -> bool:
+        """Whether each file that was dropped has its outcome."""
+        tally = self.tally()
+        return (tally.arrived, tally.unfinished) == (self.dropped, 0)
+
+    def wait_until_all_final(self, seconds: float = 40) -> None:
+        """Each dropped file has its outcome."""
+        wait_until(self.all_final, seconds=seconds, what=self.looks)
+
+    def looks(self) -> str:
+        """For the message of a test that fails."""
+        logs = [path.read_text("utf-8", "replace")[-2000:] for path in (self.state / "logs").glob("*.log")]
+        return "\n".join([f"{self.dropped} dropped, {self.tally()}", self.output.read_text(), *logs])
+
+    def family(self) -> list[psutil.Process]:
+        """`up` and all that descends from it."""
+        assert self.process is not None
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def find(self, words: str) -> list[psutil.Process]:
+        """Children whose command line has these words; not their own children."""
+        assert self.process is not None
+        return [child for child in psutil.Process(self.process.pid).children() if words in " ".join(child.cmdline())]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Running, with its Redis overheard from the start; scans and canaries were dropped and are final."""
+    site = Site(folder=tmp_path_factory.mktemp("up"))
+    with site.up() as site.process:
+        wait_until((site.state / "redis.url").exists, seconds=20, what=site.output.read_text)
+        with _overheard(site):
+            wait_until(site.flower.answers, seconds=30, what=site.output.read_text)
+            site.drop_phantoms(SCANS)
+            for name, content in _canaries().items():
+                site.drop(f"{PLACE}/{PLACE}-{name}", content)
+            site.wait_until_all_final()
+            yield site
+
+
+def test_files_become_rows(site: Site) -> None:
+    """Scans are done, the broken canaries have their reasons, and `status` counts them."""
+    told = json.loads(run("status", "--state", site.state, "--json").stdout)
+    assert Counter(row["state"] for row in images(site.state)) == {"done": SCANS + 2, "rejected": 4}
+    assert {row["reason"] for row in images(site.state)} == {None, "not_dicom", "truncated", "bad_pixels", "bad_header"}
+    assert [told[name] for name in STATES] == [SCANS + 2, 0, 4, 0]
+    assert (told["arrived"], told["adds_up"]) == (site.dropped, True)
+    assert [(worker["slots"], worker["alive"]) for worker in told["workers"]] == [(2, True)]
+
+
+def test_flower_shows_worker_and_batches(site: Site) -> None:
+    """The worker with its processes, and each batch with its size and its outcomes."""
+    wait_until(lambda: site.flower.images_sent() == site.dropped, seconds=15, what=lambda: str(site.flower.batches()))
+    (worker,) = site.flower.workers().values()
+    assert worker["stats"]["pool"]["max-concurrency"] == 2
+    assert site.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
+
+
+def test_canaries_are_seen_by_nobody(site: Site) -> None:
+    """No word of the patient and no name of a file in Redis' traffic, Flower's pages, logs and output."""
+    logs = "".join(path.read_text("utf-8", "replace") for path in (site.state / "logs").iterdir())
+    heard = {
+        "redis": "\n".join(site.traffic),
+        "flower": site.flower.everything(),
+        "logs": logs + site.output.read_text(),
+        "arguments": " ".join(word for process in site.family() for word in process.cmdline()),
+        "names of files": " ".join(str(path) for path in site.state.rglob("*")),
+    }
+    assert re.search(r'"batch[\\"]*: [\\"]*[0-9a-f-]{36}', heard["redis"]), "the capture holds no batch"
+    assert all(len(text) > 200 for text in heard.values())
+    assert not [
+        (where, word)
+        for where, text in heard.items()
+        for word in (PATIENT, PLACE, BORN)
+        if word.lower() in text.lower()
+    ]
+
+
+def test_the_database_knows_the_place_and_not_the_patient(site: Site) -> None:
+    """The path stands in the record, patients as keys only; `query --patient` finds them all the same."""
+    stored = b"".join(path.read_bytes() for path in site.state.glob("nightread.sqlite3*"))
+    found = json.loads(run("query", "--state", site.state, "--patient", PATIENT, "--format", "json").stdout)
+    assert PLACE.encode() in stored
+    assert not [word for word in (PATIENT, BORN) if word.encode() in stored]
+    assert {row["state"] for row in found} == {"done", "rejected"}
+
+
+def test_a_killed_pool_process_loses_nothing(site: Site) -> None:
+    """Its images are given back and done; the worker replaces it by itself."""
+    site.drop_cine_and_wait_until_it_runs()
+    (worker,) = site.find("worker.app worker")
+    before = {child.pid for child in worker.children()}
+    _kill(*worker.children())
+    site.drop_phantoms(5)
+    site.wait_until_all_final()
+    assert worker.is_running()
+    assert before.isdisjoint(child.pid for child in worker.children())
+    _assert_all_done_and_the_cine_twice(site)
+
+
+def test_a_killed_worker_is_started_again(site: Site) -> None:
+    """What it had is given out anew as soon as the next one is there, long before its lease ends."""
+    site.drop_cine_and_wait_until_it_runs()
+    _kill(*site.find("worker.app worker"))
+    site.drop_phantoms(5)
+    site.wait_until_all_final()
+    _assert_reported(site, "worker")
+    _assert_all_done_and_the_cine_twice(site)
+
+
+def test_a_killed_redis_is_started_again(site: Site) -> None:
+    """It has forgotten everything, and the ledger gives everything out again."""
+    _kill(*site.find("redis-server"))
+    site.drop_phantoms(10)
+    site.wait_until_all_final()
+    _assert_reported(site, "redis")
+
+
+def test_killed_watcher_dispatcher_and_flower_are_started_again(site: Site) -> None:
+    """Files that came meanwhile are found, registered once and analysed."""
+    _kill(*site.find("cli watch"), *site.find("cli dispatch"), *site.find("flower"))
+    site.drop_phantoms(10)
+    site.wait_until_all_final()
+    for name in ("watch", "dispatch", "flower"):
+        _assert_reported(site, name)
+    wait_until(site.flower.answers, seconds=20, what=site.looks)
+    assert Counter(row["state"] for row in images(site.state))["done"] == site.dropped - 4
+
+
+def test_a_kill_leaves_no_orphan_and_the_state_can_be_used_again(site: Site) -> None:
+    """Everything ends with `up`, in the middle of a batch too; the next start goes on where it stood."""
+    assert site.process is not None
+    site.drop_cine_and_wait_until_it_runs()
+    family = site.family()
+    site.process.kill()
+    site.process.wait()
+    wait_until(lambda: not _alive(family), seconds=15, what=lambda: f"{_alive(family)}\n{site.looks()}")
+    assert len(family) >= 8
+    site.drop_phantoms(3)
+
+
+def test_ctrl_c_stops_everything_within_ten_seconds(site: Site) -> None:
+    """In the middle of a batch: exit code 0, no process survives, and what is left waits for the next start."""
+    with site.up() as site.process:
+        site.wait_until_all_final()
+        site.drop_cine_and_wait_until_it_runs()
+        family = site.family()
+        asked = time.monotonic()
+        site.process.send_signal(signal.SIGINT)
+        assert site.process.wait(20) == 0, site.looks()
+        took = time.monotonic() - asked
+    assert took < 10, site.looks()
+    assert not _alive(family)
+    assert not (site.state / "redis.url").exists()
+
+
+def test_a_later_run_finishes_what_was_left(site: Site) -> None:
+    """Each file has exactly one outcome, and the record holds together."""
+    site.drop_phantoms(3)
+    ended = run("run", site.inbox, "--state", site.state, "--model", "phantom", "--json")
+    told = json.loads(ended.stdout)
+    audit = run("audit", "--state", site.state)
+    assert (ended.returncode, told["arrived"], told["new"]) == (0, site.dropped, 3), ended.stderr
+    assert [told[name] for name in STATES] == [site.dropped - 4, 0, 4, 0]
+    assert audit.returncode == 0, audit.stdout
+
+
+def _assert_reported(site: Site, name: str) -> None:
+    wait_until(lambda: f"{name} was started again" in site.output.read_text(), seconds=10, what=site.looks)
+    assert f"{name} ended (killed by SIGKILL)" in site.output.read_text()
+
+
+def _assert_all_done_and_the_cine_twice(site: Site) -> None:
+    rows = images(site.state)
+    (latest,) = [row for row in rows if f"/cine-{site.dropped - 6}" in row["uri"]]
+    assert Counter(row["state"] for row in rows) == {"done": site.dropped - 4, "rejected": 4}
+    assert (latest["frames"], latest["attempts"]) == (FRAMES, 2)
+
+
+def _kill(*processes: psutil.Process) -> None:
+    assert processes
+    for process in processes:
+        process.kill()
+
+
+def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def _canaries() -> dict[str, bytes]:
+    """Good and broken scans, so that log lines of every kind are written about them."""
+    good = changed(501, _write_patient_everywhere)
+    return {
+        "good.dcm": good,
+        "other.dcm": changed(502, _write_patient_everywhere),
+        "text.dcm": f"{PATIENT} {PLACE} {BORN}\n".encode(),
+        "cut.dcm": good[:-2000],
+        "pixels.dcm": changed(503, _break_pixels),
+        "header.dcm": changed(504, _break_header).replace(b"11111.111111", PATIENT.ljust(12).encode()),
+    }
+
+
+def _write_patient_everywhere(dataset: Dataset) -> None:
+    """In every text of the header but UIDs and codes, and in many that phantoms lack."""
+    absent = ("OtherPatientIDs", "PatientAddress", "PatientComments", "OperatorsName", "RequestingPhysician")
+    for element in list(dataset):
+        if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT"):
+            element.value = PATIENT
+        elif element.VR == "DA":
+            element.value = BORN
+    for keyword in (*absent, "PatientMotherBirthName", "AdmissionID", "RequestedProcedureDescription"):
+        assert dictionary_VR(keyword) in ("PN", "LO", "SH", "ST", "LT", "UT")
+        setattr(dataset, keyword, PATIENT)
+    dataset.IssuerOfPatientID = ""
+
+
+def _break_pixels(dataset: Dataset) -> None:
+    _write_patient_everywhere(dataset)
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80"
+    dataset.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\x10\0\0\0" + PATIENT.encode().ljust(16)
+    dataset.PixelData += b"\xfe\xff\xdd\xe0\0\0\0\0"
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+
+
+def _break_header(dataset: Dataset) -> None:
+    _write_patient_everywhere(dataset)
+    dataset.RescaleSlope = "11111.111111"
+
+
+class _overheard:  # noqa: N801 - reads like the function it might be
+    """MONITOR of the site's Redis for as long as that lives."""
+
+    def __init__(self, site: Site) -> None:
+        self._client = Redis.from_url((site.state / "redis.url").read_text())
+        self._heard = site.traffic
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._listening = threading.Event()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._listening.wait(10)
+
+    def __exit__(self, *_raised: object) -> None:
+        self._client.close()
+
+    def _listen(self) -> None:
+        try:
+            with self._client.monitor() as monitor:
+                self._listening.set()
+                for command in monitor.listen():
+                    self._heard.append(str(command["command"]))
+        except (RedisError, OSError, ValueError):
+            return  # Redis was killed
