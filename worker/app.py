@@ -23,6 +23,7 @@ from nightread.hardware import device_name, slots
 from nightread.log import set_up_logging
 from nightread.queue import make_celery
 from nightread.settings import load_settings
+from worker.earlier_starts import clear_up
 from worker.errors import BatchTakenError
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def _log_ids_only(**_: Any) -> None:
 def _name_this_start(sender: Any, **_: Any) -> None:
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
+    clear_up(settings, node=_worker.node, boot_id=_worker.boot_id)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -100,7 +102,6 @@ def _open_desk(**_: Any) -> None:
 def _start_to_beat(sender: Any, **_: Any) -> None:
     """Beat from the parent's own loop: a thread that talks SQL while the pool forks could leave a lock behind."""
     database = open_database(settings.sql_url)
-    _end_earlier_starts(database)
     _beat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
 
@@ -119,14 +120,6 @@ def _refuse_work(why: str) -> NoReturn:
     log.critical("this worker cannot work: %s", why)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
-
-
-def _end_earlier_starts(database: Database) -> None:
-    """What a killed parent had is given out again at the next sweep, not when its lease ends."""
-    try:
-        ledger.end_leases_of_earlier_starts(database, node=_worker.node, boot_id=_worker.boot_id, now=utc_now())
-    except SQLAlchemyError as error:
-        log.warning("leases of earlier starts run on", extra={"error": type(error).__name__})
 
 
 def _beat(database: Database) -> None:

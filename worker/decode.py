@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from types import FrameType
 
@@ -44,13 +45,18 @@ def chunks_of(scan: Scan, desk: Desk) -> Iterator[NDArray[np.float32]]:
 @contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
     """Raise FateError(timeout) inside what runs longer. A decoder stuck in C meets Celery's hard limit instead."""
-    previous = signal.signal(signal.SIGALRM, _time_is_up)
+    _listen_for_the_alarm()
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+
+
+@cache
+def _listen_for_the_alarm() -> None:
+    """Once per process: setting a handler costs more than setting the timer, which is done for each image."""
+    signal.signal(signal.SIGALRM, _time_is_up)
 
 
 def _time_is_up(_signal: int, _frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """What one worker process has at hand: opened once, after the fork."""
 
+import gc
 import logging
 import time
 from dataclasses import dataclass, field
@@ -95,7 +96,11 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
 def _load(settings: Settings) -> Predictor | None:
     if settings.model is None:
         return None
-    return Predictor.load(find_bundle(settings.model, settings.bundle_folders))
+    predictor = Predictor.load(find_bundle(settings.model, settings.bundle_folders))
+    # What TensorFlow made stays as long as the process: without this the collector walks all of it every few batches.
+    gc.collect()
+    gc.freeze()
+    return predictor
 
 
 def _register(database: Database, bundle: Bundle) -> int:
@@ -111,4 +116,4 @@ def _register(database: Database, bundle: Bundle) -> int:
 
 
 def _names(process: WorkerProcess) -> dict[str, object]:
-    return {"node": process.node, "process": process.index}
+    return {"node": process.node, "process_index": process.index}

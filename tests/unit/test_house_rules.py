@@ -1,0 +1,36 @@
+"""Rules of the house that no linter knows."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    """All Python files that git tracks."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).exists()]
+
+
+def test_no_file_is_longer_than_300_lines(tracked: list[Path]) -> None:
+    """A longer one is more than one noun."""
+    lengths = {path: len(path.read_text().splitlines()) for path in tracked}
+    assert {str(path): lines for path, lines in lengths.items() if lines > 300} == {}
+
+
+def test_no_top_level_module_shadows_a_library() -> None:
+    """The current directory comes first on the import path of `python -m`."""
+    forbidden = {"celery", "redis", "keras", "alembic", "numpy", "flower"}
+    present = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert not forbidden & present
+
+
+def test_what_ships_as_bundle_is_small() -> None:
+    """A clone must stay quick: each bundle is below 2 MB."""
+    for bundle in (ROOT / "models" / "bundles").iterdir():
+        assert sum(path.stat().st_size for path in bundle.iterdir()) < 2_000_000

@@ -1,0 +1,108 @@
+"""A worker's desk with a network that a test controls, on a real ledger and real files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from night import Night
+from numpy.typing import NDArray
+from redis import Redis
+
+from db.ledger import Batch
+from imaging.limits import Limits
+from imaging.patient import PatientHasher
+from models.catalogue import find_bundle
+from nightread.settings import Settings, load_settings
+from producer.folder import Folder
+from producer.intake import take_all
+from worker.analyse import analyse
+from worker.desk import Desk
+from worker.predict import Predictor
+
+Array = NDArray[np.float32]
+BUNDLE = find_bundle("phantom", ())
+
+
+def even(inputs: Array) -> Array:
+    """The same scores for every frame."""
+    return np.tile(np.array([[0.75, 0.25]], np.float32), (len(inputs), 1))
+
+
+@dataclass
+class Network:
+    """Answers as it is told."""
+
+    answer: Callable[[Array], Array] = even
+
+    def batch_scores(self, inputs: Array) -> Array:
+        """Whatever the test wants."""
+        return self.answer(inputs)
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """One inbox, one ledger, one process."""
+
+    night: Night
+    folder: Path
+    redis_url: str
+    bundle_id: int
+    network: Network = field(default_factory=Network)
+
+    def __post_init__(self) -> None:
+        self.inbox = self.folder / "inbox"
+        self.inbox.mkdir()
+
+    def settings(self, **knobs: Any) -> Settings:
+        """Little patience, and what the test names."""
+        return load_settings(None, **{"state_dir": self.folder / "state", "retry_limit": 2, **knobs})
+
+    def desk(self, *, largest: int = 64, with_model: bool = True, **knobs: Any) -> Desk:
+        """An open desk."""
+        settings = self.settings(**knobs)
+        return Desk(
+            settings=settings,
+            database=self.night.database,
+            redis=Redis.from_url(self.redis_url),
+            process=self.night.process,
+            limits=Limits(
+                file_bytes=settings.max_file_bytes,
+                frame_pixels=settings.max_frame_pixels,
+                object_bytes=settings.max_object_bytes,
+            ),
+            patient=PatientHasher(b"a key for tests"),
+            predictor=Predictor(BUNDLE, self.network, largest=largest) if with_model else None,
+            bundle_id=self.bundle_id if with_model else None,
+            clock=self.night.clock,
+        )
+
+    def put(self, **contents: bytes) -> None:
+        """Write files, named by keyword, and register them in this order."""
+        for name, content in contents.items():
+            (self.inbox / name).write_bytes(content)
+            self.register()
+
+    def register(self) -> None:
+        """Register what lies in the inbox."""
+        settings = self.settings()
+        take_all(settings, self.night.database, Folder.holding(self.inbox, settings), lambda _: None, name="inbox")
+
+    def form(self, images: int = 64) -> list[Batch]:
+        """Batches of what may go now."""
+        return self.night.form(images=images)
+
+    def analyse(self, desk: Desk) -> dict[str, int]:
+        """All that may go now, later retries included; images by state."""
+        self.night.clock.advance(minutes=10)
+        total: dict[str, int] = {}
+        for batch in self.form():
+            for state, images in analyse(desk, batch.id).items():
+                total[state] = total.get(state, 0) + images
+        return total
+
+    def outcomes(self) -> dict[str, tuple[str, str | None]]:
+        """State and reason by name of file."""
+        uris = {row.id: row.uri for row in self.night.instances()}
+        return {uris[row.instance_id]: (row.state, row.reason) for row in self.night.work()}
