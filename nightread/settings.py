@@ -45,10 +45,8 @@ class Settings(BaseSettings):
     model: str | None = Field(None, description="`NAME[@VERSION]` of the bundle that analyses every image.")
     workers: int = Field(0, ge=0, description="Worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where the networks run.")
-    decode_threads: int | None = Field(
-        None,
-        ge=0,
-        description="Threads per worker process that decode ahead of the network; unset: 0 on CPU, 4 on GPU.",
+    decode_ahead: bool | None = Field(
+        None, description="Decode the next images while the network works on the last; unset: on GPU only."
     )
 
     # Batches

@@ -30,7 +30,7 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     watch.lap("fetch")
     fresh = _without_copies(desk, files, results)
     watch.lap("look_up")
-    board = Scoreboard(desk.predictor)
+    board = Scoreboard(desk.predictor, desk.ahead)
     scans = _decode(desk, batch_id, fresh, board, results)
     results.add_scores(scans, board.finish(), board.refused)
     watch.lap("decode", minus=board.seconds)

@@ -22,16 +22,18 @@ _FRAMES_AT_ONCE = 64
 
 
 def open_scan(desk: Desk, data: bytes) -> Scan:
-    """Parse the header of one object. Raises RejectImage, and no_model where nothing is configured to look at it."""
+    """Parse the header of one object. Raises RejectImage and FateError(timeout)."""
     with _ended_after(desk.settings.image_timeout_seconds):
-        scan = read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
-    if desk.predictor is None:
-        raise RejectImage(Reason.NO_MODEL)
-    return scan
+        return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
 
 
 def chunks_of(scan: Scan, desk: Desk) -> Iterator[NDArray[np.float32]]:
-    """Prepared frames, (up to 64, height, width, channels) at a time. Raises RejectImage and FateError(timeout)."""
+    """Prepared frames, (up to 64, height, width, channels) at a time.
+
+    Raises RejectImage, for no_model too, and FateError(timeout).
+    """
+    if desk.predictor is None:
+        raise RejectImage(Reason.NO_MODEL)
     spec = desk.bundle.spec
     frames = iter(scan.frames())
     while True:

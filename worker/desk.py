@@ -3,6 +3,7 @@
 import gc
 import logging
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from imaging.patient import PatientHasher
 from models.bundle import Bundle
 from models.catalogue import find_bundle
 from nightread.clock import Clock, utc_now
+from nightread.hardware import gpus
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
@@ -38,6 +40,8 @@ class Desk:
     patient: PatientHasher
     predictor: Predictor | None
     bundle_id: int | None
+    ahead: Executor | None = None
+    """One thread in which the network works while this one decodes what comes next; None: they take turns."""
     clock: Clock = utc_now
     _renewed_at: float = field(default_factory=time.monotonic)
 
@@ -89,6 +93,7 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
         ),
         patient=PatientHasher(load_site_key(settings)),
         predictor=predictor,
+        ahead=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
         bundle_id=_register(database, predictor.bundle) if predictor else None,
     )
 
@@ -101,6 +106,11 @@ def _load(settings: Settings) -> Predictor | None:
     gc.collect()
     gc.freeze()
     return predictor
+
+
+def _decodes_ahead(settings: Settings) -> bool:
+    """A GPU works while its process decodes; on a CPU both would only share the one core that the process has."""
+    return bool(gpus(settings)) if settings.decode_ahead is None else settings.decode_ahead
 
 
 def _register(database: Database, bundle: Bundle) -> int:

@@ -2,38 +2,45 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nightread.errors import FateError
 from worker.errors import NetworkBrokenError
-from worker.predict import Predictor
+from worker.predict import Inputs, Predictor, Scores
+
+Waiting = list[tuple[int, Inputs]]
 
 
 class Scoreboard:
     """Collects prepared frames of many images, has them scored together, and hands the scores back by image."""
 
-    def __init__(self, predictor: Predictor | None) -> None:
+    def __init__(self, predictor: Predictor | None, ahead: Executor | None = None) -> None:
+        """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next."""
         self.seconds = 0.0
-        """Spent in the network."""
+        """In which the caller waited for the network."""
         self.refused: dict[int, FateError] = {}
         """Why an image has no scores, by its row of work: the device had no room for a single frame."""
         self._predictor = predictor
-        self._waiting: list[tuple[int, NDArray[np.float32]]] = []
+        self._ahead = ahead
+        self._in_network: tuple[Future[Scores], Waiting] | None = None
+        self._waiting: Waiting = []
         self._frames_waiting = 0
-        self._scores: dict[int, list[NDArray[np.float32]]] = defaultdict(list)
+        self._scores: dict[int, list[Scores]] = defaultdict(list)
 
-    def add(self, work_id: int, inputs: NDArray[np.float32]) -> None:
+    def add(self, work_id: int, inputs: Inputs) -> None:
         """Frames (n, height, width, channels) of one image; may run the network. Raises NetworkBrokenError."""
         self._waiting.append((work_id, inputs))
         self._frames_waiting += len(inputs)
         if self._predictor is not None and self._frames_waiting >= self._predictor.largest:
             self._score()
 
-    def finish(self) -> dict[int, NDArray[np.float32]]:
+    def finish(self) -> dict[int, Scores]:
         """Scores (frames, labels) of each image added, by its row of work. Raises NetworkBrokenError."""
         self._score()
+        self._collect()
         return {
             work_id: parts[0] if len(parts) == 1 else np.concatenate(parts)
             for work_id, parts in self._scores.items()
@@ -41,12 +48,27 @@ class Scoreboard:
         }
 
     def _score(self) -> None:
+        """Hand the frames that wait to the network; at most one lot is there, so memory stays bounded."""
         if not self._waiting or self._predictor is None:
             return
+        self._collect()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
+        inputs = np.concatenate([inputs for _, inputs in waiting])
+        if self._ahead is not None:
+            self._in_network = self._ahead.submit(self._predictor.scores, inputs), waiting
+            return
+        predictor = self._predictor
+        self._keep(waiting, lambda: predictor.scores(inputs))
+
+    def _collect(self) -> None:
+        if self._in_network is not None:
+            (future, waiting), self._in_network = self._in_network, None
+            self._keep(waiting, future.result)
+
+    def _keep(self, waiting: Waiting, answer: Callable[[], Scores]) -> None:
         started = time.perf_counter()
         try:
-            scores = self._predictor.scores(np.concatenate([inputs for _, inputs in waiting]))
+            scores = answer()
         except FateError as error:
             self.refused.update((work_id, error) for work_id, _ in waiting)
             return
