@@ -12,6 +12,7 @@ from rich.text import Text
 from cli.console import err, out
 from cli.options import settings_from
 from cli.run import run
+from cli.state_folder import held
 from cli.summary import show_summary
 from cli.tables import make_table, show
 from db import queries
@@ -22,6 +23,7 @@ from nightread.settings import Settings
 
 _SEED = 20261121
 _TRUTH = "truth.csv"
+_MARKER = ".nightread-demo"  # names of the files that the demo made
 
 
 @click.command("demo")
@@ -38,7 +40,7 @@ def demo_command(folder: Path, count: int, workers: int | None) -> None:
     settings = settings_from(state_dir=folder / "state", model="phantom", workers=workers)
     set_up_logging(settings.log_format, "WARNING")
     inbox = folder.absolute() / "inbox"
-    _make_room(folder)
+    _make_room(folder, inbox)
     truth = _generate(inbox, folder / _TRUTH, count)
     summary = run([inbox], settings)
     show_summary(out, summary)
@@ -50,25 +52,34 @@ def demo_command(folder: Path, count: int, workers: int | None) -> None:
     sys.exit(summary.exit_code)
 
 
-def _make_room(folder: Path) -> None:
-    """An earlier demo gives way; anything else stays."""
-    if (folder / _TRUTH).exists():
-        shutil.rmtree(folder)
-    elif folder.exists() and any(folder.iterdir()):
+def _make_room(folder: Path, inbox: Path) -> None:
+    """The scans and the state of an earlier demo give way; whatever else lies there stays.
+
+    Raises UsageFault where a folder is not a demo's, or a pipeline still runs on its state.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / _MARKER).exists():
         raise UsageFault(f"{folder} holds something that no demo made: name another --folder.")
+    with held(folder / "state"):
+        shutil.rmtree(folder / "state")
+    for name in (folder / _MARKER).read_text("utf-8").splitlines():
+        (inbox / name).unlink(missing_ok=True)
 
 
 def _generate(inbox: Path, truth_csv: Path, count: int) -> dict[str, str]:
     """Scans in several transfer syntaxes, and the three files that turn up every night. SOP Instance UID -> label."""
     from models.phantom_dicom import write_phantoms  # noqa: PLC0415 - pydicom, for those who want a demo
 
-    inbox.mkdir(parents=True)
+    inbox.mkdir(parents=True, exist_ok=True)
     with err.status(f"generating {count} synthetic scans"):
         truths = write_phantoms(inbox, count=count, seed=_SEED, truth_csv=truth_csv)
     scan = (inbox / truths[0].file).read_bytes()
-    (inbox / "sent-twice.dcm").write_bytes(scan)
-    (inbox / "broken-off.dcm").write_bytes(scan[: len(scan) // 2])
-    (inbox / "readme.txt").write_text("Not a scan.\n")
+    troublemakers = {"sent-twice.dcm": scan, "broken-off.dcm": scan[: len(scan) // 2], "readme.txt": b"Not a scan.\n"}
+    for name, data in troublemakers.items():
+        (inbox / name).write_bytes(data)
+    names = [truth.file for truth in truths] + list(troublemakers)
+    (truth_csv.parent / _MARKER).write_text("\n".join(names) + "\n", "utf-8")
     return {truth.sop_instance_uid: truth.label for truth in truths}
 
 

@@ -1,5 +1,6 @@
 """`nightread run`: the whole pipeline over what is there, until every file has its outcome."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cli.console import err, out, print_json
 from cli.options import settings_from, state_options, worker_options
 from cli.pipeline import Pipeline, pipeline
+from cli.record import said_in_one_line
 from cli.summary import Summary, show_summary, summarise
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
@@ -42,7 +44,9 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     set_up_logging(settings.log_format, "WARNING")
-    summary = run(paths, settings, with_worker=not no_worker)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends all in order, as Ctrl-C does
+    with said_in_one_line():
+        summary = run(paths, settings, with_worker=not no_worker)
     if as_json:
         print_json(summary.to_json())
     else:

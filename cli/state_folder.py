@@ -1,6 +1,7 @@
 """The folder of the embedded state, under one lock."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,14 @@ from nightread.errors import UsageFault
 
 
 def make_state_folder(folder: Path) -> None:
-    """Make the folder and its rooms, private to its owner: what lies there is patient data."""
+    """Make the folder and its rooms, private to its owner: what lies there is patient data.
+
+    The process goes on with a umask to match, for all that it and its children will write.
+    """
+    os.umask(0o077)
     for path in (folder, folder / "logs", folder / "bundles"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
 
 
 @contextmanager

@@ -30,10 +30,11 @@ class Child:
     """Its working directory: a neutral one, since Celery puts it first on the import path."""
     log_file: Path
     restarts: int = 0
+    """Since it last ran for a minute."""
     process: subprocess.Popen[bytes] | None = None
     _started_at: float = 0.0
     _next_start: float = 0.0
-    _pause: float = field(default=1.0)
+    _pause_seconds: float = field(default=0.5)
 
     def start(self) -> None:
         """Start it, in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
@@ -62,8 +63,9 @@ class Child:
 
     def _plan_restart(self) -> None:
         ran_long = time.monotonic() - self._started_at > _STABLE_SECONDS
-        self._pause = 1.0 if ran_long else min(_LONGEST_PAUSE_SECONDS, self._pause * 2)
-        self._next_start = time.monotonic() + self._pause
+        self.restarts = 0 if ran_long else self.restarts
+        self._pause_seconds = 1.0 if ran_long else min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2)
+        self._next_start = time.monotonic() + self._pause_seconds
         self.process = None
 
 
@@ -79,7 +81,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, by the one thread we have
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, which takes no lock
             process_group=0,
         )
 
@@ -96,7 +98,7 @@ def end(children: Iterable[Child], *, seconds: float) -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             log.warning("a process did not stop and is killed", extra={"pid": process.pid})
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # its children too: who hangs there has lost his keeper
             process.wait()
 
 

@@ -34,7 +34,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view."""
+        """A connection for reading; on PostgreSQL each statement sees what is committed by then."""
         with self.reader.connect() as connection:
             yield connection
 
@@ -72,6 +72,11 @@ def open_database(sql_url: str) -> Database:
         hide_parameters=True,
         connect_args={
             "connect_timeout": 5,
+            # A network that was cut must not hold a process for the quarter of an hour that TCP would wait.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
             "application_name": "nightread",
             # A plan cached while the tables were small scans them whole when they are large: 35 times slower.
             "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan",

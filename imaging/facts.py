@@ -32,7 +32,7 @@ class Facts:
     key_id: str | None = None
     """Which site key made the two keys: eight hex digits."""
     decoder: str | None = None
-    """Library and version that decoded the pixels, such as `gdcm 3.2.6`."""
+    """Library and version that decoded the pixels, such as `imagecodecs 2026.3.6`."""
 
 
 FACT_NAMES = tuple(field.name for field in fields(Facts))

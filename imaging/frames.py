@@ -82,7 +82,7 @@ class StoredFrames:
         if not little and form.bits_allocated == _BYTE and self._written_as_words():
             return _swapped_bytes(data, self._start, index * count, count).view(dtype)
         values = np.frombuffer(data, dtype, count, offset)
-        return _masked(values.astype(dtype.newbyteorder("="), copy=False), form)
+        return masked(values.astype(dtype.newbyteorder("="), copy=False), form)
 
     def _written_as_words(self) -> bool:
         element = self._elements.get(self._form.pixel_tag)
@@ -104,7 +104,7 @@ def _frame_bits(form: PixelForm) -> int:
     return form.rows * form.columns * samples * form.bits_allocated
 
 
-def _masked(values: Array, form: PixelForm) -> Array:
+def masked(values: Array, form: PixelForm) -> Array:
     """Bits outside of BitsStored say nothing (PS3.5 section 8.1.1); shifting also extends the sign."""
     above = form.bits_allocated - 1 - form.high_bit
     below = form.bits_allocated - form.bits_stored

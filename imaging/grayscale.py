@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 
+import numpy as np
+
 from imaging import tags
 from imaging.colour import lut_descriptor, lut_entries
 from imaging.elements import Elements, HeaderError
 from imaging.form import PixelForm
+from imaging.frames import masked
 from imaging.voi import Lut, Mapping, window
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -26,6 +29,8 @@ class Grayscale:
     """Replaces slope and intercept where it is there."""
     voi: Mapping | None = None
     """VOI LUT before window; None where the header asks for nothing."""
+    voi_fault: str = ""
+    """Why the header's VOI cannot be read: a fault for those who want it, and for nobody else."""
     padding: tuple[int, int] | None = None
     """Lowest and highest stored value that is no pixel (PS3.3 C.7.5.1.1.2)."""
 
@@ -42,7 +47,7 @@ def read_grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
 
 
 def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
-    padding = _padding(elements, signed=form.signed)
+    padding = _padding(elements, form)
     shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
     outer = [group for group in (shared, elements) if group is not None]
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
@@ -51,7 +56,9 @@ def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
 
 
 def _grayscale(groups: list[Elements], form: PixelForm, padding: tuple[int, int] | None) -> Grayscale:
-    rescale = _first_with(groups, tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE, (tags.RESCALE_SLOPE,))
+    rescale = _first_with(
+        groups, tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE, (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT)
+    )
     slope = intercept = None
     modality_lut = None
     if rescale is not None:
@@ -59,13 +66,24 @@ def _grayscale(groups: list[Elements], form: PixelForm, padding: tuple[int, int]
     elif (item := groups[-1].item(tags.MODALITY_LUT_SEQUENCE)) is not None:
         modality_lut = _lut(item, signed=form.signed)
     signed_input = form.signed or (intercept or 0) < 0
+    voi, voi_fault = _voi_or_fault(groups, signed=signed_input and modality_lut is None)
     return Grayscale(
         slope=slope or 1.0,  # A slope of zero would make every pixel equal; writers mean that there is none.
         intercept=intercept or 0.0,
         modality_lut=modality_lut,
-        voi=_voi(groups, signed=signed_input and modality_lut is None),
+        voi=voi,
+        voi_fault=voi_fault,
         padding=padding,
     )
+
+
+def _voi_or_fault(groups: list[Elements], *, signed: bool) -> tuple[Mapping | None, str]:
+    try:
+        return _voi(groups, signed=signed), ""
+    except HeaderError as fault:
+        return None, str(fault)
+    except RejectImage as fault:
+        return None, fault.detail
 
 
 def _voi(groups: list[Elements], *, signed: bool) -> Mapping | None:
@@ -98,8 +116,13 @@ def _lut(item: Elements, *, signed: bool) -> Lut:
     return Lut(first=first, bits=bits, entries=data.astype("<u2").tobytes())
 
 
-def _padding(elements: Elements, *, signed: bool) -> tuple[int, int] | None:
-    """Read by PixelRepresentation, whatever VR the writer chose."""
+def _padding(elements: Elements, form: PixelForm) -> tuple[int, int] | None:
+    """Read by PixelRepresentation, whatever VR the writer chose, and masked to BitsStored as the pixels are."""
     raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
-    values = [int(value) for part in raw for value in elements.unpack(part, "h" if signed else "H")]
-    return (min(values), max(values)) if values else None
+    values = [int(value) for part in raw for value in elements.unpack(part, "h" if form.signed else "H")]
+    if not values:
+        return None
+    stored = np.array(values, np.int16 if form.signed else np.uint16)
+    if form.bits_allocated == 8 * stored.itemsize:
+        stored = masked(stored, form)
+    return int(stored.min()), int(stored.max())

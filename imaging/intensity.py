@@ -7,6 +7,8 @@ from imaging.grayscale import Grayscale
 from imaging.scan import Frame
 from imaging.spec import Intensity
 from imaging.voi import Mapping, Ramp
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
 
 
 def display_values(frame: Frame, mapping: Mapping) -> Array:
@@ -45,11 +47,16 @@ def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
 
 
 def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
-    """The mapping of this frame's modality values. Colour has no VOI and no rescale: its samples are the values."""
+    """The mapping of this frame's modality values. Colour has no VOI and no rescale: its samples are the values.
+
+    Raises RejectImage(BAD_HEADER) where the header's VOI is wanted and makes no sense.
+    """
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
     if intensity.kind == "percentile":
         return _percentiles(frame, float(intensity.low or 0), float(intensity.high or 0))
+    if intensity.kind == "voi" and frame.grayscale.voi_fault:
+        raise RejectImage(Reason.BAD_HEADER, frame.grayscale.voi_fault)
     if intensity.kind == "voi" and frame.grayscale.voi is not None:
         return frame.grayscale.voi
     return full_range(frame)

@@ -21,7 +21,7 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         # Acknowledge after the commit; a killed child's message comes back, claims nothing and is acknowledged.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # One reserved batch per process: an urgent batch waits for at most the running one.
+        # With late acknowledgement as many batches are delivered as there are processes: urgent ones wait for one.
         worker_prefetch_multiplier=1,
         # Longer than any batch; the two sweep options cut redelivery from about 100 s late to 30 s late.
         broker_transport_options={
@@ -33,7 +33,6 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
-        visibility_timeout=VISIBILITY_SECONDS,
         # On Redis a cancelled task runs again only after the visibility timeout: let it finish and acknowledge late.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         # After a reconnect the reduced prefetch leaves a process idle behind a busy one.
@@ -55,7 +54,6 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         # Flower shows batches from the moment they are sent; 0.4 ms a batch.
         worker_send_task_events=True,
         task_send_sent_event=True,
-        task_track_started=True,
         # A misspelt queue name is an error, not a new queue.
         task_queues=[Queue(BATCH_QUEUE)],
         task_default_queue=BATCH_QUEUE,

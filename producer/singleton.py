@@ -47,4 +47,7 @@ def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
             except DBAPIError:
                 raise StopWork("The connection that held the dispatcher's lock is gone: starting over.") from None
 
-        yield check
+        try:
+            yield check
+        finally:
+            connection.invalidate()  # back in the pool it would go on to hold the lock

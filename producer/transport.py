@@ -23,7 +23,7 @@ class Transport:
     def publish(self, batch_id: str, images: int) -> None:
         """Send one batch; its id is the task's id, so that Flower, log and ledger name it alike."""
         kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
-        shown = repr({"batch": batch_id, "images": images})
+        shown = repr({"images": images})
         self._app.send_task(
             ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
         )
@@ -49,10 +49,6 @@ class Transport:
         except (RedisError, OSError):
             self._pubsub = None
             time.sleep(max(0.0, deadline - time.monotonic()))  # Redis is away: poll
-
-    def purge(self) -> None:
-        """Forget all messages: only for an embedded start, where the ledger says what is to be done."""
-        self._redis.flushdb()
 
     def _subscribed(self) -> PubSub:
         if self._pubsub is None:

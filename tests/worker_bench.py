@@ -17,6 +17,7 @@ from models.catalogue import find_bundle
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
 from producer.intake import take_all
+from worker import decode
 from worker.analyse import analyse
 from worker.desk import Desk
 from worker.predict import Predictor
@@ -61,6 +62,7 @@ class Bench:
 
     def desk(self, *, largest: int = 64, with_model: bool = True, **knobs: Any) -> Desk:
         """An open desk."""
+        decode._listen_for_the_alarm.cache_clear()  # pytest-timeout listens to the same signal
         settings = self.settings(**knobs)
         return Desk(
             settings=settings,

@@ -99,6 +99,8 @@ def _why_not(error: OSError, root: Path) -> Exception:
         if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
             return RetryImage(Reason.SOURCE_GONE)
         return RetryImage(Reason.MISSING_FILE)
+    if error.errno == errno.EISDIR:
+        return RejectImage(Reason.NOT_A_FILE)
     if error.errno == errno.ELOOP:
         return RejectImage(Reason.SYMLINK, "The symbolic link leads in a circle.")
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -42,7 +42,7 @@ class Batch:
 
 
 def look(database: Database, *, at_most: int, now: datetime) -> Outlook:
-    """One consistent look at work, batches and workers."""
+    """A look at work, batches and workers, made to decide on: what it misses, the next look finds."""
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
         ready = connection.execute(_READY_COUNT, {"now": now, "limit": at_most}).scalar_one()

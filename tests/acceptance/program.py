@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
 
 
 def run(*arguments: str | Path, seconds: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; keywords are settings (upper case) or go to subprocess."""
+    """Run a command to its end; keywords are settings (upper case), `pythonpath`, or go to subprocess."""
     environment, options = _split(options)
     return subprocess.run(
         [NIGHTREAD, *map(str, arguments)],
@@ -79,5 +79,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[
 def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Settings of the machine that runs the tests must not change what is tested."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
+    if "pythonpath" in options:
+        inherited["PYTHONPATH"] = str(options.pop("pythonpath"))
     settings = {f"NIGHTREAD_{name}": str(value) for name, value in options.items() if name.isupper()}
     return inherited | settings, {name: value for name, value in options.items() if not name.isupper()}

@@ -20,8 +20,6 @@ from scans import (
 
 from db import queries
 
-pytestmark = pytest.mark.xdist_group("bad_input")
-
 EXPECTED = {
     b"good-1.dcm": ("done", None),
     b"good-2.dcm": ("done", None),

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from program import images, record_of, run
 from scans import phantom
 from sqlalchemy import func, select
@@ -14,7 +13,6 @@ from db.tables import predictions
 SCANS = 60
 
 
-@pytest.mark.xdist_group("duplicates")
 def test_of_each_pair_one_is_done_and_one_is_its_duplicate(tmp_path: Path) -> None:
     """Two processes work on small batches over which the pairs are spread; exit code 0, and every sum is right."""
     inbox, state = tmp_path / "inbox", tmp_path / "state"

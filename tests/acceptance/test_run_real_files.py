@@ -9,8 +9,6 @@ from subprocess import CompletedProcess
 import pytest
 from program import DATA, images, run
 
-pytestmark = pytest.mark.xdist_group("real_files")
-
 REJECTED = {
     "README.md": "not_dicom",
     "manifest.csv": "not_dicom",

@@ -29,7 +29,7 @@ from scans import changed, cine, phantom
 
 from db import queries
 
-pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
 STATES = ("done", "duplicate", "rejected", "failed")

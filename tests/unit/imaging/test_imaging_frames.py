@@ -16,8 +16,10 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 from imaging.codecs import Codec, decode_frame
 from imaging.form import PixelForm
 from imaging.grayscale import Grayscale
+from imaging.intensity import mapping_for
 from imaging.read import read
 from imaging.scan import Frame
+from imaging.spec import Intensity
 from imaging.tags import PIXEL_DATA
 from imaging.voi import Lut, Ramp, Sigmoid
 from nightread.errors import FateError, RejectImage
@@ -205,16 +207,27 @@ def test_lookup_tables_go_before_rescale_and_window(make_dicom: MakeDicom) -> No
     assert grayscale.voi == Lut(first=65535, bits=8, entries=np.array([1, 2, 3, 4], "<u2").tobytes())
 
 
-def test_a_lookup_table_without_data_is_a_bad_header(make_dicom: MakeDicom) -> None:
-    """Found when the frame is asked for; the reason is that of the header."""
+def test_a_voi_that_makes_no_sense_is_a_fault_for_those_who_want_it(make_dicom: MakeDicom) -> None:
+    """A fixed window does not need the header's VOI; `voi` is told that the header is bad."""
     voi = group(LUTDescriptor=[4, 0, 16])
     voi["LUTDescriptor"].VR = "US"
-    scan = read(make_dicom(VOILUTSequence=Sequence([voi])))
+    frame = only_frame(make_dicom(VOILUTSequence=Sequence([voi])))
 
+    assert mapping_for(frame, Intensity(kind="window", low=0, high=10)) == Ramp(low=0, high=10)
     with pytest.raises(RejectImage) as refusal:
-        list(scan.frames())
-
+        mapping_for(frame, Intensity(kind="voi"))
     assert refusal.value.reason is Reason.BAD_HEADER
+
+
+def test_an_intercept_counts_without_a_slope(make_dicom: MakeDicom) -> None:
+    """A CT whose writer left out a slope of one is still in Hounsfield units."""
+    assert only_frame(make_dicom(RescaleIntercept="-1024")).grayscale == Grayscale(intercept=-1024)
+
+
+def test_padding_is_masked_as_the_pixels_are(make_dicom: MakeDicom) -> None:
+    """A padding value that was written with more bits than are stored still matches the pixels that it marks."""
+    frame = only_frame(make_dicom(BitsStored=12, HighBit=11, PixelRepresentation=0, PixelPaddingValue=63536))
+    assert frame.grayscale.padding == (2096, 2096)
 
 
 @pytest.mark.parametrize("error", [FateError(Reason.TIMEOUT), MemoryError()])

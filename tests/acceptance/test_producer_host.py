@@ -1,0 +1,75 @@
+"""A host that only finds images: nothing of the worker's extra is installed there."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import record_of, run, started, wait_until
+from redis import Redis
+from scans import phantom
+
+from db import queries
+from nightread.contract import BATCH_QUEUE
+
+ABSENT = ("tensorflow", "keras", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
+_BLOCKER = f"""\
+import sys
+
+class _NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError("not on a producer host", name=name)
+
+sys.meta_path.insert(0, _NotInstalled())
+"""
+SCANS = 3
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """PYTHONPATH of a host on which the worker's libraries cannot be imported."""
+    folder = tmp_path / "host"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_BLOCKER)
+    return folder
+
+
+@pytest.mark.parametrize("module", ["tensorflow", "pydicom"])
+def test_the_host_really_lacks_them(host: Path, module: str) -> None:
+    """Otherwise the test below would prove nothing."""
+    command = [sys.executable, "-c", f"import {module}"]
+    ended = subprocess.run(command, env={"PYTHONPATH": str(host)}, capture_output=True, text=True, check=False)
+    assert "not on a producer host" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["watch", "dispatch", "flower", "status", "query", "audit", "db", "up", "run"])
+def test_every_command_explains_itself(host: Path, command: str) -> None:
+    """No command imports a network before it needs one."""
+    ended = run(command, "--help", pythonpath=host)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, redis_url: str) -> None:
+    """Watcher, dispatcher and `status` do their work, and end in good order."""
+    inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"
+    inbox.mkdir()
+    place = ("--state", state, "--redis-url", redis_url)
+    assert run("db", "upgrade", *place, pythonpath=host).returncode == 0
+    with (
+        started("watch", "--inbox", inbox, *place, output=output, pythonpath=host, SETTLE_SECONDS=0.2) as watcher,
+        started("dispatch", *place, output=output, pythonpath=host) as dispatcher,
+        Redis.from_url(redis_url) as redis,
+        record_of(state) as database,
+    ):
+        for index in range(SCANS):
+            (inbox / f"{index}.dcm").write_bytes(phantom(index))
+        wait_until(lambda: queries.tally(database).queued == SCANS, seconds=20, what=output.read_text)
+        wait_until(lambda: int(redis.llen(BATCH_QUEUE)) > 0, seconds=10, what=output.read_text)  # type: ignore[arg-type]
+        told = json.loads(run("status", "--json", *place, pythonpath=host).stdout)
+        assert (told["arrived"], told["queued"], told["workers"]) == (SCANS, SCANS, [])
+        for process in (watcher, dispatcher):
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(10) for process in (watcher, dispatcher)] == [0, 0], output.read_text()

@@ -1,0 +1,267 @@
+"""The dispatcher between a real ledger and a real Redis."""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from night import LEASE, Night
+from redis import Redis
+from sqlalchemy import text
+
+from cli.embedded_redis import running_redis
+from cli.state_folder import make_state_folder
+from db import ledger
+from db.engine import Database
+from db.ledger import Arrival, Batch
+from nightread.contract import BATCH_QUEUE
+from nightread.errors import StopWork
+from nightread.queue import make_celery
+from nightread.settings import load_settings
+from nightread.wake import open_redis, wake_dispatcher
+from producer.dispatch import Dispatcher
+from producer.singleton import only_dispatcher
+from producer.transport import Transport
+
+DOWN = "Redis does not answer: the ledger keeps the work"
+_END_LOCK_HOLDERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+MakeArrivals = Callable[..., list[Arrival]]
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """A dispatcher and what it writes to."""
+
+    night: Night
+    transport: Transport
+    dispatcher: Dispatcher
+    redis: Redis
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What waits in Redis, oldest first, as a worker reads it."""
+        raw: list[Any] = self.redis.lrange(BATCH_QUEUE, 0, -1)
+        return [json.loads(message) for message in reversed(raw)]
+
+    def batches(self) -> list[str]:
+        """Ids of the batches that wait in Redis."""
+        return [message["headers"]["id"] for message in self.messages()]
+
+    def worker(self, slots: int) -> None:
+        """A worker that is alive."""
+        process = self.night.process
+        now, node, boot = self.night.clock(), process.node, process.boot_id
+        ledger.beat(self.night.database, node=node, boot_id=boot, slots=slots, device="CPU", release="test", now=now)
+
+    def dispatch_all(self) -> None:
+        """Until there is no more to publish."""
+        while self.dispatcher.tick() == 0:
+            continue
+
+    def sweep(self) -> None:
+        """One look, whether it is due or not."""
+        self.dispatcher._swept_at = 0.0
+        self.dispatcher.tick()
+
+
+@contextmanager
+def opened(night: Night, redis_url: str, **knobs: object) -> Iterator[Desk]:
+    """A dispatcher with small batches."""
+    settings = load_settings(None, **{"batch_images": 4, "batch_wait_seconds": 0.2, "poll_seconds": 0.5, **knobs})
+    with open_redis(redis_url) as redis:
+        transport = Transport(make_celery(redis_url, settings), redis)
+        dispatcher = Dispatcher(night.database, transport, settings, clock=night.clock)
+        yield Desk(night=night, transport=transport, dispatcher=dispatcher, redis=redis)
+
+
+@pytest.fixture
+def desk(night: Night, redis_url: str) -> Iterator[Desk]:
+    """A dispatcher, an empty ledger, an empty Redis and no worker."""
+    with opened(night, redis_url) as desk:
+        yield desk
+
+
+def test_a_message_names_its_batch_and_nothing_else(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """One id is the task's, the batch's and the body's; the size is shown for Flower."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(1, uri="SECRET.dcm"))
+    desk.dispatcher.tick()
+    (message,) = desk.messages()
+    (batch_id,) = desk.night.open_batches()
+    args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    assert (args, kwargs) == ([], {"v": 1, "batch": batch_id})
+    assert message["headers"]["id"] == batch_id
+    assert message["headers"]["kwargsrepr"] == repr({"batch": batch_id, "images": 1})
+    assert "SECRET" not in json.dumps(message)
+
+
+def test_the_queue_stays_short_whatever_arrives(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """Two batches a process, at least two in all; the rest waits in the ledger."""
+    desk.night.register(make_arrivals(100))
+    desk.dispatch_all()
+    assert len(desk.messages()) == 2
+    desk.worker(slots=3)
+    desk.dispatch_all()
+    assert len(desk.messages()) == 6
+    assert desk.night.states().count("queued") == 24
+
+
+def test_urgent_images_overtake(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """Priority goes before age, in each new batch."""
+    desk.night.register(make_arrivals(20), priority=5)
+    desk.dispatch_all()
+    desk.night.register(make_arrivals(4), priority=0)
+    desk.worker(slots=2)
+    desk.dispatch_all()
+    third = desk.batches()[2]
+    assert {row.priority for row in desk.night.work() if row.batch_id == third} == {0}
+
+
+def test_work_that_must_travel_alone_does(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """What may have killed a process shares its batch with nobody."""
+    desk.night.register(make_arrivals(4))
+    desk.dispatch_all()
+    (batch,) = desk.batches()
+    ledger.claim(desk.night.database, batch, process=desk.night.process, lease=LEASE, now=desk.night.clock())
+    ledger.give_back_predecessor(desk.night.database, desk.night.process, now=desk.night.clock())
+    desk.worker(slots=8)
+    desk.dispatch_all()
+    sizes = [row.batch_id for row in desk.night.work()]
+    assert len(set(sizes)) == 4
+
+
+def test_a_partial_batch_goes_at_once_to_an_idle_process(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """And is shared among all that are idle."""
+    desk.worker(slots=2)
+    desk.night.register(make_arrivals(3))
+    assert desk.dispatcher.tick() == 0
+    assert len(desk.messages()) == 2
+
+
+def test_a_partial_batch_waits_while_all_are_busy(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """For as long as batch_wait_seconds, in case more arrive; then it goes as it is."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(4))
+    desk.dispatch_all()
+    (busy,) = desk.batches()
+    ledger.claim(desk.night.database, busy, process=desk.night.process, lease=LEASE, now=desk.night.clock())
+    desk.night.register(make_arrivals(3))
+    wait = desk.dispatcher.tick()
+    assert 0 < wait <= 0.2
+    assert desk.batches() == [busy]
+    desk.transport.wait_for_wake(wait)
+    desk.dispatcher.tick()
+    assert len(desk.batches()) == 2
+
+
+def test_a_full_batch_does_not_wait(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """There is nothing to wait for."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(8))
+    desk.dispatch_all()
+    assert len(desk.batches()) == 2
+
+
+def test_what_redis_forgot_is_found_by_two_looks(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """One empty look may be a message on its way; two are a loss, and the images are published again."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(3))
+    desk.dispatch_all()
+    (first,) = desk.batches()
+    desk.redis.flushdb()
+    desk.sweep()
+    assert (desk.night.open_batches(), desk.batches()) == ([first], [])
+    desk.sweep()
+    desk.dispatch_all()
+    (second,) = desk.batches()
+    assert (second != first, desk.night.open_batches()) == (True, [second])
+
+
+def test_a_message_in_delivery_is_not_lost(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """A worker has it and may be about to claim it."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(3))
+    desk.dispatch_all()
+    (message,) = desk.redis.lrange(BATCH_QUEUE, 0, -1)  # type: ignore[misc]
+    desk.redis.delete(BATCH_QUEUE)
+    desk.redis.hset("unacked", "tag", message)
+    for _ in range(3):
+        desk.sweep()
+    assert set(desk.night.states()) == {"queued"}
+
+
+def test_a_redis_that_is_down_loses_nothing(
+    night: Night, make_arrivals: MakeArrivals, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be published is `received` again within seconds, and goes out once Redis is back."""
+    settings = load_settings(None, state_dir=tmp_path)
+    make_state_folder(tmp_path)
+    with running_redis(settings) as (url, server), opened(night, url) as desk:
+        night.register(make_arrivals(20))
+        desk.dispatch_all()
+        assert server.process is not None
+        server.process.kill()
+        server.process.wait()
+        desk.worker(slots=4)
+        asked = time.monotonic()
+        assert desk.dispatcher.tick() > 0
+        assert time.monotonic() - asked < 10
+        assert night.states().count("received") == 12
+        assert len(night.open_batches()) == 2
+        desk.dispatcher.tick()
+        assert [record.getMessage() for record in caplog.records].count(DOWN) == 1
+        server.start()
+        desk.transport.wait_for_wake(0.5)
+        rounds = 0
+        while set(night.states()) != {"done"}:
+            rounds += 1
+            assert rounds < 10, night.states()
+            desk.sweep()
+            desk.dispatch_all()
+            for batch in desk.batches():
+                desk.redis.rpop(BATCH_QUEUE)
+                night.analyse(Batch(id=batch, images=4))
+
+
+def test_a_nudge_ends_the_wait(desk: Desk) -> None:
+    """Nobody waits for the next poll when something was registered."""
+    desk.transport.wait_for_wake(0.01)  # it listens from now on
+    nudge = threading.Timer(0.1, wake_dispatcher, [desk.redis])
+    nudge.start()
+    asked = time.monotonic()
+    desk.transport.wait_for_wake(20)
+    assert time.monotonic() - asked < 10
+    nudge.join()
+
+
+def test_there_is_one_dispatcher(database: Database, tmp_path: Path) -> None:
+    """The second is told so; it may start once the first has ended."""
+    with only_dispatcher(database, tmp_path) as check:
+        check()
+        with pytest.raises(StopWork, match="Another dispatcher"), only_dispatcher(database, tmp_path):
+            pass
+    with only_dispatcher(database, tmp_path) as check:
+        check()
+
+
+@pytest.mark.servers
+def test_a_dispatcher_that_lost_its_lock_stops(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """PostgreSQL frees the lock with the connection: another may hold it by now."""
+    with request.getfixturevalue("postgres_server").database() as database:
+        with only_dispatcher(database, tmp_path) as check:
+            check()
+            with database.read() as connection:
+                connection.execute(text(_END_LOCK_HOLDERS))
+            with pytest.raises(StopWork, match="starting over"):
+                check()
+        with only_dispatcher(database, tmp_path) as check:
+            check()
