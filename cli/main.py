@@ -5,10 +5,12 @@ from importlib import import_module
 
 import click
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.console import show_error
 from nightread import __version__
 from nightread.errors import StopWork, UsageFault
+from nightread.log import place_of
 
 _COMMANDS = {
     "run": "cli.run",
@@ -56,7 +58,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 all well, 1 something failed, 2 wrong usage or a state in which we cannot work."""
+    """Entry point. Exit codes: 0 all well, 1 something failed, 2 wrong usage or no way to work, 70 our bug."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -74,3 +76,9 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SQLAlchemyError as error:
+        show_error(f"The database failed ({type(error).__name__}): `nightread doctor` looks at it.")
+        sys.exit(2)
+    except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row: its place must do
+        show_error(f"unexpected {type(error).__name__} at {place_of(error)}: please report it.")
+        sys.exit(70)

@@ -20,6 +20,7 @@ from db import schema
 from db.engine import Database, open_database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
+from nightread.paths import NAME_LENGTH
 from nightread.queue import make_celery
 from nightread.settings import Settings
 from nightread.wake import open_redis, wake_dispatcher
@@ -44,6 +45,8 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
     settings = settings_from(**options)
     if name and len(inbox) > 1:
         raise UsageFault("--name names one source: give one --inbox with it.")
+    if name and len(name) > NAME_LENGTH:
+        raise UsageFault(f"--name has {len(name)} characters; a source's name has at most {NAME_LENGTH}.")
     with _part(settings) as (database, stop):
         redis = open_redis(_redis_url(settings))
         inboxes = [Inbox(root=root, name=name) for root in inbox]

@@ -1,11 +1,13 @@
 """What `run` and `up` stand on: state, Redis, database and worker, started in order and ended in order."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
 from cli.children import child, worker_arguments
 from cli.embedded_redis import running_redis
@@ -22,7 +24,10 @@ from producer.dispatch import Dispatcher
 from producer.singleton import only_dispatcher
 from producer.transport import Transport
 
+log = logging.getLogger(__name__)
+
 _LOOK_SECONDS = 0.25
+_PATIENCE_SECONDS = 60.0
 _STOP_SECONDS = 7.0
 """Of the 10 in which Ctrl-C must have stopped everything."""
 _DEATHS_ALLOWED = 3
@@ -71,6 +76,23 @@ def running(children: Sequence[Child]) -> Iterator[None]:
         end(children, seconds=_STOP_SECONDS)
 
 
+@dataclass
+class _Progress:
+    """Notices once a minute that nothing moves."""
+
+    unfinished: int = -1
+    since: float = 0.0
+
+    def stands_still(self, unfinished: int) -> bool:
+        """Whether the number has been the same for a minute, or a further one."""
+        now = time.monotonic()
+        if unfinished != self.unfinished or now - self.since >= _PATIENCE_SECONDS:
+            stood = unfinished == self.unfinished
+            self.unfinished, self.since = unfinished, now
+            return stood
+        return False
+
+
 @dataclass(kw_only=True)
 class Pipeline:
     """A dispatcher in this process and a worker beside it, for the work that is there now."""
@@ -93,17 +115,23 @@ class Pipeline:
 
         Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
         """
-        looked_at = 0.0
+        looked_at, progress = 0.0, _Progress()
         while True:
             self._look_after_children()
             self.still_ours()
-            wait = self.dispatcher.tick()
-            if time.monotonic() - looked_at >= _LOOK_SECONDS:
-                looked_at = time.monotonic()
-                unfinished = queries.unfinished(self.database, source_ids)
-                show_unfinished(unfinished)
-                if unfinished == 0:
-                    return
+            wait = _LOOK_SECONDS
+            try:
+                wait = self.dispatcher.tick()
+                if time.monotonic() - looked_at >= _LOOK_SECONDS:
+                    looked_at = time.monotonic()
+                    unfinished = queries.unfinished(self.database, source_ids)
+                    show_unfinished(unfinished)
+                    if unfinished == 0:
+                        return
+                    if progress.stands_still(unfinished):
+                        self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
+            except DBAPIError as error:
+                log.warning("the database does not answer, trying again", extra={"error": type(error).__name__})
             self.transport.wait_for_wake(min(wait, _LOOK_SECONDS))
 
     def _look_after_children(self) -> None:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -43,6 +44,7 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
              nightread query --label nodule
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
+    signal.signal(signal.SIGTERM, _interrupt)
     set_up_logging(settings.log_format, "WARNING")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends all in order, as Ctrl-C does
     with said_in_one_line():
@@ -115,6 +117,11 @@ def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
                 bar.update(task, description="analysing", total=total, completed=total - unfinished)
 
         yield show
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a run as Ctrl-C does: children, socket and `redis.url` do not outlive it."""
+    raise KeyboardInterrupt
 
 
 def _tell(event: str) -> None:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from cli.children import child, flower_arguments, flower_environment, part_arguments, worker_arguments
 from cli.console import err
@@ -76,13 +77,17 @@ def _supervise(children: Sequence[Child], database: Database, stop: Event) -> No
             if event is not None:
                 err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
         if time.monotonic() - told_at >= _REPORT_SECONDS or not told:
-            line = _one_line(queries.tally(database))
+            line = _how_far(database)
             if line != told:
                 err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
             told_at, told = time.monotonic(), line
 
 
-def _one_line(tally: queries.Tally) -> str:
+def _how_far(database: Database) -> str:
+    try:
+        tally = queries.tally(database)
+    except DBAPIError as error:
+        return f"the database does not answer ({type(error).__name__})"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Literal
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -48,6 +49,11 @@ def set_up_logging(style: Literal["text", "json"], level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def place_of(error: BaseException) -> str:
+    """Module and line where it was raised: all of an error that may leave the process."""
+    return _place(error.__traceback__)
+
+
 def _ids(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name != "data"}
 
@@ -56,8 +62,10 @@ def _raised(record: logging.LogRecord) -> dict[str, object]:
     """Name an exception by its class and the line of our code, never by its text."""
     if not record.exc_info or record.exc_info[0] is None:
         return {}
-    trace = record.exc_info[2]
+    return {"error": record.exc_info[0].__name__, "at": _place(record.exc_info[2])}
+
+
+def _place(trace: TracebackType | None) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    where = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "?"
-    return {"error": record.exc_info[0].__name__, "at": where}
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "?"

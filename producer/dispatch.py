@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from math import ceil
 from threading import Event
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 _LEAST_WINDOW = 2
 _COUNTED_BATCHES = 64
 """Ready images are counted up to this many batches: enough to decide, cheap with a million waiting."""
+_OVERDUE_SECONDS = 60
 _SWEEP_SECONDS = 2.0
 """Also the distance of the two looks that find lost messages."""
 
@@ -105,15 +107,31 @@ class Dispatcher:
             log.warning("images taken back", extra={"expired": expired, "overtaken": overtaken, "lost": lost})
 
     def _lost_batches(self) -> list[str]:
-        """Batches that were open at this look and the one before, both times with nothing left in Redis."""
+        """Batches whose messages Redis does not have.
+
+        Those that were open at this look and the one before, both times with nothing left in Redis; and those that
+        nobody claimed for a minute although nothing waits in the queue and processes are free: their message was
+        delivered to a worker that died before it could claim them.
+        """
         unclaimed = frozenset(ledger.open_batches(self._database))
+        waiting = delivered = 0
         try:
-            nothing_left = bool(unclaimed) and self._transport.is_empty()
+            if unclaimed:
+                waiting, delivered = self._transport.messages()
         except (RedisError, OSError) as error:
             self._say_redis_is_down(error)
-            nothing_left = False
-        before, self._suspects = self._suspects, unclaimed if nothing_left else frozenset()
-        return sorted(before & self._suspects)
+            waiting = 1
+        before, self._suspects = self._suspects, frozenset() if waiting or delivered else unclaimed
+        return sorted((before & self._suspects) | (set() if waiting else self._overdue_batches(unclaimed)))
+
+    def _overdue_batches(self, unclaimed: frozenset[str]) -> set[str]:
+        now = self._clock()
+        if not unclaimed:
+            return set()
+        outlook = ledger.look(self._database, at_most=1, now=now)
+        if outlook.slots <= outlook.running:
+            return set()
+        return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS)))
 
     def _say_redis_is_down(self, error: Exception) -> None:
         if not self._redis_is_down:

@@ -28,13 +28,13 @@ class Transport:
             ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
         )
 
-    def is_empty(self) -> bool:
-        """Whether Redis holds no batch, neither waiting nor in delivery."""
+    def messages(self) -> tuple[int, int]:
+        """How many batches wait in Redis, and how many were delivered and not acknowledged."""
         with self._redis.pipeline() as both:
             both.llen(BATCH_QUEUE)
             both.hlen(_UNACKED)
             waiting, unacked = both.execute()
-        return not waiting and not unacked
+        return int(waiting), int(unacked)
 
     def wait_for_wake(self, seconds: float) -> None:
         """Return when somebody wakes the dispatcher, or after `seconds`."""

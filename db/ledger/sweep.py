@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, literal, select, update
+from sqlalchemy import Connection, bindparam, case, literal, select, true, update
 
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, work
@@ -36,10 +36,11 @@ def return_overtaken(database: Database, *, now: datetime) -> int:
     return return_batches(database, lost, now=now)
 
 
-def open_batches(database: Database) -> list[str]:
-    """Batches that were published and not claimed."""
+def open_batches(database: Database, *, created_before: datetime | None = None) -> list[str]:
+    """Batches that were published and not claimed, or those of them that are older than this."""
+    older = batches.c.created_at < created_before if created_before else true()
     with database.read() as connection:
-        return list(connection.execute(_UNCLAIMED).scalars())
+        return list(connection.execute(_UNCLAIMED.where(older)).scalars())
 
 
 def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetime) -> int:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from db import queries
 from db.engine import Database, open_database
 
@@ -74,6 +76,11 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what()}"
         time.sleep(LOOK_SECONDS)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; whom nobody has reaped yet is dead all the same."""
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from compose_site import free_port
 from flower import Flower
-from program import images, record_of, run, started, wait_until
+from program import alive, images, record_of, run, started, wait_until
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from redis import Redis
@@ -219,7 +219,7 @@ def test_a_kill_leaves_no_orphan_and_the_state_can_be_used_again(site: Site) -> 
     family = site.family()
     site.process.kill()
     site.process.wait()
-    wait_until(lambda: not _alive(family), seconds=15, what=lambda: f"{_alive(family)}\n{site.looks()}")
+    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{site.looks()}")
     assert len(family) >= 8
     site.drop_phantoms(3)
 
@@ -235,7 +235,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds(site: Site) -> None:
         assert site.process.wait(20) == 0, site.looks()
         took = time.monotonic() - asked
     assert took < 10, site.looks()
-    assert not _alive(family)
+    assert not alive(family)
     assert not (site.state / "redis.url").exists()
 
 
@@ -272,10 +272,6 @@ def _kill(*processes: psutil.Process) -> None:
     assert processes
     for process in processes:
         process.kill()
-
-
-def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def _canaries() -> dict[str, bytes]:

@@ -1,0 +1,96 @@
+"""From an error to what the ledger is told."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from night import SettableClock
+
+from db.ledger import Claimed, Outcome
+from db.tables import State
+from imaging.facts import NO_FACTS
+from nightread.errors import FateError, RejectImage, RetryImage
+from nightread.reasons import Reason
+from nightread.settings import load_settings
+from worker.fates import outcome_of_error
+from worker.fetch import Fetched, FileChangedError
+
+FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
+NOW = SettableClock()()
+
+
+def outcome(error: Exception, *, attempts: int = 1, alone: bool = False, **knobs: object) -> Outcome:
+    """What becomes of an image whose file was read before this error."""
+    image = Claimed(
+        work_id=1,
+        instance_id=2,
+        source="inbox",
+        root="/inbox",
+        uri="a.dcm",
+        size=4,
+        mtime_ns=7,
+        attempts=attempts,
+        alone=alone,
+        first=True,
+    )
+    settings = load_settings(None, retry_limit=3, retry_base_seconds=2, retry_cap_seconds=5, **knobs)
+    return outcome_of_error(image, error, file=FILE, facts=NO_FACTS, settings=settings, now=NOW)
+
+
+def test_what_is_wrong_with_the_image_is_final_at_once() -> None:
+    """With the digest of its bytes, so that the same bytes are known again."""
+    found = outcome(RejectImage(Reason.TRUNCATED))
+    assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
+    assert found.detail == Reason.TRUNCATED.sentence
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(1, State.RECEIVED), (2, State.RECEIVED), (3, State.FAILED)])
+def test_what_is_wrong_with_the_world_is_tried_so_often(attempts: int, state: State) -> None:
+    """The last try's reason is the image's."""
+    found = outcome(RetryImage(Reason.UNREADABLE), attempts=attempts)
+    assert (found.state, found.reason) == (state, Reason.UNREADABLE)
+
+
+@pytest.mark.parametrize(("attempts", "longest"), [(1, 2), (2, 4), (7, 5)])
+def test_pauses_double_up_to_a_cap_and_differ(attempts: int, longest: float) -> None:
+    """So that a store that comes back is not met by everybody at once."""
+    found = [outcome(RetryImage(Reason.SOURCE_GONE), attempts=attempts).not_before for _ in range(20)]
+    pauses = {(moment - NOW) / timedelta(seconds=longest) for moment in found if moment}
+    assert len(pauses) > 1
+    assert all(0.5 <= pause <= 1 for pause in pauses)
+
+
+def test_a_missing_source_is_waited_for_without_limit_unless_told_otherwise() -> None:
+    """A share that is unmounted for a day fails nothing."""
+    assert outcome(RetryImage(Reason.SOURCE_GONE), attempts=99).state is State.RECEIVED
+    assert outcome(RetryImage(Reason.SOURCE_GONE), attempts=99, hold_missing_sources=False).state is State.FAILED
+
+
+@pytest.mark.parametrize("error", [MemoryError(), FateError(Reason.OUT_OF_MEMORY)])
+def test_without_memory_it_travels_alone_and_then_fails(error: Exception) -> None:
+    """Alone it has all the memory there is."""
+    crowded, alone = outcome(error), outcome(error, alone=True)
+    assert (crowded.state, crowded.alone, alone.state) == (State.RECEIVED, True, State.FAILED)
+    assert alone.reason is Reason.OUT_OF_MEMORY
+
+
+def test_a_timeout_is_not_tried_again() -> None:
+    """It would take as long again."""
+    assert (outcome(FateError(Reason.TIMEOUT)).state, Reason.TIMEOUT.fault) == (State.FAILED, "failed")
+
+
+def test_a_changed_file_is_followed_while_it_is_tried_and_keeps_its_identity_when_it_fails() -> None:
+    """Else the ledger would take the failure for one of other bytes, and try for ever."""
+    error = FileChangedError(size=10, mtime_ns=20)
+    again, failed = outcome(error), outcome(error, attempts=3)
+    assert (again.state, again.size, again.mtime_ns, again.sha256) == (State.RECEIVED, 10, 20, None)
+    assert (failed.state, failed.size, failed.mtime_ns) == (State.FAILED, 4, 7)
+
+
+def test_the_text_of_an_unexpected_error_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The record has its class, the log its place."""
+    with caplog.at_level(logging.ERROR):
+        found = outcome(ValueError("DOE^JOHN"))
+    assert (found.state, found.reason) == (State.FAILED, Reason.INTERNAL_ERROR)
+    assert "ValueError" in str(found.detail)
+    assert "DOE" not in f"{found.detail} {[record.getMessage() for record in caplog.records]}"
