@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(2048 * MiB, ge=1, description="Larger files are rejected as too_large.")
     max_frame_pixels: int = Field(100_000_000, ge=1, description="Rows x columns of one frame.")
     max_object_bytes: int = Field(8192 * MiB, ge=1, description="All frames of one object, decoded.")
-    image_timeout_seconds: Seconds = Field(60, description="Decoding one image may take this long, then it failed.")
+    image_timeout_seconds: Seconds = Field(
+        60, description="Decoding one frame may take this long, then its image failed."
+    )
     lease_seconds: Seconds = Field(120, description="A batch without progress for this long is taken back.")
     retry_limit: int = Field(8, ge=1, description="Times an image is tried before it fails for the world's faults.")
     retry_base_seconds: Seconds = Field(1.0, description="First pause before a retry; it doubles each time.")

@@ -24,7 +24,7 @@ from nightread.log import set_up_logging
 from nightread.queue import make_celery
 from nightread.settings import load_settings
 from worker.earlier_starts import clear_up
-from worker.errors import BatchTakenError
+from worker.errors import BatchTakenError, NetworkBrokenError
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,9 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     except SQLAlchemyError as error:
         log.exception("batch not recorded: it goes back when its lease ends", extra={"batch": batch_id})
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
+    except NetworkBrokenError:
+        log.exception("the network failed", extra={"batch": batch_id})
+        _refuse_work("the network, which ran when it was loaded, failed; the line before says where")
     except Exception:
         log.exception("batch not finished: this process ends, and the next gives it back", extra={"batch": batch_id})
         os._exit(1)

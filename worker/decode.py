@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from types import FrameType
 
 import numpy as np
@@ -17,6 +16,7 @@ from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 from worker.desk import Desk
 
+_GRACE_SECONDS = 5
 _FRAMES_AT_ONCE = 64
 """A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
 
@@ -30,29 +30,37 @@ def open_scan(desk: Desk, data: bytes) -> Scan:
 def chunks_of(scan: Scan, desk: Desk) -> Iterator[NDArray[np.float32]]:
     """Prepared frames, (up to 64, height, width, channels) at a time.
 
-    Raises RejectImage, for no_model too, and FateError(timeout).
+    Raises RejectImage, for no_model too, and FateError(timeout) where a single frame takes too long.
     """
     if desk.predictor is None:
         raise RejectImage(Reason.NO_MODEL)
-    spec = desk.bundle.spec
+    spec, seconds = desk.bundle.spec, desk.settings.image_timeout_seconds
     frames = iter(scan.frames())
-    while True:
-        with _ended_after(desk.settings.image_timeout_seconds):
-            inputs = [prepare(frame, spec) for frame in islice(frames, _FRAMES_AT_ONCE)]
-        if not inputs:
-            return
+    left = scan.frame_count
+    while left > 0:
+        inputs = []
+        for _ in range(min(left, _FRAMES_AT_ONCE)):
+            with _ended_after(seconds):
+                inputs.append(prepare(next(frames), spec))
+        left -= len(inputs)
         yield np.stack(inputs)
 
 
 @contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
-    """Raise FateError(timeout) inside what runs longer. A decoder stuck in C meets Celery's hard limit instead."""
+    """Raise FateError(timeout) inside what runs longer; what does not even hear of that dies with its process.
+
+    A decoder that is stuck in C never comes back to Python. When it has burnt that much processor time and a little
+    more, the kernel ends the process (SIGPROF, default action), and the next one gives its images back.
+    """
     _listen_for_the_alarm()
+    signal.setitimer(signal.ITIMER_PROF, seconds + _GRACE_SECONDS)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 @cache

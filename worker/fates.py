@@ -7,23 +7,14 @@ from datetime import datetime, timedelta
 from db.ledger import Claimed, Outcome
 from db.tables import State
 from imaging.facts import Facts
-from nightread.errors import FateError, RejectImage
+from nightread.errors import FateError, RejectImage, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
 from worker.fetch import Fetched, FileChangedError
 
 log = logging.getLogger(__name__)
 
-_RETRIED = frozenset(
-    {
-        Reason.MISSING_FILE,
-        Reason.SOURCE_GONE,
-        Reason.UNREADABLE,
-        Reason.IO_ERROR,
-        Reason.STILL_CHANGING,
-        Reason.OUT_OF_MEMORY,
-    }
-)
+_DOUBLINGS = 30  # an image that is held for days is tried thousands of times
 
 
 def outcome_of_error(
@@ -55,7 +46,7 @@ def _as_fate(image: Claimed, error: Exception) -> FateError:
     if isinstance(error, FateError):
         return error
     if isinstance(error, MemoryError):
-        return FateError(Reason.OUT_OF_MEMORY)
+        return RetryImage(Reason.OUT_OF_MEMORY)
     log.error("unexpected error", exc_info=error, extra={"image": image.instance_id})
     return FateError(Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; the log has the place.")
 
@@ -67,12 +58,12 @@ def _state(fate: FateError, image: Claimed, settings: Settings) -> State:
         return State.FAILED
     if fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources:
         return State.RECEIVED
-    if fate.reason in _RETRIED and image.attempts < settings.retry_limit:
+    if isinstance(fate, RetryImage) and image.attempts < settings.retry_limit:
         return State.RECEIVED
     return State.FAILED
 
 
 def _pause(attempts: int, settings: Settings) -> timedelta:
     """Doubling, capped and jittered: a store that comes back is not met by everybody at once."""
-    seconds = min(settings.retry_cap_seconds, settings.retry_base_seconds * 2.0 ** (attempts - 1))
+    seconds = min(settings.retry_cap_seconds, settings.retry_base_seconds * 2.0 ** min(attempts - 1, _DOUBLINGS))
     return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

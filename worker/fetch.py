@@ -96,7 +96,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
 
 def _why_not(error: OSError, root: Path) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises where a parent is closed to us
+        if _is_gone(root):
             return RetryImage(Reason.SOURCE_GONE)
         return RetryImage(Reason.MISSING_FILE)
     if error.errno == errno.EISDIR:
@@ -106,3 +106,14 @@ def _why_not(error: OSError, root: Path) -> Exception:
     if error.errno in (errno.EACCES, errno.EPERM):
         return RetryImage(Reason.UNREADABLE)
     return RetryImage(Reason.IO_ERROR, f"Reading the file failed with {errno.errorcode.get(error.errno or 0, '?')}.")
+
+
+def _is_gone(root: Path) -> bool:
+    """Whether the source is not there: its folder is missing, or empty as the mount point of a share that is away."""
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is None
+    except PermissionError:
+        return False
+    except OSError:
+        return True

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.network import load_network
-from nightread.errors import FateError
+from nightread.errors import RetryImage
 from nightread.reasons import Reason
 
 SIZES = (1, 4, 16, 64, 256)
@@ -57,7 +57,7 @@ class Predictor:
         """Scores (n, labels) float32 of prepared frames (n, height, width, channels) float32.
 
         Where the device runs out of memory the largest micro-batch is halved for good and the rest goes on with it.
-        Raises FateError(out_of_memory) when not even one frame fits.
+        Raises RetryImage(out_of_memory) when not even one frame fits.
         """
         scores = np.empty((len(inputs), len(self.bundle.labels)), np.float32)
         done = 0
@@ -76,7 +76,7 @@ class Predictor:
 
     def _shrink(self, size: int) -> None:
         if size == 1:
-            raise FateError(Reason.OUT_OF_MEMORY)
+            raise RetryImage(Reason.OUT_OF_MEMORY)
         self.largest = size // 2
         log.warning("out of memory: micro-batches of %s are now at most %d", self.bundle.reference, self.largest)
 

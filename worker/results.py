@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.ledger import Claimed, FramePrediction, Outcome
 from db.tables import State
@@ -37,7 +38,7 @@ class Results:
         """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
         try:
             yield
-        except BatchError:
+        except (BatchError, SQLAlchemyError):
             raise
         except Exception as error:  # noqa: BLE001 - one bad image must not cost its batch
             self.add_error(image, error, file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy.exc import OperationalError
 
 from db import queries
 from db.engine import Database, open_database
@@ -68,6 +69,17 @@ def images(state: Path) -> list[dict[str, Any]]:
     """What the record says of every image, as `nightread query` gives it."""
     with record_of(state) as database:
         return list(queries.images(database))
+
+
+def tally(state: Path) -> queries.Tally | None:
+    """The counts; None while a command that was just started has not made its record."""
+    if not state.is_dir():
+        return None
+    with record_of(state) as database:
+        try:
+            return queries.tally(database)
+        except OperationalError:
+            return None
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[[], str]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import images, record_of, started, wait_until
+from program import images, started, tally, wait_until
 from scans import (
     directory,
     in_syntax,
@@ -17,8 +17,6 @@ from scans import (
     with_values,
     without_pixels,
 )
-
-from db import queries
 
 EXPECTED = {
     b"good-1.dcm": ("done", None),
@@ -101,7 +99,11 @@ def state(inbox: Path) -> Path:
     state, output = inbox.parent / "state", inbox.parent / "output"
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--json")
     with started(*arguments, output=output, preexec_fn=_without_privileges, BATCH_IMAGES=8) as process:
-        wait_until(lambda: _arrived(state) == len(EXPECTED), seconds=30, what=output.read_text)
+        wait_until(
+            lambda: (told := tally(state)) is not None and told.arrived == len(EXPECTED),
+            seconds=30,
+            what=output.read_text,
+        )
         shutil.rmtree(inbox / "gone")
         assert process.wait(90) == 1, output.read_text()
     return state
@@ -151,16 +153,6 @@ def _shown(inbox: Path, name: bytes) -> str:
         b"two words & 100%.dcm": "two words & 100%25.dcm",
     }
     return f"{inbox}/{wild.get(name) or name.decode()}"
-
-
-def _arrived(state: Path) -> int:
-    if not (state / "redis.url").exists():  # written once the record is there
-        return 0
-    try:
-        with record_of(state) as database:
-            return queries.tally(database).arrived
-    except Exception:  # noqa: BLE001
-        return 0
 
 
 def _without_privileges() -> None:

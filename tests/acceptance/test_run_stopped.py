@@ -5,10 +5,8 @@ import signal
 from pathlib import Path
 
 import psutil
-from program import alive, images, record_of, run, started, wait_until
+from program import alive, images, run, started, tally, wait_until
 from scans import cine, phantom
-
-from db import queries
 
 SCANS = 5
 
@@ -20,9 +18,7 @@ def test_a_terminated_run_ends_in_order_and_the_next_one_finishes(tmp_path: Path
     (inbox / "cine.dcm").write_bytes(cine(1, frames=120))
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--workers", "1")
     with started(*arguments, output=output) as process:
-        wait_until((state / "redis.url").exists, seconds=20, what=output.read_text)
-        with record_of(state) as database:
-            wait_until(lambda: queries.tally(database).running > 0, seconds=30, what=output.read_text)
+        wait_until(lambda: (told := tally(state)) is not None and told.running > 0, seconds=60, what=output.read_text)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 130, output.read_text()

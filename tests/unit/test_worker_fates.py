@@ -66,7 +66,7 @@ def test_a_missing_source_is_waited_for_without_limit_unless_told_otherwise() ->
     assert outcome(RetryImage(Reason.SOURCE_GONE), attempts=99, hold_missing_sources=False).state is State.FAILED
 
 
-@pytest.mark.parametrize("error", [MemoryError(), FateError(Reason.OUT_OF_MEMORY)])
+@pytest.mark.parametrize("error", [MemoryError(), RetryImage(Reason.OUT_OF_MEMORY)])
 def test_without_memory_it_travels_alone_and_then_fails(error: Exception) -> None:
     """Alone it has all the memory there is."""
     crowded, alone = outcome(error), outcome(error, alone=True)
