@@ -15,6 +15,7 @@ from db.ledger import Arrival
 from db.tables import batches, predictions
 from imaging.prepare import prepare
 from imaging.read import read
+from models.phantom_dicom import PhantomStyle
 from worker.analyse import analyse
 from worker.errors import BatchTakenError, NetworkBrokenError
 
