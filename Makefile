@@ -26,7 +26,7 @@ demo: venv ## 300 synthetic scans through the whole pipeline, checked against th
 	$(BIN)/nightread demo
 
 test: venv ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 unit: venv ## the tests that need no process and take seconds
 	$(BIN)/python -m pytest tests/unit

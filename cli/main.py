@@ -1,5 +1,6 @@
 """`nightread`: thin commands, each imported when it is called."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -59,6 +60,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 all well, 1 something failed, 2 wrong usage or no way to work, 70 our bug."""
+    os.umask(0o077)  # what this process and its children write is patient data: for its owner only
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

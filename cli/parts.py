@@ -18,6 +18,7 @@ from cli.options import settings_from, state_options, worker_options
 from cli.state_folder import make_state_folder
 from db import schema
 from db.engine import Database, open_database
+from db.same_clock import require_same_clock
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
 from nightread.paths import NAME_LENGTH
@@ -115,6 +116,7 @@ def _part(settings: Settings) -> Iterator[tuple[Database, Event]]:
     database = open_database(settings.sql_url)
     try:
         schema.require_newest(database)
+        require_same_clock(database)
         yield database, stop
     finally:
         database.close()

@@ -1,6 +1,7 @@
 """What `run` and `up` stand on: state, Redis, database and worker, started in order and ended in order."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -152,7 +153,11 @@ def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], N
     ):
         url = ground.settings.require_redis_url()
         transport = Transport(make_celery(url, settings), open_redis(url))
-        workers = [child("worker", worker_arguments(settings), ground.settings)] if with_worker else []
+        workers = (
+            [child("worker", worker_arguments(settings, _worker_name(settings)), ground.settings)]
+            if with_worker
+            else []
+        )
         with running(workers):
             yield Pipeline(
                 database=ground.database,
@@ -169,3 +174,8 @@ def _last_refusal(member: Child) -> str:
     lines = member.log_file.read_text("utf-8", "replace").splitlines()
     refusals = [line.partition(_REFUSAL)[2] for line in lines if _REFUSAL in line]
     return refusals[-1] if refusals else f"{member.log_file} says why."
+
+
+def _worker_name(settings: Settings) -> str:
+    """Beside servers of others there may be a worker of this host that stays: this one is another."""
+    return "nightread" if settings.embedded_redis else f"run-{os.getpid()}"

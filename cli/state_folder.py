@@ -1,7 +1,6 @@
 """The folder of the embedded state, under one lock."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,7 @@ from nightread.errors import UsageFault
 
 
 def make_state_folder(folder: Path) -> None:
-    """Make the folder and its rooms, private to its owner: what lies there is patient data.
-
-    The process goes on with a umask to match, for all that it and its children will write.
-    """
-    os.umask(0o077)
+    """Make the folder and its rooms, private to its owner: what lies there is patient data."""
     for path in (folder, folder / "logs", folder / "bundles"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)

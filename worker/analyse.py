@@ -35,8 +35,10 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     results.add_scores(scans, board.finish(), board.refused)
     watch.lap("decode", minus=board.seconds)
     watch.add("predict", board.seconds)
-    counts = ledger.record(
-        desk.database, batch_id, results.outcomes, seconds=watch.seconds, release=__version__, now=desk.clock()
+    counts = desk.patiently(
+        lambda: ledger.record(
+            desk.database, batch_id, results.outcomes, seconds=watch.seconds, release=__version__, now=desk.clock()
+        )
     )
     desk.wake_dispatcher()
     return dict(counts)

@@ -25,6 +25,7 @@ from nightread.queue import make_celery
 from nightread.settings import load_settings
 from worker.earlier_starts import clear_up
 from worker.errors import BatchTakenError, NetworkBrokenError
+from worker.node_name import hold_node_name
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class _Worker:
     node: str = ""
     boot_id: str = ""
     desk: Any = None
+    name_lock: Any = None
 
 
 _worker = _Worker()
@@ -83,6 +85,11 @@ def _log_ids_only(**_: Any) -> None:
 def _name_this_start(sender: Any, **_: Any) -> None:
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
+    try:
+        _worker.name_lock = hold_node_name(_worker.node, settings.sql_url)
+    except StopWork as error:
+        log.critical("this worker cannot work: %s", error)
+        os._exit(1)
     clear_up(settings, node=_worker.node, boot_id=_worker.boot_id)
 
 

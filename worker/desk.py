@@ -3,15 +3,19 @@
 import gc
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 from redis import Redis
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
+from db.same_clock import require_same_clock
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from models.bundle import Bundle
@@ -26,6 +30,9 @@ from worker.errors import BatchTakenError
 from worker.predict import Predictor
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
@@ -62,6 +69,18 @@ class Desk:
         self._renewed_at = time.monotonic()
         wake_dispatcher(self.redis)
 
+    def patiently(self, transaction: Callable[[], T]) -> T:
+        """Do it again while the database does not answer, for half a lease: what was analysed is worth waiting for."""
+        until = time.monotonic() + self.settings.lease_seconds / 2
+        while True:
+            try:
+                return transaction()
+            except (OperationalError, InterfaceError) as error:
+                if time.monotonic() + _PAUSE_SECONDS > until:
+                    raise
+                log.warning("the database does not answer, trying again", extra={"error": type(error).__name__})
+            time.sleep(_PAUSE_SECONDS)
+
     def keep_lease(self, batch_id: str) -> None:
         """Called after each piece of progress: renews the lease once a quarter is over. Raises BatchTakenError."""
         now = time.monotonic()
@@ -77,6 +96,7 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
     tune_process(settings, process.index)
     database = open_database(settings.sql_url)
     schema.require_newest(database)
+    require_same_clock(database)
     given_back = ledger.give_back_predecessor(database, process, now=utc_now())
     if given_back:
         log.warning("a worker process died: its images go back", extra={"images": given_back, **_names(process)})

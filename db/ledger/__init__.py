@@ -1,11 +1,12 @@
 """The only writer of work: register, dispatch, claim, record, sweep. The rules are in docs/ledger.md."""
 
 from db.ledger.arrivals import Arrival, Registered, register
+from db.ledger.bundles import register_bundle
 from db.ledger.claims import Claimed, WorkerProcess, claim, end_leases_of_earlier_starts, give_back_predecessor, renew
 from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
-from db.ledger.outcomes import FramePrediction, Outcome, record, register_bundle
+from db.ledger.outcomes import FramePrediction, Outcome, record
 from db.ledger.sources import ensure_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 

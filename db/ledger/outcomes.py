@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, bindparam, case, insert, or_, select, update
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from db.engine import Database
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
-from db.ledger.upsert import insert_if_absent
-from db.tables import FINAL, IN_BATCH, State, batches, bundles, in_state, instances, predictions, work
+from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, predictions, work
 from imaging.facts import FACT_NAMES, NO_FACTS, Facts
 from nightread.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-_UNSTORABLE = (DataError, IntegrityError, OverflowError, UnicodeError)
+_REFUSALS = (StatementError, OverflowError, UnicodeError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,36 +83,11 @@ def record(
 
     try:
         return database.write(in_bulk)
-    except _UNSTORABLE:
+    except _REFUSALS as error:
+        if not _speaks_of_a_value(error):
+            raise
         log.warning("the database refused a value: recording row by row", extra={"batch": batch_id})
         return database.write(one_by_one)
-
-
-def register_bundle(
-    database: Database,
-    *,
-    name: str,
-    version: str,
-    digest: str,
-    labels: Sequence[str],
-    normal_label: str | None,
-    now: datetime,
-) -> int:
-    """The id of the bundle of this digest, made if it is new."""
-    row = {
-        "name": name,
-        "version": version,
-        "digest": digest,
-        "labels": list(labels),
-        "normal_label": normal_label,
-        "registered_at": now,
-    }
-
-    def transaction(connection: Connection) -> int:
-        insert_if_absent(connection, bundles, [row])
-        return int(connection.execute(select(bundles.c.id).where(bundles.c.digest == digest)).scalar_one())
-
-    return database.write(transaction)
 
 
 def _record(
@@ -211,13 +185,20 @@ def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: dat
     savepoint = connection.begin_nested()
     try:
         _record(connection, batch_id, [outcome], {}, "", now)
-    except _UNSTORABLE as error:
+    except _REFUSALS as error:
+        if not _speaks_of_a_value(error):
+            raise
         extra = {"image": outcome.instance_id, "error": type(error).__name__}
         log.warning("the database refused the values of an image", extra=extra)
         return False
     finally:
         savepoint.rollback()
     return True
+
+
+def _speaks_of_a_value(error: Exception) -> bool:
+    """Whether driver or database refused a value, and not the whole transaction."""
+    return not isinstance(error, DBAPIError) or isinstance(error, (DataError, IntegrityError))
 
 
 def _refused(outcome: Outcome) -> Outcome:

@@ -32,7 +32,7 @@ STAYING = ("redis", "producer", "dispatcher", "worker", "flower")
 LOGIN = SECRETS["NIGHTREAD_FLOWER_AUTH"]
 ROLE = f"nightread_compose_{os.getpid()}"
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("compose"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,20 @@
+"""A host has one worker of each name and record."""
+
+import pytest
+
+from nightread.errors import StopWork
+from worker.node_name import hold_node_name
+
+
+def test_a_second_worker_of_the_same_name_and_record_is_refused() -> None:
+    """It would end the leases of the first."""
+    with hold_node_name("n@host", "sqlite:///one"), pytest.raises(StopWork, match="n@host"):
+        hold_node_name("n@host", "sqlite:///one")
+
+
+def test_other_names_and_other_records_are_none_of_its_business() -> None:
+    """And a name is free again when its worker is gone."""
+    with hold_node_name("n@host", "sqlite:///one"):
+        hold_node_name("m@host", "sqlite:///one").close()
+        hold_node_name("n@host", "sqlite:///two").close()
+    hold_node_name("n@host", "sqlite:///one").close()
