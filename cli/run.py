@@ -68,7 +68,8 @@ def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) 
     with pipeline(patient, with_worker=with_worker, report=_tell) as line, _progress() as show:
         source_ids, new = _register(line, folders, patient, show)
         line.drain(source_ids, lambda unfinished: show(None, unfinished))
-        return summarise(line.database, source_ids, new=new, since=since, settings=patient)
+        remarks = [remark for folder in folders for remark in _remarks(folder)]
+        return summarise(line.database, source_ids, new=new, since=since, settings=patient, remarks=remarks)
 
 
 def _register(
@@ -86,11 +87,23 @@ def _register(
 
     for folder in folders:
         intake = Intake(settings, line.database, folder, registered)
-        intake.open()
+        intake.take_all()
         source_ids.append(intake.source_id)
-        for chunk in folder.scan():
-            intake.register(chunk)
     return source_ids, new
+
+
+def _remarks(folder: Folder) -> Iterator[str]:
+    """What the walk met and left alone: none of it has a row."""
+    report = folder.report
+    for number, what in (
+        (report.temporary, "temporary or hidden names were left alone until they are renamed"),
+        (report.hidden_folders, "hidden folders were not entered"),
+        (report.special, "names that are no regular files were left alone"),
+        (report.unreadable_folders, "folders could not be opened"),
+        (report.unreadable_names, "files could not be looked at"),
+    ):
+        if number:
+            yield f"{number:,} {what}."
 
 
 def _require_model(settings: Settings) -> None:

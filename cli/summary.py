@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +25,9 @@ class Summary:
     """Files that the ledger had not seen before, or not in this version."""
     rate_per_second: float | None
     model: str | None
-    state_dir: str
+    state_dir: Path
+    remarks: Sequence[str]
+    """On what has no row."""
 
     @property
     def exit_code(self) -> int:
@@ -38,6 +41,7 @@ class Summary:
             "new": self.new,
             "rate_per_second": self.rate_per_second,
             "adds_up": self.tally.adds_up,
+            "remarks": list(self.remarks),
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -46,7 +50,13 @@ class Summary:
 
 
 def summarise(
-    database: Database, source_ids: Sequence[int], *, new: int, since: datetime, settings: Settings
+    database: Database,
+    source_ids: Sequence[int],
+    *,
+    new: int,
+    since: datetime,
+    settings: Settings,
+    remarks: Sequence[str] = (),
 ) -> Summary:
     """Read the record back: what is printed is what was committed."""
     return Summary(
@@ -55,7 +65,8 @@ def summarise(
         new=new,
         rate_per_second=queries.rate(database, since=since),
         model=settings.model,
-        state_dir=str(settings.state_dir),
+        state_dir=settings.state_dir,
+        remarks=remarks,
     )
 
 
@@ -64,6 +75,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.new == 0:
         console.print(f"Nothing new: all {summary.tally.arrived} files were known already. Their outcomes:")
     show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
+    for remark in summary.remarks:
+        console.print(remark)
     if not summary.tally.adds_up:
         console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report what it finds.")
     if summary.model is None and summary.tally.rejected:

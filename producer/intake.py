@@ -14,28 +14,6 @@ from producer.folder_report import FolderReport
 KIND = "folder"
 
 
-def take_all(
-    settings: Settings,
-    database: Database,
-    folder: Folder,
-    on_registered: Callable[[int], None],
-    *,
-    name: str | None = None,
-    clock: Clock = utc_now,
-) -> Registered:
-    """Register what one scan of the folder finds; `folder.report` says what else it met.
-
-    Raises RootMissing, and errors of the database.
-    """
-    intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
-    intake.open()
-    new = changed = 0
-    for chunk in folder.scan():
-        done = intake.register(chunk)
-        new, changed = new + done.new, changed + done.changed
-    return Registered(new=new, changed=changed)
-
-
 class Intake:
     """The way from one folder into the ledger, one transaction a chunk; `on_registered` hears of each commit."""
 
@@ -51,6 +29,7 @@ class Intake:
     ) -> None:
         """The source is called `name`, or by the folder's path."""
         self._database = database
+        self._folder = folder
         self._root = root_text(folder.root)
         self._name = name or source_name(folder.root)
         self._priority = settings.default_priority
@@ -62,6 +41,18 @@ class Intake:
     def open(self) -> None:
         """Make the source known to the ledger."""
         self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
+
+    def take_all(self) -> Registered:
+        """Open, and register what one scan finds; the folder's report says what else it met.
+
+        Raises RootMissing, and errors of the database.
+        """
+        self.open()
+        new = changed = 0
+        for chunk in self._folder.scan():
+            done = self.register(chunk)
+            new, changed = new + done.new, changed + done.changed
+        return Registered(new=new, changed=changed)
 
     def report(self, report: FolderReport) -> None:
         """Leave the numbers of the latest look with the ledger, for `status`."""

@@ -16,7 +16,7 @@ from imaging.patient import PatientHasher
 from models.catalogue import find_bundle
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
-from producer.intake import take_all
+from producer.intake import Intake
 from worker import decode
 from worker.analyse import analyse
 from worker.desk import Desk
@@ -89,7 +89,8 @@ class Bench:
     def register(self) -> None:
         """Register what lies in the inbox."""
         settings = self.settings()
-        take_all(settings, self.night.database, Folder.holding(self.inbox, settings), lambda _: None, name="inbox")
+        folder = Folder.holding(self.inbox, settings)
+        Intake(settings, self.night.database, folder, lambda _: None, name="inbox").take_all()
 
     def form(self, images: int = 64) -> list[Batch]:
         """Batches of what may go now."""

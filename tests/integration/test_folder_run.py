@@ -5,7 +5,7 @@ from pathlib import Path
 from db.engine import Database
 from nightread.settings import load_settings
 from producer.folder import Folder
-from producer.intake import take_all
+from producer.intake import Intake
 
 
 def test_run_takes_all_and_then_nothing_new(database: Database, tmp_path: Path) -> None:
@@ -15,8 +15,8 @@ def test_run_takes_all_and_then_nothing_new(database: Database, tmp_path: Path) 
     inbox.mkdir()
     for name in ("a", "b", "c.tmp"):
         (inbox / name).touch()
-    first = take_all(settings, database, Folder.holding(inbox, settings), counts.append)
+    first = Intake(settings, database, Folder.holding(inbox, settings), counts.append).take_all()
     again = Folder.holding(inbox, settings)
-    second = take_all(settings, database, again, counts.append)
+    second = Intake(settings, database, again, counts.append).take_all()
     assert (first.new, second.new, second.changed, counts) == (2, 0, 0, [2])
     assert (again.report.known, again.report.temporary) == (2, 1)
