@@ -22,7 +22,7 @@ from nightread.settings import Settings, load_settings
 from producer.folder import Folder
 from producer.intake import Intake
 
-console = Console()
+console = Console(width=110)
 
 
 @click.command()

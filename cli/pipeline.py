@@ -177,5 +177,6 @@ def _last_refusal(member: Child) -> str:
 
 
 def _worker_name(settings: Settings) -> str:
-    """Beside servers of others there may be a worker of this host that stays: this one is another."""
-    return "nightread" if settings.embedded_redis else f"run-{os.getpid()}"
+    """On servers that others use there may be a worker of this host that stays: this one is another."""
+    alone = settings.embedded_redis and settings.database_url is None
+    return "nightread" if alone else f"run-{os.getpid()}"

@@ -3,24 +3,34 @@
 import fcntl
 import hashlib
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
 from nightread.errors import StopWork
 
 
-def hold_node_name(node: str, sql_url: str) -> IO[str]:
+def hold_node_name(node: str, sql_url: str, *, patience_seconds: float = 15.0) -> IO[str]:
     """Hold the name on this host for as long as the returned file is open; the kernel frees it at any death.
 
-    Raises StopWork where a worker of this name serves the same record from this host.
+    A predecessor may be finishing its batches: it is waited for. Raises StopWork where it stays.
     """
     digest = hashlib.blake2b(f"{node} {sql_url}".encode(), digest_size=8).hexdigest()
     handle = (Path(tempfile.gettempdir()) / f"nightread-worker-{digest}.lock").open("w")
+    until = time.monotonic() + patience_seconds
+    while not _locked(handle):
+        if time.monotonic() > until:
+            handle.close()
+            raise StopWork(
+                f"a worker named {node} serves this record already on this host; one worker uses all cores or GPUs"
+            )
+        time.sleep(0.1)
+    return handle
+
+
+def _locked(handle: IO[str]) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.close()
-        raise StopWork(
-            f"a worker named {node} serves this record already on this host; one worker uses all cores or GPUs"
-        ) from None
-    return handle
+        return False
+    return True

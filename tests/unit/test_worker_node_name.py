@@ -1,5 +1,7 @@
 """A host has one worker of each name and record."""
 
+import threading
+
 import pytest
 
 from nightread.errors import StopWork
@@ -9,7 +11,15 @@ from worker.node_name import hold_node_name
 def test_a_second_worker_of_the_same_name_and_record_is_refused() -> None:
     """It would end the leases of the first."""
     with hold_node_name("n@host", "sqlite:///one"), pytest.raises(StopWork, match="n@host"):
-        hold_node_name("n@host", "sqlite:///one")
+        hold_node_name("n@host", "sqlite:///one", patience_seconds=0)
+
+
+def test_a_predecessor_that_is_finishing_is_waited_for() -> None:
+    """A worker that was told to end holds its name until its batches are done."""
+    first = hold_node_name("n@host", "sqlite:///three")
+    threading.Timer(0.2, first.close).start()
+    with hold_node_name("n@host", "sqlite:///three") as second:
+        assert not second.closed
 
 
 def test_other_names_and_other_records_are_none_of_its_business() -> None:
