@@ -16,6 +16,8 @@ from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 from worker.desk import Desk
 
+Inputs = NDArray[np.float32]
+
 _GRACE_SECONDS = 5
 _FRAMES_AT_ONCE = 64
 """A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
@@ -27,7 +29,7 @@ def open_scan(desk: Desk, data: bytes) -> Scan:
         return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
 
 
-def chunks_of(scan: Scan, desk: Desk) -> Iterator[NDArray[np.float32]]:
+def chunks_of(scan: Scan, desk: Desk) -> Iterator[Inputs]:
     """Prepared frames, (up to 64, height, width, channels) at a time.
 
     Raises RejectImage, for no_model too, and FateError(timeout) where a single frame takes too long.

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +24,10 @@ class Fetched:
     sha256: str
     size: int
     mtime_ns: int
+
+    def without_data(self) -> "Fetched":
+        """What identifies the bytes, once they have been decoded: a batch's files are not all in memory at once."""
+        return replace(self, data=b"")
 
 
 class FileChangedError(RetryImage):
