@@ -3,7 +3,6 @@
 import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from benchmarks.workloads import WARM_UP, WORKLOADS, Workload, write
 from cli.pipeline import Pipeline, pipeline
 from db import queries
 from db.tables import batches
+from nightread.clock import utc_now
 from nightread.hardware import slots
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
@@ -80,11 +80,12 @@ def _pipeline_rate(folder: Path, state: Path, processes: int) -> float:
         _warm_up(line, state.parent / "warm-up", settings, processes)
         source = Folder.holding(folder, settings)
         intake = Intake(settings, line.database, source, lambda _new: line.dispatch())
-        intake.open()
-        started = time.perf_counter()
-        registered = sum(intake.register(chunk).new for chunk in source.scan())
+        started = utc_now()
+        registered = intake.take_all().new
         line.drain([intake.source_id], lambda _unfinished: None)
-        seconds = time.perf_counter() - started
+        with line.database.read() as connection:
+            ended = connection.execute(select(func.max(batches.c.finished_at))).scalar_one()
+        seconds = (ended - started).total_seconds()
         tally = queries.tally(line.database, [intake.source_id])
         if tally.done != registered:
             raise RuntimeError(f"{registered} files, {tally.done} done")

@@ -20,8 +20,6 @@ from producer.transport import Transport
 log = logging.getLogger(__name__)
 
 _LEAST_WINDOW = 2
-_LEAST_IMAGES = 32
-"""Batches shrink to this towards the end of a backlog, so that no process works on alone while others are done."""
 _COUNTED_BATCHES = 64
 """Ready images are counted up to this many batches: enough to decide, cheap with a million waiting."""
 _OVERDUE_SECONDS = 60
@@ -67,9 +65,8 @@ class Dispatcher:
         if room <= 0 or outlook.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
-        images = min(full, max(_LEAST_IMAGES, ceil(outlook.ready / (2 * max(1, outlook.slots)))))
-        if outlook.ready >= images * max(1, outlook.idle_slots):
-            return self._publish(count=min(room, outlook.ready // images), images=images)
+        if outlook.ready >= full * max(1, outlook.idle_slots):
+            return self._publish(count=min(room, outlook.ready // full), images=full)
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
             shares = max(1, min(room, outlook.idle_slots, outlook.ready))

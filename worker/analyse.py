@@ -93,10 +93,10 @@ def _without_copies(desk: Desk, scans: Sequence[_Read], results: Results) -> lis
 
 def _feed(desk: Desk, batch_id: str, scan: _Read, board: Scoreboard, results: Results) -> bool:
     """Give all frames of one image to the network; whether it got that far. The lease is renewed by progress."""
-    complete = False
+    fed = False
     with results.fate_of(scan.image, scan.file):
         for inputs in scan.chunks:
             board.add(scan.image.work_id, inputs)
             desk.keep_lease(batch_id)
-        complete = True
-    return complete
+        fed = True
+    return fed  # noqa: RET504 - False where the image has met its fate inside
