@@ -77,7 +77,7 @@ class Dispatcher:
         """How much longer a partial batch waits for more images while all processes are busy."""
         now = time.monotonic()
         self._partial_since = self._partial_since or now
-        return self._partial_since + self._settings.batch_wait_seconds - now
+        return self._settings.batch_wait_seconds - (now - self._partial_since)
 
     def _publish(self, *, count: int, images: int) -> float:
         self._partial_since = None
