@@ -16,8 +16,8 @@ COPY worker ./worker
 COPY models ./models
 COPY db ./db
 COPY cli ./cli
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/nightread/bin/python install --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]"
+RUN --mount=type=cache,target=/var/cache/pip \
+    pip --python /opt/nightread/bin/python install --cache-dir /var/cache/pip --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]"
 
 FROM ${BASE}
 RUN groupadd --gid 10001 nightread \

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,12 +110,10 @@ class FolderWatcher:
 
     def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
         self._scan_wanted = False
-        try:
+        with suppress(RootMissing):  # the report says so, in the log and in `status`
             with closing(self._folder.scan(visit=events.watch)) as chunks:
                 self._register(chunks, stop, lambda: self._heed(events.wait(0), stop))
             events.end_scan()
-        except RootMissing:
-            pass  # the report says so, now and in `status`
         self._tell_troubles(stop)
 
     def _follow(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
