@@ -265,3 +265,25 @@ def test_a_dispatcher_that_lost_its_lock_stops(request: pytest.FixtureRequest, t
                 check()
         with only_dispatcher(database, tmp_path) as check:
             check()
+
+
+def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """Its message counts as delivered for a quarter of an hour; an idle process need not wait for that."""
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(3))
+    desk.dispatch_all()
+    (first,) = desk.batches()
+    (message,) = desk.redis.lrange(BATCH_QUEUE, 0, -1)  # type: ignore[misc]
+    desk.redis.delete(BATCH_QUEUE)
+    desk.redis.hset("unacked", "tag", message)
+    desk.night.clock.advance(seconds=61)
+    desk.sweep()
+    assert desk.night.open_batches() == [first], "nobody is idle: the worker has not beaten for a minute"
+
+    desk.worker(slots=1)
+    desk.sweep()
+    desk.dispatch_all()
+
+    (second,) = desk.batches()
+    assert second != first
+    assert desk.night.open_batches() == [second]
