@@ -2,50 +2,41 @@
 
 import os
 import sys
-from importlib import import_module
+from typing import ClassVar
 
 import click
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.console import show_error
+from cli.lazy import LazyGroup
 from nightread import __version__
 from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
-_COMMANDS = {
-    "run": "cli.run",
-    "up": "cli.up",
-    "demo": "cli.demo",
-    "status": "cli.status",
-    "query": "cli.query",
-    "models": "cli.models",
-    "audit": "cli.audit",
-    "doctor": "cli.doctor",
-    "settings": "cli.settings",
-    "watch": "cli.parts",
-    "dispatch": "cli.parts",
-    "worker": "cli.parts",
-    "flower": "cli.parts",
-    "db": "cli.db",
-}
+
+class _Commands(LazyGroup):
+    modules: ClassVar[dict[str, str]] = {
+        "run": "cli.run",
+        "up": "cli.up",
+        "demo": "cli.demo",
+        "status": "cli.status",
+        "query": "cli.query",
+        "models": "cli.models",
+        "labels": "cli.labels",
+        "explain": "cli.explain",
+        "audit": "cli.audit",
+        "doctor": "cli.doctor",
+        "settings": "cli.settings",
+        "watch": "cli.parts",
+        "dispatch": "cli.parts",
+        "worker": "cli.parts",
+        "flower": "cli.parts",
+        "db": "cli.db",
+    }
 
 
-class _LazyGroup(click.Group):
-    """Importing all commands would cost every one of them the imports of the slowest."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        command: click.Command = getattr(import_module(module), f"{cmd_name}_command")
-        return command
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nightread")
 def cli() -> None:
     """Overnight image analysis: scans in, rows in SQL out, and the counts add up.

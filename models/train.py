@@ -12,8 +12,8 @@ import numpy as np
 
 from imaging.spec import InputSpec, Intensity
 from models.bundle import TRAINING_FILE, Bundle, save_bundle
-from models.datasets import Examples, phantoms
-from models.evaluate import Evaluation, evaluate
+from models.datasets.phantoms import Examples, phantoms
+from models.evaluation.found import Evaluation, evaluate
 from models.network import Network, compile_by_xla, load_network
 from models.phantom import CLEAR, NODULE
 from models.verdict import Verdict

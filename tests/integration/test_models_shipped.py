@@ -13,8 +13,8 @@ from imaging.read import read
 from models.bundle import TRAINING_FILE, Bundle, load_bundle, save_bundle
 from models.catalogue import SHIPPED, find_bundle
 from models.cnn import small_cnn
-from models.datasets import Examples, phantoms
-from models.evaluate import evaluate
+from models.datasets.phantoms import Examples, phantoms
+from models.evaluation.found import evaluate
 from models.network import Network, load_network
 from models.phantom import NODULE
 from models.phantom_dicom import PhantomStyle, phantom_file

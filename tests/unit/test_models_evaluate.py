@@ -1,6 +1,6 @@
 """Precision and recall, by hand."""
 
-from models.evaluate import evaluate
+from models.evaluation.found import evaluate
 
 
 def test_counts_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""`nightread models`: the networks at hand."""
+"""`nightread models list` and `show`: the networks at hand."""
 
 import json
 from dataclasses import asdict
@@ -15,15 +15,7 @@ from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
 
 
-@click.group("models")
-def models_command() -> None:
-    """Model bundles at hand.
-
-    Those that ship, that lie in the state folder, and that NIGHTREAD_BUNDLE_DIRS names.
-    """
-
-
-@models_command.command("list")
+@click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def list_command(as_json: bool, **options: Any) -> None:
@@ -48,7 +40,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     show(out, table)
 
 
-@models_command.command("show")
+@click.command("show")
 @click.argument("name", metavar="NAME[@VERSION]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
