@@ -66,12 +66,13 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
         raise UsageFault("Parquet needs pyarrow: `pip install 'nightread[parquet]'`, or choose csv or jsonl.") from None
     text, times = pa.string(), pa.timestamp("us", tz="UTC")
     types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), "received_at": times, "finished_at": times}
-    types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64())
+    types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64()) | {"shadow": pa.bool_(), "matched": pa.map_(text, text)}
     schema = pa.schema([(name, types.get(name, text)) for name in names])
     with parquet.ParquetWriter(path, schema) as writer:
         while chunk := list(islice(rows, _CHUNK)):
             columns = {name: [row[name] for row in chunk] for name in names}
-            columns["scores"] = [scores and list(scores.items()) for scores in columns["scores"]]
+            for name in ("scores", "matched"):
+                columns[name] = [value and list(value.items()) for value in columns[name]]
             writer.write_table(pa.table(columns, schema=schema))
 
 

@@ -40,8 +40,10 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
     """The file gets the width that the other columns leave; on a terminal no line wraps."""
-    cells = [list(_cells(row, nights, per_frame=wanted.per_frame)) for row in page]
-    headings = ["image", *(["frame"] if wanted.per_frame else []), "state", "result", "score", "kind", "arrived"]
+    several = bool(wanted.models) or wanted.shadow
+    cells = [list(_cells(row, nights, per_frame=wanted.per_frame, model=several)) for row in page]
+    which = [*(["frame"] if wanted.per_frame else []), *(["model"] if several else [])]
+    headings = ["image", *which, "state", "result", "score", "kind", "arrived"]
     narrow = make_table(console, *headings, right=_NUMBERS)
     table = make_table(console, *headings, "file", right=_NUMBERS)
     for row in cells:
@@ -55,10 +57,12 @@ def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, ni
     return table
 
 
-def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool) -> Iterator[Text]:
+def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool) -> Iterator[Text]:
     yield Text(str(row["image_id"]))
     if per_frame:
         yield Text("" if row["frame"] is None else str(row["frame"]))
+    if model:
+        yield Text(f"{row['model']}@{row['model_version']}")
     yield Text(row["state"], style=COLOURS.get(row["state"], ""))
     yield Text(_result(row))
     yield Text("" if row["score"] is None else f"{row['score']:.3f}")

@@ -13,6 +13,7 @@ import click
 
 from cli.console import out
 from cli.export import FORMATS, export
+from cli.hashing import site_hasher
 from cli.image_table import show_images
 from cli.night import Nights, nights_of
 from cli.options import settings_from, state_options
@@ -20,12 +21,10 @@ from cli.record import open_record, said_in_one_line
 from db import queries
 from db.queries import ImageFilter
 from db.tables import State
-from imaging.patient import PatientHasher
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
-from nightread.site_key import load_site_key
 
 _TABLE_LIMIT = 100
 _STATES = f"Where it stands: {', '.join(state.value for state in State)}."
@@ -52,6 +51,14 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--max-score", type=_SCORE, help="The same from above.")
 @click.option("--source", "sources", help="Name of a source.", **_MANY)
 @click.option("--modality", "modalities", help="Such as CT or DX.", **_MANY)
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME[@VERSION]",
+    help="Results of this network, also beside another's answer.",
+    **_MANY,
+)
+@click.option("--shadow", is_flag=True, help="Results of networks on trial, and no others.")
 @click.option("--patient", help="PatientID; it is hashed before anything is looked up.")
 @click.option("--accession", help="AccessionNumber; hashed too.")
 @click.option("--issuer", help="Issuer of the PatientID or AccessionNumber, if the images name one.")
@@ -101,7 +108,7 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
     if issuer and not (patient or accession):
         raise UsageFault("--issuer says who gave a number out: give --patient or --accession with it.")
     if patient or accession:
-        hasher = _hasher(settings)
+        hasher = site_hasher(settings)
         options["patient_key"] = hasher.patient_key(issuer, patient)
         options["accession_key"] = hasher.accession_key(issuer, accession)
     since, until = (nights.utc(moment) if moment else None for moment in (options["since"], options["until"]))
@@ -130,16 +137,6 @@ def _evening(night: str, nights: Nights) -> date:
         return date.fromisoformat(night)
     except ValueError:
         raise UsageFault(f"--night takes a date such as 2026-11-05, or `last`; not {night}.") from None
-
-
-def _hasher(settings: Settings) -> PatientHasher:
-    """With the site's key; a key that is made up now would find nobody."""
-    if settings.site_key is None and not (settings.state_dir / "site.key").exists():
-        raise UsageFault(
-            f"Numbers are stored hashed, and {settings.state_dir} has no site.key to hash with: "
-            "set NIGHTREAD_SITE_KEY to the key that the workers use."
-        )
-    return PatientHasher(load_site_key(settings))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -80,6 +81,29 @@ bundles = Table(
     Column("labels", Json, nullable=False),
     Column("normal_label", String(100)),
     Column("registered_at", UtcDateTime, nullable=False),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("position", Integer, nullable=False),  # rules are looked at in this order, those of one position by id
+    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
+    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
+    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition reads
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: in force; never deleted, since results name their rule
+    Index("ix_routes_in_force", "position", **_when("ended_at IS NULL")),
+)
+
+truths = Table(
+    "truths",
+    metadata,
+    Column("subject", String(9), primary_key=True),  # what the key names: sop, study or accession
+    Column("key", String(KEY_LENGTH), primary_key=True),  # a UID, or the hash of an accession number
+    Column("label", String(100), primary_key=True),
+    Column("present", Boolean, nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
 )
 
 instances = Table(
@@ -168,6 +192,9 @@ work = Table(
     Column("score", Float),
     Column("scores", Json),  # of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
+    Column("route_id", Id),  # which rule chose the bundle; null: --model did
+    Column("matched", Json),  # header values that the rule matched, by its field
+    Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: left out unless asked for
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **_when("state = 'received'")),
@@ -178,6 +205,7 @@ work = Table(
     Index("ix_work_reason", "reason", "instance_id", **_when("reason IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **_when("label IS NOT NULL")),
     Index("ix_work_score", "score", **_when("score IS NOT NULL")),
+    Index("ix_work_further", "bundle_id", "instance_id", **_when("ordinal > 0")),
     Index("ix_work_finished_at", "finished_at", **_when("finished_at IS NOT NULL")),
 )
 

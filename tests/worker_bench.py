@@ -14,12 +14,14 @@ from db.ledger import Batch
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from models.catalogue import find_bundle
+from models.routing import Rule, Rules
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
 from producer.intake import Intake
 from worker import decode
 from worker.analyse import analyse
 from worker.desk import Desk
+from worker.panel import Panel, Reader
 from worker.predict import Predictor
 
 Array = NDArray[np.float32]
@@ -60,8 +62,8 @@ class Bench:
         """Little patience, and what the test names."""
         return load_settings(None, **{"state_dir": self.folder / "state", "retry_limit": 2, **knobs})
 
-    def desk(self, *, largest: int = 64, with_model: bool = True, **knobs: Any) -> Desk:
-        """An open desk."""
+    def desk(self, *, largest: int = 64, with_model: bool = True, panel: Panel | None = None, **knobs: Any) -> Desk:
+        """An open desk, whose one network reads everything unless the test brings a panel."""
         decode._listen_for_the_alarm.cache_clear()  # pytest-timeout listens to the same signal
         settings = self.settings(**knobs)
         return Desk(
@@ -75,10 +77,14 @@ class Bench:
                 object_bytes=settings.max_object_bytes,
             ),
             patient=PatientHasher(b"a key for tests"),
-            predictor=Predictor(BUNDLE, self.network, largest=largest) if with_model else None,
-            bundle_id=self.bundle_id if with_model else None,
+            panel=panel or (self.panel(largest) if with_model else Panel(Rules([]), {})),
             clock=self.night.clock,
         )
+
+    def panel(self, largest: int) -> Panel:
+        """The one network reads everything, as with --model."""
+        reader = Reader(predictor=Predictor(BUNDLE, self.network, largest=largest), bundle_id=self.bundle_id)
+        return Panel(Rules([Rule(bundle=BUNDLE.reference)]), {BUNDLE.reference: reader})
 
     def put(self, **contents: bytes) -> None:
         """Write files, named by keyword, and register them in this order."""

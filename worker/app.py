@@ -66,6 +66,8 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     except SQLAlchemyError as error:
         log.exception("batch not recorded: it goes back when its lease ends", extra={"batch": batch_id})
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
+    except StopWork as error:
+        _refuse_work(str(error))
     except NetworkBrokenError:
         log.exception("the network failed", extra={"batch": batch_id})
         _refuse_work("the network, which ran when it was loaded, failed; the line before says where")

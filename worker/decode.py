@@ -1,7 +1,7 @@
 """From bytes to network inputs, with an end to what hangs."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.scan import Scan
-from nightread.errors import FateError, RejectImage
+from imaging.spec import InputSpec
+from nightread.errors import FateError
 from nightread.reasons import Reason
 from worker.desk import Desk
 
@@ -29,23 +30,22 @@ def open_scan(desk: Desk, data: bytes) -> Scan:
         return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
 
 
-def chunks_of(scan: Scan, desk: Desk) -> Iterator[Inputs]:
-    """Prepared frames, (up to 64, height, width, channels) at a time.
+def chunks_of(scan: Scan, specs: Sequence[InputSpec], desk: Desk) -> Iterator[tuple[Inputs, ...]]:
+    """Prepared frames, (up to 64, height, width, channels) at a time: decoded once, prepared for each of the specs.
 
-    Raises RejectImage, for no_model too, and FateError(timeout) where a single frame takes too long.
+    Raises RejectImage, and FateError(timeout) where a single frame takes too long.
     """
-    if desk.predictor is None:
-        raise RejectImage(Reason.NO_MODEL)
-    spec, seconds = desk.bundle.spec, desk.settings.image_timeout_seconds
+    seconds = desk.settings.image_timeout_seconds
     frames = iter(scan.frames())
     left = scan.frame_count
     while left > 0:
         inputs = []
         for _ in range(min(left, _FRAMES_AT_ONCE)):
             with _ended_after(seconds):
-                inputs.append(prepare(next(frames), spec))
+                frame = next(frames)
+                inputs.append([prepare(frame, spec) for spec in specs])
         left -= len(inputs)
-        yield np.stack(inputs)
+        yield tuple(np.stack(prepared) for prepared in zip(*inputs, strict=True))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What one worker process has at hand: opened once, after the fork."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable
@@ -18,8 +17,6 @@ from db.ledger import WorkerProcess
 from db.same_clock import require_same_clock
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
-from models.bundle import Bundle
-from models.catalogue import find_bundle
 from nightread.clock import Clock, utc_now
 from nightread.hardware import gpus
 from nightread.settings import Settings
@@ -27,7 +24,7 @@ from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
 from worker.device import tune_process
 from worker.errors import BatchTakenError
-from worker.predict import Predictor
+from worker.panel import Panel, open_panel, renewed
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +42,7 @@ class Desk:
     process: WorkerProcess
     limits: Limits
     patient: PatientHasher
-    predictor: Predictor | None
-    bundle_id: int | None
+    panel: Panel
     ahead: Executor | None = None
     """One thread in which the network works while this one decodes what comes next; None: they take turns."""
     clock: Clock = utc_now
@@ -57,12 +53,9 @@ class Desk:
         """How long a batch stays ours without progress."""
         return timedelta(seconds=self.settings.lease_seconds)
 
-    @property
-    def bundle(self) -> Bundle:
-        """Of the network that is loaded."""
-        if self.predictor is None:
-            raise LookupError("no model is configured")
-        return self.predictor.bundle
+    def follow_rules(self) -> None:
+        """Load and drop networks where the routing rules have changed since. Raises StopWork."""
+        self.panel = renewed(self.panel, self.settings, self.database)
 
     def wake_dispatcher(self) -> None:
         """There is room in the queue."""
@@ -100,7 +93,6 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
     given_back = ledger.give_back_predecessor(database, process, now=utc_now())
     if given_back:
         log.warning("a worker process died: its images go back", extra={"images": given_back, **_names(process)})
-    predictor = _load(settings)
     return Desk(
         settings=settings,
         database=database,
@@ -112,37 +104,14 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
             object_bytes=settings.max_object_bytes,
         ),
         patient=PatientHasher(load_site_key(settings)),
-        predictor=predictor,
+        panel=open_panel(settings, database),
         ahead=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
-        bundle_id=_register(database, predictor.bundle) if predictor else None,
     )
-
-
-def _load(settings: Settings) -> Predictor | None:
-    if settings.model is None:
-        return None
-    predictor = Predictor.load(find_bundle(settings.model, settings.bundle_folders))
-    # What TensorFlow made stays as long as the process: without this the collector walks all of it every few batches.
-    gc.collect()
-    gc.freeze()
-    return predictor
 
 
 def _decodes_ahead(settings: Settings) -> bool:
     """A GPU works while its process decodes; on a CPU both would only share the one core that the process has."""
     return bool(gpus(settings)) if settings.decode_ahead is None else settings.decode_ahead
-
-
-def _register(database: Database, bundle: Bundle) -> int:
-    return ledger.register_bundle(
-        database,
-        name=bundle.name,
-        version=bundle.version,
-        digest=bundle.digest,
-        labels=bundle.labels,
-        normal_label=bundle.verdict.normal_label,
-        now=utc_now(),
-    )
 
 
 def _names(process: WorkerProcess) -> dict[str, object]:

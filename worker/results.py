@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.ledger import Claimed, FramePrediction, Outcome
-from db.tables import State
+from db.ledger import Answer, Claimed, Outcome
+from db.tables import FINAL, State
 from imaging.facts import NO_FACTS, Facts
-from models.verdict import ImageResult
-from nightread.errors import FateError
+from models.routing import Choice
+from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
+from worker.answers import Answers, Reading, Said
 from worker.desk import Desk
 from worker.errors import BatchError
 from worker.fates import outcome_of_error
@@ -58,58 +58,55 @@ class Results:
         """The bytes are those of `original`, which is done."""
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
-    def add_scores(
-        self,
-        scans: Sequence[tuple[Claimed, Fetched, Facts]],
-        scores: Mapping[int, NDArray[np.float32]],
-        refused: Mapping[int, FateError],
-    ) -> None:
-        """The network's answer for each decoded image becomes its result; it `refused` those that do not fit."""
-        for image, file, _ in scans:
-            if image.work_id in refused:
-                self.add_error(image, refused[image.work_id], file)
-        scans = [scan for scan in scans if scan[0].work_id not in refused]
-        single = [scan for scan in scans if len(scores[scan[0].work_id]) == 1]
-        if single:
-            stacked = np.concatenate([scores[image.work_id] for image, _, _ in single])
-            found = self._desk.bundle.verdict.image_results(stacked)
-            for (image, file, facts), result in zip(single, found, strict=True):
-                self._add_result(image, file, facts, result, [result])
-        for image, file, facts in scans:
-            if len(scores[image.work_id]) > 1:
-                self._add_multi_frame(image, file, facts, scores[image.work_id])
+    def add_answers(self, readings: Sequence[Reading], by_bundle: Mapping[str, Answers]) -> None:
+        """What the networks said of each image becomes its result: the first choice's, and further ones beside it."""
+        for reading in readings:
+            answer, *others = reading.choices
+            if answer.shadow:
+                self.add_error(reading.image, RejectImage(Reason.NO_MODEL), reading.file)
+                others = [*reading.choices]
+            else:
+                self._add_answer(reading, answer, by_bundle[answer.bundle][reading.image.work_id])
+            if others:
+                self._add_further(reading, others, by_bundle)
 
-    def _add_multi_frame(self, image: Claimed, file: Fetched, facts: Facts, scores: NDArray[np.float32]) -> None:
-        verdict = self._desk.bundle.verdict
-        with self.fate_of(image, file):
-            self._add_result(image, file, facts, verdict.image_result(scores), verdict.image_results(scores))
-
-    def _add_result(
-        self,
-        image: Claimed,
-        file: Fetched,
-        facts: Facts,
-        result: ImageResult | None,
-        frames: Sequence[ImageResult | None],
-    ) -> None:
-        if result is None:
-            self.add_error(image, FateError(Reason.BAD_SCORES), file)
+    def _add_answer(self, reading: Reading, choice: Choice, said: Said | FateError) -> None:
+        if isinstance(said, FateError):
+            self.add_error(reading.image, said, reading.file)
             return
-        self._outcomes[image.work_id] = _outcome(
-            image,
-            file,
+        self._outcomes[reading.image.work_id] = _outcome(
+            reading.image,
+            reading.file,
             State.DONE,
-            facts=facts,
-            bundle_id=self._desk.bundle_id,
-            label=result.label,
-            score=result.score,
-            scores=result.scores,
-            frames=tuple(
-                FramePrediction(frame=number, label=frame.label, score=frame.score, scores=frame.scores)
-                for number, frame in enumerate(frames)
-                if frame is not None
-            ),
+            facts=reading.facts,
+            bundle_id=self._desk.panel.readers[choice.bundle].bundle_id,
+            label=said.result.label,
+            score=said.result.score,
+            scores=said.result.scores,
+            frames=said.frames,
+            route_id=choice.rule.route_id,
+            matched=dict(choice.matched) or None,
         )
+
+    def _add_further(self, reading: Reading, choices: Sequence[Choice], by_bundle: Mapping[str, Answers]) -> None:
+        """Only beside a final outcome: an image that is tried again will be seen by all of them again."""
+        work_id = reading.image.work_id
+        outcome = self._outcomes[work_id]
+        if outcome.state in FINAL:
+            further = tuple(self._further(choice, by_bundle[choice.bundle][work_id]) for choice in choices)
+            self._outcomes[work_id] = replace(outcome, further=further)
+
+    def _further(self, choice: Choice, said: Said | FateError) -> Answer:
+        known = Answer(
+            bundle_id=self._desk.panel.readers[choice.bundle].bundle_id,
+            shadow=choice.shadow,
+            route_id=choice.rule.route_id,
+            matched=dict(choice.matched) or None,
+        )
+        if isinstance(said, FateError):
+            return replace(known, reason=said.reason)
+        label, score, scores = said.result
+        return replace(known, label=label, score=score, scores=scores, frames=said.frames)
 
 
 def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> Outcome:

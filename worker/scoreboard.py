@@ -17,7 +17,7 @@ Waiting = list[tuple[int, Inputs]]
 class Scoreboard:
     """Collects prepared frames of many images, has them scored together, and hands the scores back by image."""
 
-    def __init__(self, predictor: Predictor | None, ahead: Executor | None = None) -> None:
+    def __init__(self, predictor: Predictor, ahead: Executor | None = None) -> None:
         """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next."""
         self.seconds = 0.0
         """In which the caller waited for the network."""
@@ -34,7 +34,7 @@ class Scoreboard:
         """Frames (n, height, width, channels) of one image; may run the network. Raises NetworkBrokenError."""
         self._waiting.append((work_id, inputs))
         self._frames_waiting += len(inputs)
-        if self._predictor is not None and self._frames_waiting >= self._predictor.largest:
+        if self._frames_waiting >= self._predictor.largest:
             self._score()
 
     def finish(self) -> dict[int, Scores]:
@@ -49,7 +49,7 @@ class Scoreboard:
 
     def _score(self) -> None:
         """Hand the frames that wait to the network; at most one lot is there, so memory stays bounded."""
-        if not self._waiting or self._predictor is None:
+        if not self._waiting:
             return
         self._collect()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
@@ -57,8 +57,7 @@ class Scoreboard:
         if self._ahead is not None:
             self._in_network = self._ahead.submit(self._predictor.scores, inputs), waiting
             return
-        predictor = self._predictor
-        self._keep(waiting, lambda: predictor.scores(inputs))
+        self._keep(waiting, lambda: self._predictor.scores(inputs))
 
     def _collect(self) -> None:
         if self._in_network is not None:

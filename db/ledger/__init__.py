@@ -1,30 +1,40 @@
 """The only writer of work: register, dispatch, claim, record, sweep. The rules are in docs/ledger.md."""
 
+from db.ledger.answers import Answer, FramePrediction
 from db.ledger.arrivals import Arrival, Registered, register
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import Claimed, WorkerProcess, claim, end_leases_of_earlier_starts, give_back_predecessor, renew
 from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
-from db.ledger.outcomes import FramePrediction, Outcome, record
+from db.ledger.outcomes import Outcome, record
+from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.sources import ensure_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
+from db.ledger.truths import Subject, Truth, keep_truths
 
 __all__ = [
+    "Answer",
     "Arrival",
     "Batch",
     "Claimed",
     "FramePrediction",
+    "NewRoute",
     "Outcome",
     "Outlook",
     "Registered",
+    "Subject",
+    "Truth",
     "WorkerProcess",
+    "add_route",
     "beat",
     "claim",
     "end_leases_of_earlier_starts",
+    "end_routes",
     "ensure_source",
     "form_batches",
     "give_back_predecessor",
+    "keep_truths",
     "known_contents",
     "look",
     "open_batches",
@@ -32,6 +42,7 @@ __all__ = [
     "register",
     "register_bundle",
     "renew",
+    "replace_bundle",
     "report_source",
     "reset_unfinished",
     "return_batches",

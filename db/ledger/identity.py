@@ -83,6 +83,9 @@ def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
         score=None,
         scores=None,
         frames=(),
+        route_id=None,
+        matched=None,
+        further=(),
     )
 
 

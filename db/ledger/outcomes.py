@@ -6,29 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from db.engine import Database
+from db.ledger.answers import Answer, FramePrediction, add_further_answers, insert_predictions
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
-from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, predictions, work
+from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES, NO_FACTS, Facts
 from nightread.reasons import Reason
 
 log = logging.getLogger(__name__)
 
 _REFUSALS = (StatementError, OverflowError, UnicodeError)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FramePrediction:
-    """The network's answer for one frame."""
-
-    frame: int
-    label: str | None
-    score: float
-    scores: list[float]
-    """In the order of the bundle's labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +45,11 @@ class Outcome:
     score: float | None = None
     scores: list[float] | None = None
     frames: tuple[FramePrediction, ...] = ()
+    route_id: int | None = None
+    matched: dict[str, str] | None = None
+    """Which rule chose the bundle, and the header values that it matched; None where `--model` did."""
+    further: tuple[Answer, ...] = ()
+    """Of other bundles that were given the image too."""
 
 
 def record(
@@ -103,6 +98,7 @@ def _record(
     ours = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     ours = settle_duplicates(connection, ours)
     _write(connection, ours, now)
+    add_further_answers(connection, batch_id, ours, now)
     supersede(connection, ours)
     counts = Counter(outcome.state.value for outcome in ours)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
@@ -138,18 +134,7 @@ def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> No
     ]:
         connection.execute(_FOLLOW_FILE, changed)
     done = (outcome for outcome in ours if outcome.state is State.DONE)
-    if rows := [
-        {
-            "work_id": outcome.work_id,
-            "frame": frame.frame,
-            "label": frame.label,
-            "score": frame.score,
-            "scores": frame.scores,
-        }
-        for outcome in done
-        for frame in outcome.frames
-    ]:
-        connection.execute(_PREDICT, rows)
+    insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
 
 
 def _work_row(outcome: Outcome, now: datetime) -> dict[str, object]:
@@ -166,6 +151,8 @@ def _work_row(outcome: Outcome, now: datetime) -> dict[str, object]:
         "score": outcome.score,
         "scores": outcome.scores,
         "finished_at": now if outcome.state in FINAL else None,
+        "route_id": outcome.route_id,
+        "matched": outcome.matched,
     }
 
 
@@ -232,6 +219,8 @@ _FINISH = (
         score=bindparam("score"),
         scores=bindparam("scores", type_=work.c.scores.type),
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
+        route_id=bindparam("route_id"),
+        matched=bindparam("matched", type_=work.c.matched.type),
         batch_id=case((bindparam("state") == State.RECEIVED, None), else_=work.c.batch_id),
         lease_until=None,
     )
@@ -260,8 +249,6 @@ _FOLLOW_FILE = (
     )
     .values(size=bindparam("new_size"), mtime_ns=bindparam("new_mtime_ns"))
 )
-
-_PREDICT = insert(predictions)
 
 _CLOSE = (
     update(batches)

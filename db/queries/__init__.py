@@ -4,26 +4,35 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, open_batches, workers
 from db.queries.images import COLUMNS, images
+from db.queries.judged import Coverage, Judged, coverage, judged, known_keys
 from db.queries.pace import Pace, oldest_waiting, pace, rate
+from db.queries.routes import Route, routes_in_force
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.tally import Tally, reasons, tally, unfinished
 
 __all__ = [
     "COLUMNS",
     "RULES",
+    "Coverage",
     "ImageFilter",
+    "Judged",
     "Pace",
+    "Route",
     "Source",
     "Tally",
     "Violation",
     "Worker",
+    "coverage",
     "images",
+    "judged",
+    "known_keys",
     "missing_from_ledger",
     "oldest_waiting",
     "open_batches",
     "pace",
     "rate",
     "reasons",
+    "routes_in_force",
     "sources",
     "tally",
     "unfinished",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, select
+from sqlalchemy import Column, ColumnElement, or_, select
 
-from db.tables import FINAL, IN_BATCH, State, in_state, instances, sources, work
+from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "score", "suspicion", "finished"]
 
@@ -25,6 +25,10 @@ class ImageFilter:
     max_score: float | None = None
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """`NAME` or `NAME@VERSION`: their results, be they the image's answer or beside it."""
+    shadow: bool = False
+    """Results on trial, and nothing else; without this none of them."""
     patient_key: str | None = None
     accession_key: str | None = None
     study_instance_uid: str | None = None
@@ -45,11 +49,12 @@ class ImageFilter:
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """The filter as SQL over instances and their first rows of work.
+    """The filter as SQL over instances and their rows of work.
 
     SQLite has no statistics here and would take the index of whatever column is compared with a constant. So columns
     that must not lead the search are written as expressions, which no index answers.
     """
+    yield from _which_row(wanted)
     yield from _of_work(wanted, leading=not _names_few(wanted))
     yield from _of_arrival(wanted)
     if wanted.current:
@@ -72,6 +77,23 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 def _names_few(wanted: ImageFilter) -> bool:
     """Whether arrivals are named so that few remain, whatever became of them."""
     return bool(wanted.image_ids or wanted.since or any(getattr(wanted, name) for name in _NARROW))
+
+
+def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    """An arrival is one row, its first, unless results of networks are asked for."""
+    if wanted.shadow:
+        yield work.c.shadow
+        yield work.c.ordinal > 0
+    elif wanted.models:
+        yield ~work.c.shadow
+    else:
+        yield work.c.ordinal == 0
+    if wanted.models:
+        yield work.c.bundle_id.in_(select(bundles.c.id).where(_named(wanted.models)))
+
+
+def _named(models: Sequence[str]) -> ColumnElement[bool]:
+    return or_(bundles.c.name.in_(models), (bundles.c.name + "@" + bundles.c.version).in_(models))
 
 
 def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bool]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, select
+from sqlalchemy import ColumnElement, Row, Select, select
 
 from db.engine import Database
 from db.queries.filters import ImageFilter, conditions, image_id
@@ -40,6 +40,8 @@ COLUMNS = (
     "attempts",
     "received_at",
     "finished_at",
+    "shadow",
+    "matched",
 )
 """Names that programs rely on, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -64,7 +66,7 @@ def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[An
     statement = (
         select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root)
         .select_from(instances)
-        .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
+        .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
         .where(*conditions(wanted))
         .limit(wanted.limit)
@@ -127,4 +129,6 @@ _WORK = (
     work.c.attempts,
     work.c.finished_at,
     work.c.bundle_id,
+    work.c.shadow,
+    work.c.matched,
 )

@@ -1,0 +1,109 @@
+"""`nightread labels`: what turned out to be true, beside what the networks said."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.console import out, print_json
+from cli.hashing import site_hasher
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from db import ledger
+from db.ledger import Subject, Truth
+from db.queries import known_keys
+from imaging.patient import PatientHasher
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+
+_SUBJECTS: dict[str, Subject] = {
+    "sop_instance_uid": "sop",
+    "study_instance_uid": "study",
+    "accession_number": "accession",
+}
+_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_MAX_LABEL = 100
+
+
+@click.group("labels")
+def labels_command() -> None:
+    """What turned out to be true, told after the fact: the yardstick of `nightread models evaluate --night`."""
+
+
+@labels_command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--issuer", help="Issuer of the accession numbers, if the images name one.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any) -> None:
+    """Read truths from a CSV file.
+
+    Its first line names the columns: one of sop_instance_uid, study_instance_uid and accession_number, and either
+    `label` (one label a line) or one column per label with 1 or 0. What was known of an image, study or order before is
+    replaced. Accession numbers are hashed before they are stored.
+
+    \b
+    Examples: nightread labels import biopsies.csv
+              nightread models evaluate phantom --night last
+    """  # noqa: D301 - click reads the backspace itself
+    settings = settings_from(**options)
+    with open_record(settings) as database, said_in_one_line():
+        truths = list(_truths(file, settings, issuer))
+        if not truths:
+            raise UsageFault(f"{file} holds no labels: there is nothing below its first line.")
+        keys = ledger.keep_truths(database, truths, now=utc_now())
+        subject = truths[0].subject
+        met = known_keys(database, subject, sorted({truth.key for truth in truths}))
+    counts = Counter(truth.label for truth in truths if truth.present)
+    if as_json:
+        print_json({"subject": subject, "keys": keys, "in_record": met, "labels": dict(counts)})
+        return
+    named = {"sop": "images", "study": "studies", "accession": "accession numbers"}[subject]
+    out.print(f"{keys:,} {named} have labels now; {met:,} of them are in the record.")
+    out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
+
+
+def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Truth]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+        keyed = [name for name in _SUBJECTS if name in columns]
+        if len(keyed) != 1:
+            raise UsageFault(f"{file}: its first line must name exactly one of {', '.join(_SUBJECTS)}.")
+        labels = [name for name in columns.values() if name != columns[keyed[0]]]
+        if not labels:
+            raise UsageFault(f"{file}: beside {keyed[0]} there must be a column `label`, or one per label.")
+        hasher = site_hasher(settings) if keyed[0] == "accession_number" else None
+        for row in reader:
+            place = f"{file}, line {reader.line_num}"
+            key = _key(row[columns[keyed[0]]], hasher, issuer, place)
+            for label, present in _labels(row, columns, labels, place):
+                yield Truth(subject=_SUBJECTS[keyed[0]], key=key, label=label, present=present)
+
+
+def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, place: str) -> str:
+    key = (text or "").strip()
+    hashed = hasher.accession_key(issuer, key) if hasher else key
+    if not hashed:
+        raise UsageFault(f"{place}: it does not say which image, study or order it is about. Nothing was imported.")
+    return hashed
+
+
+def _labels(row: dict[str, str], columns: dict[str, str], labels: list[str], place: str) -> Iterator[tuple[str, bool]]:
+    if "label" in columns:
+        label = (row[columns["label"]] or "").strip()
+        if not 0 < len(label) <= _MAX_LABEL:
+            raise UsageFault(
+                f"{place}: the label is missing, or longer than {_MAX_LABEL} letters. Nothing was imported."
+            )
+        yield label, True
+        return
+    for label in labels:
+        word = (row[label] or "").strip().lower()
+        if word not in _WORDS:
+            raise UsageFault(f"{place}: {label} must be 1 or 0. Nothing was imported.")
+        yield label.strip(), _WORDS[word]

@@ -1,0 +1,202 @@
+"""`nightread models activate` and `deactivate`: put rules into force, take them out."""
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.console import out, print_json
+from cli.models.route import warn_of_fixed_model
+from cli.models.routing_table import preview, rule_json, rules_of, show_rules
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from cli.state_folder import make_state_folder
+from db import ledger, schema
+from db.engine import Database, open_database
+from db.ledger import NewRoute
+from db.queries import Route, routes_in_force
+from models.bundle import Bundle
+from models.catalogue import find_bundle
+from models.routing import Condition, Role, Rule
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+
+_WHEN = "A condition, such as modality=CR,DX or rows>=512; all of them must hold. None: every image."
+
+
+@click.command("activate")
+@click.argument("name", metavar="NAME[@VERSION]")
+@click.option("--when", "conditions", multiple=True, metavar="CONDITION", help=_WHEN)
+@click.option("--first", is_flag=True, help="Ask this rule before all others [after them].")
+@click.option("--further", "role", flag_value=Role.FURTHER.value, help="A result beside the answer of another rule.")
+@click.option("--shadow", "role", flag_value=Role.SHADOW.value, help="On trial: results are kept, marked, not shown.")
+@click.option("--replaces", metavar="NAME@VERSION", help="Take over the rules of this bundle, in their places.")
+@click.option(
+    "--dry-run",
+    "paths",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Change nothing: count what the rules would do with the images there.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def activate_command(
+    name: str,
+    conditions: tuple[str, ...],
+    first: bool,
+    role: str | None,
+    replaces: str | None,
+    paths: tuple[Path, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Give images to a network from now on. Running workers follow with their next batch.
+
+    A condition compares a field with patterns (* and ?), alternatives separated by commas; case does not matter.
+    Fields: source, sop_class, modality, image_type, presentation_intent, body_part, view, description, rows, columns.
+    Operators: = and !=; for rows and columns also >= and <=.
+
+    \b
+    Examples: nightread models activate chest@2.0 --when modality=CR,DX --when view=PA,AP --dry-run ~/scans
+              nightread models activate chest@2.0 --when modality=CR,DX --when "description=*chest*"
+              nightread models activate chest@2.1 --shadow --when modality=CR,DX
+              nightread models activate chest@2.1 --replaces chest@2.0
+    """  # noqa: D301 - click reads the backspace itself
+    settings = settings_from(**options)
+    warn_of_fixed_model(settings)
+    if replaces and (conditions or role or first):
+        raise UsageFault("--replaces takes over rules as they are: leave --when, --first, --further and --shadow away.")
+    bundle = find_bundle(name, settings.bundle_folders)
+    rule = Rule(
+        bundle=bundle.reference,
+        role=Role(role or Role.ANSWER),
+        when=tuple(Condition.parse(condition) for condition in conditions),
+    )
+    database = _record(settings)
+    try:
+        with said_in_one_line():
+            if paths:
+                _try_out(database, rule, settings, paths, first=first, replaces=replaces, as_json=as_json)
+                return
+            _put_into_force(database, bundle, rule, first=first, replaces=replaces)
+            rules = rules_of(routes_in_force(database))
+    finally:
+        database.close()
+    if as_json:
+        print_json([rule_json(rule) for rule in rules])
+    else:
+        show_rules(rules)
+
+
+@click.command("deactivate")
+@click.argument("name", metavar="NAME[@VERSION]", required=False)
+@click.option("--rule", "number", type=int, help="Only the rule of this number, see `nightread models route`.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def deactivate_command(name: str | None, number: int | None, as_json: bool, **options: Any) -> None:
+    """Take rules out of force; results that they led to stay.
+
+    \b
+    Examples: nightread models deactivate chest@2.0
+              nightread models deactivate --rule 3
+    """  # noqa: D301 - click reads the backspace itself
+    if (name is None) == (number is None):
+        raise UsageFault("Say which: the bundle (NAME[@VERSION]), or one rule by --rule NUMBER.")
+    settings = settings_from(**options)
+    with open_record(settings) as database, said_in_one_line():
+        ending = [
+            route.id
+            for route in routes_in_force(database)
+            if (route.id == number if name is None else _is_named(route.bundle, name))
+        ]
+        if not ending:
+            raise UsageFault(f"No rule in force is {name or number}: `nightread models route` lists them.")
+        ledger.end_routes(database, ending, actor=getpass.getuser(), now=utc_now())
+        rules = rules_of(routes_in_force(database))
+    if as_json:
+        print_json([rule_json(rule) for rule in rules])
+        return
+    out.print(f"{len(ending)} taken out of force; {len(rules)} left.")
+    if rules:
+        show_rules(rules)
+
+
+def active_references(settings: Settings) -> set[str]:
+    """`NAME@VERSION` of every bundle that a rule in force names; empty where there is no record yet."""
+    try:
+        with open_record(settings) as database, said_in_one_line():
+            return {route.bundle for route in routes_in_force(database)}
+    except UsageFault:
+        return set()
+
+
+def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
+    now, actor = utc_now(), getpass.getuser()
+    bundle_id = ledger.register_bundle(
+        database,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=bundle.labels,
+        normal_label=bundle.verdict.normal_label,
+        now=now,
+    )
+    if replaces:
+        for old_id in {route.bundle_id for route in _rules_named(database, replaces)}:
+            ledger.replace_bundle(database, old_id, bundle_id, actor=actor, now=now)
+        return
+    route = NewRoute(bundle_id=bundle_id, role=rule.role.value, conditions=tuple(str(each) for each in rule.when))
+    ledger.add_route(database, route, first=first, actor=actor, now=now)
+
+
+def _try_out(
+    database: Database,
+    rule: Rule,
+    settings: Settings,
+    paths: tuple[Path, ...],
+    *,
+    first: bool,
+    replaces: str | None,
+    as_json: bool,
+) -> None:
+    rules = rules_of(routes_in_force(database))
+    if replaces:
+        _rules_named(database, replaces)
+        rules = [
+            Rule(bundle=rule.bundle, role=old.role, when=old.when) if _is_named(old.bundle, replaces) else old
+            for old in rules
+        ]
+    else:
+        rules = [rule, *rules] if first else [*rules, rule]
+    seen = preview(rules, paths, settings)
+    if as_json:
+        print_json(seen.to_json(rules))
+    else:
+        show_rules(rules, seen)
+        out.print("Nothing was changed: leave --dry-run away to activate.")
+
+
+def _rules_named(database: Database, reference: str) -> list[Route]:
+    named = [route for route in routes_in_force(database) if _is_named(route.bundle, reference)]
+    if not named:
+        raise UsageFault(f"No rule in force names {reference}: `nightread models route` lists them.")
+    return named
+
+
+def _is_named(bundle: str, reference: str) -> bool:
+    return reference in (bundle, bundle.partition("@")[0])
+
+
+def _record(settings: Settings) -> Database:
+    """The record, made where it is the embedded one and not there yet: rules may come before the first image."""
+    if settings.database_url is None:
+        make_state_folder(settings.state_dir)
+    database = open_database(settings.sql_url)
+    with said_in_one_line():
+        if settings.database_url is None:
+            schema.upgrade(database)
+        schema.require_newest(database)
+    return database

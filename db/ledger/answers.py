@@ -1,0 +1,114 @@
+"""What networks said of one image: the answer on its first row of work, the others on further rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select
+
+from db.tables import State, predictions, work
+from nightread.reasons import Reason
+
+if TYPE_CHECKING:
+    from db.ledger.outcomes import Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FramePrediction:
+    """A network's answer for one frame."""
+
+    frame: int
+    label: str | None
+    score: float
+    scores: list[float]
+    """In the order of the bundle's labels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a further network said of the image; a reason instead, where it failed."""
+
+    bundle_id: int
+    shadow: bool
+    """On trial: left out of what people see unless they ask for it."""
+    route_id: int | None = None
+    matched: dict[str, str] | None = None
+    label: str | None = None
+    score: float | None = None
+    scores: list[float] | None = None
+    frames: tuple[FramePrediction, ...] = ()
+    reason: Reason | None = None
+
+
+def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
+    """Rows of `predictions`, by executemany."""
+    rows = [
+        {
+            "work_id": work_id,
+            "frame": frame.frame,
+            "label": frame.label,
+            "score": frame.score,
+            "scores": frame.scores,
+        }
+        for work_id, frame in of_work
+    ]
+    if rows:
+        connection.execute(_PREDICT, rows)
+
+
+def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence["Outcome"], now: datetime) -> None:
+    """Make a final row of work for each further answer, after the rows that the image has."""
+    answered = [outcome for outcome in outcomes if outcome.further]
+    if not answered:
+        return
+    images = [outcome.instance_id for outcome in answered]
+    last = {row.instance_id: row.last for row in connection.execute(_LAST_ORDINALS, {"images": images})}
+    placed = [
+        (outcome, last[outcome.instance_id] + number, answer)
+        for outcome in answered
+        for number, answer in enumerate(outcome.further, start=1)
+    ]
+    connection.execute(_FURTHER, [_row(*each, batch_id=batch_id, now=now) for each in placed])
+    ids = {(row.instance_id, row.ordinal): row.id for row in connection.execute(_ROWS, {"images": images})}
+    insert_predictions(
+        connection,
+        [(ids[outcome.instance_id, ordinal], frame) for outcome, ordinal, answer in placed for frame in answer.frames],
+    )
+
+
+def _row(outcome: "Outcome", ordinal: int, answer: Answer, *, batch_id: str, now: datetime) -> dict[str, Any]:
+    failed = answer.reason is not None
+    return {
+        "instance_id": outcome.instance_id,
+        "ordinal": ordinal,
+        "bundle_id": answer.bundle_id,
+        "state": (State.FAILED if failed else State.DONE).value,
+        "batch_id": batch_id,
+        "attempts": 1,
+        "deaths": 0,
+        "expiries": 0,
+        "priority": 0,
+        "alone": False,
+        "reason": answer.reason.value if answer.reason else None,
+        "detail": answer.reason.sentence if answer.reason else None,
+        "label": answer.label,
+        "score": answer.score,
+        "scores": answer.scores,
+        "finished_at": now,
+        "route_id": answer.route_id,
+        "matched": answer.matched,
+        "shadow": answer.shadow,
+    }
+
+
+_PREDICT = insert(predictions)
+_FURTHER = insert(work)
+_LAST_ORDINALS = (
+    select(work.c.instance_id, func.max(work.c.ordinal).label("last"))
+    .where(work.c.instance_id.in_(bindparam("images", expanding=True)))
+    .group_by(work.c.instance_id)
+)
+_ROWS = select(work.c.instance_id, work.c.ordinal, work.c.id).where(
+    work.c.instance_id.in_(bindparam("images", expanding=True)), work.c.ordinal > 0
+)

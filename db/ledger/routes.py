@@ -1,0 +1,99 @@
+"""Which bundle is in force for which images. Every change is kept, with who made it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from db.engine import Database
+from db.tables import audit, bundles, routes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewRoute:
+    """A rule as a person asks for it."""
+
+    bundle_id: int
+    role: str
+    conditions: tuple[str, ...]
+
+
+def add_route(database: Database, route: NewRoute, *, first: bool, actor: str, now: datetime) -> int:
+    """Put a rule after all others, or before them. Returns its id."""
+
+    def transaction(connection: Connection) -> int:
+        edge = connection.execute(_FIRST if first else _LAST).scalar_one_or_none()
+        position = 0 if edge is None else edge - 1 if first else edge + 1
+        number = _insert(connection, route, position, now)
+        _note(connection, actor, "activate", [number], now)
+        return number
+
+    return database.write(transaction)
+
+
+def end_routes(database: Database, route_ids: Sequence[int], *, actor: str, now: datetime) -> int:
+    """Take rules out of force. Returns how many were in force."""
+
+    def transaction(connection: Connection) -> int:
+        ended = _end(connection, route_ids, now)
+        if ended:
+            _note(connection, actor, "deactivate", route_ids, now)
+        return ended
+
+    return database.write(transaction)
+
+
+def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, now: datetime) -> int:
+    """Every rule in force that names one bundle names another from now on, in its place. Returns how many did."""
+
+    def transaction(connection: Connection) -> int:
+        taken = connection.execute(
+            select(routes).where(routes.c.ended_at.is_(None), routes.c.bundle_id == old_id).with_for_update()
+        ).all()
+        _end(connection, [row.id for row in taken], now)
+        fresh = [
+            _insert(
+                connection,
+                NewRoute(bundle_id=new_id, role=row.role, conditions=tuple(row.conditions)),
+                row.position,
+                now,
+            )
+            for row in taken
+        ]
+        if fresh:
+            _note(connection, actor, "replace", [*(row.id for row in taken), *fresh], now)
+        return len(fresh)
+
+    return database.write(transaction)
+
+
+def _insert(connection: Connection, route: NewRoute, position: int, now: datetime) -> int:
+    values = {
+        "position": position,
+        "bundle_id": route.bundle_id,
+        "role": route.role,
+        "conditions": list(route.conditions),
+        "began_at": now,
+    }
+    return int(connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one())
+
+
+def _end(connection: Connection, route_ids: Sequence[int], now: datetime) -> int:
+    ended = update(routes).where(routes.c.id.in_(route_ids), routes.c.ended_at.is_(None)).values(ended_at=now)
+    return connection.execute(ended).rowcount
+
+
+def _note(connection: Connection, actor: str, action: str, route_ids: Sequence[int], now: datetime) -> None:
+    named = connection.execute(
+        select(routes.c.id, routes.c.position, routes.c.role, routes.c.conditions, bundles.c.name, bundles.c.version)
+        .join(bundles, bundles.c.id == routes.c.bundle_id)
+        .where(routes.c.id.in_(route_ids))
+        .order_by(routes.c.id)
+    ).mappings()
+    detail = {"routes": [dict(row) for row in named]}
+    connection.execute(insert(audit).values(at=now, actor=actor, action=f"route.{action}", detail=detail))
+
+
+_FIRST = select(func.min(routes.c.position)).where(routes.c.ended_at.is_(None))
+_LAST = select(func.max(routes.c.position)).where(routes.c.ended_at.is_(None))

@@ -1,0 +1,142 @@
+"""Results beside what turned out to be true."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select
+
+from db.engine import Database
+from db.queries.snapshot import snapshot, stream
+from db.tables import State, bundles, in_state, instances, truths, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """One image that a network saw and whose truth is known."""
+
+    image_id: int
+    patient_key: str | None
+    label: str | None
+    """What the network found."""
+    scores: tuple[float, ...]
+    """Of the image, calibrated, in the order of the bundle's labels."""
+    truth: dict[str, bool] = field(default_factory=dict)
+    """What is known, by label; the closest knowledge counts: of the image before its study before its order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coverage:
+    """How much of the truth met how much of the results."""
+
+    analysed: int
+    """Current images that the network has a result for."""
+    keys: int
+    """Images, studies and orders of which something is known."""
+
+
+def judged(
+    database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
+) -> list[Judged]:
+    """Current images with a result of this bundle, on trial or not, that arrived in this time and whose truth is known.
+
+    One entry per image, by id. Of several results of the bundle for one image the newest counts.
+    """
+    wanted = _wanted(digest, since, until)
+    found: dict[int, Judged] = {}
+    with snapshot(database) as connection:
+        for subject, key in _CLOSEST_FIRST:
+            known: dict[int, Judged] = {}
+            for row in stream(connection, _with_truth(subject, key, wanted)):
+                if row.image_id in found:
+                    continue
+                one = known.get(row.image_id)
+                if one is None:
+                    one = known[row.image_id] = Judged(
+                        image_id=row.image_id,
+                        patient_key=row.patient_key,
+                        label=row.label,
+                        scores=tuple(row.scores),
+                    )
+                one.truth[row.truth_label] = row.present
+            found |= known
+    return [found[image_id] for image_id in sorted(found)]
+
+
+def coverage(
+    database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Coverage:
+    """Counts beside `judged`."""
+    analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
+    keys = select(truths.c.subject, truths.c.key).distinct().subquery()
+    with snapshot(database) as connection:
+        return Coverage(
+            analysed=connection.execute(analysed).scalar_one(),
+            keys=connection.execute(select(func.count()).select_from(keys)).scalar_one(),
+        )
+
+
+def known_keys(database: Database, subject: str, keys: Sequence[str]) -> int:
+    """How many of these name at least one arrival in the record."""
+    column = dict(_CLOSEST_FIRST)[subject]
+    with database.read() as connection:
+        return sum(
+            connection.execute(
+                select(func.count(column.distinct())).where(column.in_(keys[begin : begin + _CHUNK]))
+            ).scalar_one()
+            for begin in range(0, len(keys), _CHUNK)
+        )
+
+
+def _with_truth(subject: str, key: ColumnElement[Any], wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return (
+        select(
+            instances.c.id.label("image_id"),
+            instances.c.patient_key,
+            work.c.label,
+            work.c.scores,
+            truths.c.label.label("truth_label"),
+            truths.c.present,
+        )
+        .select_from(_joined().join(truths, and_(truths.c.subject == literal(subject), truths.c.key == key)))
+        .where(*wanted)
+    )
+
+
+def _joined() -> Any:
+    return work.join(instances, instances.c.id == work.c.instance_id).join(bundles, bundles.c.id == work.c.bundle_id)
+
+
+def _wanted(digest: str, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    return list(_conditions(digest, since, until))
+
+
+def _conditions(digest: str, since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+    yield bundles.c.digest == digest
+    yield in_state(State.DONE)
+    yield work.c.finished_at.is_not(None)
+    yield instances.c.superseded_by.is_(None)
+    newest = (
+        select(func.max(_LATER.c.ordinal))
+        .where(
+            _LATER.c.instance_id == work.c.instance_id,
+            _LATER.c.bundle_id == work.c.bundle_id,
+            _LATER.c.state == State.DONE.value,
+        )
+        .scalar_subquery()
+    )
+    yield work.c.ordinal == newest
+    if since is not None:
+        yield instances.c.arrived_at >= since
+    if until is not None:
+        yield instances.c.arrived_at < until
+
+
+_LATER = work.alias("later")
+_CLOSEST_FIRST = (
+    ("sop", instances.c.sop_instance_uid),
+    ("study", instances.c.study_instance_uid),
+    ("accession", instances.c.accession_key),
+)
+_CHUNK = 500

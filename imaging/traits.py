@@ -1,0 +1,51 @@
+"""What routing rules may ask about an image."""
+
+from typing import NamedTuple
+
+from imaging import tags
+from imaging.facts import CODE_LENGTH, TEXT_LENGTH, storable_text
+from imaging.scan import Scan
+
+
+class Traits(NamedTuple):
+    """Header values of one object, one entry per value of an element; empty where the header does not say."""
+
+    source: tuple[str, ...] = ()
+    """Name of the source that the image came from."""
+    sop_class: tuple[str, ...] = ()
+    modality: tuple[str, ...] = ()
+    image_type: tuple[str, ...] = ()
+    """PS3.3 C.7.6.1.1.2: such as ORIGINAL, PRIMARY, LOCALIZER."""
+    presentation_intent: tuple[str, ...] = ()
+    """PS3.3 C.8.11.1: FOR PRESENTATION or FOR PROCESSING."""
+    body_part: tuple[str, ...] = ()
+    view: tuple[str, ...] = ()
+    """View Position, PS3.3 C.8.7.1: such as PA, AP, LL."""
+    description: tuple[str, ...] = ()
+    """Of the series and of the study: free text."""
+    rows: int | None = None
+    columns: int | None = None
+
+
+def read_traits(scan: Scan, source: str) -> Traits:
+    """Traits of a scan that came from this source; PNG and JPEG files have a source and a matrix only."""
+    facts, elements = scan.facts, scan.elements
+    if elements is None:
+        return Traits(source=(source,), rows=facts.rows, columns=facts.columns)
+    described = (elements.text(tag) for tag in (tags.SERIES_DESCRIPTION, tags.STUDY_DESCRIPTION))
+    return Traits(
+        source=(source,),
+        sop_class=_values(facts.sop_class_uid),
+        modality=_values(facts.modality),
+        image_type=_values(elements.text(tags.IMAGE_TYPE)),
+        presentation_intent=_values(elements.text(tags.PRESENTATION_INTENT_TYPE)),
+        body_part=_values(facts.body_part),
+        view=_values(storable_text(elements.text(tags.VIEW_POSITION), CODE_LENGTH)),
+        description=tuple(text for text in (storable_text(text, TEXT_LENGTH) for text in described) if text),
+        rows=facts.rows,
+        columns=facts.columns,
+    )
+
+
+def _values(text: str | None) -> tuple[str, ...]:
+    return tuple(value for value in (part.strip() for part in (text or "").split("\\")) if value)

@@ -1,0 +1,155 @@
+"""Images find their networks by rules, and each network's result finds its row."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from night import Night
+from scans import phantom, with_values
+from sqlalchemy import select
+from worker_bench import BUNDLE, Array, Bench, Network, even
+
+from db import ledger, queries
+from db.queries import ImageFilter
+from db.tables import work
+from models.routing import Role, Rule, Rules
+from worker.panel import Panel, Reader
+from worker.predict import Predictor
+
+
+@pytest.fixture
+def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+    """An empty inbox."""
+    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+def reader(bench: Bench, name: str, network: Network | None = None, *, size: int = 128) -> Reader:
+    """A network of its own, known to the record."""
+    bundle = replace(BUNDLE, name=name, spec=replace(BUNDLE.spec, height=size, width=size))
+    bundle_id = ledger.register_bundle(
+        bench.night.database,
+        name=name,
+        version=bundle.version,
+        digest=name.ljust(64, "0"),
+        labels=bundle.labels,
+        normal_label=bundle.verdict.normal_label,
+        now=bench.night.clock(),
+    )
+    return Reader(predictor=Predictor(bundle, network or Network()), bundle_id=bundle_id)
+
+
+def panel(*entries: tuple[Reader, str, tuple[str, ...]]) -> Panel:
+    """Rules in this order: (network, role, conditions)."""
+    rules = [
+        Rule.from_texts(bundle=who.bundle.reference, role=role, conditions=conditions, route_id=number)
+        for number, (who, role, conditions) in enumerate(entries, start=1)
+    ]
+    return Panel(Rules(rules), {who.bundle.reference: who for who, _, _ in entries})
+
+
+def results(bench: Bench, **wanted: object) -> list[tuple[int, str | None, str | None, str]]:
+    """(image, model, label or reason, state) of each row."""
+    rows = queries.images(bench.night.database, ImageFilter(**wanted))  # type: ignore[arg-type]
+    return [(row["image_id"], row["model"], row["label"] or row["reason"], row["state"]) for row in rows]
+
+
+def certain(inputs: Array) -> Array:
+    """A nodule in every frame."""
+    return np.tile(np.array([[0.0, 1.0]], np.float32), (len(inputs), 1))
+
+
+def test_rules_send_images_to_their_networks(bench: Bench) -> None:
+    """Each image is scored by the network whose rule takes it; what none takes is rejected."""
+    chest, hand = reader(bench, "chest"), reader(bench, "hand", Network(certain), size=32)
+    bench.put(
+        a=with_values(1, BodyPartExamined="CHEST"),
+        b=with_values(2, BodyPartExamined="HAND"),
+        c=with_values(3, BodyPartExamined="FOOT"),
+    )
+    desk = bench.desk(panel=panel((chest, Role.ANSWER, ("body_part=CHEST",)), (hand, Role.ANSWER, ("body_part=HAND",))))
+    assert bench.analyse(desk) == {"done": 2, "rejected": 1}
+    assert results(bench) == [
+        (1, "chest", "clear", "done"),
+        (2, "hand", "nodule", "done"),
+        (3, None, "no_model", "rejected"),
+    ]
+    assert [row.matched for row in bench.night.work()] == [{"body_part": "CHEST"}, {"body_part": "HAND"}, None]
+    assert [row.route_id for row in bench.night.work()] == [1, 2, None]
+
+
+def test_one_image_goes_to_several_networks(bench: Bench) -> None:
+    """Further results stand beside the answer; the counts know one outcome per image."""
+    chest, tubes, trial = reader(bench, "chest"), reader(bench, "tubes", size=64), reader(bench, "trial", size=64)
+    tubes.predictor.network = Network(certain)
+    bench.put(a=phantom(1), b=phantom(2))
+    desk = bench.desk(
+        panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (trial, Role.SHADOW, ("rows>=1",)))
+    )
+    assert bench.analyse(desk) == {"done": 2}
+    assert results(bench) == [(1, "chest", "clear", "done"), (2, "chest", "clear", "done")]
+    assert results(bench, models=("tubes",)) == [(1, "tubes", "nodule", "done"), (2, "tubes", "nodule", "done")]
+    assert results(bench, models=("trial",)) == []
+    assert results(bench, models=("trial@1.0",), shadow=True) == results(bench, shadow=True)
+    assert [row[1] for row in results(bench, shadow=True)] == ["trial", "trial"]
+    assert [row["matched"] for row in queries.images(bench.night.database, ImageFilter(shadow=True))] == [
+        {"rows": "64"},
+        {"rows": "64"},
+    ]
+    assert queries.tally(bench.night.database).done == 2
+    assert list(queries.violations(bench.night.database)) == []
+    assert len(bench.night.predicted()) == 6
+
+
+def test_a_network_on_trial_never_answers(bench: Bench) -> None:
+    """An image that only a shadow rule takes is rejected all the same, and the trial's result is kept."""
+    trial = reader(bench, "trial")
+    bench.put(a=phantom(1))
+    assert bench.analyse(bench.desk(panel=panel((trial, Role.SHADOW, ())))) == {"rejected": 1}
+    assert results(bench) == [(1, None, "no_model", "rejected")]
+    assert results(bench, shadow=True) == [(1, "trial", "clear", "done")]
+    assert list(queries.violations(bench.night.database)) == []
+
+
+def test_a_network_on_trial_that_fails_costs_nobody_a_result(bench: Bench) -> None:
+    """Its own row says why; the answer stands."""
+
+    def nonsense(inputs: Array) -> Array:
+        return np.full((len(inputs), 2), np.nan, np.float32)
+
+    chest, trial = reader(bench, "chest"), reader(bench, "trial", Network(nonsense))
+    bench.put(a=phantom(1))
+    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))) == {"done": 1}
+    assert results(bench) == [(1, "chest", "clear", "done")]
+    assert results(bench, shadow=True) == [(1, "trial", "bad_scores", "failed")]
+
+
+def test_a_copy_has_no_results_of_its_own(bench: Bench) -> None:
+    """Neither answer nor further ones: it points to its original."""
+    chest, tubes = reader(bench, "chest"), reader(bench, "tubes")
+    bench.put(a=phantom(1), b=phantom(1))
+    desk = bench.desk(panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
+    assert bench.analyse(desk) == {"done": 1, "duplicate": 1}
+    assert len(results(bench, models=("tubes",))) == 1
+
+
+def test_an_image_that_is_tried_again_has_further_results_once(bench: Bench) -> None:
+    """Where the answering network had no room, nothing of the first attempt stays."""
+    full = True
+
+    def out_of_memory(inputs: Array) -> Array:
+        if full:
+            raise MemoryError
+        return even(inputs)
+
+    chest, tubes = reader(bench, "chest", Network(out_of_memory)), reader(bench, "tubes")
+    bench.put(a=phantom(1))
+    desk = bench.desk(panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
+    assert bench.analyse(desk) == {"received": 1}
+    full = False
+    assert bench.analyse(desk) == {"done": 1}
+    with bench.night.database.read() as connection:
+        assert connection.execute(select(work.c.ordinal, work.c.state).order_by(work.c.id)).all() == [
+            (0, "done"),
+            (1, "done"),
+        ]

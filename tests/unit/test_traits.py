@@ -1,0 +1,57 @@
+"""What rules may ask is read from real headers."""
+
+from pathlib import Path
+
+import pytest
+from scans import phantom, with_values
+
+from imaging.read import read
+from imaging.traits import read_traits
+
+DICOM = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+
+
+def test_every_trait_is_read() -> None:
+    """Values of one element are told apart, and white space around them is dropped."""
+    data = with_values(
+        1,
+        ImageType=["DERIVED", "SECONDARY", "LOCALIZER"],
+        PresentationIntentType="FOR PROCESSING",
+        BodyPartExamined="CHEST ",
+        ViewPosition="PA",
+        SeriesDescription="Thorax",
+        StudyDescription="Night",
+        Modality="CR",
+    )
+    traits = read_traits(read(data), "inbox")
+    assert traits._asdict() == {
+        "source": ("inbox",),
+        "sop_class": traits.sop_class,
+        "modality": ("CR",),
+        "image_type": ("DERIVED", "SECONDARY", "LOCALIZER"),
+        "presentation_intent": ("FOR PROCESSING",),
+        "body_part": ("CHEST",),
+        "view": ("PA",),
+        "description": ("Thorax", "Night"),
+        "rows": 64,
+        "columns": 64,
+    }
+    assert traits.sop_class[0].startswith("1.2.840.10008.5.1.4.1.1.")
+
+
+def test_absent_elements_are_empty() -> None:
+    """A header that does not say is no error."""
+    absent = dict.fromkeys(("ImageType", "BodyPartExamined", "SeriesDescription", "StudyDescription"))
+    bare = read_traits(read(with_values(1, **absent)), "inbox")
+    assert (bare.image_type, bare.body_part, bare.description) == ((), (), ())
+    assert read_traits(read(phantom(1)), "inbox").rows == 64
+
+
+@pytest.mark.skipif(not DICOM.is_dir(), reason="the real DICOM files are not at hand")
+def test_a_real_header_is_understood() -> None:
+    """An MR slice as its scanner wrote it."""
+    (path, *_) = sorted((DICOM / "series_mr_ge").iterdir())
+    traits = read_traits(read(path.read_bytes()), "mr")
+    assert traits.modality == ("MR",)
+    assert "ORIGINAL" in traits.image_type
+    assert (traits.rows, traits.columns) == (128, 128)

@@ -1,0 +1,140 @@
+"""The networks that are loaded, and the rules that say which images they get."""
+
+import gc
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from db import ledger
+from db.engine import Database
+from db.queries import Route, routes_in_force
+from imaging.scan import Scan
+from imaging.spec import InputSpec
+from imaging.traits import Traits, read_traits
+from models.bundle import Bundle
+from models.catalogue import find_bundle
+from models.routing import Choice, Rule, Rules
+from nightread.clock import utc_now
+from nightread.errors import StopWork, UsageFault
+from nightread.settings import Settings
+from worker.predict import Predictor
+
+log = logging.getLogger(__name__)
+
+_ANY_IMAGE = Traits()
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One network that is loaded, under its id in the record."""
+
+    predictor: Predictor
+    bundle_id: int
+
+    @property
+    def bundle(self) -> Bundle:
+        """What the network belongs to."""
+        return self.predictor.bundle
+
+
+class Assignment(NamedTuple):
+    """Where one image goes."""
+
+    choices: tuple[Choice, ...]
+    """The networks, the answering one first; none: no rule takes the image."""
+    specs: tuple[InputSpec, ...]
+    """What its frames are prepared for: each way once, however many networks share it."""
+    spec_of: tuple[int, ...]
+    """For each choice the position of its spec."""
+
+
+class Panel:
+    """Who reads what. Immutable: new rules make a new panel."""
+
+    def __init__(self, rules: Rules, readers: Mapping[str, Reader], routes: tuple[Route, ...] = ()) -> None:
+        """`readers` by `NAME@VERSION`, one for each bundle that a rule names."""
+        self.readers = readers
+        self.routes = routes
+        """What the rules were made of; empty where `--model` names the one bundle."""
+        self._rules = rules
+        self._assigned = lru_cache(_REMEMBERED)(self._assign)
+
+    def assign(self, scan: Scan, source: str) -> Assignment:
+        """Where an image goes; nights repeat themselves, so that the rules are asked once per kind of image."""
+        return self._assigned(read_traits(scan, source) if self._rules.look_at_headers else _ANY_IMAGE)
+
+    def _assign(self, traits: Traits) -> Assignment:
+        choices = self._rules.choose(traits)
+        wanted = [self.readers[choice.bundle].bundle.spec for choice in choices]
+        specs = tuple(dict.fromkeys(wanted))
+        return Assignment(choices, specs, tuple(specs.index(spec) for spec in wanted))
+
+
+def open_panel(settings: Settings, database: Database) -> Panel:
+    """Load what `--model` names, else what the rules in force name. Raises StopWork and UsageFault."""
+    if settings.model is None:
+        return _routed(settings, database, routes_in_force(database), {})
+    reader = _load(find_bundle(settings.model, settings.bundle_folders), database)
+    reference = reader.bundle.reference
+    return Panel(Rules([Rule(bundle=reference)]), {reference: reader})
+
+
+def renewed(panel: Panel, settings: Settings, database: Database) -> Panel:
+    """The panel of the rules that are in force now: the same one unless they changed. Raises StopWork."""
+    if settings.model is not None:
+        return panel
+    routes = routes_in_force(database)
+    if routes == panel.routes:
+        return panel
+    log.info("the routing rules changed", extra={"rules": len(routes)})
+    return _routed(settings, database, routes, panel.readers)
+
+
+def _routed(settings: Settings, database: Database, routes: tuple[Route, ...], loaded: Mapping[str, Reader]) -> Panel:
+    readers = {
+        route.bundle: loaded[route.bundle]
+        if route.bundle in loaded and loaded[route.bundle].bundle.digest == route.digest
+        else _load(_named_by(route, settings), database)
+        for route in {route.bundle: route for route in routes}.values()
+    }
+    return Panel(Rules([_rule(route) for route in routes]), readers, routes)
+
+
+def _rule(route: Route) -> Rule:
+    return Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
+
+
+def _named_by(route: Route, settings: Settings) -> Bundle:
+    try:
+        bundle = find_bundle(route.bundle, settings.bundle_folders)
+    except UsageFault as fault:
+        raise StopWork(
+            f"routing rule {route.id} names a bundle that this host lacks: {fault}. "
+            "Copy its folder here, or take the rule out with `nightread models deactivate`."
+        ) from fault
+    if bundle.digest != route.digest:
+        raise StopWork(
+            f"routing rule {route.id}: the folder {bundle.path} holds another {route.bundle} than was activated "
+            "(wrong digest). Copy the folder that was activated here, or activate this one."
+        )
+    return bundle
+
+
+def _load(bundle: Bundle, database: Database) -> Reader:
+    predictor = Predictor.load(bundle)
+    # What TensorFlow made stays as long as the process: without this the collector walks all of it every few batches.
+    gc.collect()
+    gc.freeze()
+    bundle_id = ledger.register_bundle(
+        database,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=bundle.labels,
+        normal_label=bundle.verdict.normal_label,
+        now=utc_now(),
+    )
+    return Reader(predictor=predictor, bundle_id=bundle_id)
