@@ -4,19 +4,19 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, open_batches, workers
 from db.queries.images import COLUMNS, images
-from db.queries.judged import Coverage, Judged, coverage, judged, known_keys
 from db.queries.pace import Pace, oldest_waiting, pace, rate
 from db.queries.routes import Route, routes_in_force
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.tally import Tally, reasons, tally, unfinished
+from db.queries.truths import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 
 __all__ = [
     "COLUMNS",
     "RULES",
     "Coverage",
     "ImageFilter",
-    "Judged",
     "Pace",
+    "ResultWithTruth",
     "Route",
     "Source",
     "Tally",
@@ -24,7 +24,6 @@ __all__ = [
     "Worker",
     "coverage",
     "images",
-    "judged",
     "known_keys",
     "missing_from_ledger",
     "oldest_waiting",
@@ -32,6 +31,7 @@ __all__ = [
     "pace",
     "rate",
     "reasons",
+    "results_with_truth",
     "routes_in_force",
     "sources",
     "tally",

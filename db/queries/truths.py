@@ -13,7 +13,7 @@ from db.tables import State, bundles, in_state, instances, truths, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class ResultWithTruth:
     """One image that a network saw and whose truth is known."""
 
     image_id: int
@@ -36,24 +36,24 @@ class Coverage:
     """Images, studies and orders of which something is known."""
 
 
-def judged(
+def results_with_truth(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
-) -> list[Judged]:
+) -> list[ResultWithTruth]:
     """Current images with a result of this bundle, on trial or not, that arrived in this time and whose truth is known.
 
     One entry per image, by id. Of several results of the bundle for one image the newest counts.
     """
     wanted = _wanted(digest, since, until)
-    found: dict[int, Judged] = {}
+    found: dict[int, ResultWithTruth] = {}
     with snapshot(database) as connection:
         for subject, key in _CLOSEST_FIRST:
-            known: dict[int, Judged] = {}
+            known: dict[int, ResultWithTruth] = {}
             for row in stream(connection, _with_truth(subject, key, wanted)):
                 if row.image_id in found:
                     continue
                 one = known.get(row.image_id)
                 if one is None:
-                    one = known[row.image_id] = Judged(
+                    one = known[row.image_id] = ResultWithTruth(
                         image_id=row.image_id,
                         patient_key=row.patient_key,
                         label=row.label,
@@ -67,7 +67,7 @@ def judged(
 def coverage(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Coverage:
-    """Counts beside `judged`."""
+    """Counts beside `results_with_truth`."""
     analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
     keys = select(truths.c.subject, truths.c.key).distinct().subquery()
     with snapshot(database) as connection:

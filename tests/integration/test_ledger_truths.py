@@ -1,0 +1,101 @@
+"""Truths that became known later find the results they speak of."""
+
+from collections.abc import Callable
+
+from night import Night, build_outcome
+
+from db import ledger, queries
+from db.ledger import Answer, Arrival, FramePrediction, Subject, Truth
+from db.queries import ResultWithTruth
+from imaging.facts import Facts
+
+MakeArrivals = Callable[..., list[Arrival]]
+DIGEST = "d" * 64
+
+
+def know(night: Night, subject: Subject, key: str, **labels: bool) -> int:
+    """Import the labels of one key."""
+    known = [Truth(subject=subject, key=key, label=label, present=present) for label, present in labels.items()]
+    return ledger.keep_truths(night.database, known, now=night.clock())
+
+
+def analysed(night: Night, make_arrivals: MakeArrivals, bundle_id: int, *facts: Facts) -> None:
+    """One image per header, each with a result of the bundle."""
+    for header in facts:
+        night.register(make_arrivals(1))
+        night.analyse_all(bundle_id=bundle_id, facts=header)
+
+
+def found(night: Night, **span: object) -> list[ResultWithTruth]:
+    """What the query gives for the one bundle."""
+    return queries.results_with_truth(night.database, DIGEST, **span)  # type: ignore[arg-type]
+
+
+def test_truth_is_found_by_image_study_and_order(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+    """The closest knowledge counts."""
+    analysed(
+        night,
+        make_arrivals,
+        bundle_id,
+        Facts(sop_instance_uid="1.1", study_instance_uid="1", accession_key="x", patient_key="p"),
+        Facts(sop_instance_uid="1.2", study_instance_uid="1", accession_key="x"),
+        Facts(sop_instance_uid="2.1", study_instance_uid="2", accession_key="x"),
+        Facts(sop_instance_uid="3.1"),
+    )
+    know(night, "accession", "x", nodule=False)
+    know(night, "study", "1", nodule=True)
+    know(night, "sop", "1.1", nodule=False, scar=True)
+    assert [(one.image_id, one.truth) for one in found(night)] == [
+        (1, {"nodule": False, "scar": True}),
+        (2, {"nodule": True}),
+        (3, {"nodule": False}),
+    ]
+    assert found(night)[0].patient_key == "p"
+    assert found(night)[0].scores == (0.75, 0.25)
+    assert queries.coverage(night.database, DIGEST).analysed == 4
+    assert queries.coverage(night.database, DIGEST).keys == 3
+
+
+def test_what_is_known_of_a_key_is_replaced_as_a_whole(
+    night: Night, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """A corrected file leaves nothing of the wrong one."""
+    analysed(night, make_arrivals, bundle_id, Facts(study_instance_uid="1"))
+    know(night, "study", "1", nodule=True, scar=True)
+    assert know(night, "study", "1", clear=True) == 1
+    assert [one.truth for one in found(night)] == [{"clear": True}]
+    assert queries.known_keys(night.database, "study", ["1", "2"]) == 1
+
+
+def test_only_current_images_of_the_time_count(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+    """An older version, and what arrived at another time, is left out."""
+    uids = {"sop_instance_uid": "1.1", "series_instance_uid": "1", "study_instance_uid": "1"}
+    analysed(night, make_arrivals, bundle_id, Facts(**uids), Facts(**uids))
+    evening = night.clock()
+    night.clock.advance(hours=24)
+    analysed(night, make_arrivals, bundle_id, Facts(study_instance_uid="1"))
+    know(night, "study", "1", nodule=True)
+    assert [one.image_id for one in found(night)] == [2, 3]
+    assert [one.image_id for one in found(night, since=evening, until=night.clock())] == [2]
+    assert queries.coverage(night.database, DIGEST, since=evening, until=night.clock()).analysed == 1
+
+
+def test_a_network_on_trial_is_judged_by_its_own_results(
+    night: Night, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """Its rows beside the answers are found by its digest, and no others."""
+    trial = ledger.register_bundle(
+        night.database, name="t", version="1", digest="t" * 64, labels=["a"], normal_label=None, now=night.clock()
+    )
+    frame = FramePrediction(frame=0, label="nodule", score=0.9, scores=[0.1, 0.9])
+    further = (Answer(bundle_id=trial, shadow=True, label="nodule", score=0.9, scores=[0.1, 0.9], frames=(frame,)),)
+    night.register(make_arrivals(1))
+    (batch,) = night.form()
+    (image,) = night.claim(batch)
+    facts = Facts(study_instance_uid="1", frames=1)
+    night.record(batch, [build_outcome(image, bundle_id=bundle_id, facts=facts, further=further)])
+    know(night, "study", "1", nodule=True)
+    (one,) = queries.results_with_truth(night.database, "t" * 64)
+    assert (one.label, one.scores) == ("nodule", (0.1, 0.9))
+    assert found(night)[0].label == "normal"
+    assert list(queries.violations(night.database)) == []
