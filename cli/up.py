@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cli.children import child, flower_arguments, flower_environment, part_arguments, worker_arguments
 from cli.console import err
+from cli.models.active import active_references
 from cli.options import settings_from, state_options, worker_options
 from cli.pipeline import prepared, running
 from cli.supervisor import Child
@@ -98,7 +99,9 @@ def _how_far(database: Database) -> str:
 def _greet(inboxes: Sequence[Path], settings: Settings) -> None:
     for inbox in inboxes:
         err.print(f"watching {inbox.absolute()}", markup=False)
-    err.print(f"model    {settings.model or 'none: every image will be rejected (no_model); name one with --model'}")
+    rules = ", ".join(sorted(active_references(settings)))
+    nothing = "none: every image will be rejected (no_model); name one with --model, or `nightread models activate` one"
+    err.print(f"model    {settings.model or (rules and f'{rules}, by rules') or nothing}", markup=False)
     if settings.flower_port:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
     err.print(f"status   nightread status --state {settings.state_dir}", markup=False)

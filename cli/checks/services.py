@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 
 from cli.checks.check import Check
 from cli.embedded_redis import find_redis_server
+from cli.models.active import active_references
 from cli.record import require_file, said_in_one_line
 from db import schema
 from db.engine import open_database
@@ -22,7 +23,7 @@ def check_services(settings: Settings) -> Iterator[Check]:
     """A record that was not begun yet is no fault; one that cannot be used is."""
     yield _redis(settings)
     yield _database(settings)
-    yield _model(settings)
+    yield from _models(settings)
 
 
 def _redis(settings: Settings) -> Check:
@@ -65,12 +66,20 @@ def _database(settings: Settings) -> Check:
     return Check.ok("database", "SQLite" if database.is_sqlite else "PostgreSQL")
 
 
-def _model(settings: Settings) -> Check:
-    if settings.model is None:
-        remedy = "Every image will be rejected (no_model): name one with --model, see `nightread models list`."
-        return Check.warn("model", "none configured", remedy)
-    try:
-        bundle = find_bundle(settings.model, settings.bundle_folders)
-    except (StopWork, UsageFault) as problem:
-        return Check.fail("model", settings.model, str(problem))
-    return Check.ok("model", f"{bundle.reference}, digest verified")
+def _models(settings: Settings) -> Iterator[Check]:
+    """The one that is named for every image, else each that a rule names."""
+    references = [settings.model] if settings.model else sorted(active_references(settings))
+    if not references:
+        yield Check.warn(
+            "model",
+            "none configured",
+            "Every image will be rejected (no_model): name one with --model, see `nightread models list`, "
+            "or make rules with `nightread models activate`.",
+        )
+    for reference in references:
+        try:
+            bundle = find_bundle(reference, settings.bundle_folders)
+        except (StopWork, UsageFault) as problem:
+            yield Check.fail("model", reference, str(problem))
+        else:
+            yield Check.ok("model", f"{bundle.reference}, digest verified")

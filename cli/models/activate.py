@@ -124,15 +124,6 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
         show_rules(rules)
 
 
-def active_references(settings: Settings) -> set[str]:
-    """`NAME@VERSION` of every bundle that a rule in force names; empty where there is no record yet."""
-    try:
-        with open_record(settings) as database, said_in_one_line():
-            return {route.bundle for route in routes_in_force(database)}
-    except UsageFault:
-        return set()
-
-
 def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
     now, actor = utc_now(), getpass.getuser()
     bundle_id = ledger.register_bundle(

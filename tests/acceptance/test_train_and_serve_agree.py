@@ -1,0 +1,57 @@
+"""What training saw is what serving sees: MNIST's test images through files, queue, workers and database."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from program import images, run
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from models.catalogue import find_bundle
+from models.datasets import open_dataset
+from models.network import load_network
+from models.scoring import score
+
+MNIST = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
+SECONDS = 240
+
+
+def write_scan(path: Path, number: int, pixels: NDArray[np.uint8]) -> None:
+    """One digit as a secondary capture, 8 bits, black background."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = "1.2.3", "1.2.3", "OT"
+    dataset.PhotometricInterpretation, dataset.SamplesPerPixel, dataset.PixelRepresentation = "MONOCHROME2", 1, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.PixelData = pixels.tobytes()
+    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not at hand")
+@pytest.mark.timeout(SECONDS)
+def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> None:
+    """Every label is the same, every score within 1e-4, and the counts add up."""
+    bundle = find_bundle("mnist-cnn", ())
+    test = open_dataset(f"mnist:{MNIST}").test
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for number in range(test.images):
+        write_scan(inbox / f"{number:05}.dcm", number, test.load(number).stored)
+    network = load_network(bundle)
+    expected = [result for result in bundle.verdict.image_results(score(network, test).scores) if result is not None]
+
+    done = run("run", inbox, "--model", "mnist-cnn", "--state", tmp_path / "state", seconds=SECONDS)
+
+    assert done.returncode == 0, done.stderr
+    served = sorted(images(tmp_path / "state"), key=lambda image: str(image["uri"]))
+    assert [image["state"] for image in served] == ["done"] * 10_000
+    assert [image["label"] for image in served] == [result.label for result in expected]
+    scores = np.array([list(image["scores"].values()) for image in served])
+    np.testing.assert_allclose(scores, [result.scores for result in expected], atol=1e-4)
