@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from imaging.array import Array
-from imaging.codestream import read_codestream
+from imaging.codestream import ends_early, read_codestream
 from imaging.facts import Facts
 from imaging.limits import Limits
 from imaging.scan import Frame, Scan
@@ -16,6 +16,12 @@ from nightread.reasons import Reason
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _GRAY_DIMENSIONS = 2
+_PNG_END = b"IEND"
+_TAIL = 32
+_PNG_COLOUR_TYPE = 25
+"""Position of the colour type in the IHDR chunk (PNG 11.2.2)."""
+_PNG_COLOURED = (2, 3, 6)
+"""RGB, palette, RGB with transparency."""
 
 
 def is_raster(data: bytes) -> bool:
@@ -39,6 +45,27 @@ def read_raster(data: bytes, limits: Limits) -> Scan:
     facts = Facts(rows=pixels.shape[0], columns=pixels.shape[1], frames=1, decoder=f"opencv {cv2.__version__}")
     frame = Frame(index=0, stored=pixels, bits_stored=pixels.dtype.itemsize * 8)
     return Scan(facts=facts, frame_count=1, elements=None, source=(frame,))
+
+
+def check_raster(data: bytes, limits: Limits) -> bool:
+    """Whether the picture is in colour, told without decoding it. Raises RejectImage(EMPTY, BAD_PIXELS, ...).
+
+    Other reasons: TOO_LARGE, and TRUNCATED where the end of the file is missing (PNG 11.2.5, ITU-T T.81 B.2.1).
+    """
+    if not data:
+        raise RejectImage(Reason.EMPTY)
+    if not is_raster(data):
+        raise RejectImage(Reason.BAD_PIXELS, "The file is neither PNG nor JPEG.")
+    rows, columns = _declared_size(data)
+    if rows * columns > limits.frame_pixels:
+        raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
+    is_png = data.startswith(_PNG)
+    if _PNG_END not in data[-_TAIL:] if is_png else ends_early(data):
+        raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing.")
+    if is_png:
+        return data[_PNG_COLOUR_TYPE] in _PNG_COLOURED
+    stream = read_codestream(data)
+    return stream is not None and stream.samples > 1
 
 
 def _declared_size(data: bytes) -> tuple[int, int]:

@@ -1,1 +1,43 @@
-"""Labelled data sets for training and evaluation."""
+"""Labelled data sets for training and evaluation, named as `KIND:PATH`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from models.datasets.dataset import Dataset
+from models.datasets.folders import open_dicom, open_images
+from models.datasets.medmnist import open_npz
+from models.datasets.mnist import open_mnist
+from models.datasets.phantom_series import open_phantoms
+from models.datasets.request import Request
+from nightread.errors import UsageFault
+
+_OPENERS: dict[str, Callable[[Request], Dataset]] = {
+    "mnist": open_mnist,
+    "npz": open_npz,
+    "images": open_images,
+    "dicom": open_dicom,
+    "phantom": open_phantoms,
+}
+KINDS = ("mnist:FOLDER", "npz:FILE", "images:FOLDER", "dicom:FOLDER", "phantom:N")
+_LABELLED_BY_CSV = ("images", "dicom")
+
+
+def open_dataset(
+    reference: str,
+    *,
+    labels_file: Path | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> Dataset:
+    """The data set `KIND:PATH`; of files only the headers are read, and `progress` hears of (done, total) files.
+
+    The same reference and seed give the same parts. Raises UsageFault with what to do about it.
+    """
+    kind, colon, place = reference.partition(":")
+    opener = _OPENERS.get(kind)
+    if opener is None or not colon:
+        raise UsageFault(f"data {reference!r} is not KIND:PATH. Name one of {', '.join(KINDS)}.")
+    if labels_file is not None and kind not in _LABELLED_BY_CSV:
+        raise UsageFault(f"data {reference}: {kind} brings its own labels. Leave --labels out.")
+    request = Request(reference=reference, place=place, labels_file=labels_file, seed=seed, progress=progress)
+    return opener(request)

@@ -1,0 +1,82 @@
+"""The options that name labelled data, and what is told about the data once they are open."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from cli.console import err
+from cli.tables import make_table, show
+from models.datasets import KINDS, open_dataset
+from models.datasets.dataset import Dataset
+from models.datasets.summary import PartSummary, summarise
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DATA = click.option("--data", metavar="KIND:PATH", required=True, help=f"Labelled images: {', '.join(KINDS)}.")
+_LABELS = click.option(
+    "--labels",
+    "labels_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with the labels of dicom or images, instead of class folders.",
+)
+_SEED = click.option("--seed", default=0, show_default=True, help="Of the split, where the data bring none.")
+
+
+def data_options(command: F) -> F:
+    """--data, --labels, --seed: keywords `data`, `labels_file` and `seed` of the command."""
+    for option in (_SEED, _LABELS, _DATA):
+        command = option(command)
+    return command
+
+
+def open_and_describe(data: str, labels_file: Path | None, seed: int, console: Console) -> Dataset:
+    """Open the data under a progress bar on standard error; say on `console` what is in them.
+
+    Raises UsageFault for data that cannot be trained or measured on.
+    """
+    columns = TextColumn("reading headers"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        dataset = open_dataset(
+            data,
+            labels_file=labels_file,
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+        )
+    describe(dataset, console)
+    return dataset
+
+
+def describe(dataset: Dataset, console: Console) -> None:
+    """Images per part and label, how they were split, and which files were left out."""
+    parts = summarise(dataset)
+    console.print(Text(_heading(dataset)))
+    headings = ["part", "images", *(name for name, _ in _extra(parts[0])), *map(escape, dataset.labels)]
+    table = make_table(console, *headings, right=headings[1:])
+    for part in parts:
+        extra = (f"{count:,}" for _, count in _extra(part))
+        shares = (f"{count:,}" for count in part.images_with.values())
+        table.add_row(Text(part.name), f"{part.images:,}", *extra, *shares)
+    show(console, table)
+    console.print(Text(f"split: {dataset.split}"))
+    for reason, files in dataset.unreadable.items():
+        console.print(Text(f"left out: {files:,} files, {reason.value}: {reason.sentence}"), style="yellow")
+
+
+def _heading(dataset: Dataset) -> str:
+    kind = "one label per image" if dataset.exclusive else "any number of labels per image"
+    spec = dataset.native_spec
+    return f"{dataset.reference}: {len(dataset.labels)} labels, {kind}; {spec.height} x {spec.width} x {spec.channels}"
+
+
+def _extra(part: PartSummary) -> list[tuple[str, int]]:
+    """Frames and patients are columns of their own where they are not the same as images."""
+    extra = [("frames", part.frames)]
+    return extra if part.patients is None else [*extra, ("patients", part.patients)]

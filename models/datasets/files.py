@@ -1,0 +1,95 @@
+"""Examples that lie in files, read when they are asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.scan import Frame, Scan
+from imaging.spec import InputSpec
+from models.datasets.dataset import Examples
+from nightread.errors import RejectImage, RetryImage
+from nightread.reasons import Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileExamples(Examples):
+    """DICOM, PNG and JPEG files below one folder; `names` are their paths."""
+
+    folder: Path
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        frames: Sequence[int],
+        truth: NDArray[np.float32],
+        patients: NDArray[np.int64] | None,
+    ) -> Self:
+        """`frames`: how many each file holds."""
+        image_of = np.repeat(np.arange(len(names)), frames)
+        firsts = np.cumsum([0, *frames])
+
+        def load(number: int) -> Frame:
+            image = int(image_of[number])
+            return _frame(_scan(folder, names[image]), number - int(firsts[image]))
+
+        return cls(truth=truth, image_of=image_of, patients=patients, names=names, load=load, folder=folder)
+
+    def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
+        """Each file is read once, however many of its frames are asked for.
+
+        Raises RejectImage for a file that cannot be decoded, RetryImage for one that is gone.
+        """
+        numbers = np.asarray(frames, np.int64)
+        prepared = np.empty((len(numbers), *spec.shape), np.float32)
+        order = np.argsort(numbers, kind="stable")
+        images = self.image_of[numbers[order]]
+        bounds = [0, *(np.flatnonzero(np.diff(images)) + 1), len(order)]
+        for start, end in pairwise(bounds if len(order) else [0]):
+            self._prepare_file(order[start:end], numbers, spec, prepared)
+        return prepared
+
+    def _prepare_file(
+        self, rows: NDArray[np.int64], numbers: NDArray[np.int64], spec: InputSpec, prepared: NDArray[np.float32]
+    ) -> None:
+        """Fill the rows that show frames of one file; they come in the order of its frames."""
+        image = int(self.image_of[numbers[rows[0]]])
+        first = int(np.searchsorted(self.image_of, image))
+        decoded, at = iter(_scan(self.folder, self.names[image]).frames()), 0
+        before = None
+        for row in rows:
+            wanted = int(numbers[row]) - first
+            if before is not None and wanted == at - 1:
+                prepared[row] = before
+                continue
+            prepare(_next(decoded, wanted - at), spec, out=prepared[row])
+            before, at = prepared[row], wanted + 1
+
+
+def _scan(folder: Path, name: str) -> Scan:
+    try:
+        return read((folder / name).read_bytes(), accept_raster=True)
+    except FileNotFoundError as error:
+        raise RetryImage(Reason.MISSING_FILE) from error
+    except OSError as error:
+        raise RetryImage(Reason.UNREADABLE) from error
+
+
+def _frame(scan: Scan, index: int) -> Frame:
+    return _next(scan.frames(), index)
+
+
+def _next(frames: Iterator[Frame], skipped: int) -> Frame:
+    frame = next(islice(frames, skipped, None), None)
+    if frame is None:
+        raise RejectImage(Reason.TRUNCATED, "The file has fewer frames than when the data set was opened.")
+    return frame

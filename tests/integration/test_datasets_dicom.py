@@ -1,0 +1,238 @@
+"""DICOM folders: by patient, each frame an example, broken files counted."""
+
+import csv
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pydicom
+import pytest
+
+from imaging.prepare import prepare
+from imaging.read import read
+from models.datasets import open_dataset
+from models.datasets.dataset import Dataset, Examples
+from models.phantom_dicom import PhantomStyle, phantom_file
+from models.phantom_truth import Truth
+from nightread.errors import RejectImage, RetryImage, UsageFault
+from nightread.reasons import Reason
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+SMALL = PhantomStyle(size=48, syntax="explicit")
+FILMS = 60
+
+
+@pytest.fixture(scope="module")
+def films() -> list[tuple[bytes, Truth]]:
+    """60 films of 30 patients."""
+    return [phantom_file(seed=5, index=index, style=SMALL) for index in range(FILMS)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, films: list[tuple[bytes, Truth]]) -> Path:
+    """The films in class folders."""
+    for content, truth in films:
+        place = tmp_path / "scans" / truth.label / truth.file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    return tmp_path / "scans"
+
+
+def parts(data: Dataset) -> dict[str, Examples]:
+    return {"train": data.train, "validation": data.validation, "test": data.test}
+
+
+def patient_of(folder: Path, name: str) -> str:
+    return str(pydicom.dcmread(folder / name, stop_before_pixels=True).PatientID)
+
+
+def test_no_patient_is_in_two_parts(folder: Path) -> None:
+    """By the PatientID in the files, read again by another library; the numbers say the same."""
+    data = open_dataset(f"dicom:{folder}")
+    seen = [{patient_of(folder, name) for name in part.names} for part in parts(data).values()]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == FILMS // 2
+    numbers = [set(part.patients.tolist()) for part in parts(data).values() if part.patients is not None]
+    assert list(map(len, numbers)) == list(map(len, seen))
+    assert len(set.union(*numbers)) == FILMS // 2
+    assert (data.split, data.labels, data.exclusive) == ("patient", ("clear", "nodule"), True)
+
+
+def test_the_names_of_files_change_nothing(folder: Path) -> None:
+    """Renamed, and so listed in another order, each patient stays in the same part."""
+    before = {name: {patient_of(folder, each) for each in part.names} for name, part in split(folder).items()}
+    for path in sorted(folder.rglob("*.dcm")):
+        path.rename(path.with_name(f"{crc32(path.name.encode()):08x}-{path.name}"))
+    after = {name: {patient_of(folder, each) for each in part.names} for name, part in split(folder).items()}
+    assert before == after
+
+
+def split(folder: Path) -> dict[str, Examples]:
+    return parts(open_dataset(f"dicom:{folder}"))
+
+
+def test_inputs_are_what_the_worker_prepares(folder: Path) -> None:
+    """Same bytes, same functions, same numbers, from several threads at once."""
+    data = open_dataset(f"dicom:{folder}")
+    rows = np.random.default_rng(0).permutation(len(data.train))
+    served = np.stack(
+        [prepare(next(read((folder / data.train.names[row]).read_bytes()).frames()), data.native_spec) for row in rows]
+    )
+    start = threading.Barrier(4)
+
+    def together(_: int) -> object:
+        start.wait(timeout=20)
+        return data.train.inputs(rows, data.native_spec)
+
+    with ThreadPoolExecutor(4) as pool:
+        for prepared in pool.map(together, range(4)):
+            np.testing.assert_array_equal(prepared, served)
+
+
+def test_without_a_patient_copies_stay_together(folder: Path) -> None:
+    """One file without PatientID is enough to say `split: image`; equal bytes are in one part all the same."""
+    for number, path in enumerate(sorted(folder.rglob("*.dcm"))):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = " "
+        dataset.save_as(path)
+        if number % 2:
+            path.with_name(f"copy-{path.name}").write_bytes(path.read_bytes())
+    data = open_dataset(f"dicom:{folder}")
+    contents = [{(folder / name).read_bytes() for name in part.names} for part in parts(data).values()]
+    assert sum(map(len, contents)) == len(set.union(*contents)) == FILMS
+    assert data.split == "image"
+    assert data.train.patients is None
+
+
+def test_labels_by_sop_instance_uid(folder: Path, films: list[tuple[bytes, Truth]], tmp_path: Path) -> None:
+    """Columns of 0 and 1 give several labels per image; files without a row are left out."""
+    rows = [(truth.sop_instance_uid, int(bool(truth.lesions)), index % 2) for index, (_, truth) in enumerate(films)]
+    file = write_csv(tmp_path, "sop_instance_uid,nodule,odd", rows[:50])
+    data = open_dataset(f"dicom:{folder}", labels_file=file)
+    assert (data.labels, data.exclusive, data.split) == (("nodule", "odd"), False, "patient")
+    assert sum(part.images for part in parts(data).values()) == 50
+    wanted = {truth.file: list(row[1:]) for (_, truth), row in zip(films, rows, strict=True)}
+    for part in parts(data).values():
+        assert part.truth.tolist() == [wanted[Path(name).name] for name in part.names]
+
+
+def test_patients_of_the_table_come_before_those_of_the_header(folder: Path, tmp_path: Path) -> None:
+    """Files that were made anonymous one by one are still split by patient."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.dcm"))
+    rows = [(name, name.split("/")[0], f"P{index // 6}") for index, name in enumerate(names)]
+    data = open_dataset(f"dicom:{folder}", labels_file=write_csv(tmp_path, "path,label,patient", rows))
+    patients = {name: patient for name, _, patient in rows}
+    seen = [{patients[name] for name in part.names} for part in parts(data).values()]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 10
+
+
+def test_rows_that_match_no_file_are_told(folder: Path, tmp_path: Path) -> None:
+    """A label that nobody gets is a mistake in the path, mostly for all rows."""
+    for heading in ("path", "sop_instance_uid"):
+        file = write_csv(tmp_path, f"{heading},label", [("no/such.dcm", "a"), ("nor/this.dcm", "b")])
+        with pytest.raises(UsageFault, match=r"2 of 2 rows of .* match no file, first line 2.*must name files below"):
+            open_dataset(f"dicom:{folder}", labels_file=file)
+
+
+def test_broken_files_are_counted(folder: Path) -> None:
+    """By reason; the others are used. Only headers are read, so it is known before the first epoch."""
+    (folder / "clear" / "notes.txt").write_text("not a scan")
+    (folder / "clear" / "empty.dcm").touch()
+    whole = next((folder / "clear").glob("phantom*")).read_bytes()
+    (folder / "clear" / "cut.dcm").write_bytes(whole[:-100])
+    told: list[tuple[int, int]] = []
+    data = open_dataset(f"dicom:{folder}", progress=lambda done, total: told.append((done, total)))
+    assert data.unreadable == {Reason.NOT_DICOM: 1, Reason.EMPTY: 1, Reason.TRUNCATED: 1}
+    assert sum(part.images for part in parts(data).values()) == FILMS
+    assert told == [(done, FILMS + 3) for done in range(1, FILMS + 4)]
+
+
+def test_a_file_that_goes_away_can_be_tried_again(folder: Path) -> None:
+    """Between opening and reading."""
+    data = open_dataset(f"dicom:{folder}")
+    (folder / data.train.names[0]).unlink()
+    with pytest.raises(RetryImage, match="missing_file"):
+        data.train.inputs([0], data.native_spec)
+
+
+def test_official_folders_are_kept(folder: Path) -> None:
+    """train, val and test on top are the parts, whatever the patients; but a patient in two of them is refused."""
+    for number, path in enumerate(sorted(folder.rglob("*.dcm"), key=lambda path: path.name)):
+        part = ("train", "val", "test")[number // 20]
+        (folder / part / path.parent.name).mkdir(parents=True, exist_ok=True)
+        path.rename(folder / part / path.parent.name / path.name)
+    for label in ("clear", "nodule"):
+        (folder / label).rmdir()
+    data = open_dataset(f"dicom:{folder}")
+    assert data.split == "official"
+    assert [(part.images, {name.split("/")[0] for name in part.names}) for part in parts(data).values()] == [
+        (20, {"train"}),
+        (20, {"val"}),
+        (20, {"test"}),
+    ]
+    film = min((folder / "test").rglob("*.dcm"))
+    film.rename(folder / "train" / film.parent.name / film.name)
+    with pytest.raises(UsageFault, match=r"more than one part: 1\. Keep each in one part"):
+        open_dataset(f"dicom:{folder}")
+
+
+def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
+    """Asked for in any order, each file is decoded once and each frame is where it belongs."""
+    names = ("pydicom-data/emri_small.dcm", "pydicom-data/emri_small_RLE.dcm")
+    if not all((DATA / name).is_file() for name in names):
+        pytest.skip("shared/data/dicom is not there")
+    for number in range(6):
+        for label, name in zip(("plain", "packed"), names, strict=True):
+            dataset = pydicom.dcmread(DATA / name)
+            dataset.PatientID = f"{label}{number}"
+            (tmp_path / label).mkdir(exist_ok=True)
+            dataset.save_as(tmp_path / label / f"{number}.dcm")
+    data = open_dataset(f"dicom:{tmp_path}")
+    part = data.train
+    assert len(part) == 10 * part.images
+    assert part.image_of.tolist() == [image for image in range(part.images) for _ in range(10)]
+    rows = np.append(np.random.default_rng(0).permutation(len(part)), [7, 7])
+    prepared = part.inputs(rows, data.native_spec)
+    np.testing.assert_array_equal(prepared, Examples.inputs(part, rows, data.native_spec))
+    original = pydicom.dcmread(io.BytesIO((tmp_path / part.names[1]).read_bytes())).pixel_array
+    np.testing.assert_array_equal(part.load(13).stored, original[3])
+    assert part.inputs([], data.native_spec).shape == (0, 128, 128, 1)
+
+
+def test_a_real_mixed_folder_opens_and_decodes(tmp_path: Path) -> None:
+    """Real files of three modalities, some without patient and some without pixels."""
+    if not (DATA / "manifest.csv").is_file():
+        pytest.skip("shared/data/dicom is not there")
+    with (DATA / "manifest.csv").open(newline="") as stream:
+        rows = [(row["path"], row["modality"]) for row in csv.DictReader(stream)]
+    file = write_csv(tmp_path, "path,label", [row for row in rows if row[1] in ("CT", "MR", "US")])
+    data = open_dataset(f"dicom:{DATA}", labels_file=file)
+    assert (data.labels, data.split) == (("CT", "MR", "US"), "image")
+    for part in parts(data).values():
+        prepared = part.inputs(np.arange(len(part)), data.native_spec)
+        assert np.isfinite(prepared).all()
+        assert prepared.std() > 0
+        assert (part.truth.sum(axis=0) > 0).all()
+
+
+def test_pixels_that_cannot_be_decoded_are_rejected(folder: Path) -> None:
+    """What no header tells is told when the frame is asked for, with its reason."""
+    style = PhantomStyle(size=48, syntax="jpeg2000")
+    content, _ = phantom_file(seed=6, index=0, style=style)
+    start = content.rindex(b"\xff\x4f\xff\x51")
+    (folder / "clear" / "noise.dcm").write_bytes(content[: start + 60] + b"\x55" * 40 + content[start + 100 :])
+    data = open_dataset(f"dicom:{folder}")
+    part, row = next(
+        (part, part.names.index("clear/noise.dcm")) for part in parts(data).values() if "clear/noise.dcm" in part.names
+    )
+    with pytest.raises(RejectImage, match="bad_pixels"):
+        part.inputs([row], data.native_spec)
+
+
+def write_csv(folder: Path, heading: str, rows: list[tuple[object, ...]]) -> Path:
+    """A file beside the scans."""
+    file = folder / "labels.csv"
+    file.write_text("\n".join([heading, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return file

@@ -1,0 +1,167 @@
+"""Class folders of pictures, phantoms by number, and the grid that a person looks at."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.models.samples import samples_command
+from models.datasets import open_dataset
+from models.datasets.dataset import Dataset
+from models.datasets.grid import draw_samples
+from models.phantom_dicom import phantom_file
+from nightread.errors import UsageFault
+from nightread.reasons import Reason
+
+
+def paint(folder: Path, label: str, count: int, *, suffix: str = ".png", colour: bool = False, first: int = 0) -> None:
+    """Noise in a class folder, each picture another one."""
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    for number in range(first, first + count):
+        rng = np.random.default_rng([number, *label.encode()])
+        pixels = rng.integers(0, 256, (20, 30, 3) if colour else (20, 30), np.uint8)
+        assert cv2.imwrite(str(folder / label / f"{number}{suffix}"), pixels)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """30 gray pictures of cats and 10 of dogs, PNG and JPEG."""
+    paint(tmp_path / "pets", "cat", 30)
+    paint(tmp_path / "pets", "dog", 10, suffix=".jpg")
+    return tmp_path / "pets"
+
+
+def names(data: Dataset) -> list[set[str]]:
+    return [set(part.names) for part in (data.train, data.validation, data.test)]
+
+
+def test_pictures_are_split_by_content(folder: Path) -> None:
+    """Every class in every part, each picture once, and gray stays gray."""
+    data = open_dataset(f"images:{folder}")
+    assert (data.labels, data.split, data.native_spec.shape) == (("cat", "dog"), "image", (128, 128, 1))
+    assert sum(map(len, names(data))) == len(set.union(*names(data))) == 40
+    for part in (data.train, data.validation, data.test):
+        assert (part.truth.sum(axis=0) > 0).all()
+        assert part.inputs(np.arange(len(part)), data.native_spec).shape == (len(part), 128, 128, 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_one_picture_in_colour_makes_the_input_colour(folder: Path, suffix: str) -> None:
+    """Told from the header."""
+    paint(folder, "dog", 1, suffix=suffix, colour=True, first=50)
+    data = open_dataset(f"images:{folder}")
+    assert data.native_spec.shape == (128, 128, 3)
+    assert data.train.inputs([0, 1], data.native_spec).shape == (2, 128, 128, 3)
+
+
+def test_broken_pictures_are_counted(folder: Path) -> None:
+    """Cut ones, foreign ones, empty ones."""
+    for suffix in (".png", ".jpg"):
+        whole = next(folder.rglob(f"*{suffix}")).read_bytes()
+        (folder / "cat" / f"cut{suffix}").write_bytes(whole[:-40])
+    (folder / "cat" / "notes.txt").write_text("no picture")
+    (folder / "cat" / "empty.png").touch()
+    data = open_dataset(f"images:{folder}")
+    assert data.unreadable == {Reason.TRUNCATED: 2, Reason.BAD_PIXELS: 1, Reason.EMPTY: 1}
+    assert sum(map(len, names(data))) == 40
+
+
+def test_the_kaggle_layout_is_official(tmp_path: Path) -> None:
+    """Without `val`, some of `train` validates and nothing of `test`."""
+    for part, count in (("train", 20), ("test", 6)):
+        for label in ("cat", "dog"):
+            paint(tmp_path / part, label, count)
+    data = open_dataset(f"images:{tmp_path}")
+    assert data.split == "official"
+    assert [{name.split("/")[0] for name in part} for part in names(data)] == [{"train"}, {"train"}, {"test"}]
+    assert len(data.test) == 12
+    paint(tmp_path / "valid", "cat", 3)
+    data = open_dataset(f"images:{tmp_path}")
+    assert [{name.split("/")[0] for name in part} for part in names(data)] == [{"train"}, {"valid"}, {"test"}]
+
+
+def test_a_layout_without_test_is_refused(tmp_path: Path) -> None:
+    """Validation images are no test images."""
+    for part in ("train", "val"):
+        paint(tmp_path / part, "cat", 3)
+    with pytest.raises(UsageFault, match=r"none for the test\. Add `test`"):
+        open_dataset(f"images:{tmp_path}")
+
+
+def test_what_cannot_be_trained_on_is_refused(folder: Path, tmp_path: Path) -> None:
+    """One class, no class, no readable file, too few, a class without files that can be read."""
+    paint(tmp_path / "one", "cat", 20)
+    paint(tmp_path / "few", "cat", 1)
+    paint(tmp_path / "few", "dog", 1)
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a.png").touch()
+    (folder / "eel").mkdir()
+    (folder / "eel" / "a.png").touch()
+    for reference, message in (
+        (f"images:{tmp_path / 'one'}", "cat is the only class. There is nothing to tell apart"),
+        (f"images:{tmp_path / 'flat'}", "no class folders with files. Lay it out as FOLDER/CLASS/image"),
+        (f"dicom:{tmp_path / 'few'}", r"no file can be used \(2 not_dicom\). Is the KIND right"),
+        (f"images:{tmp_path / 'few'}", r"the \w+ part of 2 readable images is empty"),
+        (f"images:{folder}", "no training image has the label eel"),
+    ):
+        with pytest.raises(UsageFault, match=message):
+            open_dataset(reference)
+
+
+def test_phantoms_by_number_are_three_series() -> None:
+    """Labels are known before a film is drawn; films are drawn as DICOM when they are asked for."""
+    data = open_dataset("phantom:40", seed=3)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [40, 4, 8]
+    patients = [set(part.patients.tolist()) for part in (data.train, data.validation, data.test)]  # type: ignore[union-attr]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 26
+    assert data.split == "patient"
+    for index, name in enumerate(data.test.names):
+        _, seed, number = name.split("-")
+        _, truth = phantom_file(seed=int(seed), index=int(number))
+        assert data.labels[data.test.truth[index].argmax()] == truth.label
+    assert data.test.inputs([0, 3], data.native_spec).shape == (2, 128, 128, 1)
+
+
+def test_the_shipped_bundle_never_saw_the_test_phantoms() -> None:
+    """With seed 0 it was trained on the training series; the test and validation series are others."""
+    data = open_dataset("phantom:20")
+    series = [{name.split("-")[1] for name in part} for part in names(data)]
+    assert series == [{"20261120"}, {"20261122"}, {"20261121"}]
+
+
+def test_samples_show_as_many_of_each_label(folder: Path) -> None:
+    """Prepared as for the network, from the part that was asked for; a label with too few images shows all it has."""
+    data = open_dataset(f"images:{folder}")
+    cats, dogs = draw_samples(data, data.train, count=8, seed=0)
+    assert (len(cats.pictures), len(dogs.pictures)) == (4, 4)
+    every = data.train.inputs(np.arange(len(data.train)), data.native_spec)
+    for number, sample in enumerate((cats, dogs)):
+        labelled = every[data.train.truth[:, number] == 1]
+        assert sample.images_with == len(labelled)
+        assert all((labelled == picture).all(axis=(1, 2, 3)).any() for picture in sample.pictures)
+    few = draw_samples(data, data.train, count=1000, seed=0)[1]
+    assert len(few.pictures) == few.images_with
+
+
+def test_samples_draws_a_grid(folder: Path, tmp_path: Path) -> None:
+    """Two blocks of four side by side on white; the file is named, the balance told on standard error."""
+    file = tmp_path / "grid.png"
+    options = ["--data", f"images:{folder}", "--count", "8", "--out", str(file)]
+    result = CliRunner().invoke(samples_command, options, catch_exceptions=False)
+    assert result.stdout.strip() == str(file)
+    assert "split: image" in result.stderr
+    assert "dog" in result.stderr
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    line = picture[picture.shape[0] * 3 // 4]
+    gaps = np.diff(np.flatnonzero(line < 250))
+    assert (gaps > 20).sum() == 1, "one gap between two blocks"
+
+
+def test_samples_cannot_be_written_everywhere(folder: Path, tmp_path: Path) -> None:
+    """A folder that is not there is named."""
+    file = tmp_path / "no" / "such" / "grid.png"
+    with pytest.raises(UsageFault, match=r"cannot be written .* Name another file with --out"):
+        CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--out", str(file)], catch_exceptions=False)

@@ -1,0 +1,58 @@
+"""CSV files with labels."""
+
+from pathlib import Path
+
+import pytest
+
+from models.datasets.label_table import read_label_table
+from nightread.errors import UsageFault
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "labels.csv"
+
+
+def test_a_label_column_gives_exclusive_classes(file: Path) -> None:
+    """Sorted, whatever the order of the rows; paths as Windows writes them and a byte order mark are understood."""
+    file.write_text("path, label ,age\n./b\\1.dcm,ill,30\na/2.dcm, healthy ,40\n", encoding="utf-8-sig")
+    table = read_label_table(file)
+    assert (table.labels, table.exclusive, table.key) == (("healthy", "ill"), True, "path")
+    assert {name: row.truth for name, row in table.rows.items()} == {"b/1.dcm": (0, 1), "a/2.dcm": (1, 0)}
+
+
+def test_columns_of_0_and_1_give_any_number_of_labels(file: Path) -> None:
+    """In the order of the columns, without those that identify."""
+    file.write_text("sop_instance_uid,patient,mass,edema\n1.2,P1,1,0\n1.3,,1.0,1\n")
+    table = read_label_table(file)
+    assert (table.labels, table.exclusive, table.key) == (("mass", "edema"), False, "sop_instance_uid")
+    assert [row.truth for row in table.rows.values()] == [(1, 0), (1, 1)]
+    assert [row.patient for row in table.rows.values()] == ["P1", None]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\na,x\n", "no column path or sop_instance_uid. Add one"),
+        ("path,patient\na,x\n", "no label. Add a column label"),
+        ("path,label\n", "no line below the column names"),
+        ("", "no line below the column names"),
+        ("path,label\na,x\nb,\n", "line 3 has no label"),
+        ("path,label\na,x\n./a,x\n", "lines 2 and 3 name the same image"),
+        ("path,mass,age\na,1,30\n", "line 2, column age is neither 0 nor 1"),
+        ("path,mass,edema\na,1\n", "line 2, column edema is neither 0 nor 1"),
+    ],
+)
+def test_what_cannot_be_understood_is_told(file: Path, content: str, message: str) -> None:
+    """Where it is and what to do."""
+    file.write_text(content)
+    with pytest.raises(UsageFault, match=message) as raised:
+        read_label_table(file)
+    assert str(file) in str(raised.value)
+
+
+def test_a_spreadsheet_is_no_csv_file(file: Path) -> None:
+    """Its bytes are no UTF-8."""
+    file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
+    with pytest.raises(UsageFault, match="no CSV file in UTF-8"):
+        read_label_table(file)
