@@ -11,7 +11,7 @@ from imaging.array import Array
 from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, mapping_for
 from imaging.scan import Frame, Scan
-from imaging.spec import InputSpec
+from imaging.spec import BGR, InputSpec
 from imaging.voi import Mapping, Ramp
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
@@ -41,6 +41,8 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
     resized, window = _fitted(source.values, spec)
     if resized.ndim == _COLOUR_DIMENSIONS and spec.channels == 1:  # The weights of RGB2GRAY are those of BT.601.
         resized = cv2.cvtColor(resized.astype(np.float32, copy=False), cv2.COLOR_RGB2GRAY)
+    if spec.channel_order == BGR and resized.ndim == _COLOUR_DIMENSIONS:
+        resized = resized[..., ::-1]
     if resized.shape[:2] != spec.shape[:2]:
         target[...] = offset  # the darkest value
     part = target[window]

@@ -6,6 +6,7 @@ from typing import Any, Self
 INTENSITIES = ("window", "voi", "percentile", "full")
 INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
 ASPECTS = ("stretch", "pad", "crop")
+RGB, BGR = CHANNEL_ORDERS = ("rgb", "bgr")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +45,16 @@ class InputSpec:
     """Mapped intensities 0..1 become scale_low..scale_high."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    """Per channel, applied after scaling: (x - mean) / std."""
+    """Per channel of the input, in `channel_order`, applied after scaling: (x - mean) / std."""
+    channel_order: str = RGB
+    """`bgr` for networks whose weights come from Caffe (keras.applications: ResNet50, VGG16, ...)."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for anything that could not be prepared."""
         _require("interpolation", self.interpolation, INTERPOLATIONS)
         _require("aspect", self.aspect, ASPECTS)
         _require("channels", self.channels, (1, 3))
+        _require("channel_order", self.channel_order, CHANNEL_ORDERS if self.channels > 1 else (RGB,))
         if min(self.height, self.width) < 1:
             raise ValueError(f"InputSpec: size {self.height} x {self.width} is not positive")
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -63,8 +67,11 @@ class InputSpec:
         return self.height, self.width, self.channels
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for bundle.json."""
-        return asdict(self)
+        """Plain values for bundle.json. The usual channel order goes unsaid: digests of older bundles stay valid."""
+        values = asdict(self)
+        if self.channel_order == RGB:
+            del values["channel_order"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

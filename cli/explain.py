@@ -1,0 +1,149 @@
+"""`nightread explain`: where the network looked."""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.console import out, print_json
+from cli.options import settings_from, state_options
+from cli.originals import find_original
+from cli.tables import NOT_FOR_DIAGNOSIS
+from models.bundle import Bundle
+from models.catalogue import find_bundle
+from nightread.errors import FateError, UsageFault
+from nightread.settings import Settings
+
+if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread --help` names this command
+    from models.explain import Explanation
+
+_OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """What is to be explained."""
+
+    data: bytes
+    bundle: Bundle
+    name: str
+    """Of what is written: ids only, never a patient's file name."""
+    title: str
+    label: str | None
+
+
+@click.command("explain")
+@click.argument("image", metavar="IMAGE_ID|FILE")
+@click.option("--label", help="What to look for [the finding; without one, the most suspicious].")
+@click.option("--frame", type=click.IntRange(min=0), help="From 0 [the one that speaks most for the label].")
+@click.option("--model", metavar="NAME[@VERSION]", help="The bundle, for a FILE that is not in the record.")
+@click.option(
+    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="[explanations in the state folder]"
+)
+@click.option("--array", is_flag=True, help="Write the heat as .npy, too: (height, width) float32 in 0..1.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def explain_command(image: str, frame: int | None, as_json: bool, **options: Any) -> None:
+    """Show which part of an image spoke for its label, by Grad-CAM.
+
+    \b
+    Examples: nightread explain 4711
+              nightread explain 4711 --label nodule --frame 12 --array
+              nightread explain scan.dcm --model phantom
+    """  # noqa: D301 - click reads the backspace itself
+    settings = settings_from(**{name: options.pop(name) for name in _OF_SETTINGS})
+    wanted = _wanted(image, settings, options["model"], options["label"])
+    number, explanation = _explain(wanted, frame, settings)
+    folder = options["folder"] or settings.state_dir / "explanations"
+    written = _write(explanation, number, wanted, folder, settings, array=options["array"])
+    if as_json:
+        print_json(_as_json(explanation, number, written))
+        return
+    bundle = explanation.bundle
+    out.print(f"{bundle.reference}: {explanation.label} {explanation.score:.3f}, frame {number}", markup=False)
+    for path in written.values():
+        out.print(str(path), markup=False)
+    if settings.not_for_diagnosis:
+        out.print(NOT_FOR_DIAGNOSIS, style="italic")
+
+
+def _wanted(image: str, settings: Settings, model: str | None, label: str | None) -> _Wanted:
+    if model is None and re.fullmatch(r"\d{1,18}", image):
+        found = find_original(settings, int(image))
+        finding = found.label if found.label != found.bundle.verdict.normal_label else None
+        return _Wanted(
+            data=found.data,
+            bundle=found.bundle,
+            name=f"image-{image}",
+            title=f"image {image}",
+            label=label or (finding if finding in found.bundle.labels else None),
+        )
+    model = model or settings.model
+    if model is None:
+        raise UsageFault("Give the number of an image in the record, or a FILE and the --model to explain.")
+    try:
+        data = Path(image).read_bytes()
+    except OSError as error:
+        raise UsageFault(f"{image} cannot be read ({type(error).__name__}).") from error
+    name = f"file-{sha256(data).hexdigest()[:12]}"
+    bundle = find_bundle(model, settings.bundle_folders)
+    return _Wanted(data=data, bundle=bundle, name=name, title=name.replace("-", " "), label=label)
+
+
+def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation"]:
+    from imaging.limits import Limits  # noqa: PLC0415 - what follows loads OpenCV and Keras
+    from imaging.read import read  # noqa: PLC0415
+    from models.explained_frame import explain_scan  # noqa: PLC0415
+    from models.network import load_network  # noqa: PLC0415
+
+    limits = Limits(
+        file_bytes=settings.max_file_bytes,
+        frame_pixels=settings.max_frame_pixels,
+        object_bytes=settings.max_object_bytes,
+    )
+    try:
+        scan = read(wanted.data, limits=limits, accept_raster=True)
+        return explain_scan(load_network(wanted.bundle), scan, label=wanted.label, frame=frame)
+    except FateError as fate:
+        raise UsageFault(f"The image cannot be analysed: {fate.detail}") from fate
+
+
+def _write(
+    explanation: "Explanation", number: int, wanted: _Wanted, folder: Path, settings: Settings, *, array: bool
+) -> dict[str, Path]:
+    """By kind, where it lies."""
+    import numpy as np  # noqa: PLC0415
+
+    from models.overlay import save_overlay  # noqa: PLC0415
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stem = f"{wanted.name}-frame-{number}-output-{explanation.bundle.labels.index(explanation.label)}"
+        written = {"overlay": folder / f"{stem}.png"}
+        remark = NOT_FOR_DIAGNOSIS if settings.not_for_diagnosis else ""
+        save_overlay(explanation, written["overlay"], title=f"{wanted.title}, frame {number}", remark=remark)
+        if array:
+            written["array"] = folder / f"{stem}.npy"
+            np.save(written["array"], explanation.heat)
+    except OSError as error:
+        raise UsageFault(
+            f"{folder} cannot be written ({type(error).__name__}): name another one with --out."
+        ) from error
+    return written
+
+
+def _as_json(explanation: "Explanation", number: int, written: dict[str, Path]) -> dict[str, Any]:
+    row, column = divmod(int(explanation.heat.argmax()), explanation.heat.shape[1])
+    return {
+        "model": explanation.bundle.reference,
+        "digest": explanation.bundle.digest,
+        "label": explanation.label,
+        "score": explanation.score,
+        "frame": number,
+        "layer": explanation.layer,
+        "hottest": {"row": row, "column": column} if explanation.heat.any() else None,
+        **{kind: str(path) for kind, path in written.items()},
+    }

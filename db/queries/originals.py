@@ -1,0 +1,63 @@
+"""Where the file of an image lies, and which bundle judged it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from db.engine import Database
+from db.tables import bundles, instances, sources, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Original:
+    """One arrival with its first outcome."""
+
+    image_id: int
+    source: str
+    kind: str
+    root: str
+    """As the ledger keeps it: nightread.paths.root_path reads it."""
+    uri: str
+    sha256: str | None
+    state: str
+    reason: str | None
+    duplicate_of: int | None
+    label: str | None
+    bundle: str | None
+    """NAME@VERSION; None where no network has judged it."""
+    digest: str | None
+
+
+def original(database: Database, image_id: int) -> Original | None:
+    """None where there is no such image."""
+    with database.read() as connection:
+        row: Any = connection.execute(_STATEMENT.where(instances.c.id == image_id)).first()
+    if row is None:
+        return None
+    values = row._asdict()
+    name, version = values.pop("bundle_name"), values.pop("bundle_version")
+    return Original(**values, bundle=None if name is None else f"{name}@{version}")
+
+
+_STATEMENT = (
+    select(
+        instances.c.id.label("image_id"),
+        sources.c.name.label("source"),
+        sources.c.kind,
+        sources.c.root,
+        instances.c.uri,
+        instances.c.sha256,
+        work.c.state,
+        work.c.reason,
+        work.c.duplicate_of,
+        work.c.label,
+        bundles.c.name.label("bundle_name"),
+        bundles.c.version.label("bundle_version"),
+        bundles.c.digest,
+    )
+    .select_from(instances)
+    .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
+    .join(sources, sources.c.id == instances.c.source_id)
+    .outerjoin(bundles, bundles.c.id == work.c.bundle_id)
+)

@@ -1,0 +1,41 @@
+"""Which frame of a scan is worth an explanation."""
+
+from itertools import islice
+
+import numpy as np
+
+from imaging.prepare import prepare
+from imaging.scan import Scan
+from models.explain import Explanation, explain
+from models.network import Network
+from nightread.errors import UsageFault
+
+_BATCH = 16
+
+
+def explain_scan(
+    network: Network, scan: Scan, *, label: str | None = None, frame: int | None = None
+) -> tuple[int, Explanation]:
+    """The frame's number, from 0, and its explanation; without `frame` the one that speaks most for the label.
+
+    Raises UsageFault for a frame or label that is not there, and what Scan.frames() raises.
+    """
+    if frame is not None and not 0 <= frame < scan.frame_count:
+        raise UsageFault(f"The image has {scan.frame_count} frames, counted from 0; there is no frame {frame}.")
+    chosen = frame if frame is not None else _most_telling(network, scan, label)
+    picked = next(islice(scan.frames(), chosen, None))
+    return chosen, explain(network, prepare(picked, network.bundle.spec), label)
+
+
+def _most_telling(network: Network, scan: Scan, label: str | None) -> int:
+    if scan.frame_count == 1:
+        return 0
+    bundle, frames, best = network.bundle, scan.frames(), []
+    columns = [
+        index
+        for index, name in enumerate(bundle.labels)
+        if (name == label if label in bundle.labels else name != bundle.verdict.normal_label)
+    ]
+    while part := [prepare(frame, bundle.spec) for frame in islice(frames, _BATCH)]:
+        best.append(network.batch_scores(np.stack(part))[:, columns].max(axis=1))
+    return int(np.concatenate(best).argmax())

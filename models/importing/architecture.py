@@ -1,0 +1,129 @@
+"""The description of a foreign network, judged part by part before anything is made from it.
+
+Keras' `safe_mode` is no such judge: `.h5` files have passed it by (CVE-2025-9905), modules were imported by name
+(CVE-2025-1550), and lookup layers read files while they are loaded (CVE-2025-12058). Here only what is known to be
+harmless passes.
+"""
+
+from typing import Any
+
+from models.importing.allowed import ACTIVATIONS, BY_MODULE, MODELS, STRINGS, WITHOUT_MODULE
+from models.importing.errors import RefusedModel
+
+_DEPTH, _NODES = 100, 2_000_000
+_REASONS = {
+    "Lambda": "it holds program code, which would run with your rights",
+    "__lambda__": "it holds program code, which would run with your rights",
+    "TFSMLayer": "it runs a saved TensorFlow graph, which may do anything",
+    "TorchModuleWrapper": "it unpickles a PyTorch module, which may do anything",
+    "JaxLayer": "it calls a function of its author",
+    "FlaxLayer": "it calls a function of its author",
+    "StringLookup": "it may read any file while it is loaded (CVE-2025-12058)",
+    "IntegerLookup": "it may read any file while it is loaded (CVE-2025-12058)",
+    "TextVectorization": "it may read any file while it is loaded (CVE-2025-12058)",
+    "TFOpLambda": "it names a TensorFlow function, which Keras 3 does not load",
+    "SlicingOpLambda": "it names a TensorFlow function, which Keras 3 does not load",
+}
+_REMEDY = (
+    "Ask its author to rebuild the network from Keras' own layers (Rescaling, Normalization, Resizing, "
+    "Activation ...), to give it the same weights, and to save it as .keras."
+)
+
+
+def check_architecture(config: object) -> None:
+    """Raise RefusedModel, naming the layer, unless every part is one of Keras' own that only compute."""
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict | list):
+        raise RefusedModel("The file's description of the network is no description of a Keras network. Save it again.")
+    if config.get("class_name") not in MODELS:
+        raise RefusedModel(
+            f"The network is a class of its author's own ({_short(config.get('class_name'))}), so loading it would run "
+            f"its author's code. {_REMEDY}"
+        )
+    # compile=False: Keras looks at neither loss nor optimizer of the whole.
+    _walk({name: value for name, value in config.items() if name != "compile_config"})
+
+
+def last_activation(config: dict[str, Any]) -> str | None:
+    """What the last layer answers through: `softmax`, `sigmoid`, `linear` ...; None where it has no such field."""
+    layers = config["config"] if isinstance(config["config"], list) else config["config"].get("layers", [])
+    if not layers:
+        return None
+    last = layers[-1]
+    if last["class_name"] in MODELS:
+        return last_activation(last)
+    if last["class_name"] == "Softmax":
+        return "softmax"
+    named = last["config"].get("activation")
+    if isinstance(named, dict):
+        named = named.get("config")
+    return named if isinstance(named, str) else None
+
+
+def _walk(root: object) -> None:
+    """Without recursion: the depth is the file's choice."""
+    waiting: list[tuple[object, str, int]] = [(root, "", 0)]
+    seen = 0
+    while waiting:
+        node, layer, depth = waiting.pop()
+        seen += 1
+        if depth > _DEPTH or seen > _NODES:
+            raise RefusedModel("The file's description of the network is deeper or longer than any real network's.")
+        if isinstance(node, list):
+            waiting += [(item, layer, depth + 1) for item in node]
+        elif isinstance(node, dict):
+            if "class_name" in node or "registered_name" in node or "module" in node:
+                layer = _name(node) or layer
+                _check_class(node, layer)
+            _check_strings(node, layer)
+            waiting += [(value, layer, depth + 1) for value in node.values()]
+
+
+def _check_class(node: dict[str, Any], layer: str) -> None:
+    name, module, registered = node.get("class_name"), node.get("module"), node.get("registered_name")
+    allowed = WITHOUT_MODULE if module is None else BY_MODULE.get(module, ()) if isinstance(module, str) else ()
+    if not isinstance(name, str) or name not in allowed:
+        raise _refused(layer, name, module)
+    if name == "function":
+        if node.get("config") not in ACTIVATIONS or registered not in (None, "function", node["config"]):
+            raise _refused(layer, node.get("config"), module)
+    elif registered not in (None, name):
+        raise _refused(layer, registered, module)
+    if node.get("compile_config"):
+        raise RefusedModel(
+            f"{_called(layer)} is a network of its own with loss and optimizer. Ask its author to build it anew "
+            "without compiling the inner network, and to save it again."
+        )
+
+
+def _check_strings(node: dict[str, Any], layer: str) -> None:
+    for field, value in node.items():
+        if not isinstance(field, str):
+            raise RefusedModel("The file's description of the network is no JSON object. Save it again.")
+        known = STRINGS.get(field.rpartition("_")[2])
+        if known is not None and isinstance(value, str) and value not in known:
+            raise RefusedModel(f"{_called(layer)} names a {field} that Keras does not have: {_short(value)}. {_REMEDY}")
+
+
+def _refused(layer: str, name: object, module: object) -> RefusedModel:
+    kind = _short(name) if module is None or module == "keras.layers" else f"{_short(module)}.{_short(name)}"
+    why = _REASONS.get(name, "") if isinstance(name, str) else ""
+    why = why or "it is not on the list of Keras' own parts that only compute, so loading it could run foreign code"
+    return RefusedModel(f"{_called(layer)} ({kind}) is refused: {why}. {_REMEDY}")
+
+
+def _called(layer: str) -> str:
+    return f"The layer {layer}" if layer else "A part of the network"
+
+
+def _name(node: dict[str, Any]) -> str:
+    inner = node.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    # Parts of a layer (data type policies) have names too; only layers and networks tell a person where to look.
+    if node.get("class_name") in {"DTypePolicy", "FloatDTypePolicy", "Policy"} or not isinstance(name, str):
+        return ""
+    return _short(name)
+
+
+def _short(value: object) -> str:
+    """Foreign text on a terminal: printable, and not long."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:60])

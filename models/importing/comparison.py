@@ -1,0 +1,92 @@
+"""The author's scores against this site's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle
+from models.importing.alternatives import alternatives, closest
+from models.importing.convert import converted
+from models.importing.errors import RefusedModel
+from models.importing.golden import TOLERANCE, Golden
+
+_EXAMPLES_TO_TRY = 4
+_MUCH_CLOSER = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How far apart they are."""
+
+    golden: Golden
+    differences: NDArray[np.float64]
+    """(n, labels)."""
+
+    @property
+    def largest(self) -> float:
+        """Over all images and labels."""
+        return float(self.differences.max())
+
+    @property
+    def spread(self) -> float:
+        """How much the author's scores differ from image to image, at most: scores that are all alike prove little."""
+        return float(np.ptp(self.golden.scores, axis=0).max())
+
+    def to_json(self) -> dict[str, Any]:
+        """For import.json: digests stand for the images, which may show patients."""
+        return {
+            "verified": True,
+            "tolerance": TOLERANCE,
+            "largest_difference": self.largest,
+            "spread_of_scores": self.spread,
+            "examples": [
+                {"sha256": example.sha256, "largest_difference": float(differences.max())}
+                for example, differences in zip(self.golden.examples, self.differences, strict=True)
+            ],
+        }
+
+
+def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64]) -> Comparison:
+    """`scores` are this site's. Raises RefusedModel for a difference over TOLERANCE, with the likely cause."""
+    outside = golden.scores.min() < 0 or golden.scores.max() > 1 or not np.isfinite(golden.scores).all()
+    if outside:
+        raise RefusedModel(
+            f"The golden scores reach from {golden.scores.min():.3g} to {golden.scores.max():.3g}; "
+            "give what the network answers, in 0..1."
+        )
+    comparison = Comparison(golden=golden, differences=np.abs(golden.scores - scores))
+    if comparison.largest <= TOLERANCE:
+        return comparison
+    row, column = np.unravel_index(int(comparison.differences.argmax()), comparison.differences.shape)
+    raise RefusedModel(
+        f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}): "
+        f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} by its author, "
+        f"{scores[row, column]:.4f} here. Images are prepared in another way than its author did. "
+        f"{_hint(bundle, file, golden)}"
+    )
+
+
+def _hint(bundle: Bundle, file: Path, golden: Golden) -> str:
+    """Try what authors do most often on those examples that differ most from each other."""
+    few = _few(golden)
+    options = list(alternatives(bundle.spec))
+    inputs = np.concatenate([few.inputs(spec) for _, spec in options])
+    with converted(file, bundle.spec.shape, inputs) as found:
+        answers = list(found.scores.reshape(len(options), len(few.examples), -1))
+    best, difference = closest(few.scores, answers)
+    now = float(np.abs(few.scores - answers[0]).max())
+    if difference <= TOLERANCE:
+        return f"This would fit: {options[best][0]}."
+    tried = "Inverted, other ranges (0..1, 0..255, -1..1), BGR, other windows, aspects and interpolations were tried"
+    if difference < now * _MUCH_CLOSER:
+        return f"{tried}; closest, by {difference:.4f}: {options[best][0]}."
+    return f"{tried}, and none fits: ask its author for the exact steps from file to input."
+
+
+def _few(golden: Golden) -> Golden:
+    chosen = np.linspace(0, len(golden.examples) - 1, min(len(golden.examples), _EXAMPLES_TO_TRY)).round().astype(int)
+    ranked = np.argsort(golden.scores[:, 0], kind="stable")[chosen]
+    return Golden(examples=tuple(golden.examples[row] for row in ranked), scores=golden.scores[ranked])

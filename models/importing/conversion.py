@@ -1,0 +1,86 @@
+"""Inside the sandbox: a foreign file becomes a plain .keras file, and what it answers is written down."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.importing.architecture import last_activation
+from models.importing.errors import RefusedModel
+from models.importing.foreign import inspect
+from models.importing.job import CONVERTED_FILE, INPUTS_FILE
+
+_BATCH = 16
+_PROBES = 4
+"""Frames of noise: what a network answers to nothing in particular must be scores, too."""
+
+
+def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Plain values about the network, as models.importing.convert.Conversion reads them.
+
+    Raises RefusedModel. The network is scored only where it takes `input_shape`; the scores are those of the file that
+    was written, read again.
+    """
+    config = inspect(file)
+    import keras  # noqa: PLC0415 - nothing of Keras before the file was looked through
+
+    model = _load(keras, file)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise RefusedModel(
+            f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is served. "
+            "Ask its author for a network from one image to one row of scores."
+        )
+    facts = {
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "input_shape": list(model.input_shape[1:]),
+        "output_shape": list(model.output_shape[1:]),
+        "parameters": int(model.count_params()),
+        "activation": last_activation(config),
+        "bad_weights": _bad_weights(model),
+    }
+    model.save(folder / CONVERTED_FILE)
+    if facts["bad_weights"] or not _takes(model.input_shape[1:], input_shape):
+        return facts
+    written = keras.saving.load_model(folder / CONVERTED_FILE, compile=False, safe_mode=True)
+    return facts | _answers(written, folder, input_shape)
+
+
+def _load(keras: Any, file: Path) -> Any:
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except MemoryError as error:
+        raise RefusedModel("The network needs more memory than an import may take.") from error
+    except Exception as error:
+        raise RefusedModel(
+            f"Keras {keras.__version__} cannot load the file ({type(error).__name__}): its weights do not fit its "
+            "description, or another version of Keras wrote it. Ask its author to save it as .keras with Keras 3."
+        ) from error
+
+
+def _bad_weights(model: Any) -> list[str]:
+    """Names of the weights that are not all finite, at most three."""
+    bad = [weight.path for weight in model.weights if not np.isfinite(_floats(weight)).all()]
+    return [str(name)[:80] for name in bad[:3]]
+
+
+def _floats(weight: Any) -> Any:
+    values = np.asarray(weight.numpy())
+    return values if values.dtype.kind in "fc" else values.astype(np.float32)
+
+
+def _takes(found: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
+    return len(found) == len(wanted) and all(size in (None, asked) for size, asked in zip(found, wanted, strict=True))
+
+
+def _answers(model: Any, folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
+    noise = np.random.default_rng(0).random((_PROBES, *shape), np.float32)
+    probes = _scores(model, np.concatenate([noise, noise * 255 - 128, np.zeros((1, *shape), np.float32)]))
+    inputs = folder / INPUTS_FILE
+    scores = _scores(model, np.load(inputs, allow_pickle=False)).tolist() if inputs.is_file() else []
+    return {"probes": probes.tolist(), "scores": scores}
+
+
+def _scores(model: Any, inputs: Any) -> Any:
+    parts = [model.predict_on_batch(inputs[begin : begin + _BATCH]) for begin in range(0, len(inputs), _BATCH)]
+    return np.concatenate(parts).astype(np.float64)

@@ -1,0 +1,126 @@
+"""A foreign model file, opened without making anything from it: what kind it is, and its description of the network."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.importing.architecture import check_architecture
+from models.importing.errors import RefusedModel
+
+KERAS, LEGACY = ".keras", ".h5"
+_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_PICKLE = b"\x80"
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_TEXT_BYTES = 64 * 1024**2
+_WEIGHTS_BYTES = 8 * 1024**3
+_EXPANSION = 100
+"""Trained weights shrink by a tenth; a member that grows so many times was made to fill a disk."""
+_SMALL = 1024**2
+
+
+def kind_of(path: Path) -> str:
+    """KERAS or LEGACY, by the first bytes. Raises RefusedModel for everything else, saying what it seems to be."""
+    if path.is_dir():
+        raise RefusedModel(f"{path} is a folder. {_SAVE_AGAIN}")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise RefusedModel(f"{path} cannot be read ({type(error).__name__}): name a .keras or .h5 file.") from error
+    if start.startswith(_ZIP):
+        return KERAS
+    if start == _HDF5:
+        return LEGACY
+    if start.startswith(_PICKLE):
+        raise RefusedModel(f"{path} is a Python pickle: to load it is to run it. {_SAVE_AGAIN}")
+    raise RefusedModel(f"{path} is neither a .keras nor a .h5 file of Keras. {_SAVE_AGAIN}")
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """The file's description of its network, after every check that needs no Keras. Raises RefusedModel.
+
+    Reading HDF5 is work for a C library: do it in the sandbox.
+    """
+    config = _inspect_archive(path) if kind_of(path) == KERAS else _inspect_legacy(path)
+    check_architecture(config)
+    return config
+
+
+def inspect_converted(path: Path) -> dict[str, Any]:
+    """The same for a .keras file that came out of the sandbox, whose HDF5 part is left closed."""
+    with _archive(path) as archive:
+        config = _config(archive.read(CONFIG))
+    check_architecture(config)
+    return config
+
+
+def _inspect_archive(path: Path) -> dict[str, Any]:
+    from models.importing.hdf5 import check_hdf5  # noqa: PLC0415 - h5py only where it is needed
+
+    with _archive(path) as archive:
+        with archive.open(WEIGHTS) as weights:
+            check_hdf5(io.BytesIO(weights.read()))
+        return _config(archive.read(CONFIG))
+
+
+def _inspect_legacy(path: Path) -> dict[str, Any]:
+    from models.importing.hdf5 import check_hdf5, model_config  # noqa: PLC0415
+
+    with path.open("rb") as stream:
+        check_hdf5(stream)
+        return _config(model_config(stream))
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            yield archive
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        raise RefusedModel(
+            f"The .keras file is damaged ({type(error).__name__}): it was cut off or changed. Copy it again."
+        ) from error
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    names = [member.filename for member in archive.infolist()]
+    if CONFIG not in names or WEIGHTS not in names:
+        raise RefusedModel(
+            f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so no .keras file. {_SAVE_AGAIN}"
+        )
+    strange = sorted(set(names) - {CONFIG, METADATA, WEIGHTS})
+    if strange or len(set(names)) != len(names):
+        raise RefusedModel(
+            f"The .keras file holds more than a network: {ascii(strange[0])[:60] if strange else 'one name twice'}. "
+            f"{_SAVE_AGAIN}"
+        )
+    for member in archive.infolist():
+        allowed = _WEIGHTS_BYTES if member.filename == WEIGHTS else _TEXT_BYTES
+        bomb = member.file_size > _SMALL and member.file_size > _EXPANSION * member.compress_size
+        if member.file_size > allowed or bomb:
+            raise RefusedModel(
+                f"{member.filename} in the .keras file would grow to {member.file_size:,} bytes: refused as a zip bomb."
+                f" {_SAVE_AGAIN}"
+            )
+    broken = archive.testzip()
+    if broken:
+        raise RefusedModel(f"{broken} in the .keras file is damaged (wrong checksum). Copy the file again.")
+
+
+def _config(text: bytes | str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedModel("The file's description of the network is no JSON: it is damaged. Copy it again.") from error
+    if not isinstance(config, dict):
+        raise RefusedModel("The file's description of the network is no JSON object. Save it again.")
+    return config
+
+
+_SAVE_AGAIN = "Ask its author for what Keras' `model.save('network.keras')` writes."

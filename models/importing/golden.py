@@ -1,0 +1,127 @@
+"""Golden files: the author's example images with the scores that the author's own program gave them.
+
+A wrong preprocessing passes every check of shapes and is invisible in use; only such scores show it.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.scan import Frame
+from imaging.spec import InputSpec
+from models.importing.errors import RefusedModel
+from nightread.errors import FateError
+
+TABLE_FILE = "golden.csv"
+TOLERANCE = 1e-4
+_MOST = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One image of the author's."""
+
+    name: str
+    """As the table has it."""
+    sha256: str
+    frame: Frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """All of them, in the order of their table."""
+
+    examples: tuple[Example, ...]
+    scores: NDArray[np.float64]
+    """(n, labels): raw output of the network, as the author's program gave it."""
+
+    def inputs(self, spec: InputSpec) -> NDArray[np.float32]:
+        """(n, height, width, channels): the images as this site prepares them. Raises RefusedModel."""
+        prepared = np.empty((len(self.examples), *spec.shape), np.float32)
+        for example, out in zip(self.examples, prepared, strict=True):
+            try:
+                prepare(example.frame, spec, out=out)
+            except FateError as error:
+                raise _unreadable(example.name, error) from None
+        return prepared
+
+
+def read_golden(place: Path, labels: tuple[str, ...]) -> Golden:
+    """A folder with `golden.csv`, or a CSV or JSON file beside its images.
+
+    CSV: the columns `file`, optionally `frame` (from 0), and one per label. JSON: a list of objects with `file`,
+    `frame` and `scores`, an object by label. Raises RefusedModel for anything missing or unreadable.
+    """
+    table = place / TABLE_FILE if place.is_dir() else place
+    rows = _rows(table)
+    if not 0 < len(rows) <= _MOST:
+        raise RefusedModel(f"{table} names {len(rows)} images; give 1 to {_MOST}, better several of each label.")
+    scores = np.array([_scores(row, labels, table) for row in rows])
+    return Golden(examples=tuple(_example(row, table) for row in rows), scores=scores)
+
+
+def _rows(table: Path) -> list[dict[str, Any]]:
+    try:
+        text = table.read_text("utf-8-sig")
+        rows = json.loads(text) if table.suffix == ".json" else list(csv.DictReader(text.splitlines()))
+    except FileNotFoundError as error:
+        raise RefusedModel(
+            f"There is no {table}: a table with the columns file and one per label, beside the images it names."
+        ) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise RefusedModel(
+            f"{table} cannot be read as {table.suffix or 'a table'} ({type(error).__name__})."
+        ) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("file") for row in rows):
+        raise RefusedModel(f"{table}: every row needs `file`, the name of an image beside the table.")
+    return rows
+
+
+def _scores(row: dict[str, Any], labels: tuple[str, ...], table: Path) -> list[float]:
+    given = row.get("scores", row)
+    try:
+        return [float(given[label]) for label in labels]
+    except (KeyError, TypeError, ValueError):
+        raise RefusedModel(
+            f"{table}: the row of {row['file']} has no number for each label; needed: {', '.join(labels)}."
+        ) from None
+
+
+def _example(row: dict[str, Any], table: Path) -> Example:
+    name = str(row["file"])
+    path = (table.parent / name).resolve()
+    if not path.is_relative_to(table.parent.resolve()):
+        raise RefusedModel(f"{table} names {name}, which lies outside of its folder. Put the images beside the table.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RefusedModel(f"The golden image {path} cannot be read ({type(error).__name__}).") from error
+    try:
+        frames = list(islice(_frames(data), int(row.get("frame") or 0), None))
+    except FateError as error:
+        raise _unreadable(name, error) from None
+    except ValueError:
+        raise RefusedModel(f"{table}: the frame of {name} is no number from 0.") from None
+    if not frames or (len(frames) > 1 and row.get("frame") in (None, "")):
+        raise RefusedModel(
+            f"The golden image {name} has several frames or not that one: say which in a column `frame`."
+        )
+    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0])
+
+
+def _frames(data: bytes) -> Iterator[Frame]:
+    return read(data, accept_raster=True).frames()
+
+
+def _unreadable(name: str, error: FateError) -> RefusedModel:
+    return RefusedModel(f"The golden image {name} cannot be prepared: {error.detail}")

@@ -1,0 +1,75 @@
+"""HDF5 as weights of a network: numbers in the file itself, and nothing that leads out of it."""
+
+from typing import IO
+
+import h5py
+
+from models.importing.errors import RefusedModel
+
+_DEPTH, _OBJECTS = 64, 200_000
+_TOTAL_BYTES = 8 * 1024**3
+_EXPANSION = 1000
+_SMALL = 1024**2
+_CONFIG_ATTRIBUTE = "model_config"
+
+
+def check_hdf5(stream: IO[bytes]) -> None:
+    """Raise RefusedModel for links, data in other files, declared sizes that nothing stands behind, and damage."""
+    try:
+        with h5py.File(stream, "r") as file:
+            _check_group(file)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(error) from error
+
+
+def model_config(stream: IO[bytes]) -> bytes | str:
+    """The description of the network in a legacy file, as JSON. Raises RefusedModel where there is none."""
+    try:
+        with h5py.File(stream, "r") as file:
+            text = file.attrs.get(_CONFIG_ATTRIBUTE)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(error) from error
+    if not isinstance(text, bytes | str):
+        raise RefusedModel(
+            "The .h5 file holds weights without the network they belong to. "
+            "Ask its author for what `model.save('network.keras')` writes, not `save_weights`."
+        )
+    return text
+
+
+def _check_group(file: h5py.File) -> None:
+    waiting, total, seen = [(file, 0)], 0, 0
+    while waiting:
+        group, depth = waiting.pop()
+        for name in group:
+            seen += 1
+            if depth > _DEPTH or seen > _OBJECTS:
+                raise RefusedModel("The HDF5 part is deeper or larger than any network's. Ask for a file from Keras.")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise RefusedModel(f"{_at(group, name)} in the HDF5 part is a link, which may lead to other files.")
+            found = group[name]
+            if isinstance(found, h5py.Group):
+                waiting.append((found, depth + 1))
+            elif isinstance(found, h5py.Dataset):
+                total += _bytes_of(found, _at(group, name))
+    if total > _TOTAL_BYTES:
+        raise RefusedModel(f"The weights take {total:,} bytes; at most {_TOTAL_BYTES:,} are read.")
+
+
+def _bytes_of(data: h5py.Dataset, place: str) -> int:
+    if data.external or data.is_virtual:
+        raise RefusedModel(f"{place} in the HDF5 part takes its numbers from another file. Ask for a file from Keras.")
+    declared = int(data.nbytes)
+    if declared > _SMALL and declared > _EXPANSION * max(int(data.id.get_storage_size()), 1):
+        raise RefusedModel(f"{place} in the HDF5 part would grow to {declared:,} bytes: refused as a bomb.")
+    return declared
+
+
+def _at(group: h5py.Group, name: str) -> str:
+    return ascii(f"{group.name}/{name}")[1:-1][:80]
+
+
+def _damaged(error: Exception) -> RefusedModel:
+    return RefusedModel(
+        f"The file's HDF5 part is damaged ({type(error).__name__}): it was cut off or changed. Copy it again."
+    )

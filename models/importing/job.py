@@ -1,0 +1,7 @@
+"""What lies in the folder that the sandbox shares with the process that started it."""
+
+JOB_FILE = "job.json"
+RESULT_FILE = "result.json"
+INPUTS_FILE = "inputs.npy"
+"""Prepared images to be scored; may be absent."""
+CONVERTED_FILE = "model.keras"

@@ -1,0 +1,284 @@
+"""Grad-CAM against known lesions, and through the command."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from night import Night, SettableClock
+
+from cli.main import main
+from db import ledger, schema
+from db.engine import Database, open_database
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.spec import InputSpec, Intensity
+from models.bundle import Bundle
+from models.catalogue import find_bundle
+from models.explain import explain
+from models.explained_frame import explain_scan
+from models.network import Network, load_network
+from models.phantom_dicom import phantom_file
+from models.phantom_truth import Truth
+from models.verdict import Verdict
+from nightread.errors import UsageFault
+from nightread.paths import root_text
+
+FILMS, SIZE = 60, 256
+SLACK = 4
+"""Pixels of the input; one cell of the shipped network's map has 8."""
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network(find_bundle("phantom"))
+
+
+def films_with_lesions(count: int) -> Iterator[tuple[bytes, Truth]]:
+    index = 0
+    while count:
+        content, truth = phantom_file(seed=424_242, index=index)
+        index += 1
+        if truth.lesions:
+            count -= 1
+            yield content, truth
+
+
+def lesion_mask(truth: Truth, side: int, slack: float = 0) -> Any:
+    """(side, side) of the prepared film: True on a lesion, or as near as `slack` pixels."""
+    rows, columns = np.mgrid[:side, :side]
+    scale = side / SIZE
+    mask = np.zeros((side, side), bool)
+    for lesion in truth.lesions:
+        row, column = (lesion.row + 0.5) * scale - 0.5, (lesion.column + 0.5) * scale - 0.5
+        mask |= np.hypot(rows - row, columns - column) <= lesion.radius * scale + slack
+    return mask
+
+
+def test_the_heat_lies_on_the_lesions(network: Network) -> None:
+    """60 unseen films: 14 times the heat of chance on lesions, the hottest pixel on or at one (chance: 1 %)."""
+    enrichment, hits, near = [], [], []
+    for content, truth in films_with_lesions(FILMS):
+        prepared = prepare(next(read(content).frames()), network.bundle.spec)
+        heat = explain(network, prepared, "nodule").heat
+        assert (heat.shape, heat.dtype, float(heat.min()), float(heat.max())) == ((128, 128), np.float32, 0, 1)
+        mask = lesion_mask(truth, 128)
+        hottest = np.unravel_index(heat.argmax(), heat.shape)
+        enrichment.append(heat[mask].sum() / heat.sum() / mask.mean())
+        hits.append(mask[hottest])
+        near.append(lesion_mask(truth, 128, SLACK)[hottest])
+    assert np.median(enrichment) >= 8
+    assert np.mean(hits) >= 0.6
+    assert np.mean(near) >= 0.95
+
+
+def test_a_network_that_is_sure_is_explained_as_well(network: Network) -> None:
+    """A saturated softmax has no gradient left; its logits have. The network itself is left as it was."""
+    content, _ = next(films_with_lesions(1))
+    prepared = prepare(next(read(content).frames()), network.bundle.spec)
+    before = explain(network, prepared, "nodule")
+    last = network.model.layers[-1]
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel * 30, bias * 30])
+    try:
+        sure = explain(network, prepared, "nodule")
+        assert network.batch_scores(prepared[None]).max() == 1
+    finally:
+        last.set_weights([kernel, bias])
+    np.testing.assert_allclose(sure.heat, before.heat, atol=1e-4)
+    assert last.activation is keras.activations.softmax
+    assert "call" not in vars(last)
+
+
+def two_squares(*, nested: bool, end: Any) -> Any:
+    """A network that is right by construction: output 0 looks for what is bright, output 1 for what is dark."""
+    inputs = keras.Input((32, 32, 1))
+    convolution = layers.Conv2D(2, 3, activation="relu")
+    features = convolution(inputs)
+    if nested:
+        features = keras.Model(inputs, features)(inputs)
+    outputs = layers.Dense(2, use_bias=False)(layers.GlobalMaxPooling2D()(features))
+    model = keras.Model(inputs, end(outputs))
+    kernel = np.zeros((3, 3, 1, 2), np.float32)
+    kernel[..., 0, 0], kernel[..., 0, 1] = 1 / 9, -1 / 9
+    convolution.set_weights([kernel, np.array([-0.5, 0.5], np.float32)])
+    next(layer for layer in model.layers if isinstance(layer, layers.Dense)).set_weights([np.eye(2, dtype=np.float32)])
+    return model
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("activation", "end"),
+    [
+        ("softmax", layers.Softmax()),
+        ("softmax", layers.Activation("softmax")),
+        ("sigmoid", layers.Activation("sigmoid")),
+        ("sigmoid", lambda answer: 1 / (1 + keras.ops.exp(-answer))),
+    ],
+)
+def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) -> None:
+    """Through inner networks and whatever the network ends with."""
+    verdict = Verdict(
+        labels=("bright", "dark"),
+        normal_label=None,
+        activation=activation,
+        thresholds={"bright": 0.5, "dark": 0.5},
+        temperature=1,
+        aggregate="max",
+    )
+    spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
+    bundle = Bundle(name="squares", version="1", verdict=verdict, spec=spec, intended_use="tests")
+    network = Network(bundle, two_squares(nested=nested, end=end))
+    image = np.full((32, 32, 1), 0.5, np.float32)
+    image[4:10, 4:10], image[20:26, 22:28] = 1, 0
+    for label, rows, columns in (("bright", slice(4, 10), slice(4, 10)), ("dark", slice(20, 26), slice(22, 28))):
+        heat = explain(network, image, label).heat
+        assert heat[rows, columns].sum() > 0.7 * heat.sum()
+        assert heat[rows, columns].max() == 1
+
+
+def test_a_network_without_convolutions_cannot_be_explained(network: Network) -> None:
+    """And the message says so."""
+    inputs = keras.Input(network.bundle.spec.shape)
+    model = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(inputs)))
+    with pytest.raises(UsageFault, match="no convolution"):
+        explain(Network(network.bundle, model), np.zeros(network.bundle.spec.shape, np.float32))
+
+
+def test_the_frame_that_tells_most_is_chosen(network: Network) -> None:
+    """Of a picture with one frame that one; a frame that is not there is named."""
+    content, _ = next(films_with_lesions(1))
+    scan = read(content)
+    assert explain_scan(network, scan)[0] == 0
+    with pytest.raises(UsageFault, match="has 1 frames"):
+        explain_scan(network, scan, frame=1)
+    with pytest.raises(UsageFault, match="no label mass"):
+        explain_scan(network, scan, label="mass")
+
+
+Nightread = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    database = open_database(f"sqlite:///{folder / 'nightread.sqlite3'}")
+    schema.upgrade(database)
+    database.close()
+    return folder
+
+
+@pytest.fixture
+def record(state: Path) -> Iterator[Database]:
+    database = open_database(f"sqlite:///{state / 'nightread.sqlite3'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    path = folder / "MEYER-Anna.dcm"
+    path.write_bytes(next(films_with_lesions(1))[0])
+    return path
+
+
+@pytest.fixture
+def image_id(record: Database, film: Path, clock: SettableClock, make_arrivals: Any) -> int:
+    """A film in the record that the shipped phantom bundle has judged."""
+    source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
+    night = Night(database=record, clock=clock, source_id=source)
+    bundle = find_bundle("phantom")
+    bundle_id = ledger.register_bundle(
+        record,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=list(bundle.labels),
+        normal_label=bundle.verdict.normal_label,
+        now=clock(),
+    )
+    night.register(make_arrivals(1, uri=film.name))
+    night.analyse_all(bundle_id=bundle_id, sha256=sha256(film.read_bytes()).hexdigest(), label="nodule")
+    return int(night.instances()[0].id)
+
+
+@pytest.fixture
+def nightread(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
+    """`nightread("explain", ...)`: exit code, standard output, standard error."""
+    monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(state))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_an_image_of_the_record_is_explained(nightread: Nightread, image_id: int, tmp_path: Path) -> None:
+    """A picture and an array, named by ids alone, that show what the function gives."""
+    out = tmp_path / "out"
+    code, told, err = nightread("explain", image_id, "--array", "--out", out, "--json")
+    assert code == 0, err
+    values = json.loads(told)
+    assert (values["model"], values["label"], values["frame"]) == ("phantom@1.0", "nodule", 0)
+    names = {path.name for path in out.iterdir()}
+    assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
+    heat = np.load(values["array"])
+    assert heat[values["hottest"]["row"], values["hottest"]["column"]] == 1
+    picture = cv2.imread(values["overlay"])
+    assert picture.shape[1] > 2 * 448
+    half = picture.shape[1] // 2
+    assert np.ptp(picture[30:-30, : half - 4].astype(int), axis=2).max() == 0  # the left half is the gray film
+    assert np.ptp(picture[30:-30, half:].astype(int), axis=2).max() > 50  # the right half has colours
+
+
+def test_a_file_outside_of_the_record_is_explained(nightread: Nightread, film: Path, state: Path) -> None:
+    """Its name, which may be a patient's, appears in no name of ours; people are told what it is not for."""
+    code, told, err = nightread("explain", film, "--model", "phantom", "--label", "clear")
+    assert code == 0, err
+    assert "Not for diagnosis." in told
+    (written,) = (state / "explanations").iterdir()
+    assert written.name.startswith("file-")
+    assert "MEYER" not in told
+
+
+def test_what_cannot_be_explained_says_why(
+    nightread: Nightread, image_id: int, film: Path, state: Path, record: Database, clock: SettableClock
+) -> None:
+    """Unknown, unfinished, moved, changed, and judged by a bundle that is gone."""
+    source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
+    night = Night(database=record, clock=clock, source_id=source)
+    night.register([ledger.Arrival(uri="other.dcm", size=1, mtime_ns=1)])
+
+    assert "There is no image 999" in nightread("explain", 999)[2]
+    assert "is received: no network" in nightread("explain", image_id + 1)[2]
+    assert "and the --model" in nightread("explain", "some.dcm")[2]
+
+    content = film.read_bytes()
+    film.write_bytes(content + b"x")
+    assert "changed since it was analysed" in nightread("explain", image_id)[2]
+    film.unlink()
+    code, _, err = nightread("explain", image_id)
+    assert (code, "is gone from its folder" in err) == (2, True)
+    assert "MEYER" not in err
+
+    film.write_bytes(content)
+    with record.writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE bundles SET digest = 'e'")
+    assert "phantom@1.0 (digest e...), which is no longer at hand" in nightread("explain", image_id)[2]

@@ -1,0 +1,203 @@
+"""Networks of other authors, from their files to scores of the worker's own code; and those that must stay outside."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import foreign_authors as authors
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cli.main import main
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.spec import InputSpec
+from models.catalogue import find_bundle
+from models.importing.card import bundle_of
+from models.importing.checks import check
+from models.importing.convert import converted
+from models.importing.errors import RefusedModel
+from models.network import load_network
+
+LABELS = ("clear", "nodule")
+SIDE = authors.SIDE
+CHEST = ["--input", f"{SIDE}x{SIDE}x1", "--intensity", "voi"]
+SKIN = ["--input", f"{SIDE}x{SIDE}x3", "--intensity", "full", "--scale", "0..255"]
+CARD = [
+    *("--name", "theirs", "--version", "1.0", "--labels", ",".join(LABELS), "--normal-label", "clear"),
+    *("--activation", "softmax", "--intended-use", "tests"),
+]
+
+Nightread = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
+    """`nightread("models", ...)`: exit code, standard output, standard error."""
+    monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `net.h5`, as older programs save it, and its author's golden files in `golden`."""
+    folder = tmp_path_factory.mktemp("chest")
+    model = authors.chest_net()
+    films = authors.chest_films(folder / "golden")
+    authors.write_golden(folder / "golden", model, films, authors.chest_input, LABELS)
+    model.save(folder / "net.h5")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def skin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a network from keras.applications, saved as net.keras."""
+    folder = tmp_path_factory.mktemp("skin")
+    photos = authors.skin_photos(folder / "golden")
+    model = authors.skin_net(photos)
+    authors.write_golden(folder / "golden", model, photos, authors.skin_input, LABELS)
+    model.save(folder / "net.keras")
+    return folder
+
+
+def served_scores(state: Path, folder: Path, spec: InputSpec) -> Any:
+    """What a worker would record for the golden images, in the order of their table."""
+    network = load_network(find_bundle("theirs", [state / "bundles"]))
+    names = [line.split(",")[0] for line in (folder / "golden.csv").read_text().splitlines()[1:]]
+    scans = [read((folder / name).read_bytes(), accept_raster=True) for name in names]
+    return network.batch_scores(np.stack([prepare(next(scan.frames()), spec) for scan in scans]))
+
+
+@pytest.mark.parametrize(("kind", "file", "card"), [("chest", "net.h5", CHEST), ("skin", "net.keras", SKIN)])
+def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
+    nightread: Nightread, tmp_path: Path, request: pytest.FixtureRequest, kind: str, file: str, card: list[str]
+) -> None:
+    """A legacy .h5 and a network of keras.applications; the second time the name is taken."""
+    folder = request.getfixturevalue(kind)
+    arguments = ["models", "import", folder / file, *CARD, *card, "--golden", folder / "golden"]
+    code, out, err = nightread(*arguments, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["import"]["golden"]["verified"]
+    assert told["import"]["golden"]["largest_difference"] <= 1e-4
+    assert told["import"]["golden"]["spread_of_scores"] > 0.01
+
+    bundle = find_bundle("theirs@1.0", [tmp_path / "state" / "bundles"])
+    table = np.loadtxt(folder / "golden" / "golden.csv", delimiter=",", skiprows=1, usecols=(1, 2))
+    np.testing.assert_allclose(
+        served_scores(tmp_path / "state", folder / "golden", bundle.spec), table, atol=1e-4, rtol=0
+    )
+    assert sorted(path.name for path in bundle.path.parent.iterdir()) == ["theirs-1.0"]
+    assert "photo" not in (bundle.path / "import.json").read_text()
+
+    code, _, err = nightread(*arguments)
+    assert (code, "exists already" in err) == (2, True)
+
+
+def test_a_shifted_preprocessing_is_refused_and_the_right_one_named(nightread: Nightread, skin: Path) -> None:
+    """0..1 where the author fed 0..255: every shape fits, only the golden scores do not."""
+    wrong = [*SKIN[:-1], "0..1"]
+    code, _, err = nightread("models", "import", skin / "net.keras", *CARD, *wrong, "--golden", skin / "golden")
+    assert code == 2
+    assert "golden scores differ by up to 0." in err
+    assert "This would fit: --scale 0..255." in err
+
+
+def test_golden_files_are_asked_for(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
+    """Without them a person has to say so, and everybody can read it later."""
+    code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST)
+    assert (code, "--no-golden" in err) == (2, True)
+    code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden")
+    assert (code, "Not verified" in err) == (0, True)
+    record = json.loads((tmp_path / "state" / "bundles" / "theirs-1.0" / "import.json").read_text())
+    assert record["golden"] == {"verified": False}
+
+
+def lambda_net(payload: Path) -> Any:
+    """Its code leaves a file behind wherever it runs."""
+
+    def run(values: Any) -> Any:
+        Path(str(payload)).write_text("it ran")
+        return values
+
+    inputs = keras.Input((SIDE, SIDE, 1))
+    hidden = layers.Lambda(run, output_shape=(SIDE, SIDE, 1), name="evil")(inputs)
+    return keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(hidden)))
+
+
+@pytest.mark.parametrize("file", ["net.keras", "net.h5"])
+def test_the_code_of_a_lambda_never_runs(nightread: Nightread, tmp_path: Path, file: str) -> None:
+    """In neither format; the layer is named."""
+    payload = tmp_path / "payload"
+    lambda_net(payload).save(tmp_path / file)
+    payload.unlink(missing_ok=True)
+    code, _, err = nightread("models", "import", tmp_path / file, *CARD, *CHEST, "--no-golden")
+    assert code == 2
+    assert "The layer evil (Lambda) is refused: it holds program code" in err
+    assert not payload.exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(nightread: Nightread, tmp_path: Path) -> None:
+    """One NaN among them is enough."""
+    model = authors.chest_net()
+    kernel, bias = model.layers[-1].get_weights()
+    kernel[3, 1] = np.nan
+    model.layers[-1].set_weights([kernel, bias])
+    model.save(tmp_path / "net.keras")
+    code, _, err = nightread("models", "import", tmp_path / "net.keras", *CARD, *CHEST, "--no-golden")
+    assert code == 2
+    assert "hold NaN or infinity" in err
+    assert not (tmp_path / "state" / "bundles").exists()
+
+
+def test_a_card_that_does_not_fit_is_refused(chest: Path) -> None:
+    """Size and number of labels, by what the network itself says."""
+    card: dict[str, Any] = {
+        "name": "theirs",
+        "version": "1.0",
+        "labels": list(LABELS),
+        "activation": "softmax",
+        "input": {"height": 28, "width": 28, "channels": 1, "intensity": {"kind": "voi"}},
+        "intended_use": "tests",
+    }
+    more = card | {"labels": [*LABELS, "mass"], "input": card["input"] | {"height": SIDE, "width": SIDE}}
+    with converted(chest / "net.h5", (28, 28, 1)) as found:
+        with pytest.raises(RefusedModel, match="takes images of 64x64x1 and --input says 28x28x1"):
+            check(bundle_of(card), found)
+        with pytest.raises(RefusedModel, match="answers with 2 numbers and --labels has 3: clear, nodule, mass"):
+            check(bundle_of(more), found)
+
+
+def test_tampered_weights_are_refused(nightread: Nightread, skin: Path, tmp_path: Path) -> None:
+    """One changed byte among two million."""
+    content = bytearray((skin / "net.keras").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "net.keras").write_bytes(content)
+    code, _, err = nightread("models", "import", tmp_path / "net.keras", *CARD, *SKIN, "--golden", skin / "golden")
+    assert code == 2
+    assert "damaged" in err
+
+
+def test_logits_are_refused(nightread: Nightread, tmp_path: Path) -> None:
+    """A network that was trained with from_logits=True says so by its answers."""
+    model = authors.chest_net()
+    model.layers[-1].activation = keras.activations.linear
+    model.save(tmp_path / "net.keras")
+    code, _, err = nightread("models", "import", tmp_path / "net.keras", *CARD, *CHEST, "--no-golden")
+    assert code == 2
+    assert "these are logits" in err
