@@ -1,0 +1,102 @@
+"""`nightread models compare`: two bundles on the same images."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cli.console import err, out, print_json
+from cli.models.data_options import data_options, open_and_describe
+from cli.models.evaluate import figure, material_of, named_bundle, part_option, readable, score_with_progress, span
+from cli.options import settings_from, state_options
+from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from models.bundle import Bundle
+from models.datasets.dataset import Examples
+from models.evaluation.comparison import Agreement, Comparison, compare
+from models.evaluation.judged import judge
+from models.evaluation.matching import matched, part_of
+from models.evaluation.measure import measure_images
+from models.evaluation.page import document
+
+
+@click.command("compare")
+@click.argument("first", metavar="BUNDLE")
+@click.argument("second", metavar="BUNDLE")
+@data_options
+@part_option
+@click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
+@state_options
+def compare_command(
+    first: str,
+    second: str,
+    data: str,
+    labels_file: Path | None,
+    seed: int,
+    part: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure two bundles on the same labelled images, and say whether their difference could be chance.
+
+    Differences are second minus first. BUNDLE is NAME[@VERSION] or the folder of a bundle.
+
+    Example: nightread models compare phantom@1.0 bundles/phantom-2 --data phantom:1000
+    """
+    folders = settings_from(**options).bundle_folders
+    bundles = named_bundle(first, folders), named_bundle(second, folders)
+    dataset = open_and_describe(data, labels_file, seed, err)
+    examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
+    before, after = (
+        judge(bundle.verdict, score_with_progress(bundle, matched(bundle, dataset, examples))) for bundle in bundles
+    )
+    figures = measure_images(before, seed=seed), measure_images(after, seed=seed)
+    comparison = compare(before, after, figures, seed=seed)
+    if as_json:
+        material = material_of(dataset, part, examples, left_out)
+        documents = [document(of, bundle, material) for of, bundle in zip(figures, bundles, strict=True)]
+        print_json({"first": documents[0], "second": documents[1], "comparison": comparison.to_json()})
+        return
+    show_comparison(out, comparison, bundles)
+
+
+def show_comparison(console: Console, comparison: Comparison, bundles: tuple[Bundle, Bundle]) -> None:
+    """Both side by side, and who is right where."""
+    names = [bundle.reference for bundle in bundles]
+    if names[0] == names[1]:
+        names = [f"{bundle.reference} {bundle.digest[:8]}" for bundle in bundles]
+    headings = ("", *names, "difference", "95 % interval")
+    table = make_table(console, *headings, right=headings[1:4])
+    for of in comparison.differences:
+        change = "n/a" if of.difference is None else f"{of.difference:+.4f}"
+        title = of.figure.replace("_", " ")
+        table.add_row(title, figure(of.first), figure(of.second), change, span(of.interval))
+    show(console, table)
+    console.print()
+    _show_agreement(console, comparison.agreement, names)
+    if any(bundle.not_for_diagnosis for bundle in bundles):
+        console.print(NOT_FOR_DIAGNOSIS, style="italic")
+
+
+def _show_agreement(console: Console, agreement: Agreement, names: list[str]) -> None:
+    table = make_table(console, "images", "", right=[""])
+    for title, images in (
+        ("both right", agreement.both_right),
+        (f"only {names[0]} right", agreement.only_first_right),
+        (f"only {names[1]} right", agreement.only_second_right),
+        ("both wrong", agreement.both_wrong),
+        ("same label from both", agreement.same_label),
+    ):
+        table.add_row(Text(title), f"{images:,}")
+    show(console, table)
+    console.print(Text(f"McNemar's exact test: p = {agreement.mcnemar_p:.3g}; kappa {figure(agreement.kappa)}"))
+
+
+def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
+    """Without frames that either bundle's intensity mapping refuses: both must see the same images."""
+    sound, left_out = readable(examples, bundles[0].spec)
+    if bundles[0].spec == bundles[1].spec:
+        return sound, left_out
+    sound, also = readable(sound, bundles[1].spec)
+    return sound, left_out + also

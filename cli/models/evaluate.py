@@ -1,0 +1,188 @@
+"""`nightread models evaluate`: how good a bundle is on labelled data."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from cli.console import err, out, print_json
+from cli.models.data_options import data_options, open_and_describe
+from cli.options import settings_from, state_options
+from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from imaging.spec import InputSpec
+from models.bundle import CARD_FILE, Bundle, load_bundle
+from models.catalogue import find_bundle
+from models.datasets.dataset import Dataset, Examples
+from models.evaluation.bootstrap import Interval
+from models.evaluation.judged import judge
+from models.evaluation.matching import PARTS, matched, part_of
+from models.evaluation.measure import Evaluation, measure_images
+from models.evaluation.mistakes import worst_mistakes
+from models.evaluation.page import HEADLINES, Material, document, write_evaluation
+from models.prepared import decodable, in_memory, prepared_bytes
+from models.scoring import Scored
+from nightread.errors import UsageFault
+
+_MEMORY_BYTES = 2 << 30
+"""Of prepared images; those of larger data are decoded twice."""
+
+part_option = click.option(
+    "--part", type=click.Choice(PARTS), default="test", show_default=True, help="Part of the data."
+)
+
+
+@click.command("evaluate")
+@click.argument("reference", metavar="BUNDLE")
+@data_options
+@part_option
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for evaluation.json and evaluation.html [that of the bundle, else NAME-evaluation].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
+@state_options
+def evaluate_command(
+    reference: str,
+    data: str,
+    labels_file: Path | None,
+    seed: int,
+    part: str,
+    folder: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure a bundle on labelled images: figures, intervals, curves, and the worst mistakes as pictures.
+
+    BUNDLE is NAME[@VERSION] or the folder of a bundle. Its digest does not change.
+
+    \b
+    Examples:
+      nightread models evaluate phantom --data phantom:1000
+      nightread models evaluate bundles/xrays --data images:xrays --part validation --json
+    """  # noqa: D301 - click reads the backspace itself
+    bundle = named_bundle(reference, settings_from(**options).bundle_folders)
+    dataset = open_and_describe(data, labels_file, seed, err)
+    examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
+    scored = score_with_progress(bundle, examples)
+    judged = judge(bundle.verdict, scored)
+    evaluation = measure_images(judged, seed=seed)
+    material = material_of(dataset, part, examples, left_out)
+    written = write_evaluation(
+        folder or folder_for(bundle),
+        evaluation,
+        judged=judged,
+        bundle=bundle,
+        material=material,
+        mistakes=worst_mistakes(judged, scored, examples, bundle.spec),
+    )
+    if as_json:
+        print_json(document(evaluation, bundle, material) | {"written": [str(path) for path in written]})
+        return
+    show_evaluation(out, evaluation, bundle)
+    out.print(Text(f"The page: {written[1]}"))
+
+
+def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
+    """The bundle in the folder `reference`, or the one of this NAME[@VERSION]; verified."""
+    folder = Path(reference)
+    return load_bundle(folder) if (folder / CARD_FILE).is_file() else find_bundle(reference, folders)
+
+
+def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
+    """The examples without frames that cannot be decoded, and their number; prepared in memory where they fit."""
+    prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else _decodable
+    with _progress("reading", len(examples)) as advance:
+        sound, left_out = prepare(examples, spec, advance)
+    if not sound.images:
+        raise UsageFault("none of the images can be decoded: `nightread models samples` shows what is in the data")
+    return sound, left_out
+
+
+def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
+    """Load the network and score every frame under a progress bar on standard error."""
+    from models.network import load_network  # noqa: PLC0415 - Keras takes seconds to import
+    from models.scoring import score  # noqa: PLC0415
+
+    with _progress(f"scoring with {bundle.reference}", len(examples)) as advance:
+        return score(load_network(bundle), examples, progress=advance)
+
+
+def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:
+    """What the page says of the data; `left_out` frames could not be decoded."""
+    from models.training_record import portable  # noqa: PLC0415 - Keras takes seconds to import
+
+    return Material(
+        reference=portable(dataset.reference),
+        part=part,
+        split=dataset.split,
+        images=examples.images,
+        frames=len(examples),
+        patients=None if examples.patients is None else len(set(examples.patients.tolist())),
+        unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
+        undecodable_frames=left_out,
+    )
+
+
+def folder_for(bundle: Bundle) -> Path:
+    """The bundle's own folder where it may be written, else one in the current folder."""
+    return bundle.path if os.access(bundle.path, os.W_OK) else Path(f"{bundle.name}-evaluation")
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, bundle: Bundle) -> None:
+    """The figures for people; the page has the rest."""
+    table = make_table(console, bundle.reference, "", "95 % interval", right=[""])
+    table.add_row("images", f"{evaluation.images:,}", "")
+    table.add_row("log loss", figure(evaluation.loss), "")
+    for name, title in HEADLINES.items():
+        average = "macro " if name.startswith("macro") and len(evaluation.labels) > 1 else ""
+        table.add_row(f"{average}{title}", figure(getattr(evaluation, name)), span(evaluation.intervals.get(name)))
+    table.add_row("calibration error", figure(evaluation.reliability.ece), "")
+    show(console, table)
+    console.print()
+    _show_classes(console, evaluation)
+    for note in evaluation.notes:
+        console.print(Text(note, style="yellow"))
+    of = evaluation.resampling
+    console.print(Text(f"Intervals: {of.rounds:,} bootstrap rounds over {of.units:,} {of.unit}s.", style="dim"))
+    if bundle.not_for_diagnosis:
+        console.print(NOT_FOR_DIAGNOSIS, style="italic")
+
+
+@contextmanager
+def _progress(title: str, frames: int) -> Iterator[Callable[[int], object]]:
+    """A bar on standard error; call with the frames of each lot that is done."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(title, total=frames)
+        yield lambda done: bar.advance(task, done)
+
+
+def _decodable(examples: Examples, _: InputSpec, progress: Callable[[int], object]) -> tuple[Examples, int]:
+    return decodable(examples, progress)
+
+
+def _show_classes(console: Console, evaluation: Evaluation) -> None:
+    headings = ("label", "images", "precision", "recall", "specificity", "F1", "ROC-AUC", "average precision")
+    table = make_table(console, *headings, right=headings[1:])
+    for of in evaluation.classes:
+        figures = of.precision, of.recall, of.specificity, of.f1, of.roc_auc, of.average_precision
+        table.add_row(Text(of.label), f"{of.support:,}", *map(figure, figures))
+    show(console, table)
+
+
+def figure(value: float | None) -> str:
+    """Four decimals; a figure that the data leave undefined says so."""
+    return "n/a" if value is None else f"{value:.4f}"
+
+
+def span(found: Interval | None) -> str:
+    """`0.95 to 0.97`, or nothing."""
+    return "" if found is None or found.low is None else f"{figure(found.low)} to {figure(found.high)}"

@@ -1,0 +1,106 @@
+"""Where on its ROC curve one finding is read: thresholds and what they cost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from nightread.errors import UsageFault
+
+SPECIFICITIES = (0.90, 0.95, 0.99)
+YOUDEN, SENSITIVITY, SPECIFICITY, FIXED = POLICIES = ("youden", "sensitivity", "specificity", "fixed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperatingPoint:
+    """The most sensitive reading that keeps a specificity."""
+
+    specificity: float
+    """Asked for; the one reached is at least this."""
+    sensitivity: float
+    threshold: float | None
+    """The lowest score that counts; None where only calling nothing is specific enough."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How a threshold is chosen: `youden`, `sensitivity:0.95`, `specificity:0.95` or `fixed:0.5`."""
+
+    kind: str
+    level: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Policy":
+        """Raises UsageFault for anything else."""
+        kind, _, level = text.partition(":")
+        if kind not in POLICIES or (kind == YOUDEN) != (level == ""):
+            raise UsageFault(f"threshold policy {text!r}: use youden, sensitivity:0.95, specificity:0.95 or fixed:0.5")
+        try:
+            policy = cls(kind=kind, level=float(level or 0))
+        except ValueError as error:
+            raise UsageFault(f"threshold policy {text!r}: {level!r} is not a number") from error
+        if not 0 <= policy.level <= 1:
+            raise UsageFault(f"threshold policy {text!r}: the number must lie in 0..1")
+        return policy
+
+
+def operating_points(truth: NDArray[np.bool_], scores: NDArray[Any]) -> tuple[OperatingPoint, ...]:
+    """Sensitivity at fixed specificities, (images,) each; empty where the finding is on all images or on none."""
+    if not both_occur(truth):
+        return ()
+    false_alarms, hits, levels = roc_curve(truth, scores, drop_intermediate=False)
+    found = []
+    for specificity in SPECIFICITIES:
+        best = _last(_specific(false_alarms, specificity))
+        level = float(levels[best])
+        found.append(
+            OperatingPoint(
+                specificity=specificity,
+                sensitivity=float(hits[best]),
+                threshold=level if np.isfinite(level) else None,
+            )
+        )
+    return tuple(found)
+
+
+def threshold(truth: NDArray[np.bool_], scores: NDArray[Any], policy: Policy) -> float | None:
+    """The score from which the finding counts, halfway to the next lower score; None where the truth cannot tell."""
+    if policy.kind == FIXED:
+        return policy.level
+    if not both_occur(truth):
+        return None
+    false_alarms, hits, levels = roc_curve(truth, scores, drop_intermediate=False)
+    if policy.kind == YOUDEN:
+        chosen = int(np.argmax(hits - false_alarms))
+    elif policy.kind == SENSITIVITY:
+        chosen = int(np.argmax(hits >= policy.level - _ROUNDING))
+    else:
+        chosen = _last(_specific(false_alarms, policy.level))
+    return _between(levels, chosen)
+
+
+def both_occur(truth: NDArray[np.bool_]) -> bool:
+    """Whether there are images with the finding and images without it."""
+    return bool(truth.any() and not truth.all())
+
+
+def _specific(false_alarms: NDArray[np.float64], specificity: float) -> NDArray[np.bool_]:
+    return np.asarray(1 - false_alarms >= specificity - _ROUNDING)
+
+
+def _last(fits: NDArray[np.bool_]) -> int:
+    return int(np.flatnonzero(fits)[-1])
+
+
+def _between(levels: NDArray[np.float64], chosen: int) -> float:
+    """Halfway: rounding of a score must not decide. `levels` fall; the first is infinite and calls nothing."""
+    upper = min(float(levels[chosen]), 1.0)
+    lower = float(levels[chosen + 1]) if chosen + 1 < len(levels) else 0.0
+    middle = (upper + lower) / 2
+    return middle if np.float32(lower) < np.float32(middle) else upper
+
+
+_ROUNDING = 1e-9
+"""0.95 of 20 images is 19 images, also in floating point."""

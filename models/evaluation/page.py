@@ -1,0 +1,156 @@
+"""evaluation.json for programs and evaluation.html for people."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from models.bundle import Bundle
+from models.evaluation.bootstrap import Interval
+from models.evaluation.curves import drawn_labels
+from models.evaluation.judged import Judged
+from models.evaluation.measure import Evaluation
+from models.evaluation.mistakes import Mistake
+from models.evaluation.plots import histogram_plot, precision_recall_plot, reliability_plot, roc_plot
+
+JSON_FILE = "evaluation.json"
+PAGE_FILE = "evaluation.html"
+_TEMPLATE = "page.html.j2"
+HEADLINES = {
+    "accuracy": "accuracy",
+    "macro_roc_auc": "ROC-AUC",
+    "macro_recall": "recall",
+    "macro_precision": "precision",
+    "macro_f1": "F1",
+}
+"""Figures with an interval, and what a person calls them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What was measured on."""
+
+    reference: str
+    """`KIND:PATH`, or the night."""
+    part: str
+    """train, validation, test; `production` for a night."""
+    split: str
+    """What the parts share nothing of: official, patient, image."""
+    images: int
+    frames: int
+    patients: int | None
+    unreadable: dict[str, int] = field(default_factory=dict)
+    """Files that were left out, by reason."""
+    undecodable_frames: int = 0
+    """Left out besides: their files can be read and their pixels cannot."""
+
+
+def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict[str, Any]:
+    """The content of evaluation.json."""
+    return {
+        "model": bundle.reference,
+        "digest": bundle.digest,
+        "not_for_diagnosis": bundle.not_for_diagnosis,
+        "data": asdict(material),
+        "thresholds": dict(bundle.verdict.thresholds),
+        "aggregate": bundle.verdict.aggregate,
+        "evaluation": evaluation.to_json(),
+    }
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    *,
+    judged: Judged,
+    bundle: Bundle,
+    material: Material,
+    mistakes: list[Mistake] | None = None,
+) -> tuple[Path, Path]:
+    """Write evaluation.json and evaluation.html; `mistakes` None where there are no pictures to show.
+
+    Neither is covered by a bundle's digest.
+    """
+    page = render(evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    as_json = json.dumps(document(evaluation, bundle, material), indent=2, ensure_ascii=False, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JSON_FILE).write_text(as_json + "\n", encoding="utf-8")
+    (folder / PAGE_FILE).write_text(page, encoding="utf-8")
+    return folder / JSON_FILE, folder / PAGE_FILE
+
+
+def render(
+    evaluation: Evaluation,
+    *,
+    judged: Judged,
+    bundle: Bundle,
+    material: Material,
+    mistakes: list[Mistake] | None = None,
+) -> str:
+    """The page as text: one file that needs nothing else."""
+    templates = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"figure": _figure, "interval": _interval, "share": _share}
+    return environment.get_template(_TEMPLATE).render(
+        evaluation=evaluation,
+        bundle=bundle,
+        material=material,
+        mistakes=mistakes,
+        wrong=int((~judged.correct).sum()),
+        headlines=[(HEADLINES[name], name) for name in HEADLINES],
+        confusion=_confusion(evaluation),
+        plots=_plots(evaluation, judged),
+    )
+
+
+def _plots(evaluation: Evaluation, judged: Judged) -> dict[str, Any]:
+    """SVG by name; those that the data leave undefined are missing."""
+    plots: dict[str, Any] = {"hidden_histograms": 0}
+    plots["reliability"] = Markup(reliability_plot(evaluation.reliability))  # noqa: S704 - Matplotlib escapes labels
+    if drawn_labels(judged):
+        histograms, plots["hidden_histograms"] = histogram_plot(judged)
+        drawn = {"roc": roc_plot(judged), "precision_recall": precision_recall_plot(judged), "histograms": histograms}
+        plots |= {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
+    return plots
+
+
+def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
+    """Per true label: its images, and per given label how many, which share of the row, and whether it is right."""
+    confusion = evaluation.confusion
+    if confusion is None:
+        return []
+    return [
+        (true, sum(row), [(count, count / max(sum(row), 1), true == given) for given, count in _cells(confusion, row)])
+        for true, row in zip(confusion.truth, confusion.counts, strict=True)
+    ]
+
+
+def _cells(confusion: Any, row: tuple[int, ...]) -> list[tuple[str, int]]:
+    return list(zip(confusion.given, row, strict=True))
+
+
+def _figure(value: float | None) -> str:
+    """Three decimals, or as many as it takes to tell a figure from 0 and 1."""
+    if value is None:
+        return "n/a"
+    if 0 < value < _NEARLY_ZERO:
+        return f"{value:.1g}"
+    return f"{value:.4f}" if _NEARLY_ONE <= value < 1 else f"{value:.3f}"
+
+
+def _interval(found: Interval | None) -> str:
+    """Both ends to as many decimals."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    decimals = 4 if _NEARLY_ONE <= found.low < 1 else 3
+    return f"{found.low:.{decimals}f} to {found.high:.{decimals}f}"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+_NEARLY_ZERO, _NEARLY_ONE = 0.001, 0.99

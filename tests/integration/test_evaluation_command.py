@@ -1,0 +1,70 @@
+"""`nightread models evaluate` and `compare`, with the bundle that ships and films it never saw."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.models.compare import compare_command
+from cli.models.evaluate import evaluate_command
+from models.bundle import load_bundle
+from models.catalogue import SHIPPED
+from nightread.errors import UsageFault
+
+DATA = ("--data", "phantom:200")
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path) -> Path:
+    """A copy of the phantom bundle, to write into."""
+    return Path(shutil.copytree(SHIPPED / "phantom", tmp_path / "phantom"))
+
+
+def _run(command: Any, *arguments: str) -> str:
+    """What it prints on standard output; errors are raised."""
+    return CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False).stdout
+
+
+def test_an_evaluation_lies_beside_the_bundle_and_outside_its_digest(bundle_folder: Path) -> None:
+    """The document on standard output is that of the file, and the bundle still loads."""
+    printed = json.loads(_run(evaluate_command, str(bundle_folder), *DATA, "--json"))
+    written = [Path(path) for path in printed.pop("written")]
+    assert written == [bundle_folder / "evaluation.json", bundle_folder / "evaluation.html"]
+    assert json.loads(written[0].read_text()) == printed
+    assert printed["evaluation"]["accuracy"] > 0.9
+    assert printed["evaluation"]["resampling"]["unit"] == "patient"
+    assert printed["digest"] == load_bundle(bundle_folder).digest
+
+
+def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
+    """With intervals, a line per label, where the page is, and what it is not for."""
+    shown = _run(evaluate_command, str(bundle_folder), *DATA, "--out", str(tmp_path / "out"))
+    assert all(word in shown for word in ("accuracy", " to ", "nodule", "Not for diagnosis.", "evaluation.html"))
+    assert (tmp_path / "out" / "evaluation.html").is_file()
+    assert not (bundle_folder / "evaluation.html").exists()
+
+
+def test_two_bundles_are_compared_on_the_same_images(bundle_folder: Path) -> None:
+    """A bundle and its copy agree everywhere."""
+    printed = json.loads(_run(compare_command, str(bundle_folder), "phantom", *DATA, "--json"))
+    comparison = printed["comparison"]
+    assert comparison["agreement"]["same_label"] == comparison["images"] == printed["first"]["data"]["images"]
+    assert {of["difference"] for of in comparison["differences"]} == {0.0}
+
+
+def test_a_comparison_for_people_says_whether_it_could_be_chance(bundle_folder: Path) -> None:
+    """With McNemar's p beside the table."""
+    shown = _run(compare_command, str(bundle_folder), "phantom", *DATA)
+    assert all(word in shown for word in ("both right", "McNemar", "difference", "Not for diagnosis."))
+
+
+def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Path) -> None:
+    """Naming those of both."""
+    mnist = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
+    if not mnist.is_dir():
+        pytest.skip("shared/data/mnist is not there")
+    with pytest.raises(UsageFault, match=r"0, 1, 2.*clear, nodule"):
+        _run(evaluate_command, str(bundle_folder), "--data", f"mnist:{mnist}")

@@ -1,0 +1,156 @@
+"""The page that an evaluation leaves for people."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from evaluation_answers import make_scored, make_verdict
+
+from imaging.scan import Frame
+from imaging.spec import InputSpec, Intensity
+from models.bundle import Bundle
+from models.datasets.dataset import Examples
+from models.evaluation.judged import judge
+from models.evaluation.measure import measure_images
+from models.evaluation.mistakes import picture_uri, worst_mistakes
+from models.evaluation.page import Material, write_evaluation
+from models.scoring import Scored
+from models.verdict import Verdict
+
+SPEC = InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="full"))
+MULTI = make_verdict(("mass", "<b>$x_1$"), normal_label="clear", activation="sigmoid")
+
+
+def _scored(verdict: Verdict, images: int = 60) -> Scored:
+    """Half right; the seventh image is wrong with the greatest confidence."""
+    rng = np.random.default_rng(2)
+    columns = len(verdict.labels)
+    truth = np.eye(columns)[np.arange(images) % columns]
+    scores = rng.dirichlet(np.ones(columns), images) * 0.9 + 0.05
+    scores[7] = np.where(truth[7] > 0, 0.001, 0.999 / max(columns - 1, 1))
+    return make_scored(truth, scores)
+
+
+def _examples(scored: Scored) -> Examples:
+    return Examples(
+        truth=scored.truth,
+        image_of=scored.image_of,
+        patients=None,
+        names=[f"image <{number}>" for number in range(len(scored.truth))],
+        load=lambda number: Frame(index=0, stored=np.full((28, 28), number, np.uint8), bits_stored=8),
+    )
+
+
+def _write(folder: Path, verdict: Verdict, *, not_for_diagnosis: bool = True) -> str:
+    scored = _scored(verdict)
+    judged = judge(verdict, scored)
+    bundle = Bundle(
+        name="toy",
+        version="2.1",
+        verdict=verdict,
+        spec=SPEC,
+        intended_use="tests",
+        digest="d" * 64,
+        not_for_diagnosis=not_for_diagnosis,
+    )
+    material = Material(reference="npz:x", part="test", split="image", images=60, frames=60, patients=None)
+    mistakes = worst_mistakes(judged, scored, _examples(scored), SPEC)
+    evaluation = measure_images(judged, rounds=200)
+    _, page = write_evaluation(folder, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    return page.read_text()
+
+
+@pytest.mark.parametrize("verdict", [make_verdict(), MULTI], ids=["softmax", "sigmoid"])
+def test_the_page_holds_everything_and_needs_nothing_else(verdict: Verdict, tmp_path: Path) -> None:
+    """Bundle, digest, data, plots and pictures in one file that loads nothing."""
+    page = _write(tmp_path, verdict)
+    for expected in ("toy@2.1", "d" * 64, "npz:x", "Not for diagnosis.", "Operating points", "Worst mistakes"):
+        assert expected in page
+    assert page.count("<svg") == 4
+    assert page.count("data:image/png") == 24
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)|url\((?!#)|@import""", page)
+
+
+def test_labels_and_names_are_text_not_markup(tmp_path: Path) -> None:
+    """Folders name labels and files name images: both may hold anything."""
+    page = _write(tmp_path, MULTI)
+    assert "<b>$x_1$" not in page
+    assert "&lt;b&gt;$x_1$" in page
+    assert "image &lt;7&gt;" in page
+
+
+def test_the_line_for_patients_can_be_taken_off(tmp_path: Path) -> None:
+    """Where the bundle says that it is cleared."""
+    assert "Not for diagnosis." not in _write(tmp_path, make_verdict(), not_for_diagnosis=False)
+
+
+def test_the_json_holds_the_same_for_programs(tmp_path: Path) -> None:
+    """Bundle, data and figures."""
+    _write(tmp_path, make_verdict())
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (document["model"], document["data"]["reference"]) == ("toy@2.1", "npz:x")
+    assert document["evaluation"]["images"] == 60
+    assert [of["label"] for of in document["evaluation"]["classes"]] == ["clear", "nodule"]
+
+
+def test_the_most_confident_mistake_comes_first() -> None:
+    """With its names and the score of what was given; only wrong images are shown."""
+    scored = _scored(make_verdict())
+    judged = judge(make_verdict(), scored)
+    mistakes = worst_mistakes(judged, scored, _examples(scored), SPEC)
+    first = mistakes[0]
+    assert (first.name, first.true, first.given, first.label) == ("image <7>", "nodule", "clear", "clear")
+    assert first.score == pytest.approx(0.999)
+    wrong = {f"image <{number}>" for number in np.flatnonzero(~judged.correct)}
+    assert {mistake.name for mistake in mistakes} <= wrong
+
+
+@pytest.mark.parametrize(("channel_order", "display"), [("rgb", (1, 0.5, 0)), ("bgr", (0, 0.5, 1))])
+def test_pictures_show_what_the_network_saw(channel_order: str, display: tuple[float, ...]) -> None:
+    """Scaling, mean and deviation are undone: orange stays orange, whichever channel the network has first."""
+    spec = replace(
+        SPEC,
+        channels=3,
+        scale_low=-1,
+        scale_high=1,
+        mean=(0.5, 0.4, 0.3),
+        std=(0.2, 0.25, 0.3),
+        channel_order=channel_order,
+    )
+    prepared = (np.full((28, 28, 3), display) * 2 - 1 - np.array(spec.mean)) / np.array(spec.std)
+    uri = picture_uri(prepared.astype(np.float32), spec)
+    kind, _, content = uri.partition(";base64,")
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_COLOR)
+    assert kind == "data:image/png"
+    assert shown[5, 5].tolist() == [0, 128, 255]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
+    """The background is that of the reader's scheme, and a good deal of ink stands out from it."""
+    _write(tmp_path, make_verdict())
+    picture = tmp_path / "page.png"
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--hide-scrollbars",
+        f"--blink-settings=preferredColorScheme={scheme}",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1200,2400",
+        f"--screenshot={picture}",
+        (tmp_path / "evaluation.html").as_uri(),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
+    drawn = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE).astype(int)
+    background = drawn[2, 2]
+    assert background < 40 if scheme == 0 else background > 240
+    assert 0.02 < (abs(drawn - background) > 60).mean() < 0.5
