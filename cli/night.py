@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -52,3 +53,13 @@ def nights_of(settings: Settings) -> Nights:
             "give an IANA name such as Europe/Berlin, and install tzdata if that is one."
         ) from None
     return Nights(start=settings.night_start, end=settings.night_end, zone=zone)
+
+
+def evening_named(night: str, nights: Nights) -> date:
+    """The night that a person means by a date or `last`. Raises UsageFault for anything else."""
+    if night == "last":
+        return nights.latest(utc_now())
+    try:
+        return date.fromisoformat(night)
+    except ValueError:
+        raise UsageFault(f"--night takes a date such as 2026-11-05, or `last`; not {night}.") from None

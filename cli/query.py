@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from cli.console import out
 from cli.export import FORMATS, export
 from cli.hashing import site_hasher
 from cli.image_table import show_images
-from cli.night import Nights, nights_of
+from cli.night import evening_named, nights_of
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
 from db import queries
 from db.queries import ImageFilter
 from db.tables import State
-from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -115,7 +113,7 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
     if night:
         if since or until:
             raise UsageFault("--night names a time already: leave --since and --until away.")
-        since, until = nights.bounds(_evening(night, nights))
+        since, until = nights.bounds(evening_named(night, nights))
     return settings, ImageFilter(**{**options, "since": since, "until": until})
 
 
@@ -128,15 +126,6 @@ def _style(style: str | None, output: Path | None) -> str:
             f"A table is for the screen: give -o with --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         )
     return chosen
-
-
-def _evening(night: str, nights: Nights) -> date:
-    if night == "last":
-        return nights.latest(utc_now())
-    try:
-        return date.fromisoformat(night)
-    except ValueError:
-        raise UsageFault(f"--night takes a date such as 2026-11-05, or `last`; not {night}.") from None
 
 
 @contextmanager

@@ -1,151 +1,185 @@
-"""Training of the bundles that ship: `python -m models.train phantom --out models/bundles/phantom`."""
+"""From a data set and a recipe to a bundle with its figures: what is evaluated is what will be served."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
-import numpy as np
+import keras
 
-from imaging.spec import InputSpec, Intensity
-from models.bundle import TRAINING_FILE, Bundle, save_bundle
-from models.datasets.phantoms import Examples, phantoms
-from models.evaluation.found import Evaluation, evaluate
-from models.network import Network, compile_by_xla, load_network
-from models.phantom import CLEAR, NODULE
-from models.verdict import Verdict
+from models.bundle import CARD_FILE, Bundle, load_bundle, save_bundle
+from models.checkpoint import FOLDER, Checkpoint, Progress
+from models.cnn import build_network
+from models.datasets.dataset import Dataset, Examples, portable
+from models.evaluation.calibration import calibrate
+from models.evaluation.judged import judge
+from models.evaluation.measure import Evaluation, measure_images
+from models.evaluation.mistakes import worst_mistakes
+from models.evaluation.page import Material, write_evaluation
+from models.fit import fit
+from models.learning_curves import draw_learning_curves
+from models.legacy_h5 import require_h5, save_h5
+from models.network import load_network
+from models.order import Order
+from models.prepared import decodable, in_memory, prepared_bytes
+from models.recipe import AUTO, ON
+from models.scoring import score
+from models.training_record import Run, data_json, write_record
+from nightread.errors import UsageFault
 
-CHUNK = 500
+CURVES_FILE = "learning_curves.png"
+_GIB = 2**30
+_COPIES = 2
+"""Keras makes its own of every array it trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What a training run depends on besides code and library versions."""
+class Trained:
+    """What came of a training."""
 
-    seed: int = 20_261_120
-    training_images: int = 9_000
-    unseen_images: int = 2_000
-    epochs: int = 14
-    batch_size: int = 64
-    learning_rate: float = 4e-3
-
-    @property
-    def unseen_seed(self) -> int:
-        """Phantoms for the evaluation come from another series than those for training."""
-        return self.seed + 1
+    bundle: Bundle
+    evaluation: Evaluation
+    """Of the test part."""
+    run: Run
 
 
-def phantom_bundle() -> Bundle:
-    """The card of the phantom bundle, without weights."""
-    return Bundle(
-        name="phantom",
-        version="1.0",
-        verdict=Verdict(
-            labels=(CLEAR, NODULE),
-            normal_label=CLEAR,
-            activation="softmax",
-            thresholds={NODULE: 0.5},
-            temperature=1.0,
-            aggregate="max",
-        ),
-        spec=InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="voi"), aspect="pad"),
-        intended_use="Demonstration and tests: finds round shadows in synthetic chest films made by models.phantom.",
-        exclusions=("any image of a patient", "anything but the phantoms of models.phantom"),
+def train(order: Order, *, resume: bool = False) -> Trained:
+    """Train, calibrate on the validation part, evaluate once on the test part, and write all of it into the folder.
+
+    After each epoch the state is kept in `checkpoint` below the folder. It goes when the bundle is complete; until
+    then nothing else there changes. Raises UsageFault for what cannot be trained, StopWork where data or network
+    break on the way.
+    """
+    model = _untrained(order)
+    kept = Checkpoint(order.folder / FOLDER)
+    progress = _begin(kept, order, resume=resume)
+    begun = time.monotonic()
+    parts, left_out = _ready((order.dataset.train, order.dataset.validation), order)
+    preparing_seconds = time.monotonic() - begun
+    history = fit(model, parts, order.recipe, kept=kept, progress=progress, listener=order.listener)
+    run = Run(history=history, parameters=model.count_params(), left_out=left_out, preparing_seconds=preparing_seconds)
+    stage = kept.folder / "bundle"
+    bundle = _calibrated(order, _plain(order, model), parts[1], stage)
+    evaluation = _evaluated(order, bundle)
+    write_record(stage, order.dataset, order.recipe, run)
+    draw_learning_curves(run.history, stage / CURVES_FILE, title=f"{order.card.reference}: {order.recipe.network}")
+    return Trained(bundle=_delivered(stage, order.folder, kept), evaluation=evaluation, run=run)
+
+
+def _untrained(order: Order) -> Any:
+    """The network; what cannot be built is found before any image is read."""
+    recipe = order.recipe
+    empty = [name for name, part in _parts(order.dataset).items() if not len(part)]
+    if empty:
+        raise UsageFault(f"data {order.dataset.reference}: the {empty[0]} part has no images")
+    model = _network(order, mixed=recipe.mixed_precision == ON or (recipe.mixed_precision == AUTO and _has_gpu()))
+    if order.also_h5:
+        require_h5(_network(order, mixed=False), recipe.network)
+    return model
+
+
+def _begin(kept: Checkpoint, order: Order, *, resume: bool) -> Progress:
+    """Where to start from."""
+    plan = {"recipe": order.recipe.to_json(), "data": data_json(order.dataset)}
+    if resume:
+        if not kept.exists():
+            raise UsageFault(f"there is no unfinished training in {order.folder}: start without --resume")
+        return kept.load(plan)
+    kept.remove()
+    return Progress(plan=plan, history={})
+
+
+def _plain(order: Order, trained: Any) -> Any:
+    """The network in float32 and without its optimizer, which is two thirds of the file."""
+    plain = _network(order, mixed=False)
+    plain.set_weights(trained.get_weights())
+    return plain
+
+
+def _network(order: Order, *, mixed: bool) -> Any:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        return build_network(
+            order.recipe.network,
+            order.recipe.spec.shape,
+            len(order.dataset.labels),
+            order.card.verdict.activation,
+            weights=order.pretrained,
+            seed=order.recipe.seed,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _has_gpu() -> bool:
+    return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())
+
+
+def _ready(parts: Sequence[Examples], order: Order) -> tuple[list[Examples], int]:
+    """Parts without frames that cannot be decoded, and how many these are."""
+    spec, listener = order.recipe.spec, order.listener
+    fits = _COPIES * sum(prepared_bytes(part, spec) for part in parts) <= order.memory_gib * _GIB
+    listener.stage("preparing images" if fits else "checking images", sum(len(part) for part in parts))
+    ready, left_out = [], 0
+    for part in parts:
+        sound, unsound = in_memory(part, spec, listener.advance) if fits else decodable(part, listener.advance)
+        ready.append(sound)
+        left_out += unsound
+    if left_out:
+        listener.remark(f"{left_out:,} frames cannot be decoded and were left out.")
+    if not all(len(part) for part in ready):
+        raise UsageFault(f"data {order.dataset.reference}: no image of a part can be decoded")
+    return ready, left_out
+
+
+def _calibrated(order: Order, model: Any, validation: Examples, stage: Path) -> Bundle:
+    """Saved, loaded as a worker loads it, and saved again with thresholds and temperature."""
+    draft = save_bundle(order.card, stage, model.save)
+    if order.also_h5:
+        save_h5(model, stage, network=order.recipe.network, name=order.card.name)
+    order.listener.stage("calibrating on the validation part", len(validation))
+    scored = score(load_network(draft), validation, progress=order.listener.advance)
+    return save_bundle(
+        replace(draft, verdict=calibrate(draft.verdict, scored, policy=order.recipe.threshold_policy)),
+        stage,
+        lambda _: None,
     )
 
 
-def train_phantom(folder: Path, recipe: Recipe) -> tuple[Bundle, Evaluation]:
-    """Train, save and evaluate the phantom bundle; the saved files are what is evaluated."""
-    import keras  # noqa: PLC0415 - `--help` answers without it
-
-    from models.cnn import small_cnn  # noqa: PLC0415
-
-    card = phantom_bundle()
-    keras.utils.set_random_seed(recipe.seed)
-    model = small_cnn(card.spec, len(card.labels))
-    examples = _generate(card.spec, recipe.seed, recipe.training_images, "training")
-    _fit(model, examples.inputs, examples.targets(card.labels), recipe)
-    bare = keras.Model(model.inputs, model.outputs)  # without the optimizer, two thirds of the file
-    bundle = save_bundle(card, folder, bare.save)
-    unseen = _generate(card.spec, recipe.unseen_seed, recipe.unseen_images, "unseen")
-    result = evaluate(zip(unseen.labels, given_labels(load_network(bundle), unseen), strict=True), finding=NODULE)
-    _write_record(folder, recipe, model, result)
-    return bundle, result
+def _evaluated(order: Order, bundle: Bundle) -> Evaluation:
+    """The figures of the test part, which nothing before has looked at; evaluation.json and its page."""
+    (test,), _ = _ready((order.dataset.test,), order)
+    order.listener.stage("evaluating on the test part", len(test))
+    scored = score(load_network(load_bundle(bundle.path)), test, progress=order.listener.advance)
+    judged = judge(bundle.verdict, scored)
+    evaluation = measure_images(judged, seed=order.recipe.seed)
+    mistakes = worst_mistakes(judged, scored, test, bundle.spec)
+    material = _material(order.dataset, test)
+    write_evaluation(bundle.path, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    return evaluation
 
 
-def given_labels(network: Network, examples: Examples) -> Iterator[str | None]:
-    """The label that the bundle gives each example, in batches of 64."""
-    verdict = network.bundle.verdict
-    for start in range(0, len(examples.inputs), 64):
-        for outcome in verdict.image_results(network.batch_scores(examples.inputs[start : start + 64])):
-            yield outcome.label if outcome else None
-
-
-def _generate(spec: InputSpec, seed: int, count: int, purpose: str) -> Examples:
-    with click.progressbar(range(0, count, CHUNK), label=f"{count} {purpose} phantoms") as starts:
-        parts = [phantoms(spec, seed=seed, indices=range(start, min(start + CHUNK, count))) for start in starts]
-    return Examples(
-        inputs=np.concatenate([part.inputs for part in parts]),
-        labels=tuple(label for part in parts for label in part.labels),
+def _material(dataset: Dataset, test: Examples) -> Material:
+    return Material(
+        reference=portable(dataset.reference),
+        part="test",
+        split=dataset.split,
+        images=test.images,
+        frames=len(test),
+        patients=None if test.patients is None else len(set(test.patients.tolist())),
+        unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
     )
 
 
-def _fit(model: Any, inputs: Any, targets: Any, recipe: Recipe) -> None:
-    """Adam under a cosine schedule; each epoch mirrors another half of the films."""
-    import keras  # noqa: PLC0415
-
-    steps = recipe.epochs * -(-len(inputs) // recipe.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
-    model.compile(
-        keras.optimizers.AdamW(rate),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=compile_by_xla(),
-    )
-    rng = np.random.default_rng(recipe.seed)
-    for epoch in range(1, recipe.epochs + 1):
-        order = rng.permutation(len(inputs))
-        shuffled, mirrored = inputs[order], rng.integers(0, 2, len(inputs), dtype=bool)
-        shuffled[mirrored] = shuffled[mirrored][:, :, ::-1]
-        seen = model.fit(shuffled, targets[order], batch_size=recipe.batch_size, shuffle=False, verbose=0).history
-        click.echo(f"epoch {epoch}/{recipe.epochs}: loss {seen['loss'][0]:.4f}, accuracy {seen['accuracy'][0]:.4f}")
+def _delivered(stage: Path, folder: Path, kept: Checkpoint) -> Bundle:
+    """Into its place, bundle.json last: a folder without it is no bundle."""
+    for path in sorted(stage.iterdir(), key=lambda path: path.name == CARD_FILE):
+        path.replace(folder / path.name)
+    kept.remove()
+    return load_bundle(folder)
 
 
-def _write_record(folder: Path, recipe: Recipe, model: Any, result: Evaluation) -> None:
-    """How the weights came about and how well they did; beside the bundle and outside of its digest."""
-    import keras  # noqa: PLC0415
-
-    record = {
-        "recipe": asdict(recipe) | {"unseen_seed": recipe.unseen_seed},
-        "parameters": model.count_params(),
-        "backend": keras.backend.backend(),
-        "versions": {
-            name: version(name) for name in ("nightread", "keras", keras.backend.backend(), "numpy", "pydicom")
-        },
-        "evaluation": result.to_json(),
-    }
-    (folder / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-@click.group()
-def main() -> None:
-    """Train a bundle that ships with nightread."""
-
-
-@main.command(epilog="Example: python -m models.train phantom --out models/bundles/phantom")
-@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Bundle folder.")
-@click.option("--seed", default=Recipe.seed, show_default=True, help="Phantoms, weights and order of the training.")
-@click.option("--epochs", default=Recipe.epochs, show_default=True)
-@click.option("--images", default=Recipe.training_images, show_default=True, help="Phantoms to train on.")
-def phantom(folder: Path, seed: int, epochs: int, images: int) -> None:
-    """The demo network: nodules in synthetic chest films. Takes some minutes on two cores."""
-    bundle, result = train_phantom(folder, Recipe(seed=seed, epochs=epochs, training_images=images))
-    click.echo(f"{bundle.reference} {bundle.digest[:12]} in {folder}")
-    click.echo(f"unseen phantoms: {result.images}, precision {result.precision:.4f}, recall {result.recall:.4f}")
-
-
-if __name__ == "__main__":
-    main()
+def _parts(dataset: Dataset) -> dict[str, Examples]:
+    return {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}

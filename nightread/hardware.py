@@ -25,3 +25,8 @@ def device_name(settings: Settings) -> str:
     """For `status`."""
     count = len(gpus(settings))
     return f"{count} GPU" if count else f"{len(os.sched_getaffinity(0))} CPU"
+
+
+def quiet_tensorflow() -> None:
+    """Without this it talks to standard error for a page at every start. Must run before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -5,6 +5,7 @@ from typing import ClassVar
 import click
 
 from cli.lazy import LazyGroup
+from nightread.hardware import quiet_tensorflow
 
 
 class _Models(LazyGroup):
@@ -29,3 +30,4 @@ def models_command() -> None:
 
     Bundles are found among those that ship, in the state folder, and in NIGHTREAD_BUNDLE_DIRS.
     """
+    quiet_tensorflow()

@@ -18,7 +18,7 @@ from models.datasets.summary import PartSummary, summarise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_DATA = click.option("--data", metavar="KIND:PATH", required=True, help=f"Labelled images: {', '.join(KINDS)}.")
+_DATA: dict[str, Any] = {"metavar": "KIND:PATH", "help": f"Labelled images: {', '.join(KINDS)}."}
 _LABELS = click.option(
     "--labels",
     "labels_file",
@@ -31,9 +31,12 @@ _SEED = click.option("--seed", default=0, show_default=True, help="Of the split,
 
 def data_options(command: F) -> F:
     """--data, --labels, --seed: keywords `data`, `labels_file` and `seed` of the command."""
-    for option in (_SEED, _LABELS, _DATA):
-        command = option(command)
-    return command
+    return _SEED(_LABELS(click.option("--data", required=True, **_DATA)(command)))
+
+
+def optional_data_options(command: F) -> F:
+    """The same for a command that need not be given data: `data` may be None."""
+    return _SEED(_LABELS(click.option("--data", **_DATA)(command)))
 
 
 def open_and_describe(data: str, labels_file: Path | None, seed: int, console: Console) -> Dataset:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from cli.console import err, out, print_json
-from cli.models.data_options import data_options, open_and_describe
+from cli.models.data_options import open_and_describe, optional_data_options
+from cli.models.night_evaluation import night_results
 from cli.options import settings_from, state_options
 from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
-from models.datasets.dataset import Dataset, Examples
+from models.datasets.dataset import Dataset, Examples, portable
 from models.evaluation.bootstrap import Interval
-from models.evaluation.judged import judge
+from models.evaluation.judged import Judged, judge
 from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
-from models.evaluation.mistakes import worst_mistakes
+from models.evaluation.mistakes import Mistake, worst_mistakes
 from models.evaluation.page import HEADLINES, Material, document, write_evaluation
 from models.prepared import decodable, in_memory, prepared_bytes
 from models.scoring import Scored
@@ -39,55 +41,87 @@ part_option = click.option(
 
 @click.command("evaluate")
 @click.argument("reference", metavar="BUNDLE")
-@data_options
+@optional_data_options
 @part_option
+@click.option("--night", metavar="DATE|last|all", help="Results in the record instead of data, see `nightread labels`.")
 @click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for evaluation.json and evaluation.html [that of the bundle, else NAME-evaluation].",
+    help="Folder for evaluation.json and evaluation.html [the bundle's; NAME-night-DATE for a night].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
 @state_options
 def evaluate_command(
     reference: str,
-    data: str,
+    data: str | None,
     labels_file: Path | None,
     seed: int,
     part: str,
+    night: str | None,
     folder: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure a bundle on labelled images: figures, intervals, curves, and the worst mistakes as pictures.
+    """Measure a bundle: figures, intervals, curves, and the worst mistakes as pictures.
 
-    BUNDLE is NAME[@VERSION] or the folder of a bundle. Its digest does not change.
+    BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by what it said
+    of the images of a night whose truth was imported since (--night). Its digest does not change.
 
     \b
     Examples:
       nightread models evaluate phantom --data phantom:1000
       nightread models evaluate bundles/xrays --data images:xrays --part validation --json
+      nightread models evaluate chest --night last
     """  # noqa: D301 - click reads the backspace itself
-    bundle = named_bundle(reference, settings_from(**options).bundle_folders)
+    if (data is None) == (night is None):
+        raise UsageFault("Say on what: labelled images (--data KIND:PATH), or the results of a night (--night DATE).")
+    settings = settings_from(**options)
+    bundle = named_bundle(reference, settings.bundle_folders)
+    if night is not None:
+        found = night_results(bundle, settings, night)
+        err.print(found.remark, markup=False)
+        measured = _Measured(judged=found.judged, material=found.material, folder=found.folder)
+    else:
+        measured = _on_data(bundle, data or "", labels_file, seed, part)
+    evaluation = measure_images(measured.judged, seed=seed)
+    written = write_evaluation(
+        folder or measured.folder,
+        evaluation,
+        judged=measured.judged,
+        bundle=bundle,
+        material=measured.material,
+        mistakes=measured.mistakes,
+    )
+    if as_json:
+        paths = {"written": [str(path) for path in written]}
+        print_json(document(evaluation, bundle, measured.material) | paths)
+        return
+    show_evaluation(out, evaluation, bundle)
+    out.print(Text(f"The page: {written[1]}"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Answers beside the truth, wherever they come from."""
+
+    judged: Judged
+    material: Material
+    folder: Path
+    mistakes: list[Mistake] | None = None
+
+
+def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
     judged = judge(bundle.verdict, scored)
-    evaluation = measure_images(judged, seed=seed)
-    material = material_of(dataset, part, examples, left_out)
-    written = write_evaluation(
-        folder or folder_for(bundle),
-        evaluation,
+    return _Measured(
         judged=judged,
-        bundle=bundle,
-        material=material,
+        material=material_of(dataset, part, examples, left_out),
+        folder=folder_for(bundle),
         mistakes=worst_mistakes(judged, scored, examples, bundle.spec),
     )
-    if as_json:
-        print_json(document(evaluation, bundle, material) | {"written": [str(path) for path in written]})
-        return
-    show_evaluation(out, evaluation, bundle)
-    out.print(Text(f"The page: {written[1]}"))
 
 
 def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
@@ -117,8 +151,6 @@ def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
 
 def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:
     """What the page says of the data; `left_out` frames could not be decoded."""
-    from models.training_record import portable  # noqa: PLC0415 - Keras takes seconds to import
-
     return Material(
         reference=portable(dataset.reference),
         part=part,

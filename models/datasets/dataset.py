@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,3 +70,9 @@ class Dataset:
     """How a network sees these images unless a person says otherwise."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
     """Files that were left out, by why they cannot be read."""
+
+
+def portable(reference: str) -> str:
+    """`KIND:PATH` with an absolute path cut down to its last name: folders of a machine are nobody else's business."""
+    kind, colon, place = reference.partition(":")
+    return f"{kind}{colon}{PurePath(place).name}" if PurePath(place).is_absolute() else reference

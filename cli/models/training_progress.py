@@ -1,0 +1,50 @@
+"""A training on standard error: bars on a terminal, and a line per epoch everywhere."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.console import err
+from cli.tables import duration
+from models.listener import Listener
+
+
+class TrainingProgress(Listener):
+    """A context manager; what it shows is gone when it ends, but for the lines of epochs and remarks."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def stage(self, name: str, total: int) -> None:
+        """A new bar."""
+        self._bar.reset(self._task, description=name, total=total)
+
+    def advance(self, steps: int) -> None:
+        """A longer bar."""
+        self._bar.advance(self._task, steps)
+
+    def epoch(self, number: int, of: int, figures: Mapping[str, float]) -> None:
+        """One line that stays."""
+        told = ", ".join(
+            f"{name.replace('val_', 'validation ').replace('binary_', '')} {value:.4f}"
+            for name, value in figures.items()
+            if name not in ("seconds", "learning_rate")
+        )
+        err.print(f"epoch {number}/{of}: {told} ({duration(figures['seconds'])})", markup=False)
+
+    def remark(self, text: str) -> None:
+        """One line that stays."""
+        err.print(text, markup=False, style="yellow")

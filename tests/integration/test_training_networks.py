@@ -1,0 +1,112 @@
+"""The networks by name: their shapes, and that a saved one loads without any code of ours."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras.applications import densenet, resnet, resnet_v2
+
+from models.backbones import backbone_names, preprocessed
+from models.cnn import build_network
+from nightread.errors import UsageFault
+
+OWN = [("classic", (28, 28, 1)), ("residual", (28, 28, 3)), ("residual", (128, 128, 1)), ("detector", (28, 28, 1))]
+BACKBONES = [("mobilenetv3small", (32, 32, 1)), ("ResNet50", (32, 32, 3)), ("EfficientNetB0", (32, 32, 1))]
+
+
+def test_the_classic_network_is_the_one_that_is_promised() -> None:
+    """Layer by layer; 225,034 parameters on 28 x 28 with ten labels."""
+    model = build_network("classic", (28, 28, 1), 10, "softmax")
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
+    assert kinds == ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout", "Dense"]
+    assert [model.layers[index].filters for index in (1, 3)] == [32, 64]
+    assert model.layers[6].units == 128
+    assert model.layers[7].rate == 0.5
+    assert model.count_params() == 225_034
+
+
+@pytest.mark.parametrize(("name", "shape"), [*OWN, *BACKBONES])
+def test_a_saved_network_loads_in_safe_mode_and_answers_the_same(
+    name: str, shape: tuple[int, int, int], tmp_path: Path
+) -> None:
+    """Scores in 0..1 that sum up to 1, and a flat graph in which a convolution is found."""
+    model = build_network(name, shape, 3, "softmax", seed=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    inputs = np.random.default_rng(0).random((2, *shape), np.float32)
+    scores = again.predict_on_batch(inputs)
+    np.testing.assert_allclose(scores, model.predict_on_batch(inputs), atol=1e-6)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert any(isinstance(layer, keras.layers.Conv2D) for layer in again.layers)
+    assert not any(isinstance(layer, keras.Model) for layer in again.layers)
+
+
+@pytest.mark.parametrize(("name", "shape"), OWN)
+def test_our_networks_stay_below_a_megabyte(name: str, shape: tuple[int, int, int]) -> None:
+    """In float32, so that a bundle may ship."""
+    assert build_network(name, shape, 10, "sigmoid").count_params() * 4 < 1_000_000
+
+
+def test_one_seed_gives_one_network() -> None:
+    """The same weights, and others for another seed."""
+    first, again, other = (build_network("detector", (28, 28, 1), 2, "softmax", seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.get_weights()[0], again.get_weights()[0])
+    assert (first.get_weights()[0] != other.get_weights()[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("ResNet50", resnet.preprocess_input),
+        ("ResNet50V2", resnet_v2.preprocess_input),
+        ("DenseNet121", densenet.preprocess_input),
+    ],
+)
+def test_the_preprocessing_is_that_of_the_published_weights(name: str, published: Callable[..., Any]) -> None:
+    """For RGB of 0..1, what `preprocess_input` makes of the same RGB of 0..255."""
+    colour = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    given = keras.ops.convert_to_numpy(preprocessed(name, keras.ops.convert_to_tensor(colour)))
+    np.testing.assert_allclose(given, published((colour * 255).copy()), atol=1e-3)
+
+
+def test_every_application_has_a_known_preprocessing() -> None:
+    """A new one in Keras must be looked at before it is offered."""
+    image = keras.ops.zeros((1, 4, 4, 3))
+    assert len(backbone_names()) > 30
+    for name in backbone_names():
+        assert preprocessed(name, image).shape == (1, 4, 4, 3)
+
+
+def test_pretrained_weights_come_from_a_file(tmp_path: Path) -> None:
+    """The published form: the body without its top, under layers of its own only."""
+    body = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=1.0)
+    body.save_weights(tmp_path / "mobilenet_notop.weights.h5")
+    model = build_network("MobileNet", (32, 32, 1), 2, "softmax", weights=tmp_path / "mobilenet_notop.weights.h5")
+    np.testing.assert_array_equal(model.get_layer("conv1").get_weights()[0], body.get_layer("conv1").get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("lenet", (28, 28, 1), "no network lenet; known: classic, residual, detector, ConvNeXtBase"),
+        ("ResNet50", (28, 28, 1), r"ResNet50 cannot take images of 28 x 28: larger ones may do \(--size\)"),
+        ("classic", (8, 8, 1), "at least 10 x 10"),
+    ],
+)
+def test_what_cannot_be_built_is_said(name: str, shape: tuple[int, int, int], message: str) -> None:
+    """As the fault of the person who asked, with what to do."""
+    with pytest.raises(UsageFault, match=message):
+        build_network(name, shape, 2, "softmax")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    """Of another network, and for a network that has none."""
+    path = tmp_path / "other.weights.h5"
+    build_network("classic", (28, 28, 1), 2, "softmax").save_weights(path)
+    with pytest.raises(UsageFault, match="holds no weights of MobileNet without its top"):
+        build_network("MobileNet", (32, 32, 1), 2, "softmax", weights=path)
+    with pytest.raises(UsageFault, match="no pretrained weights for classic"):
+        build_network("classic", (28, 28, 1), 2, "softmax", weights=path)
