@@ -1,7 +1,10 @@
 """`nightread models list` and `show`: the networks at hand."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,9 +13,19 @@ from rich.text import Text
 from cli.console import out, print_json
 from cli.options import settings_from, state_options
 from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
-from models.bundle import TRAINING_FILE, Bundle, load_bundle
+from models.bundle import Bundle, load_bundle
 from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
+
+Papers = dict[str, dict[str, Any] | None]
+
+HEADLINES = {
+    "accuracy": "accuracy",
+    "macro_precision": "precision",
+    "macro_recall": "recall",
+    "macro_roc_auc": "ROC-AUC",
+}
+"""Of evaluation.json."""
 
 
 @click.command("list")
@@ -45,17 +58,17 @@ def list_command(as_json: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
 def show_command(name: str, as_json: bool, **options: Any) -> None:
-    """One bundle: labels, thresholds, input, intended use, and how it did in training.
+    """One bundle: labels, thresholds, input, intended use, and how it came about and how well it does.
 
     Example: nightread models show phantom
     """
     bundle = find_bundle(name, settings_from(**options).bundle_folders)
-    training = _training(bundle)
+    papers = _papers(bundle)
     if as_json:
-        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, "training": training})
+        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, **papers})
         return
     table = make_table(out, "", "", show_header=False)
-    for heading, value in _facts(bundle, training):
+    for heading, value in _facts(bundle, papers):
         table.add_row(Text(heading, style="bold"), Text(value))
     show(out, table)
     if bundle.not_for_diagnosis:
@@ -84,7 +97,7 @@ def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None) -> dict[s
     }
 
 
-def _facts(bundle: Bundle, training: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _facts(bundle: Bundle, papers: Papers) -> list[tuple[str, str]]:
     verdict = bundle.verdict
     thresholds = (f"{label} {'highest' if level is None else level}" for label, level in verdict.thresholds.items())
     return [
@@ -99,19 +112,38 @@ def _facts(bundle: Bundle, training: dict[str, Any] | None) -> list[tuple[str, s
         ("not for", "; ".join(bundle.exclusions)),
         ("digest", f"{bundle.digest} (verified)"),
         ("folder", str(bundle.path)),
-        *_evaluation(training),
+        *_on_paper(papers),
     ]
 
 
-def _evaluation(training: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """Figures of training.json that are plain numbers; bundles differ in what they measured."""
-    figures = (training or {}).get("evaluation", {})
-    plain = {name: value for name, value in figures.items() if isinstance(value, int | float | str)}
-    return [("unseen data", ", ".join(f"{name} {_figure(value)}" for name, value in plain.items()))] if plain else []
+def _on_paper(papers: Papers) -> Iterator[tuple[str, str]]:
+    """What training, import and evaluation wrote down, in a line each; papers of another format have none."""
+    for kind, line in (("training", _trained), ("import", _imported), ("evaluation", _measured)):
+        paper = papers[kind]
+        with suppress(KeyError, TypeError):
+            if paper is not None:
+                yield line(paper)
 
 
-def _figure(value: float | str) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _trained(paper: dict[str, Any]) -> tuple[str, str]:
+    return "trained", f"{paper['data']['reference']}, {paper['epochs']} epochs of {paper['recipe']['network']}"
+
+
+def _imported(paper: dict[str, Any]) -> tuple[str, str]:
+    golden = paper["golden"]
+    if not golden["verified"]:
+        return "imported", "without golden images: nobody checked how its input is prepared"
+    return "imported", f"golden images agree, the largest difference is {golden['largest_difference']:.1e}"
+
+
+def _measured(paper: dict[str, Any]) -> tuple[str, str]:
+    data, figures = paper["data"], paper["evaluation"]
+    shown = ", ".join(f"{title} {_figure(figures[name])}" for name, title in HEADLINES.items())
+    return "measured", f"{data['images']:,} images, {data['part']} of {data['reference']}: {shown}"
+
+
+def _figure(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4f}"
 
 
 def _input(bundle: Bundle) -> str:
@@ -119,12 +151,16 @@ def _input(bundle: Bundle) -> str:
     return f"{spec['height']} x {spec['width']} x {spec['channels']}, {spec['intensity']['kind']}, {spec['aspect']}"
 
 
-def _training(bundle: Bundle) -> dict[str, Any] | None:
-    path = bundle.path / TRAINING_FILE
+def _papers(bundle: Bundle) -> Papers:
+    """What lies beside the bundle, outside of its digest, by kind; None where it is not there."""
+    return {kind: _paper(bundle.path / f"{kind}.json") for kind in ("training", "import", "evaluation")}
+
+
+def _paper(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise StopWork(f"bundle {bundle.path}: {TRAINING_FILE} is not JSON. Copy the whole folder again.") from error
+        raise StopWork(f"bundle {path.parent}: {path.name} is not JSON. Copy the whole folder again.") from error
     return record if isinstance(record, dict) else None

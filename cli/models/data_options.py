@@ -31,12 +31,12 @@ _SEED = click.option("--seed", default=0, show_default=True, help="Of the split,
 
 def data_options(command: F) -> F:
     """--data, --labels, --seed: keywords `data`, `labels_file` and `seed` of the command."""
-    return _SEED(_LABELS(click.option("--data", required=True, **_DATA)(command)))
+    return click.option("--data", required=True, **_DATA)(_LABELS(_SEED(command)))
 
 
 def optional_data_options(command: F) -> F:
     """The same for a command that need not be given data: `data` may be None."""
-    return _SEED(_LABELS(click.option("--data", **_DATA)(command)))
+    return click.option("--data", **_DATA)(_LABELS(_SEED(command)))
 
 
 def open_and_describe(data: str, labels_file: Path | None, seed: int, console: Console) -> Dataset:

@@ -29,7 +29,7 @@ from nightread.errors import UsageFault
 @click.option("--name", help="Of the bundle [KIND-NETWORK].")
 @click.option("--version", default="1.0", show_default=True, help="Of the bundle.")
 @click.option("--intended-use", help="A sentence for those who will rely on it.")
-@click.option("--exclude", "exclusions", multiple=True, help="What it must not be used for; may be repeated.")
+@click.option("--exclusion", "exclusions", multiple=True, help="What it must not be used for; may be repeated.")
 @click.option("--normal-label", help="The label that means: nothing found. The others are then findings.")
 @click.option(
     "--aggregate",

@@ -73,6 +73,7 @@ class Dataset:
 
 
 def portable(reference: str) -> str:
-    """`KIND:PATH` with an absolute path cut down to its last name: folders of a machine are nobody else's business."""
+    """`KIND:PATH` with a path that leads elsewhere cut down to its last name: a machine's folders are its own."""
     kind, colon, place = reference.partition(":")
-    return f"{kind}{colon}{PurePath(place).name}" if PurePath(place).is_absolute() else reference
+    path = PurePath(place)
+    return f"{kind}{colon}{path.name}" if path.is_absolute() or ".." in path.parts else reference
