@@ -61,10 +61,11 @@ def describe(dataset: Dataset, console: Console) -> None:
     """Images per part and label, how they were split, and which files were left out."""
     parts = summarise(dataset)
     console.print(Text(_heading(dataset)))
-    headings = ["part", "images", *(name for name, _ in _extra(parts[0])), *map(escape, dataset.labels)]
+    several = any(part.frames != part.images for part in parts)
+    headings = ["part", "images", *(name for name, _ in _extra(parts[0], frames=several)), *map(escape, dataset.labels)]
     table = make_table(console, *headings, right=headings[1:])
     for part in parts:
-        extra = (f"{count:,}" for _, count in _extra(part))
+        extra = (f"{count:,}" for _, count in _extra(part, frames=several))
         shares = (f"{count:,}" for count in part.images_with.values())
         table.add_row(Text(part.name), f"{part.images:,}", *extra, *shares)
     show(console, table)
@@ -79,7 +80,7 @@ def _heading(dataset: Dataset) -> str:
     return f"{dataset.reference}: {len(dataset.labels)} labels, {kind}; {spec.height} x {spec.width} x {spec.channels}"
 
 
-def _extra(part: PartSummary) -> list[tuple[str, int]]:
-    """Frames and patients are columns of their own where they are not the same as images."""
-    extra = [("frames", part.frames)]
+def _extra(part: PartSummary, *, frames: bool) -> list[tuple[str, int]]:
+    """Frames are a column of their own where some image has several, patients where they are known."""
+    extra = [("frames", part.frames)] if frames else []
     return extra if part.patients is None else [*extra, ("patients", part.patients)]

@@ -133,24 +133,21 @@ def _cells(confusion: Any, row: tuple[int, ...]) -> list[tuple[str, int]]:
 
 
 def _figure(value: float | None) -> str:
-    """Three decimals, or as many as it takes to tell a figure from 0 and 1."""
+    """Four decimals, or as many as it takes to tell a figure from 0."""
     if value is None:
         return "n/a"
-    if 0 < value < _NEARLY_ZERO:
-        return f"{value:.1g}"
-    return f"{value:.4f}" if _NEARLY_ONE <= value < 1 else f"{value:.3f}"
+    return f"{value:.1g}" if 0 < value < _NEARLY_ZERO else f"{value:.4f}"
 
 
 def _interval(found: Interval | None) -> str:
     """Both ends to as many decimals."""
     if found is None or found.low is None or found.high is None:
         return ""
-    decimals = 4 if _NEARLY_ONE <= found.low < 1 else 3
-    return f"{found.low:.{decimals}f} to {found.high:.{decimals}f}"
+    return f"{found.low:.4f} to {found.high:.4f}"
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-_NEARLY_ZERO, _NEARLY_ONE = 0.001, 0.99
+_NEARLY_ZERO = 0.001
