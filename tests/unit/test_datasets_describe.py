@@ -37,8 +37,8 @@ def test_parts_labels_split_and_losses_are_told() -> None:
 
     told = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert told[0] == "dicom:[bold]/scans: 2 labels, any number of labels per image; 4 x 4 x 1"
-    assert told[1].split() == ["part", "images", "frames", "[red]", "edema"]
-    assert told[2].split() == ["train", "6", "6", "4", "4"]
+    assert told[1].split() == ["part", "images", "[red]", "edema"]
+    assert told[2].split() == ["train", "6", "4", "4"]
     assert told[5] == "split: patient"
     assert told[6].startswith("left out: 1,200 files, truncated: The file ends")
 
