@@ -15,6 +15,7 @@ from cli.record import open_record, said_in_one_line
 from db import ledger
 from db.ledger import Subject, Truth
 from db.queries import known_keys
+from imaging.facts import KEY_LENGTH
 from imaging.patient import PatientHasher
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
@@ -52,7 +53,7 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     with open_record(settings) as database, said_in_one_line():
-        truths = list(_truths(file, settings, issuer))
+        truths = _read(file, settings, issuer)
         if not truths:
             raise UsageFault(f"{file} holds no labels: there is nothing below its first line.")
         keys = ledger.keep_truths(database, truths, now=utc_now())
@@ -67,6 +68,13 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
 
 
+def _read(file: Path, settings: Settings, issuer: str | None) -> list[Truth]:
+    try:
+        return list(_truths(file, settings, issuer))
+    except (UnicodeDecodeError, csv.Error):
+        raise UsageFault(f"{file} is no CSV file in UTF-8: export it once more as such.") from None
+
+
 def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Truth]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -77,6 +85,8 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Trut
         labels = [name for name in columns.values() if name != columns[keyed[0]]]
         if not labels:
             raise UsageFault(f"{file}: beside {keyed[0]} there must be a column `label`, or one per label.")
+        if any(len(name) > _MAX_LABEL for name in labels):
+            raise UsageFault(f"{file}: a label in its first line is longer than {_MAX_LABEL} letters.")
         hasher = site_hasher(settings) if keyed[0] == "accession_number" else None
         for row in reader:
             place = f"{file}, line {reader.line_num}"
@@ -88,7 +98,7 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Trut
 def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, place: str) -> str:
     key = (text or "").strip()
     hashed = hasher.accession_key(issuer, key) if hasher else key
-    if not hashed:
+    if not hashed or len(hashed) > KEY_LENGTH:
         raise UsageFault(f"{place}: it does not say which image, study or order it is about. Nothing was imported.")
     return hashed
 

@@ -64,7 +64,8 @@ class Condition:
         if self.field in _NUMBERS:
             return self._match_number(getattr(traits, self.field))
         found: tuple[str, ...] = getattr(traits, self.field)
-        hits = [value for value in found if any(fnmatchcase(value.upper(), pattern) for pattern in self.values)]
+        patterns = [pattern.replace("[", "[[]") for pattern in self.values]  # which is no wildcard of ours
+        hits = [value for value in found if any(fnmatchcase(value.upper(), pattern) for pattern in patterns)]
         if self.operator == "!=":
             return None if hits else f"not {','.join(self.values)}"
         if not hits:

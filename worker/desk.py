@@ -24,7 +24,7 @@ from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
 from worker.device import tune_process
 from worker.errors import BatchTakenError
-from worker.panel import Panel, open_panel, renewed
+from worker.panel import Panel, keep_out_of_collections, open_panel, renewed
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,10 @@ class Desk:
 
     def follow_rules(self) -> None:
         """Load and drop networks where the routing rules have changed since. Raises StopWork."""
-        self.panel = renewed(self.panel, self.settings, self.database)
+        before, self.panel = self.panel, renewed(self.panel, self.settings, self.database)
+        if self.panel is not before:
+            del before
+            keep_out_of_collections()  # or the memory of a network that was dropped would never come back
 
     def wake_dispatcher(self) -> None:
         """There is room in the queue."""

@@ -93,18 +93,35 @@ def renewed(panel: Panel, settings: Settings, database: Database) -> Panel:
     return _routed(settings, database, routes, panel.readers)
 
 
+def keep_out_of_collections() -> None:
+    """Collect now, what was kept out before included, and leave what stays alone from then on.
+
+    What TensorFlow made stays as long as the network: the collector would walk all of it every few batches.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def _routed(settings: Settings, database: Database, routes: tuple[Route, ...], loaded: Mapping[str, Reader]) -> Panel:
-    readers = {
-        route.bundle: loaded[route.bundle]
-        if route.bundle in loaded and loaded[route.bundle].bundle.digest == route.digest
-        else _load(_named_by(route, settings), database)
-        for route in {route.bundle: route for route in routes}.values()
-    }
-    return Panel(Rules([_rule(route) for route in routes]), readers, routes)
+    rules = Rules([_rule(route) for route in routes])
+    readers: dict[str, Reader] = {}
+    for route in routes:
+        reader = readers.get(route.bundle) or loaded.get(route.bundle)
+        if reader is None or reader.bundle.digest != route.digest:
+            reader = _load(_named_by(route, settings), database)
+        readers[route.bundle] = reader
+    return Panel(rules, readers, routes)
 
 
 def _rule(route: Route) -> Rule:
-    return Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
+    try:
+        return Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
+    except (UsageFault, ValueError) as fault:
+        raise StopWork(
+            f"routing rule {route.id} says what this release does not know: install the release that made it, "
+            f"or take it out with `nightread models deactivate --rule {route.id}`."
+        ) from fault
 
 
 def _named_by(route: Route, settings: Settings) -> Bundle:
@@ -125,9 +142,7 @@ def _named_by(route: Route, settings: Settings) -> Bundle:
 
 def _load(bundle: Bundle, database: Database) -> Reader:
     predictor = Predictor.load(bundle)
-    # What TensorFlow made stays as long as the process: without this the collector walks all of it every few batches.
-    gc.collect()
-    gc.freeze()
+    keep_out_of_collections()
     bundle_id = ledger.register_bundle(
         database,
         name=bundle.name,

@@ -1,6 +1,7 @@
 """`nightread models activate` and `deactivate`: put rules into force, take them out."""
 
 import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from cli.console import out, print_json
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
+from cli.record import open_record, require_file, said_in_one_line
 from cli.state_folder import make_state_folder
 from db import ledger, schema
 from db.engine import Database, open_database
@@ -114,7 +115,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
         ]
         if not ending:
             raise UsageFault(f"No rule in force is {name or number}: `nightread models route` lists them.")
-        ledger.end_routes(database, ending, actor=getpass.getuser(), now=utc_now())
+        ledger.end_routes(database, ending, actor=_user(), now=utc_now())
         rules = rules_of(routes_in_force(database))
     if as_json:
         print_json([rule_json(rule) for rule in rules])
@@ -125,7 +126,8 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
 
 
 def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
-    now, actor = utc_now(), getpass.getuser()
+    now, actor = utc_now(), _user()
+    _require_same_folder(database, bundle, replaces)
     bundle_id = ledger.register_bundle(
         database,
         name=bundle.name,
@@ -177,6 +179,25 @@ def _rules_named(database: Database, reference: str) -> list[Route]:
     return named
 
 
+def _require_same_folder(database: Database, bundle: Bundle, replaces: str | None) -> None:
+    """Workers find a bundle by name and version: rules that mean two folders by one name would stop all of them."""
+    for route in routes_in_force(database):
+        replaced = replaces is not None and _is_named(route.bundle, replaces)
+        if route.bundle == bundle.reference and route.digest != bundle.digest and not replaced:
+            raise UsageFault(
+                f"Rule {route.id} is in force for another {bundle.reference}: the folder has changed since. Give this "
+                f"one a version of its own, or put it in the place of the other with --replaces {bundle.reference}."
+            )
+
+
+def _user() -> str:
+    """For the audit; a container may run under a number that has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _is_named(bundle: str, reference: str) -> bool:
     return reference in (bundle, bundle.partition("@")[0])
 
@@ -185,6 +206,8 @@ def _record(settings: Settings) -> Database:
     """The record, made where it is the embedded one and not there yet: rules may come before the first image."""
     if settings.database_url is None:
         make_state_folder(settings.state_dir)
+    else:
+        require_file(settings)
     database = open_database(settings.sql_url)
     with said_in_one_line():
         if settings.database_url is None:

@@ -252,7 +252,8 @@ _FOLLOW_FILE = (
 
 _CLOSE = (
     update(batches)
-    .where(batches.c.id == bindparam("batch"))
+    # A second record, after a commit whose answer was lost, holds no image and would say that there were none.
+    .where(batches.c.id == bindparam("batch"), batches.c.finished_at.is_(None))
     .values(
         finished_at=bindparam("now"),
         seconds=bindparam("seconds", type_=batches.c.seconds.type),

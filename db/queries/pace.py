@@ -56,7 +56,11 @@ def _finished_since(database: Database, since: datetime, reach: timedelta) -> Ro
     with database.read() as connection:
         return connection.execute(
             select(
-                select(func.count()).select_from(work).where(recent).scalar_subquery().label("images"),
+                select(func.count())
+                .select_from(work)
+                .where(recent, work.c.ordinal == 0)
+                .scalar_subquery()
+                .label("images"),
                 first_claim.label("begun"),
                 select(func.max(work.c.finished_at)).where(recent).scalar_subquery().label("ended"),
             )

@@ -54,6 +54,6 @@ def _true_labels(verdict: Verdict, truth: Mapping[str, bool]) -> frozenset[str] 
         return None
     if verdict.activation != SOFTMAX:
         return holding
-    if not holding and verdict.normal_label in verdict.labels and not known.get(verdict.normal_label or "", False):
+    if not holding and verdict.normal_label in verdict.labels and verdict.normal_label not in known:
         holding = frozenset({verdict.normal_label or ""})
     return holding if len(holding) == 1 else None

@@ -13,6 +13,8 @@ from sqlalchemy import event
 
 from db import ledger, schema
 from db.engine import Database, open_database
+from db.ledger import Answer, FramePrediction
+from db.queries import routes_in_force
 from db.tables import State
 from imaging.facts import Facts
 
@@ -48,7 +50,14 @@ def _live_through_everything(night: Night) -> None:
     night.register([replace(arrivals[0], size=5)])
     ledger.look(night.database, at_most=10, now=night.clock())
     first, second, third, fourth = night.form(images=2)
-    night.analyse(first, facts=facts, sha256="c" * 64)
+    bundle_id = ledger.register_bundle(
+        night.database, name="n", version="1", digest="d" * 64, labels=["a"], normal_label=None, now=night.clock()
+    )
+    further = (
+        Answer(bundle_id=bundle_id, shadow=True, frames=(FramePrediction(frame=0, label="a", score=1, scores=[1]),)),
+    )
+    night.analyse(first, facts=facts, sha256="c" * 64, further=further)
+    routes_in_force(night.database)
     ledger.known_contents(night.database, ["c" * 64])
     night.claim(second)
     ledger.renew(night.database, second.id, lease=LEASE, now=night.clock())

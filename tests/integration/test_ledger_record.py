@@ -8,7 +8,7 @@ import pytest
 from night import Night, build_arrivals, build_outcome
 from sqlalchemy import select
 
-from db.ledger import FramePrediction, Outcome
+from db.ledger import Answer, FramePrediction, Outcome
 from db.tables import State, batches, predictions
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -157,3 +157,29 @@ def _record_with_one_spoiled(night: Night, spoil: Callable[[Outcome], Outcome]) 
     assert (row.state, row.reason, row.detail) == (State.FAILED, Reason.UNSTORABLE, Reason.UNSTORABLE.sentence)
     assert night.predicted() == [first.work_id, third.work_id]
     assert night.open_batches() == []
+
+
+def test_a_second_record_leaves_what_the_first_wrote(night: Night, bundle_id: int) -> None:
+    """A worker whose commit arrived and whose answer was lost records again: it holds nothing any more."""
+    night.register(build_arrivals(2))
+    (batch,) = night.form()
+    further = (Answer(bundle_id=bundle_id, shadow=False, label="nodule"),)
+    outcomes = [build_outcome(image, further=further) for image in night.claim(batch)]
+    assert night.record(batch, outcomes) == {"done": 2}
+    assert night.record(batch, outcomes) == {}
+    assert [row.ordinal for row in night.work()] == [0, 0, 1, 1]
+    with night.database.read() as connection:
+        assert connection.execute(select(batches.c.outcomes)).scalar_one() == {"done": 2}
+
+
+def test_results_beside_the_answer_are_written_once_beside_an_unstorable_neighbour(
+    night: Night, bundle_id: int
+) -> None:
+    """Recording row by row tries each image in a savepoint first: nothing of the trial stays."""
+    night.register(build_arrivals(2))
+    (batch,) = night.form()
+    good, bad = night.claim(batch)
+    further = (Answer(bundle_id=bundle_id, shadow=False, label="nodule"),)
+    outcomes = [build_outcome(good, further=further), build_outcome(bad, further=further, bundle_id=10**30)]
+    assert night.record(batch, outcomes) == {"done": 1, "failed": 1}
+    assert [(row.instance_id, row.ordinal) for row in night.work()] == [(1, 0), (2, 0), (1, 1)]

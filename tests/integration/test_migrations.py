@@ -6,11 +6,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from db import schema
 from db.engine import Database, open_database
-from db.tables import metadata
+from db.tables import metadata, work
 from nightread.errors import StopWork
 
 
@@ -61,6 +61,24 @@ def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     schema.require_newest(empty_database)
 
 
+def test_last_night_survives_the_way_up_and_down(empty_database: Database) -> None:
+    """A record of schema 0001 keeps its rows: their results were no trial and followed no rule."""
+    schema.upgrade(empty_database)
+    _downgrade(empty_database, "0001")
+    empty_database.write(lambda connection: [connection.execute(text(row)) for row in _OLD_ROWS])
+
+    schema.upgrade(empty_database)
+    with empty_database.read() as connection:
+        assert connection.execute(select(work.c.label, work.c.shadow, work.c.route_id, work.c.matched)).all() == [
+            ("nodule", False, None, None)
+        ]
+
+    _downgrade(empty_database, "0001")
+    with empty_database.read() as connection:
+        assert connection.execute(text("SELECT label FROM work")).scalars().all() == ["nodule"]
+        assert not {"shadow", "route_id", "matched"} & {c["name"] for c in inspect(connection).get_columns("work")}
+
+
 def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
     """Of two concurrent upgrades from nothing both succeed."""
     url = empty_database.writer.url.render_as_string(hide_password=False)
@@ -103,12 +121,12 @@ def test_a_database_that_cannot_be_is_refused_by_name(url: str, message: str) ->
         open_database(url)
 
 
-def _downgrade(database: Database) -> None:
+def _downgrade(database: Database, revision: str = "base") -> None:
     config = schema._config()
 
     def transaction(connection: Connection) -> None:
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, revision)
 
     database.write(transaction)
 
@@ -120,3 +138,16 @@ def _indexes(database: Database) -> list[str]:
     }
     with database.read() as connection:
         return sorted(connection.execute(text(statements[database.is_sqlite])).scalars())
+
+
+_OLD_ROWS = (
+    "INSERT INTO sources (id, name, kind, root, created_at) VALUES (1, 'a', 'folder', '/a', '2026-11-05 22:00:00')",
+    (
+        "INSERT INTO instances (id, source_id, uri, uri_key, size, mtime_ns, arrived_at)"
+        " VALUES (1, 1, 'x', 'x', 1, 1, '2026-11-05 22:00:00')"
+    ),
+    (
+        "INSERT INTO work (id, instance_id, ordinal, state, attempts, deaths, expiries, priority, alone, label)"
+        " VALUES (1, 1, 0, 'done', 1, 0, 0, 5, false, 'nodule')"
+    ),
+)

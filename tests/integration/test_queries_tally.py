@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from night import Night, SettableClock
+from night import Night, SettableClock, build_outcome
 from sqlalchemy import delete
 
 from db import ledger, queries
 from db.engine import Database
-from db.ledger import Arrival
+from db.ledger import Answer, Arrival
 from db.tables import State, work
 from nightread.reasons import Reason
 
@@ -173,3 +173,17 @@ def _add_rerun(database: Database, *, instance_id: int) -> None:
     row = {"instance_id": instance_id, "ordinal": 1, "state": "received", "attempts": 0, "deaths": 0, "expiries": 0}
     statement = work.insert().values(**row, priority=5, alone=False)
     database.write(lambda connection: connection.execute(statement))
+
+
+def test_results_beside_the_answer_do_not_quicken_the_pace(
+    night: Night, make_arrivals: MakeArrivals, clock: SettableClock, bundle_id: int
+) -> None:
+    """Images are counted, not networks: or the end would be foretold too early."""
+    night.register(make_arrivals(20))
+    (batch,) = night.form(images=20)
+    claimed = night.claim(batch)
+    clock.advance(seconds=10)
+    further = (Answer(bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5]),)
+    night.record(batch, [build_outcome(image, bundle_id=bundle_id, further=further) for image in claimed])
+    assert queries.pace(night.database, unfinished=8, now=clock()).per_second == pytest.approx(2)
+    assert queries.rate(night.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)

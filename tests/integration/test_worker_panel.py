@@ -1,10 +1,12 @@
 """The networks that a process has loaded follow the rules in the record."""
 
+import weakref
 from pathlib import Path
 
 import pytest
 from night import Night
 from scans import phantom
+from worker_bench import Bench
 
 from db import ledger
 from db.ledger import NewRoute
@@ -25,7 +27,13 @@ def settings(tmp_path: Path) -> Settings:
 
 def activate(night: Night, *conditions: str, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
     """A rule that sends images to the shipped bundle, or to one of another name or digest."""
-    bundle_id = ledger.register_bundle(
+    route = NewRoute(bundle_id=known(night, name, digest), role="answer", conditions=conditions)
+    return ledger.add_route(night.database, route, first=False, actor="alice", now=night.clock())
+
+
+def known(night: Night, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
+    """The id of a bundle that the record knows."""
+    return ledger.register_bundle(
         night.database,
         name=name,
         version="1.0",
@@ -34,8 +42,6 @@ def activate(night: Night, *conditions: str, name: str = "phantom", digest: str 
         normal_label="clear",
         now=night.clock(),
     )
-    route = NewRoute(bundle_id=bundle_id, role="answer", conditions=conditions)
-    return ledger.add_route(night.database, route, first=False, actor="alice", now=night.clock())
 
 
 def test_rules_that_change_are_followed(night: Night, settings: Settings) -> None:
@@ -82,3 +88,35 @@ def test_a_named_model_asks_no_rules(night: Night, settings: Settings) -> None:
     (choice,) = panel.assign(read(phantom(1)), "inbox").choices
     assert (choice.bundle, choice.rule.route_id) == ("phantom@1.0", None)
     assert renewed(panel, named, night.database) is panel
+
+
+def test_two_digests_of_one_name_stop_work(night: Night, settings: Settings) -> None:
+    """One folder cannot be both: the older rule would get its results from the newer network."""
+    activate(night, "rows>=512", digest="b" * 64)
+    activate(night, "rows<=511")
+    with pytest.raises(StopWork, match=r"routing rule 1.*wrong digest"):
+        open_panel(settings, night.database)
+
+
+@pytest.mark.parametrize(("role", "condition"), [("answer", "colour=red"), ("judge", "rows>=1")])
+def test_a_rule_of_another_release_stops_work(night: Night, settings: Settings, role: str, condition: str) -> None:
+    """With the rule's number, and before a batch is claimed."""
+    empty = open_panel(settings, night.database)
+    route = NewRoute(bundle_id=known(night), role=role, conditions=(condition,))
+    ledger.add_route(night.database, route, first=False, actor="alice", now=night.clock())
+    with pytest.raises(StopWork, match="routing rule 1 says what this release does not know"):
+        renewed(empty, settings, night.database)
+
+
+def test_the_memory_of_a_dropped_network_comes_back(
+    night: Night, settings: Settings, redis_url: str, bundle_id: int, tmp_path: Path
+) -> None:
+    """However often rules change while a worker runs."""
+    number = activate(night)
+    bench = Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    desk = bench.desk(panel=open_panel(settings, night.database))
+    network = weakref.ref(desk.panel.readers["phantom@1.0"].predictor)
+    ledger.end_routes(night.database, [number], actor="alice", now=night.clock())
+    desk.follow_rules()
+    assert desk.panel.readers == {}
+    assert network() is None

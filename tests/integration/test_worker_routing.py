@@ -1,5 +1,6 @@
 """Images find their networks by rules, and each network's result finds its row."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,3 +154,41 @@ def test_an_image_that_is_tried_again_has_further_results_once(bench: Bench) -> 
             (0, "done"),
             (1, "done"),
         ]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_cine_goes_to_networks_of_several_sizes(bench: Bench, ahead: bool) -> None:
+    """Frames and single images mixed: each network's scores find their image, also while it works ahead."""
+    size_of: dict[str, list[tuple[int, ...]]] = {"chest": [], "tubes": []}
+
+    def mean(name: str) -> Network:
+        def answer(inputs: Array) -> Array:
+            size_of[name].append(inputs.shape[1:3])
+            finding = inputs.mean(axis=(1, 2, 3))
+            return np.stack([1 - finding, finding], axis=1)
+
+        return Network(answer)
+
+    chest, tubes = reader(bench, "chest", mean("chest")), reader(bench, "tubes", mean("tubes"), size=32)
+    alike = reader(bench, "alike", mean("chest"))
+    frames = np.linspace(0, 4095, 70, dtype=np.uint16)[:, None, None] * np.ones((1, 64, 64), np.uint16)
+    bench.put(a=phantom(1), b=with_values(3, NumberOfFrames=70, PixelData=frames.tobytes()), c=phantom(2))
+    desk = bench.desk(
+        panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (alike, Role.SHADOW, ("rows>=1",)))
+    )
+    with ThreadPoolExecutor(1) as executor:
+        desk.ahead = executor if ahead else None
+        assert bench.analyse(desk) == {"done": 3}
+    assert {name: set(sizes) for name, sizes in size_of.items()} == {"chest": {(128, 128)}, "tubes": {(32, 32)}}
+    rows = {
+        name: [(row["image_id"], row["frame"], row["scores"]) for row in queries.images(bench.night.database, wanted)]
+        for name, wanted in {
+            "chest": ImageFilter(models=("chest",), per_frame=True),
+            "tubes": ImageFilter(models=("tubes",), per_frame=True),
+            "alike": ImageFilter(shadow=True, per_frame=True),
+        }.items()
+    }
+    assert [row[:2] for row in rows["tubes"]] == [(1, 0), *((2, frame) for frame in range(70)), (3, 0)]
+    assert rows["alike"] == rows["chest"]
+    assert rows["chest"][1][2] != rows["chest"][70][2]
+    assert list(queries.violations(bench.night.database)) == []

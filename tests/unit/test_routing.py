@@ -117,3 +117,10 @@ def test_headers_are_only_looked_at_where_a_rule_asks() -> None:
     """A night with one network for everything pays nothing for routing."""
     assert not Rules([rule("any@1")]).look_at_headers
     assert Rules([rule("any@1"), rule("ct@1", "modality=CT")]).look_at_headers
+
+
+def test_brackets_are_letters() -> None:
+    """Only `*` and `?` are wildcards: scanners write brackets into descriptions."""
+    condition = Condition.parse("description=*[ap]*")
+    assert condition.match(Traits(description=("Thorax [AP]",))) == "*[AP]*"
+    assert condition.match(Traits(description=("Thorax PA",))) is None

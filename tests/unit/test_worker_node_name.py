@@ -1,6 +1,8 @@
 """A host has one worker of each name and record."""
 
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,14 @@ def test_other_names_and_other_records_are_none_of_its_business() -> None:
         hold_node_name("m@host", "sqlite:///one").close()
         hold_node_name("n@host", "sqlite:///two").close()
     hold_node_name("n@host", "sqlite:///one").close()
+
+
+def test_a_lock_that_is_a_link_stops_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever may write in the folder of locks must not choose which file is opened."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    hold_node_name("n@host", "sqlite:///four").close()
+    (lock,) = tmp_path.iterdir()
+    lock.rename(tmp_path / "else")
+    lock.symlink_to(tmp_path / "else")
+    with pytest.raises(StopWork, match="cannot be opened"):
+        hold_node_name("n@host", "sqlite:///four")

@@ -8,9 +8,9 @@ import pytest
 from night import Night
 from scans import with_values
 
-from db import queries
+from db import ledger, queries
 from db.engine import Database
-from db.ledger import Arrival
+from db.ledger import Arrival, NewRoute
 from imaging.facts import Facts
 from imaging.patient import PatientHasher
 
@@ -149,3 +149,36 @@ def test_a_wrong_file_of_labels_is_one_line(nightread: Nightread, tmp_path: Path
     code, _, error = nightread("labels", "import", str(file))
     assert code == 2
     assert complaint in error
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("study_instance_uid,label\n1,n\xf6dule\n".encode("latin-1"), "no CSV file in UTF-8"),
+        (b"study_instance_uid,label\n1" + b"2" * 64 + b",nodule\n", "line 2"),
+        (b"study_instance_uid," + b"n" * 101 + b"\n1,1\n", "longer than 100"),
+    ],
+)
+def test_what_no_database_could_store_is_refused(
+    nightread: Nightread, tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    """In a line of our own, not the database's."""
+    file = tmp_path / "truth.csv"
+    file.write_bytes(content)
+    code, _, error = nightread("labels", "import", str(file))
+    assert code == 2
+    assert complaint in error
+
+
+def test_a_folder_that_changed_under_its_rule_is_refused(nightread: Nightread, record: Database, night: Night) -> None:
+    """Two rules for two contents of one folder would stop every worker; the newer may replace the older."""
+    older = ledger.register_bundle(
+        record, name="phantom", version="1.0", digest="e" * 64, labels=["a"], normal_label=None, now=night.clock()
+    )
+    rule = NewRoute(bundle_id=older, role="answer", conditions=("rows>=512",))
+    ledger.add_route(record, rule, first=False, actor="alice", now=night.clock())
+    code, _, error = nightread("models", "activate", "phantom")
+    assert code == 2
+    assert "Rule 1 is in force for another phantom@1.0" in error
+    assert nightread("models", "activate", "phantom", "--replaces", "phantom@1.0")[0] == 0
+    assert [route.digest == "e" * 64 for route in queries.routes_in_force(record)] == [False]

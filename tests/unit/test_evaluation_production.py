@@ -1,0 +1,59 @@
+"""Results of a night beside what became known of their images."""
+
+import numpy as np
+import pytest
+from evaluation_answers import make_verdict
+
+from models.evaluation.production import Result, judge_results
+from models.verdict import Verdict
+
+CHEST = make_verdict(("mass", "nodule"), normal_label="clear", activation="sigmoid")
+
+
+def result(truth: dict[str, bool], *, image_id: int = 1, patient: str | None = "p", label: str = "clear") -> Result:
+    """An image whose network was rather sure of what its second label says."""
+    return Result(image_id=image_id, patient=patient, label=label, scores=(0.25, 0.75), truth=truth)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "truth", "row"),
+    [
+        (make_verdict(), {"nodule": True}, [False, True]),
+        (make_verdict(), {"nodule": True, "clear": False}, [False, True]),
+        (make_verdict(), {"nodule": False}, [True, False]),
+        (make_verdict(), {"clear": True, "fracture": True}, [True, False]),
+        (CHEST, {"mass": True}, [True, False]),
+        (CHEST, {"mass": True, "nodule": True}, [True, True]),
+        (CHEST, {"clear": True}, [False, False]),
+        (CHEST, {"nodule": False}, [False, False]),
+    ],
+)
+def test_truth_becomes_labels_of_the_network(verdict: Verdict, truth: dict[str, bool], row: list[bool]) -> None:
+    """What is not mentioned is absent, and an image without any finding is normal."""
+    judged, unusable = judge_results(verdict, [result(truth)])
+    assert (judged.truth.tolist(), unusable) == ([row], [])
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [{}, {"fracture": True}, {"clear": True, "nodule": True}, {"clear": False, "nodule": False}, {"clear": False}],
+)
+def test_truth_that_says_nothing_or_contradicts_itself_is_left_out(truth: dict[str, bool]) -> None:
+    """By the image's id."""
+    judged, unusable = judge_results(make_verdict(), [result(truth, image_id=7), result({"nodule": True})])
+    assert (len(judged.truth), unusable) == (1, [7])
+
+
+def test_what_the_network_said_stays_beside_the_truth() -> None:
+    """Scores and labels in order; patients are told apart only where all are known."""
+    results = [
+        result({"nodule": True}, label="nodule", patient="b"),
+        result({"clear": True}, patient="a"),
+        result({"clear": True}, patient="b"),
+    ]
+    judged, _ = judge_results(make_verdict(), results)
+    assert (judged.given.tolist(), judged.scores.shape) == ([1, 0, 0], (3, 2))
+    assert judged.patients is not None
+    assert judged.patients.tolist() == [1, 0, 1]
+    assert judge_results(make_verdict(), [*results, result({"clear": True}, patient=None)])[0].patients is None
+    assert np.shape(judge_results(make_verdict(), [])[0].scores) == (0, 2)
