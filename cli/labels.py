@@ -12,6 +12,7 @@ from cli.console import out, print_json
 from cli.hashing import site_hasher
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
+from cli.user import user_name
 from db import ledger
 from db.ledger import Subject, Truth
 from db.queries import known_keys
@@ -56,7 +57,7 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
         truths = _read(file, settings, issuer)
         if not truths:
             raise UsageFault(f"{file} holds no labels: there is nothing below its first line.")
-        keys = ledger.keep_truths(database, truths, now=utc_now())
+        keys = ledger.keep_truths(database, truths, actor=user_name(), now=utc_now())
         subject = truths[0].subject
         met = known_keys(database, subject, sorted({truth.key for truth in truths}))
     counts = Counter(truth.label for truth in truths if truth.present)

@@ -138,6 +138,10 @@ class Rules:
         """Every bundle that a rule names, once."""
         return tuple(dict.fromkeys(rule.bundle for rule in self.rules))
 
+    def on_trial(self, bundle: str) -> bool:
+        """Whether only shadow rules name this bundle."""
+        return all(rule.role is Role.SHADOW for rule in self.rules if rule.bundle == bundle)
+
     @property
     def look_at_headers(self) -> bool:
         """Whether traits matter at all."""

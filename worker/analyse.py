@@ -42,7 +42,10 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
         return {}
     watch.lap("claim")
     results = Results(desk, images)
-    boards = {bundle: Scoreboard(reader.predictor, desk.ahead) for bundle, reader in desk.panel.readers.items()}
+    boards = {
+        bundle: Scoreboard(reader.predictor, desk.ahead, on_trial=desk.panel.on_trial(bundle))
+        for bundle, reader in desk.panel.readers.items()
+    }
     scored: list[Reading] = []
     for begin in range(0, len(images), _PART_IMAGES):
         scans = [
@@ -78,11 +81,9 @@ def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterat
             scan = open_scan(desk, file.data)
             results.keep_facts(image, scan.facts)
             choices, specs, spec_of = desk.panel.assign(scan, image.source)
-            if not choices:
-                raise RejectImage(Reason.NO_MODEL)
             chunks = chunks_of(scan, specs, desk)
-            short = scan.frame_count <= _PART_IMAGES
-            ready = list(chunks) if short else chunks
+            at_once = bool(choices) and scan.frame_count <= _PART_IMAGES
+            ready = list(chunks) if at_once else chunks
             reading = Reading(image=image, file=file.without_data(), facts=scan.facts, choices=choices)
             yield _Scan(reading, spec_of, ready)
 
@@ -106,6 +107,8 @@ def _feed(desk: Desk, batch_id: str, scan: _Scan, boards: Mapping[str, Scoreboar
     fed = False
     reading, spec_of, chunks = scan
     with results.fate_of(reading.image, reading.file):
+        if not reading.choices:
+            raise RejectImage(Reason.NO_MODEL)
         for inputs in chunks:
             for choice, spec in zip(reading.choices, spec_of, strict=True):
                 boards[choice.bundle].add(reading.image.work_id, inputs[spec])

@@ -62,6 +62,10 @@ class Panel:
         self._rules = rules
         self._assigned = lru_cache(_REMEMBERED)(self._assign)
 
+    def on_trial(self, bundle: str) -> bool:
+        """Whether no image has its result, or a further one, from this bundle: its failures must cost nobody."""
+        return self._rules.on_trial(bundle)
+
     def assign(self, scan: Scan, source: str) -> Assignment:
         """Where an image goes; nights repeat themselves, so that the rules are asked once per kind of image."""
         return self._assigned(read_traits(scan, source) if self._rules.look_at_headers else _ANY_IMAGE)

@@ -1,5 +1,6 @@
 """Frames in, scores out: fills micro-batches across images."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,8 +9,11 @@ from concurrent.futures import Executor, Future
 import numpy as np
 
 from nightread.errors import FateError
+from nightread.reasons import Reason
 from worker.errors import NetworkBrokenError
 from worker.predict import Inputs, Predictor, Scores
+
+log = logging.getLogger(__name__)
 
 Waiting = list[tuple[int, Inputs]]
 
@@ -17,14 +21,18 @@ Waiting = list[tuple[int, Inputs]]
 class Scoreboard:
     """Collects prepared frames of many images, has them scored together, and hands the scores back by image."""
 
-    def __init__(self, predictor: Predictor, ahead: Executor | None = None) -> None:
-        """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next."""
+    def __init__(self, predictor: Predictor, ahead: Executor | None = None, *, on_trial: bool = False) -> None:
+        """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next.
+
+        A network `on_trial` that breaks refuses its images; any other one ends the batch.
+        """
         self.seconds = 0.0
         """In which the caller waited for the network."""
         self.refused: dict[int, FateError] = {}
         """Why an image has no scores, by its row of work: the device had no room for a single frame."""
         self._predictor = predictor
         self._ahead = ahead
+        self._on_trial = on_trial
         self._in_network: tuple[Future[Scores], Waiting] | None = None
         self._waiting: Waiting = []
         self._frames_waiting = 0
@@ -72,7 +80,12 @@ class Scoreboard:
             self.refused.update((work_id, error) for work_id, _ in waiting)
             return
         except Exception as error:
-            raise NetworkBrokenError from error
+            if not self._on_trial:
+                raise NetworkBrokenError from error
+            log.exception("a network on trial failed: its images go without its result")
+            refusal = FateError(Reason.INTERNAL_ERROR, "The network failed; the log has the place.")
+            self.refused.update((work_id, refusal) for work_id, _ in waiting)
+            return
         finally:
             self.seconds += time.perf_counter() - started
         begin = 0

@@ -1,7 +1,5 @@
 """`nightread models activate` and `deactivate`: put rules into force, take them out."""
 
-import getpass
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.options import settings_from, state_options
 from cli.record import open_record, require_file, said_in_one_line
 from cli.state_folder import make_state_folder
+from cli.user import user_name
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import NewRoute
@@ -115,7 +114,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
         ]
         if not ending:
             raise UsageFault(f"No rule in force is {name or number}: `nightread models route` lists them.")
-        ledger.end_routes(database, ending, actor=_user(), now=utc_now())
+        ledger.end_routes(database, ending, actor=user_name(), now=utc_now())
         rules = rules_of(routes_in_force(database))
     if as_json:
         print_json([rule_json(rule) for rule in rules])
@@ -126,7 +125,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
 
 
 def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
-    now, actor = utc_now(), _user()
+    now, actor = utc_now(), user_name()
     _require_same_folder(database, bundle, replaces)
     bundle_id = ledger.register_bundle(
         database,
@@ -188,14 +187,6 @@ def _require_same_folder(database: Database, bundle: Bundle, replaces: str | Non
                 f"Rule {route.id} is in force for another {bundle.reference}: the folder has changed since. Give this "
                 f"one a version of its own, or put it in the place of the other with --replaces {bundle.reference}."
             )
-
-
-def _user() -> str:
-    """For the audit; a container may run under a number that has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _is_named(bundle: str, reference: str) -> bool:

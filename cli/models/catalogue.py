@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from cli.console import out, print_json
+from cli.models.active import active_references
 from cli.options import settings_from, state_options
 from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle, load_bundle
@@ -38,16 +39,18 @@ def list_command(as_json: bool, **options: Any) -> None:
     """
     settings = settings_from(**options)
     found = [(entry, *_verified(entry)) for entry in entries(settings.bundle_folders)]
+    active = active_references(settings)
     if as_json:
-        print_json([_as_json(entry, bundle, problem) for entry, bundle, problem in found])
+        print_json([_as_json(entry, bundle, problem, active) for entry, bundle, problem in found])
         return
-    table = make_table(out, "model", "finds", "input", "state", "folder")
+    table = make_table(out, "model", "finds", "input", "state", "in use", "folder")
     for entry, bundle, problem in found:
         table.add_row(
             Text(entry.reference),
             Text(", ".join(bundle.labels) if bundle else ""),
             Text(_input(bundle) if bundle else ""),
             Text(problem or "verified", style="red" if problem else "green"),
+            Text("by rules" if entry.reference in active else ""),
             Text(str(entry.path)),
         )
     show(out, table)
@@ -85,13 +88,14 @@ def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
         return None, str(problem)
 
 
-def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None) -> dict[str, Any]:
+def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: set[str]) -> dict[str, Any]:
     return {
         "name": entry.name,
         "version": entry.version,
         "path": str(entry.path),
         "verified": bundle is not None,
         "problem": problem,
+        "active": entry.reference in active,
         "digest": bundle.digest if bundle else None,
         "labels": list(bundle.labels) if bundle else None,
     }

@@ -71,9 +71,7 @@ def record(
         return _record(connection, batch_id, outcomes, seconds, release, now)
 
     def one_by_one(connection: Connection) -> Counter[str]:
-        storable = [
-            outcome if _can_store(connection, batch_id, outcome, now) else _refused(outcome) for outcome in outcomes
-        ]
+        storable = [_storable(connection, batch_id, outcome, now) for outcome in outcomes]
         return _record(connection, batch_id, storable, seconds, release, now)
 
     try:
@@ -166,6 +164,15 @@ def _facts_row(outcome: Outcome) -> dict[str, object]:
 
 def _changed_row(outcome: Outcome) -> dict[str, object]:
     return {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
+
+
+def _storable(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> Outcome:
+    """The outcome, or what the database takes of it: a further answer that it refuses costs no image its result."""
+    alone = replace(outcome, further=())
+    for attempt in (outcome, alone) if outcome.further else (outcome,):
+        if _can_store(connection, batch_id, attempt, now):
+            return attempt
+    return _refused(outcome)
 
 
 def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> bool:

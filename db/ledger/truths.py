@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, delete, insert
 
 from db.engine import Database
-from db.tables import truths
+from db.tables import audit, truths
 
 Subject = Literal["sop", "study", "accession"]
 
@@ -25,7 +25,7 @@ class Truth:
     present: bool
 
 
-def keep_truths(database: Database, known: Iterable[Truth], *, now: datetime) -> int:
+def keep_truths(database: Database, known: Iterable[Truth], *, actor: str, now: datetime) -> int:
     """Store truths; what was known of a key before is replaced as a whole. Returns the number of keys."""
     rows = {
         (truth.subject, truth.key, truth.label): {
@@ -43,6 +43,8 @@ def keep_truths(database: Database, known: Iterable[Truth], *, now: datetime) ->
         if rows:
             connection.execute(_FORGET, [{"of": subject, "named": key} for subject, key in keys])
             connection.execute(insert(truths), list(rows.values()))
+            told = {"subjects": sorted({subject for subject, _ in keys}), "keys": len(keys), "labels": len(rows)}
+            connection.execute(insert(audit).values(at=now, actor=actor, action="truths.import", detail=told))
 
     database.write(transaction)
     return len(keys)

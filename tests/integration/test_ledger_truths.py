@@ -16,7 +16,7 @@ DIGEST = "d" * 64
 def know(night: Night, subject: Subject, key: str, **labels: bool) -> int:
     """Import the labels of one key."""
     known = [Truth(subject=subject, key=key, label=label, present=present) for label, present in labels.items()]
-    return ledger.keep_truths(night.database, known, now=night.clock())
+    return ledger.keep_truths(night.database, known, actor="alice", now=night.clock())
 
 
 def analysed(night: Night, make_arrivals: MakeArrivals, bundle_id: int, *facts: Facts) -> None:

@@ -192,3 +192,24 @@ def test_a_cine_goes_to_networks_of_several_sizes(bench: Bench, ahead: bool) -> 
     assert rows["alike"] == rows["chest"]
     assert rows["chest"][1][2] != rows["chest"][70][2]
     assert list(queries.violations(bench.night.database)) == []
+
+
+def test_a_network_on_trial_that_breaks_stops_nobody(bench: Bench) -> None:
+    """The answer stands, the trial's row says that it failed, and the batch is recorded."""
+
+    def broken(inputs: Array) -> Array:
+        raise ValueError(inputs.shape)
+
+    chest, trial = reader(bench, "chest"), reader(bench, "trial", Network(broken))
+    bench.put(a=phantom(1), b=phantom(2))
+    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))) == {"done": 2}
+    assert [row[2:] for row in results(bench, shadow=True)] == [("internal_error", "failed")] * 2
+
+
+def test_a_copy_that_no_rule_takes_any_more_is_a_copy(bench: Bench) -> None:
+    """Its original is done, so it has a result."""
+    chest = reader(bench, "chest")
+    bench.put(a=phantom(1))
+    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ())))) == {"done": 1}
+    bench.put(b=phantom(1))
+    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ("modality=XX",))))) == {"duplicate": 1}

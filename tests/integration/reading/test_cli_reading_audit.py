@@ -54,9 +54,9 @@ def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Night
     listed = json.loads(nightread("models", "list", "--json")[1])
     shown = json.loads(nightread("models", "show", "phantom", "--json")[1])
 
-    assert [(model["name"], model["verified"]) for model in listed] == [("phantom", True)]
-    assert shown["digest"] == listed[0]["digest"]
-    assert shown["training"]["evaluation"]["recall"] > 0.9
+    assert [(model["name"], model["verified"]) for model in listed] == [("mnist-cnn", True), ("phantom", True)]
+    assert shown["digest"] == listed[1]["digest"]
+    assert shown["evaluation"]["evaluation"]["macro_recall"] > 0.9
     assert "verified" in nightread("models", "show", "phantom")[1]
     assert nightread("models", "show", "nothing")[0] == 2
 
@@ -70,7 +70,11 @@ def test_a_bundle_that_was_changed_is_listed_as_such(nightread: Nightread, state
     code, text, _ = nightread("models", "list", "--json")
 
     assert code == 0
-    assert [(model["name"], model["verified"]) for model in json.loads(text)] == [("broken", False), ("phantom", True)]
+    assert [(model["name"], model["verified"]) for model in json.loads(text)] == [
+        ("broken", False),
+        ("mnist-cnn", True),
+        ("phantom", True),
+    ]
 
 
 def test_doctor_says_what_fails_and_what_to_do(nightread: Nightread) -> None:
