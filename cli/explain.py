@@ -15,6 +15,7 @@ from cli.tables import NOT_FOR_DIAGNOSIS
 from models.bundle import Bundle
 from models.catalogue import find_bundle
 from nightread.errors import FateError, UsageFault
+from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
 
 if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread --help` names this command
@@ -54,6 +55,7 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
               nightread explain 4711 --label nodule --frame 12 --array
               nightread explain scan.dcm --model phantom
     """  # noqa: D301 - click reads the backspace itself
+    quiet_tensorflow()
     settings = settings_from(**{name: options.pop(name) for name in _OF_SETTINGS})
     wanted = _wanted(image, settings, options["model"], options["label"])
     number, explanation = _explain(wanted, frame, settings)

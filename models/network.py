@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Bundle
+from models.quiet_keras import import_keras
 from nightread.errors import StopWork
 
 
@@ -24,8 +25,7 @@ class Network:
 
 def load_network(bundle: Bundle) -> Network:
     """Load and check the network. Imports Keras. Raises StopWork where file and bundle do not fit each other."""
-    import keras  # noqa: PLC0415 - seconds to import, and only workers have it
-
+    keras = import_keras()  # seconds to import, and only workers have it
     try:
         model = keras.saving.load_model(bundle.weights, compile=False, safe_mode=True)
     except Exception as error:

@@ -28,5 +28,7 @@ def device_name(settings: Settings) -> str:
 
 
 def quiet_tensorflow() -> None:
-    """Without this it talks to standard error for a page at every start. Must run before it is imported."""
+    """Without this it fills a page at every start, and looks for a GPU where there is none. Before its import only."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -17,6 +17,7 @@ from cli.models.training_report import report_json, show_report
 from models.bundle import CARD_FILE
 from models.checkpoint import FOLDER, Checkpoint
 from models.order import Order
+from models.quiet_keras import import_keras
 from nightread.errors import UsageFault
 
 
@@ -60,6 +61,7 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
     _require_room(folder, resume=resume, overwrite=overwrite)
     order = _order(err if as_json else out, folder=folder, **options)
 
+    import_keras()
     from models.train import train  # noqa: PLC0415 - Keras takes seconds to import
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves things in order, as Ctrl-C does
