@@ -14,6 +14,13 @@ from nightread import __version__
 from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
+_EXTRAS = {
+    **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
+    **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
+    "psycopg": "postgres",
+}
+"""Package -> the extra that brings it."""
+
 
 class _Commands(LazyGroup):
     modules: ClassVar[dict[str, str]] = {
@@ -57,7 +64,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (UsageFault, StopWork) as error:
         show_error(str(error))
@@ -67,8 +74,10 @@ def main() -> None:
             knob = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
             show_error(f"NIGHTREAD_{knob}: {problem['msg']}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "dev")
+        show_error(f"This command needs {error.name}, which is not installed here: pip install 'nightread[{extra}]'.")
+        sys.exit(2)
     except SQLAlchemyError as error:
         show_error(f"The database failed ({type(error).__name__}): `nightread doctor` looks at it.")
         sys.exit(2)

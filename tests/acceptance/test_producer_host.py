@@ -52,6 +52,14 @@ def test_every_command_explains_itself(host: Path, command: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_command_that_needs_more_says_what_to_install(host: Path) -> None:
+    """One line with the extra's name, and exit code 2."""
+    ended = run("models", "evaluate", "phantom", "--data", "phantom:50", pythonpath=host)
+    assert ended.returncode == 2
+    assert "pip install 'nightread[worker]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, redis_url: str) -> None:
     """Watcher, dispatcher and `status` do their work, and end in good order."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"

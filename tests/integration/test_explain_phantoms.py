@@ -63,7 +63,7 @@ def lesion_mask(truth: Truth, side: int, slack: float = 0) -> Any:
 
 
 def test_the_heat_lies_on_the_lesions(network: Network) -> None:
-    """60 unseen films: 14 times the heat of chance on lesions, the hottest pixel on or at one (chance: 1 %)."""
+    """60 unseen films: many times the heat of chance on lesions, the hottest pixel on or at one. `pytest -s` prints."""
     enrichment, hits, near = [], [], []
     for content, truth in films_with_lesions(FILMS):
         prepared = prepare(next(read(content).frames()), network.bundle.spec)
@@ -74,6 +74,10 @@ def test_the_heat_lies_on_the_lesions(network: Network) -> None:
         enrichment.append(heat[mask].sum() / heat.sum() / mask.mean())
         hits.append(mask[hottest])
         near.append(lesion_mask(truth, 128, SLACK)[hottest])
+    print(
+        f"heat on lesions / chance: median {np.median(enrichment):.1f}, mean {np.mean(enrichment):.1f}; "
+        f"hottest pixel on a lesion {np.mean(hits):.0%}, within {SLACK} pixels {np.mean(near):.0%}"
+    )
     assert np.median(enrichment) >= 8
     assert np.mean(hits) >= 0.6
     assert np.mean(near) >= 0.95
