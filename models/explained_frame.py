@@ -36,6 +36,7 @@ def _most_telling(network: Network, scan: Scan, label: str | None) -> int:
         for index, name in enumerate(bundle.labels)
         if (name == label if label in bundle.labels else name != bundle.verdict.normal_label)
     ]
+    columns = columns or list(range(len(bundle.labels)))
     while part := [prepare(frame, bundle.spec) for frame in islice(frames, _BATCH)]:
         best.append(network.batch_scores(np.stack(part))[:, columns].max(axis=1))
     return int(np.concatenate(best).argmax())

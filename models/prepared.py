@@ -30,6 +30,18 @@ class PreparedExamples(Examples):
         return self.prepared[np.asarray(frames)] if spec == self.spec else super().inputs(frames, spec)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Subset(Examples):
+    """Some frames of a part, read in the way of the whole part."""
+
+    whole: Examples
+    frames: NDArray[np.int64]
+    """Their numbers in the whole part."""
+
+    def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
+        return self.whole.inputs(self.frames[np.asarray(frames, np.int64)], spec)
+
+
 def prepared_bytes(examples: Examples, spec: InputSpec) -> int:
     """How much memory all inputs of a part take."""
     return len(examples) * int(np.prod(spec.shape)) * np.dtype(np.float32).itemsize
@@ -52,17 +64,16 @@ def in_memory(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[
     return PreparedExamples(**of_kept, spec=spec, prepared=held), int((~sound).sum())
 
 
-def decodable(examples: Examples, progress: Progress) -> tuple[Examples, int]:
-    """A part without frames that cannot be decoded, and their number; costs one decoding of all.
+def decodable(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:
+    """A part without frames that cannot be decoded, and their number; costs one preparing of all.
 
     A streamed training would meet such a frame deep within Keras. Raises StopWork for a file that is gone.
     """
 
-    def decode(rows: NDArray[np.int64]) -> None:
-        for row in rows:
-            examples.load(int(row))
+    def prepare(rows: NDArray[np.int64]) -> None:
+        examples.inputs(rows, spec)  # a file of many frames is read once for all of them, not once for each
 
-    sound = _sound_frames(examples, decode, progress)
+    sound = _sound_frames(examples, prepare, progress)
     return without(examples, ~sound), int((~sound).sum())
 
 
@@ -73,12 +84,14 @@ def without(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
     frames = np.flatnonzero(~left_out)
     images, image_of = np.unique(examples.image_of[frames], return_inverse=True)
     load = examples.load
-    return Examples(
+    return _Subset(
         truth=examples.truth[images],
         image_of=image_of.astype(np.int64),
         patients=None if examples.patients is None else examples.patients[images],
         names=[examples.names[image] for image in images],
         load=lambda number: load(int(frames[number])),
+        whole=examples,
+        frames=frames,
     )
 
 

@@ -86,7 +86,11 @@ def _begin(kept: Checkpoint, order: Order, *, resume: bool) -> Progress:
         if not kept.exists():
             raise UsageFault(f"there is no unfinished training in {order.folder}: start without --resume")
         return kept.load(plan)
-    kept.remove()
+    try:
+        kept.remove()
+        kept.folder.mkdir(parents=True)
+    except OSError as error:  # now rather than after the first epoch
+        raise UsageFault(f"{order.folder} cannot be written ({type(error).__name__}): name another --out") from error
     return Progress(plan=plan, history={})
 
 
@@ -124,7 +128,7 @@ def _ready(parts: Sequence[Examples], order: Order) -> tuple[list[Examples], int
     listener.stage("preparing images" if fits else "checking images", sum(len(part) for part in parts))
     ready, left_out = [], 0
     for part in parts:
-        sound, unsound = in_memory(part, spec, listener.advance) if fits else decodable(part, listener.advance)
+        sound, unsound = in_memory(part, spec, listener.advance) if fits else decodable(part, spec, listener.advance)
         ready.append(sound)
         left_out += unsound
     if left_out:
@@ -150,18 +154,18 @@ def _calibrated(order: Order, model: Any, validation: Examples, stage: Path) -> 
 
 def _evaluated(order: Order, bundle: Bundle) -> Evaluation:
     """The figures of the test part, which nothing before has looked at; evaluation.json and its page."""
-    (test,), _ = _ready((order.dataset.test,), order)
+    (test,), left_out = _ready((order.dataset.test,), order)
     order.listener.stage("evaluating on the test part", len(test))
     scored = score(load_network(load_bundle(bundle.path)), test, progress=order.listener.advance)
     judged = judge(bundle.verdict, scored)
     evaluation = measure_images(judged, seed=order.recipe.seed)
     mistakes = worst_mistakes(judged, scored, test, bundle.spec)
-    material = _material(order.dataset, test)
+    material = _material(order.dataset, test, left_out)
     write_evaluation(bundle.path, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
     return evaluation
 
 
-def _material(dataset: Dataset, test: Examples) -> Material:
+def _material(dataset: Dataset, test: Examples, left_out: int) -> Material:
     return Material(
         reference=portable(dataset.reference),
         part="test",
@@ -170,11 +174,13 @@ def _material(dataset: Dataset, test: Examples) -> Material:
         frames=len(test),
         patients=None if test.patients is None else len(set(test.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
+        undecodable_frames=left_out,
     )
 
 
 def _delivered(stage: Path, folder: Path, kept: Checkpoint) -> Bundle:
-    """Into its place, bundle.json last: a folder without it is no bundle."""
+    """Into its place, bundle.json last and an older one first: a folder without it is no bundle."""
+    (folder / CARD_FILE).unlink(missing_ok=True)
     for path in sorted(stage.iterdir(), key=lambda path: path.name == CARD_FILE):
         path.replace(folder / path.name)
     kept.remove()

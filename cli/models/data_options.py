@@ -26,7 +26,13 @@ _LABELS = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV file with the labels of dicom or images, instead of class folders.",
 )
-_SEED = click.option("--seed", default=0, show_default=True, help="Of the split, where the data bring none.")
+_SEED = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),  # what NumPy and every backend of Keras take
+    default=0,
+    show_default=True,
+    help="Of all that is random, and of the split where the data bring none.",
+)
 
 
 def data_options(command: F) -> F:

@@ -26,7 +26,7 @@ from models.evaluation.judged import Judged, judge
 from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import Mistake, worst_mistakes
-from models.evaluation.page import HEADLINES, Material, document, write_evaluation
+from models.evaluation.page import HEADLINES, JSON_FILE, Material, document, write_evaluation
 from models.prepared import decodable, in_memory, prepared_bytes
 from models.scoring import Scored
 from nightread.errors import UsageFault
@@ -48,7 +48,7 @@ part_option = click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for evaluation.json and evaluation.html [the bundle's; NAME-night-DATE for a night].",
+    help="Folder for evaluation.json and evaluation.html [the bundle's, else NAME-evaluation].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
 @state_options
@@ -78,6 +78,8 @@ def evaluate_command(
         raise UsageFault("Say on what: labelled images (--data KIND:PATH), or the results of a night (--night DATE).")
     settings = settings_from(**options)
     bundle = named_bundle(reference, settings.bundle_folders)
+    if folder is not None:
+        _make(folder)
     if night is not None:
         found = night_results(bundle, settings, night)
         err.print(found.remark, markup=False)
@@ -111,6 +113,14 @@ class _Measured:
     mistakes: list[Mistake] | None = None
 
 
+def _make(folder: Path) -> None:
+    """Raise UsageFault before hours of scoring rather than after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageFault(f"{folder} cannot be written ({type(error).__name__}). Name another --out.") from error
+
+
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
@@ -132,7 +142,7 @@ def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
 
 def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
     """The examples without frames that cannot be decoded, and their number; prepared in memory where they fit."""
-    prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else _decodable
+    prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else decodable
     with _progress("reading", len(examples)) as advance:
         sound, left_out = prepare(examples, spec, advance)
     if not sound.images:
@@ -164,8 +174,12 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
 
 
 def folder_for(bundle: Bundle) -> Path:
-    """The bundle's own folder where it may be written, else one in the current folder."""
-    return bundle.path if os.access(bundle.path, os.W_OK) else Path(f"{bundle.name}-evaluation")
+    """The bundle's own folder where nobody has measured it yet, else one in the current folder.
+
+    What stands in the bundle is what its training measured, once, on the test part.
+    """
+    ours = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
+    return bundle.path if ours else Path(f"{bundle.name}-evaluation")
 
 
 def show_evaluation(console: Console, evaluation: Evaluation, bundle: Bundle) -> None:
@@ -195,10 +209,6 @@ def _progress(title: str, frames: int) -> Iterator[Callable[[int], object]]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=frames)
         yield lambda done: bar.advance(task, done)
-
-
-def _decodable(examples: Examples, _: InputSpec, progress: Callable[[int], object]) -> tuple[Examples, int]:
-    return decodable(examples, progress)
 
 
 def _show_classes(console: Console, evaluation: Evaluation) -> None:

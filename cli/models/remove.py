@@ -35,6 +35,9 @@ def remove_command(reference: str, yes: bool, **options: Any) -> None:
 def _delete(folder: Path) -> None:
     """Its card goes first: a worker that starts meanwhile meets a whole bundle or none."""
     try:
+        if folder.is_symlink():  # what it leads to is somebody else's
+            folder.unlink()
+            return
         (folder / CARD_FILE).unlink()
         shutil.rmtree(folder)
     except OSError as error:

@@ -1,5 +1,6 @@
 """The options of a recipe, and what they mean for given data."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +120,7 @@ def card_from(
 ) -> Bundle:
     """The bundle that the options describe, before calibration. Raises UsageFault for values that make none."""
     kind = dataset.reference.partition(":")[0]
-    named = name or f"{kind}-{recipe.network.lower()}"
+    named = name or re.sub(r"[^a-z0-9._-]+", "-", f"{kind}-{recipe.network.lower()}")[:64]
     if normal_label is not None and normal_label not in dataset.labels:
         raise UsageFault(f"--normal-label {normal_label}: the labels are {', '.join(dataset.labels)}")
     highest = dataset.exclusive and normal_label is None

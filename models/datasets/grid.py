@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.dataset import Dataset, Examples
+from nightread.errors import RejectImage
 
 COLUMNS = 10
 """Pictures side by side, at most."""
@@ -35,7 +36,10 @@ class Samples:
 
 
 def draw_samples(dataset: Dataset, part: Examples, *, count: int, seed: int) -> tuple[Samples, ...]:
-    """As many images of each label as of any other, `count` in all or a few more; of each its middle frame."""
+    """As many images of each label as of any other, `count` in all or a few more; of each its middle frame.
+
+    An image that cannot be decoded is left out. Raises RetryImage for a file that is gone.
+    """
     rng = np.random.default_rng(seed)
     each = max(-(-count // len(dataset.labels)), 1)
     return tuple(_samples(dataset, part, number, each, rng) for number in range(len(dataset.labels)))
@@ -132,15 +136,26 @@ def _draw_block(figure: Any, page: _Page, block: int, sample: Samples) -> None:
 
 def _samples(dataset: Dataset, part: Examples, number: int, each: int, rng: np.random.Generator) -> Samples:
     having = np.flatnonzero(part.truth[:, number])
-    chosen = np.sort(rng.choice(having, min(each, len(having)), replace=False))
-    first, last = (np.searchsorted(part.image_of, chosen, side) for side in ("left", "right"))
+    chosen = np.sort(rng.choice(having, min(each, len(having)), replace=False)).tolist()
+    drawn = {image: picture for image in chosen if (picture := _middle_frame(part, image, dataset)) is not None}
     others = [
         ", ".join(name for at, name in enumerate(dataset.labels) if part.truth[image, at] and at != number)
-        for image in chosen
+        for image in drawn
     ]
     return Samples(
         label=dataset.labels[number],
         images_with=len(having),
-        pictures=part.inputs((first + last - 1) // 2, dataset.native_spec),
+        pictures=np.array(list(drawn.values()), np.float32).reshape(-1, *dataset.native_spec.shape),
         also=tuple(others),
     )
+
+
+def _middle_frame(part: Examples, image: int, dataset: Dataset) -> NDArray[np.float32] | None:
+    """Prepared (height, width, channels); None where its pixels cannot be decoded: the header tells too little."""
+    first, last = (int(np.searchsorted(part.image_of, image, side)) for side in ("left", "right"))
+    try:
+        prepared = part.inputs([(first + last - 1) // 2], dataset.native_spec)
+    except RejectImage:
+        return None
+    picture: NDArray[np.float32] = prepared[0]
+    return picture

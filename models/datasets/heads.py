@@ -70,11 +70,15 @@ def dicom_head(path: Path) -> Head:
 
 def image_head(path: Path) -> Head:
     """Raises RejectImage for what is no whole PNG or JPEG file, and OSError."""
+    if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # an archive beside the images must not fill the memory
+        raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
     return Head(in_colour=check_raster(content, DEFAULT_LIMITS), digest=blake2b(content).hexdigest())
 
 
 def _head_or_fault(read_head: Callable[[Path], Head], path: Path) -> Head:
+    if not path.is_file():  # a pipe would be waited for without end
+        return Head(fault=Reason.UNREADABLE)
     try:
         return read_head(path)
     except RejectScan as rejected:

@@ -45,7 +45,8 @@ def folder_table(names: Sequence[str], layout: Layout) -> LabelTable:
 
 def read_label_table(file: Path) -> LabelTable:
     """`path` or `sop_instance_uid`; `label` or one column of 0 and 1 per label; maybe `patient`. Raises UsageFault."""
-    columns, lines = _read(file)
+    columns, numbered = _read(file)
+    lines = [line for _, line in numbered]
     key = next((name for name in (PATH, UID) if name in columns), None)
     if key is None:
         _refuse(file, f"there is no column {PATH} or {UID}", "Add one of them to say which image a row is about.")
@@ -55,7 +56,7 @@ def read_label_table(file: Path) -> LabelTable:
     if not labels:
         _refuse(file, "there is no label", f"Add a column {_LABEL}, or one column of 0 and 1 per label.")
     rows: dict[str, LabelRow] = {}
-    for number, line in enumerate(lines, start=2):
+    for number, line in numbered:
         truth = _one_of(labels, line[_LABEL]) if exclusive else _flags(file, number, line, labels)
         if exclusive and not any(truth):
             _refuse(file, f"line {number} has no label", "Write one, or leave the line out.")
@@ -66,14 +67,14 @@ def read_label_table(file: Path) -> LabelTable:
     return LabelTable(labels=labels, exclusive=exclusive, key=key, rows=rows)
 
 
-def _read(file: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Column names, and the lines with all values trimmed."""
+def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
+    """Column names, and the rows with all values trimmed, by the line of the file where they end."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="")
             columns = tuple((name or "").strip() for name in reader.fieldnames or ())
             reader.fieldnames = columns
-            lines = [{name: (line[name] or "").strip() for name in columns} for line in reader]
+            lines = [(reader.line_num, {name: (line[name] or "").strip() for name in columns}) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         _refuse(file, f"this is no CSV file in UTF-8 ({type(error).__name__})", "Save it as such.")
     if not lines:

@@ -95,7 +95,8 @@ def _label_names(
     if exclusive and len(np.unique(parts["train"].labels)) < 2:  # noqa: PLR2004
         request.refuse("all training images have the same class", "There is nothing to tell apart.")
     own = arrays.get("labels")
-    if own is not None and own.ndim == 1 and len(own) >= count:
+    fits = own is not None and own.ndim == 1 and (len(own) >= count if exclusive else len(own) == count)
+    if own is not None and fits:
         return tuple(str(name) for name in own)
     known = KNOWN_LABELS.get(Path(request.place).stem.lower().split("_")[0], ())
     return known if len(known) == count else tuple(str(number) for number in range(count))

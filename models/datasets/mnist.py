@@ -57,7 +57,19 @@ def _arrays(request: Request) -> tuple[Array, ...]:
     missing = [name for name in _NPZ if name not in arrays]
     if missing:
         request.refuse(f"the file has no array {missing[0]}", "For MedMNIST arrays say npz:FILE.")
-    return tuple(arrays[name].astype(np.uint8, copy=False) for name in _NPZ)
+    return tuple(_as_bytes(name, arrays[name], request) for name in _NPZ)
+
+
+def _as_bytes(name: str, array: Array, request: Request) -> Array:
+    """uint8; scaled pixels would all become 0, and one-hot labels be taken for images."""
+    dimensions = 3 if name.startswith("x") else 1
+    whole = array.ndim == dimensions and array.dtype.kind in "iu"
+    if not whole or (array.size and not 0 <= array.min() <= array.max() <= np.iinfo(np.uint8).max):
+        request.refuse(
+            f"{name} is {array.dtype} of the shape {array.shape}",
+            "Save it as Keras has it: gray images (n, rows, columns) and labels (n,) as integers of 0 to 255.",
+        )
+    return array.astype(np.uint8, copy=False)
 
 
 def _downloaded(request: Request) -> tuple[Array, ...]:

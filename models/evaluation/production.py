@@ -26,7 +26,7 @@ class Result:
 def judge_results(verdict: Verdict, results: Sequence[Result]) -> tuple[Judged, list[int]]:
     """Images whose truth speaks of the bundle's labels, and the ids of the others.
 
-    Softmax needs one true label: a label said to hold, or normality where every label that is spoken of does not.
+    Softmax needs one true label: a label said to hold, or normality where every finding is denied.
     Sigmoid takes what is not mentioned as absent, once one of its labels is.
     """
     true_labels = [_true_labels(verdict, result.truth) for result in results]
@@ -54,6 +54,7 @@ def _true_labels(verdict: Verdict, truth: Mapping[str, bool]) -> frozenset[str] 
         return None
     if verdict.activation != SOFTMAX:
         return holding
-    if not holding and verdict.normal_label in verdict.labels and verdict.normal_label not in known:
+    all_denied = not any(known.get(label, True) for label in verdict.thresholds)
+    if all_denied and verdict.normal_label in verdict.labels and verdict.normal_label not in known:
         holding = frozenset({verdict.normal_label or ""})
     return holding if len(holding) == 1 else None

@@ -59,6 +59,11 @@ def last_activation(config: dict[str, Any]) -> str | None:
     return named if isinstance(named, str) else None
 
 
+def printable(text: str) -> str:
+    """Foreign text on a terminal: what would move the cursor or change colours becomes `?`."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _walk(root: object) -> None:
     """Without recursion: the depth is the file's choice."""
     waiting: list[tuple[object, str, int]] = [(root, "", 0)]
@@ -125,5 +130,4 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def _short(value: object) -> str:
-    """Foreign text on a terminal: printable, and not long."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:60])
+    return printable(str(value)[:60])

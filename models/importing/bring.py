@@ -19,6 +19,7 @@ from models.importing.convert import Conversion, converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import Golden
 from nightread import __version__
+from nightread.errors import StopWork
 
 IMPORT_FILE = "import.json"
 """How the bundle came about; outside its digest."""
@@ -84,7 +85,16 @@ def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Pa
         made = Path(name) / target.name
         save_bundle(bundle, made, lambda path: shutil.copyfile(found.path, path))
         (made / IMPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _require_readable(made)
         try:
             made.rename(target)
         except OSError as error:
             raise RefusedModel(f"{target} cannot be made ({os.strerror(error.errno or 0)}).") from error
+
+
+def _require_readable(made: Path) -> None:
+    """As a worker will read it: a card may hold what only a bundle that was written shows to be wrong."""
+    try:
+        load_bundle(made)
+    except StopWork as error:
+        raise RefusedModel(f"The card cannot be used: {error}") from error

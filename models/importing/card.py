@@ -20,6 +20,13 @@ _REQUIRED = {
 }
 _OPTIONAL = ("normal_label", "thresholds", "calibration", "aggregate", "exclusions", "not_for_diagnosis")
 _IGNORED = ("format", "digest")
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("labels", "exclusions"), list),
+    **dict.fromkeys(("input", "thresholds", "calibration"), dict),
+    **dict.fromkeys(("name", "activation", "intended_use", "aggregate"), str),
+    "not_for_diagnosis": bool,
+}
+_CALLED = {list: "list", dict: "table", str: "text", bool: "true or false"}
 _SIGMOID_THRESHOLD = 0.5
 
 
@@ -35,6 +42,11 @@ def read_card(path: Path) -> dict[str, Any]:
     unknown = card.keys() - {*_REQUIRED, *_OPTIONAL, *_IGNORED}
     if unknown:
         raise RefusedModel(f"The card {path} has unknown fields: {', '.join(sorted(unknown))}.")
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(card.get(name, kind()), kind)]
+    if wrong:
+        raise RefusedModel(
+            f"The card {path}: {wrong[0]} is no {_CALLED[_KINDS[wrong[0]]]}. docs/bundles.md explains it."
+        )
     return card
 
 

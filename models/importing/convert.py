@@ -16,12 +16,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.importing.architecture import printable
 from models.importing.errors import RefusedModel
 from models.importing.foreign import inspect_converted, kind_of
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
 
 TIMEOUT_SECONDS = 600.0
 _RESULT_BYTES = 64 * 1024**2
+_LONGEST_REFUSAL = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class Conversion:
             output_shape=_shape(values["output_shape"]),
             parameters=int(values["parameters"]),
             activation=None if values["activation"] is None else str(values["activation"])[:40],
-            bad_weights=tuple(str(name)[:80] for name in values["bad_weights"]),
+            bad_weights=tuple(printable(str(name)[:80]) for name in values["bad_weights"]),
             probes=_matrix(values.get("probes", [])),
             scores=_matrix(values.get("scores", [])),
             walls={str(name): bool(stands) for name, stands in values["walls"].items()},
@@ -136,16 +138,23 @@ def _environment(folder: Path) -> dict[str, str]:
 def _result(folder: Path) -> Conversion:
     path = folder / RESULT_FILE
     try:
-        if path.is_symlink() or path.stat().st_size > _RESULT_BYTES:
+        if not _is_plain(path) or path.stat().st_size > _RESULT_BYTES:
             raise RefusedModel("The process that loaded the network answered with something else than a report.")
         values = json.loads(path.read_text("utf-8"))
         if "refused" in values:
-            raise RefusedModel(str(values["refused"]))
+            raise RefusedModel(printable(str(values["refused"])[:_LONGEST_REFUSAL]))
+        if not _is_plain(folder / CONVERTED_FILE):
+            raise RefusedModel("The process that loaded the network left something else than a .keras file.")
         return Conversion.from_json(values, folder / CONVERTED_FILE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedModel(
             f"The process that loaded the network answered with something else than a report ({type(error).__name__})."
         ) from error
+
+
+def _is_plain(path: Path) -> bool:
+    """No link, which would be read with this process' rights, and no pipe, which would never end."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _shape(values: list[int | None]) -> tuple[int | None, ...]:

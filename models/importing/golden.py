@@ -107,10 +107,11 @@ def _example(row: dict[str, Any], table: Path) -> Example:
     except OSError as error:
         raise RefusedModel(f"The golden image {path} cannot be read ({type(error).__name__}).") from error
     try:
-        frames = list(islice(_frames(data), int(row.get("frame") or 0), None))
+        wanted = int(row.get("frame") or 0)
+        frames = list(islice(_frames(data), wanted, wanted + 2))  # a second one only tells that there are several
     except FateError as error:
         raise _unreadable(name, error) from None
-    except ValueError:
+    except (TypeError, ValueError):
         raise RefusedModel(f"{table}: the frame of {name} is no number from 0.") from None
     if not frames or (len(frames) > 1 and row.get("frame") in (None, "")):
         raise RefusedModel(

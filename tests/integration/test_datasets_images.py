@@ -1,5 +1,6 @@
 """Class folders of pictures, phantoms by number, and the grid that a person looks at."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -165,3 +166,29 @@ def test_samples_cannot_be_written_everywhere(folder: Path, tmp_path: Path) -> N
     file = tmp_path / "no" / "such" / "grid.png"
     with pytest.raises(UsageFault, match=r"cannot be written .* Name another file with --out"):
         CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--out", str(file)], catch_exceptions=False)
+
+
+def test_a_picture_that_cannot_be_decoded_is_left_out_of_the_grid(folder: Path) -> None:
+    """Head and tail are whole, so that only drawing shows it."""
+    broken = folder / "dog" / "broken.png"
+    content = (folder / "cat" / "0.png").read_bytes()
+    begin = content.index(b"IDAT") + 4
+    broken.write_bytes(content[:begin] + bytes(60) + content[begin + 60 :])
+    data = open_dataset(f"images:{folder}")
+    part = next(part for part in (data.train, data.validation, data.test) if "dog/broken.png" in part.names)
+    samples = draw_samples(data, part, count=100, seed=0)
+    assert [sample.images_with - len(sample.pictures) for sample in samples] == [0, 1]
+    assert all(len(sample.also) == len(sample.pictures) for sample in samples)
+
+
+def test_a_seed_below_zero_is_wrong_usage(folder: Path) -> None:
+    """No generator of random numbers takes it."""
+    result = CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--seed", "-1"])
+    assert (result.exit_code, "-1 is not in the range" in result.output) == (2, True)
+
+
+def test_pipes_and_dead_links_are_counted_and_not_waited_for(folder: Path) -> None:
+    """Nobody writes into the pipe."""
+    os.mkfifo(folder / "cat" / "pipe.png")
+    (folder / "cat" / "link.png").symlink_to(folder / "gone.png")
+    assert open_dataset(f"images:{folder}").unreadable == {Reason.UNREADABLE: 2}

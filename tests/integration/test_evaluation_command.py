@@ -30,6 +30,7 @@ def _run(command: Any, *arguments: str) -> str:
 
 def test_an_evaluation_lies_beside_the_bundle_and_outside_its_digest(bundle_folder: Path) -> None:
     """The document on standard output is that of the file, and the bundle still loads."""
+    (bundle_folder / "evaluation.json").unlink()
     printed = json.loads(_run(evaluate_command, str(bundle_folder), *DATA, "--json"))
     written = [Path(path) for path in printed.pop("written")]
     assert written == [bundle_folder / "evaluation.json", bundle_folder / "evaluation.html"]
@@ -37,6 +38,17 @@ def test_an_evaluation_lies_beside_the_bundle_and_outside_its_digest(bundle_fold
     assert printed["evaluation"]["accuracy"] > 0.9
     assert printed["evaluation"]["resampling"]["unit"] == "patient"
     assert printed["digest"] == load_bundle(bundle_folder).digest
+
+
+def test_what_training_measured_is_not_overwritten(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later look at other data lies elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    before = (bundle_folder / "evaluation.json").read_bytes()
+    _run(evaluate_command, str(bundle_folder), *DATA, "--part", "validation")
+    assert (bundle_folder / "evaluation.json").read_bytes() == before
+    assert (tmp_path / "phantom-evaluation" / "evaluation.html").is_file()
 
 
 def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
@@ -68,3 +80,12 @@ def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Pa
         pytest.skip("shared/data/mnist is not there")
     with pytest.raises(UsageFault, match=r"0, 1, 2.*clear, nodule"):
         _run(evaluate_command, str(bundle_folder), "--data", f"mnist:{mnist}")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_images_are_scored(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    """The data are not even opened: they are not there."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageFault, match="cannot be written"):
+        _run(evaluate_command, str(bundle_folder), "--data", "images:/nowhere", "--out", str(tmp_path / "file" / "out"))

@@ -131,3 +131,25 @@ def test_a_bundle_is_replaced_only_on_demand(tmp_path: Path) -> None:
     result = CliRunner().invoke(train_command, [*SMALL, "--out", str(tmp_path)])
     assert isinstance(result.exception, UsageFault)
     assert "--overwrite" in str(result.exception)
+
+
+def trained_here(folder: Path, *options: str) -> None:
+    arguments = [*SMALL, "--epochs", "1", "--out", str(folder), *options]
+    CliRunner().invoke(train_command, arguments, catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
+    """Not after the first epoch."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): name another --out"):
+        trained_here(tmp_path / "file" / "out")
+
+
+def test_a_bundle_that_cannot_be_replaced_whole_is_no_bundle(tmp_path: Path) -> None:
+    """The older card goes first: beside the new weights it would tell of others."""
+    trained_here(tmp_path)
+    (tmp_path / "training.json").unlink()
+    (tmp_path / "training.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"training\.json"):
+        trained_here(tmp_path, "--overwrite")
+    assert not (tmp_path / "bundle.json").exists()

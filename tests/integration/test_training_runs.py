@@ -243,11 +243,14 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
     dataset: Dataset, order: Callable[..., Order], memory_gib: float
 ) -> None:
     """Before the first epoch, in memory as well as streamed."""
-    holed = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}))
+    holed = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}), test=broken(dataset.test, {3}))
     ordered = order(holed, epochs=1, memory_gib=memory_gib)
     trained = train(ordered)
     assert trained.run.left_out == 2
-    assert ordered.listener.remarks == ["2 frames cannot be decoded and were left out."]
+    remark = "frames cannot be decoded and were left out."
+    assert ordered.listener.remarks == [f"2 {remark}", f"1 {remark}"]
+    measured = json.loads((trained.bundle.path / "evaluation.json").read_text())["data"]
+    assert (measured["images"], measured["undecodable_frames"]) == (15, 1)
 
 
 def test_a_frame_that_breaks_during_the_training_stops_it_with_its_reason(

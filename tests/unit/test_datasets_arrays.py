@@ -179,3 +179,33 @@ def test_labels_are_only_for_files(tmp_path: Path) -> None:
     """Arrays bring their own."""
     with pytest.raises(UsageFault, match=r"brings its own labels\. Leave --labels out"):
         open_dataset("phantom:20", labels_file=tmp_path / "labels.csv")
+
+
+def test_names_of_labels_are_taken_where_they_fit(tmp_path: Path) -> None:
+    """Three names for two columns of 0 and 1 would leave a label without a column."""
+    flags = {f"{part}_labels": np.ones((count, 2), int) for part, count in (("train", 20), ("val", 6), ("test", 6))}
+    for names, labels in ((["a", "b"], ("a", "b")), (["a", "b", "c"], ("0", "1"))):
+        np.savez(tmp_path / "x.npz", **arrays(**flags, labels=np.array(names)))
+        data = open_dataset(f"npz:{tmp_path}/x.npz")
+        assert (data.labels, data.train.truth.shape) == (labels, (20, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": np.ones((24, 28, 28), np.float32)}, "x_train is float32"),
+        ({"x_test": np.ones((5, 28, 28, 1), np.uint8)}, r"x_test is uint8 of the shape \(5, 28, 28, 1\)"),
+        ({"y_train": np.eye(24, 10, dtype=np.uint8)}, "y_train is uint8 of the shape"),
+        ({"y_test": np.full(5, -1)}, "y_test is int64"),
+        ({"x_train": np.full((24, 28, 28), 256)}, "x_train is int64"),
+    ],
+)
+def test_digits_that_are_not_stored_as_keras_stores_them_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """Scaled to 0..1 they would all be black."""
+    usual: dict[str, Any] = {"x_train": np.ones((24, 28, 28), np.uint8), "y_train": np.arange(24) % 10}
+    usual |= {"x_test": np.ones((5, 28, 28), np.uint8), "y_test": np.arange(5)}
+    np.savez(tmp_path / "mnist.npz", **usual | changes)
+    with pytest.raises(UsageFault, match=message):
+        open_dataset(f"mnist:{tmp_path}")

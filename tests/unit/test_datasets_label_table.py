@@ -56,3 +56,10 @@ def test_a_spreadsheet_is_no_csv_file(file: Path) -> None:
     file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
     with pytest.raises(UsageFault, match="no CSV file in UTF-8"):
         read_label_table(file)
+
+
+def test_messages_name_the_line_that_an_editor_shows(file: Path) -> None:
+    """Empty lines count."""
+    file.write_text("path,label\na.png,ill\n\n\nb.png,\n")
+    with pytest.raises(UsageFault, match="line 5 has no label"):
+        read_label_table(file)

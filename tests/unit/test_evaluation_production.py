@@ -1,5 +1,7 @@
 """Results of a night beside what became known of their images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_answers import make_verdict
@@ -42,6 +44,15 @@ def test_truth_that_says_nothing_or_contradicts_itself_is_left_out(truth: dict[s
     """By the image's id."""
     judged, unusable = judge_results(make_verdict(), [result(truth, image_id=7), result({"nodule": True})])
     assert (len(judged.truth), unusable) == (1, [7])
+
+
+def test_one_finding_denied_of_several_does_not_make_an_image_normal() -> None:
+    """Nobody said anything of the other one."""
+    verdict = make_verdict(("clear", "mass", "nodule"), normal_label="clear")
+    partly, wholly = result({"mass": False}, image_id=7), result({"mass": False, "nodule": False})
+    results = [replace(one, scores=(0.5, 0.25, 0.25)) for one in (partly, wholly)]
+    judged, unusable = judge_results(verdict, results)
+    assert (judged.truth.tolist(), unusable) == ([[True, False, False]], [7])
 
 
 def test_what_the_network_said_stays_beside_the_truth() -> None:

@@ -191,3 +191,35 @@ def test_cards_are_toml_or_json(tmp_path: Path) -> None:
     toml.write_text('colour = "blue"')
     with pytest.raises(RefusedModel, match="unknown fields: colour"):
         read_card(toml)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": "clear,nodule"}, "labels is no list"),
+        ({"exclusions": "children"}, "exclusions is no list"),
+        ({"input": "8x8"}, "input is no table"),
+        ({"thresholds": ["nodule"]}, "thresholds is no table"),
+        ({"intended_use": 5}, "intended_use is no text"),
+        ({"not_for_diagnosis": "false"}, "not_for_diagnosis is no true or false"),
+    ],
+)
+def test_a_card_of_the_wrong_kind_of_values_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    """A text would be taken apart into letters."""
+    (tmp_path / "card.json").write_text(json.dumps(CARD | changes))
+    with pytest.raises(RefusedModel, match=message):
+        read_card(tmp_path / "card.json")
+
+
+def test_a_golden_frame_that_is_no_number_is_explained(bundle: Bundle, golden_folder: Path) -> None:
+    """Whatever JSON holds there."""
+    row = {"file": "0.png", "frame": [1], "scores": {"clear": 0.9, "nodule": 0.1}}
+    (golden_folder / "g.json").write_text(json.dumps([row]))
+    with pytest.raises(RefusedModel, match=r"the frame of 0\.png is no number"):
+        read_golden(golden_folder / "g.json", bundle.labels)
+
+
+def test_what_the_sandbox_says_moves_no_cursor() -> None:
+    """Names of weights are foreign text."""
+    values = {**vars(found()), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
+    assert Conversion.from_json(values, Path("model.keras")).bad_weights == ("a?[2Jb",)

@@ -47,3 +47,14 @@ def test_what_must_stay_stays(settings: Settings, reference: str, message: str) 
     """Shipped, active, unnamed and unknown ones."""
     with pytest.raises(UsageFault, match=message):
         removable(reference, settings, active={"toy@1.0"})
+
+
+def test_of_a_linked_bundle_only_the_link_goes(settings: Settings, tmp_path: Path) -> None:
+    """The folder that it leads to may serve others."""
+    folder = settings.state_dir / "bundles" / "toy-1.0"
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    done = CliRunner().invoke(remove_command, ["toy@1.0", "--state", str(settings.state_dir), "--yes"])
+    assert (done.exit_code, folder.is_symlink()) == (0, False)
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["bundle.json", "model.keras"]

@@ -1,13 +1,17 @@
 """Parts of a data set in memory, and without what cannot be decoded."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from imaging.scan import Frame
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import Examples
+from models.datasets.files import FileExamples
 from models.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import RejectImage, RetryImage, StopWork
 from nightread.reasons import Reason
@@ -42,7 +46,7 @@ def examples() -> Examples:
     )
 
 
-@pytest.mark.parametrize("make_ready", [lambda of: in_memory(of, SPEC, silent), lambda of: decodable(of, silent)])
+@pytest.mark.parametrize("make_ready", [lambda of: in_memory(of, SPEC, silent), lambda of: decodable(of, SPEC, silent)])
 def test_broken_frames_are_left_out_with_images_that_have_no_other(
     examples: Examples, make_ready: Callable[[Examples], tuple[Examples, int]]
 ) -> None:
@@ -76,9 +80,23 @@ def test_a_file_that_is_gone_stops_the_training(examples: Examples) -> None:
     """Nobody would know what else is missing."""
     lost = Examples(truth=examples.truth, image_of=examples.image_of, patients=None, names=examples.names, load=gone)
     with pytest.raises(StopWork, match="changed while they were read"):
-        decodable(lost, silent)
+        decodable(lost, SPEC, silent)
 
 
 def test_the_room_that_inputs_take(examples: Examples) -> None:
     """Six frames of 16 pixels, four bytes each."""
     assert prepared_bytes(examples, SPEC) == 6 * 16 * 4
+
+
+def test_what_is_left_is_read_in_the_way_of_the_whole(tmp_path: Path) -> None:
+    """A file of many frames is read once for all that are asked for, with a broken file beside it or without."""
+    for name in ("broken.png", "whole.png"):
+        assert cv2.imwrite(str(tmp_path / name), np.full((4, 4), 200, np.uint8))
+    (tmp_path / "broken.png").write_bytes((tmp_path / "whole.png").read_bytes()[:40])
+    files = FileExamples.of(
+        tmp_path, ["broken.png", "whole.png"], frames=[1, 1], truth=np.eye(2, dtype=np.float32), patients=None
+    )
+    ready, left_out = decodable(files, SPEC, silent)
+    assert (left_out, list(ready.names)) == (1, ["whole.png"])
+    unloadable = replace(ready, load=gone)
+    assert unloadable.inputs([0], SPEC).max() == pytest.approx(200 / 255)

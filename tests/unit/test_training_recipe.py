@@ -2,7 +2,9 @@
 
 import pytest
 
+from cli.models.training_options import card_from
 from imaging.spec import InputSpec, Intensity
+from models.datasets import open_dataset
 from models.recipe import Augmentation, Recipe, usual
 from models.schedule import PLATEAU_FACTOR, best_epoch, is_exhausted, plateau_rate
 
@@ -60,3 +62,23 @@ def test_a_plateau_lowers_the_rate_once_per_three_idle_epochs() -> None:
     assert plateau_rate(1.0, [0.5, 0.6, 0.6, 0.6]) == PLATEAU_FACTOR
     assert plateau_rate(1.0, [0.5, 0.6, 0.6, 0.6, 0.4, 0.4, 0.4]) == PLATEAU_FACTOR
     assert plateau_rate(1.0, [0.5, *[0.6] * 6]) == PLATEAU_FACTOR**2
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [("classic", "phantom-classic"), ("ResNet 50", "phantom-resnet-50"), ("x" * 90, f"phantom-{'x' * 56}")],
+)
+def test_any_network_gives_the_bundle_a_name(network: str, name: str) -> None:
+    """That there is no such network is said by who knows them all, not as a complaint about a name nobody chose."""
+    recipe = Recipe(network=network, spec=SPEC, epochs=1, **usual(network))
+    card = card_from(
+        open_dataset("phantom:20"),
+        recipe,
+        name=None,
+        version="1.0",
+        intended_use=None,
+        exclusions=(),
+        normal_label=None,
+        aggregate="max",
+    )
+    assert card.name == name
