@@ -69,6 +69,7 @@ sources = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("report", Json),  # numbers of the watcher's latest look (producer.folder_report)
     Column("reported_at", UtcDateTime),
+    Column("marked", Boolean, nullable=False, server_default=false()),  # its folder held nightread.paths.ROOT_MARKER
 )
 
 bundles = Table(
@@ -195,6 +196,7 @@ work = Table(
     Column("route_id", Id),  # which rule chose the bundle; null: --model did
     Column("matched", Json),  # header values that the rule matched, by its field
     Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: left out unless asked for
+    Column("tried_since", UtcDateTime),  # of the first claim; null again once the file changed or a person said retry
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **_when("state = 'received'")),
@@ -236,6 +238,21 @@ workers = Table(
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
+    Column("detail", String(500), nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("probe_batch", String(36)),  # which may go in spite of the pause, to see whether it is over
+    Column("probed_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),  # null: in force
+    Column("ended_by", String(100)),
+    Index("ix_pauses_in_force", "cause", unique=True, **_when("ended_at IS NULL")),
 )
 
 audit = Table(

@@ -5,6 +5,8 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+ROOT_MARKER = ".nightread-source"
+"""An empty file of this name in a source's folder says that the folder is there: a share that is away shows none."""
 NAME_LENGTH = 200
 _OLDEST, _NEWEST = -(2**63), 2**63 - 1
 

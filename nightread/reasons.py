@@ -61,6 +61,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable", Fault.FAILED, "The file cannot be opened with the worker's permissions."
     IO_ERROR = "io_error", Fault.FAILED, "The storage answered with an error while the file was read."
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed while it was read, each time it was tried."
+    STILL_ARRIVING = "still_arriving", Fault.FAILED, "The file was incomplete, and young enough to be still arriving."
     TIMEOUT = "timeout", Fault.FAILED, "Decoding a frame took longer than image_timeout_seconds."
     OUT_OF_MEMORY = "out_of_memory", Fault.FAILED, "There was not enough memory for this image, even alone."
     KILLED_WORKER = "killed_worker", Fault.FAILED, "The worker process died each time it worked on this image."

@@ -75,9 +75,31 @@ class Settings(BaseSettings):
         60, description="Decoding one frame may take this long, then its image failed."
     )
     lease_seconds: Seconds = Field(120, description="A batch without progress for this long is taken back.")
+    arrival_timeout_seconds: float = Field(
+        300, ge=0, description="A truncated file younger than this waits for its rest; `run` takes files as complete."
+    )
     retry_limit: int = Field(8, ge=1, description="Times an image is tried before it fails for the world's faults.")
     retry_base_seconds: Seconds = Field(1.0, description="First pause before a retry; it doubles each time.")
     retry_cap_seconds: Seconds = Field(300, description="Longest pause before a retry.")
+
+    retry_patience_seconds: Seconds = Field(
+        6 * 3600, description="An image is tried for at most this long before it fails for the world's faults."
+    )
+    image_memory_bytes: int = Field(
+        4096 * MiB, ge=256 * MiB, description="Memory for reading one image that is suspected of killing its process."
+    )
+    breaker_images: int = Field(
+        100, ge=0, description="Look at this many latest outcomes to decide whether to pause dispatch; 0: never pause."
+    )
+    breaker_share: float = Field(
+        0.5, gt=0, le=1, description="Pause dispatch when this share of the latest outcomes is defective or failed."
+    )
+    breaker_probe_seconds: Seconds = Field(
+        300, description="While dispatch is paused for bad outcomes, a small batch is tried this often."
+    )
+    disk_reserve_bytes: int = Field(
+        256 * MiB, ge=0, description="Pause while the disk of the state folder has less room than this."
+    )
 
     hold_missing_sources: bool = Field(
         True, description="Images of a source whose folder is gone wait for it; off: they fail like missing files."
