@@ -32,6 +32,7 @@ class _Commands(LazyGroup):
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
+        "retry": "cli.retry",
         "audit": "cli.audit",
         "doctor": "cli.doctor",
         "settings": "cli.settings",

@@ -14,7 +14,7 @@ from cli.console import out
 from cli.export import FORMATS, export
 from cli.hashing import site_hasher
 from cli.image_table import show_images
-from cli.night import evening_named, nights_of
+from cli.moments import MOMENT, arrival_bounds
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
 from db import queries
@@ -26,7 +26,6 @@ from nightread.settings import Settings
 
 _TABLE_LIMIT = 100
 _STATES = f"Where it stands: {', '.join(state.value for state in State)}."
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _SCORE = click.FloatRange(0, 1)
 _MANY: dict[str, Any] = {"multiple": True}
 
@@ -65,9 +64,9 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
 @click.option("--sha256", help="Of the file's bytes.")
 @click.option(
-    "--since", type=_MOMENT, metavar="TIME", help="Arrived then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
+    "--since", type=MOMENT, metavar="TIME", help="Arrived then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
 )
-@click.option("--until", type=_MOMENT, metavar="TIME", help="Arrived before.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
 @click.option("--current", is_flag=True, help="Without images of which a newer version arrived.")
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
@@ -101,7 +100,6 @@ def query_command(style: str | None, output: Path | None, limit: int | None, **o
 def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
-    nights = nights_of(settings)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
     if issuer and not (patient or accession):
         raise UsageFault("--issuer says who gave a number out: give --patient or --accession with it.")
@@ -109,11 +107,7 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
         hasher = site_hasher(settings)
         options["patient_key"] = hasher.patient_key(issuer, patient)
         options["accession_key"] = hasher.accession_key(issuer, accession)
-    since, until = (nights.utc(moment) if moment else None for moment in (options["since"], options["until"]))
-    if night:
-        if since or until:
-            raise UsageFault("--night names a time already: leave --since and --until away.")
-        since, until = nights.bounds(evening_named(night, nights))
+    since, until = arrival_bounds(settings, options["since"], options["until"], night)
     return settings, ImageFilter(**{**options, "since": since, "until": until})
 
 

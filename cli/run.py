@@ -22,7 +22,13 @@ from nightread.settings import Settings
 from producer.folder import Folder
 from producer.intake import Intake
 
-_PATIENCE = {"retry_limit": 3, "retry_base_seconds": 0.5, "hold_missing_sources": False}
+_PATIENCE = {
+    "retry_limit": 3,
+    "retry_base_seconds": 0.5,
+    "hold_missing_sources": False,
+    "arrival_timeout_seconds": 0,
+    "breaker_images": 0,
+}
 """Nobody comes to mount a share or finish a file while a run waits: it tries for seconds, not minutes."""
 
 

@@ -22,7 +22,7 @@ COLOURS = {
     "queued": "cyan",
     "running": "cyan",
 }
-_SENTENCES = {reason.value: reason.sentence for reason in Reason}
+SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 Reasons = Sequence[tuple[str, str, str, int]]
 """(state, reason, fault class, images)."""
@@ -71,7 +71,7 @@ def tally_table(console: Console, tally: Tally, reasons: Reasons = ()) -> Table:
         if images or state not in _RARE:
             table.add_row(Text(state, style=COLOURS.get(state, "") if images else "dim"), f"{images:,}", "")
         for _, reason, _, of_reason in (entry for entry in reasons if entry[0] == state):
-            sentence = _SENTENCES.get(reason, "")
+            sentence = SENTENCES.get(reason, "")
             table.add_row(
                 Text(f"  {reason}", style="dim"), Text(f"{of_reason:,}", style="dim"), Text(sentence, style="dim")
             )

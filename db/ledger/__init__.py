@@ -8,6 +8,7 @@ from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
 from db.ledger.outcomes import Outcome, record
+from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.sources import ensure_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
@@ -45,6 +46,7 @@ __all__ = [
     "replace_bundle",
     "report_source",
     "reset_unfinished",
+    "retry",
     "return_batches",
     "return_expired",
     "return_overtaken",

@@ -1,11 +1,12 @@
 """What networks said of one image: the answer on its first row of work, the others on further rows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, case, insert, select
 
 from db.tables import State, predictions, work
 from nightread.reasons import Reason
@@ -58,23 +59,36 @@ def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, Fram
 
 
 def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence["Outcome"], now: datetime) -> None:
-    """Make a final row of work for each further answer, after the rows that the image has."""
+    """Make a final row of work for each further answer, after the rows that the image has.
+
+    An image that is tried again keeps what a network said of it the first time.
+    """
     answered = [outcome for outcome in outcomes if outcome.further]
     if not answered:
         return
     images = [outcome.instance_id for outcome in answered]
-    last = {row.instance_id: row.last for row in connection.execute(_LAST_ORDINALS, {"images": images})}
+    last: Counter[int] = Counter()
+    said = set()
+    for row in connection.execute(_KNOWN, {"images": images}):
+        last[row.instance_id] = max(last[row.instance_id], row.ordinal)
+        said.add((row.instance_id, row.bundle_id))
     placed = [
         (outcome, last[outcome.instance_id] + number, answer)
         for outcome in answered
-        for number, answer in enumerate(outcome.further, start=1)
+        for number, answer in enumerate(_news(outcome, said), start=1)
     ]
+    if not placed:
+        return
     connection.execute(_FURTHER, [_row(*each, batch_id=batch_id, now=now) for each in placed])
     ids = {(row.instance_id, row.ordinal): row.id for row in connection.execute(_ROWS, {"images": images})}
     insert_predictions(
         connection,
         [(ids[outcome.instance_id, ordinal], frame) for outcome, ordinal, answer in placed for frame in answer.frames],
     )
+
+
+def _news(outcome: "Outcome", said: set[tuple[int, int]]) -> list[Answer]:
+    return [answer for answer in outcome.further if (outcome.instance_id, answer.bundle_id) not in said]
 
 
 def _row(outcome: "Outcome", ordinal: int, answer: Answer, *, batch_id: str, now: datetime) -> dict[str, Any]:
@@ -104,11 +118,10 @@ def _row(outcome: "Outcome", ordinal: int, answer: Answer, *, batch_id: str, now
 
 _PREDICT = insert(predictions)
 _FURTHER = insert(work)
-_LAST_ORDINALS = (
-    select(work.c.instance_id, func.max(work.c.ordinal).label("last"))
-    .where(work.c.instance_id.in_(bindparam("images", expanding=True)))
-    .group_by(work.c.instance_id)
-)
+_SAID = (work.c.ordinal > 0) & (work.c.state == State.DONE.value)
+_KNOWN = select(
+    work.c.instance_id, work.c.ordinal, case((_SAID, work.c.bundle_id), else_=None).label("bundle_id")
+).where(work.c.instance_id.in_(bindparam("images", expanding=True)))
 _ROWS = select(work.c.instance_id, work.c.ordinal, work.c.id).where(
     work.c.instance_id.in_(bindparam("images", expanding=True)), work.c.ordinal > 0
 )

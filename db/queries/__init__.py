@@ -5,6 +5,7 @@ from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, open_batches, workers
 from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, oldest_waiting, pace, rate
+from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.tally import Tally, reasons, tally, unfinished
@@ -17,6 +18,7 @@ __all__ = [
     "ImageFilter",
     "Pace",
     "ResultWithTruth",
+    "Retriable",
     "Route",
     "Source",
     "Tally",
@@ -32,6 +34,7 @@ __all__ = [
     "rate",
     "reasons",
     "results_with_truth",
+    "retriable",
     "routes_in_force",
     "sources",
     "tally",

@@ -1,0 +1,75 @@
+"""Try again: the one way back from an outcome, and only because a person says so."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from db.engine import Database
+from db.tables import State, audit, in_state, work
+from nightread.reasons import Reason
+
+_IMAGES_AT_ONCE = 1000
+_DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
+"""What ended for one of these goes on to travel alone."""
+
+
+def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
+    """Failed and rejected images are `received` again, as if nobody had tried them. Returns their number.
+
+    Images in any other state by now are left alone. Each thousand is one transaction with its own row of `audit`,
+    which keeps the reasons that are forgotten here.
+    """
+    return sum(
+        _retry_some(database, image_ids[begin : begin + _IMAGES_AT_ONCE], actor, now)
+        for begin in range(0, len(image_ids), _IMAGES_AT_ONCE)
+    )
+
+
+def _retry_some(database: Database, image_ids: Sequence[int], actor: str, now: datetime) -> int:
+    def transaction(connection: Connection) -> int:
+        ended = connection.execute(_ENDED, {"images": image_ids}).all()
+        if not ended:
+            return 0
+        taken = connection.execute(_AGAIN, {"images": [row.instance_id for row in ended]}).rowcount
+        told = {"images": [[row.instance_id, row.state, row.reason, row.attempts] for row in ended]}
+        connection.execute(insert(audit).values(at=now, actor=actor, action="images.retry", detail=told))
+        return taken
+
+    return database.write(transaction)
+
+
+_MAY_BE_RETRIED = (
+    work.c.instance_id.in_(bindparam("images", expanding=True)),
+    work.c.ordinal == 0,
+    in_state(State.FAILED, State.REJECTED),
+)
+
+_ENDED = (
+    select(work.c.instance_id, work.c.state, work.c.reason, work.c.attempts)
+    .where(*_MAY_BE_RETRIED)
+    .order_by(work.c.instance_id)
+    .with_for_update()
+)
+
+_AGAIN = (
+    update(work)
+    .where(*_MAY_BE_RETRIED)
+    .values(
+        state=State.RECEIVED,
+        batch_id=None,
+        attempts=0,
+        deaths=0,
+        expiries=0,
+        lease_until=None,
+        not_before=None,
+        tried_since=None,
+        alone=or_(work.c.alone, work.c.reason.in_([reason.value for reason in _DANGEROUS])),
+        reason=None,
+        detail=None,
+        bundle_id=None,
+        route_id=None,
+        matched=None,
+        finished_at=None,
+    )
+)

@@ -1,0 +1,67 @@
+"""Which images may be tried again, and what awaits them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import and_, select
+
+from db.engine import Database
+from db.queries.filters import ImageFilter, conditions
+from db.queries.snapshot import snapshot, stream
+from db.tables import State, contents, in_state, instances, sources, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retriable:
+    """One image that ended as failed or rejected."""
+
+    image_id: int
+    state: str
+    reason: str
+    source: str
+    kind: str
+    root: str
+    uri: str
+    replaced: bool
+    """A newer file arrived at the same place: the bytes that failed are gone."""
+    copy_is_done: bool
+    """An image with the same bytes has a result meanwhile."""
+
+
+def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
+    """The failed and rejected images among those that the filter asks for, by id."""
+    statement = (
+        select(
+            instances.c.id.label("image_id"),
+            work.c.state,
+            work.c.reason,
+            sources.c.name.label("source"),
+            sources.c.kind,
+            sources.c.root,
+            instances.c.uri,
+            _IS_REPLACED.label("replaced"),
+            _COPY_IS_DONE.label("copy_is_done"),
+        )
+        .join(work, work.c.instance_id == instances.c.id)
+        .join(sources, sources.c.id == instances.c.source_id)
+        .where(*conditions(wanted), in_state(State.FAILED, State.REJECTED), work.c.finished_at.is_not(None))
+        .order_by(instances.c.id)
+    )
+    with snapshot(database) as connection:
+        for row in stream(connection, statement):
+            yield Retriable(**row._asdict())
+
+
+_NEWER = instances.alias("newer")
+_IS_REPLACED = (
+    select(_NEWER.c.id)
+    .where(
+        and_(
+            _NEWER.c.source_id == instances.c.source_id,
+            _NEWER.c.uri_key == instances.c.uri_key,
+            _NEWER.c.id > instances.c.id,
+        )
+    )
+    .exists()
+)
+_COPY_IS_DONE = select(contents.c.work_id).where(contents.c.sha256 == instances.c.sha256).exists()
