@@ -9,25 +9,28 @@ import click
 from rich.text import Text
 
 from cli.console import out, print_json
-from cli.folder_audit import FolderFindings, compare
+from cli.folder_audit import OVERLOOKED, FolderFindings, compare
 from cli.options import settings_from, state_options
+from cli.queue_audit import FOREIGN, QueueFindings, compare_queue
 from cli.record import open_record, said_in_one_line
 from db import queries
+from nightread.clock import utc_now
 
 _SHOWN = 20
 
 
 @click.command("audit")
 @click.option("--no-folders", is_flag=True, help="Leave the folders of the sources alone.")
+@click.option("--no-queue", is_flag=True, help="Leave Redis alone.")
 @click.option("--all", "show_all", is_flag=True, help=f"Every finding, not the first {_SHOWN} of each kind.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @state_options
-def audit_command(no_folders: bool, show_all: bool, as_json: bool, **options: Any) -> None:
+def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: bool, **options: Any) -> None:
     """Check that the counts add up.
 
-    By a walk of its own: counts, first rows, predictions, duplicates, contents, batches.
-
-    Files without a row, and rows whose file is gone, are listed for information. Exit code 1: something does not hold.
+    By a walk of its own: counts, first rows, predictions, duplicates, contents, batches; then the folders and the
+    queue. A file that its watcher should have seen and that has no row does not hold; other files without a row, and
+    rows whose file is gone, are listed for information. Exit code 1: something does not hold.
 
     \b
     Examples: nightread audit
@@ -37,15 +40,20 @@ def audit_command(no_folders: bool, show_all: bool, as_json: bool, **options: An
     with open_record(settings) as database, said_in_one_line():
         broken = _by_rule(queries.violations(database))
         folders = [] if no_folders else [compare(database, source, settings) for source in queries.sources(database)]
+        queue = None if no_queue else compare_queue(database, settings, utc_now())
+    holds = not (broken or any(findings.overlooked for findings in folders) or (queue and queue.foreign))
     if as_json:
         rules = [{"rule": rule, "image_ids": image_ids} for rule, image_ids in broken.items()]
-        print_json({"violations": rules, "folders": [findings.to_json() for findings in folders]})
+        looks = {"folders": [findings.to_json() for findings in folders], "queue": queue.to_json() if queue else None}
+        print_json({"holds": holds, "violations": rules, **looks})
     else:
         limit = None if show_all else _SHOWN
         _show_rules(broken, limit)
         for findings in folders:
             _show_folder(findings, limit)
-    sys.exit(1 if broken else 0)
+        if queue:
+            _show_queue(queue, limit)
+    sys.exit(0 if holds else 1)
 
 
 def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:
@@ -66,8 +74,19 @@ def _show_rules(broken: dict[str, list[int]], limit: int | None) -> None:
 
 def _show_folder(findings: FolderFindings, limit: int | None) -> None:
     out.print(Text.assemble(("source ", "bold"), findings.source, f": {findings.summary}"))
+    if findings.overlooked:
+        out.print(Text.assemble(("broken: ", "bold red"), OVERLOOKED))
+        _show_some(list(findings.overlooked), limit)
     _show_some([f"no row: {path}" for path in findings.without_row], limit)
     _show_some([f"file gone: image {image_id}, {path}" for image_id, path in findings.gone], limit)
+
+
+def _show_queue(findings: QueueFindings, limit: int | None) -> None:
+    out.print(Text.assemble(("queue", "bold"), f": {findings.summary}"))
+    if findings.foreign:
+        out.print(Text.assemble(("broken: ", "bold red"), FOREIGN))
+        _show_some([f"task {task_id}" for task_id in findings.foreign], limit)
+    _show_some([f"no message: batch {batch_id}" for batch_id in findings.without_message], limit)
 
 
 def _show_some(lines: Sequence[str], limit: int | None) -> None:

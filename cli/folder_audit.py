@@ -13,7 +13,11 @@ from db.engine import Database
 from nightread.paths import full_uri, path_of, root_path, root_text, uri_of
 from nightread.settings import Settings
 
+OVERLOOKED = "every file that lay in a watched folder when it was last looked through has a row"
 _CHUNK = 500
+_GRACE_SECONDS = 60.0
+"""Before the watcher's latest word: the look that it speaks of may have begun so much earlier."""
+_GRACE_SETTLES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +30,8 @@ class FolderFindings:
     files: int = 0
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that no arrival has."""
+    overlooked: tuple[str, ...] = ()
+    """Those of them that did not change since before the watcher last looked: it should have seen them."""
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of arrivals whose file is not there any more."""
     unreadable_folders: int = 0
@@ -51,6 +57,7 @@ class FolderFindings:
             "looked_at": self.looked_at,
             "files": self.files,
             "without_row": list(self.without_row),
+            "overlooked": list(self.overlooked),
             "gone": [{"image_id": image_id, "uri": uri} for image_id, uri in self.gone],
             "unreadable_folders": self.unreadable_folders,
             "old_temporaries": self.old_temporaries,
@@ -74,6 +81,9 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
         looked_at=True,
         files=files,
         without_row=tuple(full_uri(text, uri) for uri in without_row),
+        overlooked=tuple(
+            full_uri(text, uri) for uri in without_row if _was_there(path_of(root, uri), source, settings)
+        ),
         gone=tuple((image_id, full_uri(text, uri)) for image_id, uri in gone),
         unreadable_folders=walk.unreadable_folders,
         old_temporaries=walk.old_temporaries,
@@ -106,6 +116,18 @@ class _Walk:
 
     def _is_left_out(self, folder: bytes, name: bytes) -> bool:
         return name.startswith(b".") or os.path.realpath(os.path.join(folder, name)) == self._state  # noqa: PTH118
+
+
+def _was_there(path: bytes, source: queries.Source, settings: Settings) -> bool:
+    """Whether the file lay there, complete, when the source's watcher last looked."""
+    if source.reported_at is None:
+        return False
+    grace = max(_GRACE_SECONDS, _GRACE_SETTLES * settings.settle_seconds)
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return max(status.st_mtime, status.st_ctime) < source.reported_at.timestamp() - grace
 
 
 def _exists(root: Path, uri: str) -> bool:

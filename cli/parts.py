@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from cli.children import flower_arguments, flower_environment, worker_arguments
 from cli.options import settings_from, state_options, worker_options
+from cli.redis_url import redis_url_of
 from cli.state_folder import make_state_folder
 from db import schema
 from db.engine import Database, open_database
@@ -49,7 +50,7 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
     if name and len(name) > NAME_LENGTH:
         raise UsageFault(f"--name has {len(name)} characters; a source's name has at most {NAME_LENGTH}.")
     with _part(settings) as (database, stop):
-        redis = open_redis(_redis_url(settings))
+        redis = open_redis(redis_url_of(settings))
         inboxes = [Inbox(root=root, name=name) for root in inbox]
         watch(settings, database, inboxes, stop, lambda _arrivals: wake_dispatcher(redis))
 
@@ -64,7 +65,7 @@ def dispatch_command(**options: Any) -> None:
     Example: nightread dispatch --database-url postgresql://... --redis-url redis://...
     """
     settings = settings_from(**options)
-    url = _redis_url(settings)
+    url = redis_url_of(settings)
     with _part(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
         transport = Transport(make_celery(url, settings), open_redis(url))
         alive = settings.state_dir / "dispatcher.alive"
@@ -125,14 +126,6 @@ def _part(settings: Settings) -> Iterator[tuple[Database, Event]]:
 def _become(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:
     """Replace this process: signals and exit code are then Celery's own."""
     make_state_folder(settings.state_dir)
-    known = settings.model_copy(update={"redis_url": SecretStr(_redis_url(settings))})
+    known = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
     os.chdir(settings.state_dir)
     os.execve(sys.executable, arguments, {**os.environ, **known.to_environment(), **environment})
-
-
-def _redis_url(settings: Settings) -> str:
-    """The configured Redis, else the embedded one of a `nightread up` or `run` on the same state folder."""
-    embedded = settings.state_dir / "redis.url"
-    if settings.redis_url is None and embedded.exists():
-        return embedded.read_text()
-    return settings.require_redis_url()

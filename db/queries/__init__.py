@@ -2,7 +2,7 @@
 
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
-from db.queries.fleet import Worker, open_batches, workers
+from db.queries.fleet import Worker, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, oldest_waiting, pace, rate
 from db.queries.retriable import Retriable, retriable
@@ -26,6 +26,7 @@ __all__ = [
     "Worker",
     "coverage",
     "images",
+    "known_batches",
     "known_keys",
     "missing_from_ledger",
     "oldest_waiting",
@@ -38,6 +39,7 @@ __all__ = [
     "routes_in_force",
     "sources",
     "tally",
+    "unclaimed_batches",
     "unfinished",
     "uris_of",
     "violations",

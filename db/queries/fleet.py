@@ -1,5 +1,6 @@
 """Who works, and on what."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,3 +55,16 @@ def open_batches(database: Database) -> tuple[int, int]:
             )
         ).one()
     return row[0], row[1]
+
+
+def unclaimed_batches(database: Database, *, created_before: datetime) -> set[str]:
+    """Open batches that nobody has claimed and that are older than this."""
+    waiting = (batches.c.finished_at.is_(None), batches.c.claimed_at.is_(None), batches.c.created_at < created_before)
+    with database.read() as connection:
+        return set(connection.execute(select(batches.c.id).where(*waiting)).scalars())
+
+
+def known_batches(database: Database, batch_ids: Collection[str]) -> set[str]:
+    """Those of them that are batches of this record."""
+    with database.read() as connection:
+        return set(connection.execute(select(batches.c.id).where(batches.c.id.in_(batch_ids))).scalars())

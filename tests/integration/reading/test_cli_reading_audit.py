@@ -1,14 +1,21 @@
 """`nightread audit`, `models` and `doctor`, as a person or a program calls them."""
 
 import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from night import Night
+from redis import Redis
 from sqlalchemy import delete
 
+from db import ledger
 from db.ledger import Arrival
 from db.tables import work
+from nightread.queue import make_celery
+from nightread.settings import load_settings
+from producer.transport import Transport
 
 MakeArrivals = Callable[..., list[Arrival]]
 Nightread = Callable[..., tuple[int, str, str]]
@@ -47,6 +54,47 @@ def test_audit_ends_with_1_and_names_what_is_broken(
 
     assert code == 1
     assert "broken: every arrival has exactly one first row of work\n  image 2\n" in text
+
+
+def test_a_file_that_the_watcher_overlooked_breaks_a_promise(
+    nightread: Nightread, night: Night, make_arrivals: MakeArrivals, inbox: Path
+) -> None:
+    """It lay there long before the watcher's latest word; one that came later is told and is none."""
+    night.register(make_arrivals(1, uri="known.dcm"))
+    for name in ("known.dcm", "overlooked.dcm"):
+        (inbox / name).touch()
+    word = datetime.now(UTC) + timedelta(hours=1)
+    ledger.report_source(night.database, source_id=night.source_id, report={}, now=word)
+    late = inbox / "late.dcm"
+    late.touch()
+    os.utime(late, (word.timestamp(), word.timestamp()))
+
+    code, text, _ = nightread("audit", "--json")
+
+    (folder,) = json.loads(text)["folders"]
+    assert (code, folder["overlooked"]) == (1, [f"{inbox}/overlooked.dcm"])
+    assert set(folder["without_row"]) == {f"{inbox}/overlooked.dcm", f"{inbox}/late.dcm"}
+    assert "overlooked.dcm" in nightread("audit")[1].partition("broken: every file")[2]
+
+
+def test_the_queue_is_compared_with_the_open_batches(
+    nightread: Nightread, night: Night, make_arrivals: MakeArrivals, redis_url: str
+) -> None:
+    """A message of another record breaks a rule; a batch whose message is gone is told."""
+    night.clock.now = datetime.now(UTC) - timedelta(minutes=2)
+    night.register(make_arrivals(2))
+    sent, lost = night.form(images=1)
+    transport = Transport(make_celery(redis_url, load_settings(None)), Redis.from_url(redis_url))
+    transport.publish(sent.id, 1)
+
+    code, text, _ = nightread("audit", "--json", "--no-folders", "--redis-url", redis_url)
+    queue = json.loads(text)["queue"]
+    assert (code, queue["waiting"], queue["foreign"], queue["without_message"]) == (0, 1, [], [lost.id])
+
+    transport.publish("of-another-record", 1)
+    code, text, _ = nightread("audit", "--redis-url", redis_url)
+    assert code == 1
+    assert "broken: every message in Redis names a batch of this record\n  task of-another-record\n" in text
 
 
 def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Nightread) -> None:
