@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 STAMP := $(VENV)/.installed
 PACKAGES := nightread imaging producer worker models db cli
 
-.PHONY: help venv demo test unit check format bench clean
+.PHONY: help venv demo test slow unit check format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,8 +25,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv ## 300 synthetic scans through the whole pipeline, checked against their truth
 	$(BIN)/nightread demo
 
-test: venv ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: venv ## the test suite; under five minutes on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+slow: venv ## the tests that take long: networks trained again, faults, poison, fuzzing
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 unit: venv ## the tests that need no process and take seconds
 	$(BIN)/python -m pytest tests/unit

@@ -35,6 +35,7 @@ def redis_7(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_embedded_pipeline(
     redis_7: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

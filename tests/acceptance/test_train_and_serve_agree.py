@@ -36,6 +36,7 @@ def write_scan(path: Path, number: int, pixels: NDArray[np.uint8]) -> None:
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not at hand")
 @pytest.mark.timeout(SECONDS)
+@pytest.mark.slow
 def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> None:
     """Every label is the same, every score within 1e-4, and the counts add up."""
     bundle = find_bundle("mnist-cnn", ())

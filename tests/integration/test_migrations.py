@@ -1,16 +1,18 @@
 """Migrations make the schema of db.tables, on both databases, from any start."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
 
 from db import schema
 from db.engine import Database, open_database
-from db.tables import metadata, work
+from db.tables import State, metadata, work
 from nightread.errors import StopWork
 
 
@@ -79,6 +81,26 @@ def test_last_night_survives_the_way_up_and_down(empty_database: Database) -> No
         assert not {"shadow", "route_id", "matched"} & {c["name"] for c in inspect(connection).get_columns("work")}
 
 
+def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:
+    """Every table of schema 0001 with rows in each column; what is there afterwards is what was there before."""
+    schema.upgrade(empty_database)
+    _downgrade(empty_database, "0001")
+    old = MetaData()
+    with empty_database.read() as connection:
+        old.reflect(connection)
+    tables = [table for table in old.sorted_tables if table.name != "alembic_version"]
+    for table in tables:
+        rows = [{column.name: _value(column, number) for column in table.columns} for number in (1, 2, 3)]
+        empty_database.write(lambda connection, table=table, rows=rows: connection.execute(insert(table), rows))
+    before = {table.name: _rows(empty_database, table) for table in tables}
+
+    schema.upgrade(empty_database)
+
+    assert {table.name: _rows(empty_database, table) for table in tables} == before
+    assert {name: len(rows) for name, rows in before.items()} == dict.fromkeys(before, 3)
+    assert len(before) == 9
+
+
 def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
     """Of two concurrent upgrades from nothing both succeed."""
     url = empty_database.writer.url.render_as_string(hide_password=False)
@@ -138,6 +160,30 @@ def _indexes(database: Database) -> list[str]:
     }
     with database.read() as connection:
         return sorted(connection.execute(text(statements[database.is_sqlite])).scalars())
+
+
+def _rows(database: Database, table: Table) -> list[Any]:
+    with database.read() as connection:
+        return sorted(repr(tuple(row)) for row in connection.execute(select(table)))
+
+
+def _value(column: Column[Any], number: int) -> Any:
+    """Something for each column, another in each row; foreign keys lead to rows that are there."""
+    if column.name == "state":
+        return State.DONE.value
+    if column.name == "ordinal":
+        return 0
+    kind: Any = column.type.python_type
+    texts = f"{number}" * min(getattr(column.type, "length", None) or 3, 36)
+    values: dict[Any, Any] = {
+        int: number,
+        float: number / 8,
+        bool: bool(number % 2),
+        str: texts,
+        datetime: datetime(2026, 11, number, 22, 30, number, tzinfo=UTC),
+        object: {"a": number},  # JSON
+    }
+    return values[kind]
 
 
 _OLD_ROWS = (

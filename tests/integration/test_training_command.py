@@ -59,6 +59,7 @@ def epochs_in(stderr: str) -> list[int]:
     return [int(number) for number in re.findall(r"^epoch (\d+)/", stderr, re.MULTILINE)]
 
 
+@pytest.mark.slow
 def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Path) -> None:
     """No epoch is run twice, whatever stopped it; Ctrl-C says how to go on."""
     folder = tmp_path / "bundle"
@@ -82,6 +83,7 @@ def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Pa
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed: pip install nightread[jax]")
+@pytest.mark.slow
 def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
     """The same command under KERAS_BACKEND=jax; the bundle answers on TensorFlow as it was evaluated on JAX."""
     folder = tmp_path / "bundle"

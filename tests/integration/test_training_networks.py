@@ -29,6 +29,7 @@ def test_the_classic_network_is_the_one_that_is_promised() -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [*OWN, *BACKBONES])
+@pytest.mark.slow
 def test_a_saved_network_loads_in_safe_mode_and_answers_the_same(
     name: str, shape: tuple[int, int, int], tmp_path: Path
 ) -> None:
