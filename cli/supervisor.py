@@ -46,6 +46,17 @@ class Child:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def seconds(self) -> float:
+        """For how long it has run since it was last started; 0 while it does not run."""
+        return time.monotonic() - self._started_at if self.is_alive else 0.0
+
+    def kill(self) -> None:
+        """End it, and what it started, without a word: for one that does not listen."""
+        if self.process is not None and self.is_alive:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
     def look_after(self) -> str | None:
         """Restart it when it died and its pause is over. Returns what happened, for the operator."""
         if self.process is None:

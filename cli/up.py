@@ -16,6 +16,7 @@ from cli.console import err
 from cli.models.active import active_references
 from cli.options import settings_from, state_options, worker_options
 from cli.pipeline import prepared, running
+from cli.silent_worker import SilentWorker
 from cli.supervisor import Child
 from db import queries
 from db.engine import Database
@@ -52,7 +53,8 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
         children = _children(inboxes, ground.settings)
         with running(children):
             _greet(inboxes, ground.settings)
-            _supervise([*ground.servers, *children], ground.database, stop)
+            silent_worker = SilentWorker(children[0], ground.database)
+            _supervise([*ground.servers, *children], silent_worker, ground.database, stop)
             err.print("stopping ...")
     err.print("stopped; nothing is lost: unfinished work goes on at the next start.")
 
@@ -69,8 +71,8 @@ def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
     return children
 
 
-def _supervise(children: Sequence[Child], database: Database, stop: Event) -> None:
-    """Restart what dies; tell now and then how far things are."""
+def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database: Database, stop: Event) -> None:
+    """Restart what dies or hangs; tell now and then how far things are."""
     told_at, told = 0.0, ""
     while not stop.wait(_LOOK_SECONDS):
         for member in children:
@@ -78,6 +80,8 @@ def _supervise(children: Sequence[Child], database: Database, stop: Event) -> No
             if event is not None:
                 err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
         if time.monotonic() - told_at >= _REPORT_SECONDS or not told:
+            if silent_worker.look():
+                err.print(f"{time.strftime('%H:%M:%S')} the worker was silent for too long and is ended")
             line = _how_far(database)
             if line != told:
                 err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)

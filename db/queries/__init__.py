@@ -2,7 +2,7 @@
 
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
-from db.queries.fleet import Worker, known_batches, open_batches, unclaimed_batches, workers
+from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, oldest_waiting, pace, rate
 from db.queries.retriable import Retriable, retriable
@@ -24,6 +24,7 @@ __all__ = [
     "Tally",
     "Violation",
     "Worker",
+    "batches_of",
     "coverage",
     "images",
     "known_batches",

@@ -68,3 +68,10 @@ def known_batches(database: Database, batch_ids: Collection[str]) -> set[str]:
     """Those of them that are batches of this record."""
     with database.read() as connection:
         return set(connection.execute(select(batches.c.id).where(batches.c.id.in_(batch_ids))).scalars())
+
+
+def batches_of(database: Database, node: str) -> int:
+    """Batches that this worker has claimed and not finished."""
+    running = (batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None), batches.c.node == node)
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(batches).where(*running)).scalar_one()
