@@ -133,6 +133,19 @@ class LedgerMachine(RuleBasedStateMachine):
         """An embedded start."""
         ledger.reset_unfinished(self.database, now=self.night.clock())
 
+    @precondition(lambda self: {State.FAILED, State.REJECTED} & set(self.night.states()))
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        """A person wants images tried again, some of which may be beyond it."""
+        images = [row.instance_id for row in self.night.work()]
+        chosen = data.draw(st.lists(st.sampled_from(images), min_size=1, unique=True))
+        ended = {
+            row.id for row in self.night.work() if row.state in ("failed", "rejected") and row.instance_id in chosen
+        }
+        assert ledger.retry(self.database, chosen, actor="ann", now=self.night.clock()) == len(ended)
+        for work_id in ended:
+            self.final.pop(work_id, None)
+
     @invariant()
     def books_are_straight(self) -> None:
         """What holds after every step."""
