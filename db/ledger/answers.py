@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, case, insert, select
 
+from db.bulk import execute_many
 from db.tables import State, predictions, work
 from nightread.reasons import Reason
 
@@ -54,8 +55,7 @@ def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, Fram
         }
         for work_id, frame in of_work
     ]
-    if rows:
-        connection.execute(_PREDICT, rows)
+    execute_many(connection, _PREDICT, rows)
 
 
 def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence["Outcome"], now: datetime) -> None:

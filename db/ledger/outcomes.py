@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
+from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.answers import Answer, FramePrediction, add_further_answers, insert_predictions
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
@@ -124,9 +125,9 @@ def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
 def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> None:
     if not ours:
         return
-    connection.execute(_FINISH, [_work_row(outcome, now) for outcome in ours])
+    execute_many(connection, _FINISH, [_work_row(outcome, now) for outcome in ours])
     if kept := [_facts_row(outcome) for outcome in ours if outcome.sha256 is not None]:
-        connection.execute(_KEEP_FACTS, kept)
+        execute_many(connection, _KEEP_FACTS, kept)
     if changed := [
         _changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None
     ]:

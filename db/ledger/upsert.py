@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from db.bulk import execute_many
+
 
 def insert_if_absent(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows by executemany; a row whose key exists already is left as it is."""
-    if rows:
-        connection.execute(_statement(connection.dialect.name, table), rows)
+    execute_many(connection, _statement(connection.dialect.name, table), rows)
 
 
 @cache

@@ -1,0 +1,145 @@
+"""`python -m benchmarks.ledger`: what the ledger's verbs cost per image, in one process and with nothing else going on."""
+
+import gc
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from db import ledger, schema
+from db.engine import Database, open_database
+from db.ledger import Arrival, Claimed, FramePrediction, Outcome, WorkerProcess
+from db.tables import State
+from imaging.facts import Facts
+from nightread.clock import utc_now
+
+console = Console(width=110)
+T = TypeVar("T")
+_PROCESS = WorkerProcess(node="bench", boot_id="bench", index=0)
+_FRAME = FramePrediction(frame=0, label="normal", score=0.25, scores=[0.75, 0.25])
+
+
+class Stopwatches:
+    """Processor and wall seconds by name."""
+
+    def __init__(self) -> None:
+        self.cpu: defaultdict[str, float] = defaultdict(float)
+        self.wall: defaultdict[str, float] = defaultdict(float)
+
+    def time(self, name: str, operation: Callable[[], T]) -> T:
+        """Do it, and add what it took."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        answer = operation()
+        self.cpu[name] += time.process_time() - cpu
+        self.wall[name] += time.perf_counter() - wall
+        return answer
+
+
+@click.command()
+@click.option("--images", default=20_000, show_default=True)
+@click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
+def main(images: int, database_url: str | None) -> None:
+    """Microseconds per image of register, form, claim, look up and record, in batches of 256."""
+    with _database(database_url) as database:
+        spent = measure(database, images)
+    table = Table(title=f"us per image over {images:,} images")
+    for heading in ("verb", "processor", "wall"):
+        table.add_column(heading, justify="left" if heading == "verb" else "right")
+    for name in spent.cpu:
+        table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.wall)))
+    console.print(table)
+
+
+@contextmanager
+def _database(url: str | None) -> Iterator[Database]:
+    with tempfile.TemporaryDirectory(prefix="nightread-bench-") as folder:
+        database = open_database(url or f"sqlite:///{folder}/bench.sqlite3")
+        schema.upgrade(database)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def measure(database: Database, images: int) -> Stopwatches:
+    """A night through the ledger, every image done."""
+    watches = Stopwatches()
+    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    arrivals = [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
+    gc.collect()
+    gc.freeze()
+    for begin in range(0, images, 1000):
+        some = arrivals[begin : begin + 1000]
+        watches.time("register", lambda some=some: _register(database, source, some))
+    while formed := watches.time("form", lambda: _form(database)):
+        for batch in formed:
+            _analyse(database, batch.id, watches)
+    return watches
+
+
+def _register(database: Database, source: int, arrivals: list[Arrival]) -> None:
+    ledger.register(database, source_id=source, arrivals=arrivals, priority=5, now=utc_now())
+
+
+def _form(database: Database) -> list[ledger.Batch]:
+    return ledger.form_batches(database, count=2, images=256, max_bytes=2**40, now=utc_now())
+
+
+def _analyse(database: Database, batch: str, watches: Stopwatches) -> None:
+    lease = timedelta(seconds=60)
+    claimed = watches.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
+    outcomes = [_outcome(image) for image in claimed]
+    for begin in range(0, len(outcomes), 64):
+        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + 64] if outcome.sha256]
+        watches.time("look up", lambda hashes=hashes: ledger.known_contents(database, hashes))
+    watches.time(
+        "record",
+        lambda: ledger.record(database, batch, outcomes, seconds={"read": 1.0}, release="bench", now=utc_now()),
+    )
+
+
+def _outcome(image: Claimed) -> Outcome:
+    """As a slice of a CT gives it."""
+    facts = Facts(
+        sop_instance_uid=f"1.2.826.0.1.3680043.10.999.1.{image.work_id}",
+        series_instance_uid="1.2.826.0.1.3680043.10.999.2",
+        study_instance_uid="1.2.826.0.1.3680043.10.999.3",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax="1.2.840.10008.1.2.1",
+        modality="CT",
+        body_part="CHEST",
+        image_type="ORIGINAL\\PRIMARY\\AXIAL",
+        study_date="20261105",
+        rows=512,
+        columns=512,
+        frames=1,
+        patient_key="a" * 64,
+        accession_key="b" * 64,
+        key_id="0" * 8,
+        decoder="native",
+    )
+    return Outcome(
+        work_id=image.work_id,
+        instance_id=image.instance_id,
+        state=State.DONE,
+        sha256=sha256(image.uri.encode()).hexdigest(),
+        size=image.size,
+        mtime_ns=image.mtime_ns,
+        facts=facts,
+        label="normal",
+        score=0.25,
+        scores=[0.75, 0.25],
+        frames=(_FRAME,),
+    )
+
+
+if __name__ == "__main__":
+    main()
