@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ledger`: what the ledger's verbs cost per image, in one process and with nothing else going on."""
+"""`python -m benchmarks.ledger`: what the ledger's verbs cost per image, in one process with nothing else going on."""
 
 import gc
 import tempfile
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
@@ -78,7 +79,7 @@ def measure(database: Database, images: int) -> Stopwatches:
     gc.freeze()
     for begin in range(0, images, 1000):
         some = arrivals[begin : begin + 1000]
-        watches.time("register", lambda some=some: _register(database, source, some))
+        watches.time("register", partial(_register, database, source, some))
     while formed := watches.time("form", lambda: _form(database)):
         for batch in formed:
             _analyse(database, batch.id, watches)
@@ -99,7 +100,7 @@ def _analyse(database: Database, batch: str, watches: Stopwatches) -> None:
     outcomes = [_outcome(image) for image in claimed]
     for begin in range(0, len(outcomes), 64):
         hashes = [outcome.sha256 for outcome in outcomes[begin : begin + 64] if outcome.sha256]
-        watches.time("look up", lambda hashes=hashes: ledger.known_contents(database, hashes))
+        watches.time("look up", partial(ledger.known_contents, database, hashes))
     watches.time(
         "record",
         lambda: ledger.record(database, batch, outcomes, seconds={"read": 1.0}, release="bench", now=utc_now()),

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
@@ -36,16 +36,13 @@ def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> 
 
     Only `done` outcomes own contents: bytes that failed or were rejected are taken up when they come again.
     """
-    claims = {o.sha256: o.work_id for o in reversed(outcomes) if o.state is State.DONE and o.first and o.sha256}
-    insert_if_absent(connection, contents, [{"sha256": sha, "work_id": claims[sha]} for sha in sorted(claims)])
-    owners = {row.sha256: row for row in connection.execute(_OWNERS, {"hashes": list(claims)})} if claims else {}
+    claims = {o.sha256: o for o in reversed(outcomes) if o.state is State.DONE and o.first and o.sha256}
+    owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256) if outcome.first and outcome.state is State.DONE else None
-        if owner is not None and owner.work_id != outcome.work_id:
-            settled.append(_as_duplicate(outcome, owner.instance_id))
-        else:
-            settled.append(outcome)
+        owner = owners.get(outcome.sha256 or "") if outcome.first and outcome.state is State.DONE else None
+        is_copy = owner is not None and owner.work_id != outcome.work_id
+        settled.append(_as_duplicate(outcome, owner.instance_id) if owner and is_copy else outcome)
     return _with_facts_of_originals(connection, settled)
 
 
@@ -71,6 +68,20 @@ def supersede(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
     ]
     if outdated:
         connection.execute(_SUPERSEDE, outdated)
+
+
+class _Owner(NamedTuple):
+    work_id: int
+    instance_id: int
+
+
+def _owners(connection: Connection, claims: dict[str, "Outcome"]) -> dict[str, "_Owner"]:
+    """Who owns each of these contents: whoever claims it, unless somebody did before."""
+    rows = [{"sha256": sha256, "work_id": claims[sha256].work_id} for sha256 in sorted(claims)]
+    if insert_if_absent(connection, contents, rows) == len(rows):
+        return {sha256: _Owner(outcome.work_id, outcome.instance_id) for sha256, outcome in claims.items()}
+    known = connection.execute(_OWNERS, {"hashes": list(claims)})
+    return {row.sha256: _Owner(row.work_id, row.instance_id) for row in known}
 
 
 def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":

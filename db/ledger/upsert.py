@@ -10,9 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from db.bulk import execute_many
 
 
-def insert_if_absent(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows by executemany; a row whose key exists already is left as it is."""
-    execute_many(connection, _statement(connection.dialect.name, table), rows)
+def insert_if_absent(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert rows by executemany; a row whose key exists already is left as it is.
+
+    Returns the number of rows that were inserted.
+    """
+    return execute_many(connection, _statement(connection.dialect.name, table), rows)
 
 
 @cache
