@@ -33,6 +33,8 @@ class _Commands(LazyGroup):
         "labels": "cli.labels",
         "explain": "cli.explain",
         "retry": "cli.retry",
+        "pause": "cli.pause",
+        "resume": "cli.pause",
         "audit": "cli.audit",
         "doctor": "cli.doctor",
         "settings": "cli.settings",

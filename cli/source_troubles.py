@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.tables import duration
 from db.queries import Source
+from nightread.paths import ROOT_MARKER
 
 _SILENT_AFTER = timedelta(minutes=3)
 """Watchers report at least once a minute."""
@@ -20,8 +21,12 @@ def troubles(source: Source, now: datetime) -> Iterator[str]:
         yield f"its watcher was last heard of {duration((now - source.reported_at).total_seconds())} ago"
     if report.get("root_missing"):
         yield "the folder is not there: mount it"
+    if report.get("marker_missing"):
+        yield f"the folder's marker {ROOT_MARKER} is missing: is the share mounted?"
     if report.get("root_emptied"):
         yield "all files that were there are gone: is it mounted?"
+    if report.get("disk_short"):
+        yield "nothing is registered until there is room on the disk of its watcher's state folder"
     if report.get("temporary_old"):
         oldest = duration(report.get("temporary_oldest_seconds", 0))
         yield f"{report['temporary_old']:,} temporary names are old (up to {oldest}): transfers that broke off?"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from cli.console import out, print_json
 from cli.night import Nights, nights_of
 from cli.options import settings_from, state_options
+from cli.pauses_shown import pause_json, paused_lines
 from cli.record import open_record, said_in_one_line
 from cli.source_troubles import source_json, troubles
 from cli.tables import duration, make_table, per_second, show, tally_table
@@ -22,6 +23,7 @@ from db.engine import Database
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.reasons import Fault
+from nightread.settings import Settings
 
 _REFRESH_SECONDS = 2.0
 
@@ -40,6 +42,7 @@ class Status:
     workers: Sequence[queries.Worker]
     deadline: datetime
     sources: Sequence[queries.Source]
+    pauses: Sequence[queries.Pause]
 
     @property
     def done_by(self) -> datetime | None:
@@ -56,7 +59,7 @@ class Status:
         """Rejected images whose reason is of this class."""
         return sum(images for state, _, of_class, images in self.reasons if state == "rejected" and of_class == fault)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, settings: Settings) -> dict[str, Any]:
         """Stable names for programs."""
         return {
             **self.tally.to_json(),
@@ -70,6 +73,7 @@ class Status:
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
@@ -96,41 +100,46 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
     nights = nights_of(settings)
     with open_record(settings) as database, said_in_one_line():
         if watch:
-            _watch(database, nights)
+            _watch(database, settings, nights)
         elif as_json:
-            print_json(take_status(database, nights, utc_now()).to_json())
+            print_json(take_status(database, nights, utc_now()).to_json(settings))
         else:
-            show(out, _as_text(take_status(database, nights, utc_now()), nights))
+            show(out, _as_text(take_status(database, nights, utc_now()), settings, nights))
 
 
 def take_status(database: Database, nights: Nights, now: datetime) -> Status:
     """Everything that `status` tells."""
     tally = queries.tally(database)
     published, claimed = queries.open_batches(database)
+    pace = queries.pace(database, unfinished=tally.unfinished, now=now)
+    pauses = queries.pauses(database)
     return Status(
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
-        pace=queries.pace(database, unfinished=tally.unfinished, now=now),
+        # What is under way is finished, and then nothing moves until somebody or something ends the pause.
+        pace=replace(pace, eta_seconds=None) if pauses and tally.unfinished else pace,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
         batches_published=published,
         batches_claimed=claimed,
         workers=queries.workers(database, now=now),
         deadline=nights.next_end(now),
         sources=queries.sources(database),
+        pauses=pauses,
     )
 
 
-def _watch(database: Database, nights: Nights) -> None:
+def _watch(database: Database, settings: Settings, nights: Nights) -> None:
     with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
         while True:
             status = take_status(database, nights, utc_now())
-            live.update(_as_text(status, nights), refresh=True)
+            live.update(_as_text(status, settings, nights), refresh=True)
             time.sleep(_REFRESH_SECONDS)
 
 
-def _as_text(status: Status, nights: Nights) -> RenderableType:
-    parts = [tally_table(out, status.tally, status.reasons), *_lines(status, nights)]
+def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableType:
+    paused = [Text(line, style="bold red") for line in paused_lines(status.pauses, settings, nights)]
+    parts = [tally_table(out, status.tally, status.reasons), *paused, *_lines(status, nights)]
     if status.workers:
         parts.append(_workers(status.workers))
     return Group(*parts)
@@ -157,6 +166,8 @@ def _forecast(status: Status, nights: Nights) -> Text:
     if status.tally.unfinished == 0:
         return Text("Nothing to do: every arrival has its outcome.")
     deadline = nights.local(status.deadline)
+    if status.pauses:
+        return Text(f"{status.tally.unfinished:,} to go, and dispatch is paused.", style="bold yellow")
     if status.done_by is None:
         text = f"{status.tally.unfinished:,} to go, and nothing was finished in the last minute."
         return Text(text, style="bold yellow")

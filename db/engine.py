@@ -1,9 +1,10 @@
 """Connections: one engine that writes and one that reads."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,12 +21,47 @@ _TRIES = 5
 T = TypeVar("T")
 
 
+@dataclass(kw_only=True, slots=True)
+class RecordFile:
+    """The file of an SQLite record, known again by device and inode.
+
+    Who has opened it would go on with a file that was removed or replaced, and never learn that nobody reads it.
+    """
+
+    path: Path
+    _identity: tuple[int, int] | None = field(default=None, init=False)
+
+    def remember(self) -> None:
+        """It was connected to, and therefore exists: this is the one."""
+        if self._identity is None:
+            self._identity = self._look()
+
+    def require_same(self) -> None:
+        """Raise StopWork where another file or none lies at its place."""
+        if self._identity is not None and self._look() != self._identity:
+            raise StopWork(
+                f"The database file {self.path} was removed or replaced while it was in use: "
+                "put the right one there; everything starts over with what is there then."
+            )
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - before each transaction: twice as fast as Path.stat
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return self._identity  # SQLite will say what is wrong with the disk
+        return status.st_dev, status.st_ino
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Database:
     """The record's two doors. On PostgreSQL both are one engine; on SQLite only the writer takes the lock at BEGIN."""
 
     writer: Engine
     reader: Engine
+    file: RecordFile | None = None
+    """SQLite's; None on a server."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -34,12 +70,17 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading; on PostgreSQL each statement sees what is committed by then."""
+        """A connection for reading; on PostgreSQL each statement sees what is committed by then. Raises StopWork."""
+        self._require_same_file()
         with self.reader.connect() as connection:
             yield connection
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
-        """Run `transaction` in one transaction; again when PostgreSQL ended it for a deadlock or a conflict."""
+        """Run `transaction` in one transaction; again when PostgreSQL ended it for a deadlock or a conflict.
+
+        Raises StopWork where SQLite's file was removed or replaced, and what SQLAlchemy raises.
+        """
+        self._require_same_file()
         for attempt in range(_TRIES):
             try:
                 with self.writer.begin() as connection:
@@ -53,6 +94,10 @@ class Database:
         """Close all connections."""
         self.writer.dispose()
         self.reader.dispose()
+
+    def _require_same_file(self) -> None:
+        if self.file is not None:
+            self.file.require_same()
 
 
 def open_database(sql_url: str) -> Database:
@@ -93,11 +138,13 @@ def _open_sqlite(sql_url: str, path: Path) -> Database:
     writer, reader = (
         create_engine(sql_url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}) for _ in range(2)
     )
+    file = RecordFile(path=path.absolute())
     for engine in (writer, reader):
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", lambda _connection, _record: file.remember())
     event.listen(writer, "begin", _begin_immediate)
     event.listen(reader, "begin", _begin_deferred)
-    return Database(writer=writer, reader=reader)
+    return Database(writer=writer, reader=reader, file=file)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from db.ledger import Arrival
 from nightread.errors import UsageFault
-from nightread.paths import absolute, join, mtime_of, uri_of
+from nightread.paths import ROOT_MARKER, absolute, join, mtime_of, uri_of
 from nightread.settings import Settings
 from producer.folder_report import FolderReport, Temporaries
 from producer.settling import Monotonic, Settling
@@ -60,6 +60,8 @@ class Folder:
         self._scans = 0
         self._first_scan = True
         self._report = FolderReport()
+        self.marked = False
+        """Whether the folder counts as away while it lacks its marker."""
 
     @classmethod
     def holding(cls, path: Path, settings: Settings) -> Self:
@@ -84,12 +86,17 @@ class Folder:
         """What the latest scan met."""
         return self._report
 
+    def has_marker(self) -> bool:
+        """Whether nightread.paths.ROOT_MARKER lies in the folder."""
+        return os.path.lexists(self.root / ROOT_MARKER)
+
     def scan(self, visit: Callable[[bytes], None] = lambda _folder: None) -> Chunks:
         """Complete files that are not known, in chunks of at most 1,000; `visit` hears of each folder (walk.walk).
 
         A chunk, perhaps an empty one, comes at least every 0.2 s (or as often as the storage answers), so that the
         consumer can stop, and a slow walk does not hold back what it found. Raises RootMissing.
         """
+        self._require_marker()
         self._scans += 1
         scan = _Scan(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
         try:
@@ -101,12 +108,17 @@ class Folder:
             yield from self._hand_out(scan)
         except RootMissing:
             self._settling.abandon_walk()
-            self._report = replace(self._report, root_missing=True)
+            self._report = replace(self._report, root_missing=True, marker_missing=False)
             raise
         self._conclude(scan)
 
     def take(self, paths: Iterable[bytes]) -> Chunks:
-        """Files at these paths below the root that are not known; somebody saw each of them completed."""
+        """Files at these paths below the root that are not known; somebody saw each of them completed.
+
+        None while the folder lacks its marker: they lie in the folder on which the share is mounted at other times.
+        """
+        if self.marked and not self.has_marker():
+            return
         scan = _Scan(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
         for path, status in self._named(paths):
             digest = _digest(path, status)
@@ -119,6 +131,12 @@ class Folder:
     def forget(self) -> None:
         """Offer everything again at the next scan: the ledger may have lost what it was told."""
         self._known.clear()
+
+    def _require_marker(self) -> None:
+        if self.marked and not self.has_marker():
+            gone = not self.root.is_dir()
+            self._report = replace(self._report, root_missing=gone, marker_missing=not gone)
+            raise RootMissing(f"The source folder {self.root} lacks its marker {ROOT_MARKER}: is the share mounted?")
 
     def _entries(self, obstacles: Obstacles, visit: Callable[[bytes], None]) -> Iterator[Entry]:
         if self._only is None:
@@ -216,5 +234,6 @@ def _own_paths(root: Path, settings: Settings) -> frozenset[bytes]:
         raise UsageFault(f"{root} is nightread's state folder and cannot be a source: name another with --state.")
     url = make_url(settings.sql_url)
     database = Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else state
-    own = [state, *(database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal"))]
+    marker = root / ROOT_MARKER
+    own = [marker, state, *(database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal"))]
     return frozenset(os.fsencode(path.relative_to(root)) for path in own if path.is_relative_to(root))

@@ -22,8 +22,12 @@ class FolderReport:
     unreadable_names: int = 0
     vanished: int = 0
     root_missing: bool = False
+    marker_missing: bool = False
+    """The folder is there without the marker that it had: what is mounted there, if anything, is not the share."""
     root_emptied: bool = False
     """Files were known and this scan met none: perhaps the folder is not mounted."""
+    disk_short: bool = False
+    """Nothing is registered until there is room again on the disk of the state folder."""
     seconds: float = 0.0
     """Of walking, without what the consumer did meanwhile."""
 
@@ -32,7 +36,9 @@ class FolderReport:
         """What an operator should hear of when it changes."""
         return (
             self.root_missing,
+            self.marker_missing,
             self.root_emptied,
+            self.disk_short,
             self.unreadable_folders,
             self.unreadable_names,
             self.special,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from db.engine import Database
-from db.ledger import Arrival, Registered, ensure_source, register, report_source
+from db.ledger import Arrival, Registered, ensure_source, is_marked, mark_source, register, report_source
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_text, source_name
 from nightread.settings import Settings
@@ -39,8 +39,15 @@ class Intake:
         """The ledger's id of the source once it is open."""
 
     def open(self) -> None:
-        """Make the source known to the ledger."""
+        """Make the source known to the ledger, and learn from it whether the folder had its marker before."""
         self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
+        self._folder.marked = is_marked(self._database, self.source_id)
+
+    def look_for_marker(self) -> None:
+        """A folder that was once seen with its marker is away whenever it lacks it."""
+        if not self._folder.marked and self._folder.has_marker():
+            mark_source(self._database, self.source_id)
+            self._folder.marked = True
 
     def take_all(self) -> Registered:
         """Open, and register what one scan finds; the folder's report says what else it met.
@@ -48,6 +55,7 @@ class Intake:
         Raises RootMissing, and errors of the database.
         """
         self.open()
+        self.look_for_marker()
         new = changed = 0
         for chunk in self._folder.scan():
             done = self.register(chunk)

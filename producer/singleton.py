@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from db import troubles
 from db.engine import Database
 from nightread.errors import StopWork
 
@@ -44,8 +45,11 @@ def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
         def check() -> None:
             try:
                 connection.execute(text("SELECT 1"))
-            except DBAPIError:
-                raise StopWork("The connection that held the dispatcher's lock is gone: starting over.") from None
+            except DBAPIError as error:
+                raise StopWork(
+                    "The connection that held the dispatcher's lock is gone: starting over. "
+                    f"The database does not answer: {troubles.describe(error)}."
+                ) from None
 
         try:
             yield check

@@ -3,13 +3,19 @@
 import time
 
 from celery import Celery
-from redis import Redis
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, WAKE_CHANNEL, BatchMessage
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
+
+
+_PATIENCE_SECONDS = 1.0
+"""Redis answers in a millisecond or is away: one that hangs must not hold up the sweeps."""
 
 
 class Transport:
@@ -17,7 +23,7 @@ class Transport:
 
     def __init__(self, app: Celery, redis: Redis) -> None:
         self._app = app
-        self._redis = redis
+        self._redis = _impatient(redis)
         self._pubsub: PubSub | None = None
 
     def publish(self, batch_id: str, images: int) -> None:
@@ -27,6 +33,10 @@ class Transport:
         self._app.send_task(
             ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
         )
+
+    def ping(self) -> None:
+        """Raises RedisError or OSError, within 2 s, where Redis does not answer: to publish would take longer."""
+        self._redis.ping()
 
     def messages(self) -> tuple[int, int]:
         """How many batches wait in Redis, and how many were delivered and not acknowledged."""
@@ -55,3 +65,11 @@ class Transport:
             self._pubsub = self._redis.pubsub()
             self._pubsub.subscribe(WAKE_CHANNEL)
         return self._pubsub
+
+
+def _impatient(redis: Redis) -> Redis:
+    """The same Redis, tried once more at once for the sake of connections that a restart cut, and not again."""
+    pool = redis.connection_pool
+    patience = {"socket_timeout": _PATIENCE_SECONDS, "socket_connect_timeout": _PATIENCE_SECONDS}
+    known = {**pool.connection_kwargs, **patience, "retry": Retry(NoBackoff(), 1)}
+    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **known))

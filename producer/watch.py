@@ -5,15 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import troubles
 from db.engine import Database
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
+from producer.disk import DiskReserve
 from producer.events import Hints, InotifyEvents, NoEvents, open_events
 from producer.folder import Chunks, Folder
 from producer.folder_report import FolderReport
@@ -24,10 +26,12 @@ log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 0.9
 _FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 5.0
 _REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
 _REST_PER_HINT = 2
 _TELL_SECONDS = 60.0
+_HOLD_SECONDS = 1.0
+"""How often a watcher that waits for room on the disk looks for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,25 +95,39 @@ class FolderWatcher:
         self._folder = folder
         self._settings = settings
         self._intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
+        self._disk = DiskReserve(settings)
+        self._disk_short = False
         self._scan_wanted = False
         self._reported = FolderReport()
         self._told_at = float("-inf")
 
     @property
     def report(self) -> FolderReport:
-        """What the latest scan met."""
-        return self._folder.report
+        """What the latest scan met, and whether anything may be registered."""
+        return replace(self._folder.report, disk_short=self._disk_short)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set. A missing folder or database is logged and tried again, and ends nothing."""
         with open_events(self._folder.root, stop) as events:
             self._patiently(self._intake.open, stop)
             while not stop.is_set():
+                self._wait_for_room(stop)
                 self._scan(events, stop)
                 self._follow(events, stop)
 
+    def _wait_for_room(self, stop: threading.Event) -> None:
+        """Backpressure: what is not registered stays in its folder, and the next scan finds it there."""
+        while self._is_disk_short() and not stop.is_set():
+            self._tell_troubles(stop)
+            stop.wait(_HOLD_SECONDS)
+
+    def _is_disk_short(self) -> bool:
+        self._disk_short = self._disk.is_short(before=self._disk_short)
+        return self._disk_short
+
     def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
         self._scan_wanted = False
+        self._patiently(self._intake.look_for_marker, stop)
         with suppress(RootMissing):  # the report says so, in the log and in `status`
             with closing(self._folder.scan(visit=events.watch)) as chunks:
                 self._register(chunks, stop, lambda: self._heed(events.wait(0), stop))
@@ -124,7 +142,7 @@ class FolderWatcher:
             pause = min(pause, self._settings.settle_seconds)
         due = ended + max(pause, _REST_PER_SCAN * report.seconds)
         due_if_wanted = ended + _REST_PER_HINT * report.seconds
-        while not stop.is_set():
+        while not stop.is_set() and not self._is_disk_short():
             left = (due_if_wanted if self._scan_wanted else due) - time.monotonic()
             if left <= 0:
                 return
@@ -137,6 +155,8 @@ class FolderWatcher:
 
     def _register(self, chunks: Chunks, stop: threading.Event, between: Callable[[], None] = lambda: None) -> None:
         for chunk in chunks:
+            if self._is_disk_short():
+                return  # a chunk that is not followed by another question counts as not registered
             self._patiently(partial(self._intake.register, chunk), stop)
             if stop.is_set():
                 return
@@ -144,15 +164,15 @@ class FolderWatcher:
 
     def _patiently(self, operation: Callable[[], object], stop: threading.Event) -> None:
         """Do it, again and again while the database does not answer."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause, said = _FIRST_PAUSE_SECONDS, ""
         while not stop.is_set():
             try:
                 operation()
             except SQLAlchemyError as error:
-                log.warning(
-                    "the database failed: trying again",
-                    extra={"source": self._intake.source_id, "error": type(error).__name__},
-                )
+                before, said = said, troubles.describe(error)
+                if said != before:
+                    extra = {"source": self._intake.source_id}
+                    log.warning("the database failed, trying again: %s", said, extra=extra)
                 # A database that comes back from a backup or a replica may lack what it had confirmed.
                 self._folder.forget()
             else:
@@ -162,7 +182,7 @@ class FolderWatcher:
 
     def _tell_troubles(self, stop: threading.Event) -> None:
         """Log what changed; tell `status` of it, and once a minute anyway, so that a dead watcher shows."""
-        report = self._folder.report
+        report = self.report
         changed = (report.troubles, report.pending) != (self._reported.troubles, self._reported.pending)
         if changed or time.monotonic() - self._told_at >= _TELL_SECONDS:
             self._patiently(lambda: self._intake.report(report), stop)

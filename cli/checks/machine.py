@@ -73,7 +73,11 @@ def _disk(settings: Settings) -> Iterator[Check]:
     )
     free = shutil.disk_usage(folder).free
     found = f"{free / _GIB:.1f} GiB free"
-    if free < _ENOUGH_FREE_BYTES:
+    if free < settings.disk_reserve_bytes:
+        yield Check.warn(
+            "disk", found, "Less than NIGHTREAD_DISK_RESERVE_BYTES: all work is paused until there is room."
+        )
+    elif free < _ENOUGH_FREE_BYTES:
         yield Check.warn("disk", found, "The record of a million images takes about 2 GiB: make room.")
     else:
         yield Check.ok("disk", found)

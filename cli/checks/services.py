@@ -9,7 +9,7 @@ from cli.checks.check import Check
 from cli.embedded_redis import find_redis_server
 from cli.models.active import active_references
 from cli.record import require_file, said_in_one_line
-from db import schema
+from db import queries, schema
 from db.engine import open_database
 from models.catalogue import find_bundle
 from nightread.errors import StopWork, UsageFault
@@ -22,7 +22,7 @@ _REDIS_REMEDY = "Start it, or correct NIGHTREAD_REDIS_URL (password included)."
 def check_services(settings: Settings) -> Iterator[Check]:
     """A record that was not begun yet is no fault; one that cannot be used is."""
     yield _redis(settings)
-    yield _database(settings)
+    yield from _database(settings)
     yield from _models(settings)
 
 
@@ -47,23 +47,30 @@ def _answering(client: Redis) -> Check:
     return Check.ok("Redis", found)
 
 
-def _database(settings: Settings) -> Check:
+def _database(settings: Settings) -> Iterator[Check]:
     try:
         require_file(settings)
     except UsageFault as fault:
-        return Check.warn("database", "not there yet", str(fault))
+        yield Check.warn("database", "not there yet", str(fault))
+        return
     try:
         database = open_database(settings.sql_url)
     except (StopWork, ImportError) as problem:
-        return Check.fail("database", "cannot be opened", str(problem))
+        yield Check.fail("database", "cannot be opened", str(problem))
+        return
     try:
         with said_in_one_line():
             schema.require_newest(database)
+            pauses = queries.pauses(database)
     except StopWork as problem:
-        return Check.fail("database", "cannot be used", str(problem))
+        yield Check.fail("database", "cannot be used", str(problem))
+        return
     finally:
         database.close()
-    return Check.ok("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    yield Check.ok("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    if pauses:
+        causes = ", ".join(pause.cause for pause in pauses)
+        yield Check.warn("dispatch", f"paused ({causes})", "`nightread status` says why and what to do.")
 
 
 def _models(settings: Settings) -> Iterator[Check]:

@@ -3,14 +3,25 @@
 from db.ledger.answers import Answer, FramePrediction
 from db.ledger.arrivals import Arrival, Registered, register
 from db.ledger.bundles import register_bundle
-from db.ledger.claims import Claimed, WorkerProcess, claim, end_leases_of_earlier_starts, give_back_predecessor, renew
+from db.ledger.claims import (
+    Claimed,
+    WorkerProcess,
+    claim,
+    end_leases_of_earlier_starts,
+    give_back_batch,
+    give_back_predecessor,
+    owner_of,
+    renew,
+)
 from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
 from db.ledger.outcomes import Outcome, record
+from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
-from db.ledger.sources import ensure_source, report_source
+from db.ledger.set_back import bring_back
+from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.truths import Subject, Truth, keep_truths
 
@@ -18,6 +29,7 @@ __all__ = [
     "Answer",
     "Arrival",
     "Batch",
+    "Cause",
     "Claimed",
     "FramePrediction",
     "NewRoute",
@@ -29,16 +41,25 @@ __all__ = [
     "WorkerProcess",
     "add_route",
     "beat",
+    "bring_back",
     "claim",
     "end_leases_of_earlier_starts",
+    "end_pauses",
     "end_routes",
     "ensure_source",
+    "forget_probe",
     "form_batches",
+    "give_back_batch",
     "give_back_predecessor",
+    "is_marked",
     "keep_truths",
     "known_contents",
     "look",
+    "mark_source",
+    "note_probe",
     "open_batches",
+    "owner_of",
+    "pause",
     "record",
     "register",
     "register_bundle",

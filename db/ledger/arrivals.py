@@ -115,7 +115,7 @@ _TAKE_BACK = (
         work.c.ordinal == 0,
         in_state(*UNFINISHED),
     )
-    .values(state=State.RECEIVED, batch_id=None, lease_until=None, not_before=None, attempts=0)
+    .values(state=State.RECEIVED, batch_id=None, lease_until=None, not_before=None, tried_since=None, attempts=0)
     .returning(work.c.instance_id)
 )
 

@@ -51,15 +51,18 @@ def look(database: Database, *, at_most: int, now: datetime) -> Outlook:
     return Outlook(ready=ready, waiting=waiting, running=running, slots=slots)
 
 
-def form_batches(database: Database, *, count: int, images: int, max_bytes: int, now: datetime) -> list[Batch]:
+def form_batches(
+    database: Database, *, count: int, images: int, max_bytes: int, now: datetime, suspects: bool = True
+) -> list[Batch]:
     """Up to `count` batches of the most urgent, oldest work: `received` becomes `queued` under the batch's id.
 
     A batch holds at most `images` images and, beyond its first, at most `max_bytes` of files; work marked `alone`
-    travels in a batch of one.
+    travels in a batch of one, or not at all without `suspects`.
     """
+    ready = _READY if suspects else _READY_UNSUSPECTED
 
     def transaction(connection: Connection) -> list[Batch]:
-        rows = connection.execute(_READY, {"now": now, "limit": count * images}).all()
+        rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
     return database.write(transaction)
@@ -114,6 +117,8 @@ _READY = (
     .limit(bindparam("limit"))
     .with_for_update(of=work, skip_locked=True)
 )
+
+_READY_UNSUSPECTED = _READY.where(~work.c.alone)
 
 _OPEN_COUNTS = select(
     func.count().filter(batches.c.claimed_at.is_(None)), func.count().filter(batches.c.claimed_at.is_not(None))

@@ -25,3 +25,15 @@ def report_source(database: Database, source_id: int, report: dict[str, object],
     """Keep the numbers of a watcher's latest look, for `status`, which is another process."""
     statement = update(sources).where(sources.c.id == source_id).values(report=report, reported_at=now)
     database.write(lambda connection: connection.execute(statement))
+
+
+def mark_source(database: Database, source_id: int) -> None:
+    """Its folder was seen with nightread.paths.ROOT_MARKER in it: without the marker it counts as away from now on."""
+    statement = update(sources).where(sources.c.id == source_id).values(marked=True)
+    database.write(lambda connection: connection.execute(statement))
+
+
+def is_marked(database: Database, source_id: int) -> bool:
+    """Whether its folder was ever seen with the marker."""
+    with database.read() as connection:
+        return bool(connection.execute(select(sources.c.marked).where(sources.c.id == source_id)).scalar())

@@ -5,6 +5,7 @@ from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, oldest_waiting, pace, rate
+from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
@@ -16,7 +17,9 @@ __all__ = [
     "RULES",
     "Coverage",
     "ImageFilter",
+    "Outcomes",
     "Pace",
+    "Pause",
     "ResultWithTruth",
     "Retriable",
     "Route",
@@ -29,10 +32,13 @@ __all__ = [
     "images",
     "known_batches",
     "known_keys",
+    "latest_outcomes",
     "missing_from_ledger",
     "oldest_waiting",
     "open_batches",
     "pace",
+    "pauses",
+    "probe_outcomes",
     "rate",
     "reasons",
     "results_with_truth",

@@ -5,82 +5,27 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from desk import Desk, opened
 from night import LEASE, Night
-from redis import Redis
 from sqlalchemy import text
 
-from cli.embedded_redis import running_redis
-from cli.state_folder import make_state_folder
 from db import ledger
 from db.engine import Database
-from db.ledger import Arrival, Batch
+from db.ledger import Arrival
 from nightread.contract import BATCH_QUEUE
 from nightread.errors import StopWork
-from nightread.queue import make_celery
-from nightread.settings import load_settings
-from nightread.wake import open_redis, wake_dispatcher
-from producer.dispatch import Dispatcher
+from nightread.wake import wake_dispatcher
 from producer.singleton import only_dispatcher
-from producer.transport import Transport
 
-DOWN = "Redis does not answer: the ledger keeps the work"
 _END_LOCK_HOLDERS = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
     WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 MakeArrivals = Callable[..., list[Arrival]]
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """A dispatcher and what it writes to."""
-
-    night: Night
-    transport: Transport
-    dispatcher: Dispatcher
-    redis: Redis
-
-    def messages(self) -> list[dict[str, Any]]:
-        """What waits in Redis, oldest first, as a worker reads it."""
-        raw: list[Any] = self.redis.lrange(BATCH_QUEUE, 0, -1)
-        return [json.loads(message) for message in reversed(raw)]
-
-    def batches(self) -> list[str]:
-        """Ids of the batches that wait in Redis."""
-        return [message["headers"]["id"] for message in self.messages()]
-
-    def worker(self, slots: int) -> None:
-        """A worker that is alive."""
-        process = self.night.process
-        now, node, boot = self.night.clock(), process.node, process.boot_id
-        ledger.beat(self.night.database, node=node, boot_id=boot, slots=slots, device="CPU", release="test", now=now)
-
-    def dispatch_all(self) -> None:
-        """Until there is no more to publish."""
-        while self.dispatcher.tick() == 0:
-            continue
-
-    def sweep(self) -> None:
-        """One look, whether it is due or not."""
-        self.dispatcher._swept_at = 0.0
-        self.dispatcher.tick()
-
-
-@contextmanager
-def opened(night: Night, redis_url: str, **knobs: object) -> Iterator[Desk]:
-    """A dispatcher with small batches."""
-    settings = load_settings(None, **{"batch_images": 4, "batch_wait_seconds": 0.2, "poll_seconds": 0.5, **knobs})
-    with open_redis(redis_url) as redis:
-        transport = Transport(make_celery(redis_url, settings), redis)
-        dispatcher = Dispatcher(night.database, transport, settings, clock=night.clock)
-        yield Desk(night=night, transport=transport, dispatcher=dispatcher, redis=redis)
 
 
 @pytest.fixture
@@ -197,39 +142,6 @@ def test_a_message_in_delivery_is_not_lost(desk: Desk, make_arrivals: MakeArriva
     for _ in range(3):
         desk.sweep()
     assert set(desk.night.states()) == {"queued"}
-
-
-def test_a_redis_that_is_down_loses_nothing(
-    night: Night, make_arrivals: MakeArrivals, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What cannot be published is `received` again within seconds, and goes out once Redis is back."""
-    settings = load_settings(None, state_dir=tmp_path)
-    make_state_folder(tmp_path)
-    with running_redis(settings) as (url, server), opened(night, url) as desk:
-        night.register(make_arrivals(20))
-        desk.dispatch_all()
-        assert server.process is not None
-        server.process.kill()
-        server.process.wait()
-        desk.worker(slots=4)
-        asked = time.monotonic()
-        assert desk.dispatcher.tick() > 0
-        assert time.monotonic() - asked < 10
-        assert night.states().count("received") == 12
-        assert len(night.open_batches()) == 2
-        desk.dispatcher.tick()
-        assert [record.getMessage() for record in caplog.records].count(DOWN) == 1
-        server.start()
-        desk.transport.wait_for_wake(0.5)
-        rounds = 0
-        while set(night.states()) != {"done"}:
-            rounds += 1
-            assert rounds < 10, night.states()
-            desk.sweep()
-            desk.dispatch_all()
-            for batch in desk.batches():
-                desk.redis.rpop(BATCH_QUEUE)
-                night.analyse(Batch(id=batch, images=4))
 
 
 def test_a_nudge_ends_the_wait(desk: Desk) -> None:

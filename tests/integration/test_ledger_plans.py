@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import event
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import Answer, FramePrediction
-from db.queries import routes_in_force
+from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
 
@@ -70,8 +71,26 @@ def _live_through_everything(night: Night) -> None:
     for batch in night.form(count=1):
         ledger.return_unpublished(night.database, batch.id, now=night.clock())
     night.analyse_all(state=State.RECEIVED, size=7, mtime_ns=7)
+    _live_through_a_pause(night)
     night.claim(fourth)
     ledger.reset_unfinished(night.database, now=night.clock())
+
+
+def _live_through_a_pause(night: Night) -> None:
+    for _ in range(2):
+        latest_outcomes(night.database, at_most=100, now=night.clock())
+        ledger.pause(night.database, ledger.Cause.BREAKER, detail="", now=night.clock())
+        for batch in ledger.form_batches(
+            night.database, count=1, images=16, max_bytes=1, now=night.clock(), suspects=False
+        ):
+            ledger.note_probe(night.database, batch.id, now=night.clock())
+        (pause,) = pauses(night.database)
+        probe_outcomes(night.database, pause)
+        ledger.forget_probe(night.database)
+        ledger.end_pauses(night.database, now=night.clock())
+    minute = timedelta(seconds=60)
+    for days in (0, 1):
+        ledger.bring_back(night.database, lease=LEASE, longest_wait=minute, now=night.clock() - timedelta(days=days))
 
 
 @contextmanager

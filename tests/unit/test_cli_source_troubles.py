@@ -37,3 +37,15 @@ def test_a_watcher_that_fell_silent_is_shown() -> None:
     """Watchers report every minute; three without a word are too many."""
     (said,) = troubles(source(ago=timedelta(minutes=4)), NOW)
     assert "4 min" in said
+
+
+def test_a_missing_marker_is_shown() -> None:
+    """The folder is there, and is not the share that was meant."""
+    (said,) = troubles(source(marker_missing=True), NOW)
+    assert said == "the folder's marker .nightread-source is missing: is the share mounted?"
+
+
+def test_a_watcher_that_holds_back_for_want_of_room_is_shown() -> None:
+    """Files lie in their folder meanwhile and are in no count."""
+    (said,) = troubles(source(disk_short=True), NOW)
+    assert "nothing is registered until there is room" in said

@@ -1,0 +1,77 @@
+"""The dispatcher's sweep: work that was lost on its way comes back."""
+
+import logging
+import time
+from datetime import timedelta
+
+from redis.exceptions import RedisError
+
+from db import ledger
+from db.engine import Database
+from nightread.clock import Clock
+from nightread.settings import Settings
+from producer.transport import Transport
+
+log = logging.getLogger(__name__)
+
+_OVERDUE_SECONDS = 60
+_CLOCK_SECONDS = 60.0
+"""Distance of the looks for times that lie ahead: they read all that waits, a fifth of a second for a million."""
+
+
+class Sweeper:
+    """Takes back leases that ran out and batches whose message is lost. Two looks in a row find what Redis forgot."""
+
+    def __init__(self, database: Database, transport: Transport, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._transport = transport
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._longest_wait = timedelta(seconds=max(settings.retry_cap_seconds, settings.arrival_timeout_seconds))
+        self._clock = clock
+        self._suspects: frozenset[str] = frozenset()
+        self._looked_ahead_at = float("-inf")
+
+    def sweep(self) -> None:
+        """One look."""
+        now = self._clock()
+        self._mind_the_clock()
+        expired = ledger.return_expired(self._database, now=now)
+        overtaken = ledger.return_overtaken(self._database, now=now)
+        lost = ledger.return_batches(self._database, self._lost_batches(), now=now)
+        if expired or overtaken or lost:
+            log.warning("images taken back", extra={"expired": expired, "overtaken": overtaken, "lost": lost})
+
+    def _mind_the_clock(self) -> None:
+        """What was written before a clock was set back is not waited for."""
+        if time.monotonic() - self._looked_ahead_at < _CLOCK_SECONDS:
+            return
+        rows = ledger.bring_back(self._database, lease=self._lease, longest_wait=self._longest_wait, now=self._clock())
+        self._looked_ahead_at = time.monotonic()
+        if rows:
+            log.warning("a clock was set back: times that lay ahead were corrected", extra={"rows": rows})
+
+    def _lost_batches(self) -> list[str]:
+        """Batches whose messages Redis does not have.
+
+        Those that were open at this look and the one before, both times with nothing left in Redis; and those that
+        nobody claimed for a minute although nothing waits in the queue and processes are free: their message was
+        delivered to a worker that died before it could claim them.
+        """
+        unclaimed = frozenset(ledger.open_batches(self._database))
+        waiting = delivered = 0
+        try:
+            if unclaimed:
+                waiting, delivered = self._transport.messages()
+        except (RedisError, OSError):
+            waiting = 1  # it cannot be asked, so nothing is lost by it
+        before, self._suspects = self._suspects, frozenset() if waiting or delivered else unclaimed
+        return sorted((before & self._suspects) | (set() if waiting else self._overdue_batches(unclaimed)))
+
+    def _overdue_batches(self, unclaimed: frozenset[str]) -> set[str]:
+        now = self._clock()
+        if not unclaimed:
+            return set()
+        outlook = ledger.look(self._database, at_most=1, now=now)
+        if outlook.slots <= outlook.running:
+            return set()
+        return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS)))

@@ -1,0 +1,70 @@
+"""A dispatcher between a real ledger and a real Redis, driven by hand."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from night import Night
+from redis import Redis
+from sqlalchemy import func, select
+
+from db import ledger
+from db.tables import batches
+from nightread.contract import BATCH_QUEUE
+from nightread.queue import make_celery
+from nightread.settings import load_settings
+from nightread.wake import open_redis
+from producer.dispatch import Dispatcher
+from producer.transport import Transport
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """A dispatcher and what it writes to."""
+
+    night: Night
+    transport: Transport
+    dispatcher: Dispatcher
+    redis: Redis
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What waits in Redis, oldest first, as a worker reads it."""
+        raw: list[Any] = self.redis.lrange(BATCH_QUEUE, 0, -1)
+        return [json.loads(message) for message in reversed(raw)]
+
+    def batches(self) -> list[str]:
+        """Ids of the batches that wait in Redis."""
+        return [message["headers"]["id"] for message in self.messages()]
+
+    def formed(self) -> int:
+        """How many batches there ever were."""
+        with self.night.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(batches)).scalar_one()
+
+    def worker(self, slots: int) -> None:
+        """A worker that is alive."""
+        process = self.night.process
+        now, node, boot = self.night.clock(), process.node, process.boot_id
+        ledger.beat(self.night.database, node=node, boot_id=boot, slots=slots, device="CPU", release="test", now=now)
+
+    def dispatch_all(self) -> None:
+        """Until there is no more to publish."""
+        while self.dispatcher.tick() == 0:
+            continue
+
+    def sweep(self) -> None:
+        """One look, whether it is due or not."""
+        self.dispatcher._swept_at = 0.0
+        self.dispatcher.tick()
+
+
+@contextmanager
+def opened(night: Night, redis_url: str, **knobs: object) -> Iterator[Desk]:
+    """A dispatcher with small batches."""
+    settings = load_settings(None, **{"batch_images": 4, "batch_wait_seconds": 0.2, "poll_seconds": 0.5, **knobs})
+    with open_redis(redis_url) as redis:
+        transport = Transport(make_celery(redis_url, settings), redis)
+        dispatcher = Dispatcher(night.database, transport, settings, clock=night.clock)
+        yield Desk(night=night, transport=transport, dispatcher=dispatcher, redis=redis)

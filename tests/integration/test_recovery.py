@@ -1,0 +1,188 @@
+"""Watcher and dispatcher go on by themselves when the cause of a database's trouble goes away."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from mounts import full, small_disk
+from postgres_stopped import stopped
+from servers import private_postgres
+from sqlalchemy import event, func, select
+
+from db import schema
+from db.engine import Database, open_database
+from db.tables import batches, instances
+from nightread.errors import StopWork
+from nightread.queue import make_celery
+from nightread.settings import Settings, load_settings
+from nightread.wake import open_redis
+from producer.dispatch import Dispatcher
+from producer.folder import Folder
+from producer.intake import Intake
+from producer.transport import Transport
+from producer.watch import FolderWatcher
+
+PATIENCE_SECONDS = 30
+SOON = 0.05
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+def settings_for(state: Path, sql_url: str, **knobs: object) -> Settings:
+    """Fast, and without the watermark: here the disk is to be really full."""
+    fast = {"settle_seconds": SOON, "scan_seconds": SOON, "poll_seconds": SOON, "disk_reserve_bytes": 0}
+    return load_settings(None, state_dir=state, database_url=sql_url, **{**fast, **knobs})
+
+
+@contextmanager
+def both_running(settings: Settings, database: Database, inbox: Path, redis_url: str) -> Iterator[list[Exception]]:
+    """A watcher and a dispatcher, each in a thread of its own; what ended one is in the list."""
+    stop, ended = threading.Event(), list[Exception]()
+    transport = Transport(make_celery(redis_url, settings), open_redis(redis_url))
+    watcher = FolderWatcher(Folder(inbox, settings), settings, database, lambda _arrivals: None)
+
+    def keep(loop: Callable[[threading.Event], None]) -> None:
+        try:
+            loop(stop)
+        except StopWork as error:
+            ended.append(error)
+
+    threads = [
+        threading.Thread(target=keep, args=(loop,))
+        for loop in (watcher.run, Dispatcher(database, transport, settings).run)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield ended
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds; fail after 30 s."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+def count(database: Database) -> tuple[int, int]:
+    """Arrivals, and batches that were formed for them."""
+    with database.read() as connection:
+        return tuple(
+            connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (instances, batches)
+        )  # type: ignore[return-value]
+
+
+def both_said(caplog: pytest.LogCaptureFixture, sentence: str) -> bool:
+    return {"producer.watch", "producer.dispatch"} <= who_said(caplog, sentence)
+
+
+def who_said(caplog: pytest.LogCaptureFixture, sentence: str) -> set[str]:
+    return {record.name for record in caplog.records if sentence in record.getMessage()}
+
+
+@contextmanager
+def sqlite_at(path: Path) -> Iterator[Database]:
+    """A record of the newest schema that waits a tenth of a second for locks."""
+    with closing(open_database(f"sqlite:///{path}")) as database:
+        for engine in (database.writer, database.reader):
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=100"))
+        schema.upgrade(database)
+        yield database
+
+
+def test_both_wait_for_a_lock(tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What arrived meanwhile is registered and published then; the dispatcher says once what is wrong."""
+    path = tmp_path / "record.sqlite3"
+    settings = settings_for(tmp_path, f"sqlite:///{path}")
+    with sqlite_at(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        (inbox / "before").touch()
+        Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
+        other.execute("BEGIN IMMEDIATE")
+        with both_running(settings, database, inbox, redis_url):
+            eventually(lambda: both_said(caplog, "another program holds its lock"))
+            (inbox / "meanwhile").touch()
+            other.execute("ROLLBACK")
+            eventually(lambda: count(database) == (2, 2))
+
+
+def test_both_wait_for_room_on_a_disk_that_is_really_full(
+    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the watermark is off, or something else filled the disk faster than it is looked at."""
+    with small_disk(tmp_path / "disk", mib=4) as disk, sqlite_at(disk / "record.sqlite3") as database:
+        settings = settings_for(disk, f"sqlite:///{disk}/record.sqlite3")
+        with both_running(settings, database, inbox, redis_url):
+            (inbox / "before").touch()
+            eventually(lambda: count(database) == (1, 1))
+            with full(disk):
+                for number in range(300):
+                    (inbox / f"{number:0200}").touch()
+                eventually(lambda: "producer.watch" in who_said(caplog, "disk is full"))
+            eventually(lambda: count(database)[0] == 301)
+            eventually(lambda: count(database)[1] >= 2)
+        database.close()
+
+
+@pytest.mark.servers
+def test_both_wait_for_a_server_that_was_stopped(
+    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And each says what is wrong."""
+    with private_postgres() as server:
+        server.execute("CREATE DATABASE record TEMPLATE template0")
+        url = server.url("record")
+        with closing(open_database(url)) as database:
+            schema.upgrade(database)
+            with both_running(settings_for(tmp_path, url), database, inbox, redis_url):
+                (inbox / "before").touch()
+                eventually(lambda: count(database) == (1, 1))
+                with stopped(server):
+                    (inbox / "meanwhile").touch()
+                    eventually(lambda: both_said(caplog, "its server"))
+                eventually(lambda: count(database) == (2, 2))
+            assert "the database answers again" in caplog.text
+
+
+def test_both_stop_where_the_record_was_removed(tmp_path: Path, inbox: Path, redis_url: str) -> None:
+    """What they would write to is a file that nobody can find; their supervisor starts them on what is there then."""
+    path = tmp_path / "record.sqlite3"
+    with (
+        sqlite_at(path) as database,
+        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
+    ):
+        (inbox / "before").touch()
+        eventually(lambda: count(database) == (1, 1))
+        path.unlink()
+        (inbox / "after").touch()
+        eventually(lambda: len(ended) == 2)
+        assert all("removed or replaced" in str(error) for error in ended)
+
+
+def test_both_wait_for_the_schema(
+    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upgrade that somebody forgot may be made up for while they run."""
+    path = tmp_path / "record.sqlite3"
+    (inbox / "a").touch()
+    with (
+        closing(open_database(f"sqlite:///{path}")) as database,
+        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url),
+    ):
+        eventually(lambda: both_said(caplog, "nightread db upgrade"))
+        schema.upgrade(database)
+        eventually(lambda: count(database) == (1, 1))

@@ -1,0 +1,43 @@
+"""When a disk counts as short of room."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nightread.settings import load_settings
+from producer.disk import DiskReserve
+
+
+def reserve(folder: Path, reserve_bytes: float, **knobs: object) -> DiskReserve:
+    return DiskReserve(load_settings(None, state_dir=folder, disk_reserve_bytes=int(reserve_bytes), **knobs))
+
+
+def test_room_must_come_back_by_a_tenth_more(tmp_path: Path) -> None:
+    """At the mark itself work would start and stop by turns."""
+    a_little_less = shutil.disk_usage(tmp_path).free * 0.95
+    assert not reserve(tmp_path, a_little_less).is_short(before=False)
+    assert reserve(tmp_path, a_little_less).is_short(before=True)
+    assert not reserve(tmp_path, a_little_less / 1.2).is_short(before=True)
+
+
+def test_the_disk_of_the_sqlite_file_counts_too(tmp_path: Path) -> None:
+    """It may lie elsewhere than logs and spool; a folder that is not there tells nothing."""
+    too_much = shutil.disk_usage(tmp_path).free * 2
+    url = f"sqlite:///{tmp_path}/record.sqlite3"
+    assert reserve(tmp_path / "absent", too_much, database_url=url).is_short(before=False)
+    assert not reserve(tmp_path / "absent", too_much).is_short(before=False)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_without_a_reserve_no_disk_is_short(tmp_path: Path, before: bool) -> None:
+    """0 turns it off."""
+    assert not reserve(tmp_path, 0).is_short(before=before)
+
+
+def test_a_file_system_without_a_size_is_not_short() -> None:
+    """The kernel's own have none."""
+    kernel = Path("/proc")
+    if not kernel.is_dir():
+        pytest.skip("no /proc here")
+    assert not reserve(kernel, 2**62).is_short(before=False)
