@@ -10,7 +10,7 @@ from typing import Any
 
 from db import queries
 from db.engine import Database
-from nightread.paths import full_uri, path_of, root_path, root_text, uri_of
+from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text, uri_of
 from nightread.settings import Settings
 
 OVERLOOKED = "every file that lay in a watched folder when it was last looked through has a row"
@@ -67,7 +67,7 @@ class FolderFindings:
 def compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
     """Walk the folder of a source and look each file up, then each arrival's file."""
     root = settings.roots.get(source.name) or root_path(source.root)
-    if source.kind != "folder" or not root.is_dir():
+    if source.kind != "folder" or not root.is_dir() or (source.marked and not (root / ROOT_MARKER).exists()):
         return FolderFindings(source=source.name, looked_at=False)
     walk = _Walk(root, settings)
     text, files, without_row = root_text(root), 0, []

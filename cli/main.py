@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.console import show_error
 from cli.lazy import LazyGroup
+from db import troubles
 from nightread import __version__
 from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
@@ -82,7 +83,7 @@ def main() -> None:
         show_error(f"This command needs {error.name}, which is not installed here: pip install 'nightread[{extra}]'.")
         sys.exit(2)
     except SQLAlchemyError as error:
-        show_error(f"The database failed ({type(error).__name__}): `nightread doctor` looks at it.")
+        show_error(f"The database failed: {troubles.describe(error)}.")
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row: its place must do
         show_error(f"unexpected {type(error).__name__} at {place_of(error)}: please report it.")

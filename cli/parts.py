@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from cli.children import flower_arguments, flower_environment, worker_arguments
 from cli.options import settings_from, state_options, worker_options
+from cli.record import require_file
 from cli.redis_url import redis_url_of
 from cli.state_folder import make_state_folder
 from db import schema
@@ -114,6 +115,7 @@ def _part(settings: Settings) -> Iterator[tuple[Database, Event]]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    require_file(settings)
     database = open_database(settings.sql_url)
     try:
         schema.require_newest(database)

@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.children import child, worker_arguments
 from cli.embedded_redis import running_redis
 from cli.state_folder import held
 from cli.supervisor import Child, end
-from db import ledger, queries, schema
+from db import ledger, queries, schema, troubles
 from db.engine import Database, open_database
 from nightread.clock import utc_now
 from nightread.errors import StopWork
@@ -118,7 +118,7 @@ class Pipeline:
 
         Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
         """
-        count_at, progress = 0.0, _Progress()
+        count_at, progress, trouble = 0.0, _Progress(), ""
         while True:
             self._look_after_children()
             self.still_ours()
@@ -133,8 +133,11 @@ class Pipeline:
                         return
                     if progress.stands_still(unfinished):
                         self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
-            except DBAPIError as error:
-                log.warning("the database does not answer, trying again", extra={"error": type(error).__name__})
+                trouble = ""
+            except SQLAlchemyError as error:
+                before, trouble = trouble, troubles.describe(error)
+                if trouble != before:
+                    log.warning("the database does not answer, trying again: %s", trouble)
             self.transport.wait_for_wake(min(wait, _LOOK_SECONDS))
 
     def _look_after_children(self) -> None:

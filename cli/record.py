@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
-from db import schema
+from db import schema, troubles
 from db.engine import Database, open_database
 from db.tables import State
 from nightread.errors import StopWork, UsageFault
@@ -49,8 +49,5 @@ def said_in_one_line() -> Iterator[None]:
     """A database that does not answer becomes StopWork; the driver's text may hold the password and stays out."""
     try:
         yield
-    except DBAPIError as error:
-        raise StopWork(
-            f"The database does not answer ({type(error.orig).__name__}): is it running, is its URL right, "
-            "may this user read it? `nightread doctor` looks at each."
-        ) from error
+    except SQLAlchemyError as error:
+        raise StopWork(f"The database does not answer: {troubles.describe(error)}.") from error

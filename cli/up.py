@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 import click
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.children import child, flower_arguments, flower_environment, part_arguments, worker_arguments
 from cli.console import err
@@ -18,7 +18,7 @@ from cli.options import settings_from, state_options, worker_options
 from cli.pipeline import prepared, running
 from cli.silent_worker import SilentWorker
 from cli.supervisor import Child
-from db import queries
+from db import queries, troubles
 from db.engine import Database
 from nightread.log import set_up_logging
 from nightread.settings import Settings
@@ -91,12 +91,14 @@ def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database:
 def _how_far(database: Database) -> str:
     try:
         tally = queries.tally(database)
-    except DBAPIError as error:
-        return f"the database does not answer ({type(error).__name__})"
+        paused = ", ".join(f"{pause.cause}" for pause in queries.pauses(database))
+    except SQLAlchemyError as error:
+        return f"the database does not answer: {troubles.describe(error)}"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "
         f"{tally.failed} failed, {unfinished} to go"
+        + (f"; dispatch is paused ({paused}): see `nightread status`" if paused else "")
     )
 
 

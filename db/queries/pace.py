@@ -24,7 +24,7 @@ class Pace:
 
 def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
     """From the outcomes of the last minute, or of as much of it as there was work."""
-    row = _finished_since(database, now - RECENT, _LONGEST_BATCH)
+    row = _finished_since(database, now - RECENT, _LONGEST_BATCH, now)
     per_second = _per_second(row, earliest=now - RECENT, latest=now if unfinished else None)
     if unfinished == 0:
         return Pace(per_second=per_second, eta_seconds=0.0)
@@ -33,7 +33,7 @@ def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
 
 def rate(database: Database, *, since: datetime) -> float | None:
     """Images per second of a whole run: outcomes since `since`, from the first claim to the last outcome."""
-    return _per_second(_finished_since(database, since, timedelta()), earliest=since, latest=None) or None
+    return _per_second(_finished_since(database, since, timedelta(), None), earliest=since, latest=None) or None
 
 
 def oldest_waiting(database: Database) -> datetime | None:
@@ -45,9 +45,16 @@ def oldest_waiting(database: Database) -> datetime | None:
         return connection.execute(arrival.where(work.c.id == first)).scalar()
 
 
-def _finished_since(database: Database, since: datetime, reach: timedelta) -> Row[int, datetime, datetime]:
-    """Images that got their outcome, the first claim among their batches, and the last outcome."""
+def _finished_since(
+    database: Database, since: datetime, reach: timedelta, now: datetime | None
+) -> Row[int, datetime, datetime]:
+    """Images that got their outcome, the first claim among their batches, and the last outcome.
+
+    What lies after `now` was written under a clock that has been set back.
+    """
     recent: ColumnElement[bool] = work.c.finished_at >= since
+    if now is not None:
+        recent &= work.c.finished_at <= now
     first_claim = (
         select(func.min(batches.c.claimed_at))
         .where(batches.c.created_at >= since - reach, batches.c.finished_at >= since)

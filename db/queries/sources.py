@@ -25,6 +25,8 @@ class Source:
     report: dict[str, Any] | None
     """Numbers of the watcher's latest look (producer.folder_report)."""
     reported_at: datetime | None
+    marked: bool
+    """Its folder was seen with `nightread.paths.ROOT_MARKER`: without it, it is not there."""
 
 
 def sources(database: Database) -> list[Source]:
@@ -32,7 +34,15 @@ def sources(database: Database) -> list[Source]:
     with database.read() as connection:
         rows = connection.execute(select(sources_table).order_by(sources_table.c.id)).all()
     return [
-        Source(id=row.id, name=row.name, kind=row.kind, root=row.root, report=row.report, reported_at=row.reported_at)
+        Source(
+            id=row.id,
+            name=row.name,
+            kind=row.kind,
+            root=row.root,
+            report=row.report,
+            reported_at=row.reported_at,
+            marked=row.marked,
+        )
         for row in rows
     ]
 

@@ -17,7 +17,13 @@ from scans import cine, phantom
 from db import queries
 
 FRAMES = 60
-_SETTINGS = {"LEASE_SECONDS": 20, "IMAGE_TIMEOUT_SECONDS": 15, "RETRY_LIMIT": 2, "RETRY_BASE_SECONDS": 0.5}
+_SETTINGS = {
+    "LEASE_SECONDS": 20,
+    "IMAGE_TIMEOUT_SECONDS": 15,
+    "RETRY_LIMIT": 2,
+    "RETRY_BASE_SECONDS": 0.5,
+    "ARRIVAL_TIMEOUT_SECONDS": 1,
+}
 
 
 @dataclass(kw_only=True)

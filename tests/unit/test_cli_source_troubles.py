@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 6, 2, 0, tzinfo=UTC)
 
 def source(*, ago: timedelta = timedelta(seconds=20), **report: Any) -> Source:
     """A source whose watcher reported this a while ago."""
-    return Source(id=1, name="ct", kind="folder", root="/ct", report=report, reported_at=NOW - ago)
+    return Source(id=1, name="ct", kind="folder", root="/ct", report=report, reported_at=NOW - ago, marked=False)
 
 
 def test_a_healthy_source_is_not_mentioned() -> None:
