@@ -24,9 +24,6 @@ from producer.transport import Transport
 
 log = logging.getLogger(__name__)
 
-_LEAST_WINDOW = 2
-_COUNTED_BATCHES = 64
-"""Ready images are counted up to this many batches: enough to decide, cheap with a million waiting."""
 _SWEEP_SECONDS = 2.0
 """Also the distance of the two looks that find lost messages."""
 
@@ -74,16 +71,15 @@ class Dispatcher:
 
     def _dispatch(self) -> float:
         full = self._settings.batch_images
-        outlook = ledger.look(self._database, at_most=full * _COUNTED_BATCHES, now=self._clock())
-        room = max(_LEAST_WINDOW, 2 * outlook.slots) - outlook.waiting
-        if room <= 0 or outlook.ready == 0:
+        outlook = ledger.look(self._database, images=full, now=self._clock())
+        if outlook.room <= 0 or outlook.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
         if outlook.ready >= full * max(1, outlook.idle_slots):
-            return self._send(count=min(room, outlook.ready // full), images=full)
+            return self._send(count=min(outlook.room, outlook.ready // full), images=full)
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
-            shares = max(1, min(room, outlook.idle_slots, outlook.ready))
+            shares = max(1, min(outlook.room, outlook.idle_slots, outlook.ready))
             return self._send(count=shares, images=ceil(outlook.ready / shares))
         return remaining
 

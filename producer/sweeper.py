@@ -71,7 +71,7 @@ class Sweeper:
         now = self._clock()
         if not unclaimed:
             return set()
-        outlook = ledger.look(self._database, at_most=1, now=now)
+        outlook = ledger.look(self._database, images=1, now=now)
         if outlook.slots <= outlook.running:
             return set()
         return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS)))

@@ -7,9 +7,11 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
+from db.bulk import execute_many
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
+_LEAST_WINDOW = 2
 LIVE_SECONDS = 45
 """A worker that has not beaten for this long has no slots."""
 
@@ -19,13 +21,18 @@ class Outlook:
     """What the dispatcher decides on."""
 
     ready: int
-    """Images that may go now, counted no further than asked."""
+    """Images that may go now, counted no further than to as many full batches as the window holds."""
     waiting: int
     """Batches published and not yet claimed."""
     running: int
     """Batches claimed and not yet finished."""
     slots: int
     """Processes of live workers."""
+
+    @property
+    def room(self) -> int:
+        """Batches that may be published: a worker's next one should be there when it is done with this one."""
+        return _window(self.slots) - self.waiting
 
     @property
     def idle_slots(self) -> int:
@@ -41,14 +48,20 @@ class Batch:
     images: int
 
 
-def look(database: Database, *, at_most: int, now: datetime) -> Outlook:
-    """A look at work, batches and workers, made to decide on: what it misses, the next look finds."""
+def look(database: Database, *, images: int, now: datetime) -> Outlook:
+    """A look at work, batches of `images` and workers, made to decide on: what it misses, the next look finds."""
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
-        ready = connection.execute(_READY_COUNT, {"now": now, "limit": at_most}).scalar_one()
         waiting, running = connection.execute(_OPEN_COUNTS).one()
         slots = connection.execute(_SLOTS, {"since": live_since}).scalar_one()
+        limit = images * _window(slots)
+        ready = connection.execute(_READY_COUNT, {"now": now, "limit": limit}).scalar_one()
     return Outlook(ready=ready, waiting=waiting, running=running, slots=slots)
+
+
+def _window(slots: int) -> int:
+    """Batches that may wait in Redis."""
+    return max(_LEAST_WINDOW, 2 * slots)
 
 
 def form_batches(
@@ -101,7 +114,7 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
     batch = Batch(id=str(uuid4()), images=len(group))
     total = sum(row.size for row in group)
     connection.execute(insert(batches), {"id": batch.id, "images": batch.images, "bytes": total, "created_at": now})
-    connection.execute(_QUEUE, [{"work": row.id, "batch": batch.id} for row in group])
+    execute_many(connection, _QUEUE, [{"work": row.id, "batch": batch.id} for row in group])
     return batch
 
 

@@ -130,7 +130,7 @@ def test_a_worker_that_is_dead_has_no_slots_a_minute_later(desk: Desk, by: timed
     desk.worker(slots=8)
     jump(desk, by)
     desk.night.clock.advance(seconds=46)
-    assert ledger.look(desk.night.database, at_most=1, now=desk.night.clock()).slots == 0
+    assert ledger.look(desk.night.database, images=1, now=desk.night.clock()).slots == 0
     assert not any(worker.alive for worker in queries.workers(desk.night.database, now=desk.night.clock()))
 
 
@@ -141,7 +141,7 @@ def test_a_worker_that_lives_has_its_slots_at_its_next_beat(desk: Desk, by: time
     jump(desk, by)
     desk.night.clock.advance(seconds=10)
     desk.worker(slots=8)
-    assert ledger.look(desk.night.database, at_most=1, now=desk.night.clock()).slots == 8
+    assert ledger.look(desk.night.database, images=1, now=desk.night.clock()).slots == 8
 
 
 def bad_night(desk: Desk) -> None:

@@ -79,9 +79,9 @@ def test_work_that_must_wait_is_not_formed_before_its_time(night: Night) -> None
     night.analyse_all(state=State.RECEIVED, not_before=night.clock() + timedelta(seconds=30))
 
     assert night.form() == []
-    assert ledger.look(night.database, at_most=10, now=night.clock()).ready == 0
+    assert ledger.look(night.database, images=10, now=night.clock()).ready == 0
     night.clock.advance(seconds=30)
-    assert ledger.look(night.database, at_most=10, now=night.clock()).ready == 1
+    assert ledger.look(night.database, images=10, now=night.clock()).ready == 1
     assert night.analyse_all() == {"done": 1}
 
 
@@ -98,7 +98,7 @@ def test_work_marked_alone_travels_in_a_batch_of_one(night: Night) -> None:
 
 
 def test_the_window_counts_batches_and_slots_in_the_ledger(night: Night) -> None:
-    """Rule 6: published, claimed and finished batches, ready images up to the limit, and slots of live workers only."""
+    """Rule 6: published, claimed and finished batches, ready images up to the window, and slots of live workers only."""
     now = night.clock()
     for node, slots in (("w1", 2), ("w2", 3)):
         ledger.beat(night.database, node=node, boot_id="b", slots=slots, device="cpu", release="1", now=now)
@@ -107,17 +107,19 @@ def test_the_window_counts_batches_and_slots_in_the_ledger(night: Night) -> None
     night.analyse(first)
     night.claim(second)
 
-    outlook = ledger.look(night.database, at_most=100, now=now)
+    outlook = ledger.look(night.database, images=100, now=now)
     assert (outlook.ready, outlook.waiting, outlook.running, outlook.slots) == (2, 1, 1, 5)
     assert outlook.idle_slots == 3
-    assert ledger.look(night.database, at_most=1, now=now).ready == 1
+    assert outlook.room == 9
+    night.register(build_arrivals(20))
+    assert ledger.look(night.database, images=2, now=now).ready == 20
 
     night.clock.advance(seconds=40)
     ledger.beat(night.database, node="w2", boot_id="b", slots=3, device="cpu", release="1", now=night.clock())
     night.clock.advance(seconds=40)
-    assert ledger.look(night.database, at_most=1, now=night.clock()).slots == 3
+    assert ledger.look(night.database, images=1, now=night.clock()).slots == 3
     ledger.sign_off(night.database, node="w2", boot_id="b")
-    assert ledger.look(night.database, at_most=1, now=night.clock()).slots == 0
+    assert ledger.look(night.database, images=1, now=night.clock()).slots == 0
 
 
 def test_a_worker_that_started_anew_replaces_itself(night: Night) -> None:
@@ -128,4 +130,4 @@ def test_a_worker_that_started_anew_replaces_itself(night: Night) -> None:
         )
     ledger.sign_off(night.database, node="w1", boot_id="old")
 
-    assert ledger.look(night.database, at_most=1, now=night.clock()).slots == 2
+    assert ledger.look(night.database, images=1, now=night.clock()).slots == 2

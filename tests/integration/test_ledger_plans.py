@@ -49,7 +49,7 @@ def _live_through_everything(night: Night) -> None:
     arrivals = build_arrivals(8)
     night.register(arrivals)
     night.register([replace(arrivals[0], size=5)])
-    ledger.look(night.database, at_most=10, now=night.clock())
+    ledger.look(night.database, images=10, now=night.clock())
     first, second, third, fourth = night.form(images=2)
     bundle_id = ledger.register_bundle(
         night.database, name="n", version="1", digest="d" * 64, labels=["a"], normal_label=None, now=night.clock()

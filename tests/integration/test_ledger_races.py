@@ -213,7 +213,7 @@ def test_readers_see_the_ledger_while_somebody_writes(night: Night) -> None:
     night.register(build_arrivals(1))
     with night.database.writer.begin() as connection:
         connection.execute(text("UPDATE work SET priority = 1"))
-        assert ledger.look(night.database, at_most=5, now=night.clock()).ready == 1
+        assert ledger.look(night.database, images=5, now=night.clock()).ready == 1
 
 
 def _together(*calls: Callable[[], Any]) -> tuple[Any, ...]:
