@@ -180,7 +180,9 @@ work = Table(
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
-    Column("deaths", Integer, nullable=False),  # of its process, while it travelled alone under a living parent
+    Column(
+        "deaths", Integer, nullable=False
+    ),  # of its process, while it travelled alone under a living parent or was in hand
     Column("expiries", Integer, nullable=False),  # of its lease
     Column("lease_until", UtcDateTime),
     Column("not_before", UtcDateTime),

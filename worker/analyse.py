@@ -9,15 +9,19 @@ from nightread import __version__
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.answers import Reading, answers_of
-from worker.decode import Inputs, chunks_of, open_scan
+from worker.decode import Inputs, chunks_of, frames_at_once, open_scan
 from worker.desk import Desk
 from worker.fetch import fetch
+from worker.giving_back import give_back_dead_sibling
 from worker.results import Results
 from worker.scoreboard import Scoreboard
 from worker.stopwatch import Stopwatch
 
 _PART_IMAGES = 64
-"""Read before the ledger is asked which of them are copies and the network is given the others."""
+_PART_BYTES = 256 * 1024**2
+"""Read before the ledger is asked which of them are copies and the network is given the others: so many images, or
+fewer once they are so large together when prepared, that what a process needs does not depend on what arrives.
+A night of 512 x 512 x 1 fills the 64 with a quarter of it."""
 
 
 class _Scan(NamedTuple):
@@ -27,6 +31,8 @@ class _Scan(NamedTuple):
     spec_of: tuple[int, ...]
     """For each of its networks the array in a chunk."""
     chunks: Iterable[tuple[Inputs, ...]]
+    held_bytes: int
+    """Of those chunks that are prepared already."""
 
 
 def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
@@ -38,7 +44,10 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     desk.follow_rules()
     images = ledger.claim(desk.database, batch_id, process=desk.process, lease=desk.lease, now=desk.clock())
     desk.wake_dispatcher()
-    if not images:  # a second delivery: the batch is another's to close
+    desk.seat.watch_others()
+    if not images:  # a second delivery: the batch is another's to close, if that one lives
+        if give_back_dead_sibling(desk.database, batch_id, desk.process, desk.seat, clock=desk.clock):
+            desk.wake_dispatcher()
         return {}
     watch.lap("claim")
     results = Results(desk, images)
@@ -47,10 +56,7 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
         for bundle, reader in desk.panel.readers.items()
     }
     scored: list[Reading] = []
-    for begin in range(0, len(images), _PART_IMAGES):
-        scans = [
-            scan for image in images[begin : begin + _PART_IMAGES] for scan in _read(desk, batch_id, image, results)
-        ]
+    for scans in _parts(desk, batch_id, images, results):
         watch.lap("read")
         fresh = _without_copies(desk, scans, results)
         watch.lap("look_up")
@@ -69,6 +75,22 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     return dict(counts)
 
 
+def _parts(desk: Desk, batch_id: str, images: Sequence[Claimed], results: Results) -> Iterator[list[_Scan]]:
+    """The images that could be read, so many at a time as fit."""
+    part: list[_Scan] = []
+    held_bytes = 0
+    for image in images:
+        for scan in _read(desk, batch_id, image, results):
+            part.append(scan)
+            held_bytes += scan.held_bytes
+        if len(part) == _PART_IMAGES or held_bytes >= _PART_BYTES:
+            desk.hold(0)
+            yield part
+            part, held_bytes = [], 0
+    desk.hold(0)
+    yield part
+
+
 def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterator[_Scan]:
     """Fetch, route and decode while the bytes are warm: one image, or none where it has met its fate.
 
@@ -76,16 +98,21 @@ def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterat
     """
     desk.keep_lease(batch_id)
     with results.fate_of(image):
+        if image.alone or desk.seat.must_be_careful():
+            desk.rehearsal.try_out(image, desk.panel.specs, lambda: desk.keep_lease(batch_id))
+        desk.hold(image.work_id)
         file = fetch(image, roots=desk.settings.roots, max_bytes=desk.settings.max_file_bytes)
         with results.fate_of(image, file):
             scan = open_scan(desk, file.data)
             results.keep_facts(image, scan.facts)
-            choices, specs, spec_of = desk.panel.assign(scan, image.source)
-            chunks = chunks_of(scan, specs, desk)
-            at_once = bool(choices) and scan.frame_count <= _PART_IMAGES
-            ready = list(chunks) if at_once else chunks
+            choices, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.source)
+            at_once = frames_at_once(frame_bytes)
+            chunks = chunks_of(scan, specs, desk, at_once=at_once)
             reading = Reading(image=image, file=file.without_data(), facts=scan.facts, choices=choices)
-            yield _Scan(reading, spec_of, ready)
+            if choices and scan.frame_count <= at_once:
+                yield _Scan(reading, spec_of, list(chunks), scan.frame_count * frame_bytes)
+            else:
+                yield _Scan(reading, spec_of, chunks, 0)
 
 
 def _without_copies(desk: Desk, scans: Sequence[_Scan], results: Results) -> list[_Scan]:
@@ -105,13 +132,32 @@ def _without_copies(desk: Desk, scans: Sequence[_Scan], results: Results) -> lis
 def _feed(desk: Desk, batch_id: str, scan: _Scan, boards: Mapping[str, Scoreboard], results: Results) -> bool:
     """Give all frames of one image to its networks; whether it got that far. The lease is renewed by progress."""
     fed = False
-    reading, spec_of, chunks = scan
+    reading, spec_of, chunks, _ = scan
     with results.fate_of(reading.image, reading.file):
         if not reading.choices:
             raise RejectImage(Reason.NO_MODEL)
-        for inputs in chunks:
+        for inputs in _held(desk, reading.image, chunks):
             for choice, spec in zip(reading.choices, spec_of, strict=True):
                 boards[choice.bundle].add(reading.image.work_id, inputs[spec])
             desk.keep_lease(batch_id)
         fed = True
     return fed  # noqa: RET504 - False where the image has met its fate inside
+
+
+def _held(desk: Desk, image: Claimed, chunks: Iterable[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
+    """The chunks, each decoded with the image in hand unless all of them are decoded already."""
+    if isinstance(chunks, list):
+        return chunks
+    return _one_by_one(desk, image, iter(chunks))
+
+
+def _one_by_one(desk: Desk, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterator[tuple[Inputs, ...]]:
+    while True:
+        desk.hold(image.work_id)
+        try:
+            inputs = next(chunks, None)
+        finally:
+            desk.hold(0)
+        if inputs is None:
+            return
+        yield inputs

@@ -12,7 +12,7 @@ from billiard.process import current_process
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import ledger
+from db import ledger, troubles
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from nightread import __version__
@@ -23,9 +23,12 @@ from nightread.hardware import device_name, slots
 from nightread.log import set_up_logging
 from nightread.queue import make_celery
 from nightread.settings import load_settings
+from nightread.wake import open_redis
+from worker.blackbox import BlackBox
 from worker.earlier_starts import clear_up
 from worker.errors import BatchTakenError, NetworkBrokenError
 from worker.node_name import hold_node_name
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class _Worker:
 
     node: str = ""
     boot_id: str = ""
+    black_box: BlackBox | None = None
     desk: Any = None
     name_lock: Any = None
 
@@ -64,7 +68,8 @@ def analyse_batch(**message: Any) -> dict[str, int]:
         log.warning("the batch's lease ran out: others have its images", extra={"batch": batch_id})
         return {}
     except SQLAlchemyError as error:
-        log.exception("batch not recorded: it goes back when its lease ends", extra={"batch": batch_id})
+        trouble = troubles.describe(error)
+        log.exception("batch not recorded, it goes back when its lease ends: %s", trouble, extra={"batch": batch_id})
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
     except StopWork as error:
         _refuse_work(str(error))
@@ -92,6 +97,7 @@ def _name_this_start(sender: Any, **_: Any) -> None:
     except StopWork as error:
         log.critical("this worker cannot work: %s", error)
         os._exit(1)
+    _worker.black_box = BlackBox()
     clear_up(settings, node=_worker.node, boot_id=_worker.boot_id)
 
 
@@ -102,7 +108,8 @@ def _open_desk(**_: Any) -> None:
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
     try:
-        _worker.desk = open_desk(settings, settings.require_redis_url(), process)
+        black_box = _worker.black_box or BlackBox()
+        _worker.desk = open_desk(settings, settings.require_redis_url(), process, black_box.seat(index))
     except StopWork as error:
         _refuse_work(str(error))
     except Exception:
@@ -116,6 +123,8 @@ def _start_to_beat(sender: Any, **_: Any) -> None:
     database = open_database(settings.sql_url)
     _beat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
+    watchdog = Watchdog(database, open_redis(settings.require_redis_url()), node=_worker.node)
+    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, lambda: watchdog.look(utc_now()))
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -124,7 +133,7 @@ def _sign_off(**_: Any) -> None:
     try:
         ledger.sign_off(database, node=_worker.node, boot_id=_worker.boot_id)
     except SQLAlchemyError as error:
-        log.warning("could not sign off", extra={"error": type(error).__name__})
+        log.warning("could not sign off: %s", troubles.describe(error))
 
 
 def _refuse_work(why: str) -> NoReturn:
@@ -146,4 +155,4 @@ def _beat(database: Database) -> None:
             now=utc_now(),
         )
     except SQLAlchemyError as error:
-        log.warning("heartbeat not written", extra={"error": type(error).__name__})
+        log.warning("heartbeat not written: %s", troubles.describe(error))

@@ -21,6 +21,7 @@ Inputs = NDArray[np.float32]
 
 _GRACE_SECONDS = 5
 _FRAMES_AT_ONCE = 64
+_BYTES_AT_ONCE = 64 * 1024**2
 """A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
 
 
@@ -30,8 +31,13 @@ def open_scan(desk: Desk, data: bytes) -> Scan:
         return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
 
 
-def chunks_of(scan: Scan, specs: Sequence[InputSpec], desk: Desk) -> Iterator[tuple[Inputs, ...]]:
-    """Prepared frames, (up to 64, height, width, channels) at a time: decoded once, prepared for each of the specs.
+def frames_at_once(frame_bytes: int) -> int:
+    """How many frames of so many prepared bytes make a chunk: 64, or fewer large ones, at least 1."""
+    return max(1, min(_FRAMES_AT_ONCE, _BYTES_AT_ONCE // max(frame_bytes, 1)))
+
+
+def chunks_of(scan: Scan, specs: Sequence[InputSpec], desk: Desk, *, at_once: int) -> Iterator[tuple[Inputs, ...]]:
+    """Prepared frames, (up to `at_once`, height, width, channels) each: decoded once, prepared for each of the specs.
 
     Raises RejectImage, and FateError(timeout) where a single frame takes too long.
     """
@@ -40,7 +46,7 @@ def chunks_of(scan: Scan, specs: Sequence[InputSpec], desk: Desk) -> Iterator[tu
     left = scan.frame_count
     while left > 0:
         inputs = []
-        for _ in range(min(left, _FRAMES_AT_ONCE)):
+        for _ in range(min(left, at_once)):
             with _ended_after(seconds):
                 frame = next(frames)
                 inputs.append([prepare(frame, spec) for spec in specs])

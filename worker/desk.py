@@ -11,7 +11,7 @@ from typing import TypeVar
 from redis import Redis
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from db import ledger, schema
+from db import ledger, schema, troubles
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from db.same_clock import require_same_clock
@@ -22,9 +22,12 @@ from nightread.hardware import gpus
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
+from worker.blackbox import BlackBox, Seat
 from worker.device import tune_process
 from worker.errors import BatchTakenError
+from worker.giving_back import give_back_predecessor
 from worker.panel import Panel, keep_out_of_collections, open_panel, renewed
+from worker.rehearsal import Rehearsal
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,14 @@ class Desk:
     panel: Panel
     ahead: Executor | None = None
     """One thread in which the network works while this one decodes what comes next; None: they take turns."""
+    seat: Seat = field(default_factory=lambda: BlackBox().seat(0))
+    rehearsal: Rehearsal = field(init=False)
     clock: Clock = utc_now
     _renewed_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Open no reading room yet."""
+        self.rehearsal = Rehearsal(self.settings, self.limits, note_death=self.seat.note_death)
 
     @property
     def lease(self) -> timedelta:
@@ -59,6 +68,13 @@ class Desk:
         if self.panel is not before:
             del before
             keep_out_of_collections()  # or the memory of a network that was dropped would never come back
+
+    def hold(self, work_id: int) -> None:
+        """Say which row of work is being read, should this process die of it; 0: none is.
+
+        With a network that works beside, nobody could tell which of the two it was.
+        """
+        self.seat.hold(work_id if self.ahead is None else 0)
 
     def wake_dispatcher(self) -> None:
         """There is room in the queue."""
@@ -74,7 +90,7 @@ class Desk:
             except (OperationalError, InterfaceError) as error:
                 if time.monotonic() + _PAUSE_SECONDS > until:
                     raise
-                log.warning("the database does not answer, trying again", extra={"error": type(error).__name__})
+                log.warning("the database does not answer, trying again: %s", troubles.describe(error))
             time.sleep(_PAUSE_SECONDS)
 
     def keep_lease(self, batch_id: str) -> None:
@@ -87,15 +103,14 @@ class Desk:
         self._renewed_at = now
 
 
-def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Desk:
+def open_desk(settings: Settings, redis_url: str, process: WorkerProcess, seat: Seat) -> Desk:
     """Connect, give back what the process before us died on, load the network. Raises StopWork."""
+    in_hand = seat.move_in()
     tune_process(settings, process.index)
     database = open_database(settings.sql_url)
     schema.require_newest(database)
     require_same_clock(database)
-    given_back = ledger.give_back_predecessor(database, process, now=utc_now())
-    if given_back:
-        log.warning("a worker process died: its images go back", extra={"images": given_back, **_names(process)})
+    give_back_predecessor(database, process, in_hand=in_hand)
     return Desk(
         settings=settings,
         database=database,
@@ -109,13 +124,10 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess) -> Des
         patient=PatientHasher(load_site_key(settings)),
         panel=open_panel(settings, database),
         ahead=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
+        seat=seat,
     )
 
 
 def _decodes_ahead(settings: Settings) -> bool:
     """A GPU works while its process decodes; on a CPU both would only share the one core that the process has."""
     return bool(gpus(settings)) if settings.decode_ahead is None else settings.decode_ahead
-
-
-def _names(process: WorkerProcess) -> dict[str, object]:
-    return {"node": process.node, "process_index": process.index}

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from db.ledger import Claimed, Outcome
 from db.tables import State
@@ -14,6 +14,8 @@ from worker.fetch import Fetched, FileChangedError
 
 log = logging.getLogger(__name__)
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_INCOMPLETE = (Reason.TRUNCATED, Reason.EMPTY)
 _DOUBLINGS = 30  # an image that is held for days is tried thousands of times
 
 
@@ -21,8 +23,12 @@ def outcome_of_error(
     image: Claimed, error: Exception, *, file: Fetched | None, facts: Facts, settings: Settings, now: datetime
 ) -> Outcome:
     """Reject, retry later or fail, as the error says; anything unexpected is `failed(internal_error)` and logged."""
-    fate = _as_fate(image, error)
-    state = _state(fate, image, settings)
+    fate, longest = _as_fate(image, error), timedelta.max
+    if isinstance(fate, RejectImage) and fate.reason in _INCOMPLETE:
+        longest = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
+        if longest > timedelta():
+            fate = RetryImage(Reason.STILL_ARRIVING)
+    state = _state(fate, image, settings, now)
     again = state is State.RECEIVED
     # The ledger follows a file that changed for as long as it is tried; what fails keeps the identity it arrived with.
     seen = error if again and isinstance(error, FileChangedError) else file
@@ -33,7 +39,7 @@ def outcome_of_error(
         state=state,
         reason=fate.reason,
         detail=fate.detail,
-        not_before=now + _pause(image.attempts, settings) if again else None,
+        not_before=now + min(_pause(image.attempts, settings), longest) if again else None,
         alone=fate.reason is Reason.OUT_OF_MEMORY,
         sha256=file.sha256 if file and not again else None,
         size=seen.size if seen else None,
@@ -51,14 +57,27 @@ def _as_fate(image: Claimed, error: Exception) -> FateError:
     return FateError(Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; the log has the place.")
 
 
-def _state(fate: FateError, image: Claimed, settings: Settings) -> State:
+def _age(image: Claimed, now: datetime) -> timedelta:
+    """Since something was last seen to happen to the file; a time that lies ahead tells nothing."""
+    written = _EPOCH + timedelta(microseconds=image.mtime_ns // 1000) if _is_past(image.mtime_ns, now) else _EPOCH
+    return now - max(image.arrived_at, written)
+
+
+def _is_past(mtime_ns: int, now: datetime) -> bool:
+    return 0 < mtime_ns <= now.timestamp() * 1e9
+
+
+def _state(fate: FateError, image: Claimed, settings: Settings, now: datetime) -> State:
     if isinstance(fate, RejectImage):
         return State.REJECTED
     if fate.reason is Reason.OUT_OF_MEMORY and image.alone:
         return State.FAILED
     if fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources:
         return State.RECEIVED
-    if isinstance(fate, RetryImage) and image.attempts < settings.retry_limit:
+    if fate.reason is Reason.STILL_ARRIVING:
+        return State.RECEIVED
+    patient = now - image.tried_since < timedelta(seconds=settings.retry_patience_seconds)
+    if isinstance(fate, RetryImage) and patient and image.attempts < settings.retry_limit:
         return State.RECEIVED
     return State.FAILED
 

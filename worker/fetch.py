@@ -7,13 +7,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
-from db.ledger import Claimed
 from nightread.errors import RejectImage, RetryImage
-from nightread.paths import mtime_of, path_of, root_path
+from nightread.paths import ROOT_MARKER, mtime_of, path_of, root_path
 from nightread.reasons import Reason
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+
+
+class Place(Protocol):
+    """Where one image is, as the ledger has it: db.ledger.Claimed."""
+
+    @property
+    def source(self) -> str:
+        """Its name; this host may have it elsewhere than the producer."""
+
+    @property
+    def root(self) -> str:
+        """Where the producer has it (nightread.paths.root_text)."""
+
+    @property
+    def uri(self) -> str:
+        """The path below (nightread.paths.uri_of)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, as registered."""
+
+    @property
+    def mtime_ns(self) -> int:
+        """As registered."""
+
+    @property
+    def marked(self) -> bool:
+        """Whether the source's folder held nightread.paths.ROOT_MARKER."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +67,7 @@ class FileChangedError(RetryImage):
         self.mtime_ns = mtime_ns
 
 
-def fetch(image: Claimed, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:
+def fetch(image: Place, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:
     """Read the file of `image` once.
 
     Raises RejectImage (too large, a link that leaves the source, not a file) and RetryImage (file or whole source
@@ -52,7 +80,7 @@ def fetch(image: Claimed, *, roots: Mapping[str, Path], max_bytes: int) -> Fetch
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
             return _read(file.fileno(), image, link, max_bytes)
     except OSError as error:
-        raise _why_not(error, root) from None
+        raise _why_not(error, root, marked=image.marked) from None
 
 
 def _open(path: bytes, root: Path) -> tuple[int, os.stat_result | None]:
@@ -69,7 +97,7 @@ def _open(path: bytes, root: Path) -> tuple[int, os.stat_result | None]:
     return os.open(target, _FLAGS), os.lstat(path)
 
 
-def _read(descriptor: int, image: Claimed, link: os.stat_result | None, max_bytes: int) -> Fetched:
+def _read(descriptor: int, image: Place, link: os.stat_result | None, max_bytes: int) -> Fetched:
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise RejectImage(Reason.NOT_A_FILE)
@@ -98,9 +126,9 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _why_not(error: OSError, root: Path) -> Exception:
+def _why_not(error: OSError, root: Path, *, marked: bool) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if _is_gone(root):
+        if _is_gone(root, marked=marked):
             return RetryImage(Reason.SOURCE_GONE)
         return RetryImage(Reason.MISSING_FILE)
     if error.errno == errno.EISDIR:
@@ -112,9 +140,14 @@ def _why_not(error: OSError, root: Path) -> Exception:
     return RetryImage(Reason.IO_ERROR, f"Reading the file failed with {errno.errorcode.get(error.errno or 0, '?')}.")
 
 
-def _is_gone(root: Path) -> bool:
-    """Whether the source is not there: its folder is missing, or empty as the mount point of a share that is away."""
+def _is_gone(root: Path, *, marked: bool) -> bool:
+    """Whether the source is not there: its folder is missing, or looks as the mount point of a share that is away.
+
+    Such a folder is empty, or, whatever else lies there, lacks the marker that was seen in it.
+    """
     try:
+        if marked:
+            return not (root / ROOT_MARKER).exists()
         with os.scandir(root) as entries:
             return next(entries, None) is None
     except PermissionError:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 from db import ledger
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _ANY_IMAGE = Traits()
 _REMEMBERED = 4096
+_FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Assignment(NamedTuple):
     """What its frames are prepared for: each way once, however many networks share it."""
     spec_of: tuple[int, ...]
     """For each choice the position of its spec."""
+    frame_bytes: int
+    """Of one frame, prepared for each of the specs."""
 
 
 class Panel:
@@ -62,6 +66,11 @@ class Panel:
         self._rules = rules
         self._assigned = lru_cache(_REMEMBERED)(self._assign)
 
+    @property
+    def specs(self) -> tuple[InputSpec, ...]:
+        """Every way in which a frame may have to be prepared."""
+        return tuple({reader.bundle.spec: None for reader in self.readers.values()})
+
     def on_trial(self, bundle: str) -> bool:
         """Whether no image has its result, or a further one, from this bundle: its failures must cost nobody."""
         return self._rules.on_trial(bundle)
@@ -74,7 +83,8 @@ class Panel:
         choices = self._rules.choose(traits)
         wanted = [self.readers[choice.bundle].bundle.spec for choice in choices]
         specs = tuple(dict.fromkeys(wanted))
-        return Assignment(choices, specs, tuple(specs.index(spec) for spec in wanted))
+        frame_bytes = sum(prod(spec.shape) * _FLOAT32_BYTES for spec in specs)
+        return Assignment(choices, specs, tuple(specs.index(spec) for spec in wanted), frame_bytes)
 
 
 def open_panel(settings: Settings, database: Database) -> Panel:

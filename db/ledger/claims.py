@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, literal, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, literal, select, update
 
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, sources, work
 from nightread.reasons import Reason
 
 DEATHS_ALLOWED = 3
-_KILLED = f"The worker process died {DEATHS_ALLOWED} times while it worked on this image alone."
+_KILLED = f"The worker process died {DEATHS_ALLOWED} times while it worked on this image."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,11 @@ class Claimed:
     alone: bool
     first: bool
     """Whether this is the arrival's first row of work, which may turn out a duplicate."""
+    arrived_at: datetime
+    tried_since: datetime
+    """When it was claimed for the first time since it arrived, changed, or a person said `retry`."""
+    marked: bool
+    """Whether its source's folder is away whenever nightread.paths.ROOT_MARKER is missing there."""
 
 
 def claim(
@@ -46,7 +52,7 @@ def claim(
     """Take over a batch: `queued` becomes `running`. A second delivery of the same batch gets an empty list."""
 
     def transaction(connection: Connection) -> list[Claimed]:
-        taken = connection.execute(_CLAIM, {"batch": batch_id, "until": now + lease})
+        taken = connection.execute(_CLAIM, {"batch": batch_id, "until": now + lease, "now": now})
         if taken.rowcount == 0:
             connection.execute(_CLOSE_EMPTY, {"batch": batch_id, "now": now})
             return []
@@ -65,6 +71,9 @@ def claim(
                 attempts=row.attempts,
                 alone=row.alone,
                 first=row.ordinal == 0,
+                arrived_at=row.arrived_at,
+                tried_since=row.tried_since,
+                marked=row.marked,
             )
             for row in rows
         ]
@@ -79,20 +88,52 @@ def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime)
     )
 
 
-def give_back_predecessor(database: Database, process: WorkerProcess, *, now: datetime) -> int:
-    """What the process before this one died on goes back, each image to travel alone.
+def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
+    """Who claimed this batch and has not finished it; None where nobody did, or it is finished."""
+    with database.read() as connection:
+        row = connection.execute(_OWNER, {"batch": batch_id}).first()
+    return WorkerProcess(node=row.node, boot_id=row.boot_id, index=row.process_index) if row else None
 
-    An image that was alone already and has now killed its process for the third time is `failed(killed_worker)`.
-    Returns the number of images.
+
+def give_back_predecessor(
+    database: Database, process: WorkerProcess, *, in_hand: int | None = None, now: datetime
+) -> int:
+    """What the process before this one died on goes back. Returns the number of images.
+
+    `in_hand` is the row of work that it was reading: that one travels alone, its neighbours are innocent. Where nobody
+    knows, each of them travels alone. An image that was alone already and has now killed its process for the third
+    time is `failed(killed_worker)`.
     """
+    return _give_back(database, process, _LEFT_OPEN, {}, in_hand, now)
 
+
+def give_back_batch(
+    database: Database, batch_id: str, *, owner: WorkerProcess, in_hand: int | None = None, now: datetime
+) -> int:
+    """The same for one batch, by whoever knows that its `owner` is dead. Returns the number of images.
+
+    A batch that its owner's successor gave back meanwhile is finished, and nobody can have claimed it since.
+    """
+    return _give_back(database, owner, _LEFT_OPEN_ONE, {"batch": batch_id}, in_hand, now)
+
+
+def _give_back(
+    database: Database,
+    owner: WorkerProcess,
+    left_open: Select[str],
+    which: dict[str, str],
+    in_hand: int | None,
+    now: datetime,
+) -> int:
     def transaction(connection: Connection) -> int:
-        owner = {"node": process.node, "boot": process.boot_id, "index": process.index}
-        left = connection.execute(_LEFT_OPEN, owner).scalars().all()
+        dead = {"node": owner.node, "boot": owner.boot_id, "index": owner.index}
+        left = connection.execute(left_open, {**dead, **which}).scalars().all()
         if not left:
             return 0
-        images = connection.execute(_GIVE_BACK, {"batches": left, "now": now}).rowcount
-        connection.execute(_CLOSE_ALL, {"batches": left, "now": now})
+        held = {"batches": left, "now": now, "culprit": in_hand}
+        statements = (_GIVE_BACK_ALONE,) if in_hand is None else (_GIVE_BACK_CULPRIT, _GIVE_BACK_INNOCENT)
+        images = sum(connection.execute(statement, held).rowcount for statement in statements)
+        connection.execute(_CLOSE_ALL, held)
         return images
 
     return database.write(transaction)
@@ -113,6 +154,7 @@ _CLAIM = (
         state=State.RUNNING,
         attempts=work.c.attempts + 1,
         lease_until=bindparam("until"),
+        tried_since=func.coalesce(work.c.tried_since, bindparam("now", type_=work.c.tried_since.type)),
         reason=None,
         detail=None,
     )
@@ -142,11 +184,14 @@ _CLAIMED = (
         work.c.ordinal,
         work.c.attempts,
         work.c.alone,
+        work.c.tried_since,
         instances.c.uri,
         instances.c.size,
         instances.c.mtime_ns,
+        instances.c.arrived_at,
         sources.c.name,
         sources.c.root,
+        sources.c.marked,
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)
@@ -164,21 +209,41 @@ _LEFT_OPEN = select(batches.c.id).where(
     batches.c.process_index == bindparam("index"),
 )
 
-_DIED_ALONE = work.c.alone & (work.c.deaths + 1 >= DEATHS_ALLOWED)
+_OWNER = select(batches.c.node, batches.c.boot_id, batches.c.process_index).where(
+    batches.c.id == bindparam("batch"), batches.c.claimed_at.is_not(None), batches.c.finished_at.is_(None)
+)
+_LEFT_OPEN_ONE = _LEFT_OPEN.where(batches.c.id == bindparam("batch"))
 
-_GIVE_BACK = (
+_LEFT_RUNNING = (
+    work.c.batch_id.in_(bindparam("batches", expanding=True)),
+    IN_BATCH,
+    in_state(State.RUNNING),
+)
+_DIED_ALONE = work.c.alone & (work.c.deaths + 1 >= DEATHS_ALLOWED)
+_TO_TRAVEL_ALONE: dict[str, Any] = {
+    "state": case((_DIED_ALONE, literal(State.FAILED.value)), else_=literal(State.RECEIVED.value)),
+    "reason": case((_DIED_ALONE, literal(Reason.KILLED_WORKER.value)), else_=None),
+    "detail": case((_DIED_ALONE, literal(_KILLED)), else_=None),
+    "finished_at": case((_DIED_ALONE, bindparam("now", type_=work.c.finished_at.type)), else_=None),
+    "batch_id": case((_DIED_ALONE, work.c.batch_id), else_=None),
+    "alone": True,
+    "lease_until": None,
+}
+
+_GIVE_BACK_ALONE = (
     update(work)
-    .where(work.c.batch_id.in_(bindparam("batches", expanding=True)), IN_BATCH, in_state(State.RUNNING))
-    .values(
-        state=case((_DIED_ALONE, literal(State.FAILED.value)), else_=literal(State.RECEIVED.value)),
-        reason=case((_DIED_ALONE, literal(Reason.KILLED_WORKER.value)), else_=None),
-        detail=case((_DIED_ALONE, literal(_KILLED)), else_=None),
-        finished_at=case((_DIED_ALONE, bindparam("now", type_=work.c.finished_at.type)), else_=None),
-        deaths=case((work.c.alone, work.c.deaths + 1), else_=work.c.deaths),
-        batch_id=case((_DIED_ALONE, work.c.batch_id), else_=None),
-        alone=True,
-        lease_until=None,
-    )
+    .where(*_LEFT_RUNNING)
+    .values(**_TO_TRAVEL_ALONE, deaths=case((work.c.alone, work.c.deaths + 1), else_=work.c.deaths))
+)
+_GIVE_BACK_CULPRIT = (
+    update(work)
+    .where(*_LEFT_RUNNING, work.c.id == bindparam("culprit"))
+    .values(**_TO_TRAVEL_ALONE, deaths=work.c.deaths + 1)
+)
+_GIVE_BACK_INNOCENT = (
+    update(work)
+    .where(*_LEFT_RUNNING, work.c.id != bindparam("culprit"))
+    .values(state=State.RECEIVED, batch_id=None, lease_until=None)
 )
 
 _CLOSE_ALL = (

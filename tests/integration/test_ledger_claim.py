@@ -156,6 +156,92 @@ def test_an_image_that_kills_its_process_fails_and_its_neighbours_are_done(night
     assert night.open_batches() == []
 
 
+def test_the_neighbours_of_a_known_culprit_go_back_as_they_were(night: Night) -> None:
+    """Rule 5: where the black box names the image, it alone travels alone; the others are one batch again."""
+    night.register(build_arrivals(3))
+    (batch,) = night.form()
+    images = night.claim(batch)
+    in_hand = images[0].work_id
+
+    given_back = ledger.give_back_predecessor(night.database, night.process, in_hand=in_hand, now=night.clock())
+
+    assert given_back == 3
+    assert [(row.state, row.alone, row.deaths) for row in night.work()] == [
+        (State.RECEIVED, True, 1),
+        (State.RECEIVED, False, 0),
+        (State.RECEIVED, False, 0),
+    ]
+    assert sorted(len(night.claim(again)) for again in night.form()) == [1, 2]
+
+
+def test_a_known_culprit_that_was_alone_fails_at_its_third_death(night: Night) -> None:
+    """Rule 5: the death among others counts too, since it is known whose it was."""
+    night.register(build_arrivals(2))
+    killer = night.work()[0].id
+    for deaths in (1, 2, 3):
+        batch = next(batch for batch in night.form() if killer in [image.work_id for image in night.claim(batch)])
+        ledger.give_back_batch(night.database, batch.id, owner=night.process, in_hand=killer, now=night.clock())
+        assert night.work()[0].deaths == deaths
+    assert (night.work()[0].state, night.work()[0].reason) == (State.FAILED, Reason.KILLED_WORKER)
+    assert not night.work()[1].alone
+
+
+def test_a_culprit_that_is_not_in_the_batch_any_more_leaves_the_others_innocent(night: Night) -> None:
+    """Rule 5: its file changed while it was read."""
+    first, second = build_arrivals(2)
+    night.register([first, second])
+    (batch,) = night.form()
+    images = night.claim(batch)
+    night.register([replace(first, size=9)])
+    ledger.give_back_predecessor(night.database, night.process, in_hand=images[0].work_id, now=night.clock())
+    assert [(row.state, row.alone) for row in night.work()] == [(State.RECEIVED, False)] * 2
+
+
+def test_one_batch_of_a_dead_process_goes_back_once(night: Night) -> None:
+    """Rule 5: other batches of the same process stay, and a second finder finds nothing."""
+    night.register(build_arrivals(2))
+    one, other = night.form(images=1)
+    night.claim(one)
+    night.claim(other)
+    assert ledger.owner_of(night.database, one.id) == night.process
+    for given_back in (1, 0):
+        assert ledger.give_back_batch(night.database, one.id, owner=night.process, now=night.clock()) == given_back
+    assert night.states() == [State.RECEIVED, State.RUNNING]
+    assert ledger.owner_of(night.database, one.id) is None
+
+
+def test_a_batch_is_given_back_for_its_owner_only(night: Night) -> None:
+    """Rule 5: who is mistaken about the owner takes nothing away; neither does who comes after its successor."""
+    night.register(build_arrivals(1))
+    (batch,) = night.form()
+    assert ledger.owner_of(night.database, batch.id) is None
+    night.claim(batch)
+    stranger = replace(night.process, index=1)
+    assert ledger.give_back_batch(night.database, batch.id, owner=stranger, now=night.clock()) == 0
+
+    ledger.give_back_predecessor(night.database, night.process, now=night.clock())
+    (again,) = night.form()
+    night.claim(again)  # by the successor, which lives
+    assert ledger.give_back_batch(night.database, batch.id, owner=night.process, now=night.clock()) == 0
+    assert night.states() == [State.RUNNING]
+
+
+def test_the_first_claim_begins_an_image_s_patience(night: Night) -> None:
+    """Later claims leave it; a file that changed begins anew."""
+    (arrival,) = build_arrivals(1)
+    night.register([arrival])
+    began = night.clock()
+    for _ in range(2):
+        (batch,) = night.form()
+        (image,) = night.claim(batch)
+        assert (image.tried_since, image.arrived_at, image.marked) == (began, began, False)
+        ledger.give_back_predecessor(night.database, night.process, now=night.clock.advance(hours=1))
+    night.register([replace(arrival, size=9)])
+    (batch,) = night.form()
+    (image,) = night.claim(batch)
+    assert (image.tried_since, image.arrived_at) == (night.clock(), began)
+
+
 def test_a_lease_is_a_duration_of_the_claim(night: Night) -> None:
     """A claim with a longer lease is swept later."""
     night.register(build_arrivals(1))

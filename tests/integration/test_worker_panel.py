@@ -57,7 +57,7 @@ def test_rules_that_change_are_followed(night: Night, settings: Settings) -> Non
     second = activate(night, "rows<=511")
     both = renewed(loaded, settings, night.database)
     assert both.readers["phantom@1.0"] is loaded.readers["phantom@1.0"]
-    (choice,), (spec,), _ = both.assign(scan, "inbox")
+    (choice,), (spec,), *_ = both.assign(scan, "inbox")
     assert (choice.rule.route_id, dict(choice.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
 
     ledger.end_routes(night.database, [first, second], actor="alice", now=night.clock())

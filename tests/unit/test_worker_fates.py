@@ -19,7 +19,16 @@ FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
 NOW = SettableClock()()
 
 
-def outcome(error: Exception, *, attempts: int = 1, alone: bool = False, **knobs: object) -> Outcome:
+def outcome(
+    error: Exception,
+    *,
+    attempts: int = 1,
+    alone: bool = False,
+    age: timedelta = timedelta(hours=1),
+    tried: timedelta = timedelta(),
+    mtime_ns: int = 7,
+    **knobs: object,
+) -> Outcome:
     """What becomes of an image whose file was read before this error."""
     image = Claimed(
         work_id=1,
@@ -28,10 +37,13 @@ def outcome(error: Exception, *, attempts: int = 1, alone: bool = False, **knobs
         root="/inbox",
         uri="a.dcm",
         size=4,
-        mtime_ns=7,
+        mtime_ns=mtime_ns,
         attempts=attempts,
         alone=alone,
         first=True,
+        arrived_at=NOW - age,
+        tried_since=NOW - tried,
+        marked=False,
     )
     settings = load_settings(None, retry_limit=3, retry_base_seconds=2, retry_cap_seconds=5, **knobs)
     return outcome_of_error(image, error, file=FILE, facts=NO_FACTS, settings=settings, now=NOW)
@@ -58,6 +70,44 @@ def test_pauses_double_up_to_a_cap_and_differ(attempts: int, longest: float) -> 
     pauses = {(moment - NOW) / timedelta(seconds=longest) for moment in found if moment}
     assert len(pauses) > 1
     assert all(0.5 <= pause <= 1 for pause in pauses)
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(9, State.RECEIVED), (10, State.FAILED)])
+def test_what_is_wrong_with_the_world_is_tried_so_long(minutes: int, state: State) -> None:
+    """Whatever the number of tries that are left."""
+    found = outcome(RetryImage(Reason.IO_ERROR), tried=timedelta(minutes=minutes), retry_patience_seconds=600)
+    assert found.state is state
+
+
+@pytest.mark.parametrize("reason", [Reason.TRUNCATED, Reason.EMPTY])
+def test_an_incomplete_file_that_is_young_is_waited_for(reason: Reason) -> None:
+    """Its age alone ends that, at the moment it is too old; neither tries nor patience do."""
+    young, old = timedelta(seconds=299), timedelta(seconds=300)
+    waits = outcome(RejectImage(reason), attempts=99, age=young, tried=timedelta(days=9), arrival_timeout_seconds=300)
+    assert (waits.state, waits.reason, waits.sha256) == (State.RECEIVED, Reason.STILL_ARRIVING, None)
+    assert waits.not_before is not None
+    assert waits.not_before <= NOW + timedelta(seconds=1)
+    ended = outcome(RejectImage(reason), age=old, arrival_timeout_seconds=300)
+    assert (ended.state, ended.reason) == (State.REJECTED, reason)
+
+
+def test_a_file_that_was_written_lately_is_young() -> None:
+    """Though its name arrived long ago; a time of writing that lies ahead tells nothing."""
+
+    def state(written: timedelta) -> State:
+        mtime_ns = int((NOW + written).timestamp() * 1e9)
+        return outcome(RejectImage(Reason.TRUNCATED), mtime_ns=mtime_ns, age=timedelta(days=1)).state
+
+    assert state(-timedelta(seconds=10)) is State.RECEIVED
+    assert state(-timedelta(days=1)) is State.REJECTED
+    assert state(timedelta(days=1)) is State.REJECTED
+
+
+def test_files_that_are_taken_as_complete_are_not_waited_for() -> None:
+    """As `nightread run` takes them, and what is otherwise wrong with a file is wrong at any age."""
+    young = timedelta(seconds=1)
+    assert outcome(RejectImage(Reason.TRUNCATED), age=young, arrival_timeout_seconds=0).state is State.REJECTED
+    assert outcome(RejectImage(Reason.NOT_DICOM), age=young).state is State.REJECTED
 
 
 def test_a_missing_source_is_waited_for_without_limit_unless_told_otherwise() -> None:

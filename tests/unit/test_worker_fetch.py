@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from db.ledger import Claimed
+from nightread.clock import utc_now
 from nightread.errors import FateError, RejectImage, RetryImage
-from nightread.paths import mtime_of, uri_of
+from nightread.paths import ROOT_MARKER, mtime_of, uri_of
 from nightread.reasons import Reason
 from worker.fetch import FileChangedError, fetch
 
@@ -31,9 +32,10 @@ def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
         size, mtime_ns = status.st_size, mtime_of(status)
     except OSError:
         size, mtime_ns = 1, 1
-    values = {"size": size, "mtime_ns": mtime_ns, **changes}
+    values = {"size": size, "mtime_ns": mtime_ns, "marked": False, **changes}
     place = {"source": "inbox", "root": str(root), "uri": uri_of(os.fsencode(name))}
-    return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, first=True, **place, **values)  # type: ignore[arg-type]
+    times = {"arrived_at": utc_now(), "tried_since": utc_now()}
+    return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, first=True, **times, **place, **values)  # type: ignore[arg-type]
 
 
 def reason(image: Claimed, **knobs: object) -> tuple[type[Exception], Reason]:
@@ -145,3 +147,11 @@ def test_a_source_that_is_gone_is_told_from_a_file_that_is_gone(root: Path) -> N
     assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
     root.write_bytes(b"a file where the folder was")
     assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
+
+
+def test_a_source_that_was_marked_is_gone_without_its_marker(root: Path) -> None:
+    """Whatever else lies there: the folder below a mount point need not be empty."""
+    image = claimed(root, "x", marked=True)
+    assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
+    (root / ROOT_MARKER).touch()
+    assert reason(image) == (RetryImage, Reason.MISSING_FILE)

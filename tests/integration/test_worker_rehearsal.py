@@ -1,0 +1,165 @@
+"""A disposable process reads what may be the end of it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from faults_poison.poison import HANG, HANG_IN_C, HOG, KILL
+from scans import cine, phantom
+
+from db.ledger import Claimed
+from imaging.limits import Limits
+from models.catalogue import find_bundle
+from nightread.clock import utc_now
+from nightread.errors import FateError, RetryImage
+from nightread.reasons import Reason
+from nightread.settings import load_settings
+from worker.rehearsal import Rehearsal
+
+FAULTS = Path(__file__).parents[1] / "faults_poison"
+SPECS = (find_bundle("phantom", ()).spec,)
+LIMITS = Limits()
+_STUCK_SECONDS = 0.2
+
+
+class Stage:
+    """A rehearsal, the files that are tried, and the deaths it heard of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.deaths = 0
+        settings = load_settings(None, image_timeout_seconds=0.5, image_memory_bytes=256 * 1024**2)
+        self.rehearsal = Rehearsal(settings, LIMITS, note_death=self._count)
+
+    def try_out(self, content: bytes, progress: Callable[[], None] = lambda: None) -> None:
+        """Rehearse a file of this content."""
+        path = self.folder / "scan.dcm"
+        path.write_bytes(content)
+        self.rehearsal.try_out(_claimed(path), SPECS, progress)
+
+    def _count(self) -> None:
+        self.deaths += 1
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Its reading room knows poison; this process does not."""
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    stage = Stage(tmp_path)
+    yield stage
+    stage.rehearsal.close()
+
+
+def test_what_does_no_harm_passes(stage: Stage) -> None:
+    """Good scans, one of many frames that takes longer than one frame may, and files that will be rejected."""
+    frames = []
+    for content in (phantom(1), b"not a scan", b"", phantom(2)[:-100]):
+        stage.try_out(content)
+    stage.try_out(cine(3, frames=20), lambda: frames.append(1))
+    assert (len(frames), stage.deaths) == (21, 0)
+
+
+def test_a_file_that_is_gone_passes(stage: Stage, tmp_path: Path) -> None:
+    """Why it is gone is found out by whoever reads it in earnest."""
+    path = tmp_path / "gone.dcm"
+    path.write_bytes(phantom(1))
+    image = _claimed(path)
+    path.unlink()
+    stage.rehearsal.try_out(image, SPECS, lambda: None)
+    assert stage.deaths == 0
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason", "deaths"),
+    [
+        (KILL, Reason.KILLED_WORKER, 3),
+        (HANG, Reason.TIMEOUT, 1),
+        (HANG_IN_C, Reason.TIMEOUT, 1),
+        (HOG, Reason.OUT_OF_MEMORY, 0),
+    ],
+    ids=["kill", "hang", "hang in C", "hog"],
+)
+def test_poison_ends_its_reader_and_nobody_else(stage: Stage, deed: bytes, reason: Reason, deaths: int) -> None:
+    """The image gets the reason, those who must be careful hear of it, and the next image is read as ever."""
+    with pytest.raises(FateError) as caught:
+        stage.try_out(phantom(1) + deed)
+    assert caught.value.reason is reason
+    assert isinstance(caught.value, RetryImage) == (reason is Reason.OUT_OF_MEMORY)
+    assert stage.deaths == deaths
+    stage.try_out(phantom(2))
+
+
+def test_a_reading_room_that_was_killed_is_opened_again(stage: Stage) -> None:
+    """By a person, or by a kernel that needed memory."""
+    stage.try_out(phantom(1))
+    for process in _rooms(os.getpid()):
+        process.kill()
+        process.wait()
+    stage.try_out(phantom(2))
+
+
+def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a reader that is stuck in C."""
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    with _worker_that_tries(tmp_path, phantom(1) + HANG_IN_C) as pid:
+        _wait_until(lambda: any(room.cpu_times().user > _STUCK_SECONDS for room in _rooms(pid)[1:]))
+        rooms = _rooms(pid)
+        os.kill(pid, signal.SIGKILL)
+        _wait_until(lambda: not any(map(_lives, rooms)))
+
+
+@contextmanager
+def _worker_that_tries(folder: Path, content: bytes) -> Iterator[int]:
+    path = folder / "scan.dcm"
+    path.write_bytes(content)
+    if (pid := os.fork()) == 0:
+        try:
+            Rehearsal(load_settings(None), LIMITS, note_death=lambda: None).try_out(_claimed(path), SPECS, lambda: None)
+        finally:
+            os._exit(1)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "not within 30 s"
+        time.sleep(0.05)
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _rooms(pid: int) -> list[psutil.Process]:
+    """Reading room and reader below this process."""
+    below = psutil.Process(pid).children(recursive=True)
+    return [process for process in below if "worker.reading_room" in process.cmdline()]
+
+
+def _claimed(path: Path) -> Claimed:
+    status = path.stat()
+    return Claimed(
+        work_id=1,
+        instance_id=1,
+        source="inbox",
+        root=str(path.parent),
+        uri=path.name,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        attempts=1,
+        alone=False,
+        first=True,
+        arrived_at=utc_now(),
+        tried_since=utc_now(),
+        marked=False,
+    )

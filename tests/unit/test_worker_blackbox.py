@@ -1,0 +1,104 @@
+"""What outlives a process: what it had in hand, and that it died."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from worker.blackbox import CAREFUL_NS, BlackBox, Seat
+
+
+@contextmanager
+def process(seat: Seat, *, work_id: int = 0) -> Iterator[Callable[[], None]]:
+    """A process in this seat with this in hand; what is yielded ends it, and leaves it unreaped."""
+    ready, told = os.pipe()
+    if (pid := os.fork()) == 0:
+        _sit(seat, work_id, told)
+    os.read(ready, 1)
+
+    def kill() -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    try:
+        yield kill
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(told)
+
+
+def _sit(seat: Seat, work_id: int, told: int) -> NoReturn:
+    try:
+        seat.move_in()
+        seat.hold(work_id)
+        os.write(told, b".")
+        signal.pause()
+    finally:
+        os._exit(0)
+
+
+def test_what_a_dead_process_had_in_hand_is_known() -> None:
+    """To the others, and to the successor in its seat, who has nothing in hand."""
+    box = BlackBox()
+    mine, his = box.seat(0), box.seat(1)
+    mine.move_in()
+    with process(his, work_id=7) as kill:
+        assert (mine.is_dead(1), mine.in_hand(1)) == (False, 7)
+        kill()
+        assert (mine.is_dead(1), mine.in_hand(1)) == (True, 7)
+        assert his.move_in() == 7
+        assert (mine.is_dead(1), mine.in_hand(1)) == (False, None)
+
+
+def test_nobody_died_in_a_seat_that_is_new() -> None:
+    """The first start of a worker is no reason for care."""
+    seat = BlackBox().seat(0)
+    assert seat.move_in() is None
+    assert not seat.must_be_careful()
+    assert not seat.is_dead(1)
+
+
+def test_a_death_makes_the_others_careful_at_once() -> None:
+    """Before anybody has reaped the dead one or taken its seat, and after that too."""
+    box = BlackBox()
+    mine = box.seat(0)
+    mine.move_in()
+    with process(box.seat(1)) as kill:
+        mine.watch_others()
+        assert not mine.must_be_careful()
+        kill()
+        assert mine.must_be_careful()
+    assert mine.must_be_careful()
+    assert box.seat(2).must_be_careful()
+
+
+def test_a_death_between_two_batches_is_noticed() -> None:
+    """By who begins the next one, though it never saw the other alive."""
+    box = BlackBox()
+    mine = box.seat(0)
+    mine.move_in()
+    with process(box.seat(1)) as kill:
+        kill()
+        mine.watch_others()
+        assert mine.must_be_careful()
+
+
+def test_care_ends_after_five_minutes() -> None:
+    """Counted from the latest death."""
+    seat = BlackBox().seat(0)
+    seat.move_in()
+    seat.note_death()
+    assert seat.must_be_careful()
+    seat._cells[0] -= CAREFUL_NS
+    assert not seat.must_be_careful()
+
+
+def test_a_successor_makes_everybody_careful() -> None:
+    """Where there is no way of following a process, its successor's arrival tells of its death."""
+    box = BlackBox()
+    box.seat(1).move_in()
+    box.seat(1).move_in()
+    assert box.seat(0).must_be_careful()

@@ -1,0 +1,120 @@
+"""What each process of this worker has in hand, in memory that outlives the process."""
+
+import mmap
+import os
+import select
+import time
+
+_SEATS = 1024
+_LATEST_DEATH = 0
+"""The cell before the seats; of each seat there are two: pid and row of work in hand."""
+_CELLS = 2
+CAREFUL_NS = 300 * 10**9
+"""A poisonous image seldom comes alone: so long after a death each image is tried out before it is read."""
+
+
+class BlackBox:
+    """Shared memory that the parent makes before it forks; nobody takes a lock there, since its holder may be dead.
+
+    Each process writes to its own seat alone, but for the time of the latest death, where the last one wins.
+    """
+
+    def __init__(self) -> None:
+        self._cells = memoryview(mmap.mmap(-1, (1 + _SEATS * _CELLS) * 8)).cast("q")
+
+    def seat(self, index: int) -> "Seat":
+        """The place of the process of this index. Raises IndexError beyond 1,024 processes."""
+        if not 0 <= index < _SEATS:
+            raise IndexError(f"the black box has {_SEATS} seats, none of them for process {index}")
+        return Seat(self._cells, index)
+
+
+class Seat:
+    """Where one process writes what it has in hand, and looks at the others."""
+
+    def __init__(self, cells: memoryview, index: int) -> None:
+        self._cells = cells
+        self._pid = _pid_cell(index)
+        self._work = self._pid + 1
+        self._others: dict[int, int] = {}
+        self._deaths = select.poll()
+
+    def move_in(self) -> int | None:
+        """Take the seat. Returns the row of work that a dead predecessor had in hand, if there was one."""
+        in_hand = int(self._cells[self._work])
+        if self._cells[self._pid]:
+            self.note_death()
+        self._cells[self._pid] = os.getpid()  # first: who still finds the old one finds what that had in hand
+        self._cells[self._work] = 0
+        return in_hand or None
+
+    def hold(self, work_id: int) -> None:
+        """Have this row of work in hand; 0: none."""
+        self._cells[self._work] = work_id
+
+    def note_death(self) -> None:
+        """Somebody died of an image just now."""
+        self._cells[_LATEST_DEATH] = time.monotonic_ns()
+
+    def must_be_careful(self) -> bool:
+        """Whether a process of this worker died lately, or has died this very moment."""
+        if self._others and self._deaths.poll(0):
+            self.watch_others()
+        died = self._cells[_LATEST_DEATH]
+        return bool(died) and time.monotonic_ns() - died < CAREFUL_NS
+
+    def watch_others(self) -> None:
+        """Follow those who live now, note it if one does not; once a batch, since processes are replaced."""
+        pids = {pid for pid in self._cells[1::_CELLS] if pid and pid != os.getpid()}
+        alive = {pid for pid in pids if not _is_dead(pid)}
+        if alive != pids:  # it died while this process was between two batches
+            self.note_death()
+        for pid in self._others.keys() - alive:
+            self._forget(pid)
+        for pid in alive - self._others.keys():
+            self._follow(pid)
+
+    def is_dead(self, index: int) -> bool:
+        """Whether the process of this index is dead, and no successor has taken its seat."""
+        pid = self._cells[_pid_cell(index)]
+        return bool(pid) and _is_dead(pid)
+
+    def in_hand(self, index: int) -> int | None:
+        """The row of work that the process of this index has, or had, in hand."""
+        return self._cells[_pid_cell(index) + 1] or None
+
+    def _follow(self, pid: int) -> None:
+        if not hasattr(os, "pidfd_open"):  # not Linux: the successor's arrival says that there was a death
+            return
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return
+        self._others[pid] = descriptor
+        self._deaths.register(descriptor, select.POLLIN)
+
+    def _forget(self, pid: int) -> None:
+        descriptor = self._others.pop(pid)
+        self._deaths.unregister(descriptor)
+        os.close(descriptor)
+
+
+def _pid_cell(index: int) -> int:
+    return 1 + index * _CELLS
+
+
+def _is_dead(pid: int) -> bool:
+    """Whom nobody has reaped yet is dead all the same."""
+    try:
+        if not hasattr(os, "pidfd_open"):
+            os.kill(pid, 0)
+            return False
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        look = select.poll()
+        look.register(descriptor, select.POLLIN)
+        return bool(look.poll(0))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,137 @@
+"""A process that reads images which may be the end of it: `python -m worker.reading_room`, started by worker.rehearsal.
+
+It has imported what reads images and no network. What reads is a fork of it, made in milliseconds whenever the one
+before has died. Standard input is the connection; the kernel ends both when the worker process dies.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import cv2
+
+from imaging.limits import Limits
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.spec import InputSpec
+from worker.fetch import fetch
+
+PROGRESS, FINE, NO_MEMORY, TOO_SLOW, DIED = b".", b"fine", b"memory", b"slow", b"died"
+_NO_MEMORY_LEFT = 3
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """How images are read there; the same for all of them."""
+
+    limits: Limits
+    accept_raster: bool
+    frame_seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where one image is, as worker.fetch wants to know it, and what it is to be prepared for."""
+
+    source: str
+    root: str
+    uri: str
+    size: int
+    mtime_ns: int
+    marked: bool
+    specs: tuple[InputSpec, ...]
+
+
+def serve(connection: Connection) -> None:
+    """Have a reader read, and tell of each one that died what it died of, until the worker hangs up."""
+    _end_with_parent()
+    rules, roots = connection.recv()
+    while True:
+        if (pid := os.fork()) == 0:
+            _read_on(connection, rules, roots)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code == 0:
+            return
+        _tell(connection, _cause_of_death(code))
+
+
+def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path]) -> NoReturn:
+    """Read image after image; never comes back."""
+    _end_with_parent()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # then no library, however stuck, can miss the alarm
+    _limit_memory(rules.memory_bytes)
+    code = 1
+    try:
+        while True:
+            place: Place = connection.recv()
+            _read(connection, place, rules, roots)
+            connection.send_bytes(FINE)
+    except MemoryError:
+        code = _NO_MEMORY_LEFT
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _read(connection: Connection, place: Place, rules: Rules, roots: dict[str, Path]) -> None:
+    try:
+        data = fetch(place, roots=roots, max_bytes=rules.limits.file_bytes).data
+        connection.send_bytes(PROGRESS)
+        signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
+        scan = read(data, limits=rules.limits, accept_raster=rules.accept_raster)
+        for frame in scan.frames():
+            for spec in place.specs:
+                prepare(frame, spec)
+            signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
+            connection.send_bytes(PROGRESS)
+    except (MemoryError, ConnectionError):
+        raise
+    except Exception:  # noqa: BLE001, S110 - that it can be read without harm is all that is asked here
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _cause_of_death(code: int) -> bytes:
+    return {_NO_MEMORY_LEFT: NO_MEMORY, -signal.SIGALRM: TOO_SLOW}.get(code, DIED)
+
+
+def _tell(connection: Connection, what: bytes) -> None:
+    try:
+        connection.send_bytes(what)
+    except ConnectionError:
+        sys.exit(0)
+
+
+def _limit_memory(more_bytes: int) -> None:
+    """Beyond what the process has already; and no core file, which would hold a patient's pixels."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if _STATM.exists():
+        has = int(_STATM.read_text("ascii").split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = has + more_bytes
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _end_with_parent() -> None:
+    """SIGKILL when the parent dies, whatever this process is stuck in. Elsewhere than on Linux its end is the alarm."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PARENT_DEATH, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)  # the worker processes have the other cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which hangs up when it is done
+    serve(Connection(0))

@@ -1,0 +1,109 @@
+"""Reading a suspicious image in a disposable process first, so that no network has to be loaded again."""
+
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+from db.ledger import Claimed
+from imaging.limits import Limits
+from imaging.spec import InputSpec
+from nightread.errors import FateError, RetryImage
+from nightread.reasons import Reason
+from nightread.settings import Settings
+from worker.reading_room import FINE, NO_MEMORY, PROGRESS, TOO_SLOW, Place, Rules
+
+TRIES = 3
+_STARTS_IN_SECONDS = 30
+_KILLED = f"Reading this image killed the process that tried it out, {TRIES} times of {TRIES}."
+_GONE = b"gone"
+
+
+class Rehearsal:
+    """One reading room of one worker process, opened when it is first needed."""
+
+    def __init__(self, settings: Settings, limits: Limits, *, note_death: Callable[[], None]) -> None:
+        """`note_death` hears of each image that killed its reader."""
+        self._settings = settings
+        self._limits = limits
+        self._note_death = note_death
+        self._room: Connection[Any, Any] | None = None
+        self._close: Callable[[], object] = _nothing_to_close
+
+    def try_out(self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None]) -> None:
+        """Return when all of the image was fetched, read and prepared without harm, or is refused without any.
+
+        `progress` is called after each frame. Raises RetryImage(out_of_memory), and FateError(timeout, killed_worker).
+        """
+        for _ in range(TRIES):
+            answer = self._answer(_place(image, tuple(specs)), progress)
+            if answer == FINE:
+                return
+            if answer == NO_MEMORY:
+                raise RetryImage(Reason.OUT_OF_MEMORY)
+            self._note_death()
+            if answer == TOO_SLOW:
+                raise FateError(Reason.TIMEOUT)
+        raise FateError(Reason.KILLED_WORKER, _KILLED)
+
+    def close(self) -> None:
+        """End the reading room."""
+        self._room = None
+        self._close()
+
+    def _answer(self, place: Place, progress: Callable[[], None]) -> bytes:
+        connection = self._connection()
+        try:
+            connection.send(place)
+            while True:
+                if not connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
+                    self.close()  # stuck where no alarm is heard: in the kernel, on storage that does not answer
+                    return TOO_SLOW
+                answer = connection.recv_bytes(16)
+                if answer != PROGRESS:
+                    return answer
+                progress()
+        except (EOFError, OSError):
+            self.close()  # it was killed with its reader: by a person, or for memory
+            return _GONE
+
+    def _connection(self) -> "Connection[Any, Any]":
+        if self._room is None:
+            ours, theirs = Pipe()
+            process = subprocess.Popen([sys.executable, "-P", "-m", "worker.reading_room"], stdin=theirs.fileno())
+            theirs.close()
+            self._room, self._close = ours, weakref.finalize(self, _end, process, ours)
+            ours.send((self._rules(), dict(self._settings.roots)))
+        return self._room
+
+    def _rules(self) -> Rules:
+        return Rules(
+            limits=self._limits,
+            accept_raster=self._settings.accept_raster,
+            frame_seconds=self._settings.image_timeout_seconds,
+            memory_bytes=self._settings.image_memory_bytes,
+        )
+
+
+def _nothing_to_close() -> None:
+    """No reading room was opened."""
+
+
+def _end(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
+    connection.close()
+    process.kill()
+    process.wait()
+
+
+def _place(image: Claimed, specs: tuple[InputSpec, ...]) -> Place:
+    return Place(
+        source=image.source,
+        root=image.root,
+        uri=image.uri,
+        size=image.size,
+        mtime_ns=image.mtime_ns,
+        marked=image.marked,
+        specs=specs,
+    )
