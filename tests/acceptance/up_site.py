@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 from compose_site import free_port
 from flower import Flower
-from program import record_of, started, wait_until
+from program import LOOK_SECONDS, record_of, started, wait_until
 from redis import Redis
 from redis.exceptions import RedisError
 from scans import cine, phantom
@@ -97,26 +97,29 @@ class Site:
 
 
 class overheard:  # noqa: N801 - reads like the function it might be
-    """MONITOR of the site's Redis for as long as that lives."""
+    """MONITOR of the site's Redis, also of the one that takes its place."""
 
     def __init__(self, site: Site) -> None:
         self._client = Redis.from_url((site.state / "redis.url").read_text())
         self._heard = site.traffic
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._listening = threading.Event()
+        self._over = threading.Event()
 
     def __enter__(self) -> None:
         self._thread.start()
         assert self._listening.wait(10)
 
     def __exit__(self, *_raised: object) -> None:
+        self._over.set()
         self._client.close()
 
     def _listen(self) -> None:
-        try:
-            with self._client.monitor() as monitor:
-                self._listening.set()
-                for command in monitor.listen():
-                    self._heard.append(str(command["command"]))
-        except (RedisError, OSError, ValueError):
-            return  # Redis was killed
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                with self._client.monitor() as monitor:
+                    self._listening.set()
+                    for command in monitor.listen():
+                        self._heard.append(str(command["command"]))
+            except (RedisError, OSError, ValueError):
+                continue  # Redis was killed
