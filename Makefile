@@ -7,9 +7,15 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
 STAMP := $(VENV)/.installed
+# What `make chaos` does: docs/chaos.md.
+SEEDS ?= 1 2 3
+DATABASES ?= sqlite postgresql
+MINUTES ?= 10
+FAULTS ?= 38
+IMAGES ?= 3000
 PACKAGES := nightread imaging producer worker models db cli
 
-.PHONY: help venv demo test slow unit check format bench clean
+.PHONY: help venv demo test slow chaos unit check format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +37,10 @@ test: venv ## the test suite; under five minutes on two cores
 slow: venv ## the tests that take long: networks trained again, faults, poison, fuzzing
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
+chaos: venv ## the whole system hurt at random moments, an hour; SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600 make it shorter
+	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
+		--minutes $(MINUTES) --faults $(FAULTS) --images $(IMAGES)
+
 unit: venv ## the tests that need no process and take seconds
 	$(BIN)/python -m pytest tests/unit
 
@@ -44,8 +54,8 @@ format: venv ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: venv ## measure: the pipeline against a plain loop
-	$(BIN)/python -m benchmarks.pipeline
+bench: venv ## the speed budget, measured: half an hour on a quiet machine
+	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built; state folders stay
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: tests import `scans`, `chaos.site`
 
-from chaos.command import main  # noqa: E402
+from chaos.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,91 +1,138 @@
-"""What arrives during a run, when, and what must have become of it in the end."""
+"""What arrives during an evening, when, in which manner, and which bytes lie there in the end."""
 
-import os
 import random
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 from models.phantom_dicom import PhantomStyle, phantom_file
+from models.phantom_truth import Truth
 
 _DRAWN = 60
 _STYLE = PhantomStyle(size=64, bits=12, syntax="explicit", monochrome1=False)
+_SLOW_SECONDS = 1.2
+_KINDS = {"good": 100, "direct": 10, "slow": 3, "replaced": 3, "copy": 3, "truncated": 3, "text": 2, "empty": 1}
+_WEIGHTS = tuple(_KINDS.values())
+
+
+class Manner(StrEnum):
+    """How a sender writes."""
+
+    RENAME = "rename"
+    """Elsewhere first: the careful way."""
+    DIRECT = "direct"
+    SLOW = "slow"
+    """In place, with a pause in the middle that is longer than the settling time."""
+
+
+_MANNERS = {manner.value: manner for manner in Manner}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class File:
-    """One name in the inbox, and the bytes that end up under it."""
+class Arrival:
+    """One file that is written."""
 
     at: float
     """Seconds after the start."""
     name: str
     content: bytes
-    manner: str
-    """`rename`: written elsewhere; `slowly`: in place, in two pieces; `replaced`: truncated first, whole later."""
+    manner: Manner
+    replaces: bool = False
+    """Whether other bytes lay there before, whole and good."""
+
+    @property
+    def sha256(self) -> str:
+        """By which contents are told apart."""
+        return sha256(self.content).hexdigest()
 
 
-def plan(seed: int, images: int, seconds: float) -> list[File]:
-    """Mostly good scans, each with bytes of its own; some broken, some twice, some replaced, in order of arrival."""
+def plan(seed: int, images: int, seconds: float) -> list[Arrival]:
+    """So many names over so many seconds, in order: mostly good scans of bytes of their own; the same for a seed."""
     rng = random.Random(seed)
     drawn = [phantom_file(seed=seed, index=index, style=_STYLE) for index in range(_DRAWN)]
-    files: list[File] = []
+    arrivals: list[Arrival] = []
     for number in range(images):
-        data, truth = drawn[number % _DRAWN]
-        uid = truth.sop_instance_uid.encode()
-        good = data.replace(uid, uid[:-6] + b"%06d" % number)
-        content, manner = _variant(rng, good, [file.content for file in files[-50:]])
+        good = _of_its_own(*drawn[number % _DRAWN], number)
+        (kind,) = rng.choices(tuple(_KINDS), _WEIGHTS)
         at = seconds * (number + rng.random()) / images
-        files.append(File(at=at, name=f"{number % 20:02d}/scan-{number:06d}.dcm", content=content, manner=manner))
-    return sorted(files, key=lambda file: file.at)
-
-
-def _variant(rng: random.Random, good: bytes, earlier: Sequence[bytes]) -> tuple[bytes, str]:
-    kind = rng.choices(("good", "slow", "replaced", "copy", "truncated", "text", "empty"), (100, 10, 2, 3, 2, 1, 1))[0]
-    if kind == "copy" and earlier:
-        return rng.choice(earlier), "rename"
-    contents = {
-        "truncated": good[: len(good) * 2 // 3],
-        "text": b"not a scan " + str(rng.random()).encode(),
-        "empty": b"",
-    }
-    manners = {"slow": "slowly", "replaced": "replaced"}
-    return contents.get(kind, good), manners.get(kind, "rename")
+        name = f"{number % 20:02d}/scan-{number:06d}.dcm"
+        content = _content(kind, good, [arrival.content for arrival in arrivals[-50:]], rng)
+        manner = _MANNERS.get(kind, Manner.RENAME)
+        arrivals.append(Arrival(at=at, name=name, content=content, manner=manner))
+        if kind == "replaced":
+            newer = _of_its_own(*drawn[(number + 1) % _DRAWN], images + number)
+            later = min(seconds, at + rng.uniform(0.1, 20))
+            arrivals.append(Arrival(at=later, name=name, content=newer, manner=Manner.RENAME, replaces=True))
+    return sorted(arrivals, key=lambda arrival: arrival.at)
 
 
 class Sender:
-    """Brings files when their time has come."""
+    """Writes each file when its time has come, in a thread of its own for as long as the context lasts."""
 
-    def __init__(self, inbox: Path, transfer: Path, files: Sequence[File]) -> None:
+    def __init__(self, inbox: Path, arrivals: Sequence[Arrival]) -> None:
         self._inbox = inbox
-        self._transfer = transfer
-        self._files = list(files)
-        self._unfinished: list[tuple[float, Path, bytes]] = []
-        self._started = time.monotonic()
+        self._arrivals = arrivals
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._slow: list[threading.Timer] = []
 
-    @property
-    def left(self) -> int:
-        """Files that are still to come, or to be completed."""
-        return len(self._files) + len(self._unfinished)
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
 
-    def send_due(self) -> None:
-        """Write what is due by now."""
-        elapsed = time.monotonic() - self._started
-        for entry in [entry for entry in self._unfinished if entry[0] <= elapsed]:
-            self._unfinished.remove(entry)
-            _, path, content = entry
-            path.write_bytes(content)
-        while self._files and self._files[0].at <= elapsed:
-            self._send(self._files.pop(0), elapsed)
+    def __exit__(self, *_raised: object) -> None:
+        self._stop.set()
+        self.wait()
 
-    def _send(self, file: File, elapsed: float) -> None:
-        path = self._inbox / file.name
+    def wait(self) -> None:
+        """Until all is written."""
+        self._thread.join()
+        for timer in self._slow:
+            timer.join()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        for arrival in self._arrivals:
+            if self._stop.wait(max(0.0, began + arrival.at - time.monotonic())):
+                return
+            self._write(arrival)
+
+    def _write(self, arrival: Arrival) -> None:
+        path = self._inbox / arrival.name
         path.parent.mkdir(exist_ok=True)
-        if file.manner == "rename":
-            passing = self._transfer / "file"
-            passing.write_bytes(file.content)
-            passing.rename(path)
+        if arrival.manner is Manner.RENAME:
+            transfer = self._inbox.parent / "transfer"
+            transfer.write_bytes(arrival.content)
+            transfer.rename(path)
             return
-        path.write_bytes(file.content[: len(file.content) // 2])
-        os.utime(path)
-        self._unfinished.append((elapsed + (0.5 if file.manner == "slowly" else 4.0), path, file.content))
+        half = len(arrival.content) // 2
+        path.write_bytes(arrival.content[:half])
+        if arrival.manner is Manner.DIRECT:
+            _append(path, arrival.content[half:])
+            return
+        timer = threading.Timer(_SLOW_SECONDS, _append, (path, arrival.content[half:]))
+        timer.start()
+        self._slow.append(timer)
+
+
+def _append(path: Path, rest: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(rest)
+
+
+def _of_its_own(data: bytes, truth: Truth, number: int) -> bytes:
+    """The same picture under another SOP Instance UID of the same length: drawing thousands would take minutes."""
+    uid = truth.sop_instance_uid.encode()
+    return data.replace(uid, uid[:-6] + b"%06d" % number)
+
+
+def _content(kind: str, good: bytes, earlier: Sequence[bytes], rng: random.Random) -> bytes:
+    if kind == "copy" and earlier:
+        return rng.choice(earlier)
+    bad = {"truncated": good[: len(good) * 2 // 3], "text": b"Not a scan. %r" % rng.random(), "empty": b""}
+    return bad.get(kind, good)

@@ -1,6 +1,7 @@
 """A small disk of its own, which can be filled."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,4 +55,5 @@ def small_disk(folder: Path) -> Iterator[Disk]:
     try:
         yield Disk(folder=folder)
     finally:
+        shutil.copytree(folder, folder.with_name(f"{folder.name}-as-it-was"))  # for whoever looks for a cause
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -2,128 +2,146 @@
 
 import random
 import signal
+import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 
-from .system import LEASE_SECONDS, System
+import psutil
 
-BEYOND_LEASE_SECONDS = LEASE_SECONDS + 3
-_AWAY_SECONDS = 5.0
-_POINTS = {
-    "killed between commit and publish": "db.ledger:form_batches:after",
-    "killed between publish and anything else": "producer.transport:Transport.publish:after",
-    "killed between claim and analysis": "db.ledger:claim:after",
-    "killed between record and acknowledgement": "db.ledger:record:after",
+from chaos.patience import wait_until
+from chaos.site import LEASE_SECONDS, Site
+
+_STOPPED_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 5)
+_AWAY_SECONDS = (2.0, 6.0)
+_SOMEBODY_SECONDS = 60.0
+_PARTS = {"worker": "the worker", "dispatch": "the dispatcher", "watch": "the producer"}
+_BETWEEN = {
+    "kill between commit and publish": "db.ledger:form_batches:after",
+    "kill between publish and the next step": "producer.transport:Transport.publish:after",
+    "kill between claim and analysis": "db.ledger:claim:after",
+    "kill between record and acknowledgement": "db.ledger:record:after",
 }
 
-Wait = Callable[[float], None]
-"""Lets the rest of the system, and the arrivals, go on for so many seconds."""
+Strike = Callable[[Site, random.Random], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong. `strike` returns once it is over."""
+    """One kind of thing that goes wrong."""
 
     name: str
-    strike: Callable[[System, random.Random, Wait], object]
+    strike: Strike
+    """Returns at the moment of healing; at once where nothing but a kill was done."""
 
 
-def faults_for(system: System) -> list[Fault]:
-    """Those that this system can suffer."""
-    faults = [
-        *(Fault(name=f"{part} killed", strike=_kill(part)) for part in system.parts),
-        *(Fault(name=f"{part} stopped beyond the lease", strike=_freeze(part)) for part in system.parts),
-        Fault(name="worker child killed", strike=_kill_child),
-        Fault(name="worker child stopped beyond the lease", strike=_freeze_child),
-        Fault(name="Redis killed, with its file", strike=_redis_killed(forget=False)),
-        Fault(name="Redis killed, without its file", strike=_redis_killed(forget=True)),
-        Fault(name="FLUSHALL", strike=lambda system, _rng, _wait: system.redis.flush()),
-        *(Fault(name=name, strike=_armed(point)) for name, point in _POINTS.items()),
-    ]
-    if system.kind == "postgresql":
-        faults.append(Fault(name="PostgreSQL stopped (fast)", strike=_postgres_away(signal.SIGINT)))
-        faults.append(Fault(name="PostgreSQL stopped (immediate)", strike=_postgres_away(signal.SIGQUIT)))
+def kinds(site: Site) -> list[Fault]:
+    """Those that this site can suffer."""
+    faults: dict[str, Strike] = {
+        "SIGKILL of a worker child": _kill_child,
+        "SIGSTOP of a worker child": _stop_child,
+        **{f"SIGKILL of {name}": partial(_kill, part=part) for part, name in _PARTS.items()},
+        **{f"SIGSTOP of {name}": partial(_stop, part=part) for part, name in _PARTS.items()},
+        "Redis killed, with AOF": partial(_kill_redis, forget=False),
+        "Redis killed, without AOF": partial(_kill_redis, forget=True),
+        "FLUSHALL": lambda site, _rng: site.redis.flush(),
+        **{name: partial(_die_at, step=step) for name, step in _BETWEEN.items()},
+    }
+    if site.postgres is not None:
+        faults["PostgreSQL stopped, fast"] = partial(_stop_postgres, how=signal.SIGINT)
+        faults["PostgreSQL stopped, immediate"] = partial(_stop_postgres, how=signal.SIGQUIT)
     else:
-        faults.append(Fault(name="SQLite locked", strike=_during(System.locked)))
-    if system.has_small_disk:
-        faults.append(Fault(name="disk full", strike=_during(System.full_disk)))
-    return faults
+        faults["SQLite locked"] = _lock_sqlite
+    if site.disk.why_not_small is None:
+        faults["disk full"] = _fill_disk
+    return [Fault(name=name, strike=strike) for name, strike in faults.items()]
 
 
-def drawn(faults: list[Fault], number: int, rng: random.Random) -> list[Fault]:
-    """So many, each kind as often as the others, in random order."""
+def drawn(faults: Sequence[Fault], number: int, rng: random.Random) -> list[Fault]:
+    """So many, no kind more than once more often than another, in random order."""
     whole, rest = divmod(number, len(faults))
-    chosen = faults * whole + rng.sample(faults, rest)
+    chosen = [*faults] * whole + rng.sample(faults, rest)
     rng.shuffle(chosen)
     return chosen
 
 
-def _kill(part: str) -> Callable[[System, random.Random, Wait], object]:
-    return lambda system, _rng, _wait: system.parts[part].send(signal.SIGKILL)
+def _kill_child(site: Site, rng: random.Random) -> None:
+    _child(site, rng).kill()
 
 
-def _freeze(part: str) -> Callable[[System, random.Random, Wait], None]:
-    def strike(system: System, _rng: random.Random, wait: Wait) -> None:
-        system.parts[part].send(signal.SIGSTOP)
-        wait(BEYOND_LEASE_SECONDS)
-        system.parts[part].send(signal.SIGCONT)
-
-    return strike
+def _stop_child(site: Site, rng: random.Random) -> None:
+    _pause(_child(site, rng), rng)
 
 
-def _kill_child(system: System, rng: random.Random, _wait: Wait) -> None:
-    child = system.random_child(rng)
-    if child is not None:
-        child.kill()
+def _kill(site: Site, _rng: random.Random, *, part: str) -> None:
+    _process(site, part).kill()
 
 
-def _freeze_child(system: System, rng: random.Random, wait: Wait) -> None:
-    child = system.random_child(rng)
-    if child is not None:
-        child.suspend()
-        wait(BEYOND_LEASE_SECONDS)
-        if child.is_running():
-            child.resume()
+def _stop(site: Site, rng: random.Random, *, part: str) -> None:
+    _pause(_process(site, part), rng)
 
 
-def _redis_killed(*, forget: bool) -> Callable[[System, random.Random, Wait], None]:
-    def strike(system: System, _rng: random.Random, wait: Wait) -> None:
-        system.redis.kill(forget=forget)
-        wait(1.0)
-        system.redis.start()
-
-    return strike
+def _pause(process: psutil.Process, rng: random.Random) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.suspend()
+        _last(rng, _STOPPED_SECONDS)
+        process.resume()
 
 
-def _postgres_away(how: signal.Signals) -> Callable[[System, random.Random, Wait], None]:
-    def strike(system: System, _rng: random.Random, wait: Wait) -> None:
-        assert system.postgres is not None
-        system.postgres.stop(how)
-        wait(_AWAY_SECONDS)
-        system.postgres.start()
-
-    return strike
-
-
-def _during(trouble: Callable[[System], AbstractContextManager[None]]) -> Callable[[System, random.Random, Wait], None]:
-    def strike(system: System, _rng: random.Random, wait: Wait) -> None:
-        with trouble(system):
-            wait(_AWAY_SECONDS + 3)
-
-    return strike
+def _kill_redis(site: Site, rng: random.Random, *, forget: bool) -> None:
+    site.redis.kept.end(signal.SIGKILL)
+    if forget:
+        site.redis.forget()
+    _last(rng, _AWAY_SECONDS)
+    site.redis.kept.keep()
+    site.redis.wait_until_it_answers()
 
 
-def _armed(point: str) -> Callable[[System, random.Random, Wait], None]:
-    """The next process that comes by dies there."""
+def _stop_postgres(site: Site, rng: random.Random, *, how: signal.Signals) -> None:
+    assert site.postgres is not None
+    site.postgres.kept.end(how)
+    _last(rng, _AWAY_SECONDS)
+    site.postgres.kept.keep()
+    site.postgres.wait_until_it_answers()
 
-    def strike(system: System, _rng: random.Random, wait: Wait) -> None:
-        token = system.tokens / point
-        token.touch()
-        deadline = time.monotonic() + 60
-        while token.exists() and time.monotonic() < deadline:
-            wait(0.2)
-        token.unlink(missing_ok=True)
 
-    return strike
+def _lock_sqlite(site: Site, rng: random.Random) -> None:
+    """As a backup tool or a person with a shell does."""
+    with closing(sqlite3.connect(site.state / "nightread.sqlite3", timeout=30, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        _last(rng, _STOPPED_SECONDS)
+        connection.execute("ROLLBACK")
+
+
+def _fill_disk(site: Site, rng: random.Random) -> None:
+    site.disk.fill()
+    try:
+        _last(rng, _AWAY_SECONDS)
+    finally:
+        site.disk.empty()
+    if site.postgres is not None:  # it ends itself where it cannot write its log, and is started again
+        site.postgres.wait_until_it_answers()
+
+
+def _die_at(site: Site, _rng: random.Random, *, step: str) -> None:
+    token = site.arm(step)
+    wait_until(lambda: not token.exists(), seconds=_SOMEBODY_SECONDS, what=f"somebody dies at {step}")
+
+
+def _child(site: Site, rng: random.Random) -> psutil.Process:
+    wait_until(lambda: bool(site.worker_children), seconds=_SOMEBODY_SECONDS, what="the worker has processes")
+    return rng.choice(site.worker_children)
+
+
+def _process(site: Site, part: str) -> psutil.Process:
+    kept = site.kept[part]
+    wait_until(lambda: kept.is_alive, seconds=_SOMEBODY_SECONDS, what=f"{part} runs")
+    assert kept.process is not None
+    return psutil.Process(kept.process.pid)
+
+
+def _last(rng: random.Random, seconds: tuple[float, float]) -> None:
+    """So long the fault goes on: it is what happens, not a wait for something."""
+    time.sleep(rng.uniform(*seconds))

@@ -58,11 +58,6 @@ class Kept:
                 return psutil.Process(self.process.pid).children()
         return []
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; it is started again if it dies of it."""
-        if self.process is not None:
-            self.process.send_signal(number)
-
     def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> bool:
         """Ask it to end, for good unless it is kept again. False where it had to be killed, with its children."""
         with self._lock:

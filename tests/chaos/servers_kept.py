@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from chaos.keeper import Kept
 from chaos.patience import wait_until
 from cli.embedded_redis import find_redis_server
-from nightread.settings import Settings
+from nightread.settings import load_settings
 
 _START_SECONDS = 30
 _PRECAUTIONS_OFF = ("fsync", "full_page_writes")
@@ -31,7 +31,7 @@ class RedisServer:
         lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
         self.kept = Kept(
             name="redis",
-            arguments=[find_redis_server(Settings()), *place, *lasting],
+            arguments=[find_redis_server(load_settings()), *place, *lasting],
             environment=environment,
             folder=folder,
             log_file=logs / "redis.log",

@@ -53,6 +53,11 @@ class Site:
     kept: dict[str, Kept] = field(default_factory=dict)
 
     @property
+    def servers(self) -> list[RedisServer | PostgresServer]:
+        """What everything else stands on."""
+        return [self.redis, *([self.postgres] if self.postgres else [])]
+
+    @property
     def inbox(self) -> Path:
         """The watched folder."""
         return self.folder / "inbox"
@@ -91,7 +96,7 @@ class Site:
 
     def start(self) -> None:
         """Servers first; then the record at its newest version and, beside it, what `watched` puts there."""
-        for server in filter(None, (self.redis, self.postgres)):
+        for server in self.servers:
             server.kept.keep()
             server.wait_until_it_answers()
         upgraded = self.nightread("db", "upgrade")
@@ -115,7 +120,7 @@ class Site:
     def stop(self) -> list[str]:
         """In order; returns what had to be killed or stayed."""
         stubborn = [f"{name} had to be killed" for name, kept in self.kept.items() if not kept.end()]
-        servers = [server.kept for server in (self.redis, self.postgres) if server is not None]
+        servers = [server.kept for server in self.servers]
         stubborn += [f"{kept.name} had to be killed" for kept in servers if not kept.end(_end_signal(kept))]
         orphans = self.orphans()
         for stray in self._strays():
@@ -125,7 +130,7 @@ class Site:
     def _strays(self) -> list[psutil.Process]:
         run = self.environment[_RUN]
         ours = [process for process in psutil.process_iter() if _belongs_to(process, run)]
-        servers = [server.kept for server in (self.redis, self.postgres) if server is not None]
+        servers = [server.kept for server in self.servers]
         family = set()
         for kept in (*self.kept.values(), *servers):
             if kept.process is not None and kept.is_alive:
@@ -147,7 +152,7 @@ def site(folder: Path, *, database: str) -> Iterator[Site]:
         sockets.chmod(0o711)
         made = _prepared(folder, disk, sockets, database)
         stack.callback(made.stop)
-        servers = [server.kept for server in (made.redis, made.postgres) if server is not None]
+        servers = [server.kept for server in made.servers]
         stack.enter_context(Keeper([*servers, *made.kept.values()]))
         yield made
 

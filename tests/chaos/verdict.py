@@ -1,91 +1,132 @@
-"""Was anything lost, done twice, or passed over in silence? By the harness' own list, then by `nightread audit`."""
+"""Was anything lost, done twice, or passed over in silence? By our own list first, then by `nightread audit`."""
 
-import hashlib
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from db import queries
+from sqlalchemy import Row, select
+
+from chaos.arrivals import Arrival, Manner
+from chaos.expectation import Fate
+from chaos.journal import illegal_steps
+from chaos.site import Site
 from db.engine import Database
-from db.queries import ImageFilter
+from db.tables import State, instances, work
+from nightread.paths import uri_of
 
-from .arrivals import File
-from .system import System
-from .transitions import illegal_transitions
-
-Outcome = tuple[str, str | None, str | None]
-"""State, reason, label."""
-
-
-def reference(files: Sequence[File]) -> dict[str, Outcome]:
-    """SHA-256 of each content -> its outcome in a `nightread run` in which nothing goes wrong."""
-    with tempfile.TemporaryDirectory(prefix="nightread-chaos-") as place:
-        inbox, state = Path(place) / "inbox", Path(place) / "state"
-        inbox.mkdir()
-        for file in files:
-            (inbox / digest(file.content)).write_bytes(file.content)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
-        nightread = [sys.executable, "-P", "-m", "cli"]
-        where = ("--state", str(state))
-        run = [*nightread, "run", str(inbox), *where, "--model", "phantom"]
-        subprocess.run(run, env=inherited, capture_output=True, check=True)
-        query = [*nightread, "query", *where, "--format", "json"]
-        told = subprocess.run(query, env=inherited, capture_output=True, text=True, check=True)
-    rows = json.loads(told.stdout)
-    return {Path(row["uri"]).name: (row["state"], row["reason"], row["label"]) for row in rows}
+_ROWS = (
+    select(
+        instances.c.uri,
+        instances.c.size,
+        instances.c.mtime_ns,
+        instances.c.sha256,
+        work.c.state,
+        work.c.reason,
+        work.c.label,
+        work.c.attempts,
+        work.c.finished_at,
+    )
+    .join(work, (work.c.instance_id == instances.c.id) & (work.c.ordinal == 0))
+    .order_by(instances.c.id)
+)
 
 
-def violations(system: System, database: Database, files: Sequence[File], expected: dict[str, Outcome]) -> list[str]:
+def all_final(site: Site, database: Database) -> bool:
+    """Whether each file, as it lies there, has an outcome, and nothing is under way."""
+    with database.read() as connection:
+        rows = connection.execute(_ROWS).all()
+    final = {(row.uri, row.size, row.mtime_ns) for row in rows if row.finished_at is not None}
+    files = [path for path in site.inbox.rglob("*") if path.is_file()]
+    there = {
+        (uri_of(str(path.relative_to(site.inbox)).encode()), (status := path.stat()).st_size, status.st_mtime_ns)
+        for path in files
+    }
+    return there <= final and all(row.finished_at is not None for row in rows)
+
+
+def violations(site: Site, database: Database, arrivals: Sequence[Arrival], expected: Mapping[str, Fate]) -> list[str]:
     """What does not hold, in words; empty is how it should be."""
-    return [
-        *_by_own_list(system, database, files, expected),
-        *illegal_transitions(database),
-        *_by_audit(system),
-    ]
+    with database.read() as connection:
+        rows = connection.execute(_ROWS).all()
+    return [*_by_own_list(rows, arrivals, expected), *illegal_steps(database), *_by_audit(site)]
 
 
-def digest(content: bytes) -> str:
-    """By which contents are told apart."""
-    return hashlib.sha256(content).hexdigest()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """What we put at one name, in this order."""
+
+    contents: list[str]
+    slowly: bool
 
 
 def _by_own_list(
-    system: System, database: Database, files: Sequence[File], expected: dict[str, Outcome]
+    rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[Arrival], expected: Mapping[str, Fate]
 ) -> Iterator[str]:
-    rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in queries.images(database, ImageFilter()):
-        rows[os.path.relpath(row["uri"], system.inbox)].append(row)
-    done: defaultdict[str, int] = defaultdict(int)
-    for file in files:
-        found = sorted(rows.pop(file.name, []), key=lambda row: row["image_id"])
-        if not found or (len(found) > 1 and file.manner == "rename"):
-            yield f"{file.name}: {len(found)} arrivals"
-            continue
-        last, wanted = found[-1], expected[digest(file.content)]
-        outcome = (last["state"], last["reason"], last["label"])
-        done[digest(file.content)] += outcome[0] == "done"
-        if outcome != wanted and not (outcome[0] == "duplicate" and wanted[0] == "done"):
-            yield f"{file.name}: {outcome} instead of {wanted}"
-        yield from (
-            f"{file.name}: an earlier version is {row['state']}" for row in found[:-1] if row["state"] == "done"
+    by_uri: defaultdict[str, list[Row[*tuple[object, ...]]]] = defaultdict(list)
+    for row in rows:
+        by_uri[row.uri].append(row)
+    for uri, place in _places(arrivals).items():
+        yield from _judge(uri, place, by_uri.pop(uri, []), expected)
+    yield from (f"{uri}: an arrival that nobody sent" for uri in by_uri)
+    yield from _judge_contents(rows, arrivals, expected)
+
+
+def _places(arrivals: Sequence[Arrival]) -> dict[str, _Place]:
+    places: dict[str, _Place] = {}
+    for arrival in arrivals:
+        place = places.setdefault(
+            uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.manner is not Manner.RENAME)
         )
-    wanted_once = {sha256 for sha256, outcome in expected.items() if outcome[0] == "done"}
-    yield from (f"content {sha256[:12]} is done {done[sha256]} times" for sha256 in wanted_once if done[sha256] != 1)
-    yield from (f"{name}: an arrival that nobody sent" for name in rows)
+        place.contents.append(arrival.sha256)
+    return places
 
 
-def _by_audit(system: System) -> Iterator[str]:
-    told = system.command("audit", "--json")
+def _judge(
+    uri: str, place: _Place, rows: Sequence[Row[*tuple[object, ...]]], expected: Mapping[str, Fate]
+) -> Iterator[str]:
+    """The latest arrival is what lies there; an earlier one, if it was seen, what lay there before."""
+    wanted = place.contents[-len(rows) :]
+    if not rows or (len(rows) > len(place.contents) and not place.slowly):
+        yield f"{uri}: {len(rows)} arrivals for {len(place.contents)} versions"
+        return
+    if place.slowly:  # a half that was taken for the whole is an arrival of its own, which must not be done
+        yield from (f"{uri}: half a file is {row.state}" for row in rows[:-1] if row.state == State.DONE)
+        rows, wanted = rows[-1:], place.contents[-1:]
+    for row, sha256 in zip(rows, wanted, strict=True):
+        yield from _judge_row(row, sha256, expected[sha256])
+
+
+def _judge_row(row: Row[*tuple[object, ...]], sha256: str, wanted: Fate) -> Iterator[str]:
+    found = Fate(row.state, row.reason, row.label)
+    is_copy = wanted.state == State.DONE and found.state == State.DUPLICATE
+    if found != wanted and not is_copy:
+        yield f"{row.uri}: {tuple(found)} instead of {tuple(wanted)}"
+    if wanted.state == State.DONE and row.sha256 != sha256:
+        yield f"{row.uri}: other bytes than those that lie there were analysed"
+
+
+def _judge_contents(
+    rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[Arrival], expected: Mapping[str, Fate]
+) -> Iterator[str]:
+    """Of files with the same bytes one is done, whichever; bytes that were replaced may never have been seen."""
+    done = Counter(row.sha256 for row in rows if row.state == State.DONE)
+    lasting = set({arrival.name: arrival.sha256 for arrival in arrivals}.values())
+    for sha256 in {arrival.sha256 for arrival in arrivals}:
+        wanted = expected[sha256].state == State.DONE
+        allowed = {1} if wanted and sha256 in lasting else {0, int(wanted)}
+        if done[sha256] not in allowed:
+            yield f"content {sha256[:12]}: done {done[sha256]} times"
+
+
+def _by_audit(site: Site) -> Iterator[str]:
+    told = site.nightread("audit", "--json", "--all")
     if not told.stdout:
         yield f"audit said nothing: {told.stderr[-500:]}"
         return
     report = json.loads(told.stdout)
+    if not report["holds"]:
+        yield "audit: it does not hold"
     yield from (f"audit: {violation}" for violation in report["violations"])
     yield from (f"audit: no row for {path}" for folder in report["folders"] for path in folder["without_row"])
     yield from (f"audit: {task} in Redis is no batch" for task in report["queue"]["foreign"])

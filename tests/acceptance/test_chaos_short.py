@@ -1,0 +1,30 @@
+"""A minute of `make chaos`."""
+
+from pathlib import Path
+
+import pytest
+from chaos.arrivals import plan
+from chaos.evening import run
+from chaos.expectation import fates
+
+SEED, MINUTES, FAULTS, IMAGES = 4, 1.0, 8, 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_minute_of_chaos_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight faults of eight kinds: every file has its one right outcome, no step was illegal, the audit is clean."""
+    arrivals = plan(SEED, IMAGES, MINUTES * 60)
+    account = run(
+        tmp_path / "site",
+        database="sqlite",
+        seed=SEED,
+        minutes=MINUTES,
+        faults=FAULTS,
+        arrivals=arrivals,
+        expected=fates(arrivals),
+        say=print,
+    )
+    assert account.violations == [], capsys.readouterr().out
+    assert (account.faults, len(account.recoveries)) == (FAULTS, FAULTS)
+    assert account.tally["arrived"] >= IMAGES

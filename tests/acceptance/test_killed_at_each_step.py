@@ -1,0 +1,103 @@
+"""A process is killed right before or right after each step of an image's way: the evening goes on to its right end."""
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from chaos.arrivals import Arrival, Manner
+from chaos.expectation import Fate, fates
+from chaos.journal import keep_journal
+from chaos.patience import wait_until
+from chaos.site import Site, site
+from chaos.verdict import all_final, violations
+from scans import phantom
+
+from db.engine import Database
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STEPS = (
+    "producer.intake:register:before",
+    "producer.intake:register:after",
+    "db.ledger:form_batches:before",
+    "db.ledger:form_batches:after",
+    "producer.transport:Transport.publish:before",
+    "producer.transport:Transport.publish:after",
+    "db.ledger:claim:before",
+    "db.ledger:claim:after",
+    "worker.analyse:fetch:after",
+    "worker.analyse:open_scan:after",
+    "worker.predict:Predictor.scores:before",
+    "db.ledger:record:before",
+    "db.ledger:record:after",
+    "db.ledger:return_expired:after",
+)
+IMAGES = 10
+FIRST_SECONDS, FIRE_SECONDS, END_SECONDS = 120, 60, 120
+"""Deadlines on a machine that is busy with other things; where it is not, a step takes three seconds."""
+
+
+class Evening:
+    """A site that runs, and all that was ever dropped into its inbox."""
+
+    def __init__(self, running: Site) -> None:
+        self.site = running
+        self.database: Database = running.database()
+        self.dropped: list[Arrival] = []
+        self._numbers = count()
+
+    def drop(self) -> None:
+        """Images that were never seen before."""
+        for number in (next(self._numbers) for _ in range(IMAGES)):
+            arrival = Arrival(at=0, name=f"scan-{number}.dcm", content=phantom(number), manner=Manner.RENAME)
+            transfer = self.site.folder / "transfer"
+            transfer.write_bytes(arrival.content)
+            transfer.rename(self.site.inbox / arrival.name)
+            self.dropped.append(arrival)
+
+    def wait_until_all_final(self, seconds: float) -> None:
+        """Each image has its outcome."""
+        what = f"every image has its outcome; logs in {self.site.logs}"
+        wait_until(lambda: all_final(self.site, self.database), seconds=seconds, what=what)
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Fate]:
+    """What each image is when nobody is killed."""
+    images = [Arrival(at=0, name="", content=phantom(number), manner=Manner.RENAME) for number in range(_most_images())]
+    return fates(images)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]:
+    """One system for all steps; a first few images are done, so that its networks are loaded."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)  # PostgreSQL runs as another user
+    with site(tmp_path / "site", database=request.param) as running:
+        running.start()
+        evening = Evening(running)
+        keep_journal(evening.database)
+        running.start_parts()
+        evening.drop()
+        evening.wait_until_all_final(FIRST_SECONDS)
+        yield evening
+        evening.database.close()
+
+
+def test_all_images_are_done_whoever_is_killed_at_whichever_step(evening: Evening, expected: dict[str, Fate]) -> None:
+    """Each kill costs seconds and no image; labels, steps of the states and the audit are as if nobody had died."""
+    for step in STEPS:
+        token = evening.site.arm(step)
+        evening.drop()
+        wait_until(lambda token=token: not token.exists(), seconds=FIRE_SECONDS, what=f"a process dies at {step}")
+        evening.wait_until_all_final(END_SECONDS)
+    assert {fate.state for fate in expected.values()} == {"done"}
+    assert violations(evening.site, evening.database, evening.dropped, expected) == []
+    assert json.loads(evening.site.nightread("status", "--json").stdout)["done"] == len(evening.dropped)
+    assert evening.site.orphans() == []
+
+
+def _most_images() -> int:
+    return IMAGES * (len(STEPS) + 1)

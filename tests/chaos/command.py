@@ -1,0 +1,110 @@
+"""The command: runs in a row, a table for each, and one of all."""
+
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from chaos.arrivals import plan
+from chaos.evening import Account, run
+from chaos.expectation import fates
+
+_console = Console(width=120, highlight=False)
+_DATABASES = ("sqlite", "postgresql")
+
+
+@click.command("chaos")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), help="May be given several times [1].")
+@click.option("--database", "databases", type=click.Choice(_DATABASES), multiple=True, default=("sqlite",))
+@click.option("--minutes", default=10.0, show_default=True, help="For which files arrive.")
+@click.option("--faults", default=38, show_default=True, help="In each run.")
+@click.option("--images", default=3000, show_default=True, help="Names in the inbox of each run.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the accounts to this file.")
+@click.option("--keep", is_flag=True, help="Keep the folders of runs in which all went well, too.")
+def main(
+    seeds: Sequence[int],
+    databases: Sequence[str],
+    minutes: float,
+    faults: int,
+    images: int,
+    output: Path | None,
+    keep: bool,
+) -> None:
+    """Hurt the whole system at random moments. Exit code 1: something was lost, done twice, or is left open."""
+    accounts = []
+    for seed in seeds:
+        arrivals = plan(seed, images, minutes * 60)
+        _say(f"seed {seed}: {len(arrivals)} files; what becomes of them when nothing goes wrong?")
+        expected = fates(arrivals)
+        for database in databases:
+            folder = Path(tempfile.mkdtemp(prefix="nr-chaos-"))
+            folder.chmod(0o755)  # PostgreSQL runs as another user
+            _say(f"{database}, seed {seed}, in {folder}")
+            account = run(
+                folder / "site",
+                database=database,
+                seed=seed,
+                minutes=minutes,
+                faults=faults,
+                arrivals=arrivals,
+                expected=expected,
+                say=_say,
+            )
+            accounts.append(account)
+            _show(account)
+            if not (keep or account.violations):
+                shutil.rmtree(folder)
+            if output:
+                output.write_text(json.dumps([asdict(each) for each in accounts], indent=1))
+    if len(accounts) > 1:
+        _show_together(accounts)
+    raise SystemExit(any(account.violations for account in accounts))
+
+
+def _say(line: str) -> None:
+    _console.print(line, markup=False)
+
+
+def _show(account: Account) -> None:
+    _show_recoveries([account], f"{account.database}, seed {account.seed}: {account.faults} faults")
+    tally = ", ".join(
+        f"{account.tally[name]:,} {name}" for name in ("arrived", "done", "duplicate", "rejected", "failed")
+    )
+    _say(f"{tally}; {account.analyses_per_image:.3f} analyses per image; starts {account.starts}")
+    for line in account.skipped:
+        _say(f"skipped: {line}")
+    for line in account.violations:
+        _say(f"BROKEN: {line}")
+    _say(f"logs in {account.folder}" if account.violations else "every file has its outcome; nothing is broken")
+
+
+def _show_together(accounts: Sequence[Account]) -> None:
+    for database in _DATABASES:
+        those = [account for account in accounts if account.database == database]
+        if those:
+            _show_recoveries(those, f"{database}: {len(those)} runs, {sum(each.faults for each in those)} faults")
+    broken = sum(bool(account.violations) for account in accounts)
+    _say(f"{len(accounts)} runs, {broken} with violations")
+
+
+def _show_recoveries(accounts: Sequence[Account], title: str) -> None:
+    recoveries: dict[str, list[float | None]] = {}
+    for account in accounts:
+        for name, seconds in account.recoveries.items():
+            recoveries.setdefault(name, []).extend(seconds)
+    table = Table(title=title, title_justify="left")
+    table.add_column("fault")
+    for heading in ("times", "recovery s, median", "worst"):
+        table.add_column(heading, justify="right")
+    for name, every in sorted(recoveries.items()):
+        known = [seconds for seconds in every if seconds is not None]
+        shown = (f"{statistics.median(known):.1f}", f"{max(known):.1f}") if known else ("-", "-")
+        table.add_row(name, str(len(every)), *shown)
+    _console.print(table)

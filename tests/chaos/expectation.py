@@ -1,0 +1,33 @@
+"""What becomes of each content when nothing goes wrong."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from chaos.arrivals import Arrival
+from chaos.site import NIGHTREAD, settings_environment
+
+
+class Fate(NamedTuple):
+    """The outcome of an image, as far as it does not depend on when it was made."""
+
+    state: str
+    reason: str | None
+    label: str | None
+
+
+def fates(arrivals: Sequence[Arrival]) -> dict[str, Fate]:
+    """SHA-256 of each content -> its fate in a `nightread run` over all of them."""
+    with tempfile.TemporaryDirectory(prefix="nr-chaos-calm-") as place:
+        inbox, state = Path(place) / "inbox", Path(place) / "state"
+        inbox.mkdir()
+        for arrival in arrivals:
+            (inbox / arrival.sha256).write_bytes(arrival.content)
+        environment = settings_environment(STATE_DIR=str(state), BATCH_IMAGES=256)
+        subprocess.run([NIGHTREAD, "run", inbox], env=environment, cwd=place, capture_output=True, check=True)
+        query = [NIGHTREAD, "query", "--format", "json"]
+        told = subprocess.run(query, env=environment, cwd=place, capture_output=True, check=True)
+    return {Path(row["uri"]).name: Fate(row["state"], row["reason"], row["label"]) for row in json.loads(told.stdout)}
