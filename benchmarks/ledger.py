@@ -49,7 +49,7 @@ class Stopwatches:
 @click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
 def main(images: int, database_url: str | None) -> None:
     """Microseconds per image of register, form, claim, look up and record, in batches of 256."""
-    with _database(database_url) as database:
+    with empty_ledger(database_url) as database:
         spent = measure(database, images)
     table = Table(title=f"us per image over {images:,} images")
     for heading in ("verb", "processor", "wall"):
@@ -60,7 +60,7 @@ def main(images: int, database_url: str | None) -> None:
 
 
 @contextmanager
-def _database(url: str | None) -> Iterator[Database]:
+def empty_ledger(url: str | None) -> Iterator[Database]:
     with tempfile.TemporaryDirectory(prefix="nightread-bench-") as folder:
         database = open_database(url or f"sqlite:///{folder}/bench.sqlite3")
         schema.upgrade(database)
@@ -74,27 +74,35 @@ def measure(database: Database, images: int) -> Stopwatches:
     """A night through the ledger, every image done."""
     watches = Stopwatches()
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    arrivals = [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
+    found = arrivals(images)
     gc.collect()
     gc.freeze()
     for begin in range(0, images, 1000):
-        some = arrivals[begin : begin + 1000]
-        watches.time("register", partial(_register, database, source, some))
-    while formed := watches.time("form", lambda: _form(database)):
+        some = found[begin : begin + 1000]
+        watches.time("register", partial(register, database, source, some))
+    while formed := watches.time("form", lambda: form(database)):
         for batch in formed:
-            _analyse(database, batch.id, watches)
+            analyse(database, batch.id, watches)
     return watches
 
 
-def _register(database: Database, source: int, arrivals: list[Arrival]) -> None:
-    ledger.register(database, source_id=source, arrivals=arrivals, priority=5, now=utc_now())
+def arrivals(images: int) -> list[Arrival]:
+    """Files as a folder has them."""
+    return [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
-def _form(database: Database) -> list[ledger.Batch]:
+def register(database: Database, source: int, some: list[Arrival]) -> None:
+    """As the watcher does, in one transaction."""
+    ledger.register(database, source_id=source, arrivals=some, priority=5, now=utc_now())
+
+
+def form(database: Database) -> list[ledger.Batch]:
+    """As the dispatcher does for two processes, in one transaction."""
     return ledger.form_batches(database, count=2, images=256, max_bytes=2**40, now=utc_now())
 
 
-def _analyse(database: Database, batch: str, watches: Stopwatches) -> None:
+def analyse(database: Database, batch: str, watches: Stopwatches) -> None:
+    """Claim, look up copies in parts of 64, record: as a worker process does, with nothing to analyse."""
     lease = timedelta(seconds=60)
     claimed = watches.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image) for image in claimed]

@@ -1,12 +1,19 @@
 """Folders of DICOM files to measure with: phantoms, multiplied so that no two files are alike."""
 
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pydicom
+from pydicom.uid import XRayAngiographicImageStorage
+
 from models.phantom_dicom import PhantomStyle, phantom_file
 
-_DRAWN = 24
 _SEED = 7
+_DIGITS = 6
+_CINE_FRAMES = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,25 +22,77 @@ class Workload:
 
     name: str
     images: int
+    """Files, so that a run takes 3 to 8 seconds on two cores."""
     style: PhantomStyle
+    drawn: int = 24
+    """Different pictures; the other files are these under other SOP Instance UIDs."""
+    frames: int = 1
+    reshape: Callable[[bytes], bytes] = bytes
+    """Makes of a phantom what phantoms do not come as."""
+    batch: int = 64
+    """Files that the loops read before they ask the network."""
 
 
-SMALL = Workload(
-    name="28x28 16-bit", images=20_000, style=PhantomStyle(size=28, bits=16, syntax="explicit", monochrome1=False)
-)
-LARGE = Workload(
-    name="512x512 16-bit", images=2_000, style=PhantomStyle(size=512, bits=16, syntax="explicit", monochrome1=False)
-)
-WARM_UP = Workload(name="warm-up", images=0, style=PhantomStyle(size=64, bits=8, syntax="explicit", monochrome1=False))
-WORKLOADS = {"28": SMALL, "512": LARGE}
-
-
-def write(workload: Workload, folder: Path, images: int, *, first: int = 0) -> None:
-    """Write `images` files of this workload: some are drawn, the rest are those under other SOP Instance UIDs."""
+def write(workload: Workload, folder: Path, images: int, *, first: int = 0) -> list[Path]:
+    """Write `images` files of this workload; files and their SOP Instance UIDs are numbered from `first`."""
     folder.mkdir(parents=True)
-    drawn = [phantom_file(seed=_SEED, index=index, style=workload.style) for index in range(_DRAWN)]
+    pictures = [
+        phantom_file(seed=_SEED, index=index, style=workload.style) for index in range(min(workload.drawn, images))
+    ]
+    drawn = [(workload.reshape(data), truth.sop_instance_uid.encode()) for data, truth in pictures]
+    written = []
     for number in range(first, first + images):
-        data, truth = drawn[number % _DRAWN]
-        old = truth.sop_instance_uid.encode()
-        new = old[:-6] + b"%06d" % number
-        (folder / f"{number:06d}.dcm").write_bytes(data.replace(old, new))
+        data, uid = drawn[number % len(drawn)]
+        written.append(folder / f"{number:06d}.dcm")
+        written[-1].write_bytes(data.replace(uid, uid[:-_DIGITS] + b"%0*d" % (_DIGITS, number)))
+    return written
+
+
+def _portrait(data: bytes) -> bytes:
+    """The middle 2,000 columns of a square film: as a digital detector delivers a chest."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    pixels = dataset.pixel_array[:, 250:2250]
+    dataset.Columns, dataset.PixelData = pixels.shape[1], pixels.tobytes()
+    return _as_bytes(dataset)
+
+
+def _cine(data: bytes) -> bytes:
+    """The film a hundred times as one object, each frame a little brighter: as angiography delivers a run."""
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    pixels = dataset.pixel_array
+    frames = np.stack([np.minimum(pixels // 2 + number, 255) for number in range(_CINE_FRAMES)]).astype(np.uint8)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
+    dataset.Modality, dataset.NumberOfFrames, dataset.PixelData = "XA", _CINE_FRAMES, frames.tobytes()
+    return _as_bytes(dataset)
+
+
+def _as_bytes(dataset: pydicom.FileDataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _style(size: int, bits: int, syntax: str = "explicit") -> PhantomStyle:
+    return PhantomStyle(size=size, bits=bits, syntax=syntax, monochrome1=False)
+
+
+WARM_UP = Workload(name="warm-up", images=0, style=_style(64, 8))
+WORKLOADS = {
+    "28x28-8": Workload(name="28x28 8-bit", images=20_480, style=_style(28, 8)),
+    "28x28-16": Workload(name="28x28 16-bit", images=20_480, style=_style(28, 16)),
+    "ct": Workload(name="512x512 16-bit", images=8_192, style=_style(512, 16)),
+    "ct-jpeg2000": Workload(name="512x512 12-bit JPEG 2000", images=512, style=_style(512, 12, "jpeg2000")),
+    "ct-jpegls": Workload(name="512x512 12-bit JPEG-LS", images=1_280, style=_style(512, 12, "jpegls")),
+    "radiograph": Workload(
+        name="2,000x2,500 16-bit", images=512, style=_style(2500, 16), drawn=4, reshape=_portrait, batch=16
+    ),
+    "cine": Workload(
+        name="100 frames of 512x512 8-bit",
+        images=80,
+        style=_style(512, 8),
+        drawn=4,
+        frames=_CINE_FRAMES,
+        reshape=_cine,
+        batch=1,
+    ),
+}

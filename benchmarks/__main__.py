@@ -1,0 +1,51 @@
+"""`make bench`: the speed budget, measured. Each row of it can be had alone: `python -m benchmarks --only latency`."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks import table
+from benchmarks.figures import Figure
+from benchmarks.plan import Plan
+from benchmarks.rows import EXTRA, ROWS
+from nightread.hardware import slots
+from nightread.settings import load_settings
+
+console = Console(width=150 if not sys.stdout.isatty() else None)
+
+
+@click.command()
+@click.option("--only", "chosen", type=click.Choice([*ROWS, *EXTRA]), multiple=True, help="May be given several times.")
+@click.option("--quick", is_flag=True, help="Few images, once: to see whether it works.")
+@click.option("--repeat", type=click.IntRange(1), help="Repetitions, in turn [3; 1 with --quick].")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every value here.")
+def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, json_file: Path | None) -> None:
+    """Measure the rows of the speed budget and print one table. Exit code 1: a row could not be measured."""
+    plan = Plan(
+        processes=slots(load_settings()), repeat=repeat or (1 if quick else 3), quick=quick, say=_say_beside_the_table
+    )
+    figures: list[Figure] = []
+    failed = False
+    for name in chosen or ROWS:
+        console.rule(name)
+        try:
+            figures.extend((ROWS | EXTRA)[name](plan))
+        except Exception as error:  # noqa: BLE001 - an hour of other rows must not be lost; it is shown and decides the exit code
+            console.print(traceback.format_exc(), markup=False, highlight=False)
+            figures.append(Figure(name=name, note=f"could not be measured: {type(error).__name__}"))
+            failed = True
+        if json_file:
+            table.write(json_file, figures, plan)
+    table.show(console, figures, plan)
+    sys.exit(failed)
+
+
+def _say_beside_the_table(line: str) -> None:
+    console.print(line, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Stands in, inside the real worker processes, for what a measurement of everything else leaves out.
+
+Python imports a module of this name at its start; benchmarks.stand_ins puts this folder on PYTHONPATH. Nothing of the
+product is changed on disk: when a worker process imports one of the modules below, names in it are replaced at once.
+
+- models.network: a network that sleeps and always says the same. Keras is never imported.
+- worker.fetch: opens no file; the hash is that of the path, so that every image is its own.
+- worker.decode: parses nothing and prepares frames of one pixel, with facts such as a slice of a CT has.
+
+Everything else is the product: Celery, claim, the way through worker.analyse, look-up of copies, record, wake-ups.
+"""
+
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from importlib.machinery import ModuleSpec
+from itertools import count
+from types import ModuleType
+from typing import Any
+
+_SECONDS = float(os.environ.get("BENCH_NETWORK_SECONDS", "0"))
+_numbers = count()
+
+
+class _Replacer:
+    """An import hook: lets the usual machinery load a module, then replaces names in it."""
+
+    def __init__(self, replacements: dict[str, Callable[[ModuleType], None]]) -> None:
+        self._replacements = replacements
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        replace = self._replacements.pop(name, None)
+        if replace is None:
+            return None
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"benchmarks/fakes: there is no module {name} any more")
+        execute = spec.loader.exec_module
+
+        def execute_and_replace(module: ModuleType) -> None:
+            execute(module)
+            replace(module)
+
+        spec.loader.exec_module = execute_and_replace  # type: ignore[method-assign]
+        return spec
+
+
+class _Network:
+    """Sleeps for each call, whatever the size of the micro-batch, and uses no processor."""
+
+    def __init__(self, bundle: Any) -> None:
+        import numpy as np
+
+        self._answer = np.full((256, len(bundle.labels)), 0.25, np.float32)
+        self._answer[:, 0] = 0.75
+
+    def batch_scores(self, inputs: Any) -> Any:
+        time.sleep(_SECONDS)
+        return self._answer[: len(inputs)]
+
+
+def _replace_network(module: ModuleType) -> None:
+    _replace(module, "load_network", _Network)
+
+
+def _replace_fetch(module: ModuleType) -> None:
+    def fetch(image: Any, **_: Any) -> Any:
+        digest = sha256(f"{image.root}/{image.uri}".encode()).hexdigest()
+        return module.Fetched(data=b"", sha256=digest, size=image.size, mtime_ns=image.mtime_ns)
+
+    _replace(module, "fetch", fetch)
+
+
+def _replace_decode(module: ModuleType) -> None:
+    import numpy as np
+
+    pixel = np.zeros((1, 1, 1, 1), np.float32)
+    scan = partial(module.Scan, frame_count=1, elements=None, source=())
+    facts = partial(_facts_class(), **_FACTS)
+
+    def open_scan(_desk: Any, _data: bytes) -> Any:
+        return scan(facts=facts(sop_instance_uid=f"1.2.826.0.1.3680043.10.999.{os.getpid()}.{next(_numbers)}"))
+
+    def chunks_of(_scan: Any, specs: Any, _desk: Any, **_: Any) -> Any:
+        yield (pixel,) * len(specs)
+
+    _replace(module, "open_scan", open_scan)
+    _replace(module, "chunks_of", chunks_of)
+
+
+def _replace(module: ModuleType, name: str, stand_in: object) -> None:
+    getattr(module, name)  # raises where the product has moved on: better no figure than one of the real thing
+    setattr(module, name, stand_in)
+
+
+def _facts_class() -> Any:
+    from imaging.facts import Facts
+
+    return Facts
+
+
+_FACTS = {
+    "series_instance_uid": "1.2.826.0.1.3680043.10.999.2",
+    "study_instance_uid": "1.2.826.0.1.3680043.10.999.3",
+    "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
+    "transfer_syntax": "1.2.840.10008.1.2.1",
+    "modality": "CT",
+    "body_part": "CHEST",
+    "image_type": "ORIGINAL\\PRIMARY\\AXIAL",
+    "study_date": "20261105",
+    "rows": 512,
+    "columns": 512,
+    "frames": 1,
+    "patient_key": "a" * 64,
+    "accession_key": "b" * 64,
+    "key_id": "0" * 8,
+    "decoder": "native",
+}
+
+sys.meta_path.insert(
+    0,
+    _Replacer({"models.network": _replace_network, "worker.fetch": _replace_fetch, "worker.decode": _replace_decode}),
+)

@@ -1,0 +1,135 @@
+"""A record of many images, made by bulk inserts: what nights leave behind, without the nights."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import Connection, insert, text
+
+from db import ledger
+from db.engine import Database
+from db.tables import State, contents, instances, predictions, work
+
+BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
+IMAGES_PER_HOUR = 4_000
+_CHUNK = 10_000
+_WAITING = 1_000
+_MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
+
+
+def PATIENT(image: int) -> str:  # noqa: N802 - read beside the options of the command line
+    """The key of the patient to whom this image belongs."""
+    return f"{image // 100:064x}"
+
+
+def STUDY(image: int) -> str:  # noqa: N802
+    """Its Study Instance UID."""
+    return f"1.2.826.0.1.3680043.10.999.2.{image // 50}"
+
+
+def fill(database: Database, images: int) -> None:
+    """Rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`; the last thousand wait."""
+    source = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=BEGAN)
+    bundle = ledger.register_bundle(
+        database,
+        name="bench",
+        version="1",
+        digest="d" * 64,
+        labels=["clear", "nodule"],
+        normal_label="clear",
+        now=BEGAN,
+    )
+    rng = random.Random(7)
+    for begin in range(1, images + 1, _CHUNK):
+        numbers = range(begin, min(begin + _CHUNK, images + 1))
+        arrivals = [_arrival(number, source) for number in numbers]
+        tasks = [_task(number, bundle, rng, is_last=number > images - _WAITING) for number in numbers]
+        done = [task for task in tasks if task["state"] == State.DONE]
+
+        def insert_all(connection: Connection) -> None:
+            connection.execute(insert(instances), arrivals)  # noqa: B023 - runs before the loop goes on
+            connection.execute(insert(work), tasks)  # noqa: B023
+            connection.execute(insert(contents), list(_contents(done)))  # noqa: B023
+            connection.execute(insert(predictions), list(_predictions(done)))  # noqa: B023
+
+        database.write(insert_all)
+    if not database.is_sqlite:  # as autovacuum would have done after such a night
+        database.write(lambda connection: connection.execute(text("ANALYZE")))
+
+
+def _arrival(number: int, source: int) -> dict[str, Any]:
+    uri = f"{number // 50:06d}/{number:08d}.dcm"
+    return {
+        "id": number,
+        "source_id": source,
+        "uri": uri,
+        "uri_key": blake2b(uri.encode(), digest_size=16).hexdigest(),
+        "size": 526_000,
+        "mtime_ns": number,
+        "arrived_at": BEGAN + timedelta(seconds=number * 3600 / IMAGES_PER_HOUR),
+        "sha256": f"{number:064x}",
+        "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
+        "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
+        "study_instance_uid": STUDY(number),
+        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
+        "transfer_syntax": "1.2.840.10008.1.2.1",
+        "modality": _MODALITIES[number // 50 % len(_MODALITIES)],
+        "body_part": "CHEST",
+        "image_type": "ORIGINAL\\PRIMARY\\AXIAL",
+        "study_date": "20260101",
+        "rows": 512,
+        "columns": 512,
+        "frames": 1,
+        "patient_key": PATIENT(number),
+        "accession_key": f"{number // 50:064x}",
+        "key_id": "0" * 8,
+        "decoder": "native",
+    }
+
+
+def _task(number: int, bundle: int, rng: random.Random, *, is_last: bool) -> dict[str, Any]:
+    """One row of work. Every column in every row: executemany takes its columns from the first."""
+    state, reason = (State.RECEIVED, None) if is_last else _outcome(rng)
+    task: dict[str, Any] = {
+        "id": number,
+        "instance_id": number,
+        "ordinal": 0,
+        "bundle_id": None,
+        "state": state,
+        "attempts": 0 if is_last else 1,
+        "deaths": 0,
+        "expiries": 0,
+        "priority": 5,
+        "alone": False,
+        "reason": reason,
+        "label": None,
+        "score": None,
+        "scores": None,
+        "finished_at": None if is_last else BEGAN + timedelta(seconds=60 + number * 3600 / IMAGES_PER_HOUR),
+    }
+    if state == State.DONE:
+        nodule = rng.random() * (1 if rng.random() < 0.2 else 0.5)
+        task |= {"bundle_id": bundle, "label": "nodule" if nodule >= 0.5 else "clear"}
+        task |= {"score": max(nodule, 1 - nodule), "scores": [1 - nodule, nodule]}
+    return task
+
+
+def _outcome(rng: random.Random) -> tuple[State, str | None]:
+    drawn = rng.random()
+    if drawn < 0.005:
+        return State.FAILED, rng.choice(("timeout", "killed_worker", "missing_file"))
+    if drawn < 0.025:
+        return State.REJECTED, rng.choice(("truncated", "not_dicom", "localizer", "no_model"))
+    return State.DONE, None
+
+
+def _contents(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in done:
+        yield {"sha256": f"{task['id']:064x}", "work_id": task["id"]}
+
+
+def _predictions(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in done:
+        yield {"work_id": task["id"], "frame": 0, **{name: task[name] for name in ("label", "score", "scores")}}

@@ -1,0 +1,106 @@
+"""The filters that people use, over a record of a million images.
+
+The record is filled by bulk inserts, with what a year's nights would leave: a hundred images per patient, fifty per
+study, five modalities, a finding in some, two in a hundred rejected, half of one failed, and a thousand waiting.
+Each filter runs as `nightread query` runs it, with the table's limit of 100 rows, all rows read; once before it counts.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+
+from benchmarks.figures import Bar, Figure
+from benchmarks.filled_record import BEGAN, IMAGES_PER_HOUR, PATIENT, STUDY, fill
+from benchmarks.plan import Plan, scratch
+from benchmarks.servers import MissingServerError, record_url
+from db import queries, schema
+from db.engine import Database, open_database
+from db.queries import ImageFilter
+
+_BAR = Bar(at_most=50)
+_LIMIT = 100
+_RUNS = 7
+
+
+def measure(plan: Plan, kind: str) -> Iterator[Figure]:
+    """Milliseconds of each filter; the spread is over seven runs."""
+    images = plan.count(1_000_000, 20_000)
+    try:
+        with (
+            scratch() as place,
+            record_url(kind) as url,
+            closing(open_database(url or f"sqlite:///{place / 'million.sqlite3'}")) as database,
+        ):
+            schema.upgrade(database)
+            plan.say(f"filling the record with {images:,} images")
+            fill(database, images)
+            yield from _figures(database, images, kind)
+    except MissingServerError as missing:
+        yield Figure(name=f"filters, {kind}", note=str(missing))
+
+
+def _figures(database: Database, images: int, kind: str) -> Iterator[Figure]:
+    for name, wanted in _filters(images).items():
+        seconds, rows = _time(partial(_count, database, wanted))
+        yield Figure(
+            name=f"query {name}, {images:,} images, {kind}",
+            values=seconds,
+            unit="ms",
+            bar=_BAR,
+            note=f"{rows} rows",
+            bound_by=f"the database alone, {rows} rows",
+        )
+    for name, ask in {"tally": queries.tally, "unfinished": queries.unfinished, "reasons": queries.reasons}.items():
+        seconds, _ = _time(partial(ask, database))
+        yield Figure(
+            name=f"status: {name}, {images:,} images, {kind}", values=seconds, unit="ms", note="a count, no filter"
+        )
+
+
+def _count(database: Database, wanted: ImageFilter) -> int:
+    return len(list(queries.images(database, wanted)))
+
+
+def _time(ask: Callable[[], object]) -> tuple[tuple[float, ...], object]:
+    answer = ask()
+    milliseconds = []
+    for _ in range(_RUNS):
+        began = time.perf_counter()
+        ask()
+        milliseconds.append(1000 * (time.perf_counter() - began))
+    return tuple(milliseconds), answer
+
+
+def _filters(images: int) -> dict[str, ImageFilter]:
+    last_night = BEGAN + timedelta(hours=images // IMAGES_PER_HOUR - 12)
+    middle = images // 2
+    return {
+        name: ImageFilter(limit=_LIMIT, **conditions)  # type: ignore[arg-type]
+        for name, conditions in {
+            "(nothing)": {},
+            "--in-state failed": {"states": ("failed",)},
+            "--in-state rejected --in-state failed": {"states": ("rejected", "failed")},
+            "--in-state received": {"states": ("received",)},
+            "--reason truncated": {"reasons": ("truncated",)},
+            "--label nodule": {"labels": ("nodule",)},
+            "--label nodule --min-score 0.99": {"labels": ("nodule",), "min_score": 0.99},
+            "--label nodule --sort score": {"labels": ("nodule",), "sort": "score"},
+            "--sort suspicion": {"sort": "suspicion"},
+            "--sort finished": {"sort": "finished"},
+            "--modality DX": {"modalities": ("DX",)},
+            "--modality DX --label nodule": {"modalities": ("DX",), "labels": ("nodule",)},
+            "--patient": {"patient_key": PATIENT(middle)},
+            "--patient --label nodule": {"patient_key": PATIENT(middle), "labels": ("nodule",)},
+            "--study": {"study_instance_uid": STUDY(middle)},
+            "--sha256": {"sha256": f"{middle:064x}"},
+            "--night last": {"since": last_night},
+            "--night last --label nodule": {"since": last_night, "labels": ("nodule",)},
+            "--night last --in-state failed": {"since": last_night, "states": ("failed",)},
+            "--night last --sort suspicion": {"since": last_night, "sort": "suspicion"},
+            "--source": {"sources": ("inbox",)},
+            "--current": {"current": True},
+            "--frames --patient": {"per_frame": True, "patient_key": PATIENT(middle)},
+        }.items()
+    }

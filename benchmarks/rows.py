@@ -1,0 +1,37 @@
+"""The rows of the table, in its order."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from benchmarks import (
+    against_celery,
+    against_loops,
+    against_ray,
+    control_plane,
+    latency,
+    memory,
+    million_images,
+    saturation,
+    scaling,
+)
+from benchmarks.figures import Figure
+from benchmarks.plan import Plan
+from benchmarks.workloads import WORKLOADS
+
+Measure = Callable[[Plan], Iterable[Figure]]
+
+ROWS: dict[str, Measure] = {
+    **{name: partial(against_loops.measure, workload_name=name) for name in WORKLOADS},
+    "celery": against_celery.measure,
+    "ray": against_ray.measure,
+    "control": partial(control_plane.measure, kind="SQLite"),
+    "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
+    "latency": latency.measure,
+    "memory": memory.measure,
+    "queries": partial(million_images.measure, kind="SQLite"),
+    "scaling": scaling.measure,
+    "saturation": partial(saturation.measure, kind="SQLite"),
+    "saturation-postgresql": partial(saturation.measure, kind="PostgreSQL"),
+}
+EXTRA: dict[str, Measure] = {"queries-postgresql": partial(million_images.measure, kind="PostgreSQL")}
+"""Rows that only `--only` runs: they take minutes to prepare."""

@@ -1,0 +1,147 @@
+"""One run of the whole pipeline, as `nightread run` does it, measured."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from benchmarks import process_times
+from benchmarks.plan import Plan
+from benchmarks.workloads import WARM_UP, write
+from cli.pipeline import Pipeline, pipeline
+from db import queries
+from db.engine import Database
+from db.tables import batches
+from nightread.clock import utc_now
+from nightread.settings import Settings, load_settings
+from producer.folder import Folder
+from producer.intake import Intake
+
+_NO_PATIENCE: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
+"""An image that fails ends the measurement instead of pausing it for somebody to come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run over a folder took."""
+
+    images: int
+    seconds: float
+    """From the first look at the folder to the moment the last batch went to be recorded: that one commit, some 15 ms,
+    is not in it, and neither are start and end of processes."""
+    cpu: dict[str, float]
+    """Processor microseconds per image by part (benchmarks.process_times)."""
+    phases: dict[str, float]
+    """Wall microseconds per image in a worker process by phase, from `batches.seconds`; recording is not among them."""
+    batches: int
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_total(self) -> float:
+        """Processor microseconds per image, of all processes together."""
+        return sum(self.cpu.values())
+
+    @property
+    def cores_busy(self) -> float:
+        """Mean number of processors that were at work on it."""
+        return self.cpu_total * self.rate / 1e6
+
+
+def run(
+    folder: Path,
+    work: Path,
+    plan: Plan,
+    *,
+    processes: int | None = None,
+    database_url: str | None = None,
+    heed: Callable[[int], None] = lambda _unfinished: None,
+) -> Run:
+    """Analyse every file of `folder` with workers that are warm. `heed` hears now and then how many are unfinished.
+
+    Raises RuntimeError where an image is not done in the end.
+    """
+    with _warm(work, plan, processes or plan.processes, database_url) as (line, settings):
+        intake = Intake(settings, line.database, Folder.holding(folder, settings), lambda _new: _ignore(line.dispatch))
+        before, started = process_times.cpu_seconds(), utc_now()
+        registered = intake.take_all().new
+        line.drain([intake.source_id], heed)
+        after = process_times.cpu_seconds()
+        _require_done(line.database, intake.source_id, registered)
+        ended, phases, count = _batches_since(line.database, started)
+    per_image = 1e6 / registered
+    return Run(
+        images=registered,
+        seconds=(ended - started).total_seconds(),
+        cpu={part: (seconds - before[part]) * per_image for part, seconds in after.items()},
+        phases={phase: seconds * per_image for phase, seconds in phases.items()},
+        batches=count,
+    )
+
+
+def describe(run: Run) -> str:
+    """Where the processor time of an image went."""
+    phases = ", ".join(f"{name} {spent:.0f}" for name, spent in run.phases.items())
+    return f"us of CPU an image: {process_times.describe(run.cpu)}; wall in a worker: {phases}"
+
+
+@contextmanager
+def _warm(work: Path, plan: Plan, processes: int, database_url: str | None) -> Iterator[tuple[Pipeline, Settings]]:
+    settings = load_settings(
+        state_dir=work / "state",
+        model="phantom",
+        workers=processes,
+        database_url=database_url,
+        redis_url=None,
+        **_NO_PATIENCE,
+    )
+    with pipeline(settings, with_worker=True, report=plan.say) as line:
+        for number in itertools.count():
+            _analyse_some(line, work / "warm-up" / str(number), settings, images=32 * processes, first=number)
+            if _processes_at_work(line.database) == processes:
+                break
+        yield line, settings
+
+
+def _analyse_some(line: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
+    """A small folder; after a few of them each process of the pool has analysed a batch."""
+    write(WARM_UP, folder, images, first=first * images)
+    intake = Intake(settings, line.database, Folder.holding(folder, settings), lambda _new: None)
+    intake.take_all()
+    line.drain([intake.source_id], lambda _unfinished: None)
+    _require_done(line.database, intake.source_id, images)
+
+
+def _ignore(act: Callable[[], object]) -> None:
+    act()
+
+
+def _processes_at_work(database: Database) -> int:
+    with database.read() as connection:
+        return int(connection.execute(select(func.count(batches.c.process_index.distinct()))).scalar_one())
+
+
+def _require_done(database: Database, source_id: int, images: int) -> None:
+    tally = queries.tally(database, [source_id])
+    if tally.done != images:
+        raise RuntimeError(f"{images} files, and {tally.done} are done: {tally.to_json()}")
+
+
+def _batches_since(database: Database, started: datetime) -> tuple[datetime, dict[str, float], int]:
+    with database.read() as connection:
+        rows = connection.execute(
+            select(batches.c.finished_at, batches.c.seconds).where(batches.c.created_at >= started)
+        ).all()
+    phases: dict[str, float] = {}
+    for row in rows:
+        for phase, seconds in (row.seconds or {}).items():
+            phases[phase] = phases.get(phase, 0.0) + seconds
+    return max(row.finished_at for row in rows), phases, len(rows)

@@ -1,0 +1,41 @@
+"""Private servers to measure with: those that the tests start."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from servers import private_postgres, private_redis  # type: ignore[import-not-found] # tests/servers.py
+
+__all__ = ["MissingServerError", "private_redis", "record_url"]
+
+_numbers = count()
+
+
+class MissingServerError(Exception):
+    """The binaries of a server are not installed on this machine."""
+
+
+@contextmanager
+def record_url(kind: str) -> Iterator[str | None]:
+    """The URL of an empty record: None for the SQLite file in the state folder, else a private PostgreSQL's.
+
+    That server runs with fsync and synchronous_commit off: its processor time is that of any server, its commits wait
+    for no disk. Raises MissingServerError.
+    """
+    if kind == "SQLite":
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(private_postgres())
+        except pytest.skip.Exception as reason:
+            raise MissingServerError(str(reason)) from None
+        name = f"bench_{next(_numbers)}"
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        yield server.url(name)

@@ -1,0 +1,31 @@
+"""Runs whose worker processes neither read, decode nor predict: what is left is what the pipeline itself costs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_FAKES = Path(__file__).with_name("fakes")
+
+
+@contextmanager
+def no_reading(*, network_seconds: float = 0.0) -> Iterator[None]:
+    """Worker processes started inside have benchmarks/fakes; each call of the network sleeps `network_seconds`."""
+    before = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join(part for part in (str(_FAKES), before) if part)
+    os.environ.update(PYTHONPATH=path, BENCH_NETWORK_SECONDS=str(network_seconds))
+    try:
+        yield
+    finally:
+        del os.environ["BENCH_NETWORK_SECONDS"]
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def write_placeholders(folder: Path, images: int) -> None:
+    """Files of one byte: the producer looks at names, sizes and times, and nobody reads them."""
+    folder.mkdir(parents=True)
+    for number in range(images):
+        (folder / f"{number:07d}.dcm").write_bytes(b"x")
