@@ -1,23 +1,20 @@
 """The queue in Redis against the open batches of the record."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from cli.redis_url import redis_url_of
 from db import queries
 from db.engine import Database
-from nightread.contract import BATCH_QUEUE
 from nightread.errors import StopWork
 from nightread.settings import Settings
 from nightread.wake import open_redis
+from producer.transport import messages_in
 
 FOREIGN = "every message in Redis names a batch of this record"
-_UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _GRACE = timedelta(seconds=60)
 
 
@@ -66,7 +63,7 @@ def compare_queue(database: Database, settings: Settings, now: datetime) -> Queu
     before = queries.unclaimed_batches(database, created_before=now - _GRACE)
     try:
         with open_redis(url) as redis:
-            waiting, delivered = _messages(redis)
+            waiting, delivered = messages_in(redis)
     except (RedisError, OSError) as error:
         return QueueFindings(trouble=f"Redis does not answer ({type(error).__name__})")
     seen = {*waiting, *delivered}
@@ -77,16 +74,3 @@ def compare_queue(database: Database, settings: Settings, now: datetime) -> Queu
         foreign=tuple(sorted(seen - queries.known_batches(database, seen))),
         without_message=tuple(sorted(lost)),
     )
-
-
-def _messages(redis: Redis) -> tuple[list[str], list[str]]:
-    """Task ids of the messages that wait, and of those that were delivered."""
-    with redis.pipeline() as both:
-        both.lrange(BATCH_QUEUE, 0, -1)
-        both.hvals(_UNACKED)
-        waiting, delivered = both.execute()
-    return [_task_id(json.loads(text)) for text in waiting], [_task_id(json.loads(text)[0]) for text in delivered]
-
-
-def _task_id(message: dict[str, Any]) -> str:
-    return str(message["headers"]["id"])

@@ -14,7 +14,7 @@ from producer.transport import Transport
 
 log = logging.getLogger(__name__)
 
-_OVERDUE_SECONDS = 60
+_OVERDUE_SECONDS = 20
 _CLOCK_SECONDS = 60.0
 """Distance of the looks for times that lie ahead: they read all that waits, a fifth of a second for a million."""
 
@@ -51,26 +51,25 @@ class Sweeper:
             log.warning("a clock was set back: times that lay ahead were corrected", extra={"rows": rows})
 
     def _lost_batches(self) -> list[str]:
-        """Batches whose messages Redis does not have.
+        """Batches that nobody will claim, since nobody has their message.
 
-        Those that were open at this look and the one before, both times with nothing left in Redis; and those that
-        nobody claimed for a minute although nothing waits in the queue and processes are free: their message was
-        delivered to a worker that died before it could claim them.
+        Those of which Redis knew nothing at this look and the one before; and those that nobody claimed for a while
+        although none waits in the queue and processes are free: their message was delivered to a worker that died
+        before it could claim them, and lies among the unacknowledged ones for as long as nobody clears them up.
         """
+        before, self._suspects = self._suspects, frozenset()
         unclaimed = frozenset(ledger.open_batches(self._database))
-        waiting = delivered = 0
-        try:
-            if unclaimed:
-                waiting, delivered = self._transport.messages()
-        except (RedisError, OSError):
-            waiting = 1  # it cannot be asked, so nothing is lost by it
-        before, self._suspects = self._suspects, frozenset() if waiting or delivered else unclaimed
-        return sorted((before & self._suspects) | (set() if waiting else self._overdue_batches(unclaimed)))
-
-    def _overdue_batches(self, unclaimed: frozenset[str]) -> set[str]:
-        now = self._clock()
         if not unclaimed:
-            return set()
+            return []
+        try:
+            messages = self._transport.messages()
+        except (RedisError, OSError):
+            return []  # it cannot be asked, so nothing is lost by it
+        self._suspects = unclaimed - {*messages.waiting, *messages.delivered}
+        return sorted((before & self._suspects) | (set() if messages.waiting else self._overdue_batches()))
+
+    def _overdue_batches(self) -> set[str]:
+        now = self._clock()
         outlook = ledger.look(self._database, images=1, now=now)
         if outlook.slots <= outlook.running:
             return set()

@@ -1,6 +1,8 @@
 """Redis as the dispatcher sees it: publish a batch, be woken, see whether anything is left."""
 
+import json
 import time
+from typing import Any, NamedTuple
 
 from celery import Celery
 from redis import ConnectionPool, Redis
@@ -12,10 +14,31 @@ from redis.retry import Retry
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, WAKE_CHANNEL, BatchMessage
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
-
-
 _PATIENCE_SECONDS = 1.0
 """Redis answers in a millisecond or is away: one that hangs must not hold up the sweeps."""
+
+
+class Messages(NamedTuple):
+    """Ids of tasks; those of ours are ids of batches."""
+
+    waiting: list[str]
+    delivered: list[str]
+    """To a worker that has not acknowledged them, be it alive or dead."""
+
+
+def messages_in(redis: Redis) -> Messages:
+    """The queue, which is kept short, and what was delivered of it; one round trip."""
+    with redis.pipeline() as both:
+        both.lrange(BATCH_QUEUE, 0, -1)
+        both.hvals(_UNACKED)
+        waiting, delivered = both.execute()
+    return Messages(
+        [_task_id(json.loads(text)) for text in waiting], [_task_id(json.loads(text)[0]) for text in delivered]
+    )
+
+
+def _task_id(message: dict[str, Any]) -> str:
+    return str(message["headers"]["id"])
 
 
 class Transport:
@@ -38,13 +61,9 @@ class Transport:
         """Raises RedisError or OSError, within 2 s, where Redis does not answer: to publish would take longer."""
         self._redis.ping()
 
-    def messages(self) -> tuple[int, int]:
-        """How many batches wait in Redis, and how many were delivered and not acknowledged."""
-        with self._redis.pipeline() as both:
-            both.llen(BATCH_QUEUE)
-            both.hlen(_UNACKED)
-            waiting, unacked = both.execute()
-        return int(waiting), int(unacked)
+    def messages(self) -> "Messages":
+        """What Redis holds at this moment. Raises RedisError or OSError."""
+        return messages_in(self._redis)
 
     def wait_for_wake(self, seconds: float) -> None:
         """Return when somebody wakes the dispatcher, or after `seconds`."""

@@ -38,6 +38,12 @@ class Desk:
         """Ids of the batches that wait in Redis."""
         return [message["headers"]["id"] for message in self.messages()]
 
+    def deliver_to_nobody(self) -> None:
+        """The one message goes to a worker that will never acknowledge it: kombu keeps it so."""
+        (message,) = self.redis.lrange(BATCH_QUEUE, 0, -1)
+        self.redis.delete(BATCH_QUEUE)
+        self.redis.hset("unacked", "tag", json.dumps([json.loads(message), "", BATCH_QUEUE]))
+
     def formed(self) -> int:
         """How many batches there ever were."""
         with self.night.database.read() as connection:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _PAUSE_SECONDS = 1.0
+_START_SECONDS = 120.0
+"""Of the three minutes after which Celery takes a process that starts for dead."""
 
 
 @dataclass(kw_only=True)
@@ -108,7 +110,7 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess, seat: 
     in_hand = seat.move_in()
     tune_process(settings, process.index)
     database = open_database(settings.sql_url)
-    schema.require_newest(database)
+    _once_it_answers(lambda: schema.require_newest(database))
     require_same_clock(database)
     give_back_predecessor(database, process, in_hand=in_hand)
     return Desk(
@@ -126,6 +128,24 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess, seat: 
         ahead=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
         seat=seat,
     )
+
+
+def _once_it_answers(question: Callable[[], None]) -> None:
+    """A database that is away while a process starts is the world's fault: it must not cost its siblings too."""
+    until = time.monotonic() + _START_SECONDS
+    trouble = ""
+    while True:
+        try:
+            question()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > until:
+                raise
+            before, trouble = trouble, troubles.describe(error)
+            if trouble != before:
+                log.warning("the database does not answer, trying again: %s", trouble)
+        else:
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _decodes_ahead(settings: Settings) -> bool:

@@ -19,15 +19,21 @@ class Fate(NamedTuple):
     label: str | None
 
 
+class NotCalmError(Exception):
+    """The run in which nothing is done to the system did not end well: its output."""
+
+
 def fates(arrivals: Sequence[Arrival]) -> dict[str, Fate]:
-    """SHA-256 of each content -> its fate in a `nightread run` over all of them."""
+    """SHA-256 of each content -> its fate in a `nightread run` over all of them. Raises NotCalmError."""
     with tempfile.TemporaryDirectory(prefix="nr-chaos-calm-") as place:
         inbox, state = Path(place) / "inbox", Path(place) / "state"
         inbox.mkdir()
         for arrival in arrivals:
             (inbox / arrival.sha256).write_bytes(arrival.content)
-        environment = settings_environment(STATE_DIR=str(state), BATCH_IMAGES=256)
-        subprocess.run([NIGHTREAD, "run", inbox], env=environment, cwd=place, capture_output=True, check=True)
+        environment = settings_environment(STATE_DIR=str(state), BATCH_IMAGES=256, LEASE_SECONDS=120)
+        ran = subprocess.run([NIGHTREAD, "run", inbox], env=environment, cwd=place, capture_output=True, check=False)
+        if ran.returncode:
+            raise NotCalmError(ran.stdout.decode() + ran.stderr.decode())
         query = [NIGHTREAD, "query", "--format", "json"]
         told = subprocess.run(query, env=environment, cwd=place, capture_output=True, check=True)
     return {Path(row["uri"]).name: Fate(row["state"], row["reason"], row["label"]) for row in json.loads(told.stdout)}

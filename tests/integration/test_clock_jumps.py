@@ -101,9 +101,7 @@ def test_a_message_that_was_lost_in_delivery_is_overdue_all_the_same(desk: Desk,
     """The batch says that it was made in the future; a minute from now it counts as lost."""
     desk.night.register(build_arrivals(4))
     desk.dispatch_all()
-    (message,) = desk.redis.lrange(BATCH_QUEUE, 0, -1)
-    desk.redis.delete(BATCH_QUEUE)
-    desk.redis.hset("unacked", "tag", message)
+    desk.deliver_to_nobody()
     jump(desk, by)
     live_through(desk, minutes=3)
     assert set(desk.night.states()) == {"done"}

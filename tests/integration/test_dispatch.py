@@ -136,12 +136,27 @@ def test_a_message_in_delivery_is_not_lost(desk: Desk, make_arrivals: MakeArriva
     desk.worker(slots=1)
     desk.night.register(make_arrivals(3))
     desk.dispatch_all()
-    (message,) = desk.redis.lrange(BATCH_QUEUE, 0, -1)  # type: ignore[misc]
-    desk.redis.delete(BATCH_QUEUE)
-    desk.redis.hset("unacked", "tag", message)
+    desk.deliver_to_nobody()
     for _ in range(3):
         desk.sweep()
     assert set(desk.night.states()) == {"queued"}
+
+
+def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """Each batch is looked for by itself: Redis came back with an old delivery, and has lost a new message."""
+    desk.worker(slots=2)
+    desk.night.register(make_arrivals(1))
+    desk.dispatch_all()
+    (delivered,) = desk.batches()
+    desk.deliver_to_nobody()
+    desk.night.register(make_arrivals(1))
+    desk.dispatch_all()
+    (lost,) = desk.batches()
+    desk.redis.delete(BATCH_QUEUE)
+    for _ in range(2):
+        desk.sweep()
+    assert delivered in desk.night.open_batches()
+    assert lost not in desk.night.open_batches()
 
 
 def test_a_nudge_ends_the_wait(desk: Desk) -> None:
@@ -185,9 +200,7 @@ def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(desk: Desk, mak
     desk.night.register(make_arrivals(3))
     desk.dispatch_all()
     (first,) = desk.batches()
-    (message,) = desk.redis.lrange(BATCH_QUEUE, 0, -1)  # type: ignore[misc]
-    desk.redis.delete(BATCH_QUEUE)
-    desk.redis.hset("unacked", "tag", message)
+    desk.deliver_to_nobody()
     desk.night.clock.advance(seconds=61)
     desk.sweep()
     assert desk.night.open_batches() == [first], "nobody is idle: the worker has not beaten for a minute"

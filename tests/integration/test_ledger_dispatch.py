@@ -98,7 +98,7 @@ def test_work_marked_alone_travels_in_a_batch_of_one(night: Night) -> None:
 
 
 def test_the_window_counts_batches_and_slots_in_the_ledger(night: Night) -> None:
-    """Rule 6: published, claimed and finished batches, ready images up to the window, and slots of live workers only."""
+    """Rule 6: published, claimed and finished batches, ready images up to the window, slots of live workers."""
     now = night.clock()
     for node, slots in (("w1", 2), ("w2", 3)):
         ledger.beat(night.database, node=node, boot_id="b", slots=slots, device="cpu", release="1", now=now)

@@ -1,0 +1,86 @@
+"""A short campaign over mutated files; `make fuzz` runs long ones."""
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+import pytest
+from fuzz.campaign import Account, Bounds, run
+from fuzz.child import FINDING
+from fuzz.mutation import mutation
+from fuzz.outcome import DECODED, outcome_of
+from fuzz.seeds import REAL_FILES, real_files, seeds
+
+from nightread.reasons import Reason
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+
+SEED, COUNT = 20261121, 1500
+
+
+@pytest.fixture(scope="module")
+def account() -> Account:
+    """What became of the mutations."""
+    return run(range(COUNT), seed=SEED, bounds=Bounds())
+
+
+def test_each_mutation_is_decoded_or_has_a_reason(account: Account) -> None:
+    """No other exception, no dead process, nothing that hangs or takes half a gigabyte."""
+    assert [(found.number, found.outcome, found.what) for found in account.findings] == []
+    assert account.outcomes.total() == COUNT
+    assert set(account.outcomes) <= {DECODED, *map(str, Reason)}
+
+
+def test_mutations_reach_all_that_can_happen_to_a_file(account: Account) -> None:
+    """Were most of them refused at the door, nothing behind it would be tried."""
+    assert account.outcomes[DECODED] > COUNT / 5
+    wanted = (Reason.BAD_HEADER, Reason.BAD_PIXELS, Reason.TRUNCATED, Reason.NOT_DICOM, Reason.NON_IMAGE)
+    assert all(account.outcomes[reason] > COUNT / 100 for reason in wanted), account.outcomes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_file_as_it_should_be_has_an_outcome() -> None:
+    """Real ones and made ones, before anything is done to them."""
+    outcomes = {seed.name: outcome_of(seed.data) for seed in seeds()}
+    assert not [name for name, outcome in outcomes.items() if FINDING in outcome]
+    made = [name for name in outcomes if "/" not in name and name not in ("report", "directory")]
+    assert {outcomes[name] for name in made} == {DECODED}
+
+
+def test_the_real_files_are_among_them() -> None:
+    """All that the manifest lists."""
+    if not REAL_FILES.exists():
+        pytest.skip("the folder of real DICOM files is not beside the repository")
+    assert len(real_files()) >= 50
+
+
+def test_a_mutation_is_the_same_each_time() -> None:
+    """Its number is enough to see it again; another seed makes another."""
+    for number in range(50):
+        assert mutation(seeds(), SEED, number) == mutation(seeds(), SEED, number)
+    assert mutation(seeds(), SEED, 1).data != mutation(seeds(), SEED + 1, 1).data
+
+
+def test_a_file_that_takes_too_much_is_found_and_kept(tmp_path: Path) -> None:
+    """Of time or of memory; here no file may take any."""
+    slow = run((3,), seed=SEED, bounds=Bounds(seconds=0), keep_in=tmp_path)
+    large = run((4,), seed=SEED, bounds=Bounds(memory_bytes=-1), keep_in=tmp_path)
+
+    assert [found.outcome for found in (*slow.findings, *large.findings)] == [f"{FINDING}: hang", f"{FINDING}: memory"]
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert kept == {f"{SEED}-{number}.dcm": mutation(seeds(), SEED, number).data for number in (3, 4)}
+
+
+def test_a_death_is_put_down_to_its_file_and_the_campaign_goes_on() -> None:
+    """The child is killed when the second file's turn comes."""
+
+    def kill_after_the_first(account: Account) -> None:
+        if account.outcomes.total() == 1:
+            (child,) = multiprocessing.active_children()
+            child.kill()
+            child.join()
+
+    account = run(range(3), seed=SEED, bounds=Bounds(), note=kill_after_the_first)
+
+    assert [(found.number, found.outcome) for found in account.findings] == [(1, f"{FINDING}: SIGKILL")]
+    assert account.outcomes.total() == 3

@@ -1,0 +1,32 @@
+"""A process of the worker that starts while the database is away."""
+
+import logging
+import threading
+from contextlib import closing
+
+import pytest
+from postgres_stopped import stopped
+from servers import private_postgres
+
+from db import schema
+from db.engine import open_database
+from worker.desk import _once_it_answers
+
+
+@pytest.mark.servers
+def test_it_waits_for_a_server_that_was_stopped_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """It costs nobody else his network: before, the whole worker was started again."""
+    with private_postgres() as server:
+        server.execute("CREATE DATABASE record TEMPLATE template0")
+        with closing(open_database(server.url("record"))) as database:
+            schema.upgrade(database)
+            start = threading.Thread(target=_once_it_answers, args=(lambda: schema.require_newest(database),))
+            with stopped(server):
+                start.start()
+                start.join(0.5)
+                assert start.is_alive()
+            start.join(20)
+            assert not start.is_alive()
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said
+    assert all(line.startswith("the database does not answer, trying again: its server") for line in said)
