@@ -13,9 +13,11 @@ DATABASES ?= sqlite postgresql
 MINUTES ?= 10
 FAULTS ?= 38
 IMAGES ?= 3000
+# What `make fuzz` does: docs/hostile-input.md.
+FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker models db cli
 
-.PHONY: help venv demo test slow chaos unit check format bench clean
+.PHONY: help venv demo test slow chaos fuzz unit check format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +42,9 @@ slow: venv ## the tests that take long: networks trained again, faults, poison, 
 chaos: venv ## the whole system hurt at random moments, an hour; SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600 make it shorter
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
 		--minutes $(MINUTES) --faults $(FAULTS) --images $(IMAGES)
+
+fuzz: venv ## mutated files read as a worker reads them, an hour; FUZZ='--count 10000 --seed 2' for others
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 unit: venv ## the tests that need no process and take seconds
 	$(BIN)/python -m pytest tests/unit

@@ -19,6 +19,10 @@ from imaging.form import PixelForm
 from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 
+_START_OF_SCAN = b"\xff\xda"
+_MAX_SCANS = 200
+"""Each goes over the whole image again and may be a few bytes long; progressive JPEG has ten or so."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Codec:
@@ -68,12 +72,16 @@ def decoder_name(codec: Codec | None) -> str:
 def _jpeg(frame: bytes, form: PixelForm) -> Any:
     if ends_early(frame):
         raise RejectImage(Reason.TRUNCATED, "A JPEG frame ends before its end-of-image marker.")
+    if frame.count(_START_OF_SCAN) > _MAX_SCANS:
+        raise RejectImage(Reason.BAD_PIXELS, "A JPEG frame has too many scans.")
     if form.photometric == "RGB" and not names_its_colours(frame):
         return imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
     return imagecodecs.jpeg8_decode(frame)
 
 
 def _jpeg_ls(frame: bytes, _form: PixelForm) -> Any:
+    if ends_early(frame):  # CharLS 2.4 then counts bits that are not there for many seconds, each time it runs out.
+        raise RejectImage(Reason.TRUNCATED, "A JPEG-LS frame ends before its end-of-image marker.")
     return imagecodecs.jpegls_decode(frame)
 
 

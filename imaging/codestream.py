@@ -3,7 +3,8 @@
 import struct
 from typing import NamedTuple
 
-_J2K_SIZ = b"\xff\x4f\xff\x51"
+from imaging.jpeg2000 import read_size
+
 _JPEG_START = b"\xff\xd8"
 _START_OF_FRAME = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -27,12 +28,15 @@ def read_codestream(frame: bytes) -> Codestream | None:
     """The frame header of JPEG and JPEG-LS (ITU-T T.81 B.2.2, T.87 C.2.2) or JPEG 2000 (T.800 A.5.1); None without."""
     if frame.startswith(_JPEG_START):
         return _jpeg(frame)
-    siz = frame.find(_J2K_SIZ)
-    return _jpeg2000(frame, siz) if siz >= 0 else None
+    size = read_size(frame)
+    return Codestream(*size) if size else None
 
 
 def ends_early(frame: bytes) -> bool:
-    """Whether the end-of-image marker of JPEG is missing: libjpeg fills such a frame with grey and says nothing."""
+    """Whether the end-of-image marker of JPEG and JPEG-LS is missing.
+
+    libjpeg fills such a frame with grey and says nothing.
+    """
     return _END_OF_IMAGE not in frame[-_TAIL:]
 
 
@@ -57,11 +61,3 @@ def _jpeg(frame: bytes) -> Codestream | None:
         else:
             position += 2 + int.from_bytes(frame[position + 2 : position + 4], "big")
     return None
-
-
-def _jpeg2000(frame: bytes, start: int) -> Codestream | None:
-    if start + 44 > len(frame):
-        return None
-    right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
-    samples, depth = struct.unpack_from(">HB", frame, start + 40)
-    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80))

@@ -18,6 +18,14 @@ from imaging.tags import PIXEL_DATA_TAGS, SPECIFIC_CHARACTER_SET
 UNDEFINED = 0xFFFFFFFF
 NO_TAG = 1 << 32
 MAX_DEPTH = 32
+MAX_ELEMENTS = 100_000
+"""Of one data set or item; each that is found costs memory thirty times its eight bytes."""
+MAX_VALUE_BYTES = 1024**2
+"""No value that is looked at is longer, so that one of gigabytes is not copied, split and decoded."""
+_MAX_TEXT_BYTES = 4096
+_MAX_NUMBERS_BYTES = 0xFFFF
+"""What a short explicit VR can hold (PS3.5 section 7.1.2)."""
+_EVERY_ELEMENT = range(MAX_ELEMENTS)
 _ESCAPE = b"\x1b"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -82,15 +90,17 @@ class Elements:
         return self._found.get(tag)
 
     def raw(self, tag: int) -> bytes:
-        """Bytes of a value of defined length; empty where the element is absent."""
+        """Bytes of a value of defined length, MAX_VALUE_BYTES at most; empty where the element is absent."""
         element = self._found.get(tag)
         if element is None or element[2] == UNDEFINED:
             return b""
-        return self.data[element[1] : element[1] + element[2]]
+        _, position, length = element
+        end = position + (length if length < MAX_VALUE_BYTES else MAX_VALUE_BYTES)  # noqa: FURB136 - in the hot path
+        return self.data[position:end]
 
     def text(self, tag: int) -> str | None:
-        """The whole value as text without its padding, backslashes kept; None where absent or empty."""
-        raw = self.raw(tag)
+        """The value, its first 4 KiB, as text without its padding, backslashes kept; None where absent or empty."""
+        raw = self.raw(tag)[:_MAX_TEXT_BYTES]
         if raw.isascii() and _ESCAPE not in raw:
             return raw.decode("ascii").strip(" \x00") or None
         names = self.raw(SPECIFIC_CHARACTER_SET).decode("ascii", "replace").split("\\")
@@ -101,6 +111,8 @@ class Elements:
         element = self._found.get(tag)
         if element is None:
             return []
+        if element[2] > _MAX_NUMBERS_BYTES:
+            raise HeaderError("An element that needs a number is too long.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
@@ -160,13 +172,15 @@ class Elements:
         return next(self.items(tag), None)
 
 
-def _walk(  # noqa: C901 - one pass in one piece, for its speed
+def _walk(  # noqa: C901, PLR0912 - one pass in one piece, for its speed
     data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element], *, before: int, depth: int = 0
 ) -> int:
     implicit, little = encoding
     explicit_header, implicit_header, long_length = _LITTLE if little else _BIG
     position = start
-    while position + 8 <= end:
+    for _ in _EVERY_ELEMENT:
+        if position + 8 > end:
+            break
         group, number, vr, length = explicit_header(data, position)
         header = 8
         if implicit or vr not in _SHORT_VRS:
@@ -191,6 +205,8 @@ def _walk(  # noqa: C901 - one pass in one piece, for its speed
             raise TruncatedError("The file ends within its header.")
         else:
             position += length
+    else:
+        raise HeaderError("A data set has too many elements.")
     if data[position:end].strip(b"\x00"):
         raise TruncatedError("The file ends within its header.")
     return end

@@ -13,6 +13,8 @@ _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _ITEM_HEADER = struct.Struct("<HHI")
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL = 10
+_MAX_ITEMS = 500_000
+"""Fragments of one object; a file can hold one in each eight bytes, and each costs memory twenty times that."""
 
 
 def frame_fragments(data: bytes, start: int, frames: int, extended_offsets: bytes = b"") -> list[list[Span]]:
@@ -22,8 +24,8 @@ def frame_fragments(data: bytes, start: int, frames: int, extended_offsets: byte
     BAD_PIXELS where something stands that is no fragment.
     """
     table, spans = _items(data, start)
-    offsets = _offsets(extended_offsets, "Q") or _offsets(data[table[0] : table[1]], "I")
-    groups = _by_offsets(spans, offsets, frames) or _by_number(data, spans, frames)
+    offsets = _offsets(extended_offsets, "Q", frames) or _offsets(data[slice(*table)], "I", frames)
+    groups = _by_offsets(spans, offsets) or _by_number(data, spans, frames)
     if len(groups) < frames:
         raise RejectImage(Reason.TRUNCATED, "There are fewer compressed frames than NumberOfFrames says.")
     return groups[:frames]
@@ -50,19 +52,23 @@ def _items(data: bytes, position: int) -> tuple[Span, list[Span]]:
             raise RejectImage(Reason.TRUNCATED, "The file ends within a compressed frame.")
         spans.append((position, position + length))
         position += length
+        if len(spans) > _MAX_ITEMS:
+            raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data are in too many fragments.")
     if not spans:
         raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data have no offset table.")
     return spans[0], spans[1:]
 
 
-def _offsets(table: bytes, code: str) -> list[int]:
-    size = struct.calcsize(code)
-    return list(struct.unpack(f"<{len(table) // size}{code}", table[: len(table) // size * size]))
+def _offsets(table: bytes, code: str, frames: int) -> list[int]:
+    """One for each frame, or none where the table has another size; it is unpacked only where it fits."""
+    if len(table) != struct.calcsize(code) * frames:
+        return []
+    return list(struct.unpack(f"<{frames}{code}", table))
 
 
-def _by_offsets(spans: list[Span], offsets: list[int], frames: int) -> list[list[Span]]:
+def _by_offsets(spans: list[Span], offsets: list[int]) -> list[list[Span]]:
     """No groups where the table is absent or does not fit: then the fragments are counted instead."""
-    if len(offsets) != frames or not spans:
+    if not offsets or not spans:
         return []
     origin = spans[0][0]
     starts = {start - origin: index for index, (start, _) in enumerate(spans)}

@@ -38,6 +38,17 @@ class PixelForm:
         """Whether the pixels are float32 or float64."""
         return self.pixel_tag != tags.PIXEL_DATA
 
+    @property
+    def frame_bits(self) -> int:
+        """Of one frame as it is stored without compression."""
+        samples = 2 if self.photometric == YBR_422 else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of all frames as they are stored without compression (PS3.5 section 8.1.1)."""
+        return (self.frame_bits * self.frames + 7) // 8
+
 
 def read_form(elements: Elements, pixel_tag: int, limits: Limits) -> PixelForm:
     """Validate the image pixel module. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
@@ -47,6 +58,8 @@ def read_form(elements: Elements, pixel_tag: int, limits: Limits) -> PixelForm:
         raise RejectImage(Reason.BAD_HEADER, str(fault)) from None
     _check(form)
     pixels = form.rows * form.columns
+    if form.frames > limits.frames:
+        raise RejectImage(Reason.TOO_LARGE, "NumberOfFrames exceeds the limit for one object.")
     if pixels > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "Rows x Columns exceeds the limit for one frame.")
     if pixels * form.samples * form.frames * max(form.bits_allocated // 8, 1) > limits.object_bytes:

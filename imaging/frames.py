@@ -48,8 +48,7 @@ class StoredFrames:
             yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
 
     def _check_length(self, length: int) -> None:
-        needed = (_frame_bits(self._form) * self._form.frames + 7) // _BYTE
-        if needed > min(length, len(self._elements.data) - self._start):
+        if self._form.stored_bytes > min(length, len(self._elements.data) - self._start):
             raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header says.")
 
     def _compressed(self, codec: Codec, index: int) -> Array:
@@ -75,7 +74,7 @@ class StoredFrames:
 
     def _values(self, index: int) -> Array:
         form, data, little = self._form, self._elements.data, self._elements.encoding.little
-        count = _frame_bits(form) // form.bits_allocated
+        count = form.frame_bits // form.bits_allocated
         kind = "f" if form.floating else "i" if form.signed else "u"
         dtype = np.dtype(f"{'<' if little else '>'}{kind}{form.bits_allocated // _BYTE}")
         offset = self._start + index * count * dtype.itemsize
@@ -97,11 +96,6 @@ class StoredFrames:
         packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
         bits = np.unpackbits(packed, bitorder="little")
         return bits[first % _BYTE : first % _BYTE + count].reshape(form.rows, form.columns)
-
-
-def _frame_bits(form: PixelForm) -> int:
-    samples = 2 if form.photometric == YBR_422 else form.samples
-    return form.rows * form.columns * samples * form.bits_allocated
 
 
 def masked(values: Array, form: PixelForm) -> Array:

@@ -5,7 +5,9 @@ Looked for in the frame's functional groups, then in the shared ones, then at to
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import cache
+from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +38,16 @@ class Grayscale:
 
 
 PLAIN = Grayscale()
+_RESCALE = tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE, (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT)
+_VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.VOI_LUT_SEQUENCE, tags.WINDOW_CENTER)
+_LARGEST, _SMALLEST_SLOPE = 1e15, 1e-20
+"""No image has more; beyond them float32 overflows, and a frame would become black or no number at all."""
+
+
+class _Rescale(NamedTuple):
+    slope: float = 1.0
+    intercept: float = 0.0
+    modality_lut: Lut | None = None
 
 
 def read_grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
@@ -50,62 +62,87 @@ def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
     padding = _padding(elements, form)
     shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
     outer = [group for group in (shared, elements) if group is not None]
+    if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
+        yield from _by_frame(elements, outer, form, padding)
+    rescale = _rescale(_first_with(outer, *_RESCALE), elements, form)
+    voi, voi_fault = _voi_or_fault(_first_with(outer, *_VOI), signed=_is_signed(rescale, form))
+    yield from repeat(_grayscale(rescale, voi, voi_fault, padding))
+
+
+def _by_frame(
+    elements: Elements, outer: list[Elements], form: PixelForm, padding: tuple[int, int] | None
+) -> Iterator[Grayscale]:
+    """What stands outside of the frames, however long, is read once and not again for each, and only where one asks."""
+    rescale_of_all = cache(lambda: _rescale(_first_with(outer, *_RESCALE), elements, form))
+    voi_of_all = cache(lambda signed: _voi_or_fault(_first_with(outer, *_VOI), signed=signed))
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
-        yield _grayscale([frame, *outer], form, padding)
-    yield from repeat(_grayscale(outer, form, padding))
+        own_rescale, own_voi = _item_with(frame, *_RESCALE), _item_with(frame, *_VOI)
+        rescale = rescale_of_all() if own_rescale is None else _rescale(own_rescale, elements, form)
+        signed = _is_signed(rescale, form)
+        voi, voi_fault = voi_of_all(signed) if own_voi is None else _voi_or_fault(own_voi, signed=signed)
+        yield _grayscale(rescale, voi, voi_fault, padding)
 
 
-def _grayscale(groups: list[Elements], form: PixelForm, padding: tuple[int, int] | None) -> Grayscale:
-    rescale = _first_with(
-        groups, tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE, (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT)
-    )
-    slope = intercept = None
-    modality_lut = None
-    if rescale is not None:
-        slope, intercept = rescale.number(tags.RESCALE_SLOPE), rescale.number(tags.RESCALE_INTERCEPT)
-    elif (item := groups[-1].item(tags.MODALITY_LUT_SEQUENCE)) is not None:
-        modality_lut = _lut(item, signed=form.signed)
-    signed_input = form.signed or (intercept or 0) < 0
-    voi, voi_fault = _voi_or_fault(groups, signed=signed_input and modality_lut is None)
+def _grayscale(rescale: _Rescale, voi: Mapping | None, voi_fault: str, padding: tuple[int, int] | None) -> Grayscale:
+    slope, intercept, modality_lut = rescale
     return Grayscale(
-        slope=slope or 1.0,  # A slope of zero would make every pixel equal; writers mean that there is none.
-        intercept=intercept or 0.0,
-        modality_lut=modality_lut,
-        voi=voi,
-        voi_fault=voi_fault,
-        padding=padding,
+        slope=slope, intercept=intercept, modality_lut=modality_lut, voi=voi, voi_fault=voi_fault, padding=padding
     )
 
 
-def _voi_or_fault(groups: list[Elements], *, signed: bool) -> tuple[Mapping | None, str]:
+def _is_signed(rescale: _Rescale, form: PixelForm) -> bool:
+    """Whether the values that a VOI LUT is for may be negative."""
+    return rescale.modality_lut is None and (form.signed or rescale.intercept < 0)
+
+
+def _rescale(place: Elements | None, elements: Elements, form: PixelForm) -> _Rescale:
+    if place is not None:
+        slope, intercept = _bounded(place, tags.RESCALE_SLOPE), _bounded(place, tags.RESCALE_INTERCEPT)
+        if slope and abs(slope) < _SMALLEST_SLOPE:
+            raise HeaderError("The rescale slope is smaller than that of any image.")
+        # A slope of zero would make every pixel equal; writers mean that there is none.
+        return _Rescale(slope=slope or 1.0, intercept=intercept or 0.0)
+    item = elements.item(tags.MODALITY_LUT_SEQUENCE)
+    return _Rescale() if item is None else _Rescale(modality_lut=_lut(item, signed=form.signed))
+
+
+def _voi_or_fault(place: Elements | None, *, signed: bool) -> tuple[Mapping | None, str]:
     try:
-        return _voi(groups, signed=signed), ""
+        return (None if place is None else _voi(place, signed=signed)), ""
     except HeaderError as fault:
         return None, str(fault)
     except RejectImage as fault:
         return None, fault.detail
 
 
-def _voi(groups: list[Elements], *, signed: bool) -> Mapping | None:
-    source = _first_with(groups, tags.FRAME_VOI_LUT_SEQUENCE, (tags.VOI_LUT_SEQUENCE, tags.WINDOW_CENTER))
-    if source is None:
-        return None
-    item = source.item(tags.VOI_LUT_SEQUENCE)
+def _voi(place: Elements, *, signed: bool) -> Mapping | None:
+    item = place.item(tags.VOI_LUT_SEQUENCE)
     if item is not None:
         return _lut(item, signed=signed)
-    center, width = source.number(tags.WINDOW_CENTER), source.number(tags.WINDOW_WIDTH)
+    center, width = _bounded(place, tags.WINDOW_CENTER), _bounded(place, tags.WINDOW_WIDTH)
     if center is None or width is None:
         return None
-    return window(center, width, source.text(tags.VOI_LUT_FUNCTION))
+    return window(center, width, place.text(tags.VOI_LUT_FUNCTION))
 
 
 def _first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) -> Elements | None:
     """The innermost place that has a wanted element: the macro's item of a functional group, at last the top level."""
-    items = (group.item(sequence) for group in groups)
-    for place in chain(items, groups[-1:]):
-        if place is not None and any(tag in place for tag in wanted):
-            return place
-    return None
+    for group in groups:
+        if (item := _item_with(group, sequence, wanted)) is not None:
+            return item
+    return groups[-1] if any(tag in groups[-1] for tag in wanted) else None
+
+
+def _item_with(group: Elements, sequence: int, wanted: tuple[int, ...]) -> Elements | None:
+    item = group.item(sequence) if sequence in group else None
+    return item if item is not None and any(tag in item for tag in wanted) else None
+
+
+def _bounded(place: Elements, tag: int) -> float | None:
+    value = place.number(tag)
+    if value is not None and abs(value) > _LARGEST:
+        raise HeaderError("A rescale or window value is larger than that of any image.")
+    return value
 
 
 def _lut(item: Elements, *, signed: bool) -> Lut:

@@ -1,9 +1,9 @@
 """Bytes of a DICOM file -> its data set, and what kind of file that is (PS3.10 section 7)."""
 
-import zlib
 from dataclasses import dataclass
 
 from imaging import tags
+from imaging.deflate import inflate
 from imaging.elements import NO_TAG, Elements, Encoding, TruncatedError
 from imaging.limits import Limits
 from nightread.errors import RejectImage
@@ -15,7 +15,7 @@ DEFLATED_EXPLICIT_LITTLE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 _PREAMBLE_LENGTH = 128
-_META_END = 0x00030000
+_META_GROUP, _META_END = 0x0002, 0x00030000
 _EXPLICIT = Encoding(implicit=False, little=True)
 _IDENTIFYING = (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.MODALITY, tags.ROWS)
 _FIRST_GROUPS = (0x0002, 0x0008, 0x0800)
@@ -51,15 +51,24 @@ def read_header(data: bytes, limits: Limits) -> Header:
         raise RejectImage(Reason.NOT_DICOM)
     meta = Elements(data, _EXPLICIT, _PREAMBLE_LENGTH + 4 if prefixed else 0, len(data), before=_META_END)
     syntax = meta.text(tags.TRANSFER_SYNTAX_UID)
-    if meta.fault:
-        return Header(elements=meta, transfer_syntax=syntax)
-    start = meta.end
     if syntax == DEFLATED_EXPLICIT_LITTLE:
-        data, start = _inflate(data[start:], limits.file_bytes), 0
+        data, start = inflate(data[_end_of_meta(meta) :], limits), 0
+    elif meta.fault:
+        return Header(elements=meta, transfer_syntax=syntax)
+    else:
+        start = meta.end
     elements = Elements(data, _encoding(data, start, syntax), start, len(data), before=NO_TAG)
     if not prefixed and not any(tag in elements for tag in _IDENTIFYING):
         raise RejectImage(Reason.NOT_DICOM)
     return Header(elements=elements, transfer_syntax=syntax)
+
+
+def _end_of_meta(meta: Elements) -> int:
+    """Where the deflated bytes begin: where the walk stopped, unless it took some of them for elements."""
+    length = meta.get(tags.FILE_META_LENGTH)
+    if length is None or (meta.fault is None and all(tag >> 16 == _META_GROUP for tag in meta)):
+        return meta.end
+    return length[1] + length[2] + int.from_bytes(meta.raw(tags.FILE_META_LENGTH), "little")
 
 
 def _encoding(data: bytes, start: int, syntax: str | None) -> Encoding:
@@ -69,16 +78,3 @@ def _encoding(data: bytes, start: int, syntax: str | None) -> Encoding:
         # Read as little endian, the low groups that begin a big endian file are multiples of 256.
         return Encoding(implicit=False, little=data[start : start + 1] != b"\x00")
     return Encoding(implicit=not explicit, little=syntax != EXPLICIT_BIG)
-
-
-def _inflate(deflated: bytes, limit: int) -> bytes:
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = stream.decompress(deflated, limit)
-    except zlib.error:
-        raise RejectImage(Reason.BAD_HEADER, "The deflated data set cannot be inflated.") from None
-    if stream.unconsumed_tail:
-        raise RejectImage(Reason.TOO_LARGE, "The deflated data set is larger than a file may be.")
-    if not stream.eof:
-        raise RejectImage(Reason.TRUNCATED, "The deflated data set ends too early.")
-    return data

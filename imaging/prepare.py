@@ -17,6 +17,8 @@ from imaging.voi import Mapping, Ramp
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _INTEGER_SPAN = 2048
 """A window of so many stored values may be resized as integers: rounding then costs less than 1/1000 of it."""
+_FAR = 8192
+"""A window that lies more of its widths from zero is too fine for float32 arithmetic on stored values."""
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _COLOUR_DIMENSIONS = 3
 
@@ -70,17 +72,21 @@ def _source(frame: Frame, spec: InputSpec) -> _Source:
     grayscale = frame.grayscale
     straight = grayscale.modality_lut is None and grayscale.padding is None
     if straight and isinstance(mapping, Ramp) and mapping.low < mapping.high:
-        return _straight(frame, mapping, integers=spec.interpolation != "cubic")
+        slope, intercept = grayscale.slope, grayscale.intercept
+        black, white = (mapping.low - intercept) / slope, (mapping.high - intercept) / slope
+        if abs(black) + abs(white) <= _FAR * abs(white - black):
+            return _straight(frame, black, white, integers=spec.interpolation != "cubic")
     if stored.size < 1 << 8 * stored.dtype.itemsize:
         return _Source(display_values(frame, mapping).astype(np.float32, copy=False))
     table = _table(stored.dtype.str, grayscale, mapping, frame.inverted)
     return _Source(cv2.LUT(stored.view(f"u{stored.dtype.itemsize}"), table))
 
 
-def _straight(frame: Frame, ramp: Ramp, *, integers: bool) -> _Source:
-    """Only clip before the resize: the rest of a ramp is linear, so it can wait until the array is small."""
-    slope, intercept = frame.grayscale.slope, frame.grayscale.intercept
-    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope
+def _straight(frame: Frame, black: float, white: float, *, integers: bool) -> _Source:
+    """Only clip before the resize: the rest of a ramp is linear, so it can wait until the array is small.
+
+    `black` and `white` are the stored values that become 0 and 1.
+    """
     low, high = min(black, white), max(black, white)
     if integers and high - low >= _INTEGER_SPAN and _reaches(frame.stored, low, high):
         values = _clip_integers(frame.stored, math.floor(low), math.ceil(high))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, case, func, literal, select, update
 
@@ -23,9 +23,8 @@ class WorkerProcess:
     index: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
-    """One image to analyse, as the ledger knows it."""
+class Claimed(NamedTuple):
+    """One image to analyse, as the ledger knows it: a row of _CLAIMED, whose columns have this order."""
 
     work_id: int
     instance_id: int
@@ -59,24 +58,7 @@ def claim(
         owner = {"node": process.node, "boot": process.boot_id, "index": process.index}
         connection.execute(_OWN, {"batch": batch_id, "now": now, **owner})
         rows = connection.execute(_CLAIMED, {"batch": batch_id})
-        return [
-            Claimed(
-                work_id=row.id,
-                instance_id=row.instance_id,
-                source=row.name,
-                root=row.root,
-                uri=row.uri,
-                size=row.size,
-                mtime_ns=row.mtime_ns,
-                attempts=row.attempts,
-                alone=row.alone,
-                first=row.ordinal == 0,
-                arrived_at=row.arrived_at,
-                tried_since=row.tried_since,
-                marked=row.marked,
-            )
-            for row in rows
-        ]
+        return [Claimed(*row) for row in rows]
 
     return database.write(transaction)
 
@@ -181,16 +163,16 @@ _CLAIMED = (
     select(
         work.c.id,
         work.c.instance_id,
-        work.c.ordinal,
-        work.c.attempts,
-        work.c.alone,
-        work.c.tried_since,
+        sources.c.name,
+        sources.c.root,
         instances.c.uri,
         instances.c.size,
         instances.c.mtime_ns,
+        work.c.attempts,
+        work.c.alone,
+        work.c.ordinal == 0,
         instances.c.arrived_at,
-        sources.c.name,
-        sources.c.root,
+        work.c.tried_since,
         sources.c.marked,
     )
     .join(instances, instances.c.id == work.c.instance_id)
