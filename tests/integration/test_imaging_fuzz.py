@@ -21,7 +21,7 @@ SEED, COUNT = 20261121, 1500
 @pytest.fixture(scope="module")
 def account() -> Account:
     """What became of the mutations."""
-    return run(range(COUNT), seed=SEED, bounds=Bounds())
+    return run(range(COUNT), files=seeds(), seed=SEED, bounds=Bounds())
 
 
 def test_each_mutation_is_decoded_or_has_a_reason(account: Account) -> None:
@@ -63,8 +63,8 @@ def test_a_mutation_is_the_same_each_time() -> None:
 
 def test_a_file_that_takes_too_much_is_found_and_kept(tmp_path: Path) -> None:
     """Of time or of memory; here no file may take any."""
-    slow = run((3,), seed=SEED, bounds=Bounds(seconds=0), keep_in=tmp_path)
-    large = run((4,), seed=SEED, bounds=Bounds(memory_bytes=-1), keep_in=tmp_path)
+    slow = run((3,), files=seeds(), seed=SEED, bounds=Bounds(seconds=0), keep_in=tmp_path)
+    large = run((4,), files=seeds(), seed=SEED, bounds=Bounds(memory_bytes=-1), keep_in=tmp_path)
 
     assert [found.outcome for found in (*slow.findings, *large.findings)] == [f"{FINDING}: hang", f"{FINDING}: memory"]
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -80,7 +80,7 @@ def test_a_death_is_put_down_to_its_file_and_the_campaign_goes_on() -> None:
             child.kill()
             child.join()
 
-    account = run(range(3), seed=SEED, bounds=Bounds(), note=kill_after_the_first)
+    account = run(range(3), files=seeds(), seed=SEED, bounds=Bounds(), note=kill_after_the_first)
 
     assert [(found.number, found.outcome) for found in account.findings] == [(1, f"{FINDING}: SIGKILL")]
     assert account.outcomes.total() == 3

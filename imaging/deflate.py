@@ -1,0 +1,81 @@
+"""A deflated data set -> as much of it as its image needs (PS3.5 section A.5)."""
+
+import zlib
+
+from imaging import tags
+from imaging.elements import UNDEFINED, Elements, Encoding, TruncatedError
+from imaging.form import read_form
+from imaging.limits import Limits
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+_EXPLICIT = Encoding(implicit=False, little=True)
+_FIRST_BYTES = 64 * 1024
+_GROWTH = 8
+_HEADER_SHARE = 16
+"""Of Limits.inflated_bytes one part in so many may come before the pixel data."""
+
+
+def inflate(deflated: bytes, limits: Limits) -> bytes:
+    """The data set up to the last pixel that its header declares; a bomb is seen before it has gone off.
+
+    Nothing behind the pixels is inflated, unless it is within the first 64 KiB. What is wrong with the header itself is
+    left to those who read it.
+    Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
+    """
+    most = min(limits.inflated_bytes, limits.file_bytes)
+    stream = _Stream(deflated)
+    size = min(_FIRST_BYTES, most)
+    while not stream.ends_before(size):
+        end = _end_of_pixels(stream.data, limits)
+        if end is not None and end > most:
+            raise RejectImage(Reason.TOO_LARGE, "The deflated data set is larger than it may be.")
+        if end is not None:
+            stream.ends_before(end)
+            break
+        if size >= most // _HEADER_SHARE:
+            raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set is larger than it may be.")
+        size = min(size * _GROWTH, most // _HEADER_SHARE)
+    return bytes(stream.data)
+
+
+class _Stream:
+    """What has been inflated so far."""
+
+    def __init__(self, deflated: bytes) -> None:
+        self.data = bytearray()
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._left = deflated
+
+    def ends_before(self, size: int) -> bool:
+        """Inflate until `data` has `size` bytes; whether the data set is complete with fewer or as many."""
+        while len(self.data) < size and not self._inflater.eof:
+            try:
+                more = self._inflater.decompress(self._left, size - len(self.data))
+            except zlib.error:
+                raise RejectImage(Reason.BAD_HEADER, "The deflated data set cannot be inflated.") from None
+            if not more and not self._inflater.eof:
+                raise RejectImage(Reason.TRUNCATED, "The deflated data set ends too early.")
+            self.data += more
+            self._left = self._inflater.unconsumed_tail
+        return self._inflater.eof
+
+
+def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
+    """Where the pixels end that the header declares; None where the header goes on behind this start of it.
+
+    Zero where nobody needs to see more: there is a fault to speak about already.
+    """
+    data = bytes(start)
+    elements = Elements(data, _EXPLICIT, 0, len(data))
+    if elements.fault is not None:
+        return None if isinstance(elements.fault, TruncatedError) else 0
+    pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
+    if pixel_tag is None:
+        return None
+    _, position, length = elements.get(pixel_tag) or (b"", 0, UNDEFINED)
+    try:
+        needed = read_form(elements, pixel_tag, limits).stored_bytes
+    except RejectImage:
+        return 0
+    return 0 if length == UNDEFINED else position + min(needed, length)

@@ -1,0 +1,104 @@
+"""What a JPEG 2000 frame says about itself (ITU-T T.800 annexes A and I), and whether it is honest about its price."""
+
+import struct
+from collections.abc import Iterator
+
+_CODESTREAM_START = b"\xff\x4f\xff\x51"
+_JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+_FULL_RESOLUTION = b"\x01\x01"
+_MOST_SAMPLES = 3
+_MOST_TILES = 8192
+"""OpenJPEG keeps ten kilobytes for each, however small."""
+_LEAST_BLOCK = 128
+"""Pixels of a code-block on average. OpenJPEG keeps half a kilobyte for each; writers make them of 1,024 or 4,096."""
+_ALWAYS_CHEAP = 1 << 16
+"""A frame of so few pixels is cheap, whatever its blocks."""
+_COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
+
+Size = tuple[int, int, int, int, bool]
+"""Rows, columns, samples, bits of a sample, and whether they are signed."""
+
+
+def read_size(frame: bytes) -> Size | None:
+    """The size that the decoder will find. None where there is none, or one whose price is not that of its pixels.
+
+    That is: a palette or components coarser than the image, which DICOM does not know, and more tiles or code-blocks
+    than anyone writes.
+    """
+    start = _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
+    if not frame.startswith(_CODESTREAM_START, start) or start + 45 > len(frame):
+        return None
+    right, bottom, left, top, *tiling = struct.unpack_from(">8I", frame, start + 8)
+    samples, depth = struct.unpack_from(">HB", frame, start + 40)
+    for component in range(min(samples, _MOST_SAMPLES)):
+        if not frame.startswith(_FULL_RESOLUTION, start + 43 + 3 * component):
+            return None
+    if not _has_few_tiles(right, bottom, *tiling):
+        return None
+    values = (bottom - top) * (right - left) * samples
+    if values > _ALWAYS_CHEAP and any(blocks * _LEAST_BLOCK > values for blocks in _block_counts(frame, start, values)):
+        return None
+    return bottom - top, right - left, samples, (depth & 0x7F) + 1, bool(depth & 0x80)
+
+
+def _jp2_codestream(frame: bytes) -> int:
+    """Where the codestream begins in a JP2 file, as a decoder finds it; the end of the frame where it does not."""
+    position = 0
+    while position + 8 <= len(frame):
+        length, kind = struct.unpack_from(">I4s", frame, position)
+        if kind == b"jp2c":
+            return position + (16 if length == 1 else 8)
+        if length < 8 or (kind == b"jp2h" and b"pclr" in frame[position : position + length]):  # noqa: PLR2004
+            break
+        position += length
+    return len(frame)
+
+
+def _has_few_tiles(right: int, bottom: int, width: int, height: int, left: int, top: int) -> bool:
+    if not width or not height:
+        return False
+    return -((left - right) // width) * -((top - bottom) // height) <= _MOST_TILES
+
+
+def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
+    """How many code-blocks each coding style would make of all values, were it used for all of them (A.6.1, A.6.2)."""
+    for marker, position in _segments(frame, start):
+        style = position + (4 if marker == _COD else 5)  # COC names its component first: one byte for up to 256
+        if position + 15 > len(frame):
+            return
+        with_precincts = frame[style] & 1
+        parameters = style + (5 if marker == _COD else 1)
+        levels, wide, high = frame[parameters], (frame[parameters + 1] & 15) + 2, (frame[parameters + 2] & 15) + 2
+        precincts = frame[parameters + 5 : parameters + 6 + levels] if with_precincts else b""
+        yield _blocks(values, levels, wide + high, wide, precincts)
+
+
+def _blocks(values: int, levels: int, area: int, wide: int, precincts: bytes) -> int:
+    """Code-blocks of all resolutions; `area` and `wide` are exponents of two, and a precinct cuts what exceeds it."""
+    if not precincts:
+        return (values >> area) * 4 // 3
+    blocks = 0
+    for resolution, size in enumerate(precincts):
+        half = 1 if resolution else 0
+        across = min(wide, max((size & 15) - half, 0))
+        down = min(area - wide, max((size >> 4) - half, 0))
+        blocks += values >> 2 * (levels - resolution) >> across + down
+    return blocks
+
+
+def _segments(frame: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Marker and position of each coding style in the main header and in those of the tile-parts."""
+    position, tile_part = start + 2, 0
+    while position + 12 <= len(frame):
+        marker, length = struct.unpack_from(">HH", frame, position)
+        if marker in (_COD, _COC):
+            yield marker, position
+        if marker == _SOT:
+            tile_part = position
+        if marker == _SOD:  # Where the length is zero, the tile-part goes on to the end (A.4.2).
+            part_length = struct.unpack_from(">I", frame, tile_part + 6)[0]
+            if part_length < position - tile_part:
+                return
+            position = tile_part + part_length
+        else:
+            position += 2 + length

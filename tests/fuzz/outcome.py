@@ -1,0 +1,38 @@
+"""What becomes of one file, told as the worker would: decoded, or refused with a reason."""
+
+from imaging.limits import DEFAULT_LIMITS, Limits
+from imaging.patient import PatientHasher
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.spec import InputSpec, Intensity
+from imaging.traits import read_traits
+from nightread.errors import FateError
+
+DECODED = "decoded"
+SPECS = (
+    InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="voi")),
+    InputSpec(height=32, width=24, channels=3, intensity=Intensity(kind="full"), aspect="pad", interpolation="linear"),
+    InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="percentile", low=1, high=99), aspect="crop"),
+    InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="window", low=-160, high=240)),
+)
+_ROUNDING = 0.002
+_PATIENT = PatientHasher(b"fuzz")
+
+
+class OutOfRangeError(Exception):
+    """A prepared frame holds what is no display value: infinities, no numbers, or some outside of [0, 1]."""
+
+
+def outcome_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
+    """`decoded`, or the reason. Whatever else is raised is a finding."""
+    try:
+        scan = read(data, limits=limits, patient=_PATIENT, accept_raster=True)
+        read_traits(scan, "fuzz")
+        for frame in scan.frames():
+            for spec in SPECS:
+                prepared = prepare(frame, spec)
+                if not (prepared.min() >= -_ROUNDING and prepared.max() <= 1 + _ROUNDING):
+                    raise OutOfRangeError(spec.intensity.kind)
+    except FateError as fate:
+        return str(fate.reason)
+    return DECODED

@@ -1,0 +1,145 @@
+"""The files that are mutated: real ones where they lie beside the repository, and made ones always."""
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import imagecodecs
+import numpy as np
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1
+from scans import changed, directory, phantom, report
+
+from imaging import tags
+from models.phantom_codecs import SYNTAXES
+from models.phantom_dicom import PhantomStyle
+
+REAL_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+_SIZE = 64
+
+
+class Seed(NamedTuple):
+    """A file as it should be."""
+
+    name: str
+    data: bytes
+
+
+@cache
+def seeds() -> tuple[Seed, ...]:
+    """The same files in the same order wherever the same real files lie."""
+    return (*real_files(), *_made_files())
+
+
+@cache
+def real_files() -> tuple[Seed, ...]:
+    """All files that the manifest lists; none where the folder is not there."""
+    manifest = REAL_FILES / "manifest.csv"
+    if not manifest.exists():
+        return ()
+    names = sorted(row["path"] for row in csv.DictReader(manifest.read_text().splitlines()))
+    return tuple(Seed(name, (REAL_FILES / name).read_bytes()) for name in names)
+
+
+def _made_files() -> tuple[Seed, ...]:
+    styles = [(syntax, bits) for syntax in SYNTAXES for bits in (8, 12)]
+    phantoms = [
+        Seed(f"phantom-{syntax}-{bits}", phantom(at, PhantomStyle(size=_SIZE, bits=bits, syntax=syntax)))
+        for at, (syntax, bits) in enumerate(styles)
+    ]
+    made = {
+        "deflated": changed(1, lambda dataset: _set_syntax(dataset, DeflatedExplicitVRLittleEndian)),
+        "jpeg-rgb": changed(
+            2, lambda dataset: _as_jpeg(dataset, bytes(imagecodecs.jpeg8_encode(_colours())), "YBR_FULL_422")
+        ),
+        "jpeg-lossless": changed(3, _as_lossless_jpeg),
+        "planar-rgb": changed(4, _as_planar),
+        "palette": changed(5, _as_palette),
+        "enhanced": changed(6, _as_enhanced),
+        "lookup-tables": changed(7, _add_tables),
+        "report": report(),
+        "directory": directory(),
+        "picture-png": cv2.imencode(".png", _colours())[1].tobytes(),
+        "picture-jpeg": cv2.imencode(".jpg", _colours())[1].tobytes(),
+    }
+    return (*phantoms, *(Seed(name, data) for name, data in made.items()))
+
+
+def _colours() -> Any:
+    return np.random.default_rng(1).integers(0, 255, (_SIZE, _SIZE, 3), dtype=np.uint8)
+
+
+def _set_syntax(dataset: FileDataset, syntax: str) -> None:
+    dataset.file_meta.TransferSyntaxUID = syntax
+
+
+def _as_colour(dataset: FileDataset, photometric: str, pixels: bytes) -> None:
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, photometric, 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = pixels
+    dataset["PixelData"].VR = "OB"
+
+
+def _as_jpeg(dataset: FileDataset, frame: bytes, photometric: str) -> None:
+    _as_colour(dataset, photometric, encapsulate([frame]))
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+
+
+def _as_lossless_jpeg(dataset: FileDataset) -> None:
+    stored = np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns)
+    dataset.PixelData = encapsulate([imagecodecs.jpeg8_encode(stored, lossless=True, bitspersample=12)])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+
+
+def _as_planar(dataset: FileDataset) -> None:
+    dataset.Rows = dataset.Columns = _SIZE
+    _as_colour(dataset, "RGB", np.moveaxis(_colours(), -1, 0).tobytes())
+    dataset.PlanarConfiguration = 1
+
+
+def _as_palette(dataset: FileDataset) -> None:
+    dataset.PhotometricInterpretation = "PALETTE COLOR"
+    segments = np.array([0, 2, 0, 900, 1, 127, 40_000, 2, 1, 2, 0, 1, 126, 65_535], np.uint16).tobytes()
+    for descriptor, data in zip(tags.PALETTE_DESCRIPTORS, tags.SEGMENTED_PALETTE_DATA, strict=True):
+        dataset.add_new(descriptor, "US", [256, 0, 16])
+        dataset.add_new(data, "OW", segments)
+
+
+def _as_enhanced(dataset: FileDataset) -> None:
+    frames = 4
+    dataset.NumberOfFrames, dataset.PixelData = frames, dataset.PixelData * frames
+    dataset.SharedFunctionalGroupsSequence = Sequence([_group("PixelValueTransformationSequence", _rescale())])
+    dataset.PerFrameFunctionalGroupsSequence = Sequence(
+        [_group("FrameVOILUTSequence", _window(at)) for at in range(frames)]
+    )
+    del dataset.WindowCenter, dataset.RescaleSlope
+
+
+def _add_tables(dataset: FileDataset) -> None:
+    table = Dataset()
+    table.add_new(tags.LUT_DESCRIPTOR, "US", [4096, 0, 16])
+    table.add_new(tags.LUT_DATA, "OW", np.arange(4096, dtype=np.uint16).tobytes())
+    dataset.ModalityLUTSequence = dataset.VOILUTSequence = Sequence([table])
+
+
+def _group(keyword: str, item: Dataset) -> Dataset:
+    group = Dataset()
+    setattr(group, keyword, Sequence([item]))
+    return group
+
+
+def _rescale() -> Dataset:
+    item = Dataset()
+    item.RescaleSlope, item.RescaleIntercept, item.RescaleType = "1.5", "-1024", "HU"
+    return item
+
+
+def _window(frame: int) -> Dataset:
+    item = Dataset()
+    item.WindowCenter, item.WindowWidth = str(40 + frame), "400"
+    return item
