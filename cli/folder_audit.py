@@ -1,6 +1,7 @@
 """A folder against the record, by a walk that shares no code with the producer's."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class FolderFindings:
 def compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
     """Walk the folder of a source and look each file up, then each arrival's file."""
     root = settings.roots.get(source.name) or root_path(source.root)
-    if source.kind != "folder" or not root.is_dir() or (source.marked and not (root / ROOT_MARKER).exists()):
+    if source.kind != "folder" or not root.is_dir() or (source.marked and not os.path.lexists(root / ROOT_MARKER)):
         return FolderFindings(source=source.name, looked_at=False)
     walk = _Walk(root, settings)
     text, files, without_row = root_text(root), 0, []
@@ -108,7 +109,7 @@ class _Walk:
                 path = os.path.join(folder, name)  # noqa: PTH118 - names are bytes
                 if name.startswith(b".") or name.lower().endswith(self._suffixes):
                     self.old_temporaries += _mtime(path) < self._oldest
-                else:
+                elif _is_arrival(path):
                     yield os.path.relpath(path, self._root)
 
     def _count_unreadable(self, _error: OSError) -> None:
@@ -120,14 +121,24 @@ class _Walk:
 
 def _was_there(path: bytes, source: queries.Source, settings: Settings) -> bool:
     """Whether the file lay there, complete, when the source's watcher last looked."""
-    if source.reported_at is None:
+    report = source.report or {}
+    if source.reported_at is None or report.get("disk_short"):
         return False
-    grace = max(_GRACE_SECONDS, _GRACE_SETTLES * settings.settle_seconds)
+    grace = max(_GRACE_SECONDS, _GRACE_SETTLES * settings.settle_seconds) + 2 * float(report.get("seconds", 0))
     try:
         status = os.lstat(path)
     except FileNotFoundError:
         return False
     return max(status.st_mtime, status.st_ctime) < source.reported_at.timestamp() - grace
+
+
+def _is_arrival(path: bytes) -> bool:
+    """Files and links; pipes, sockets and devices never arrive."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _exists(root: Path, uri: str) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cli.children import worker_node
 from cli.supervisor import Child
@@ -36,6 +36,6 @@ class SilentWorker:
         """Seconds since it was last heard of; 0 where the record cannot tell."""
         try:
             known = queries.workers(self._database, now=self._clock())
-        except DBAPIError:
+        except SQLAlchemyError:
             return 0.0
         return min((row.heartbeat_seconds for row in known if row.node == worker_node()), default=math.inf)

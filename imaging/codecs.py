@@ -100,7 +100,7 @@ def _rle(frame: bytes, form: PixelForm) -> Array:
 
 def _check(stream: Codestream | None, form: PixelForm) -> None:
     if stream is None:
-        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame does not begin like its transfer syntax.")
+        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame has no header that its transfer syntax allows.")
     if (stream.rows, stream.columns, stream.samples) != (form.rows, form.columns, form.samples):
         raise RejectImage(Reason.BAD_PIXELS, "A compressed frame declares another size than the header.")
 

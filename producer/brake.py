@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 from db import ledger, queries
 from db.engine import Database
@@ -13,6 +14,9 @@ from producer.breaker import Breaker, Move
 from producer.disk import DiskReserve
 
 log = logging.getLogger(__name__)
+
+_RECENT = timedelta(hours=12)
+"""What went wrong in an earlier night says nothing of this one."""
 
 
 class Brake:
@@ -59,7 +63,9 @@ class Brake:
         now = self._clock()
         if pause is None:
             if self._breaker.images:
-                latest = queries.latest_outcomes(self._database, at_most=self._breaker.images, now=now)
+                latest = queries.latest_outcomes(
+                    self._database, at_most=self._breaker.images, since=now - _RECENT, now=now
+                )
                 if self._breaker.trips(latest):
                     ledger.pause(self._database, Cause.BREAKER, detail=self._breaker.sentence(latest), now=now)
             return

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from math import ceil
 from threading import Event
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import ledger, troubles
 from db.engine import Database
-from db.ledger import Batch
+from db.ledger import Batch, Choice
 from db.queries import Pause
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
@@ -26,6 +27,16 @@ log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 2.0
 """Also the distance of the two looks that find lost messages."""
+
+
+class Sent(Enum):
+    """What became of batches that were to be sent."""
+
+    ALL = "all"
+    NOT_ALL = "not all"
+    """Redis was, or went, away."""
+    NOTHING = "nothing"
+    """There was none to form."""
 
 
 class Dispatcher:
@@ -76,18 +87,18 @@ class Dispatcher:
             self._partial_since = None
             return self._settings.poll_seconds
         if outlook.ready >= full * max(1, outlook.idle_slots):
-            return self._send(count=min(outlook.room, outlook.ready // full), images=full)
+            return self._look_after(self._send(count=min(outlook.room, outlook.ready // full), images=full))
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
             shares = max(1, min(outlook.room, outlook.idle_slots, outlook.ready))
-            return self._send(count=shares, images=ceil(outlook.ready / shares))
+            return self._look_after(self._send(count=shares, images=ceil(outlook.ready / shares)))
         return remaining
 
     def _probe(self, pauses: Sequence[Pause]) -> float:
         """Nothing goes but, now and then, a few images that are not suspected of anything, if there are such."""
         if self._brake.wants_probe(pauses):
-            for suspects in (False, True):
-                if self._send(count=1, images=PROBE_IMAGES, is_probe=True, suspects=suspects) == 0:
+            for choice in (Choice.UNTRIED, Choice.UNSUSPECTED, Choice.ANY):
+                if self._send(count=1, images=PROBE_IMAGES, is_probe=True, choice=choice) is not Sent.NOTHING:
                     break
         return self._settings.poll_seconds
 
@@ -97,21 +108,31 @@ class Dispatcher:
         self._partial_since = self._partial_since or now
         return self._settings.batch_wait_seconds - (now - self._partial_since)
 
-    def _send(self, *, count: int, images: int, is_probe: bool = False, suspects: bool = True) -> float:
-        """Form batches and publish them; 0 if all there were have gone. None is formed for a Redis that is away."""
+    def _look_after(self, sent: "Sent") -> float:
+        """Seconds until the next look: at once while there may be more to send."""
+        return 0.0 if sent is Sent.ALL else self._settings.poll_seconds
+
+    def _send(self, *, count: int, images: int, is_probe: bool = False, choice: Choice = Choice.ANY) -> "Sent":
+        """Form batches and publish them. None is formed for a Redis that is away."""
         self._partial_since = None
-        poll, limit = self._settings.poll_seconds, self._settings.batch_bytes
         if not self._is_redis_there():
-            return poll
+            return Sent.NOT_ALL
         formed = ledger.form_batches(
-            self._database, count=count, images=images, max_bytes=limit, now=self._clock(), suspects=suspects
+            self._database,
+            count=count,
+            images=images,
+            max_bytes=self._settings.batch_bytes,
+            now=self._clock(),
+            choice=choice,
         )
-        if is_probe and formed:
+        if not formed:
+            return Sent.NOTHING
+        if is_probe:
             ledger.note_probe(self._database, formed[0].id, now=self._clock())
         unpublished = self._publish(formed)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())
-        return 0.0 if formed and not unpublished else poll
+        return Sent.NOT_ALL if unpublished else Sent.ALL
 
     def _publish(self, formed: Sequence[Batch]) -> Sequence[Batch]:
         """Publish until it fails; returns those that were not."""

@@ -32,13 +32,16 @@ def messages_in(redis: Redis) -> Messages:
         both.lrange(BATCH_QUEUE, 0, -1)
         both.hvals(_UNACKED)
         waiting, delivered = both.execute()
-    return Messages(
-        [_task_id(json.loads(text)) for text in waiting], [_task_id(json.loads(text)[0]) for text in delivered]
-    )
+    return Messages([_task_id(text) for text in waiting], [_task_id(text, delivered=True) for text in delivered])
 
 
-def _task_id(message: dict[str, Any]) -> str:
-    return str(message["headers"]["id"])
+def _task_id(text: bytes, *, delivered: bool = False) -> str:
+    """Of a message; other applications may use the same Redis, and theirs may look like anything."""
+    try:
+        message: Any = json.loads(text)
+        return str((message[0] if delivered else message)["headers"]["id"])
+    except (ValueError, LookupError, TypeError):
+        return "unreadable"
 
 
 class Transport:

@@ -40,6 +40,14 @@ def analyse(desk: Desk, batch_id: str) -> dict[str, int]:
 
     Raises BatchError: then none of the images has an outcome.
     """
+    try:
+        return _analyse(desk, batch_id)
+    finally:
+        desk.hold(0)
+        desk.end_rehearsals()
+
+
+def _analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     watch = Stopwatch()
     desk.follow_rules()
     images = ledger.claim(desk.database, batch_id, process=desk.process, lease=desk.lease, now=desk.clock())
@@ -96,6 +104,7 @@ def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterat
 
     A scan of many frames is decoded when the network asks for them, since all of them need not fit into memory.
     """
+    desk.hold(0)
     desk.keep_lease(batch_id)
     with results.fate_of(image):
         if image.alone or desk.seat.must_be_careful():

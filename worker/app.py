@@ -109,7 +109,9 @@ def _open_desk(**_: Any) -> None:
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
     try:
         black_box = _worker.black_box or BlackBox()
-        _worker.desk = open_desk(settings, settings.require_redis_url(), process, black_box.seat(index))
+        seat = black_box.seat(index)
+        _worker.desk = open_desk(settings, settings.require_redis_url(), process, seat)
+        seat.note_ready()
     except StopWork as error:
         _refuse_work(str(error))
     except Exception:
@@ -123,8 +125,10 @@ def _start_to_beat(sender: Any, **_: Any) -> None:
     database = open_database(settings.sql_url)
     _beat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
-    watchdog = Watchdog(database, open_redis(settings.require_redis_url()), node=_worker.node)
-    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, lambda: watchdog.look(utc_now()))
+    black_box = _worker.black_box or BlackBox()
+    redis = open_redis(settings.require_redis_url())
+    watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=black_box.seconds_at_work)
+    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _watch, (watchdog,))
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -134,6 +138,8 @@ def _sign_off(**_: Any) -> None:
         ledger.sign_off(database, node=_worker.node, boot_id=_worker.boot_id)
     except SQLAlchemyError as error:
         log.warning("could not sign off: %s", troubles.describe(error))
+    except StopWork as error:
+        log.warning("could not sign off: %s", error)
 
 
 def _refuse_work(why: str) -> NoReturn:
@@ -156,3 +162,17 @@ def _beat(database: Database) -> None:
         )
     except SQLAlchemyError as error:
         log.warning("heartbeat not written: %s", troubles.describe(error))
+    except StopWork as error:
+        _end_in_order(str(error))
+
+
+def _watch(watchdog: Watchdog) -> None:
+    try:
+        watchdog.look(utc_now())
+    except StopWork as error:
+        _end_in_order(str(error))
+
+
+def _end_in_order(why: str) -> None:
+    log.critical("this worker cannot work: %s", why)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -6,8 +6,8 @@ import select
 import time
 
 _SEATS = 1024
-_LATEST_DEATH = 0
-"""The cell before the seats; of each seat there are two: pid and row of work in hand."""
+_LATEST_DEATH, _FIRST_READY = 0, -1
+"""The cells before and after the seats; of each seat there are two: pid and row of work in hand."""
 _CELLS = 2
 CAREFUL_NS = 300 * 10**9
 """A poisonous image seldom comes alone: so long after a death each image is tried out before it is read."""
@@ -20,7 +20,12 @@ class BlackBox:
     """
 
     def __init__(self) -> None:
-        self._cells = memoryview(mmap.mmap(-1, (1 + _SEATS * _CELLS) * 8)).cast("q")
+        self._cells = memoryview(mmap.mmap(-1, (2 + _SEATS * _CELLS) * 8)).cast("q")
+
+    def seconds_at_work(self) -> float:
+        """Since a process of this start first had its network loaded; 0 while none has."""
+        ready = self._cells[_FIRST_READY]
+        return (time.monotonic_ns() - ready) / 1e9 if ready else 0.0
 
     def seat(self, index: int) -> "Seat":
         """The place of the process of this index. Raises IndexError beyond 1,024 processes."""
@@ -48,6 +53,10 @@ class Seat:
         self._cells[self._work] = 0
         return in_hand or None
 
+    def note_ready(self) -> None:
+        """The network is loaded: from now on batches are taken."""
+        self._cells[_FIRST_READY] = self._cells[_FIRST_READY] or time.monotonic_ns()
+
     def hold(self, work_id: int) -> None:
         """Have this row of work in hand; 0: none."""
         self._cells[self._work] = work_id
@@ -65,7 +74,7 @@ class Seat:
 
     def watch_others(self) -> None:
         """Follow those who live now, note it if one does not; once a batch, since processes are replaced."""
-        pids = {pid for pid in self._cells[1::_CELLS] if pid and pid != os.getpid()}
+        pids = {pid for pid in self._cells[1:-1:_CELLS] if pid and pid != os.getpid()}
         alive = {pid for pid in pids if not _is_dead(pid)}
         if alive != pids:  # it died while this process was between two batches
             self.note_death()
@@ -84,11 +93,11 @@ class Seat:
         return self._cells[_pid_cell(index) + 1] or None
 
     def _follow(self, pid: int) -> None:
-        if not hasattr(os, "pidfd_open"):  # not Linux: the successor's arrival says that there was a death
-            return
         try:
-            descriptor = os.pidfd_open(pid)
-        except OSError:
+            descriptor = _descriptor_of(pid)
+        except ProcessLookupError:
+            return
+        if descriptor is None:  # the successor's arrival says that there was a death
             return
         self._others[pid] = descriptor
         self._deaths.register(descriptor, select.POLLIN)
@@ -103,15 +112,29 @@ def _pid_cell(index: int) -> int:
     return 1 + index * _CELLS
 
 
+def _descriptor_of(pid: int) -> int | None:
+    """A pidfd; None where there are none: off Linux, before 5.3, or forbidden. Raises ProcessLookupError."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None
+
+
 def _is_dead(pid: int) -> bool:
     """Whom nobody has reaped yet is dead all the same."""
     try:
-        if not hasattr(os, "pidfd_open"):
+        descriptor = _descriptor_of(pid)
+        if descriptor is None:
             os.kill(pid, 0)
             return False
-        descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
+    except PermissionError:
+        return False
     try:
         look = select.poll()
         look.register(descriptor, select.POLLIN)

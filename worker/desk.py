@@ -78,6 +78,11 @@ class Desk:
         """
         self.seat.hold(work_id if self.ahead is None else 0)
 
+    def end_rehearsals(self) -> None:
+        """Nobody was suspected for a while: the two processes of the reading room are not kept for ever."""
+        if not self.seat.must_be_careful():
+            self.rehearsal.close_if_unused()
+
     def wake_dispatcher(self) -> None:
         """There is room in the queue."""
         self._renewed_at = time.monotonic()

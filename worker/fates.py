@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _INCOMPLETE = (Reason.TRUNCATED, Reason.EMPTY)
+_LONGEST_WAIT_SECONDS = 180
 _DOUBLINGS = 30  # an image that is held for days is tried thousands of times
 
 
@@ -39,8 +40,9 @@ def outcome_of_error(
         state=state,
         reason=fate.reason,
         detail=fate.detail,
-        not_before=now + min(_pause(image.attempts, settings), longest) if again else None,
+        not_before=now + min(_pause(image, fate, settings, now), longest) if again else None,
         alone=fate.reason is Reason.OUT_OF_MEMORY,
+        uncounted=again and _merely_waits(fate, settings),
         sha256=file.sha256 if file and not again else None,
         size=seen.size if seen else None,
         mtime_ns=seen.mtime_ns if seen else None,
@@ -72,9 +74,7 @@ def _state(fate: FateError, image: Claimed, settings: Settings, now: datetime) -
         return State.REJECTED
     if fate.reason is Reason.OUT_OF_MEMORY and image.alone:
         return State.FAILED
-    if fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources:
-        return State.RECEIVED
-    if fate.reason is Reason.STILL_ARRIVING:
+    if _merely_waits(fate, settings):
         return State.RECEIVED
     patient = now - image.tried_since < timedelta(seconds=settings.retry_patience_seconds)
     if isinstance(fate, RetryImage) and patient and image.attempts < settings.retry_limit:
@@ -82,7 +82,19 @@ def _state(fate: FateError, image: Claimed, settings: Settings, now: datetime) -
     return State.FAILED
 
 
-def _pause(attempts: int, settings: Settings) -> timedelta:
-    """Doubling, capped and jittered: a store that comes back is not met by everybody at once."""
-    seconds = min(settings.retry_cap_seconds, settings.retry_base_seconds * 2.0 ** min(attempts - 1, _DOUBLINGS))
+def _merely_waits(fate: FateError, settings: Settings) -> bool:
+    """Whether nothing of the image's was tried: its source is away, or its rest is to come."""
+    return fate.reason is Reason.STILL_ARRIVING or (fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources)
+
+
+def _pause(image: Claimed, fate: FateError, settings: Settings, now: datetime) -> timedelta:
+    """Doubling, capped and jittered: a store that comes back is not met by everybody at once.
+
+    An image that merely waits is looked at again after a third of the time for which it has waited.
+    """
+    seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _DOUBLINGS)
+    if _merely_waits(fate, settings):
+        waited = (now - image.arrived_at).total_seconds()
+        seconds = max(settings.retry_base_seconds, min(waited, _LONGEST_WAIT_SECONDS) / 3)
+    seconds = min(settings.retry_cap_seconds, seconds)
     return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

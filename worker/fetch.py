@@ -147,7 +147,7 @@ def _is_gone(root: Path, *, marked: bool) -> bool:
     """
     try:
         if marked:
-            return not (root / ROOT_MARKER).exists()
+            return not os.path.lexists(root / ROOT_MARKER)
         with os.scandir(root) as entries:
             return next(entries, None) is None
     except PermissionError:

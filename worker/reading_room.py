@@ -5,10 +5,13 @@ before has died. Standard input is the connection; the kernel ends both when the
 """
 
 import ctypes
+import logging
+import mmap
 import os
 import resource
 import signal
 import sys
+import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +25,8 @@ from imaging.read import read
 from imaging.spec import InputSpec
 from worker.fetch import fetch
 
-PROGRESS, FINE, NO_MEMORY, TOO_SLOW, DIED = b".", b"fine", b"memory", b"slow", b"died"
+READY, PROGRESS, FINE, NO_MEMORY, TOO_SLOW, DIED = b"ready", b".", b"fine", b"memory", b"slow", b"died"
+_NUMBER_BYTES = 8
 _NO_MEMORY_LEFT = 3
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _STATM = Path("/proc/self/statm")
@@ -36,6 +40,16 @@ class Rules:
     accept_raster: bool
     frame_seconds: float
     memory_bytes: int
+
+
+def numbered(number: int, what: bytes) -> bytes:
+    """An answer to the request of this number: whoever gave up on one meets no late answer to it at the next."""
+    return number.to_bytes(_NUMBER_BYTES, "little") + what
+
+
+def unnumbered(answer: bytes) -> tuple[int, bytes]:
+    """The request's number, and what was answered."""
+    return int.from_bytes(answer[:_NUMBER_BYTES], "little"), answer[_NUMBER_BYTES:]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +69,20 @@ def serve(connection: Connection) -> None:
     """Have a reader read, and tell of each one that died what it died of, until the worker hangs up."""
     _end_with_parent()
     rules, roots = connection.recv()
+    in_hand = memoryview(mmap.mmap(-1, _NUMBER_BYTES)).cast("q")  # the number of the request that is being answered
+    _tell(connection, 0, READY)
     while True:
         if (pid := os.fork()) == 0:
-            _read_on(connection, rules, roots)
+            _read_on(connection, rules, roots, in_hand)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code == 0:
             return
-        _tell(connection, _cause_of_death(code))
+        if in_hand[0]:  # else it was killed while it waited: nobody asks for it
+            _tell(connection, in_hand[0], _cause_of_death(code))
+            in_hand[0] = 0
 
 
-def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path]) -> NoReturn:
+def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path], in_hand: memoryview) -> NoReturn:
     """Read image after image; never comes back."""
     _end_with_parent()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # then no library, however stuck, can miss the alarm
@@ -72,9 +90,11 @@ def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path]) -> No
     code = 1
     try:
         while True:
-            place: Place = connection.recv()
-            _read(connection, place, rules, roots)
-            connection.send_bytes(FINE)
+            number, place = connection.recv()
+            in_hand[0] = number
+            _read(connection, number, place, rules, roots)
+            in_hand[0] = 0
+            connection.send_bytes(numbered(number, FINE))
     except MemoryError:
         code = _NO_MEMORY_LEFT
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -83,17 +103,18 @@ def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path]) -> No
         os._exit(code)
 
 
-def _read(connection: Connection, place: Place, rules: Rules, roots: dict[str, Path]) -> None:
+def _read(connection: Connection, number: int, place: Place, rules: Rules, roots: dict[str, Path]) -> None:
+    progress = numbered(number, PROGRESS)
     try:
         data = fetch(place, roots=roots, max_bytes=rules.limits.file_bytes).data
-        connection.send_bytes(PROGRESS)
+        connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
         scan = read(data, limits=rules.limits, accept_raster=rules.accept_raster)
         for frame in scan.frames():
             for spec in place.specs:
                 prepare(frame, spec)
             signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
-            connection.send_bytes(PROGRESS)
+            connection.send_bytes(progress)
     except (MemoryError, ConnectionError):
         raise
     except Exception:  # noqa: BLE001, S110 - that it can be read without harm is all that is asked here
@@ -106,9 +127,9 @@ def _cause_of_death(code: int) -> bytes:
     return {_NO_MEMORY_LEFT: NO_MEMORY, -signal.SIGALRM: TOO_SLOW}.get(code, DIED)
 
 
-def _tell(connection: Connection, what: bytes) -> None:
+def _tell(connection: Connection, number: int, what: bytes) -> None:
     try:
-        connection.send_bytes(what)
+        connection.send_bytes(numbered(number, what))
     except ConnectionError:
         sys.exit(0)
 
@@ -132,6 +153,8 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # what is to be said of an image is said where it is read in earnest
+    warnings.simplefilter("ignore")
     cv2.setNumThreads(1)  # the worker processes have the other cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which hangs up when it is done
     serve(Connection(0))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe
@@ -13,12 +14,15 @@ from imaging.spec import InputSpec
 from nightread.errors import FateError, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
-from worker.reading_room import FINE, NO_MEMORY, PROGRESS, TOO_SLOW, Place, Rules
+from worker.reading_room import FINE, NO_MEMORY, PROGRESS, READY, TOO_SLOW, Place, Rules, unnumbered
 
 TRIES = 3
 _STARTS_IN_SECONDS = 30
 _KILLED = f"Reading this image killed the process that tried it out, {TRIES} times of {TRIES}."
+_NO_ROOM = "The process that tries out suspicious images could not start, or was ended from outside."
 _GONE = b"gone"
+_LONGEST_ANSWER = 32
+_UNUSED_SECONDS = 60
 
 
 class Rehearsal:
@@ -30,6 +34,8 @@ class Rehearsal:
         self._limits = limits
         self._note_death = note_death
         self._room: Connection[Any, Any] | None = None
+        self._number = 0
+        self._used_at = 0.0
         self._close: Callable[[], object] = _nothing_to_close
 
     def try_out(self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None]) -> None:
@@ -37,45 +43,69 @@ class Rehearsal:
 
         `progress` is called after each frame. Raises RetryImage(out_of_memory), and FateError(timeout, killed_worker).
         """
+        deaths = 0
         for _ in range(TRIES):
             answer = self._answer(_place(image, tuple(specs)), progress)
             if answer == FINE:
                 return
             if answer == NO_MEMORY:
                 raise RetryImage(Reason.OUT_OF_MEMORY)
+            if answer == _GONE:
+                continue
+            deaths += 1
             self._note_death()
             if answer == TOO_SLOW:
                 raise FateError(Reason.TIMEOUT)
-        raise FateError(Reason.KILLED_WORKER, _KILLED)
+        if deaths == TRIES:
+            raise FateError(Reason.KILLED_WORKER, _KILLED)
+        raise RetryImage(Reason.INTERNAL_ERROR, _NO_ROOM)
+
+    def close_if_unused(self) -> None:
+        """End the reading room where it was not needed for a minute."""
+        if self._room is not None and time.monotonic() - self._used_at > _UNUSED_SECONDS:
+            self.close()
 
     def close(self) -> None:
-        """End the reading room."""
+        """End the reading room; the next suspect opens another."""
         self._room = None
         self._close()
 
     def _answer(self, place: Place, progress: Callable[[], None]) -> bytes:
-        connection = self._connection()
         try:
-            connection.send(place)
-            while True:
-                if not connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
-                    self.close()  # stuck where no alarm is heard: in the kernel, on storage that does not answer
-                    return TOO_SLOW
-                answer = connection.recv_bytes(16)
+            connection = self._connection()
+            self._number += 1
+            self._used_at = time.monotonic()
+            connection.send((self._number, place))
+            while connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
+                number, answer = unnumbered(connection.recv_bytes(_LONGEST_ANSWER))
+                if number != self._number:
+                    continue
                 if answer != PROGRESS:
                     return answer
                 progress()
         except (EOFError, OSError):
-            self.close()  # it was killed with its reader: by a person, or for memory
+            self.close()  # it could not start, or was killed with its reader: by a person, or for memory
             return _GONE
+        except BaseException:
+            self.close()  # the caller gives up on the image that is being read there
+            raise
+        self.close()  # stuck where no alarm is heard: in the kernel, on storage that does not answer
+        return TOO_SLOW
 
     def _connection(self) -> "Connection[Any, Any]":
         if self._room is None:
             ours, theirs = Pipe()
-            process = subprocess.Popen([sys.executable, "-P", "-m", "worker.reading_room"], stdin=theirs.fileno())
-            theirs.close()
+            try:
+                process = subprocess.Popen([sys.executable, "-P", "-m", "worker.reading_room"], stdin=theirs.fileno())
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
             self._room, self._close = ours, weakref.finalize(self, _end, process, ours)
             ours.send((self._rules(), dict(self._settings.roots)))
+            if not ours.poll(_STARTS_IN_SECONDS) or unnumbered(ours.recv_bytes(_LONGEST_ANSWER))[1] != READY:
+                raise EOFError
         return self._room
 
     def _rules(self) -> Rules:

@@ -26,10 +26,20 @@ class Watchdog:
     The Redis transport has had several ways of going deaf after a reconnect (STACK: celery #8030, #8990; kombu #2492).
     """
 
-    def __init__(self, database: Database, redis: Redis, *, node: str, end: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        *,
+        node: str,
+        seconds_at_work: Callable[[], float],
+        end: Callable[[], None] | None = None,
+    ) -> None:
+        """`seconds_at_work`: since the first process had its network loaded; before that nobody can take a batch."""
         self._database = database
         self._redis = redis
         self._node = node
+        self._seconds_at_work = seconds_at_work
         self._end = end or _end_this_process
         self._suspicious_looks = 0
 
@@ -46,6 +56,8 @@ class Watchdog:
             self._end()
 
     def _is_deaf(self, now: datetime) -> bool:
+        if self._seconds_at_work() < STALLED_SECONDS:
+            return False
         if not queries.unclaimed_batches(self._database, created_before=now - timedelta(seconds=STALLED_SECONDS)):
             return False
         if queries.batches_of(self._database, self._node):

@@ -15,7 +15,7 @@ from db.ledger.claims import (
 )
 from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
-from db.ledger.outbox import Batch, Outlook, form_batches, look, return_unpublished
+from db.ledger.outbox import Batch, Choice, Outlook, form_batches, look, return_unpublished
 from db.ledger.outcomes import Outcome, record
 from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
 from db.ledger.retries import retry
@@ -30,6 +30,7 @@ __all__ = [
     "Arrival",
     "Batch",
     "Cause",
+    "Choice",
     "Claimed",
     "FramePrediction",
     "NewRoute",

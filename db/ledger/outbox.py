@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
@@ -40,6 +41,16 @@ class Outlook:
         return max(0, self.slots - self.running - self.waiting)
 
 
+class Choice(Enum):
+    """Of which work batches are formed."""
+
+    ANY = "any"
+    UNSUSPECTED = "unsuspected"
+    """None that travels alone."""
+    UNTRIED = "untried"
+    """Nor any that was given back with a reason: what waits for its source would be tried for ever."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """A batch that is committed and can be published."""
@@ -65,17 +76,16 @@ def _window(slots: int) -> int:
 
 
 def form_batches(
-    database: Database, *, count: int, images: int, max_bytes: int, now: datetime, suspects: bool = True
+    database: Database, *, count: int, images: int, max_bytes: int, now: datetime, choice: Choice = Choice.ANY
 ) -> list[Batch]:
     """Up to `count` batches of the most urgent, oldest work: `received` becomes `queued` under the batch's id.
 
     A batch holds at most `images` images and, beyond its first, at most `max_bytes` of files; work marked `alone`
-    travels in a batch of one, or not at all without `suspects`.
+    travels in a batch of one.
     """
-    ready = _READY if suspects else _READY_UNSUSPECTED
 
     def transaction(connection: Connection) -> list[Batch]:
-        rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
+        rows = connection.execute(_READY_FOR[choice], {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
     return database.write(transaction)
@@ -131,7 +141,11 @@ _READY = (
     .with_for_update(of=work, skip_locked=True)
 )
 
-_READY_UNSUSPECTED = _READY.where(~work.c.alone)
+_READY_FOR = {
+    Choice.ANY: _READY,
+    Choice.UNSUSPECTED: _READY.where(~work.c.alone),
+    Choice.UNTRIED: _READY.where(~work.c.alone, work.c.reason.is_(None)),
+}
 
 _OPEN_COUNTS = select(
     func.count().filter(batches.c.claimed_at.is_(None)), func.count().filter(batches.c.claimed_at.is_not(None))

@@ -35,6 +35,8 @@ class Outcome:
     not_before: datetime | None = None
     alone: bool = False
     """Whether it must travel in a batch of one when it is tried again."""
+    uncounted: bool = False
+    """Of `received`: it merely waited, for its source or its rest, which is no try that failed."""
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
@@ -144,6 +146,7 @@ def _work_row(outcome: Outcome, now: datetime) -> dict[str, object]:
         "detail": outcome.detail,
         "not_before": outcome.not_before,
         "travels_alone": outcome.alone,
+        "uncounted": outcome.uncounted,
         "duplicate_of": outcome.duplicate_of,
         "bundle_id": outcome.bundle_id,
         "label": outcome.label,
@@ -212,6 +215,7 @@ _HELD = (
     .with_for_update(of=work)
 )
 
+_UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
 _FINISH = (
     update(work)
     .where(work.c.id == bindparam("work"))
@@ -220,6 +224,8 @@ _FINISH = (
         reason=bindparam("reason"),
         detail=bindparam("detail"),
         not_before=bindparam("not_before"),
+        attempts=case((_UNCOUNTED, work.c.attempts - 1), else_=work.c.attempts),
+        tried_since=case((_UNCOUNTED, None), else_=work.c.tried_since),
         alone=or_(work.c.alone, bindparam("travels_alone", type_=work.c.alone.type)),
         duplicate_of=bindparam("duplicate_of"),
         bundle_id=bindparam("bundle_id"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
 from db.tables import State, audit, in_state, work
@@ -64,7 +64,7 @@ _AGAIN = (
         lease_until=None,
         not_before=None,
         tried_since=None,
-        alone=or_(work.c.alone, work.c.reason.in_([reason.value for reason in _DANGEROUS])),
+        alone=or_(work.c.alone, func.coalesce(work.c.reason, "").in_([reason.value for reason in _DANGEROUS])),
         reason=None,
         detail=None,
         bundle_id=None,

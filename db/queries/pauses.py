@@ -65,16 +65,19 @@ def pauses(database: Database) -> list[Pause]:
     ]
 
 
-def latest_outcomes(database: Database, *, at_most: int, now: datetime) -> Outcomes:
-    """The latest ones since the breaker's last pause ended, read backwards by the index on their time."""
+def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> Outcomes:
+    """The latest ones after `since` and the end of the breaker's last pause, read backwards by their index."""
     ended = select(func.max(pauses_table.c.ended_at)).where(pauses_table.c.cause == Cause.BREAKER.value)
     with database.read() as connection:
-        since = connection.execute(ended).scalar()
-        # Two plain bounds: for `since IS NULL OR ...` SQLite would not use the index.
-        after = (work.c.finished_at > since,) if since else ()
+        after = max(since, connection.execute(ended).scalar() or since)
         latest = (
             select(work.c.state, work.c.reason)
-            .where(work.c.finished_at.is_not(None), work.c.finished_at <= now, work.c.ordinal == 0, *after)
+            .where(
+                work.c.finished_at.is_not(None),
+                work.c.finished_at > after,
+                work.c.finished_at <= now,
+                work.c.ordinal == 0,
+            )
             .order_by(work.c.finished_at.desc(), work.c.id.desc())
             .limit(at_most)
         )

@@ -35,11 +35,14 @@ class Account:
     slowest: Observation | None = None
     largest: Observation | None = None
     total_seconds: float = 0.0
+    peak_bytes: int = 0
+    """Resident memory of the reading process, at most."""
 
     def add(self, seen: Observation) -> None:
         """Count one."""
         self.outcomes[seen.outcome] += 1
         self.total_seconds += seen.seconds
+        self.peak_bytes = max(self.peak_bytes, seen.peak_bytes)
         if seen.outcome.startswith(FINDING):
             self.findings.append(seen)
         if self.slowest is None or seen.seconds > self.slowest.seconds:
@@ -100,7 +103,7 @@ class _Reader:
         self._end()
         self._start()
         what = mutation(self._files, self._seed, number).what
-        return Observation(number, f"{FINDING}: {how}", self._bounds.seconds if how == "hang" else 0.0, 0, what)
+        return Observation(number, f"{FINDING}: {how}", self._bounds.seconds if how == "hang" else 0.0, 0, 0, what)
 
     def _start(self) -> None:
         self._connection, theirs = self._spawning.Pipe()

@@ -22,6 +22,7 @@ class Observation(NamedTuple):
     outcome: str
     seconds: float
     grown_bytes: int
+    peak_bytes: int
     what: str
     """What was done to the file; for a finding the traceback, too."""
 

@@ -25,7 +25,9 @@ _console = Console(width=120, highlight=False)
 @click.option("--number", type=int, help="Read this mutation only.")
 @click.option("--seconds", default=10.0, show_default=True, help="A file that takes longer is a finding.")
 @click.option("--memory", default=512, show_default=True, help="MiB; a file that takes more is a finding.")
-@click.option("--keep", type=click.Path(path_type=Path), default=Path("fuzz-findings"), help="Where findings are kept.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), default=Path("build/fuzz-findings"), help="Where findings are kept."
+)
 @click.option("--real", is_flag=True, help="Mutate the real files only.")
 @click.option("--write", type=click.Path(path_type=Path), help="Write the mutations to this folder; read none of them.")
 def main(
@@ -98,7 +100,8 @@ def _show(account: Account, seed: int) -> None:
     if account.slowest and account.largest:
         _say(f"slowest: {account.slowest.seconds:.2f} s, number {account.slowest.number} ({account.slowest.what})")
         grown = account.largest.grown_bytes / MiB
-        _say(f"most memory: {grown:.0f} MiB, number {account.largest.number} ({account.largest.what})")
+        _say(f"most memory: {grown:.0f} MiB more, number {account.largest.number} ({account.largest.what})")
+        _say(f"the process had {account.peak_bytes / MiB:.0f} MiB at most")
         _say(f"{1000 * account.total_seconds / account.outcomes.total():.1f} ms a file on average")
 
 

@@ -15,6 +15,7 @@ class Cost(NamedTuple):
     seconds: float
     grown_bytes: int
     """Peak resident memory during the call, less what there was before."""
+    peak_bytes: int
 
 
 def measured(call: Callable[[], _Answer]) -> tuple[_Answer, Cost]:
@@ -22,7 +23,8 @@ def measured(call: Callable[[], _Answer]) -> tuple[_Answer, Cost]:
     _CLEAR.write_text("5")  # VmHWM, the peak, counts from here
     before, begun = _kilobytes("VmRSS"), time.perf_counter()
     answer = call()
-    return answer, Cost(time.perf_counter() - begun, (_kilobytes("VmHWM") - before) * 1024)
+    seconds, peak = time.perf_counter() - begun, _kilobytes("VmHWM")
+    return answer, Cost(seconds, (peak - before) * 1024, peak * 1024)
 
 
 def _kilobytes(name: str) -> int:

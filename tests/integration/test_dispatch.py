@@ -142,6 +142,19 @@ def test_a_message_in_delivery_is_not_lost(desk: Desk, make_arrivals: MakeArriva
     assert set(desk.night.states()) == {"queued"}
 
 
+def test_messages_of_another_application_do_no_harm(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """Its deliveries lie in the same hash of the same Redis, and may look like anything."""
+    for tag, foreign in enumerate(("no json", "[]", '[{"body": ""}]', '{"a": 1}')):
+        desk.redis.hset("unacked", f"other-{tag}", foreign)
+    desk.worker(slots=1)
+    desk.night.register(make_arrivals(1))
+    desk.dispatch_all()
+    desk.redis.delete(BATCH_QUEUE)
+    for _ in range(2):
+        desk.sweep()
+    assert len(desk.batches()) == 1
+
+
 def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(desk: Desk, make_arrivals: MakeArrivals) -> None:
     """Each batch is looked for by itself: Redis came back with an old delivery, and has lost a new message."""
     desk.worker(slots=2)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,28 @@ def test_a_probe_of_sixteen_goes_in_its_time_and_one_only(desk: Desk) -> None:
     desk.night.clock.advance(seconds=3600)
     desk.sweep()
     assert desk.batches() == [probe]
+
+
+def test_what_waits_for_its_source_does_not_starve_the_probes(desk: Desk) -> None:
+    """Forty images of a share that is away are older, and ready again whenever a probe is due."""
+    desk.night.register(build_arrivals(40))
+    away = desk.night.clock() + timedelta(seconds=200)
+    desk.night.analyse_all(state=State.RECEIVED, reason=Reason.SOURCE_GONE, not_before=away, uncounted=True)
+    trip(desk)
+    desk.night.clock.advance(seconds=301)
+    desk.sweep()
+    (probe,) = desk.batches()
+    taken = {row.instance_id for row in desk.night.work() if row.batch_id == probe}
+    assert min(taken) > 40
+
+
+def test_outcomes_of_another_night_pause_nothing(desk: Desk) -> None:
+    """They say nothing of this one."""
+    desk.night.register(build_arrivals(10))
+    drain(desk, **BAD)
+    desk.night.clock.advance(hours=13)
+    desk.sweep()
+    assert causes(desk) == []
 
 
 def test_a_good_probe_ends_the_pause(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,15 @@
 """Files made to exhaust whoever reads them: each ends in bounded time and memory.
 
-Names that are no file, links and their like are those of tests/unit/test_worker_fetch.py.
+More names that are no file, links and their like: tests/unit/test_worker_fetch.py.
 """
 
+import os
+import stat
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from fuzz.bombs import (
@@ -30,7 +34,9 @@ from scans import directory, phantom, with_values
 
 from imaging.read import read
 from models.phantom_dicom import PhantomStyle
+from nightread.errors import RejectImage
 from nightread.reasons import Reason
+from worker.fetch import fetch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
 
@@ -243,3 +249,41 @@ def test_what_stands_outside_of_ten_thousand_groups_is_read_once() -> None:
 
     assert count == 10_000
     assert cost.seconds < SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """A name in a folder, as it was registered."""
+
+    root: str
+    uri: str = "scan.dcm"
+    source: str = "inbox"
+    size: int = 0
+    mtime_ns: int = 0
+    marked: bool = False
+
+
+def test_a_device_named_like_a_scan_is_not_read(tmp_path: Path) -> None:
+    """/dev/zero has no end."""
+    try:
+        os.mknod(tmp_path / "scan.dcm", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("this user may not make devices")
+    with pytest.raises(RejectImage) as refusal:
+        fetch(Name(root=str(tmp_path)), roots={}, max_bytes=GiB)
+    assert refusal.value.reason is Reason.NOT_A_FILE
+
+
+def test_a_file_of_holes_is_refused_by_its_size(tmp_path: Path) -> None:
+    """A terabyte that takes no room on the disk."""
+    with (tmp_path / "scan.dcm").open("wb") as file:
+        file.truncate(1024 * GiB)
+
+    def refused() -> Reason:
+        with pytest.raises(RejectImage) as refusal:
+            fetch(Name(root=str(tmp_path)), roots={}, max_bytes=2 * GiB)
+        return refusal.value.reason
+
+    reason, cost = measured(refused)
+    assert reason is Reason.TOO_LARGE
+    assert cost.grown_bytes < MiB

@@ -1,5 +1,6 @@
 """What the ledger keeps of pauses, and by which outcomes the breaker decides."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ def finish(night: Night, number: int, **fields: Any) -> None:
 
 
 def latest(night: Night, at_most: int = 100) -> Outcomes:
-    return queries.latest_outcomes(night.database, at_most=at_most, now=night.clock())
+    since = night.clock() - timedelta(hours=12)
+    return queries.latest_outcomes(night.database, at_most=at_most, since=since, now=night.clock())
 
 
 def causes(night: Night) -> list[Cause]:
@@ -167,7 +169,7 @@ def test_without_suspects_images_that_travel_alone_stay(night: Night) -> None:
     ledger.give_back_predecessor(night.database, night.process, now=night.clock())
     night.register(build_arrivals(3))
     (formed,) = ledger.form_batches(
-        night.database, count=1, images=16, max_bytes=2**30, now=night.clock(), suspects=False
+        night.database, count=1, images=16, max_bytes=2**30, now=night.clock(), choice=ledger.Choice.UNTRIED
     )
     assert formed.images == 3
     assert night.states()[:2] == [State.RECEIVED, State.RECEIVED]

@@ -78,10 +78,10 @@ def _live_through_everything(night: Night) -> None:
 
 def _live_through_a_pause(night: Night) -> None:
     for _ in range(2):
-        latest_outcomes(night.database, at_most=100, now=night.clock())
+        latest_outcomes(night.database, at_most=100, since=night.clock() - timedelta(hours=1), now=night.clock())
         ledger.pause(night.database, ledger.Cause.BREAKER, detail="", now=night.clock())
         for batch in ledger.form_batches(
-            night.database, count=1, images=16, max_bytes=1, now=night.clock(), suspects=False
+            night.database, count=1, images=16, max_bytes=1, now=night.clock(), choice=ledger.Choice.UNTRIED
         ):
             ledger.note_probe(night.database, batch.id, now=night.clock())
         (pause,) = pauses(night.database)

@@ -163,3 +163,40 @@ def _claimed(path: Path) -> Claimed:
         tried_since=utc_now(),
         marked=False,
     )
+
+
+class GivenUpError(Exception):
+    """The batch was taken away."""
+
+
+def test_an_answer_that_comes_late_is_nobodys(stage: Stage) -> None:
+    """Who gave up on one image must not take its end for that of the next, which is poison."""
+
+    def give_up() -> None:
+        raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        stage.try_out(cine(1, 8), progress=give_up)
+    with pytest.raises(FateError, match="killed_worker"):
+        stage.try_out(phantom(2) + KILL)
+
+
+def test_a_reader_that_is_killed_while_it_waits_costs_nobody(stage: Stage) -> None:
+    """Another takes its place, and no answer is one image late."""
+    stage.try_out(phantom(1))
+    (room,) = (child for child in psutil.Process().children() if "worker.reading_room" in child.cmdline())
+    (reader,) = room.children()
+    reader.kill()
+    stage.try_out(phantom(2))
+    with pytest.raises(FateError, match="killed_worker"):
+        stage.try_out(phantom(3) + KILL)
+    stage.try_out(phantom(4))
+    assert stage.deaths == 3
+
+
+def test_a_room_that_cannot_start_is_not_the_images_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again later, and the room closed."""
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(RetryImage, match="internal_error"):
+        stage.try_out(phantom(1))
+    assert stage.deaths == 0

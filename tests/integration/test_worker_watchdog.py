@@ -34,10 +34,12 @@ def stalled(night: Night, make_arrivals: MakeArrivals, redis_url: str, redis: Re
     return night
 
 
-def _looks(night: Night, redis: Redis, number: int = 2, node: str = "w1") -> int:
+def _looks(night: Night, redis: Redis, number: int = 2, node: str = "w1", at_work: float = 1e9) -> int:
     """How often the watchdog of `node` would have ended its process."""
     ended: list[bool] = []
-    watchdog = Watchdog(night.database, redis, node=node, end=lambda: ended.append(True))
+    watchdog = Watchdog(
+        night.database, redis, node=node, seconds_at_work=lambda: at_work, end=lambda: ended.append(True)
+    )
     for _ in range(number):
         watchdog.look(night.clock())
     return len(ended)
@@ -47,6 +49,12 @@ def test_a_deaf_worker_ends_at_the_second_look(stalled: Night, redis: Redis) -> 
     """One look may meet a moment."""
     assert _looks(stalled, redis, number=1) == 0
     assert _looks(stalled, redis, number=2) == 1
+
+
+def test_a_worker_whose_networks_are_still_loading_is_not_deaf(stalled: Night, redis: Redis) -> None:
+    """After an outage batches are old at once; loading TensorFlow takes its time."""
+    assert _looks(stalled, redis, at_work=0) == 0
+    assert _looks(stalled, redis, at_work=STALLED_SECONDS - 1) == 0
 
 
 def test_a_busy_worker_is_not_deaf(stalled: Night, redis: Redis, make_arrivals: MakeArrivals) -> None:

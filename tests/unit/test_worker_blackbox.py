@@ -1,10 +1,13 @@
 """What outlives a process: what it had in hand, and that it died."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+
+import pytest
 
 from worker.blackbox import CAREFUL_NS, BlackBox, Seat
 
@@ -102,3 +105,29 @@ def test_a_successor_makes_everybody_careful() -> None:
     box.seat(1).move_in()
     box.seat(1).move_in()
     assert box.seat(0).must_be_careful()
+
+
+def test_where_no_pidfd_is_to_be_had_the_dead_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old kernel, or a container that forbids the call: what Python offers, the system refuses."""
+
+    def refused(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "refused")
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    box = BlackBox()
+    mine, other = box.seat(0), box.seat(1)
+    with process(other, work_id=5):
+        mine.watch_others()
+        assert not mine.is_dead(1)
+        assert not mine.must_be_careful()
+    assert mine.is_dead(1)
+    mine.watch_others()
+    assert mine.must_be_careful()
+
+
+def test_a_worker_is_at_work_once_a_network_is_loaded() -> None:
+    """Not when its parent is ready."""
+    box = BlackBox()
+    assert box.seconds_at_work() == 0
+    box.seat(3).note_ready()
+    assert 0 < box.seconds_at_work() < 60

@@ -45,7 +45,8 @@ def outcome(
         tried_since=NOW - tried,
         marked=False,
     )
-    settings = load_settings(None, retry_limit=3, retry_base_seconds=2, retry_cap_seconds=5, **knobs)
+    given = {"retry_limit": 3, "retry_base_seconds": 2, "retry_cap_seconds": 5, **knobs}
+    settings = load_settings(None, **given)
     return outcome_of_error(image, error, file=FILE, facts=NO_FACTS, settings=settings, now=NOW)
 
 
@@ -63,10 +64,24 @@ def test_what_is_wrong_with_the_world_is_tried_so_often(attempts: int, state: St
     assert (found.state, found.reason) == (state, Reason.UNREADABLE)
 
 
+@pytest.mark.parametrize(("age", "longest"), [(1, 2), (30, 10), (600, 60), (10**6, 60)])
+def test_what_merely_waits_is_looked_at_less_and_less_and_uses_up_no_try(age: int, longest: float) -> None:
+    """A share that was away for an hour and comes back with one error has all its tries left."""
+    held = [
+        outcome(RetryImage(Reason.SOURCE_GONE), age=timedelta(seconds=age), attempts=1, retry_cap_seconds=300)
+        for _ in range(20)
+    ]
+    assert {each.uncounted for each in held} == {True}
+    assert all(0.5 * longest <= (each.not_before - NOW).total_seconds() <= longest for each in held if each.not_before)
+    assert not outcome(RetryImage(Reason.IO_ERROR)).uncounted
+    assert not outcome(RetryImage(Reason.SOURCE_GONE), hold_missing_sources=False).uncounted
+
+
 @pytest.mark.parametrize(("attempts", "longest"), [(1, 2), (2, 4), (7, 5)])
 def test_pauses_double_up_to_a_cap_and_differ(attempts: int, longest: float) -> None:
     """So that a store that comes back is not met by everybody at once."""
-    found = [outcome(RetryImage(Reason.SOURCE_GONE), attempts=attempts).not_before for _ in range(20)]
+    error = RetryImage(Reason.IO_ERROR)
+    found = [outcome(error, attempts=attempts, retry_limit=9).not_before for _ in range(20)]
     pauses = {(moment - NOW) / timedelta(seconds=longest) for moment in found if moment}
     assert len(pauses) > 1
     assert all(0.5 <= pause <= 1 for pause in pauses)

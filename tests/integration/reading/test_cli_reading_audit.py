@@ -77,6 +77,23 @@ def test_a_file_that_the_watcher_overlooked_breaks_a_promise(
     assert "overlooked.dcm" in nightread("audit")[1].partition("broken: every file")[2]
 
 
+def test_a_file_that_waits_for_room_and_a_pipe_are_not_overlooked(
+    nightread: Nightread, night: Night, make_arrivals: MakeArrivals, inbox: Path
+) -> None:
+    """The watcher holds back while the disk is short of room; a pipe never arrives."""
+    night.register(make_arrivals(1, uri="known.dcm"))
+    for name in ("known.dcm", "waits.dcm"):
+        (inbox / name).touch()
+    os.mkfifo(inbox / "pipe.dcm")
+    word = datetime.now(UTC) + timedelta(hours=1)
+    ledger.report_source(night.database, source_id=night.source_id, report={"disk_short": True}, now=word)
+
+    code, text, _ = nightread("audit", "--json")
+
+    (folder,) = json.loads(text)["folders"]
+    assert (code, folder["overlooked"], folder["without_row"]) == (0, [], [f"{inbox}/waits.dcm"])
+
+
 def test_the_queue_is_compared_with_the_open_batches(
     nightread: Nightread, night: Night, make_arrivals: MakeArrivals, redis_url: str
 ) -> None:
