@@ -119,6 +119,7 @@ class Pipeline:
         Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
         """
         count_at, progress, trouble = 0.0, _Progress(), ""
+        paused: frozenset[str] = frozenset()
         while True:
             self._look_after_children()
             self.still_ours()
@@ -133,12 +134,21 @@ class Pipeline:
                         return
                     if progress.stands_still(unfinished):
                         self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
+                    paused = self._say_if_paused(paused)
                 trouble = ""
             except SQLAlchemyError as error:
                 before, trouble = trouble, troubles.describe(error)
                 if trouble != before:
                     log.warning("the database does not answer, trying again: %s", trouble)
             self.transport.wait_for_wake(min(wait, _LOOK_SECONDS))
+
+    def _say_if_paused(self, known: frozenset[str]) -> frozenset[str]:
+        """A run that is paused by a person or for want of room says so once, and goes on when that is over."""
+        pauses = queries.pauses(self.database)
+        for pause in pauses:
+            if pause.cause not in known:
+                self.report(f"dispatch is paused ({pause.cause}: {pause.detail}): `nightread status` says what to do")
+        return frozenset(pause.cause for pause in pauses)
 
     def _look_after_children(self) -> None:
         for member in self.children:
