@@ -73,7 +73,7 @@ def expected() -> dict[str, Fate]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]:
     """One system for all steps; a first few images are done, so that its networks are loaded."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)  # PostgreSQL runs as another user
     with site(tmp_path / "site", database=request.param) as running:
         running.start()

@@ -63,7 +63,7 @@ def epochs_in(stderr: str) -> list[int]:
 def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Path) -> None:
     """No epoch is run twice, whatever stopped it; Ctrl-C says how to go on."""
     folder = tmp_path / "bundle"
-    plan = ["--epochs", "40", "--name", "sides", "--normal-label", "clear"]
+    plan = ["--epochs", "150", "--name", "sides", "--normal-label", "clear"]
     code, _ = stopped(folder, signal.SIGKILL, *plan)
     assert code == -signal.SIGKILL
     code, said = stopped(folder, signal.SIGINT, *plan, "--resume")
@@ -73,10 +73,10 @@ def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Pa
     kept = len(json.loads((folder / "checkpoint" / "state.json").read_text())["history"]["loss"])
     last = finished(folder, *plan, "--resume", "--json")
     assert last.returncode == 0
-    assert epochs_in(last.stderr) == list(range(kept + 1, 41))
+    assert epochs_in(last.stderr) == list(range(kept + 1, 151))
     report = json.loads(last.stdout)
     assert report["model"] == "sides@1.0"
-    assert len(report["training"]["history"]["loss"]) == 40
+    assert len(report["training"]["history"]["loss"]) == 150
     assert list(report["thresholds"]) == ["nodule"]
     assert load_bundle(folder).digest == report["digest"]
     assert not (folder / "checkpoint").exists()
