@@ -73,8 +73,9 @@ def expected() -> dict[str, Fate]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]:
     """One system for all steps; a first few images are done, so that its networks are loaded."""
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)  # PostgreSQL runs as another user
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)  # PostgreSQL runs as another user
     with site(tmp_path / "site", database=request.param) as running:
         running.start()
         evening = Evening(running)
