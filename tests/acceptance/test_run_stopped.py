@@ -5,8 +5,11 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 from program import alive, images, run, started, tally, wait_until
 from scans import cine, phantom
+
+pytestmark = pytest.mark.slow
 
 SCANS = 5
 

@@ -23,6 +23,8 @@ from models.importing.convert import converted
 from models.importing.errors import RefusedModel
 from models.network import load_network
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("clear", "nodule")
 SIDE = authors.SIDE
 CHEST = ["--input", f"{SIDE}x{SIDE}x1", "--intensity", "voi"]
@@ -109,7 +111,6 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     assert (code, "exists already" in err) == (2, True)
 
 
-@pytest.mark.slow
 def test_a_shifted_preprocessing_is_refused_and_the_right_one_named(nightread: Nightread, skin: Path) -> None:
     """0..1 where the author fed 0..255: every shape fits, only the golden scores do not."""
     wrong = [*SKIN[:-1], "0..1"]

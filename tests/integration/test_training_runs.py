@@ -26,6 +26,8 @@ from models.train import CURVES_FILE, Trained, train
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.reasons import Reason
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("left", "right")
 
 
