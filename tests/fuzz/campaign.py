@@ -119,6 +119,8 @@ class _Reader:
 
 
 def _judged(seen: Observation, bounds: Bounds) -> Observation:
+    if seen.seconds > bounds.seconds and not seen.outcome.startswith(FINDING):
+        return seen._replace(outcome=f"{FINDING}: hang")  # its answer came at the very end
     if seen.grown_bytes > bounds.memory_bytes and not seen.outcome.startswith(FINDING):
         return seen._replace(outcome=f"{FINDING}: memory")
     return seen
