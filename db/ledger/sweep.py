@@ -15,7 +15,10 @@ _EXPIRED = f"The worker went away without a word {EXPIRIES_ALLOWED} times while 
 
 
 def return_expired(database: Database, *, now: datetime) -> int:
-    """Images whose lease ran out are `received` again, to travel alone; the tenth time they failed."""
+    """Images whose lease ran out are `received` again, to travel alone; the tenth time they failed.
+
+    Batches that hold no image any more are closed.
+    """
 
     def transaction(connection: Connection) -> int:
         expired = connection.execute(_EXPIRE, {"now": now}).rowcount
@@ -86,10 +89,9 @@ _EXPIRE = (
     )
 )
 
+# Claimed or not: what changes while it is queued leaves its batch, and the message may be lost with nobody to miss it.
 _IS_EMPTY = (
-    batches.c.finished_at.is_(None)
-    & batches.c.claimed_at.is_not(None)
-    & ~select(work.c.id).where(work.c.batch_id == batches.c.id, IN_BATCH).exists()
+    batches.c.finished_at.is_(None) & ~select(work.c.id).where(work.c.batch_id == batches.c.id, IN_BATCH).exists()
 )
 _ANY_EMPTY = select(batches.c.id).where(_IS_EMPTY).limit(1)
 _CLOSE_EMPTY = update(batches).where(_IS_EMPTY).values(finished_at=bindparam("now"))

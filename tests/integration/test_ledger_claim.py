@@ -47,6 +47,18 @@ def test_an_empty_claim_closes_a_batch_that_lost_its_images(night: Night) -> Non
     assert night.open_batches() == []
 
 
+def test_the_sweep_closes_a_batch_that_lost_its_images_and_its_message(night: Night) -> None:
+    """Rule 6: nobody will claim it, and nothing in it would ever be missed."""
+    (arrival,) = build_arrivals(1)
+    night.register([arrival])
+    night.form()
+    night.register([replace(arrival, size=9)])
+
+    assert ledger.return_expired(night.database, now=night.clock()) == 0
+    assert night.open_batches() == []
+    assert night.states() == [State.RECEIVED]
+
+
 def test_progress_renews_the_lease(night: Night) -> None:
     """Rule 3: a batch that is renewed in time is not swept, however long it takes."""
     night.register(build_arrivals(2))
