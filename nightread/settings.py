@@ -50,7 +50,10 @@ class Settings(BaseSettings):
     )
 
     # Batches
-    batch_images: int = Field(256, ge=1, le=4096, description="Most images in a batch.")
+    batch_seconds: Seconds = Field(
+        1.0, description="Batches are made as large as one process analyses in this time, by the pace of the latest."
+    )
+    batch_images: int = Field(1024, ge=1, le=4096, description="Most images in a batch.")
     batch_bytes: int = Field(256 * MiB, ge=1, description="Most bytes of files in a batch of several images.")
     batch_wait_seconds: Seconds = Field(0.05, description="How long a partial batch waits for more while all are busy.")
     poll_seconds: Seconds = Field(1.0, description="How often the dispatcher looks when nobody wakes it.")

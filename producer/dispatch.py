@@ -12,12 +12,13 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from db import ledger, troubles
+from db import ledger, queries, troubles
 from db.engine import Database
 from db.ledger import Batch, Choice
 from db.queries import Pause
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
+from producer.batch_size import LEARNT_FROM, LEAST_IMAGES, full_batch, share
 from producer.brake import Brake
 from producer.breaker import PROBE_IMAGES
 from producer.sweeper import Sweeper
@@ -81,18 +82,23 @@ class Dispatcher:
         return self._probe(pauses) if pauses else self._dispatch()
 
     def _dispatch(self) -> float:
-        full = self._settings.batch_images
+        full = self._full_batch()
         outlook = ledger.look(self._database, images=full, now=self._clock())
         if outlook.room <= 0 or outlook.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
         if outlook.ready >= full * max(1, outlook.idle_slots):
-            return self._look_after(self._send(count=min(outlook.room, outlook.ready // full), images=full))
+            images = share(outlook, full)
+            return self._look_after(self._send(count=min(outlook.room, outlook.ready // images), images=images))
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
-            shares = max(1, min(outlook.room, outlook.idle_slots, outlook.ready))
+            shares = max(1, min(outlook.room, outlook.idle_slots or outlook.ready // LEAST_IMAGES, outlook.ready))
             return self._look_after(self._send(count=shares, images=ceil(outlook.ready / shares)))
         return remaining
+
+    def _full_batch(self) -> int:
+        latest = queries.latest_batches(self._database, LEARNT_FROM)
+        return full_batch(latest, seconds=self._settings.batch_seconds, largest=self._settings.batch_images)
 
     def _probe(self, pauses: Sequence[Pause]) -> float:
         """Nothing goes but, now and then, a few images that are not suspected of anything, if there are such."""

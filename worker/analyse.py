@@ -17,11 +17,11 @@ from worker.results import Results
 from worker.scoreboard import Scoreboard
 from worker.stopwatch import Stopwatch
 
-_PART_IMAGES = 64
-_PART_BYTES = 256 * 1024**2
+_PART_IMAGES = 256
+_PART_BYTES = 64 * 1024**2
 """Read before the ledger is asked which of them are copies and the network is given the others: so many images, or
 fewer once they are so large together when prepared, that what a process needs does not depend on what arrives.
-A night of 512 x 512 x 1 fills the 64 with a quarter of it."""
+Inputs of 256 x 256 x 1 fill both at once."""
 
 
 class _Scan(NamedTuple):

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -55,7 +55,7 @@ class Fetched:
 
     def without_data(self) -> "Fetched":
         """What identifies the bytes, once they have been decoded: a batch's files are not all in memory at once."""
-        return replace(self, data=b"")
+        return Fetched(data=b"", sha256=self.sha256, size=self.size, mtime_ns=self.mtime_ns)
 
 
 class FileChangedError(RetryImage):

@@ -1,7 +1,6 @@
 """What became of the images of one batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,15 +32,9 @@ class Results:
         """One for each image of the batch, in its order. Raises KeyError for an image that was forgotten."""
         return [self._outcomes[image.work_id] for image in self._images]
 
-    @contextmanager
-    def fate_of(self, image: Claimed, file: Fetched | None = None) -> Iterator[None]:
+    def fate_of(self, image: Claimed, file: Fetched | None = None) -> "_Fate":
         """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
-        try:
-            yield
-        except (BatchError, SQLAlchemyError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad image must not cost its batch
-            self.add_error(image, error, file)
+        return _Fate(self, image, file)
 
     def keep_facts(self, image: Claimed, facts: Facts) -> None:
         """What the header told, should the pixels turn out to be bad."""
@@ -107,6 +100,26 @@ class Results:
             return replace(known, reason=said.reason)
         label, score, scores = said.result
         return replace(known, label=label, score=score, scores=scores, frames=said.frames)
+
+
+class _Fate:
+    """A context manager by hand: entered three times for each image, it costs a third of one by `contextmanager`."""
+
+    __slots__ = ("_file", "_image", "_results")
+
+    def __init__(self, results: Results, image: Claimed, file: Fetched | None) -> None:
+        self._results = results
+        self._image = image
+        self._file = file
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, (BatchError, SQLAlchemyError)):
+            return False
+        self._results.add_error(self._image, error, self._file)
+        return True
 
 
 def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> Outcome:

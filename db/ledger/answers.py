@@ -45,17 +45,8 @@ class Answer:
 
 def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
     """Rows of `predictions`, by executemany."""
-    rows = [
-        {
-            "work_id": work_id,
-            "frame": frame.frame,
-            "label": frame.label,
-            "score": frame.score,
-            "scores": frame.scores,
-        }
-        for work_id, frame in of_work
-    ]
-    execute_many(connection, _PREDICT, rows)
+    rows = [(work_id, frame.frame, frame.label, frame.score, frame.scores) for work_id, frame in of_work]
+    execute_many(connection, _PREDICT, ("work_id", "frame", "label", "score", "scores"), rows)
 
 
 def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence["Outcome"], now: datetime) -> None:

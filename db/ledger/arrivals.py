@@ -87,20 +87,12 @@ def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: di
 
 
 def _insert(connection: Connection, source_id: int, new: dict[str, Arrival], priority: int, now: datetime) -> None:
-    rows = [
-        {
-            "source_id": source_id,
-            "uri": arrival.uri,
-            "uri_key": key,
-            "size": arrival.size,
-            "mtime_ns": arrival.mtime_ns,
-            "arrived_at": now,
-        }
-        for key, arrival in new.items()
-    ]
-    insert_if_absent(connection, instances, rows)
+    rows = [(source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now) for key, arrival in new.items()]
+    insert_if_absent(connection, instances, _ARRIVAL_COLUMNS, rows)
     connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
 
+
+_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at")
 
 _KNOWN = (
     select(instances.c.id, instances.c.uri_key, instances.c.size, instances.c.mtime_ns, work.c.state)

@@ -31,7 +31,7 @@ def register_bundle(
     }
 
     def transaction(connection: Connection) -> int:
-        insert_if_absent(connection, bundles, [row])
+        insert_if_absent(connection, bundles, tuple(row), [tuple(row.values())])
         return int(connection.execute(select(bundles.c.id).where(bundles.c.digest == digest)).scalar_one())
 
     return database.write(transaction)

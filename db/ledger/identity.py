@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
@@ -53,10 +53,11 @@ def supersede(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
     """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)
-    if not uids:
+    several = connection.execute(_SEVERAL, {"uids": list(uids)}).scalars().all() if uids else []
+    if not several:
         return
     versions: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in connection.execute(_VERSIONS, {"uids": list(uids)}):
+    for row in connection.execute(_VERSIONS, {"uids": several}):
         if row.state == State.DONE:
             versions[row.sop_instance_uid, row.series_instance_uid].append(row.id)
     outdated = [
@@ -77,8 +78,8 @@ class _Owner(NamedTuple):
 
 def _owners(connection: Connection, claims: dict[str, "Outcome"]) -> dict[str, "_Owner"]:
     """Who owns each of these contents: whoever claims it, unless somebody did before."""
-    rows = [{"sha256": sha256, "work_id": claims[sha256].work_id} for sha256 in sorted(claims)]
-    if insert_if_absent(connection, contents, rows) == len(rows):
+    rows = [(sha256, claims[sha256].work_id) for sha256 in sorted(claims)]
+    if insert_if_absent(connection, contents, ("sha256", "work_id"), rows) == len(rows):
         return {sha256: _Owner(outcome.work_id, outcome.instance_id) for sha256, outcome in claims.items()}
     known = connection.execute(_OWNERS, {"hashes": list(claims)})
     return {row.sha256: _Owner(row.work_id, row.instance_id) for row in known}
@@ -128,15 +129,21 @@ _FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).whe
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
 
+_IS_CURRENT_VERSION = (
+    instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
+    instances.c.superseded_by.is_(None),
+    instances.c.series_instance_uid.is_not(None),
+)
+_SEVERAL = (
+    select(instances.c.sop_instance_uid)
+    .where(*_IS_CURRENT_VERSION)
+    .group_by(instances.c.sop_instance_uid, instances.c.series_instance_uid)
+    .having(func.count() > 1)
+)
 _VERSIONS = (
     select(instances.c.id, instances.c.sop_instance_uid, instances.c.series_instance_uid, work.c.state)
     .join(work, work.c.instance_id == instances.c.id)
-    .where(
-        instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
-        instances.c.superseded_by.is_(None),
-        instances.c.series_instance_uid.is_not(None),
-        work.c.ordinal == 0,
-    )
+    .where(*_IS_CURRENT_VERSION, work.c.ordinal == 0)
 )
 
 _SUPERSEDE = update(instances).where(instances.c.id == bindparam("instance")).values(superseded_by=bindparam("newest"))

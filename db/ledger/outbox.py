@@ -31,9 +31,14 @@ class Outlook:
     """Processes of live workers."""
 
     @property
+    def window(self) -> int:
+        """Batches that may wait in Redis: a worker's next one should be there when it is done with this one."""
+        return _window(self.slots)
+
+    @property
     def room(self) -> int:
-        """Batches that may be published: a worker's next one should be there when it is done with this one."""
-        return _window(self.slots) - self.waiting
+        """Batches that may be published."""
+        return self.window - self.waiting
 
     @property
     def idle_slots(self) -> int:
@@ -71,7 +76,6 @@ def look(database: Database, *, images: int, now: datetime) -> Outlook:
 
 
 def _window(slots: int) -> int:
-    """Batches that may wait in Redis."""
     return max(_LEAST_WINDOW, 2 * slots)
 
 
@@ -124,7 +128,7 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
     batch = Batch(id=str(uuid4()), images=len(group))
     total = sum(row.size for row in group)
     connection.execute(insert(batches), {"id": batch.id, "images": batch.images, "bytes": total, "created_at": now})
-    execute_many(connection, _QUEUE, [{"work": row.id, "batch": batch.id} for row in group])
+    execute_many(connection, _QUEUE, ("work", "batch"), [(row.id, batch.id) for row in group])
     return batch
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -127,9 +128,10 @@ def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
 def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> None:
     if not ours:
         return
-    execute_many(connection, _FINISH, [_work_row(outcome, now) for outcome in ours])
-    if kept := [_facts_row(outcome) for outcome in ours if outcome.sha256 is not None]:
-        execute_many(connection, _KEEP_FACTS, kept)
+    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, now) for outcome in ours])
+    read = [outcome for outcome in ours if outcome.sha256 is not None]
+    kept = [(outcome.instance_id, outcome.sha256, *_fact_values(outcome.facts)) for outcome in read]
+    execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     if changed := [
         _changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None
     ]:
@@ -138,32 +140,25 @@ def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> No
     insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
 
 
-def _work_row(outcome: Outcome, now: datetime) -> dict[str, object]:
-    return {
-        "work": outcome.work_id,
-        "state": outcome.state.value,
-        "reason": outcome.reason.value if outcome.reason else None,
-        "detail": outcome.detail,
-        "not_before": outcome.not_before,
-        "travels_alone": outcome.alone,
-        "uncounted": outcome.uncounted,
-        "duplicate_of": outcome.duplicate_of,
-        "bundle_id": outcome.bundle_id,
-        "label": outcome.label,
-        "score": outcome.score,
-        "scores": outcome.scores,
-        "finished_at": now if outcome.state in FINAL else None,
-        "route_id": outcome.route_id,
-        "matched": outcome.matched,
-    }
-
-
-def _facts_row(outcome: Outcome) -> dict[str, object]:
-    return {
-        "instance": outcome.instance_id,
-        "new_sha256": outcome.sha256,
-        **{f"new_{name}": getattr(outcome.facts, name) for name in FACT_NAMES},
-    }
+def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
+    """In the order of _FINISH_NAMES."""
+    return (
+        outcome.work_id,
+        outcome.state.value,
+        outcome.reason.value if outcome.reason else None,
+        outcome.detail,
+        outcome.not_before,
+        outcome.alone,
+        outcome.uncounted,
+        outcome.duplicate_of,
+        outcome.bundle_id,
+        outcome.label,
+        outcome.score,
+        outcome.scores,
+        now if outcome.state in FINAL else None,
+        outcome.route_id,
+        outcome.matched,
+    )
 
 
 def _changed_row(outcome: Outcome) -> dict[str, object]:
@@ -215,6 +210,23 @@ _HELD = (
     .with_for_update(of=work)
 )
 
+_FINISH_NAMES = (
+    "work",
+    "state",
+    "reason",
+    "detail",
+    "not_before",
+    "travels_alone",
+    "uncounted",
+    "duplicate_of",
+    "bundle_id",
+    "label",
+    "score",
+    "scores",
+    "finished_at",
+    "route_id",
+    "matched",
+)
 _UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
 _FINISH = (
     update(work)
@@ -245,6 +257,9 @@ _KEEP_FACTS = (
     .where(instances.c.id == bindparam("instance"))
     .values(sha256=bindparam("new_sha256"), **{name: bindparam(f"new_{name}") for name in FACT_NAMES})
 )
+
+_KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
+_fact_values = attrgetter(*FACT_NAMES)
 
 _SAME_PLACE = instances.alias("same_place")
 _FOLLOW_FILE = (

@@ -29,7 +29,7 @@ def pause(database: Database, cause: Cause, *, detail: str, now: datetime, actor
         if connection.execute(_IN_FORCE, {"causes": [cause.value]}).first():
             return False
         row = {"cause": cause.value, "detail": detail, "actor": actor, "began_at": now}
-        insert_if_absent(connection, pauses, [row])
+        insert_if_absent(connection, pauses, tuple(row), [tuple(row.values())])
         _keep(connection, "dispatch.pause", actor, {"cause": cause.value, "detail": detail}, now)
         return True
 

@@ -14,7 +14,7 @@ def ensure_source(database: Database, *, name: str, kind: str, root: str, now: d
 
     def transaction(connection: Connection) -> int:
         row = {"name": name, "kind": kind, "root": root, "created_at": now}
-        insert_if_absent(connection, sources, [row])
+        insert_if_absent(connection, sources, tuple(row), [tuple(row.values())])
         connection.execute(update(sources).where(sources.c.name == name, sources.c.root != root).values(root=root))
         return int(connection.execute(select(sources.c.id).where(sources.c.name == name)).scalar_one())
 

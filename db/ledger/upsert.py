@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.bulk import execute_many
+from db.bulk import Row, execute_many
 
 
-def insert_if_absent(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert rows by executemany; a row whose key exists already is left as it is.
+def insert_if_absent(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> int:
+    """Insert rows, values of these columns, by executemany; a row whose key exists already is left as it is.
 
     Returns the number of rows that were inserted.
     """
-    return execute_many(connection, _statement(connection.dialect.name, table), rows)
+    return execute_many(connection, _statement(connection.dialect.name, table), columns, rows)
 
 
 @cache

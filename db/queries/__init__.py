@@ -4,7 +4,7 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images
-from db.queries.pace import Pace, oldest_waiting, pace, rate
+from db.queries.pace import Pace, Worked, latest_batches, oldest_waiting, pace, rate
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
@@ -26,12 +26,14 @@ __all__ = [
     "Source",
     "Tally",
     "Violation",
+    "Worked",
     "Worker",
     "batches_of",
     "coverage",
     "images",
     "known_batches",
     "known_keys",
+    "latest_batches",
     "latest_outcomes",
     "missing_from_ledger",
     "oldest_waiting",

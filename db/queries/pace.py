@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
 
 from db.engine import Database
 from db.tables import State, batches, in_state, instances, work
@@ -20,6 +20,24 @@ class Pace:
     per_second: float
     eta_seconds: float | None
     """0 when nothing is left, None when nothing moves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worked:
+    """What one finished batch took its process."""
+
+    images: int
+    seconds: float
+
+
+def latest_batches(database: Database, count: int) -> list[Worked]:
+    """Of the batches made last, so many that are finished."""
+    with database.read() as connection:
+        rows = connection.execute(_LATEST, {"count": count})
+        return [
+            Worked(images=row.images, seconds=max(0.0, (row.finished_at - row.claimed_at).total_seconds()))
+            for row in rows
+        ]
 
 
 def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
@@ -80,3 +98,11 @@ def _per_second(row: Row[int, datetime, datetime], *, earliest: datetime, latest
     begun = max(row.begun or earliest, earliest)
     seconds = ((latest or row.ended) - begun).total_seconds()
     return float(row.images / seconds) if seconds > 0 else 0.0
+
+
+_LATEST = (
+    select(batches.c.images, batches.c.claimed_at, batches.c.finished_at)
+    .where(batches.c.claimed_at.is_not(None), batches.c.finished_at.is_not(None))
+    .order_by(batches.c.created_at.desc())
+    .limit(bindparam("count"))
+)

@@ -1,0 +1,35 @@
+"""How many images make a batch, and how what is left is shared out."""
+
+from collections.abc import Sequence
+from math import ceil
+
+from db.ledger import Outlook
+from db.queries import Worked
+
+LEARNT_FROM = 8
+"""Latest batches whose pace counts: what comes tonight may be of another kind than what came an hour ago."""
+FIRST_IMAGES = 64
+"""While no batch was ever finished."""
+LEAST_IMAGES = 16
+"""Of a share while all processes are busy: smaller ones would cost more than they even out."""
+
+
+def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int:
+    """Images that keep a process busy for so many seconds, by the pace of the latest batches.
+
+    What a batch costs (a message, two transactions, five wake-ups: some 10 ms) is then a hundredth of it whatever the
+    images are, and an urgent image waits seconds for its turn, be it behind 28 x 28 pixels or behind JPEG 2000.
+    """
+    spent = sum(batch.seconds for batch in latest)
+    if spent <= 0:
+        return min(FIRST_IMAGES, largest)
+    return max(1, min(largest, round(sum(batch.images for batch in latest) * seconds / spent)))
+
+
+def share(outlook: Outlook, full: int) -> int:
+    """Images of the next batch of a backlog: a full one, or less near its end, so that all processes end together.
+
+    Guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36(12), 1987): each share is the
+    same part of what is left.
+    """
+    return min(full, max(LEAST_IMAGES, ceil(outlook.ready / outlook.window)))
