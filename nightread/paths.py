@@ -1,6 +1,7 @@
 """Places of files as text, exact for any bytes that a name may hold."""
 
 import os
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -34,6 +35,7 @@ def root_text(root: Path) -> str:
     return _readable(os.fsencode(root))
 
 
+@lru_cache
 def root_path(text: str) -> Path:
     """The root that `root_text` wrote."""
     return Path(os.fsdecode(unquote_to_bytes(text)))

@@ -77,8 +77,10 @@ def fetch(image: Place, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched
     path = path_of(root, image.uri)
     try:
         descriptor, link = _open(path, root)
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-            return _read(file.fileno(), image, link, max_bytes)
+        try:
+            return _read(descriptor, image, link, max_bytes)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise _why_not(error, root, marked=image.marked) from None
 
