@@ -7,9 +7,13 @@ from benchmarks import loops, process_times
 from benchmarks.figures import Bar, Figure, median
 from benchmarks.loops import LoopRun
 from benchmarks.plan import Plan, scratch
-from benchmarks.run import Run, describe, run
+from benchmarks.run import Run, describe, warm
 from benchmarks.workloads import WORKLOADS, Workload, write
 
+Round = tuple[Run, LoopRun, LoopRun]
+
+_ROUNDS = 3
+"""Of each repetition: neighbours on the machine change its speed by half from one ten seconds to the next."""
 _BARE_BARS = {"ct": Bar(at_least=0.90)}
 _PLAIN_BARS = {name: Bar(at_least=1.0) for name in ("28x28-8", "28x28-16", "ct")}
 
@@ -21,22 +25,32 @@ def measure(plan: Plan, workload_name: str) -> Iterator[Figure]:
         images = plan.count(workload.images, max(workload.images // 16, 16))
         plan.say(f"writing {images:,} files of {workload.name}")
         files = write(workload, place / "scans", images)
-        rounds = [_round(plan, workload, files, place) for _ in range(plan.repeat)]
+        rounds = list(_rounds(plan, workload, files, place))
     wholes, bares, plains = zip(*rounds, strict=True)
     yield _ratio(f"pipeline / bare loop, {workload.name}", wholes, bares, _BARE_BARS.get(workload_name))
     yield _ratio(f"pipeline / plain loop, {workload.name}", wholes, plains, _PLAIN_BARS.get(workload_name))
 
 
-def _round(plan: Plan, workload: Workload, files: list[Path], place: Path) -> tuple[Run, LoopRun, LoopRun]:
-    with scratch() as work:
-        plain, bare = (
-            loops.run(loop, files, work / f"{name}.sqlite3", processes=plan.processes, batch=workload.batch)
-            for name, loop in (("plain", loops.plain), ("bare", loops.bare))
-        )
-        whole = run(place / "scans", work, plan)
+def _rounds(plan: Plan, workload: Workload, files: list[Path], place: Path) -> Iterator[Round]:
+    """All three are warm before the first round and wait, idle, for their turns: a round is over in seconds."""
+    first = files[: workload.batch]
+    with (
+        loops.warm(
+            loops.plain, first, place / "plain.sqlite3", processes=plan.processes, batch=workload.batch
+        ) as plain,
+        loops.warm(loops.bare, first, place / "bare.sqlite3", processes=plan.processes, batch=workload.batch) as bare,
+        warm(place, plan) as whole,
+    ):
+        for _ in range(plan.count(_ROUNDS * plan.repeat, plan.repeat)):
+            whole.forget_images()
+            yield _say(plan, workload, (whole.run(place / "scans"), bare.run(files), plain.run(files)))
+
+
+def _say(plan: Plan, workload: Workload, done: Round) -> Round:
+    whole, bare, plain = done
     plan.say(f"{workload.name}: pipeline {whole.rate:.0f}/s, bare {bare.rate:.0f}/s, plain {plain.rate:.0f}/s")
     plan.say(f"  {describe(whole)}; {whole.seconds:.1f} s")
-    return whole, bare, plain
+    return done
 
 
 def _ratio(name: str, wholes: tuple[Run, ...], others: tuple[LoopRun, ...], bar: Bar | None) -> Figure:
@@ -46,9 +60,16 @@ def _ratio(name: str, wholes: tuple[Run, ...], others: tuple[LoopRun, ...], bar:
         values=tuple(whole.rate / other.rate for whole, other in zip(wholes, others, strict=True)),
         unit="x",
         bar=bar,
-        note=f"{wholes[0].images:,} files: {ours:,.0f}/s against {theirs:,.0f}/s",
+        note=f"{wholes[0].images:,} files: {ours:,.0f}/s against {theirs:,.0f}/s; "
+        f"by processor time {_by_cpu(wholes, others)}",
         bound_by=_bound(wholes, others),
     )
+
+
+def _by_cpu(wholes: tuple[Run, ...], others: tuple[LoopRun, ...]) -> str:
+    """The ratio of what an image costs all processes together: what waits does not count."""
+    ratios = [other.cpu / whole.cpu_total for whole, other in zip(wholes, others, strict=True)]
+    return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def _bound(wholes: tuple[Run, ...], others: tuple[LoopRun, ...]) -> str:

@@ -8,7 +8,7 @@ NOT_INSTALLED = "not installed: pip install 'nightread[bench]'"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """One side of it is set. DESIGN section 8 and issue 5 have the numbers."""
+    """One side of it is set. docs/performance.md has the numbers."""
 
     at_least: float | None = None
     at_most: float | None = None

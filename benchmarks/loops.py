@@ -3,11 +3,12 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context
-from multiprocessing.synchronize import Barrier
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +37,48 @@ class LoopRun:
     """Processor microseconds per image."""
 
 
-def run(loop: Loop, files: Sequence[Path], database: Path, *, processes: int, batch: int) -> LoopRun:
-    """`loop` in `processes` processes, each with its share of the files, `batch` at a time, once all are warm."""
+@dataclass(frozen=True, kw_only=True)
+class WarmLoop:
+    """Processes that have loaded and traced the network, and wait for files."""
+
+    pipes: Sequence[Connection]
+
+    def run(self, files: Sequence[Path]) -> LoopRun:
+        """Each process takes its share of the files. Raises EOFError where one has died."""
+        shares = [files[index :: len(self.pipes)] for index in range(len(self.pipes))]
+        before, started = process_times.cpu_seconds(), time.perf_counter()
+        for pipe, share in zip(self.pipes, shares, strict=True):
+            pipe.send(share)
+        for pipe in self.pipes:
+            pipe.recv()
+        seconds = time.perf_counter() - started
+        cpu = process_times.cpu_seconds()[process_times.LOOPS] - before[process_times.LOOPS]
+        return LoopRun(rate=len(files) / seconds, cpu=1e6 * cpu / len(files))
+
+
+@contextmanager
+def warm(loop: Loop, first: Sequence[Path], database: Path, *, processes: int, batch: int) -> Iterator[WarmLoop]:
+    """`loop` in `processes` processes, `batch` files at a time; the `first` files are what they get warm on."""
     context = get_context("spawn")
-    barrier = context.Barrier(processes + 1)
-    shares = [files[index::processes] for index in range(processes)]
     make_table(database)
-    workers = [context.Process(target=_work, args=(loop, share, batch, database, barrier)) for share in shares]
-    for worker in workers:
+    pairs = [context.Pipe() for _ in range(processes)]
+    workers = [
+        context.Process(target=_work, args=(loop, list(first), batch, database, theirs), daemon=True)
+        for _, theirs in pairs
+    ]
+    for worker, (_, theirs) in zip(workers, pairs, strict=True):
         worker.start()
-    barrier.wait()
-    before, started = process_times.cpu_seconds(), time.perf_counter()
-    barrier.wait()
-    seconds = time.perf_counter() - started  # the end of a process that holds TensorFlow takes a while: not counted
-    cpu = process_times.cpu_seconds()[process_times.LOOPS] - before[process_times.LOOPS]
-    barrier.wait()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a process of the loop failed")
-    return LoopRun(rate=len(files) / seconds, cpu=1e6 * cpu / len(files))
+        theirs.close()  # so that the death of the process ends the pipe
+    ours = [pipe for pipe, _ in pairs]
+    try:
+        for pipe in ours:
+            pipe.recv()
+        yield WarmLoop(pipes=ours)
+    finally:
+        for pipe in ours:
+            pipe.close()
+        for worker in workers:
+            worker.join()
 
 
 def make_table(database: Path) -> None:
@@ -112,7 +135,7 @@ def bare(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection) 
     _insert(connection, [(str(path), digest, result.label, result.score) for path, digest, result in rows if result])
 
 
-def _work(loop: Loop, files: Sequence[Path], batch: int, database: Path, barrier: Barrier) -> None:
+def _work(loop: Loop, first: Sequence[Path], batch: int, database: Path, pipe: Connection) -> None:
     os.environ.update(ONE_THREAD)
     import cv2
 
@@ -120,14 +143,16 @@ def _work(loop: Loop, files: Sequence[Path], batch: int, database: Path, barrier
 
     cv2.setNumThreads(1)
     bundle = find_bundle("phantom")
-    connection = sqlite3.connect(database, timeout=60)
-    loop(bundle, files[:batch], connection)  # loads and traces the network
-    barrier.wait()
-    for begin in range(0, len(files), batch):
-        loop(bundle, files[begin : begin + batch], connection)
-    barrier.wait()
-    connection.close()
-    barrier.wait()  # what it spent is read before it ends
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        files = first
+        while True:
+            for begin in range(0, len(files), batch):
+                loop(bundle, files[begin : begin + batch], connection)
+            pipe.send(len(files))
+            try:
+                files = pipe.recv()
+            except EOFError:
+                return
 
 
 def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:

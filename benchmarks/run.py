@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from benchmarks import process_times
 from benchmarks.plan import Plan
@@ -16,7 +16,7 @@ from benchmarks.workloads import WARM_UP, write
 from cli.pipeline import Pipeline, pipeline
 from db import queries
 from db.engine import Database
-from db.tables import batches
+from db.tables import batches, contents, instances, predictions, work
 from nightread.clock import utc_now
 from nightread.settings import Settings, load_settings
 from producer.folder import Folder
@@ -56,35 +56,56 @@ class Run:
         return self.cpu_total * self.rate / 1e6
 
 
-def run(
-    folder: Path,
-    work: Path,
-    plan: Plan,
-    *,
-    processes: int | None = None,
-    database_url: str | None = None,
-    heed: Callable[[int], None] = lambda _unfinished: None,
-) -> Run:
-    """Analyse every file of `folder` with workers that are warm. `heed` hears now and then how many are unfinished.
+@dataclass(frozen=True, kw_only=True)
+class WarmPipeline:
+    """The pipeline with workers that have analysed something."""
 
-    Raises RuntimeError where an image is not done in the end.
-    """
-    with _warm(work, plan, processes or plan.processes, database_url) as (line, settings):
-        intake = Intake(settings, line.database, Folder.holding(folder, settings), lambda _new: _ignore(line.dispatch))
+    line: Pipeline
+    settings: Settings
+
+    def run(self, folder: Path, heed: Callable[[int], None] = lambda _unfinished: None) -> Run:
+        """Analyse every file of `folder`. `heed` hears now and then how many are unfinished.
+
+        Raises RuntimeError where an image is not done in the end.
+        """
+        line = self.line
+        source = Folder.holding(folder, self.settings)
+        intake = Intake(self.settings, line.database, source, lambda _new: _ignore(line.dispatch))
         before, started = process_times.cpu_seconds(), utc_now()
         registered = intake.take_all().new
         line.drain([intake.source_id], heed)
         after = process_times.cpu_seconds()
         _require_done(line.database, intake.source_id, registered)
         ended, phases, count = _batches_since(line.database, started)
-    per_image = 1e6 / registered
-    return Run(
-        images=registered,
-        seconds=(ended - started).total_seconds(),
-        cpu={part: (seconds - before[part]) * per_image for part, seconds in after.items()},
-        phases={phase: seconds * per_image for phase, seconds in phases.items()},
-        batches=count,
-    )
+        per_image = 1e6 / registered
+        parts = (part for part in after if part != process_times.LOOPS)
+        return Run(
+            images=registered,
+            seconds=(ended - started).total_seconds(),
+            cpu={part: (after[part] - before[part]) * per_image for part in parts},
+            phases={phase: seconds * per_image for phase, seconds in phases.items()},
+            batches=count,
+        )
+
+    def forget_images(self) -> None:
+        """Empty the record of images, so that the same files can be analysed again; what batches took is kept."""
+        with self.line.database.writer.begin() as connection:
+            for table in (predictions, contents, work, instances):
+                connection.execute(delete(table))
+
+
+def run(
+    folder: Path,
+    place: Path,
+    plan: Plan,
+    *,
+    processes: int | None = None,
+    database_url: str | None = None,
+    heed: Callable[[int], None] = lambda _unfinished: None,
+) -> Run:
+    """One run of a pipeline made for it, with its state under `place` (WarmPipeline.run)."""
+    with warm(place, plan, processes=processes, database_url=database_url) as pipe:
+        return pipe.run(folder, heed)
 
 
 def describe(run: Run) -> str:
@@ -94,9 +115,13 @@ def describe(run: Run) -> str:
 
 
 @contextmanager
-def _warm(work: Path, plan: Plan, processes: int, database_url: str | None) -> Iterator[tuple[Pipeline, Settings]]:
+def warm(
+    place: Path, plan: Plan, *, processes: int | None = None, database_url: str | None = None
+) -> Iterator[WarmPipeline]:
+    """A pipeline with its state under `place`, each of whose processes has analysed a batch."""
+    processes = processes or plan.processes
     settings = load_settings(
-        state_dir=work / "state",
+        state_dir=place / "state",
         model="phantom",
         workers=processes,
         database_url=database_url,
@@ -105,10 +130,10 @@ def _warm(work: Path, plan: Plan, processes: int, database_url: str | None) -> I
     )
     with pipeline(settings, with_worker=True, report=plan.say) as line:
         for number in itertools.count():
-            _analyse_some(line, work / "warm-up" / str(number), settings, images=32 * processes, first=number)
+            _analyse_some(line, place / "warm-up" / str(number), settings, images=32 * processes, first=number)
             if _processes_at_work(line.database) == processes:
                 break
-        yield line, settings
+        yield WarmPipeline(line=line, settings=settings)
 
 
 def _analyse_some(line: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
