@@ -80,7 +80,7 @@ WARM_UP = Workload(name="warm-up", images=0, style=_style(64, 8))
 WORKLOADS = {
     "28x28-8": Workload(name="28x28 8-bit", images=20_480, style=_style(28, 8)),
     "28x28-16": Workload(name="28x28 16-bit", images=20_480, style=_style(28, 16)),
-    "ct": Workload(name="512x512 16-bit", images=8_192, style=_style(512, 16)),
+    "ct": Workload(name="512x512 16-bit", images=6_144, style=_style(512, 16)),
     "ct-jpeg2000": Workload(name="512x512 12-bit JPEG 2000", images=512, style=_style(512, 12, "jpeg2000")),
     "ct-jpegls": Workload(name="512x512 12-bit JPEG-LS", images=1_280, style=_style(512, 12, "jpegls")),
     "radiograph": Workload(
