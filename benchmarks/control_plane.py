@@ -9,30 +9,39 @@ folder and after the last outcome; nothing is subtracted, so that what the stand
 What the stand-ins hide is the two timers set for each image in `worker.decode` (some 2 us).
 
 The producer's part is this process in that run. The ledger's part (claim, look up of copies, record) is the processor
-time of these verbs alone, called in one process on an empty ledger with batches of 256 (benchmarks.ledger).
+time of these verbs alone, called in one process on an empty ledger with full batches (benchmarks.ledger).
 The rate of the same run is the ceiling: what the pipeline does when images cost nothing.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks import ledger, process_times
 from benchmarks.figures import Bar, Figure, median
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, run
 from benchmarks.servers import MissingServerError, record_url
+from benchmarks.speedometer import Speedometer
 from benchmarks.stand_ins import no_reading, write_placeholders
 
 _TOTAL, _PRODUCER, _LEDGER = Bar(at_most=120), Bar(at_most=50), Bar(at_most=60)
 _LEDGER_VERBS = ("claim", "look up", "record")
 
 
+class _Measured(NamedTuple):
+    run: Run
+    speed: float
+    """Of the machine meanwhile (benchmarks.speedometer)."""
+
+
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
     """Microseconds of CPU per image, and the ceiling. The budget is for SQLite; PostgreSQL is reported."""
     try:
-        runs = [_run(plan, kind) for _ in range(plan.repeat)]
+        measured = [_run(plan, kind) for _ in range(plan.repeat)]
     except MissingServerError as missing:
         yield Figure(name=f"control plane, {kind}", note=str(missing))
         return
+    runs = [each.run for each in measured]
     verbs = [_verbs(plan, kind) for _ in range(plan.repeat)]
     bars = (_TOTAL, _PRODUCER, _LEDGER) if kind == "SQLite" else (None, None, None)
     parts = process_times.describe({part: median([each.cpu[part] for each in runs]) for part in runs[0].cpu})
@@ -41,6 +50,9 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
     rest = median([each.cpu[process_times.WORKERS] for each in runs]) - median(in_ledger)
     alone = _describe_verbs(verbs)
     parts += f"; in the worker processes {rest:.0f} are not the ledger's: worker.analyse, Celery's child, waiting"
+    unhindered = median([each.run.cpu_total * each.speed for each in measured])
+    speed = median([each.speed for each in measured])
+    parts += f"; the machine ran at {speed:.2f} of its best speed meanwhile: at that it would be {unhindered:.0f} us"
     yield _figure(f"control plane, {kind}", [each.cpu_total for each in runs], bars[0], parts)
     yield _figure(f"of it the producer, {kind}", producer, bars[1], f"the ledger's verbs alone: {alone}")
     yield _figure(f"of it the ledger, {kind}", in_ledger, bars[2], alone)
@@ -52,12 +64,16 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
     )
 
 
-def _run(plan: Plan, kind: str) -> Run:
+def _run(plan: Plan, kind: str) -> _Measured:
     with scratch() as place, record_url(kind) as url, no_reading():
         write_placeholders(place / "scans", plan.count(50_000, 4_000))
-        done = run(place / "scans", place, plan, database_url=url)
-    plan.say(f"{kind}: {done.cpu_total:.0f} us an image ({process_times.describe(done.cpu)}), {done.rate:,.0f}/s")
-    return done
+        with Speedometer() as speedometer:
+            done = run(place / "scans", place, plan, database_url=url)
+    plan.say(
+        f"{kind}: {done.cpu_total:.0f} us an image ({process_times.describe(done.cpu)}), {done.rate:,.0f}/s; "
+        f"the machine at {speedometer.speed:.2f} of its best speed"
+    )
+    return _Measured(run=done, speed=speedometer.speed)
 
 
 def _verbs(plan: Plan, kind: str) -> dict[str, float]:

@@ -22,6 +22,9 @@ from db.tables import State
 from imaging.facts import Facts
 from nightread.clock import utc_now
 
+IMAGES = 1024
+"""Of a batch: the largest that the default settings allow, as the dispatcher forms of images that cost nothing."""
+_PART = 256  # worker.analyse._PART_IMAGES
 console = Console(width=110)
 T = TypeVar("T")
 _PROCESS = WorkerProcess(node="bench", boot_id="bench", index=0)
@@ -48,7 +51,7 @@ class Stopwatches:
 @click.option("--images", default=20_000, show_default=True)
 @click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
 def main(images: int, database_url: str | None) -> None:
-    """Microseconds per image of register, form, claim, look up and record, in batches of 256."""
+    """Microseconds per image of register, form, claim, look up and record, in full batches."""
     with empty_ledger(database_url) as database:
         spent = measure(database, images)
     table = Table(title=f"us per image over {images:,} images")
@@ -98,16 +101,16 @@ def register(database: Database, source: int, some: list[Arrival]) -> None:
 
 def form(database: Database) -> list[ledger.Batch]:
     """As the dispatcher does for two processes, in one transaction."""
-    return ledger.form_batches(database, count=2, images=256, max_bytes=2**40, now=utc_now())
+    return ledger.form_batches(database, count=2, images=IMAGES, max_bytes=2**40, now=utc_now())
 
 
 def analyse(database: Database, batch: str, watches: Stopwatches) -> None:
-    """Claim, look up copies in parts of 64, record: as a worker process does, with nothing to analyse."""
+    """Claim, look up copies in parts, record: as a worker process does, with nothing to analyse."""
     lease = timedelta(seconds=60)
     claimed = watches.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image) for image in claimed]
-    for begin in range(0, len(outcomes), 64):
-        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + 64] if outcome.sha256]
+    for begin in range(0, len(outcomes), _PART):
+        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
         watches.time("look up", partial(ledger.known_contents, database, hashes))
     watches.time(
         "record",

@@ -1,6 +1,6 @@
 """Where each shared part of the pipeline ends, in images per second: the figures behind docs/scaling.md.
 
-- producer and dispatcher: each is one process, run here alone over a full folder and a full ledger (batches of 256,
+- producer and dispatcher: each is one process, run here alone over a full folder and a full ledger (full batches,
   published to a real Redis that nobody reads);
 - record: 1 to 16 processes that only claim and record batches, as workers on other hosts would;
 - Redis: one thread; its processor time per batch in a whole run without reading gives the rate at which that thread is
@@ -76,7 +76,8 @@ def _whole(plan: Plan, folder: Path, kind: str) -> Iterator[Figure]:
             per_batch = done.cpu[REDIS] * done.images / done.batches
             yield Figure(
                 name=f"Redis, from its processor time, {kind}",
-                values=(256 * 1e6 / per_batch,),
+                values=(done.images / done.batches * 1e6 / per_batch,),
                 unit=_UNIT,
-                note=f"{per_batch:.0f} us of CPU a batch, heartbeats and wake-ups included; batches of 256",
+                note=f"{per_batch:.0f} us of CPU a batch of {done.images / done.batches:.0f} images, "
+                "heartbeats and wake-ups included",
             )
