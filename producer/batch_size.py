@@ -8,10 +8,9 @@ from db.queries import Worked
 
 LEARNT_FROM = 8
 """Latest batches whose pace counts: what comes tonight may be of another kind than what came an hour ago."""
-FIRST_IMAGES = 64
-"""While no batch was ever finished."""
-LEAST_IMAGES = 16
-"""Of a share while all processes are busy: smaller ones would cost more than they even out."""
+LEAST_IMAGES = 64
+"""While no batch was ever finished, and of a share while all processes are busy. Larger batches are multiples,
+since networks take so many images at once (worker.predict): for many of them a call with few costs a full one."""
 
 
 def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int:
@@ -22,8 +21,9 @@ def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int
     """
     spent = sum(batch.seconds for batch in latest)
     if spent <= 0:
-        return min(FIRST_IMAGES, largest)
-    return max(1, min(largest, round(sum(batch.images for batch in latest) * seconds / spent)))
+        return min(LEAST_IMAGES, largest)
+    images = round(sum(batch.images for batch in latest) * seconds / spent)
+    return max(1, min(largest, images if images < LEAST_IMAGES else images - images % LEAST_IMAGES))
 
 
 def share(outlook: Outlook, full: int) -> int:
@@ -32,4 +32,4 @@ def share(outlook: Outlook, full: int) -> int:
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36(12), 1987): each share is the
     same part of what is left.
     """
-    return min(full, max(LEAST_IMAGES, ceil(outlook.ready / outlook.window)))
+    return min(full, ceil(outlook.ready / outlook.window / LEAST_IMAGES) * LEAST_IMAGES)

@@ -4,17 +4,18 @@ import pytest
 
 from db.ledger import Outlook
 from db.queries import Worked
-from producer.batch_size import FIRST_IMAGES, LEAST_IMAGES, full_batch, share
+from producer.batch_size import LEAST_IMAGES, full_batch, share
 
 
 @pytest.mark.parametrize(
     ("latest", "images"),
     [
-        ([], FIRST_IMAGES),
+        ([], LEAST_IMAGES),
         ([Worked(images=256, seconds=0.25)], 1000),  # a limit is above it
+        ([Worked(images=300, seconds=1)], 256),  # four full calls of the network instead of five
         ([Worked(images=100, seconds=4), Worked(images=20, seconds=2)], 20),
         ([Worked(images=1, seconds=6)], 1),  # a long cine: alone, and longer than was wished
-        ([Worked(images=64, seconds=0)], FIRST_IMAGES),  # a clock that stood still says nothing
+        ([Worked(images=64, seconds=0)], LEAST_IMAGES),  # a clock that stood still says nothing
     ],
 )
 def test_a_full_batch_is_a_second_of_work(latest: list[Worked], images: int) -> None:
@@ -28,7 +29,9 @@ def test_no_batch_is_larger_than_allowed() -> None:
     assert full_batch([], seconds=1.0, largest=48) == 48
 
 
-@pytest.mark.parametrize(("ready", "images"), [(8192, 1000), (2000, 500), (1999, 500), (100, 25), (20, LEAST_IMAGES)])
+@pytest.mark.parametrize(
+    ("ready", "images"), [(8192, 1000), (2000, 512), (1025, 320), (100, LEAST_IMAGES), (20, LEAST_IMAGES)]
+)
 def test_shares_shrink_towards_the_end_of_a_backlog(ready: int, images: int) -> None:
     """A quarter of what is left for two processes, so that neither has a full batch when the other has nothing."""
     outlook = Outlook(ready=ready, waiting=3, running=2, slots=2)
