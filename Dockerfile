@@ -13,6 +13,7 @@ COPY nightread ./nightread
 COPY imaging ./imaging
 COPY producer ./producer
 COPY worker ./worker
+COPY delivery ./delivery
 COPY models ./models
 COPY db ./db
 COPY cli ./cli

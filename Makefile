@@ -15,7 +15,7 @@ FAULTS ?= 38
 IMAGES ?= 3000
 # What `make fuzz` does: docs/hostile-input.md.
 FUZZ ?= --minutes 60
-PACKAGES := nightread imaging producer worker models db cli
+PACKAGES := nightread imaging producer worker delivery models db cli
 
 .PHONY: help venv demo test slow chaos fuzz unit check format bench clean
 

@@ -13,8 +13,12 @@ from cli.folder_audit import OVERLOOKED, FolderFindings, compare
 from cli.options import settings_from, state_options
 from cli.queue_audit import FOREIGN, QueueFindings, compare_queue
 from cli.record import open_record, said_in_one_line
+from cli.spool_audit import KINDS as SPOOLED
+from cli.spool_audit import compare_spool
 from db import queries
+from db.engine import Database
 from nightread.clock import utc_now
+from nightread.settings import Settings
 
 _SHOWN = 20
 
@@ -39,7 +43,7 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
     settings = settings_from(**options)
     with open_record(settings) as database, said_in_one_line():
         broken = _by_rule(queries.violations(database))
-        folders = [] if no_folders else [compare(database, source, settings) for source in queries.sources(database)]
+        folders = [] if no_folders else [_look(database, source, settings) for source in queries.sources(database)]
         queue = None if no_queue else compare_queue(database, settings, utc_now())
     holds = not (broken or any(findings.overlooked for findings in folders) or (queue and queue.foreign))
     if as_json:
@@ -54,6 +58,11 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
         if queue:
             _show_queue(queue, limit)
     sys.exit(0 if holds else 1)
+
+
+def _look(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
+    look = compare_spool if source.kind in SPOOLED else compare
+    return look(database, source, settings)
 
 
 def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:

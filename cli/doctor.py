@@ -12,6 +12,7 @@ from cli.checks.check import Check
 from cli.checks.machine import check_machine
 from cli.checks.packages import check_packages
 from cli.checks.services import check_services
+from cli.checks.spool import check_spool
 from cli.console import out, print_json
 from cli.options import settings_from, state_options
 from cli.tables import make_table, show
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> list[Check]:
         *check_packages(works_here=settings.model is not None, uses_postgres=postgres),
         *check_services(settings),
         *check_machine(settings),
+        *check_spool(settings),
     ]
 
 

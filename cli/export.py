@@ -17,7 +17,14 @@ Rows = Iterator[dict[str, Any]]
 FORMATS = ("json", "jsonl", "csv", "parquet")
 
 _CHUNK = 10_000
-_WHOLE_NUMBERS = frozenset({"image_id", "duplicate_of", "rows", "columns", "frames", "frame", "attempts"})
+_WHOLE_NUMBERS = frozenset(
+    (
+        *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by"),
+        *("rows", "columns", "frames", "frame", "attempts"),
+        *("images", "done", "no_result", "unfinished", "withdrawn", "expected"),
+    )
+)
+_TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival")
 
 
 def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
@@ -25,7 +32,11 @@ def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> N
 
     Times are ISO 8601 in UTC. Scores are an object in JSON, the same as text in CSV, and a map in Parquet.
     """
-    names = (*COLUMNS, "frame") if per_frame else COLUMNS
+    export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
+
+
+def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | None) -> None:
+    """The same for rows of any kind that have these names."""
     if style == "parquet":
         if output is None:
             raise UsageFault("Parquet is no text: name a file with -o.")
@@ -65,13 +76,13 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
     except ImportError:
         raise UsageFault("Parquet needs pyarrow: `pip install 'nightread[parquet]'`, or choose csv or jsonl.") from None
     text, times = pa.string(), pa.timestamp("us", tz="UTC")
-    types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), "received_at": times, "finished_at": times}
+    types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), **dict.fromkeys(_TIMES, times)}
     types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64()) | {"shadow": pa.bool_(), "matched": pa.map_(text, text)}
     schema = pa.schema([(name, types.get(name, text)) for name in names])
     with parquet.ParquetWriter(path, schema) as writer:
         while chunk := list(islice(rows, _CHUNK)):
             columns = {name: [row[name] for row in chunk] for name in names}
-            for name in ("scores", "matched"):
+            for name in {"scores", "matched"} & set(names):
                 columns[name] = [value and list(value.items()) for value in columns[name]]
             writer.write_table(pa.table(columns, schema=schema))
 

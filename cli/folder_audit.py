@@ -13,8 +13,10 @@ from db import queries
 from db.engine import Database
 from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text, uri_of
 from nightread.settings import Settings
+from nightread.stores import STORES
 
 OVERLOOKED = "every file that lay in a watched folder when it was last looked through has a row"
+_NOT_WALKED = dict.fromkeys(STORES, "a store, which is not walked: `nightread poll` keeps it in step")
 _CHUNK = 500
 _GRACE_SECONDS = 60.0
 """Before the watcher's latest word: the look that it speaks of may have begun so much earlier."""
@@ -26,6 +28,7 @@ class FolderFindings:
     """What one source's folder and the record do not agree on; for information, since folders change."""
 
     source: str
+    kind: str
     looked_at: bool
     """False for sources that are no folder, and folders that this machine does not see."""
     files: int = 0
@@ -35,6 +38,8 @@ class FolderFindings:
     """Those of them that did not change since before the watcher last looked: it should have seen them."""
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of arrivals whose file is not there any more."""
+    purged: int = 0
+    """Arrivals whose file nightread itself removed, some days after their outcome: only received ones."""
     unreadable_folders: int = 0
     """Not looked into: this user may not."""
     old_temporaries: int = 0
@@ -44,22 +49,28 @@ class FolderFindings:
     def summary(self) -> str:
         """In a line."""
         if not self.looked_at:
-            return "its folder is not on this machine"
+            return _NOT_WALKED.get(self.kind, "its folder is not on this machine")
         counts = (
             f"{self.files:,} files, {len(self.without_row):,} without a row, {len(self.gone):,} rows without a file"
         )
-        more = {"old temporary names": self.old_temporaries, "unreadable folders": self.unreadable_folders}
+        more = {
+            "purged in their time": self.purged,
+            "old temporary names": self.old_temporaries,
+            "unreadable folders": self.unreadable_folders,
+        }
         return ", ".join([counts, *(f"{number:,} {what}" for what, number in more.items() if number)])
 
     def to_json(self) -> dict[str, Any]:
         """Stable names for programs."""
         return {
             "source": self.source,
+            "kind": self.kind,
             "looked_at": self.looked_at,
             "files": self.files,
             "without_row": list(self.without_row),
             "overlooked": list(self.overlooked),
             "gone": [{"image_id": image_id, "uri": uri} for image_id, uri in self.gone],
+            "purged": self.purged,
             "unreadable_folders": self.unreadable_folders,
             "old_temporaries": self.old_temporaries,
         }
@@ -69,7 +80,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
     """Walk the folder of a source and look each file up, then each arrival's file."""
     root = settings.roots.get(source.name) or root_path(source.root)
     if source.kind != "folder" or not root.is_dir() or (source.marked and not os.path.lexists(root / ROOT_MARKER)):
-        return FolderFindings(source=source.name, looked_at=False)
+        return FolderFindings(source=source.name, kind=source.kind, looked_at=False)
     walk = _Walk(root, settings)
     text, files, without_row = root_text(root), 0, []
     names = iter(walk)
@@ -79,6 +90,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
     gone = [(image_id, uri) for image_id, uri in queries.uris_of(database, source.id) if not _exists(root, uri)]
     return FolderFindings(
         source=source.name,
+        kind=source.kind,
         looked_at=True,
         files=files,
         without_row=tuple(full_uri(text, uri) for uri in without_row),
@@ -92,11 +104,11 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
 
 
 class _Walk:
-    """Relative names of the files below a root, as bytes; hidden folders and the state folder are left out."""
+    """Relative names of the files below a root, as bytes; hidden folders, state folder and spool are left out."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = os.fsencode(root)
-        self._state = os.fsencode(settings.state_dir.resolve())
+        self._own = {os.fsencode(folder.resolve()) for folder in (settings.state_dir, settings.spool_folder)}
         self._suffixes = tuple(os.fsencode(suffix.lower()) for suffix in settings.temporary_suffixes if suffix)
         self._oldest = time.time() - settings.temporary_alert_seconds
         self.unreadable_folders = 0
@@ -116,7 +128,7 @@ class _Walk:
         self.unreadable_folders += 1
 
     def _is_left_out(self, folder: bytes, name: bytes) -> bool:
-        return name.startswith(b".") or os.path.realpath(os.path.join(folder, name)) == self._state  # noqa: PTH118
+        return name.startswith(b".") or os.path.realpath(os.path.join(folder, name)) in self._own  # noqa: PTH118
 
 
 def _was_there(path: bytes, source: queries.Source, settings: Settings) -> bool:

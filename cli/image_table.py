@@ -14,6 +14,7 @@ from cli.tables import COLOURS, NOT_FOR_DIAGNOSIS, make_table, show
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter
+from db.tables import State
 from nightread.settings import Settings
 
 _PAGE = 1000
@@ -73,6 +74,10 @@ def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool)
 def _result(row: dict[str, Any]) -> str:
     if row["duplicate_of"] is not None:
         return f"of {row['duplicate_of']}"
+    if row["withdrawn_code"] is not None:
+        return f"withdrawn ({row['withdrawn_code']})"
+    if row["state"] == State.EXPANDED:
+        return row["detail"] or ""
     return row["label"] or row["reason"] or ""
 
 

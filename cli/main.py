@@ -19,6 +19,7 @@ _EXTRAS = {
     **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
+    **dict.fromkeys(("dicomweb_client", "highdicom", "pynetdicom", "urllib3"), "stores"),
 }
 """Package -> the extra that brings it."""
 
@@ -40,6 +41,11 @@ class _Commands(LazyGroup):
         "doctor": "cli.doctor",
         "settings": "cli.settings",
         "watch": "cli.parts",
+        "receive": "cli.receive",
+        "receipts": "cli.receipts",
+        "poll": "cli.poll",
+        "send-results": "cli.send_results",
+        "deliveries": "cli.deliveries",
         "dispatch": "cli.parts",
         "worker": "cli.parts",
         "flower": "cli.parts",

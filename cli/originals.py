@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cli.record import open_record, said_in_one_line
+from cli.spool_audit import KINDS as SPOOLED
 from db.queries.originals import Original, original
 from db.tables import State
 from models.bundle import Bundle, load_bundle
@@ -13,8 +14,8 @@ from models.catalogue import entries
 from nightread.errors import UsageFault
 from nightread.paths import path_of, root_path
 from nightread.settings import Settings
+from nightread.stores import STORES, open_store, store_of
 
-_FOLDER = "folder"
 _BY_FILE = "`nightread explain FILE --model NAME` explains a copy of it."
 
 
@@ -48,22 +49,35 @@ def _require_result(image: Original) -> None:
 
 
 def _read(image: Original, settings: Settings) -> bytes:
-    if image.kind != _FOLDER:
-        raise UsageFault(f"The original of image {image.image_id} is not in a folder: {_BY_FILE}")
-    root = settings.roots.get(image.source) or root_path(image.root)
-    try:
-        data = Path(os.fsdecode(path_of(root, image.uri))).read_bytes()
-    except FileNotFoundError as error:
-        raise UsageFault(
-            f"The original of image {image.image_id} is gone from its folder: where it was moved, {_BY_FILE}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageFault(f"The original of image {image.image_id} cannot be read ({type(error).__name__}).") from error
+    data = _retrieve(image, settings) if image.kind in STORES else _read_file(image, settings)
     if sha256(data).hexdigest() != image.sha256:
         raise UsageFault(
             f"The original of image {image.image_id} was changed since it was analysed (other SHA-256): {_BY_FILE}"
         )
     return data
+
+
+def _read_file(image: Original, settings: Settings) -> bytes:
+    root = settings.roots.get(image.source) or root_path(image.root)
+    try:
+        return Path(os.fsdecode(path_of(root, image.uri))).read_bytes()
+    except FileNotFoundError as error:
+        purged, moved = "was removed in its time (spool_keep_days):", "is gone from its folder: where it was moved,"
+        where = purged if image.kind in SPOOLED else moved
+        raise UsageFault(f"The original of image {image.image_id} {where} {_BY_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise UsageFault(f"The original of image {image.image_id} cannot be read ({type(error).__name__}).") from error
+
+
+def _retrieve(image: Original, settings: Settings) -> bytes:
+    from nightread.instance import retrieve  # noqa: PLC0415 - urllib3 is needed for originals in stores only
+    from nightread.web import WebError  # noqa: PLC0415
+
+    try:
+        site = open_store(store_of(settings, name=image.source, root=image.root))
+        return retrieve(site, image.uri, max_bytes=settings.max_file_bytes)
+    except WebError as error:
+        raise UsageFault(f"The original of image {image.image_id} cannot be read: its store {error}.") from error
 
 
 def _bundle(image: Original, settings: Settings) -> Bundle:

@@ -1,13 +1,9 @@
 """`nightread watch|dispatch|worker|flower`: the parts, each a process of its own in production."""
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
-from types import FrameType
 from typing import Any
 
 import click
@@ -15,17 +11,14 @@ from pydantic import SecretStr
 
 from cli.children import flower_arguments, flower_environment, worker_arguments
 from cli.options import settings_from, state_options, worker_options
-from cli.record import require_file
+from cli.part import part
 from cli.redis_url import redis_url_of
 from cli.state_folder import make_state_folder
-from db import schema
-from db.engine import Database, open_database
-from db.same_clock import require_same_clock
 from nightread.errors import UsageFault
-from nightread.log import set_up_logging
 from nightread.paths import NAME_LENGTH
 from nightread.queue import make_celery
 from nightread.settings import Settings
+from nightread.sources import FolderSource
 from nightread.wake import open_redis, wake_dispatcher
 from producer.dispatch import Dispatcher
 from producer.singleton import only_dispatcher
@@ -33,26 +26,35 @@ from producer.transport import Transport
 
 
 @click.command("watch")
-@click.option("--inbox", required=True, multiple=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
+@click.option("--inbox", multiple=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
 @click.option("--name", help="Name of the source, if there is one inbox [its path].")
 @state_options
 def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> None:
     """Register what arrives in drop folders.
 
-    Needs no TensorFlow.
+    Without --inbox: all folders that the settings name as `sources`. Needs no TensorFlow.
 
-    Example: nightread watch --inbox /srv/dropbox
-    """
+    \b
+    Examples: nightread watch --inbox /srv/dropbox
+              nightread watch --config /etc/nightread.toml
+    """  # noqa: D301 - click reads the backspace itself
     from producer.watch import Inbox, watch  # noqa: PLC0415
 
     settings = settings_from(**options)
-    if name and len(inbox) > 1:
+    if name and len(inbox) != 1:
         raise UsageFault("--name names one source: give one --inbox with it.")
     if name and len(name) > NAME_LENGTH:
         raise UsageFault(f"--name has {len(name)} characters; a source's name has at most {NAME_LENGTH}.")
-    with _part(settings) as (database, stop):
+    inboxes = [Inbox(root=root, name=name) for root in inbox] or [
+        Inbox(root=source.path, name=source.name, priority=source.priority) for source in folders_of(settings)
+    ]
+    if not inboxes:
+        raise UsageFault(
+            "The settings name no folder: give --inbox, "
+            'or add [[sources]] with kind = "folder" and a path to the settings file.'
+        )
+    with part(settings) as (database, stop):
         redis = open_redis(redis_url_of(settings))
-        inboxes = [Inbox(root=root, name=name) for root in inbox]
         watch(settings, database, inboxes, stop, lambda _arrivals: wake_dispatcher(redis))
 
 
@@ -67,7 +69,7 @@ def dispatch_command(**options: Any) -> None:
     """
     settings = settings_from(**options)
     url = redis_url_of(settings)
-    with _part(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
+    with part(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
         transport = Transport(make_celery(url, settings), open_redis(url))
         alive = settings.state_dir / "dispatcher.alive"
 
@@ -103,26 +105,9 @@ def flower_command(**options: Any) -> None:
     _become(flower_arguments(settings), settings, flower_environment(settings))
 
 
-@contextmanager
-def _part(settings: Settings) -> Iterator[tuple[Database, Event]]:
-    """Logging, the database at the right version, and an event that SIGTERM and Ctrl-C set."""
-    set_up_logging(settings.log_format, settings.log_level)
-    make_state_folder(settings.state_dir)
-    stop = Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    require_file(settings)
-    database = open_database(settings.sql_url)
-    try:
-        schema.require_newest(database)
-        require_same_clock(database)
-        yield database, stop
-    finally:
-        database.close()
+def folders_of(settings: Settings) -> Sequence[FolderSource]:
+    """Those among the sources of the settings."""
+    return [source for source in settings.sources if isinstance(source, FolderSource)]
 
 
 def _become(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from cli.image_table import show_images
 from cli.moments import MOMENT, arrival_bounds
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
+from cli.studies import list_studies, require_only_times
 from db import queries
 from db.queries import ImageFilter
 from db.tables import State
@@ -68,14 +69,19 @@ _MANY: dict[str, Any] = {"multiple": True}
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
-@click.option("--current", is_flag=True, help="Without images of which a newer version arrived.")
+@click.option("--parent", "parent_ids", type=int, help="Came out of the archive of this image id.", **_MANY)
+@click.option("--withdrawn/--not-withdrawn", default=None, help="Images that a key object note rejects, or all others.")
+@click.option(
+    "--current", is_flag=True, help="Without images that were withdrawn, or of which a newer version arrived."
+)
+@click.option("--studies", is_flag=True, help="One row per study: is it complete? (with --study, --since, --night ...)")
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option("--sort", type=click.Choice(["id", "score", "suspicion", "finished"]), default="id", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), help=f"Most rows; 0: all [table: {_TABLE_LIMIT}, else all].")
 @click.option("--format", "style", type=click.Choice(["table", *FORMATS]), help="[that of -o, else table]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @state_options
-def query_command(style: str | None, output: Path | None, limit: int | None, **options: Any) -> None:
+def query_command(style: str | None, output: Path | None, limit: int | None, studies: bool, **options: Any) -> None:
     """Which images, and what was found.
 
     Any of these conditions may be combined; several values of one are alternatives.
@@ -85,13 +91,18 @@ def query_command(style: str | None, output: Path | None, limit: int | None, **o
               nightread query --night last --sort suspicion --limit 20
               nightread query --in-state failed --in-state rejected --format csv -o no-result.csv
               nightread query --patient 12345 --format json | jq '.[].score'
+              nightread query --studies --night last
     """  # noqa: D301 - click reads the backspace itself
     settings, wanted = _wanted(options)
     style = _style(style, output)
+    if studies:
+        require_only_times(wanted)
     # A table is read by a person, who sees what is left out; a program gets everything.
     wanted = replace(wanted, limit=(_TABLE_LIMIT if limit is None and style == "table" else limit) or None)
     with _quiet_when_nobody_listens(), open_record(settings) as database, said_in_one_line():
-        if style == "table":
+        if studies:
+            list_studies(out, database, wanted, style, output, settings)
+        elif style == "table":
             show_images(out, database, wanted, settings)
         else:
             export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)

@@ -13,6 +13,7 @@ from cli.console import out, print_json
 from cli.moments import MOMENT, arrival_bounds
 from cli.options import settings_from, state_options
 from cli.record import open_record, said_in_one_line
+from cli.spool_audit import KINDS as SPOOLED
 from cli.tables import SENTENCES, make_table, show
 from cli.user import user_name
 from db import ledger, queries
@@ -87,6 +88,8 @@ class _Plan:
     """(state, reason) -> images that would be tried again."""
     replaced: list[int]
     """Left alone: a newer file lies at their place and has an arrival of its own."""
+    purged: list[int]
+    """Left alone: nightread itself removed the received file, some days after the outcome."""
     file_gone: list[int]
     """Would be tried, and fail for want of their file."""
     copies_done: list[int]
@@ -104,6 +107,7 @@ class _Plan:
                 for (state, reason), images in self.by_reason.most_common()
             ],
             "replaced": self.replaced,
+            "purged": self.purged,
             "file_gone": self.file_gone,
             "copies_done": self.copies_done,
             "not_retriable": self.not_retriable,
@@ -124,18 +128,22 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
 
 
 def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]) -> _Plan:
-    plan = _Plan(again=[], by_reason=Counter(), replaced=[], file_gone=[], copies_done=[], not_retriable=[])
+    plan = _Plan(again=[], by_reason=Counter(), replaced=[], purged=[], file_gone=[], copies_done=[], not_retriable=[])
     met = set()
     for image in found:
         met.add(image.image_id)
         if image.replaced:
             plan.replaced.append(image.image_id)
             continue
+        gone = _is_gone(image, settings)
+        if gone and image.kind in SPOOLED:
+            plan.purged.append(image.image_id)
+            continue
         plan.again.append(image.image_id)
         plan.by_reason[image.state, image.reason] += 1
         if image.copy_is_done:
             plan.copies_done.append(image.image_id)
-        if _is_gone(image, settings):
+        if gone:
             plan.file_gone.append(image.image_id)
     plan.not_retriable.extend(sorted(set(named) - met))
     return plan
@@ -144,7 +152,7 @@ def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]
 def _is_gone(image: Retriable, settings: Settings) -> bool:
     """Whether the folder is on this machine and the file is not in it."""
     root = settings.roots.get(image.source) or root_path(image.root)
-    return image.kind == "folder" and root.is_dir() and not os.path.lexists(path_of(root, image.uri))
+    return image.kind in ("folder", *SPOOLED) and root.is_dir() and not os.path.lexists(path_of(root, image.uri))
 
 
 def _show(plan: _Plan) -> None:
@@ -160,6 +168,7 @@ def _show(plan: _Plan) -> None:
     for image_ids, what in (
         (plan.file_gone, "will fail again: the file is gone from its folder"),
         (plan.copies_done, "will end as duplicate: an image with the same bytes is done"),
+        (plan.purged, "left alone: the received file was removed in its time (spool_keep_failed_days): send it again"),
         (plan.replaced, "left alone: a newer file lies at the same place and is an arrival of its own"),
         (plan.not_retriable, "left alone: not in the record, or neither failed nor rejected"),
     ):

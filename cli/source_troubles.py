@@ -18,7 +18,8 @@ def troubles(source: Source, now: datetime) -> Iterator[str]:
         return
     report = source.report
     if now - source.reported_at > _SILENT_AFTER:
-        yield f"its watcher was last heard of {duration((now - source.reported_at).total_seconds())} ago"
+        who = _PRODUCERS.get(source.kind, "watcher")
+        yield f"its {who} was last heard of {duration((now - source.reported_at).total_seconds())} ago"
     if report.get("root_missing"):
         yield "the folder is not there: mount it"
     if report.get("marker_missing"):
@@ -26,10 +27,13 @@ def troubles(source: Source, now: datetime) -> Iterator[str]:
     if report.get("root_emptied"):
         yield "all files that were there are gone: is it mounted?"
     if report.get("disk_short"):
-        yield "nothing is registered until there is room on the disk of its watcher's state folder"
+        yield _DISK_SHORT.get(
+            source.kind, "nothing is registered until there is room on the disk of its watcher's state folder"
+        )
     if report.get("temporary_old"):
         oldest = duration(report.get("temporary_oldest_seconds", 0))
         yield f"{report['temporary_old']:,} temporary names are old (up to {oldest}): transfers that broke off?"
+    yield from (f"the store {trouble}" for trouble in report.get("troubles", ()))
     for name, what in _COUNTED:
         if report.get(name):
             yield f"{report[name]:,} {what}"
@@ -41,6 +45,8 @@ def source_json(source: Source) -> dict[str, Any]:
     return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
 
 
+_PRODUCERS = {"receiver": "receiver"}
+_DISK_SHORT = {"receiver": "images are refused (A700) until there is room on the disk of its spool or the state folder"}
 _COUNTED = (
     ("unreadable_folders", "folders cannot be opened"),
     ("unreadable_names", "files cannot be looked at"),

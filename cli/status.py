@@ -17,6 +17,7 @@ from cli.options import settings_from, state_options
 from cli.pauses_shown import pause_json, paused_lines
 from cli.record import open_record, said_in_one_line
 from cli.source_troubles import source_json, troubles
+from cli.studies import study_lines
 from cli.tables import duration, make_table, per_second, show, tally_table
 from db import queries
 from db.engine import Database
@@ -43,6 +44,9 @@ class Status:
     deadline: datetime
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
+    studies: queries.StudyCounts
+    """Of the night that goes on, or was the last."""
+    withdrawn: int
 
     @property
     def done_by(self) -> datetime | None:
@@ -73,6 +77,8 @@ class Status:
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "studies": asdict(self.studies),
+            "withdrawn": self.withdrawn,
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
             "reasons": [
@@ -126,6 +132,8 @@ def take_status(database: Database, nights: Nights, now: datetime) -> Status:
         deadline=nights.next_end(now),
         sources=queries.sources(database),
         pauses=pauses,
+        studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
+        withdrawn=queries.withdrawn(database),
     )
 
 
@@ -151,6 +159,7 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
         lines.append(Text(f"The oldest waiting image arrived {duration(status.oldest_waiting_seconds)} ago."))
     if status.batches_published or status.batches_claimed:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
+    lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
     if not any(worker.alive for worker in status.workers):
         lines.append(Text("No worker is running.", style="bold yellow" if status.tally.unfinished else "dim"))
     for source in status.sources:

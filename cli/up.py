@@ -20,9 +20,12 @@ from cli.silent_worker import SilentWorker
 from cli.supervisor import Child
 from db import queries, troubles
 from db.engine import Database
+from nightread.errors import UsageFault
 from nightread.log import set_up_logging
 from nightread.settings import Settings
+from nightread.sources import FolderSource, ReceiverSource, Source
 
+_PARTS = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
 _LOOK_SECONDS = 0.5
 _REPORT_SECONDS = 30.0
 
@@ -31,10 +34,9 @@ _REPORT_SECONDS = 30.0
 @click.option(
     "--inbox",
     "inboxes",
-    required=True,
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder to watch; may be given several times.",
+    help="Folder to watch; may be given several times [the sources of the settings].",
 )
 @click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
 @worker_options
@@ -42,11 +44,16 @@ _REPORT_SECONDS = 30.0
 def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
     """Watch folders and analyse what arrives.
 
+    Without --inbox: all folders, receivers and stores that the settings name as `sources`.
     Stays until Ctrl-C; nothing else needs to be installed or started.
 
-    Example: nightread up --inbox ~/inbox --model phantom
-    """
+    \b
+    Examples: nightread up --inbox ~/inbox --model phantom
+              nightread up --config /etc/nightread.toml
+    """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
+    if not (inboxes or settings.sources):
+        raise UsageFault("Say where images come from: --inbox FOLDER, or [[sources]] in the settings file.")
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
     with prepared(settings) as ground:
@@ -60,15 +67,25 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
 
 
 def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
-    watched = [argument for inbox in inboxes for argument in ("--inbox", str(inbox.absolute()))]
     children = [
         child("worker", worker_arguments(settings), settings),
         child("dispatch", part_arguments("dispatch"), settings),
-        child("watch", part_arguments("watch", *watched), settings),
+        *_producers(inboxes, settings),
     ]
+    if settings.destinations:
+        children.append(child("send-results", part_arguments("send-results", "--follow"), settings))
     if settings.flower_port:
         children.append(child("flower", flower_arguments(settings), settings, **flower_environment(settings)))
     return children
+
+
+def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
+    """A process for each kind of source: what one library does to its process, the others do not feel."""
+    if inboxes:
+        watched = [argument for inbox in inboxes for argument in ("--inbox", str(inbox.absolute()))]
+        return [child("watch", part_arguments("watch", *watched), settings)]
+    parts = dict.fromkeys(_PARTS[source.kind] for source in settings.sources)
+    return [child(part, part_arguments(part), settings) for part in parts]
 
 
 def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database: Database, stop: Event) -> None:
@@ -105,6 +122,8 @@ def _how_far(database: Database) -> str:
 def _greet(inboxes: Sequence[Path], settings: Settings) -> None:
     for inbox in inboxes:
         err.print(f"watching {inbox.absolute()}", markup=False)
+    for source in () if inboxes else settings.sources:
+        err.print(f"source   {source.name}: {_described(source)}", markup=False)
     rules = ", ".join(sorted(active_references(settings)))
     nothing = "none: every image will be rejected (no_model); name one with --model, or `nightread models activate` one"
     err.print(f"model    {settings.model or (rules and f'{rules}, by rules') or nothing}", markup=False)
@@ -112,6 +131,15 @@ def _greet(inboxes: Sequence[Path], settings: Settings) -> None:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
     err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
     err.print("Ctrl-C stops it.")
+
+
+def _described(source: Source) -> str:
+    match source:
+        case FolderSource():
+            return f"folder {source.path.absolute()}"
+        case ReceiverSource():
+            return f"C-STORE as {source.ae_title} on {source.address} port {source.port}"
+    return f"{source.kind} {source.url}"
 
 
 def _stop_on_signal() -> Event:

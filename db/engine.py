@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,11 +104,15 @@ class Database:
             self.file.require_same()
 
 
-def open_database(sql_url: str) -> Database:
-    """Engines for this URL; connects to nothing yet. Values of rows stay out of error messages."""
+def open_database(sql_url: str, *, durable: bool = False) -> Database:
+    """Engines for this URL; connects to nothing yet. Values of rows stay out of error messages.
+
+    `durable`: what is committed outlives a loss of power too. Without it SQLite may forget its latest commits then,
+    which is no loss to those who can look again (files in a folder); a sender was told that it may forget its image.
+    """
     url = make_url(sql_url)
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(sql_url, Path(url.database or ""))
+        return _open_sqlite(sql_url, Path(url.database or ""), durable=durable)
     if url.get_backend_name() != "postgresql":
         raise StopWork(
             f"The database URL names {url.get_backend_name()}; nightread keeps its record in PostgreSQL or SQLite."
@@ -127,13 +132,14 @@ def open_database(sql_url: str) -> Database:
             "tcp_user_timeout": 30_000,
             "application_name": "nightread",
             # A plan cached while the tables were small scans them whole when they are large: 35 times slower.
-            "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan",
+            "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan"
+            + (" -c synchronous_commit=on" if durable else ""),
         },
     )
     return Database(writer=engine, reader=engine)
 
 
-def _open_sqlite(sql_url: str, path: Path) -> Database:
+def _open_sqlite(sql_url: str, path: Path, *, durable: bool) -> Database:
     if not path.parent.is_dir():
         raise StopWork(
             f"The folder of the database, {path.parent}, does not exist: create it or set NIGHTREAD_STATE_DIR."
@@ -143,17 +149,18 @@ def _open_sqlite(sql_url: str, path: Path) -> Database:
     )
     file = RecordFile(path=path.absolute())
     for engine in (writer, reader):
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, synchronous="FULL" if durable else "NORMAL"))
         event.listen(engine, "connect", lambda _connection, _record: file.remember())
     event.listen(writer, "begin", _begin_immediate)
     event.listen(reader, "begin", _begin_deferred)
     return Database(writer=writer, reader=reader, file=file)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any, *, synchronous: str) -> None:
     # The driver's own BEGIN is deferred: two such writers end in "database is locked" whatever the timeout.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
+    waiting = f"busy_timeout={BUSY_SECONDS * 1000}"
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", waiting):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -1,4 +1,7 @@
-"""The record: which table holds what. Migrations make these; `tests/integration/test_migrations.py` compares."""
+"""The record: which table holds what; db.store_tables has those of receivers and stores.
+
+Migrations make these; `tests/integration/test_migrations.py` compares.
+"""
 
 from enum import StrEnum
 from typing import Any
@@ -54,7 +57,7 @@ metadata = MetaData(
 )
 
 
-def _when(condition: str) -> dict[str, Any]:
+def when(condition: str) -> dict[str, Any]:
     """A partial index: small, because nearly all work is final."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
@@ -70,6 +73,7 @@ sources = Table(
     Column("report", Json),  # numbers of the watcher's latest look (producer.folder_report)
     Column("reported_at", UtcDateTime),
     Column("marked", Boolean, nullable=False, server_default=false()),  # its folder held nightread.paths.ROOT_MARKER
+    Column("cursor", Json),  # how far a store was read (producer.orthanc, producer.dicomweb)
 )
 
 bundles = Table(
@@ -94,7 +98,7 @@ routes = Table(
     Column("conditions", Json, nullable=False),  # texts that models.routing.Condition reads
     Column("began_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),  # null: in force; never deleted, since results name their rule
-    Index("ix_routes_in_force", "position", **_when("ended_at IS NULL")),
+    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
 )
 
 truths = Table(
@@ -136,19 +140,23 @@ instances = Table(
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
     Column("superseded_by", Id, ForeignKey("instances.id")),
+    Column("withdrawn_by", Id),  # the instance of the key object note that rejects it
+    Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
         "sop_instance_uid",
         "superseded_by",
-        **_when("sop_instance_uid IS NOT NULL"),
+        **when("sop_instance_uid IS NOT NULL"),
     ),
-    Index("ix_instances_study_instance_uid", "study_instance_uid", **_when("study_instance_uid IS NOT NULL")),
-    Index("ix_instances_patient_key", "patient_key", **_when("patient_key IS NOT NULL")),
-    Index("ix_instances_accession_key", "accession_key", **_when("accession_key IS NOT NULL")),
-    Index("ix_instances_modality", "modality", "id", **_when("modality IS NOT NULL")),
-    Index("ix_instances_superseded_by", "superseded_by", **_when("superseded_by IS NOT NULL")),
+    Index("ix_instances_study_instance_uid", "study_instance_uid", **when("study_instance_uid IS NOT NULL")),
+    Index("ix_instances_patient_key", "patient_key", **when("patient_key IS NOT NULL")),
+    Index("ix_instances_accession_key", "accession_key", **when("accession_key IS NOT NULL")),
+    Index("ix_instances_modality", "modality", "id", **when("modality IS NOT NULL")),
+    Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
+    Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
+    Index("ix_instances_withdrawn_by", "withdrawn_by", **when("withdrawn_by IS NOT NULL")),
 )
 
 batches = Table(
@@ -166,7 +174,7 @@ batches = Table(
     Column("release", String(50)),  # of nightread, where it was analysed
     Column("seconds", Json),  # by phase of worker.analyse
     Column("outcomes", Json),  # how many images by state
-    Index("ix_batches_open", "created_at", **_when("finished_at IS NULL")),
+    Index("ix_batches_open", "created_at", **when("finished_at IS NULL")),
     Index("ix_batches_created_at", "created_at"),
 )
 
@@ -201,16 +209,16 @@ work = Table(
     Column("tried_since", UtcDateTime),  # of the first claim; null again once the file changed or a person said retry
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
-    Index("ix_work_received", "priority", "id", **_when("state = 'received'")),
-    Index("ix_work_batch", "batch_id", **_when("state IN ('queued', 'running')")),
-    Index("ix_work_lease", "lease_until", **_when("state = 'running'")),
+    Index("ix_work_received", "priority", "id", **when("state = 'received'")),
+    Index("ix_work_batch", "batch_id", **when("state IN ('queued', 'running')")),
+    Index("ix_work_lease", "lease_until", **when("state = 'running'")),
     # Final rows only: unfinished ones change state three times, and SQLite would prefer this index to the three above.
-    Index("ix_work_outcome", "state", "instance_id", **_when("finished_at IS NOT NULL")),
-    Index("ix_work_reason", "reason", "instance_id", **_when("reason IS NOT NULL")),
-    Index("ix_work_label", "label", "instance_id", **_when("label IS NOT NULL")),
-    Index("ix_work_score", "score", **_when("score IS NOT NULL")),
-    Index("ix_work_further", "bundle_id", "instance_id", **_when("ordinal > 0")),
-    Index("ix_work_finished_at", "finished_at", **_when("finished_at IS NOT NULL")),
+    Index("ix_work_outcome", "state", "instance_id", **when("finished_at IS NOT NULL")),
+    Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
+    Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
+    Index("ix_work_score", "score", **when("score IS NOT NULL")),
+    Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
+    Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),
 )
 
 contents = Table(
@@ -254,7 +262,7 @@ pauses = Table(
     Column("probed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),  # null: in force
     Column("ended_by", String(100)),
-    Index("ix_pauses_in_force", "cause", unique=True, **_when("ended_at IS NULL")),
+    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL")),
 )
 
 audit = Table(

@@ -61,13 +61,14 @@ class Elements:
     A data set that breaks off keeps what was found before; `fault` then says what is wrong with it.
     """
 
-    __slots__ = ("_found", "data", "encoding", "end", "fault")
+    __slots__ = ("_found", "data", "encoding", "end", "fault", "start")
 
     def __init__(self, data: bytes, encoding: Encoding, start: int, end: int, *, before: int = NO_TAG) -> None:
         """Walk to the first of: `end`, an item delimiter, the pixel data, an element with a tag of `before` or more."""
         self.data = data
         self.encoding = encoding
         self.fault: HeaderError | None = None
+        self.start = start
         self.end = start
         """Where the walk stopped."""
         self._found: dict[int, Element] = {}

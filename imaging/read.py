@@ -21,6 +21,7 @@ from imaging.header import (
 )
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS, Limits
+from imaging.own_results import is_own_result
 from imaging.patient import PatientHasher
 from imaging.raster import is_raster, read_raster
 from imaging.scan import DicomFrames, Scan
@@ -66,7 +67,7 @@ def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> Scan
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
-        raise RejectImage(Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE)
+        raise RejectImage(_why_no_pixels(elements))
     form = read_form(elements, pixel_tag, limits)
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
@@ -78,6 +79,12 @@ def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> Scan
         elements=elements,
         source=DicomFrames(elements=elements, form=form, stored=stored, palette=palette),
     )
+
+
+def _why_no_pixels(elements: Elements) -> Reason:
+    if is_own_result(elements):
+        return Reason.OWN_RESULT
+    return Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE
 
 
 def _is_image(elements: Elements) -> bool:

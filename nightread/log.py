@@ -41,8 +41,8 @@ def set_up_logging(style: Literal["text", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # pydicom's warnings and kombu's debug lines quote values of files and messages.
-    for name in ("pydicom", "kombu", "PIL", "h5py", "alembic"):
+    # pydicom's warnings and kombu's and urllib3's debug lines quote values of files, messages and addresses.
+    for name in ("pydicom", "kombu", "PIL", "h5py", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # One line a batch is ours, with its counts; Celery would add two.
     for name in ("celery.app.trace", "celery.worker.strategy"):

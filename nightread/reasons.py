@@ -35,6 +35,16 @@ class Reason(StrEnum):
     BAD_PIXELS = "bad_pixels", Fault.DEFECTIVE, "The pixel data cannot be decoded."
     UNSUPPORTED_SYNTAX = "unsupported_syntax", Fault.DEFECTIVE, "No decoder handles this transfer syntax."
     TOO_LARGE = "too_large", Fault.DEFECTIVE, "The file, or the image its header declares, exceeds the limits."
+    BAD_ARCHIVE = "bad_archive", Fault.DEFECTIVE, "The archive is broken, encrypted, or packed in a way we do not take."
+    ARCHIVE_LIMITS = "archive_limits", Fault.DEFECTIVE, "The archive holds more than an archive may, or nests too deep."
+    ARCHIVE_ESCAPES = (
+        "archive_escapes",
+        Fault.DEFECTIVE,
+        "The archive holds a link, a device, or a name that leads out of it: nothing was taken from it.",
+    )
+    BAD_DICOMDIR = "bad_dicomdir", Fault.DEFECTIVE, "The DICOMDIR's records cannot be followed."
+    BAD_MANIFEST = "bad_manifest", Fault.DEFECTIVE, "The sender's manifest has a line that makes no sense."
+    BAD_KEY_OBJECT = "bad_key_object", Fault.DEFECTIVE, "The key object note rejects images and cannot be read."
 
     # The image is none of ours: rejected, no alarm.
     NO_MODEL = "no_model", Fault.OUT_OF_SCOPE, "No model is configured for this kind of image."
@@ -46,6 +56,9 @@ class Reason(StrEnum):
         Fault.OUT_OF_SCOPE,
         "The image is raw data, for processing and not for presentation.",
     )
+    MANIFEST = "manifest", Fault.OUT_OF_SCOPE, "The file is a sender's manifest: its counts were noted."
+    KEY_OBJECT = "key_object", Fault.OUT_OF_SCOPE, "The key object note rejects images: they are marked as withdrawn."
+    MEDIA_FILE = "media_file", Fault.OUT_OF_SCOPE, "The file came in an archive beside its images and is no image."
     OWN_RESULT = "own_result", Fault.OUT_OF_SCOPE, "The object is a result that nightread itself made."
     CANCELLED = "cancelled", Fault.OUT_OF_SCOPE, "A person cancelled the analysis."
     SYMLINK = (
@@ -58,8 +71,10 @@ class Reason(StrEnum):
     # The world or we are at fault: failed once the retries are used up.
     MISSING_FILE = "missing_file", Fault.FAILED, "The file was gone when it was to be read."
     SOURCE_GONE = "source_gone", Fault.FAILED, "The source's folder was not there: unmounted or removed."
+    STORE_UNAVAILABLE = "store_unavailable", Fault.FAILED, "The store did not answer, or answered that it could not."
     UNREADABLE = "unreadable", Fault.FAILED, "The file cannot be opened with the worker's permissions."
     IO_ERROR = "io_error", Fault.FAILED, "The storage answered with an error while the file was read."
+    NO_ROOM = "no_room", Fault.FAILED, "The disk had no room for what the archive holds."
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed while it was read, each time it was tried."
     STILL_ARRIVING = "still_arriving", Fault.FAILED, "The file was incomplete, and young enough to be still arriving."
     TIMEOUT = "timeout", Fault.FAILED, "Decoding a frame took longer than image_timeout_seconds."

@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections import Counter
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FieldSerializationInfo, SecretStr, field_serializer, model_validator
+from pydantic import Field, FieldSerializationInfo, SecretStr, field_serializer, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +16,7 @@ from pydantic_settings import (
 )
 
 from nightread.errors import StopWork
+from nightread.sources import ARCHIVES, AbsolutePath, Destination, Source, revealed
 
 Seconds = Annotated[float, Field(gt=0)]
 MiB = 1024**2
@@ -23,10 +25,12 @@ MiB = 1024**2
 class Settings(BaseSettings):
     """Read from the environment as `NIGHTREAD_<NAME>`, else from the TOML file, else the default shown."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTREAD_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="NIGHTREAD_", frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     # Where things are
-    state_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+    state_dir: AbsolutePath = Field(
         Path(".nightread"), description="Folder of the embedded state: database, Redis files, logs, site key, bundles."
     )
     database_url: SecretStr | None = Field(
@@ -35,9 +39,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
-    redis_server: Path | None = Field(None, description="The redis-server binary for the embedded Redis.")
-    bundle_dirs: tuple[Path, ...] = Field((), description="Further folders of model bundles, beside the shipped ones.")
-    roots: dict[str, Path] = Field(
+    redis_server: AbsolutePath | None = Field(None, description="The redis-server binary for the embedded Redis.")
+    bundle_dirs: tuple[AbsolutePath, ...] = Field(
+        (), description="Further folders of model bundles, beside the shipped ones."
+    )
+    roots: dict[str, AbsolutePath] = Field(
         {}, description="Where this host mounts a source, by source name, if not where the producer does."
     )
 
@@ -69,6 +75,25 @@ class Settings(BaseSettings):
     )
     temporary_alert_seconds: Seconds = Field(3600, description="Temporary names older than this show in `status`.")
     accept_raster: bool = Field(False, description="Take PNG and JPEG files too.")
+
+    # Stores
+    sources: tuple[Source, ...] = Field(
+        (),
+        description="Folders, receivers and stores that `up`, `watch`, `receive` and `poll` serve, if not named there.",
+    )
+    spool_dir: AbsolutePath | None = Field(
+        None,
+        description="Where received and unpacked files lie, for producers and workers; unset: in the state folder.",
+    )
+    spool_keep_days: float = Field(3, ge=0, description="Spooled files are kept this long after their final outcome.")
+    spool_keep_failed_days: float = Field(14, ge=0, description="The same for images that failed or are defective.")
+    destinations: tuple[Destination, ...] = Field((), description="Where `send-results` sends structured reports.")
+    deliver_after_seconds: float = Field(
+        300, ge=0, description="A study of unknown size is reported when nothing of it has come for this long."
+    )
+    deliver_days: float = Field(
+        7, gt=0, description="Studies with results as old as this are reported only where somebody names them."
+    )
 
     # Limits and patience
     max_file_bytes: int = Field(2048 * MiB, ge=1, description="Larger files are rejected as too_large.")
@@ -129,6 +154,12 @@ class Settings(BaseSettings):
         local = self.flower_address in ("127.0.0.1", "localhost", "::1")
         if not local and self.flower_auth is None:
             raise ValueError(f"flower_address {self.flower_address} is open to others: set flower_auth (user:password)")
+        if any(source.name == ARCHIVES for source in self.sources):
+            raise ValueError(f"sources: the name {ARCHIVES} is kept for what archives hold")
+        for kind, named in (("sources", self.sources), ("destinations", self.destinations)):
+            twice = [name for name, times in Counter(one.name for one in named).items() if times > 1]
+            if twice:
+                raise ValueError(f"{kind}: the name {twice[0]} is given twice")
         return self
 
     @classmethod
@@ -155,6 +186,11 @@ class Settings(BaseSettings):
         """Where bundles are looked for, beside the shipped ones."""
         return self.state_dir / "bundles", *self.bundle_dirs
 
+    @property
+    def spool_folder(self) -> Path:
+        """Where received and unpacked files lie."""
+        return self.spool_dir or self.state_dir / "spool"
+
     def require_redis_url(self) -> str:
         """The Redis URL in force, password included: never log it. Raises StopWork where none is set."""
         if self.redis_url is None:
@@ -163,14 +199,14 @@ class Settings(BaseSettings):
 
     def to_environment(self) -> dict[str, str]:
         """The variables that give a child process these very settings."""
-        values = self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
+        changed = self.model_dump(mode="json", exclude_defaults=True)
+        # Whole, since a source without its kind, which is its default, is none.
+        values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
     @field_serializer("database_url", "redis_url", "site_key", "flower_auth")
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        if value is None:
-            return None
-        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+        return None if value is None else revealed(value, info)
 
     @property
     def embedded_redis(self) -> bool:

@@ -13,11 +13,11 @@ _MORE = 1.1
 
 
 class DiskReserve:
-    """Room that must stay free on the disks of the state folder and of SQLite's file; 0: no reserve."""
+    """Room that must stay free on the disks of the state folder and of SQLite's file, and of `also`; 0: no reserve."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *also: Path) -> None:
         self._reserve_bytes = settings.disk_reserve_bytes
-        self._folders = _folders(settings)
+        self._folders = _folders(settings) | frozenset(also)
 
     def is_short(self, *, before: bool) -> bool:
         """Whether less is free than the reserve; where it was short `before`, than a tenth more."""

@@ -235,5 +235,11 @@ def _own_paths(root: Path, settings: Settings) -> frozenset[bytes]:
     url = make_url(settings.sql_url)
     database = Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else state
     marker = root / ROOT_MARKER
-    own = [marker, state, *(database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal"))]
+    spool = settings.spool_folder.resolve()
+    own = [
+        marker,
+        state,
+        *([spool] if spool != root else []),
+        *(database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal")),
+    ]
     return frozenset(os.fsencode(path.relative_to(root)) for path in own if path.is_relative_to(root))

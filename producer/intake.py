@@ -25,14 +25,15 @@ class Intake:
         on_registered: Callable[[int], None],
         *,
         name: str | None = None,
+        priority: int | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """The source is called `name`, or by the folder's path."""
+        """The source is called `name`, or by the folder's path; its `priority` is the usual one if not given."""
         self._database = database
         self._folder = folder
         self._root = root_text(folder.root)
         self._name = name or source_name(folder.root)
-        self._priority = settings.default_priority
+        self._priority = settings.default_priority if priority is None else priority
         self._on_registered = on_registered
         self._clock = clock
         self.source_id = 0

@@ -20,6 +20,7 @@ from producer.events import Hints, InotifyEvents, NoEvents, open_events
 from producer.folder import Chunks, Folder
 from producer.folder_report import FolderReport
 from producer.intake import Intake
+from producer.unpacked import keep_purging
 from producer.walk import RootMissing
 
 log = logging.getLogger(__name__)
@@ -36,10 +37,11 @@ _HOLD_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inbox:
-    """A folder to be watched, and the name of its source if it is not the path."""
+    """A folder to be watched, the name of its source if it is not the path, and its priority if it has its own."""
 
     root: Path
     name: str | None = None
+    priority: int | None = None
 
 
 def watch(
@@ -52,10 +54,18 @@ def watch(
     """Watch each inbox in a thread of its own until `stop` is set: a network mount that hangs holds up no other.
 
     `on_registered` hears the number of new or changed arrivals after each commit, from any of the threads, and must
-    not raise. An error that is ours ends all and is raised here. Raises UsageFault for the state folder as an inbox.
+    not raise. What archives left in the spool is purged meanwhile. An error that is ours ends all and is raised here.
+    Raises UsageFault for the state folder as an inbox.
     """
     watchers = [
-        FolderWatcher(Folder(inbox.root, settings), settings, database, on_registered, name=inbox.name)
+        FolderWatcher(
+            Folder(inbox.root, settings),
+            settings,
+            database,
+            on_registered,
+            name=inbox.name,
+            priority=inbox.priority,
+        )
         for inbox in inboxes
     ]
     failures: list[Exception] = []
@@ -71,7 +81,7 @@ def watch(
     threads = [threading.Thread(target=run, args=(watcher,), daemon=True) for watcher in watchers]
     for thread in threads:
         thread.start()
-    stop.wait()
+    keep_purging(database, settings, stop)
     deadline = time.monotonic() + JOIN_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -90,11 +100,12 @@ class FolderWatcher:
         on_registered: Callable[[int], None],
         *,
         name: str | None = None,
+        priority: int | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._folder = folder
         self._settings = settings
-        self._intake = Intake(settings, database, folder, on_registered, name=name, clock=clock)
+        self._intake = Intake(settings, database, folder, on_registered, name=name, priority=priority, clock=clock)
         self._disk = DiskReserve(settings)
         self._disk_short = False
         self._scan_wanted = False

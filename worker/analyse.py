@@ -1,6 +1,7 @@
 """The way of one batch, top to bottom: claim, fetch, read, prepare, predict, record."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from db import ledger
@@ -9,9 +10,12 @@ from nightread import __version__
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.answers import Reading, answers_of
+from worker.archives import Kind, kind_of
 from worker.decode import Inputs, chunks_of, frames_at_once, open_scan
 from worker.desk import Desk
-from worker.fetch import fetch
+from worker.expand import expand
+from worker.fetch import Fetched, fetch, lies_in_store
+from worker.fetch_ahead import Ahead
 from worker.giving_back import give_back_dead_sibling
 from worker.results import Results
 from worker.scoreboard import Scoreboard
@@ -64,11 +68,12 @@ def _analyse(desk: Desk, batch_id: str) -> dict[str, int]:
         for bundle, reader in desk.panel.readers.items()
     }
     scored: list[Reading] = []
-    for scans in _parts(desk, batch_id, images, results):
-        watch.lap("read")
-        fresh = _without_copies(desk, scans, results)
-        watch.lap("look_up")
-        scored += [scan.reading for scan in fresh if _feed(desk, batch_id, scan, boards, results)]
+    with Ahead(images, desk.stores) as ahead:
+        for scans in _parts(desk, batch_id, images, ahead, results):
+            watch.lap("read")
+            fresh = _without_copies(desk, scans, results)
+            watch.lap("look_up")
+            scored += [scan.reading for scan in fresh if _feed(desk, batch_id, scan, boards, results)]
     answers = {bundle: answers_of(desk.panel.readers[bundle].bundle.verdict, board) for bundle, board in boards.items()}
     results.add_answers(scored, answers)
     predict_seconds = sum(board.seconds for board in boards.values())
@@ -83,12 +88,14 @@ def _analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _parts(desk: Desk, batch_id: str, images: Sequence[Claimed], results: Results) -> Iterator[list[_Scan]]:
+def _parts(
+    desk: Desk, batch_id: str, images: Sequence[Claimed], ahead: Ahead, results: Results
+) -> Iterator[list[_Scan]]:
     """The images that could be read, so many at a time as fit."""
     part: list[_Scan] = []
     held_bytes = 0
     for image in images:
-        for scan in _read(desk, batch_id, image, results):
+        for scan in _read(desk, batch_id, image, ahead, results):
             part.append(scan)
             held_bytes += scan.held_bytes
         if len(part) == _PART_IMAGES or held_bytes >= _PART_BYTES:
@@ -99,22 +106,27 @@ def _parts(desk: Desk, batch_id: str, images: Sequence[Claimed], results: Result
     yield part
 
 
-def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterator[_Scan]:
+def _read(desk: Desk, batch_id: str, image: Claimed, ahead: Ahead, results: Results) -> Iterator[_Scan]:
     """Fetch, route and decode while the bytes are warm: one image, or none where it has met its fate.
 
     A scan of many frames is decoded when the network asks for them, since all of them need not fit into memory.
     """
     desk.hold(0)
-    desk.keep_lease(batch_id)
+    progress = partial(desk.keep_lease, batch_id)
+    progress()
     with results.fate_of(image):
+        file = ahead.take(image, progress) if lies_in_store(image) else None
         if image.alone or desk.seat.must_be_careful():
-            desk.rehearsal.try_out(image, desk.panel.specs, lambda: desk.keep_lease(batch_id))
+            desk.rehearsal.try_out(image, desk.panel.specs, progress, file.data if file else None)
         desk.hold(image.work_id)
-        file = fetch(image, roots=desk.settings.roots, max_bytes=desk.settings.max_file_bytes)
+        file = file or fetch(image, roots=desk.settings.roots, max_bytes=desk.settings.max_file_bytes)
         with results.fate_of(image, file):
+            if (kind := kind_of(file.data)) is not None:
+                _expand(desk, image, file, kind, results, progress)
+                return
             scan = open_scan(desk, file.data)
-            results.keep_facts(image, scan.facts)
-            choices, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.source)
+            results.keep_header(image, scan)
+            choices, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.origin)
             at_once = frames_at_once(frame_bytes)
             chunks = chunks_of(scan, specs, desk, at_once=at_once)
             reading = Reading(image=image, file=file.without_data(), facts=scan.facts, choices=choices)
@@ -122,6 +134,17 @@ def _read(desk: Desk, batch_id: str, image: Claimed, results: Results) -> Iterat
                 yield _Scan(reading, spec_of, list(chunks), scan.frame_count * frame_bytes)
             else:
                 yield _Scan(reading, spec_of, chunks, 0)
+
+
+def _expand(
+    desk: Desk, image: Claimed, file: Fetched, kind: Kind, results: Results, progress: Callable[[], None]
+) -> None:
+    """Take an archive apart, unless the same one was before."""
+    original = ledger.known_contents(desk.database, [file.sha256]).get(file.sha256)
+    if original is None or not image.first:
+        results.add_expanded(image, file, expand(desk, image, file, kind, results.unrecorded, progress))
+    else:
+        results.add_duplicate(image, file, original)
 
 
 def _without_copies(desk: Desk, scans: Sequence[_Scan], results: Results) -> list[_Scan]:

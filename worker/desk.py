@@ -25,6 +25,7 @@ from nightread.wake import open_redis, wake_dispatcher
 from worker.blackbox import BlackBox, Seat
 from worker.device import tune_process
 from worker.errors import BatchTakenError
+from worker.fetch_web import Stores
 from worker.giving_back import give_back_predecessor
 from worker.panel import Panel, keep_out_of_collections, open_panel, renewed
 from worker.rehearsal import Rehearsal
@@ -52,12 +53,14 @@ class Desk:
     """One thread in which the network works while this one decodes what comes next; None: they take turns."""
     seat: Seat = field(default_factory=lambda: BlackBox().seat(0))
     rehearsal: Rehearsal = field(init=False)
+    stores: Stores = field(init=False)
     clock: Clock = utc_now
     _renewed_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Open no reading room yet."""
+        """Open no reading room yet, ask no store, and start no thread."""
         self.rehearsal = Rehearsal(self.settings, self.limits, note_death=self.seat.note_death)
+        self.stores = Stores(self.settings)
 
     @property
     def lease(self) -> timedelta:

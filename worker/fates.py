@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _INCOMPLETE = (Reason.TRUNCATED, Reason.EMPTY)
+_AWAY = (Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE)
 _LONGEST_WAIT_SECONDS = 180
 _DOUBLINGS = 30  # an image that is held for days is tried thousands of times
 
@@ -25,7 +26,7 @@ def outcome_of_error(
 ) -> Outcome:
     """Reject, retry later or fail, as the error says; anything unexpected is `failed(internal_error)` and logged."""
     fate, longest = _as_fate(image, error), timedelta.max
-    if isinstance(fate, RejectImage) and fate.reason in _INCOMPLETE:
+    if isinstance(fate, RejectImage) and fate.reason in _INCOMPLETE and not _came_whole(image):
         longest = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
         if longest > timedelta():
             fate = RetryImage(Reason.STILL_ARRIVING)
@@ -59,6 +60,11 @@ def _as_fate(image: Claimed, error: Exception) -> FateError:
     return FateError(Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; the log has the place.")
 
 
+def _came_whole(image: Claimed) -> bool:
+    """Whether it came out of an archive, which gave all that it had of it."""
+    return image.origin not in ("", image.source)
+
+
 def _age(image: Claimed, now: datetime) -> timedelta:
     """Since something was last seen to happen to the file; a time that lies ahead tells nothing."""
     written = _EPOCH + timedelta(microseconds=image.mtime_ns // 1000) if _is_past(image.mtime_ns, now) else _EPOCH
@@ -84,7 +90,7 @@ def _state(fate: FateError, image: Claimed, settings: Settings, now: datetime) -
 
 def _merely_waits(fate: FateError, settings: Settings) -> bool:
     """Whether nothing of the image's was tried: its source is away, or its rest is to come."""
-    return fate.reason is Reason.STILL_ARRIVING or (fate.reason is Reason.SOURCE_GONE and settings.hold_missing_sources)
+    return fate.reason is Reason.STILL_ARRIVING or (fate.reason in _AWAY and settings.hold_missing_sources)
 
 
 def _pause(image: Claimed, fate: FateError, settings: Settings, now: datetime) -> timedelta:

@@ -25,7 +25,7 @@ class Place(Protocol):
 
     @property
     def root(self) -> str:
-        """Where the producer has it (nightread.paths.root_text)."""
+        """Where the producer has it (nightread.paths.root_text), or the URL of a store."""
 
     @property
     def uri(self) -> str:
@@ -65,6 +65,11 @@ class FileChangedError(RetryImage):
         super().__init__(Reason.STILL_CHANGING, "The file changed between its registration and the end of its reading.")
         self.size = size
         self.mtime_ns = mtime_ns
+
+
+def lies_in_store(image: Place) -> bool:
+    """Whether it is a store's (worker.fetch_web) and no file."""
+    return image.root.startswith(("http://", "https://"))
 
 
 def fetch(image: Place, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:

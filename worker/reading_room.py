@@ -63,6 +63,8 @@ class Place:
     mtime_ns: int
     marked: bool
     specs: tuple[InputSpec, ...]
+    sends_bytes: bool = False
+    """The image's bytes come as the next message: they were retrieved from a store, with a login that stays there."""
 
 
 def serve(connection: Connection) -> None:
@@ -106,7 +108,7 @@ def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path], in_ha
 def _read(connection: Connection, number: int, place: Place, rules: Rules, roots: dict[str, Path]) -> None:
     progress = numbered(number, PROGRESS)
     try:
-        data = fetch(place, roots=roots, max_bytes=rules.limits.file_bytes).data
+        data = _bytes_of(connection, place, rules, roots)
         connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
         scan = read(data, limits=rules.limits, accept_raster=rules.accept_raster)
@@ -121,6 +123,12 @@ def _read(connection: Connection, number: int, place: Place, rules: Rules, roots
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _bytes_of(connection: Connection, place: Place, rules: Rules, roots: dict[str, Path]) -> bytes:
+    if place.sends_bytes:
+        return connection.recv_bytes()
+    return fetch(place, roots=roots, max_bytes=rules.limits.file_bytes).data
 
 
 def _cause_of_death(code: int) -> bytes:

@@ -38,14 +38,18 @@ class Rehearsal:
         self._used_at = 0.0
         self._close: Callable[[], object] = _nothing_to_close
 
-    def try_out(self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None]) -> None:
+    def try_out(
+        self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None], data: bytes | None = None
+    ) -> None:
         """Return when all of the image was fetched, read and prepared without harm, or is refused without any.
 
-        `progress` is called after each frame. Raises RetryImage(out_of_memory), and FateError(timeout, killed_worker).
+        `data` are its bytes where it is no file. `progress` is called after each frame.
+
+        Raises RetryImage(out_of_memory), and FateError(timeout, killed_worker).
         """
         deaths = 0
         for _ in range(TRIES):
-            answer = self._answer(_place(image, tuple(specs)), progress)
+            answer = self._answer(_place(image, tuple(specs), data), data, progress)
             if answer == FINE:
                 return
             if answer == NO_MEMORY:
@@ -70,12 +74,14 @@ class Rehearsal:
         self._room = None
         self._close()
 
-    def _answer(self, place: Place, progress: Callable[[], None]) -> bytes:
+    def _answer(self, place: Place, data: bytes | None, progress: Callable[[], None]) -> bytes:
         try:
             connection = self._connection()
             self._number += 1
             self._used_at = time.monotonic()
             connection.send((self._number, place))
+            if data is not None:
+                connection.send_bytes(data)
             while connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
                 number, answer = unnumbered(connection.recv_bytes(_LONGEST_ANSWER))
                 if number != self._number:
@@ -127,7 +133,7 @@ def _end(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -
     process.wait()
 
 
-def _place(image: Claimed, specs: tuple[InputSpec, ...]) -> Place:
+def _place(image: Claimed, specs: tuple[InputSpec, ...], data: bytes | None) -> Place:
     return Place(
         source=image.source,
         root=image.root,
@@ -136,4 +142,5 @@ def _place(image: Claimed, specs: tuple[InputSpec, ...]) -> Place:
         mtime_ns=image.mtime_ns,
         marked=image.marked,
         specs=specs,
+        sends_bytes=data is not None,
     )

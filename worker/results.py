@@ -1,19 +1,25 @@
 """What became of the images of one batch."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.ledger import Answer, Claimed, Outcome
+from db.ledger import Answer, Claimed, Hints, Members, Outcome
 from db.tables import FINAL, State
+from imaging.errors import RejectScan
 from imaging.facts import NO_FACTS, Facts
+from imaging.scan import Scan
 from models.routing import Choice
 from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
+from nightread.sources import ARCHIVES
 from worker.answers import Answers, Reading, Said
+from worker.companions import companion_of, hints_of_header
 from worker.desk import Desk
 from worker.errors import BatchError
+from worker.expand import Unrecorded
 from worker.fates import outcome_of_error
 from worker.fetch import Fetched
 
@@ -26,6 +32,8 @@ class Results:
         self._images = images
         self._outcomes: dict[int, Outcome] = {}
         self._facts: dict[int, Facts] = {}
+        self._hints: dict[int, Hints] = {}
+        self.unrecorded: Unrecorded = defaultdict(list)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -36,16 +44,29 @@ class Results:
         """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
         return _Fate(self, image, file)
 
-    def keep_facts(self, image: Claimed, facts: Facts) -> None:
+    def keep_header(self, image: Claimed, scan: Scan) -> None:
         """What the header told, should the pixels turn out to be bad."""
-        self._facts[image.work_id] = facts
+        self._facts[image.work_id] = scan.facts
+        if hints := hints_of_header(scan):
+            self._hints[image.work_id] = hints
 
     def add_error(self, image: Claimed, error: Exception, file: Fetched | None = None) -> None:
         """The image ends, or is tried again, as the error says."""
+        if isinstance(error, RejectScan) and file:
+            error = companion_of(error, file.data, member=image.source == ARCHIVES) or error
         facts = getattr(error, "facts", None) or self._facts.get(image.work_id, NO_FACTS)
-        self._outcomes[image.work_id] = outcome_of_error(
+        outcome = outcome_of_error(
             image, error, file=file, facts=facts, settings=self._desk.settings, now=self._desk.clock()
         )
+        hints = getattr(error, "hints", None) or self._hints.get(image.work_id)
+        self._outcomes[image.work_id] = replace(outcome, hints=hints)
+
+    def add_expanded(self, image: Claimed, file: Fetched, members: Members) -> None:
+        """The file is an archive, and these came out of it."""
+        files = len(members.arrivals)
+        detail = f"{files:,} {'file' if files == 1 else 'files'} came out of it."
+        hints = Hints(members=members)
+        self._outcomes[image.work_id] = _outcome(image, file, State.EXPANDED, detail=detail, hints=hints)
 
     def add_duplicate(self, image: Claimed, file: Fetched, original: int) -> None:
         """The bytes are those of `original`, which is done."""
@@ -79,6 +100,7 @@ class Results:
             frames=said.frames,
             route_id=choice.rule.route_id,
             matched=dict(choice.matched) or None,
+            hints=self._hints.get(reading.image.work_id),
         )
 
     def _add_further(self, reading: Reading, choices: Sequence[Choice], by_bundle: Mapping[str, Answers]) -> None:

@@ -13,17 +13,23 @@ from db.ledger.claims import (
     owner_of,
     renew,
 )
+from db.ledger.cursors import Cursor, cursor_of, register_and_move
+from db.ledger.deliveries import draft_delivery, end_delivery, put_off_delivery, take_delivery
+from db.ledger.expected import Expected, expect
 from db.ledger.fleet import beat, sign_off
+from db.ledger.hints import Hints, Members
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Choice, Outlook, form_batches, look, return_unpublished
 from db.ledger.outcomes import Outcome, record
 from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
+from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.set_back import bring_back
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.truths import Subject, Truth, keep_truths
+from db.ledger.withdrawals import Withdrawal
 
 __all__ = [
     "Answer",
@@ -32,22 +38,33 @@ __all__ = [
     "Cause",
     "Choice",
     "Claimed",
+    "Cursor",
+    "Expected",
     "FramePrediction",
+    "Hints",
+    "Members",
     "NewRoute",
     "Outcome",
     "Outlook",
+    "Receipt",
     "Registered",
     "Subject",
     "Truth",
+    "Withdrawal",
     "WorkerProcess",
     "add_route",
     "beat",
     "bring_back",
     "claim",
+    "cursor_of",
+    "draft_delivery",
+    "end_delivery",
     "end_leases_of_earlier_starts",
     "end_pauses",
+    "end_receipts",
     "end_routes",
     "ensure_source",
+    "expect",
     "forget_probe",
     "form_batches",
     "give_back_batch",
@@ -61,8 +78,11 @@ __all__ = [
     "open_batches",
     "owner_of",
     "pause",
+    "put_off_delivery",
+    "receive",
     "record",
     "register",
+    "register_and_move",
     "register_bundle",
     "renew",
     "replace_bundle",
@@ -74,4 +94,5 @@ __all__ = [
     "return_overtaken",
     "return_unpublished",
     "sign_off",
+    "take_delivery",
 ]

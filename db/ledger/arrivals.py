@@ -12,6 +12,8 @@ from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.tables import UNFINISHED, State, in_state, instances, work
 
+_CHUNK = 1000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
@@ -40,17 +42,24 @@ def register(
     The same place, size and time again is known. A file that changed updates its row while that is unfinished and
     takes it back from whoever works on the older bytes; it is a new arrival once the old one has its outcome.
     """
+    return database.write(
+        lambda connection: register_within(
+            connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now
+        )
+    )
+
+
+def register_within(
+    connection: Connection, *, source_id: int, arrivals: Sequence[Arrival], priority: int, now: datetime
+) -> Registered:
+    """Register as part of the caller's transaction."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
-
-    def transaction(connection: Connection) -> Registered:
-        known, unfinished = _compare(connection, source_id, by_key)
-        changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
-        new = {key: arrival for key, arrival in by_key.items() if key not in known | changed}
-        if new:
-            _insert(connection, source_id, new, priority, now)
-        return Registered(new=len(new), changed=len(changed))
-
-    return database.write(transaction)
+    known, unfinished = _compare(connection, source_id, by_key)
+    changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
+    new = {key: arrival for key, arrival in by_key.items() if key not in known | changed}
+    if new:
+        _insert(connection, source_id, new, priority, now)
+    return Registered(new=len(new), changed=len(changed))
 
 
 def uri_key(uri: str) -> str:
@@ -86,13 +95,38 @@ def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: di
     return set(changed)
 
 
-def _insert(connection: Connection, source_id: int, new: dict[str, Arrival], priority: int, now: datetime) -> None:
-    rows = [(source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now) for key, arrival in new.items()]
+def register_members(
+    connection: Connection,
+    *,
+    source_id: int,
+    parent_id: int,
+    arrivals: Sequence[Arrival],
+    priority: int,
+    now: datetime,
+) -> None:
+    """Give what was taken out of the archive `parent_id` its rows; a member that has them already keeps them."""
+    for start in range(0, len(arrivals), _CHUNK):
+        by_key = {uri_key(arrival.uri): arrival for arrival in arrivals[start : start + _CHUNK]}
+        _insert(connection, source_id, by_key, priority, now, parent_id=parent_id)
+
+
+def _insert(
+    connection: Connection,
+    source_id: int,
+    new: dict[str, Arrival],
+    priority: int,
+    now: datetime,
+    *,
+    parent_id: int | None = None,
+) -> None:
+    rows = [
+        (source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now, parent_id) for key, arrival in new.items()
+    ]
     insert_if_absent(connection, instances, _ARRIVAL_COLUMNS, rows)
     connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
 
 
-_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at")
+_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at", "parent_id")
 
 _KNOWN = (
     select(instances.c.id, instances.c.uri_key, instances.c.size, instances.c.mtime_ns, work.c.state)

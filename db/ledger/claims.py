@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, case, func, literal, select, update
 
 from db.engine import Database
+from db.ledger.origins import origin_name
 from db.tables import IN_BATCH, State, batches, in_state, instances, sources, work
 from nightread.reasons import Reason
 
@@ -43,6 +44,8 @@ class Claimed(NamedTuple):
     """When it was claimed for the first time since it arrived, changed, or a person said `retry`."""
     marked: bool
     """Whether its source's folder is away whenever nightread.paths.ROOT_MARKER is missing there."""
+    origin: str = ""
+    """The source that it came from; of what was in an archive: that of the archive."""
 
 
 def claim(
@@ -174,6 +177,7 @@ _CLAIMED = (
         instances.c.arrived_at,
         work.c.tried_since,
         sources.c.marked,
+        case((instances.c.parent_id.is_(None), sources.c.name), else_=origin_name()),
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)

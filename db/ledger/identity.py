@@ -15,6 +15,7 @@ from imaging.facts import FACT_NAMES, Facts
 if TYPE_CHECKING:
     from db.ledger.outcomes import Outcome
 
+_OWNING = (State.DONE, State.EXPANDED)
 _RECORD_LOCK = 0x6E696768  # "nigh": one recorder at a time settles identity on PostgreSQL
 
 
@@ -25,7 +26,7 @@ def one_recorder_at_a_time(connection: Connection) -> None:
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
-    """SHA-256 -> instance id of contents that are done already."""
+    """SHA-256 -> instance id of contents that are done already, or were taken apart."""
     with database.read() as connection:
         rows = connection.execute(_OWNERS, {"hashes": list(hashes)})
         return {row.sha256: row.instance_id for row in rows}
@@ -34,13 +35,14 @@ def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
 def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> list["Outcome"]:
     """The first to record a content owns it; everybody else with the same bytes becomes its duplicate.
 
-    Only `done` outcomes own contents: bytes that failed or were rejected are taken up when they come again.
+    Only `done` and `expanded` outcomes own contents: bytes that failed or were rejected are taken up when they come
+    again.
     """
-    claims = {o.sha256: o for o in reversed(outcomes) if o.state is State.DONE and o.first and o.sha256}
+    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.first and o.sha256}
     owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256 or "") if outcome.first and outcome.state is State.DONE else None
+        owner = owners.get(outcome.sha256 or "") if outcome.first and outcome.state in _OWNING else None
         is_copy = owner is not None and owner.work_id != outcome.work_id
         settled.append(_as_duplicate(outcome, owner.instance_id) if owner and is_copy else outcome)
     return _with_facts_of_originals(connection, settled)
@@ -98,6 +100,7 @@ def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
         route_id=None,
         matched=None,
         further=(),
+        hints=None,
     )
 
 
@@ -110,7 +113,7 @@ def _with_facts_of_originals(connection: Connection, outcomes: list["Outcome"]) 
         row.id: Facts(**{name: getattr(row, name) for name in FACT_NAMES})
         for row in connection.execute(_FACTS, {"originals": list(originals)})
     }
-    own = {o.instance_id: o.facts for o in outcomes if o.state is State.DONE}
+    own = {o.instance_id: o.facts for o in outcomes if o.state in _OWNING}
     return [
         replace(o, facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
         if o.state is State.DUPLICATE and o.duplicate_of is not None

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.answers import Answer, FramePrediction, add_further_answers, insert_predictions
+from db.ledger.hints import Hints, heed
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES, NO_FACTS, Facts
@@ -54,6 +55,8 @@ class Outcome:
     """Which rule chose the bundle, and the header values that it matched; None where `--model` did."""
     further: tuple[Answer, ...] = ()
     """Of other bundles that were given the image too."""
+    hints: Hints | None = None
+    """What the file says of other arrivals."""
 
 
 def record(
@@ -102,6 +105,7 @@ def _record(
     _write(connection, ours, now)
     add_further_answers(connection, batch_id, ours, now)
     supersede(connection, ours)
+    heed(connection, ours, now)
     counts = Counter(outcome.state.value for outcome in ours)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
     connection.execute(_CLOSE, closing)

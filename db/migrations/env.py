@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from db.tables import metadata
+from db.store_tables import receipts
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=receipts.metadata,
     render_as_batch=True,
     compare_type=True,
 )

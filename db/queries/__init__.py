@@ -1,35 +1,71 @@
 """What people ask. Nothing here writes."""
 
+from db.queries.archives import Family, family
 from db.queries.consistency import RULES, Violation, violations
+from db.queries.deliveries import Delivery, DeliveryState, deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images
 from db.queries.pace import Pace, Worked, latest_batches, oldest_waiting, pace, rate
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
+from db.queries.receipts import Association, Sender, associations, senders
+from db.queries.reportable import (
+    ImageResult,
+    JudgedBy,
+    Original,
+    Pending,
+    StudyResults,
+    pending,
+    studies_with_outcomes,
+    study_originals,
+    study_results,
+)
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
+from db.queries.spooled import Spooled, all_spooled, spooled_at
+from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, reasons, tally, unfinished
 from db.queries.truths import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.volume import bytes_arrived
 
 __all__ = [
     "COLUMNS",
     "RULES",
+    "Association",
+    "Completeness",
     "Coverage",
+    "Delivery",
+    "DeliveryState",
+    "Family",
     "ImageFilter",
+    "ImageResult",
+    "JudgedBy",
+    "Original",
     "Outcomes",
     "Pace",
     "Pause",
+    "Pending",
     "ResultWithTruth",
     "Retriable",
     "Route",
+    "Sender",
     "Source",
+    "Spooled",
+    "Study",
+    "StudyCounts",
+    "StudyResults",
     "Tally",
     "Violation",
     "Worked",
     "Worker",
+    "all_spooled",
+    "associations",
     "batches_of",
+    "bytes_arrived",
     "coverage",
+    "deliveries",
+    "family",
     "images",
     "known_batches",
     "known_keys",
@@ -40,17 +76,27 @@ __all__ = [
     "open_batches",
     "pace",
     "pauses",
+    "pending",
     "probe_outcomes",
     "rate",
     "reasons",
     "results_with_truth",
     "retriable",
     "routes_in_force",
+    "senders",
     "sources",
+    "spooled_at",
+    "studies",
+    "studies_with_outcomes",
+    "study_counts",
+    "study_originals",
+    "study_results",
     "tally",
     "unclaimed_batches",
     "unfinished",
     "uris_of",
     "violations",
+    "waiting_studies",
+    "withdrawn",
     "workers",
 ]

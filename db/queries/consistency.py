@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from db.engine import Database
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
+from db.store_tables import withdrawals
 from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, contents, instances, predictions, work
 from nightread.reasons import Reason
 
@@ -35,6 +36,7 @@ def violations(database: Database) -> Iterator[Violation]:
 
 _FIRST = work.c.ordinal == 0
 _IS_DONE = work.c.state == State.DONE.value
+_OWNS_CONTENT = work.c.state.in_((State.DONE.value, State.EXPANDED.value))
 _OF_ARRIVAL = work.c.instance_id == instances.c.id
 
 _ORIGINAL = instances.alias("original")
@@ -80,7 +82,7 @@ def _duplicate_of_nothing() -> Select[Any]:
             work.c.state == State.DUPLICATE.value,
             or_(
                 _ITS_WORK.c.state.is_(None),
-                _ITS_WORK.c.state != State.DONE.value,
+                _ITS_WORK.c.state.not_in((State.DONE.value, State.EXPANDED.value)),
                 instances.c.sha256.is_(None),
                 instances.c.sha256 != _ORIGINAL.c.sha256,
             ),
@@ -92,7 +94,7 @@ def _same_content_twice() -> Select[Any]:
     return (
         select(func.max(instances.c.id))
         .join(work, and_(_OF_ARRIVAL, _FIRST))
-        .where(_IS_DONE)
+        .where(_OWNS_CONTENT)
         .group_by(instances.c.sha256)
         .having(func.count() > 1)
     )
@@ -104,7 +106,7 @@ def _content_without_owner() -> Select[Any]:
         .select_from(contents)
         .join(work, work.c.id == contents.c.work_id)
         .join(instances, _OF_ARRIVAL)
-        .where(or_(~_IS_DONE, instances.c.sha256.is_(None), instances.c.sha256 != contents.c.sha256))
+        .where(or_(~_OWNS_CONTENT, instances.c.sha256.is_(None), instances.c.sha256 != contents.c.sha256))
     )
 
 
@@ -112,7 +114,33 @@ def _done_without_content() -> Select[Any]:
     return (
         select(work.c.instance_id)
         .outerjoin(contents, contents.c.work_id == work.c.id)
-        .where(_IS_DONE, _FIRST, contents.c.work_id.is_(None))
+        .where(_OWNS_CONTENT, _FIRST, contents.c.work_id.is_(None))
+    )
+
+
+def _member_of_nothing() -> Select[Any]:
+    return (
+        select(instances.c.id)
+        .outerjoin(_ITS_WORK, and_(_ITS_WORK.c.instance_id == instances.c.parent_id, _ITS_WORK.c.ordinal == 0))
+        .where(
+            instances.c.parent_id.is_not(None),
+            or_(_ITS_WORK.c.state.is_(None), _ITS_WORK.c.state != State.EXPANDED.value),
+        )
+    )
+
+
+def _withdrawn_by_no_note() -> Select[Any]:
+    return (
+        select(instances.c.id)
+        .outerjoin(
+            withdrawals,
+            and_(
+                withdrawals.c.note_id == instances.c.withdrawn_by,
+                withdrawals.c.sop_instance_uid == instances.c.sop_instance_uid,
+                withdrawals.c.study_instance_uid == instances.c.study_instance_uid,
+            ),
+        )
+        .where(instances.c.withdrawn_by.is_not(None), withdrawals.c.note_id.is_(None))
     )
 
 
@@ -151,10 +179,12 @@ _RULES: dict[str, Select[Any]] = {
     "every arrival has exactly one first row of work": _without_one_first_row(),
     "only done images have predictions": _predicted_but_not_done(),
     "a done image has predictions for each of its frames": _frames_not_all_predicted(),
+    "what came out of an archive names an archive that was taken apart": _member_of_nothing(),
+    "a withdrawn image is named by a note of its study": _withdrawn_by_no_note(),
     "a duplicate names a done image with the same bytes": _duplicate_of_nothing(),
     "the same bytes are done once": _same_content_twice(),
-    "contents belong to done images with these bytes": _content_without_owner(),
-    "a done image owns its contents": _done_without_content(),
+    "contents belong to done images and archives with these bytes": _content_without_owner(),
+    "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _on_the_way_without_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_by_nothing(),
     "an outcome has its time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, or_, select
+from sqlalchemy import Column, ColumnElement, func, or_, select
 
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
@@ -39,8 +39,12 @@ class ImageFilter:
     """Arrived at this time or later."""
     until: datetime | None = None
     """Arrived before this time."""
+    parent_ids: tuple[int, ...] = ()
+    """Came out of one of these archives."""
+    withdrawn: bool | None = None
+    """Whether a key object note rejects the image; None: either."""
     current: bool = False
-    """Without images of which a newer version arrived."""
+    """Without images of which a newer version arrived, or that were withdrawn."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished`: the highest or latest first, and only arrivals that have one."""
@@ -57,8 +61,10 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     yield from _which_row(wanted)
     yield from _of_work(wanted, leading=not _names_few(wanted))
     yield from _of_arrival(wanted)
+    yield from _arrived(wanted)
     if wanted.current:
         yield instances.c.superseded_by.is_(None)
+        yield instances.c.withdrawn_by.is_(None)
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
@@ -68,7 +74,8 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     PostgreSQL would rather walk all arrivals by id until it has met as many as the limit allows.
     """
     states = set(wanted.states)
-    if any(getattr(wanted, name) for name in _NARROW) or (states and states <= {State.QUEUED, State.RUNNING}):
+    few = wanted.parent_ids or wanted.withdrawn or any(getattr(wanted, name) for name in _NARROW)
+    if few or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
     return work.c.instance_id if outcomes and not _names_few(wanted) else instances.c.id
@@ -76,7 +83,8 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 def _names_few(wanted: ImageFilter) -> bool:
     """Whether arrivals are named so that few remain, whatever became of them."""
-    return bool(wanted.image_ids or wanted.since or any(getattr(wanted, name) for name in _NARROW))
+    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn
+    return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
 def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -122,6 +130,11 @@ def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
 def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.image_ids:
         yield instances.c.id.in_(wanted.image_ids)
+    if wanted.parent_ids:
+        yield instances.c.parent_id.in_(wanted.parent_ids)
+    if wanted.withdrawn is not None:
+        # A comparison opens the partial index, which SQLite does not search for `IS NOT NULL`.
+        yield instances.c.withdrawn_by > 0 if wanted.withdrawn else instances.c.withdrawn_by.is_(None)
     if wanted.sources:
         # Most records have one source that holds nearly everything: its index would cost a sort of it all.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
@@ -130,15 +143,37 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     for name in _NARROW:
         if getattr(wanted, name) is not None:
             yield instances.c[name] == getattr(wanted, name)
+
+
+def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    """A time as the ids of those that arrived then, in whose order they are shown: nothing has to be sorted.
+
+    Ids follow the clock but for a clock that was set back, so that each time is looked at all the same.
+    """
+    if wanted.since is None and wanted.until is None:
+        return
+    if _names_few(wanted):
+        yield from _within(instances.c.arrived_at, wanted)
+        return
+    lead, then = image_id(wanted), tuple(_within(_then.c.arrived_at, wanted))
+    # The sums keep planners from walking all ids until one fits.
+    yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
+    yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
+    yield from _within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
+
+
+def _within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.since is not None:
-        yield instances.c.arrived_at >= wanted.since
+        yield time >= wanted.since
     if wanted.until is not None:
-        yield instances.c.arrived_at < wanted.until
+        yield time < wanted.until
 
 
 def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
     return column.concat("")
 
+
+_then = instances.alias("then")
 
 _NARROW = (
     "patient_key",

@@ -12,6 +12,7 @@ from db.queries.snapshot import snapshot, stream
 from db.queries.suspicion import Bundle, bundles_by_id, suspicion
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
+from nightread.stores import STORES
 
 COLUMNS = (
     "image_id",
@@ -22,6 +23,9 @@ COLUMNS = (
     "detail",
     "duplicate_of",
     "superseded_by",
+    "parent_id",
+    "withdrawn_by",
+    "withdrawn_code",
     "sha256",
     "sop_instance_uid",
     "series_instance_uid",
@@ -44,8 +48,6 @@ COLUMNS = (
     "matched",
 )
 """Names that programs rely on, in this order; with `per_frame` there is also `frame`, from 0."""
-
-_FOLDER = "folder"  # the kind of source whose places are paths; those of other kinds are URLs
 
 
 def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[dict[str, Any]]:
@@ -91,7 +93,7 @@ def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnEleme
 
 def _as_dict(row: Row[Any], bundle: Bundle | None, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
-    values["uri"] = full_uri(row.root, row.uri) if row.kind == _FOLDER else row.uri
+    values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
     values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
@@ -118,6 +120,9 @@ _ARRIVAL = (
     instances.c.columns,
     instances.c.frames,
     instances.c.superseded_by,
+    instances.c.parent_id,
+    instances.c.withdrawn_by,
+    instances.c.withdrawn_code,
     instances.c.arrived_at.label("received_at"),
 )
 

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, func, select
+from sqlalchemy import Connection, FromClause, Select, and_, case, func, or_, select
 
 from db.engine import Database
+from db.ledger.origins import origin_id
 from db.queries.snapshot import snapshot
 from db.tables import IN_BATCH, State, in_state, instances, sources, work
 from nightread.reasons import Reason
+from nightread.sources import ARCHIVES
 
 SourceIds = Sequence[int] | None
-"""Ids of sources; None: all."""
+"""Ids of sources, with what came out of their archives; None: all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +99,7 @@ def _unless_all(connection: Connection, source_ids: SourceIds) -> SourceIds:
     """None when these are all the sources there are: then no arrival need be looked up to know its source."""
     if source_ids is None:
         return None
-    known = set(connection.execute(select(sources.c.id)).scalars())
+    known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
     return None if known <= set(source_ids) else source_ids
 
 
@@ -105,9 +107,11 @@ def _of_sources(statement: Select[Any], counted: FromClause, chosen: SourceIds) 
     if chosen is None:
         return statement.select_from(counted)
     if counted is instances:
-        return statement.select_from(instances).where(instances.c.source_id.in_(chosen))
+        members = and_(instances.c.parent_id.is_not(None), origin_id().in_(chosen))
+        return statement.select_from(instances).where(or_(instances.c.source_id.in_(chosen), members))
     # Not a join: SQLite would walk all arrivals of the source for the few rows of work that are asked for.
-    its_source = select(instances.c.source_id).where(instances.c.id == work.c.instance_id).scalar_subquery()
+    origin = case((instances.c.parent_id.is_(None), instances.c.source_id), else_=origin_id())
+    its_source = select(origin).where(instances.c.id == work.c.instance_id).scalar_subquery()
     return statement.select_from(work).where(its_source.in_(chosen))
 
 

@@ -120,6 +120,7 @@ def _conditions(digest: str, since: datetime | None, until: datetime | None) -> 
     else:  # An expression, which no index answers: arrivals of the time lead, not every result there ever was.
         yield work.c.state.concat("") == State.DONE.value
     yield instances.c.superseded_by.is_(None)
+    yield instances.c.withdrawn_by.is_(None)
     newest = (
         select(func.max(_LATER.c.ordinal))
         .where(

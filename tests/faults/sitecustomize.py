@@ -16,9 +16,10 @@ from typing import Any
 
 STEPS = {
     "producer.intake": ("register",),
-    "db.ledger": ("form_batches", "claim", "record", "return_expired"),
+    "db.ledger": ("form_batches", "claim", "record", "return_expired", "end_delivery"),
     "producer.transport": ("Transport.publish",),
-    "worker.analyse": ("fetch", "open_scan"),
+    "worker.analyse": ("fetch", "open_scan", "expand"),
+    "worker.expand": ("_write", "_sync"),
     "worker.predict": ("Predictor.scores",),
 }
 _FOLDER = os.environ.get("NIGHTREAD_FAULTS_DIR")

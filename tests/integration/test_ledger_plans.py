@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from db import ledger, schema
 from db.engine import Database, open_database
-from db.ledger import Answer, FramePrediction
+from db.ledger import Answer, FramePrediction, Hints, Members, Withdrawal
 from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
@@ -45,7 +45,7 @@ def test_every_statement_finds_its_rows_by_an_index(night_on_sqlite: Night) -> N
 
 
 def _live_through_everything(night: Night) -> None:
-    facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2")
+    facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2", study_instance_uid="1.1")
     arrivals = build_arrivals(8)
     night.register(arrivals)
     night.register([replace(arrivals[0], size=5)])
@@ -57,7 +57,12 @@ def _live_through_everything(night: Night) -> None:
     further = (
         Answer(bundle_id=bundle_id, shadow=True, frames=(FramePrediction(frame=0, label="a", score=1, scores=[1]),)),
     )
-    night.analyse(first, facts=facts, sha256="c" * 64, further=further)
+    hints = Hints(
+        members=Members(source_id=night.source_id, arrivals=tuple(build_arrivals(2))),
+        counts={"1.1": 5},
+        withdrawal=Withdrawal(study_instance_uid="1.1", code="113001", sop_instance_uids=("1.2.3",)),
+    )
+    night.analyse(first, facts=facts, sha256="c" * 64, further=further, hints=hints)
     routes_in_force(night.database)
     ledger.known_contents(night.database, ["c" * 64])
     night.claim(second)

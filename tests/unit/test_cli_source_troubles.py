@@ -45,6 +45,12 @@ def test_a_missing_marker_is_shown() -> None:
     assert said == "the folder's marker .nightread-source is missing: is the share mounted?"
 
 
+def test_what_a_store_does_is_shown() -> None:
+    """Its poller reports clauses whose subject it is."""
+    (said,) = troubles(source(troubles=["cannot be reached"], seconds=0.1), NOW)
+    assert said == "the store cannot be reached"
+
+
 def test_a_watcher_that_holds_back_for_want_of_room_is_shown() -> None:
     """Files lie in their folder meanwhile and are in no count."""
     (said,) = troubles(source(disk_short=True), NOW)

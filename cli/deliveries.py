@@ -1,0 +1,81 @@
+"""`nightread deliveries`: which reports went where, and which did not."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.moments import MOMENT, arrival_bounds
+from cli.night import nights_of
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from cli.tables import make_table, show
+from db import queries
+from db.queries import Delivery, DeliveryState
+
+_STYLES: dict[str, str] = {DeliveryState.DELIVERED: "green", DeliveryState.FAILED: "red", DeliveryState.WAITING: "cyan"}
+
+
+@click.command("deliveries")
+@click.option("--destination", metavar="NAME", help="Only there.")
+@click.option("--study", metavar="UID", help="Only of this study.")
+@click.option("--failed", is_flag=True, help="Only those that failed for good.")
+@click.option("--waiting", is_flag=True, help="Only those that are still to be sent.")
+@click.option("--since", type=MOMENT, metavar="TIME", help="Made then or later: 2026-11-05 or 2026-11-05T18:00.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Made before.")
+@click.option("--night", metavar="DATE|last", help="Made in the night that began on this date.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def deliveries_command(failed: bool, waiting: bool, as_json: bool, **options: Any) -> None:
+    """List the reports that were sent to destinations.
+
+    Each with the study, when it was taken, and why it was not. `nightread send-results` sends them.
+
+    \b
+    Examples: nightread deliveries --night last
+              nightread deliveries --failed --destination pacs
+    """  # noqa: D301 - click reads the backspace itself
+    given = {name: options.pop(name) for name in ("destination", "study", "since", "until", "night")}
+    settings = settings_from(**options)
+    since, until = arrival_bounds(settings, given["since"], given["until"], given["night"])
+    wanted = ((DeliveryState.FAILED, failed), (DeliveryState.WAITING, waiting))
+    with open_record(settings) as database, said_in_one_line():
+        found = list(
+            queries.deliveries(
+                database,
+                destination=given["destination"],
+                study_instance_uid=given["study"],
+                states=tuple(state for state, asked in wanted if asked),
+                since=since,
+                until=until,
+            )
+        )
+    if as_json:
+        print_json([_json(delivery) for delivery in found])
+    elif not found:
+        out.print("No report answers to this.")
+    else:
+        _show(found, lambda moment: f"{nights_of(settings).local(moment):%Y-%m-%d %H:%M}")
+
+
+def _json(delivery: Delivery) -> dict[str, Any]:
+    values = asdict(delivery)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _show(found: list[Delivery], local: Any) -> None:
+    table = make_table(out, "made", "study", "destination", "", "finished", "tries", "", right=["tries"])
+    for delivery in found:
+        table.add_row(
+            local(delivery.created_at),
+            delivery.study_instance_uid,
+            Text(delivery.destination),
+            Text(delivery.state + (" (revision)" if delivery.replaces else ""), style=_STYLES.get(delivery.state, "")),
+            local(delivery.finished_at) if delivery.finished_at else "",
+            str(delivery.attempts),
+            Text(" ".join(filter(None, (delivery.reason, delivery.detail))), style="dim"),
+        )
+    show(out, table)

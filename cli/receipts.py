@@ -1,0 +1,110 @@
+"""`nightread receipts`: who sent how many images, and what they were answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from cli.console import out, print_json
+from cli.moments import MOMENT, arrival_bounds
+from cli.night import Nights, nights_of
+from cli.options import settings_from, state_options
+from cli.record import open_record, said_in_one_line
+from cli.tables import make_table, show
+from db import queries
+from db.queries import Association, Sender
+
+_COUNTS = ("received", "refused", "failed")
+_LEGEND = (
+    "received: acknowledged, and in the record. refused: no room on the disk (A7..); failed: see the status. "
+    "The sender still has those."
+)
+
+
+@click.command("receipts")
+@click.option("--source", help="Only those of this receiver.")
+@click.option(
+    "--since", type=MOMENT, metavar="TIME", help="Began then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
+)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Began before.")
+@click.option("--night", metavar="DATE|last", help="Began in the night that began on this date.")
+@click.option("--each", is_flag=True, help="Each association, not the sums by sender.")
+@click.option("--json", "as_json", is_flag=True, help="Both, as JSON on standard output.")
+@state_options
+def receipts_command(each: bool, as_json: bool, **options: Any) -> None:
+    """Say what was received from whom by C-STORE.
+
+    By calling AE title: associations, images that were acknowledged, refused and failed, and what was answered.
+
+    \b
+    Examples: nightread receipts --night last
+              nightread receipts --since 2026-11-05 --each
+              nightread receipts --json | jq '.senders[] | select(.refused > 0)'
+    """  # noqa: D301 - click reads the backspace itself
+    source, since, until, night = (options.pop(name) for name in ("source", "since", "until", "night"))
+    settings = settings_from(**options)
+    since, until = arrival_bounds(settings, since, until, night)
+    with open_record(settings) as database, said_in_one_line():
+        found = queries.associations(database, since=since, until=until, source=source)
+    if as_json:
+        print_json(
+            {"senders": [_json(sender) for sender in queries.senders(found)], "associations": [*map(_json, found)]}
+        )
+    elif not found:
+        out.print("Nobody sent anything to a receiver in this time.")
+    elif each:
+        _show_each(found, nights_of(settings))
+    else:
+        _show_senders(queries.senders(found), nights_of(settings))
+
+
+def _json(found: Association | Sender) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(found).items()}
+
+
+def _show_senders(senders: Sequence[Sender], nights: Nights) -> None:
+    table = make_table(
+        out, "sender", "receiver", "associations", *_COUNTS, "answers", "latest", right=["associations", *_COUNTS]
+    )
+    for sender in senders:
+        table.add_row(
+            Text(sender.calling_ae),
+            Text(sender.source),
+            f"{sender.associations:,}" + (f" ({sender.open:,} open)" if sender.open else ""),
+            *_counts(sender),
+            _answers(sender.statuses),
+            f"{nights.local(sender.latest_at):%Y-%m-%d %H:%M}",
+        )
+    show(out, table)
+    out.print(Text(_LEGEND, style="dim"))
+
+
+def _show_each(found: Sequence[Association], nights: Nights) -> None:
+    table = make_table(out, "began", "ended", "sender", "address", "receiver", *_COUNTS, "answers", right=_COUNTS)
+    for association in found:
+        ended = nights.local(association.ended_at) if association.ended_at else None
+        table.add_row(
+            f"{nights.local(association.began_at):%Y-%m-%d %H:%M:%S}",
+            f"{ended:%H:%M:%S}" if ended else "open",
+            Text(association.calling_ae),
+            association.address,
+            Text(association.source),
+            *_counts(association),
+            _answers(association.statuses),
+        )
+    show(out, table)
+    out.print(Text(_LEGEND, style="dim"))
+
+
+def _counts(found: Association | Sender) -> list[Text]:
+    bad = {"refused": "yellow", "failed": "red"}
+    return [
+        Text(f"{getattr(found, name):,}", style=bad.get(name, "") if getattr(found, name) else "") for name in _COUNTS
+    ]
+
+
+def _answers(statuses: Mapping[str, int]) -> str:
+    return ", ".join(f"{status} x {times:,}" for status, times in sorted(statuses.items()))

@@ -1,0 +1,114 @@
+"""`nightread receive`: the C-STORE receivers, a process of their own."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from redis import Redis
+
+from cli.options import settings_from, state_options
+from cli.part import part
+from cli.redis_url import redis_url_of
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+from nightread.sources import Caller, ReceiverSource, Tls
+from nightread.wake import open_redis, wake_dispatcher
+
+_NAME = "receiver"
+_PEM = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("receive")
+@click.option("--port", type=click.IntRange(0, 65535), help="TCP port [11112].")
+@click.option("--ae-title", help="What callers must call it [NIGHTREAD].")
+@click.option("--address", help="Where it listens [127.0.0.1]; 0.0.0.0: on all networks.")
+@click.option(
+    "--caller",
+    "callers",
+    multiple=True,
+    metavar="[AE][@NETWORK]",
+    help="Who may send, such as CT1, CT1@10.1.2.3 or @10.1.0.0/16; may be given several times [anybody].",
+)
+@click.option("--tls-certificate", type=_PEM, help="PEM file with our certificate: only encrypted connections.")
+@click.option("--tls-key", type=_PEM, help="PEM file with its key.")
+@click.option("--tls-callers-ca", type=_PEM, help="Callers must show a certificate of these authorities.")
+@click.option("--name", help=f"Name of the source [{_NAME}]; alone: only this receiver of the settings.")
+@state_options
+def receive_command(callers: tuple[str, ...], **options: Any) -> None:
+    """Receive images from modalities and PACS (DICOM C-STORE).
+
+    With one of --port, --ae-title, --address, --caller, --tls-... and --name: that one receiver. Without: all
+    receivers that the settings name as `sources`. An image is acknowledged once it is on the disk and in the ledger.
+    Needs no TensorFlow; `pip install 'nightread[stores]'`.
+
+    \b
+    Examples: nightread receive --port 11112 --ae-title NIGHTREAD --address 0.0.0.0 --caller @10.1.0.0/16
+              nightread receive --config /etc/nightread.toml
+    """  # noqa: D301 - click reads the backspace itself
+    names = ("port", "ae_title", "address", "name", "tls_certificate", "tls_key", "tls_callers_ca")
+    given = {name: value for name in names if (value := options.pop(name)) is not None}
+    settings = settings_from(**options)
+    named = [source for source in receivers_of(settings) if given == {"name": source.name} and not callers]
+    sources = named or ([_source(given, callers)] if given or callers else receivers_of(settings))
+    if not sources:
+        raise UsageFault(
+            "The settings name no receiver: say where to listen, such as `nightread receive --port 11112`, "
+            'or add [[sources]] with kind = "receiver" to the settings file.'
+        )
+    from producer.receiver import receive  # noqa: PLC0415
+
+    # pydicom's warnings quote what it reads, here the command sets of peers.
+    warnings.simplefilter("ignore")
+    with part(settings, durable=True) as (database, stop):
+        nudge = _Nudge(open_redis(redis_url_of(settings)))
+        receive(settings, database, sources, stop, nudge.give)
+
+
+def receivers_of(settings: Settings) -> Sequence[ReceiverSource]:
+    """Those among the sources of the settings."""
+    return [source for source in settings.sources if isinstance(source, ReceiverSource)]
+
+
+def _source(given: dict[str, Any], callers: Sequence[str]) -> ReceiverSource:
+    tls = {name: given.pop(f"tls_{name}", None) for name in ("certificate", "key", "callers_ca")}
+    ca = tls.pop("callers_ca")
+    try:
+        return ReceiverSource(
+            **{"name": _NAME, **given},
+            callers=tuple(_caller(text) for text in callers),
+            tls=Tls(**tls, ca=ca, require_client=ca is not None) if any((*tls.values(), ca)) else None,
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        option = "-".join(str(part) for part in wrong["loc"]).replace("_", "-")
+        raise UsageFault(f"--{option}: {wrong['msg']}") from None
+
+
+def _caller(text: str) -> Caller:
+    title, _, network = text.partition("@")
+    try:
+        return Caller(ae_title=title or None, address=network or None)
+    except ValidationError as error:
+        raise UsageFault(f"--caller: {error.errors()[0]['msg']}") from None
+
+
+class _Nudge:
+    """Wakes the dispatcher from a thread of its own: a Redis that is away must not keep senders waiting."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._wanted = Event()
+        Thread(target=self._run, daemon=True).start()
+
+    def give(self, _arrivals: int) -> None:
+        """Have it woken soon, once for all that was registered by then."""
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while self._wanted.wait():
+            self._wanted.clear()
+            wake_dispatcher(self._redis)

@@ -1,0 +1,166 @@
+"""`nightread send-results`: structured reports of studies to PACS and DICOMweb stores."""
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from cli.console import err, out, print_json
+from cli.moments import MOMENT, arrival_bounds
+from cli.night import nights_of
+from cli.options import settings_from, state_options
+from cli.part import part
+from cli.record import open_record, said_in_one_line
+from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from db.engine import Database
+from nightread.errors import UsageFault
+from nightread.log import set_up_logging
+from nightread.settings import Settings
+from nightread.sources import Destination
+
+if TYPE_CHECKING:
+    from delivery.courier import Told
+    from delivery.rounds import Rounds
+    from delivery.scope import Scope
+
+_STYLES = {"delivered": "green", "failed": "red", "waiting": "cyan"}
+
+
+@click.command("send-results")
+@click.option("--destination", "names", multiple=True, metavar="NAME", help="Only there [all of the settings].")
+@click.option("--study", metavar="UID", help="Only this study, even if images of it came just now.")
+@click.option("--night", metavar="DATE|last", help="Studies with results of the night that began on this date.")
+@click.option("--since", type=MOMENT, metavar="TIME", help="Studies with results of then or later, site-local.")
+@click.option("--failed", "again", is_flag=True, help="Try again what failed for good.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option("--follow", is_flag=True, help="Stay, and report each study once it is ready.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@state_options
+def send_results_command(
+    names: tuple[str, ...], again: bool, dry_run: bool, follow: bool, as_json: bool, **options: Any
+) -> None:
+    """Send structured reports of studies to PACS and DICOMweb stores.
+
+    One DICOM SR (TID 1500) per study to each of the settings' `destinations`, once all its images have an outcome and
+    it is complete by count or quiet. The same content is never sent twice; other results are sent as a revision that
+    names its predecessor. Exit code 1: something failed, or is still to be sent. `pip install 'nightread[stores]'`.
+
+    \b
+    Examples: nightread send-results --dry-run
+              nightread send-results --night last --destination pacs
+              nightread send-results --follow
+    """  # noqa: D301 - click reads the backspace itself
+    study, night, since = (options.pop(name) for name in ("study", "night", "since"))
+    settings = settings_from(**options)
+    destinations = _destinations(settings, names)
+    import_module("highdicom")  # before pydicom: what is missing is then named after the extra that brings both
+    warnings.simplefilter("ignore")  # pydicom's quote the headers that it reads
+    scope = _scope(settings, study, since, night)
+    if follow:
+        if dry_run or again or as_json or night or study:
+            raise UsageFault("--follow stays, and goes with --destination and --since only.")
+        _follow(settings, destinations, scope)
+        return
+    set_up_logging(settings.log_format, "ERROR")
+    with open_record(settings) as database, said_in_one_line():
+        told = _once(settings, database, destinations, scope, again=again, dry_run=dry_run)
+    _show(told, settings, as_json=as_json, dry_run=dry_run)
+    if not dry_run and any(one.state != "delivered" for one in told):
+        sys.exit(1)
+
+
+def _destinations(settings: Settings, names: Sequence[str]) -> list[Destination]:
+    if not settings.destinations:
+        raise UsageFault(
+            'The settings name no destination: add [[destinations]] with kind = "store" (C-STORE) or kind = "stow" '
+            "(STOW-RS) to the settings file."
+        )
+    known = {destination.name: destination for destination in settings.destinations}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageFault(f"There is no destination {unknown[0]} in the settings; there is {', '.join(known)}.")
+    return [known[name] for name in names or known]
+
+
+def _scope(settings: Settings, study: str | None, since: datetime | None, night: str | None) -> "Scope":
+    from delivery.scope import Scope  # noqa: PLC0415
+
+    if study and (since or night):
+        raise UsageFault("--study names one study: leave --night and --since away.")
+    begin, end = arrival_bounds(settings, since, None, night)
+    return Scope(study_instance_uid=study, since=begin, until=end)
+
+
+def _follow(settings: Settings, destinations: Sequence[Destination], scope: "Scope") -> None:
+    from delivery.rounds import delivery_rounds  # noqa: PLC0415
+
+    zone = nights_of(settings).zone
+    with (
+        part(settings) as (database, stop),
+        delivery_rounds(settings, database, destinations, scope, zone=zone) as rounds,
+    ):
+        rounds.follow(stop)
+
+
+def _once(
+    settings: Settings,
+    database: Database,
+    destinations: Sequence[Destination],
+    scope: "Scope",
+    *,
+    again: bool,
+    dry_run: bool,
+) -> list["Told"]:
+    from delivery.rounds import delivery_rounds  # noqa: PLC0415
+
+    zone = nights_of(settings).zone
+    with delivery_rounds(settings, database, destinations, scope, zone=zone, at_once=True) as rounds:
+        studies = rounds.ready()
+        if scope.study_instance_uid and not studies:
+            raise UsageFault("That study is not in the record, or images of it are not analysed yet.")
+        told = list(_watched(rounds, studies, len(destinations), again=again, dry_run=dry_run))
+        if rounds.lookout.unready:
+            err.print(f"{rounds.lookout.unready:,} studies are not whole yet: images of them are arriving or waiting.")
+    return told
+
+
+def _watched(
+    rounds: "Rounds", studies: Sequence[str], destinations: int, *, again: bool, dry_run: bool
+) -> Iterator["Told"]:
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TextColumn("studies"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=len(studies) * destinations)
+        for told in rounds.deliver(studies, again=again, dry_run=dry_run):
+            bar.advance(task)
+            if told is not None:
+                yield told
+
+
+def _show(told: Sequence["Told"], settings: Settings, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        print_json({"dry_run": dry_run, "reports": [asdict(one) for one in told]})
+        return
+    if not told:
+        out.print("Nothing new to report: what is ready was delivered before, or failed (`nightread deliveries`).")
+        return
+    table = make_table(out, "study", "destination", "revision", "images", "", "", right=["revision", "images"])
+    for one in told:
+        state = "would be sent" if dry_run else one.state
+        table.add_row(
+            one.study_instance_uid,
+            Text(one.destination),
+            str(one.revision),
+            f"{one.images:,}",
+            Text(state, style=_STYLES.get(one.state, "")),
+            Text(" ".join(filter(None, (one.reason, one.detail))), style="dim"),
+        )
+    show(out, table)
+    if settings.not_for_diagnosis:
+        out.print(Text(NOT_FOR_DIAGNOSIS, style="dim"))

@@ -1,0 +1,97 @@
+"""Studies by count: which are complete, for people and for programs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.export import export_rows
+from cli.night import nights_of
+from cli.tables import make_table, show
+from db import queries
+from db.engine import Database
+from db.queries import Completeness, ImageFilter, Study, StudyCounts
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+
+COLUMNS = tuple(field.name for field in fields(Study))
+"""Names that programs rely on, in this order."""
+_NUMBERS = ("images", "done", "no result", "withdrawn")
+_COLOURS = {Completeness.COMPLETE: "green", Completeness.INCOMPLETE: "bold yellow", Completeness.ARRIVING: "cyan"}
+_LEGEND = (
+    "complete, incomplete: by the number that the store, a manifest or the headers told. "
+    "quiet: nobody told one, and nothing came for a while."
+)
+
+
+def require_only_times(wanted: ImageFilter) -> None:
+    """Raise UsageFault for conditions on images: a study is counted whole."""
+    allowed = replace(
+        ImageFilter(),
+        since=wanted.since,
+        until=wanted.until,
+        study_instance_uid=wanted.study_instance_uid,
+        limit=wanted.limit,
+    )
+    if wanted != allowed:
+        raise UsageFault("--studies counts whole studies: give it --study, --since, --until, --night and --limit only.")
+
+
+def list_studies(
+    console: Console, database: Database, wanted: ImageFilter, style: str, output: Path | None, settings: Settings
+) -> None:
+    """A line per study, the latest first."""
+    found = queries.studies(
+        database,
+        now=utc_now(),
+        since=wanted.since,
+        until=wanted.until,
+        study_instance_uid=wanted.study_instance_uid,
+        limit=wanted.limit + 1 if wanted.limit and style == "table" else wanted.limit,
+    )
+    if style == "table":
+        _show(console, found, wanted.limit, settings)
+    else:
+        export_rows((_row(study) for study in found), COLUMNS, style, output)
+
+
+def study_lines(counts: StudyCounts, withdrawn: int) -> Iterator[tuple[str, str]]:
+    """What `status` says, and in which colour."""
+    known = counts.complete + counts.incomplete
+    if known:
+        missing = f", {counts.incomplete:,} incomplete: `nightread query --studies`" if counts.incomplete else ""
+        yield f"Studies of which the size is known: {counts.complete:,} complete{missing}.", "yellow" if missing else ""
+    if withdrawn:
+        images = "image" if withdrawn == 1 else "images"
+        yield f"Withdrawn by key object notes: {withdrawn:,} {images} (`nightread query --withdrawn`).", ""
+
+
+def _row(study: Study) -> dict[str, Any]:
+    return {name: _utc(value) if isinstance(value, datetime) else value for name, value in asdict(study).items()}
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _show(console: Console, found: Iterator[Study], limit: int | None, settings: Settings) -> None:
+    nights = nights_of(settings)
+    table = make_table(console, "study", *_NUMBERS, "latest", "", right=_NUMBERS)
+    for study in islice(found, limit):
+        numbers = (study.images, study.done, study.no_result, study.withdrawn)
+        latest = f"{nights.local(study.last_arrival):%d %b %H:%M}" if study.last_arrival else ""
+        words = Text(study.words, style=_COLOURS.get(study.completeness, ""))
+        table.add_row(study.study_instance_uid, *(f"{number:,}" for number in numbers), latest, words)
+    if not table.row_count:
+        console.print("No study matches.")
+        return
+    show(console, table)
+    console.print(_LEGEND, style="dim")
+    if next(found, None) is not None:
+        console.print(f"The latest {table.row_count:,}; there are more: --limit 0 shows all, -o FILE.csv exports them.")

@@ -1,0 +1,54 @@
+"""How far a store was read, kept with what was read of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from db.engine import Database
+from db.ledger.arrivals import Arrival, Registered, register_within
+from db.tables import sources
+
+Cursor = Mapping[str, Any]
+"""JSON whose meaning is its poller's own (producer.orthanc, producer.dicomweb)."""
+
+
+def cursor_of(database: Database, source_id: int) -> Cursor | None:
+    """What was last kept for this source; None for one that was never read."""
+    with database.read() as connection:
+        cursor: Cursor | None = connection.execute(_CURSOR, {"source": source_id}).scalar()
+    return cursor
+
+
+def register_and_move(
+    database: Database,
+    *,
+    source_id: int,
+    arrivals: Sequence[Arrival],
+    cursor: Cursor,
+    priority: int,
+    now: datetime,
+) -> Registered:
+    """Register arrivals and move the source's cursor behind them, in one transaction.
+
+    Whoever dies meets both or neither: an arrival is behind the cursor only if the ledger has it. A record that comes
+    back from a backup brings the cursor of its own time, and the store is read again from there.
+    """
+
+    def transaction(connection: Connection) -> Registered:
+        done = Registered(new=0, changed=0)
+        if arrivals:
+            done = register_within(connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now)
+        connection.execute(_MOVE, {"source": source_id, "to": dict(cursor)})
+        return done
+
+    return database.write(transaction)
+
+
+_CURSOR = select(sources.c.cursor).where(sources.c.id == bindparam("source"))
+_MOVE = (
+    update(sources)
+    .where(sources.c.id == bindparam("source"))
+    .values(cursor=bindparam("to", type_=sources.c.cursor.type))
+)

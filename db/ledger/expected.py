@@ -1,0 +1,57 @@
+"""How many images a study has, as somebody else says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, bindparam, or_, update
+
+from db.bulk import execute_many
+from db.engine import Database
+from db.ledger.upsert import insert_if_absent
+from db.store_tables import expected
+
+ToldBy = Literal["store", "manifest", "header"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """A study's number of instances, and who said so."""
+
+    study_instance_uid: str
+    source_id: int
+    told_by: ToldBy
+    images: int
+
+
+def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:
+    """Keep what was said last of each study by each source in each way; of headers, what the highest of them said.
+
+    An image may have been copied before others were added, and images come in any order. `told_at` stays while the
+    number does: a store that is listed again and again says nothing new.
+    """
+    if rows:
+        database.write(lambda connection: expect_within(connection, rows, now=now))
+
+
+def expect_within(connection: Connection, rows: Sequence[Expected], *, now: datetime) -> None:
+    """The same as part of the caller's transaction."""
+    values = [(row.study_instance_uid, row.source_id, row.told_by, row.images, now) for row in rows]
+    insert_if_absent(connection, expected, _COLUMNS, values)
+    execute_many(connection, _SAY_AGAIN, tuple(f"the_{name}" for name in _COLUMNS), values)
+
+
+_COLUMNS = ("study_instance_uid", "source_id", "told_by", "images", "told_at")
+
+_SAY_AGAIN = (
+    update(expected)
+    .where(
+        expected.c.study_instance_uid == bindparam("the_study_instance_uid"),
+        expected.c.source_id == bindparam("the_source_id"),
+        expected.c.told_by == bindparam("the_told_by"),
+        expected.c.images != bindparam("the_images"),
+        or_(bindparam("the_told_by") != "header", expected.c.images < bindparam("the_images")),
+    )
+    .values(images=bindparam("the_images"), told_at=bindparam("the_told_at", type_=expected.c.told_at.type))
+)

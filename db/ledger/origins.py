@@ -1,0 +1,38 @@
+"""Where what was in an archive came from: the source of the outermost archive."""
+
+from sqlalchemy import ScalarSelect, func, select
+
+from db.tables import instances, sources
+
+DEPTH = 2
+"""Archives inside of each other that are taken apart: what these statements know how to climb."""
+
+_parent = instances.alias("parent")
+_grandparent = instances.alias("grandparent")
+_OUTERMOST = func.coalesce(_grandparent.c.source_id, _parent.c.source_id)
+
+
+def origin_id() -> ScalarSelect[int]:
+    """Id of the source, for a row of `instances` that has a parent; correlated to it."""
+    return (
+        select(_OUTERMOST)
+        .select_from(_parent)
+        .outerjoin(_grandparent, _grandparent.c.id == _parent.c.parent_id)
+        .where(_parent.c.id == instances.c.parent_id)
+        .correlate(instances)
+        .scalar_subquery()
+    )
+
+
+def origin_name() -> ScalarSelect[str]:
+    """The same source's name."""
+    its_source = sources.alias("its_source")
+    return (
+        select(its_source.c.name)
+        .select_from(_parent)
+        .outerjoin(_grandparent, _grandparent.c.id == _parent.c.parent_id)
+        .join(its_source, its_source.c.id == _OUTERMOST)
+        .where(_parent.c.id == instances.c.parent_id)
+        .correlate(instances)
+        .scalar_subquery()
+    )

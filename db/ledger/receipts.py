@@ -1,0 +1,107 @@
+"""What a C-STORE receiver took in, and what it answered: one receipt per association."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import Connection, Executable, bindparam, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.bulk import execute_many
+from db.engine import Database
+from db.ledger.arrivals import Arrival, Registered, register_within
+from db.store_tables import receipts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """An association as it stands."""
+
+    association: str
+    """A UUID of our own."""
+    calling_ae: str
+    address: str
+    began_at: datetime
+    ended_at: datetime | None
+    received: int
+    """Images that were answered with success: each is an arrival."""
+    refused: int
+    """Images that were answered with a lack of resources (A7xx): the sender is to try again."""
+    failed: int
+    """Images that were answered with another failure."""
+    statuses: Mapping[str, int]
+    """Answers of each DIMSE status but success, as four hex digits; and `aborted` or `lost` for how it ended."""
+
+
+def receive(
+    database: Database,
+    *,
+    source_id: int,
+    arrivals: Sequence[Arrival],
+    associations: Sequence[Receipt],
+    priority: int,
+    now: datetime,
+) -> Registered:
+    """Register what was received and bring the receipts of their associations up to date, in one transaction.
+
+    Whoever answers a sender with success on the strength of it needs a durable database (db.engine.open_database).
+    """
+
+    def transaction(connection: Connection) -> Registered:
+        rows = [_row(receipt, source_id) for receipt in associations]
+        execute_many(connection, _upsert(connection.dialect.name), _COLUMNS, rows)
+        return register_within(connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now)
+
+    return database.write(transaction)
+
+
+def end_receipts(database: Database, source_id: int, *, now: datetime) -> int:
+    """End the receipts that an earlier receiver of this source left open when it died. Returns their number."""
+    return database.write(lambda connection: connection.execute(_END, {"source": source_id, "now": now}).rowcount)
+
+
+def _row(receipt: Receipt, source_id: int) -> tuple[object, ...]:
+    """In the order of _COLUMNS."""
+    return (
+        source_id,
+        receipt.association,
+        receipt.calling_ae,
+        receipt.address,
+        receipt.began_at,
+        receipt.ended_at,
+        receipt.received,
+        receipt.refused,
+        receipt.failed,
+        dict(receipt.statuses),
+    )
+
+
+@cache
+def _upsert(dialect: str) -> Executable:
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(receipts)
+    changing = ("ended_at", "received", "refused", "failed", "statuses")
+    return statement.on_conflict_do_update(
+        index_elements=[receipts.c.association],
+        set_={name: statement.excluded[name] for name in changing},
+    )
+
+
+_COLUMNS = (
+    "source_id",
+    "association",
+    "calling_ae",
+    "address",
+    "began_at",
+    "ended_at",
+    "received",
+    "refused",
+    "failed",
+    "statuses",
+)
+
+_END = (
+    update(receipts)
+    .where(receipts.c.source_id == bindparam("source"), receipts.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now"))
+)

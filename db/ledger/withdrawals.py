@@ -1,0 +1,86 @@
+"""Images that a key object note rejects: those that are here, and those that are still to come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from db.bulk import execute_many
+from db.ledger.upsert import insert_if_absent
+from db.store_tables import withdrawals
+from db.tables import instances
+
+if TYPE_CHECKING:
+    from db.ledger.outcomes import Outcome
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawal:
+    """What one note says (IHE Imaging Object Change Management; DICOM PS3.16, CID 7010)."""
+
+    study_instance_uid: str
+    """The note's own: images of other studies are none of its business."""
+    code: str
+    sop_instance_uids: tuple[str, ...]
+
+
+def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> None:
+    """Mark what the note names, and remember its names for images that come after it."""
+    study, code = withdrawal.study_instance_uid, withdrawal.code
+    named = list(dict.fromkeys(withdrawal.sop_instance_uids))
+    rows = [(study, uid, note_id, code) for uid in named]
+    insert_if_absent(connection, withdrawals, ("study_instance_uid", "sop_instance_uid", "note_id", "code"), rows)
+    for start in range(0, len(named), _CHUNK):
+        uids = named[start : start + _CHUNK]
+        connection.execute(_MARK_NAMED, {"uids": uids, "study": study, "note": note_id, "its_code": code})
+
+
+def heed_earlier_notes(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+    """Mark those of these images that a note named before they came; of several notes the last one counts.
+
+    Most records have no such note and need not be asked for those of a batch's studies, which costs 1 us an image.
+    """
+    if connection.execute(_ANY).first() is None:
+        return
+    studies = {outcome.facts.study_instance_uid for outcome in outcomes} - {None}
+    uids = {outcome.facts.sop_instance_uid for outcome in outcomes} - {None}
+    notes = connection.execute(_NOTES, {"studies": list(studies), "uids": list(uids)}).all() if studies and uids else ()
+    if not notes:
+        return
+    named = {(row.study_instance_uid, row.sop_instance_uid): row for row in notes}
+    marks = [
+        (outcome.instance_id, row.note_id, row.code)
+        for outcome in outcomes
+        if (row := named.get((outcome.facts.study_instance_uid or "", outcome.facts.sop_instance_uid or "")))
+    ]
+    execute_many(connection, _MARK, ("instance", "note", "its_code"), marks)
+
+
+_MARKED: dict[str, Any] = {"withdrawn_by": bindparam("note"), "withdrawn_code": bindparam("its_code")}
+
+_MARK_NAMED = (
+    update(instances)
+    .where(
+        instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
+        # Written as an expression, or SQLite would look through the whole study for each of them.
+        instances.c.study_instance_uid.concat("") == bindparam("study"),
+    )
+    .values(**_MARKED)
+)
+
+_MARK = update(instances).where(instances.c.id == bindparam("instance")).values(**_MARKED)
+
+_ANY = select(withdrawals.c.note_id).limit(1)
+
+_NOTES = (
+    select(withdrawals)
+    .where(
+        withdrawals.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
+        # One note may name all twenty thousand images of a study.
+        withdrawals.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
+    )
+    .order_by(withdrawals.c.note_id)
+)

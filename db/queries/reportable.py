@@ -1,0 +1,259 @@
+"""What there is to report of a study: its current results, and whether more are to come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
+
+from db.engine import Database
+from db.queries.snapshot import snapshot
+from db.queries.studies import Study
+from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, sources, work
+from nightread.reasons import Fault, Reason
+
+_DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedBy:
+    """The bundle that a result came from."""
+
+    name: str
+    version: str
+    digest: str
+    normal_label: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageResult:
+    """What one bundle said of one image, with what it takes to refer to the image."""
+
+    image_id: int
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    modality: str | None
+    label: str | None
+    score: float
+    frames: tuple[int, ...]
+    """From 1: those that were called by `label`, where that is a finding of some frames and not of all; else none."""
+    bundle: JudgedBy
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether something was found in it."""
+        return self.label is not None and self.label != self.bundle.normal_label
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyResults:
+    """All that a report of a study can say."""
+
+    study_instance_uid: str
+    results: tuple[ImageResult, ...]
+    """In the order of arrival; an image that several bundles judged is there several times."""
+    images: int
+    """With a result; fewer than `results` where several bundles judged."""
+    without_result: int
+    """Images that failed or are defective."""
+    nameless: int
+    """Images with a result to which no report can refer: they have no UID, or no SOP class."""
+    patients: int
+    """How many different patients the images are of, as far as one site key can tell."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Original:
+    """Where the file of an image lies, as the record has it."""
+
+    image_id: int
+    source: str
+    root: str
+    uri: str
+    sha256: str | None
+    sop_instance_uid: str
+    marked: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pending:
+    """What a study may still get results of."""
+
+    own: bool
+    """Images that are known to be its own have no outcome yet."""
+    nearby: bool
+    """Images that came from the same source at about the same time have none, and may turn out to be its own."""
+
+
+def studies_with_outcomes(database: Database, *, since: datetime, until: datetime | None = None) -> list[str]:
+    """Studies of which some image met its outcome in this time, by the time of the first of them."""
+    statement = (
+        select(instances.c.study_instance_uid, func.min(work.c.finished_at))
+        .join(work, work.c.instance_id == instances.c.id)
+        .where(work.c.finished_at.is_not(None), work.c.finished_at >= since)
+        .where(instances.c.study_instance_uid.is_not(None))
+        .group_by(instances.c.study_instance_uid)
+        .order_by(func.min(work.c.finished_at))
+    )
+    if until is not None:
+        statement = statement.where(work.c.finished_at < until)
+    with database.read() as connection:
+        return [row.study_instance_uid for row in connection.execute(statement)]
+
+
+def study_results(database: Database, study_instance_uid: str) -> StudyResults:
+    """Current, done, neither withdrawn nor on trial; empty for a study that the record does not have."""
+    with snapshot(database) as connection:
+        rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
+        frames = _called_frames(connection, study_instance_uid)
+        without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
+    named = [row for row in rows if row.sop_instance_uid and row.sop_class_uid and row.series_instance_uid]
+    judges = {row.bundle_id: _judge(row) for row in rows}
+    return StudyResults(
+        study_instance_uid=study_instance_uid,
+        results=tuple(_result(row, judges[row.bundle_id], frames.get(row.work_id, ())) for row in named),
+        images=len({row.image_id for row in named}),
+        without_result=without,
+        nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
+        patients=_patients(rows),
+    )
+
+
+def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[Original]:
+    """Files of images with a result, the smallest first: any of them tells whose study it is."""
+    with database.read() as connection:
+        rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
+    return [Original(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
+    """Of a study of which something arrived."""
+    named = {"study": study.study_instance_uid}
+    first, last = study.first_arrival, study.last_arrival
+    with snapshot(database) as connection:
+        own = connection.execute(_OWN, named).first()
+        window = {**named, "begin": first - around, "end": last + around} if first and last else None
+        nearby = connection.execute(_NEARBY, window).first() if window else None
+    return Pending(own=own is not None, nearby=nearby is not None)
+
+
+def _judge(row: Row[Any]) -> JudgedBy:
+    return JudgedBy(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
+
+
+def _result(row: Row[Any], bundle: JudgedBy, called: Sequence[int]) -> ImageResult:
+    finding = row.label is not None and row.label != bundle.normal_label
+    some = finding and 0 < len(called) < (row.frames or 1)
+    return ImageResult(
+        image_id=row.image_id,
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        modality=row.modality,
+        label=row.label,
+        score=row.score,
+        frames=tuple(frame + 1 for frame in called) if some else (),
+        bundle=bundle,
+    )
+
+
+def _called_frames(connection: Connection, study_instance_uid: str) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for row in connection.execute(_CALLED_FRAMES, {"study": study_instance_uid}):
+        found.setdefault(row.work_id, []).append(row.frame)
+    return found
+
+
+def _patients(rows: Sequence[Row[Any]]) -> int:
+    """Keys of different site keys cannot be compared, and an image without a patient is not one of somebody's."""
+    by_key: dict[str | None, set[str | None]] = {}
+    for row in rows:
+        by_key.setdefault(row.key_id, set()).add(row.patient_key)
+    return max((len(keys) for keys in by_key.values()), default=0)
+
+
+_OF_STUDY = instances.c.study_instance_uid == bindparam("study")
+_CURRENT = and_(_OF_STUDY, instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
+_WITH_RESULT = and_(_CURRENT, work.c.state == State.DONE, ~work.c.shadow, work.c.bundle_id.is_not(None))
+
+_RESULTS: Select[Any] = (
+    select(
+        instances.c.id.label("image_id"),
+        instances.c.sop_instance_uid,
+        instances.c.sop_class_uid,
+        instances.c.series_instance_uid,
+        instances.c.modality,
+        instances.c.frames,
+        instances.c.patient_key,
+        instances.c.key_id,
+        work.c.id.label("work_id"),
+        work.c.label,
+        work.c.score,
+        work.c.bundle_id,
+        bundles.c.name,
+        bundles.c.version,
+        bundles.c.digest,
+        bundles.c.normal_label,
+    )
+    .join(work, work.c.instance_id == instances.c.id)
+    .join(bundles, bundles.c.id == work.c.bundle_id)
+    .where(_WITH_RESULT)
+    .order_by(instances.c.id, work.c.ordinal)
+)
+
+_CALLED_FRAMES = (
+    select(predictions.c.work_id, predictions.c.frame)
+    .join(work, work.c.id == predictions.c.work_id)
+    .join(instances, instances.c.id == work.c.instance_id)
+    .where(_WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
+    .order_by(predictions.c.work_id, predictions.c.frame)
+)
+
+_WITHOUT_RESULT = (
+    select(func.count())
+    .select_from(instances)
+    .join(work, work.c.instance_id == instances.c.id)
+    .where(_CURRENT, work.c.ordinal == 0)
+    .where(or_(work.c.state == State.FAILED, and_(work.c.state == State.REJECTED, work.c.reason.in_(_DEFECTIVE))))
+)
+
+_ORIGINALS = (
+    select(
+        instances.c.id.label("image_id"),
+        sources.c.name.label("source"),
+        sources.c.root,
+        sources.c.marked,
+        instances.c.uri,
+        instances.c.sha256,
+        instances.c.sop_instance_uid,
+    )
+    .join(work, work.c.instance_id == instances.c.id)
+    .join(sources, sources.c.id == instances.c.source_id)
+    .where(_WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
+    .order_by(instances.c.size, instances.c.id)
+)
+
+_OWN = (
+    select(work.c.id)
+    .join(instances, instances.c.id == work.c.instance_id)
+    .where(_OF_STUDY, work.c.state.in_(UNFINISHED), ~work.c.shadow)
+    .limit(1)
+)
+
+# An image that nobody has read yet has no study: those of the same source and time are taken to be of this one.
+_NEARBY = (
+    select(work.c.id)
+    .join(instances, instances.c.id == work.c.instance_id)
+    .where(
+        in_state(*UNFINISHED),
+        work.c.ordinal == 0,
+        instances.c.study_instance_uid.is_(None),
+        instances.c.arrived_at >= bindparam("begin"),
+        instances.c.arrived_at <= bindparam("end"),
+        # An expression, so that the time leads the search: a source has nearly all arrivals.
+        (instances.c.source_id + 0).in_(select(instances.c.source_id).where(_OF_STUDY).distinct()),
+    )
+    .limit(1)
+)

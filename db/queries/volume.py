@@ -1,0 +1,19 @@
+"""How many bytes arrive."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from db.engine import Database
+from db.tables import instances, sources
+
+
+def bytes_arrived(database: Database, *, kind: str, since: datetime, until: datetime) -> int:
+    """Bytes of all arrivals between these moments from sources of this kind."""
+    statement = (
+        select(func.coalesce(func.sum(instances.c.size), 0))
+        .join(sources, sources.c.id == instances.c.source_id)
+        .where(sources.c.kind == kind, instances.c.arrived_at >= since, instances.c.arrived_at < until)
+    )
+    with database.read() as connection:
+        return int(connection.execute(statement).scalar_one())

@@ -1,0 +1,64 @@
+"""The record of receivers, stores and reports: further tables of db.tables.metadata."""
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+
+from db.tables import metadata, when
+from db.types import Id, Json, UtcDateTime
+from imaging.facts import CODE_LENGTH, UID_LENGTH
+
+receipts = Table(
+    "receipts",  # one per association of a C-STORE receiver
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("association", String(36), nullable=False, unique=True),
+    Column("calling_ae", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: it goes on, or the receiver died
+    Column("received", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("statuses", Json, nullable=False),  # how many answers of each DIMSE status other than success
+    Index("ix_receipts_began_at", "began_at"),
+)
+
+expected = Table(
+    "expected",  # how many images a study has, as somebody else says
+    metadata,
+    Column("study_instance_uid", String(UID_LENGTH), primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), primary_key=True),
+    Column("told_by", String(16), primary_key=True),  # store, manifest or header
+    Column("images", Integer, nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),  # when it last said another number
+    Index("ix_expected_told_at", "told_at"),
+)
+
+withdrawals = Table(
+    "withdrawals",  # what key object notes reject, whether it came before or after them
+    metadata,
+    Column("study_instance_uid", String(UID_LENGTH), primary_key=True),
+    Column("sop_instance_uid", String(UID_LENGTH), primary_key=True),
+    Column("note_id", Id, ForeignKey("instances.id"), primary_key=True),
+    Column("code", String(CODE_LENGTH), nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",  # reports of a study for a destination; a revision is a further row
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("study_instance_uid", String(UID_LENGTH), nullable=False),
+    Column("destination", String(200), nullable=False),
+    Column("sop_instance_uid", String(UID_LENGTH), nullable=False, unique=True),
+    Column("replaces", String(UID_LENGTH)),  # the SOP instance of the revision before
+    Column("content", String(64), nullable=False),  # digest of what it says: the same is not sent again
+    Column("state", String(10), nullable=False),  # waiting, delivered or failed
+    Column("reason", String(32)),
+    Column("detail", String(500)),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_deliveries_study", "study_instance_uid", "destination"),
+    Index("ix_deliveries_waiting", "not_before", **when("state = 'waiting'")),
+)

@@ -1,0 +1,56 @@
+"""Coded concepts of reports: the standard's where it has them, else those of 99NIGHTREAD (docs/reports.md)."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import CodedConcept
+from pydicom.sr.codedict import codes
+
+from imaging.own_results import CODING_SCHEME
+
+DEVICE = CodedConcept.from_code(codes.DCM.Device)
+COMMENT = CodedConcept.from_code(codes.DCM.Comment)
+PROBABILITY = CodedConcept.from_code(codes.DCM.Probability)
+NO_UNITS = CodedConcept.from_code(codes.UCUM.NoUnits)
+ARTIFICIAL_INTELLIGENCE = CodedConcept.from_code(codes.DCM.ArtificialIntelligence)
+PRESENT = CodedConcept.from_code(codes.SCT.Present)
+ABSENT = CodedConcept.from_code(codes.SCT.Absent)
+ANY_FINDING = CodedConcept("ANY_FINDING", CODING_SCHEME, "Any finding of the model")
+"""What is absent from an image in which the model found nothing."""
+
+_PROCEDURES = {
+    "CR": codes.cid100.XRUnspecifiedBodyRegion,
+    "CT": codes.cid100.CTUnspecifiedBodyRegion,
+    "DX": codes.cid100.XRUnspecifiedBodyRegion,
+    "MR": codes.cid100.MRIUnspecifiedBodyRegion,
+    "NM": codes.cid100.NMUnspecifiedBodyRegion,
+    "PT": codes.cid100.PETUnspecifiedBodyRegion,
+    "XA": codes.cid100.Angiography,
+}
+_CODE_LENGTH, _MEANING_LENGTH = 16, 64
+_DIGEST_LENGTH = 15
+
+
+def our_scheme() -> CodingSchemeIdentificationItem:
+    """What a report says of the codes that are ours."""
+    return CodingSchemeIdentificationItem(
+        designator=CODING_SCHEME, name="nightread: labels of model bundles", responsible_organization="nightread"
+    )
+
+
+def label_code(label: str) -> CodedConcept:
+    """The label of a bundle as a code: itself, or `#` and 15 digits of its SHA-256 where it is no Short String.
+
+    The meaning is the label, cut after 64 characters (VR LO).
+    """
+    fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
+    value = label if fits and label.strip() == label else f"#{sha256(label.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    return CodedConcept(value, CODING_SCHEME, label.replace("\\", "/")[:_MEANING_LENGTH])
+
+
+def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:
+    """What was done, by the modalities of the images, each once (DICOM PS3.16, CID 100)."""
+    found = {_PROCEDURES.get(modality or "", codes.cid100.ImagingProcedure) for modality in modalities}
+    for code in sorted(found, key=lambda code: (code.scheme_designator, code.value)):
+        yield CodedConcept.from_code(code)

@@ -1,0 +1,93 @@
+"""Reports for all destinations: once over what is ready, or for as long as the process lives."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import tzinfo
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import queries, troubles
+from db.engine import Database
+from delivery.courier import Courier, Told
+from delivery.scope import Lookout, Scope
+from delivery.send import sender_to
+from nightread.clock import Clock, utc_now
+from nightread.settings import Settings
+from nightread.sources import Destination
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 10.0
+
+
+class Rounds:
+    """Looks for studies that are ready, and sends each courier with each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        couriers: Sequence[tuple[Destination, Courier]],
+        scope: Scope,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`delivery_rounds` opens one with its connections."""
+        self.lookout = Lookout(settings, database, scope)
+        self._database = database
+        self._couriers = couriers
+        self._clock = clock
+
+    def ready(self) -> list[str]:
+        """Studies that may have something new to report."""
+        waiting = [
+            study
+            for destination, _ in self._couriers
+            for study in queries.waiting_studies(self._database, destination.name)
+        ]
+        return list(self.lookout.ready(self._clock(), waiting))
+
+    def deliver(self, studies: Sequence[str], *, again: bool = False, dry_run: bool = False) -> Iterator[Told | None]:
+        """One answer per study and destination; None where nothing is new."""
+        for _, courier in self._couriers:
+            courier.begin_round()
+            act = courier.would if dry_run else courier.deliver
+            for study in studies:
+                yield act(study, again=again)
+
+    def follow(self, stop: threading.Event) -> None:
+        """Round after round until `stop` is set; a database that is away is waited for."""
+        while True:
+            try:
+                for _ in self.deliver(self.ready()):
+                    if stop.is_set():
+                        return
+            except SQLAlchemyError as error:
+                log.warning("the database does not answer", extra={"trouble": troubles.describe(error)})
+            if stop.wait(_LOOK_SECONDS):
+                return
+
+
+@contextmanager
+def delivery_rounds(
+    settings: Settings,
+    database: Database,
+    destinations: Sequence[Destination],
+    scope: Scope,
+    *,
+    zone: tzinfo | None = None,
+    at_once: bool = False,
+    clock: Clock = utc_now,
+) -> Iterator[Rounds]:
+    """With connections that are opened when needed and closed at the end. Raises StopWork for bad certificates.
+
+    `at_once`: pauses between tries are not kept, since a person waits.
+    """
+    with ExitStack() as stack:
+        couriers = []
+        for destination in destinations:
+            sender = stack.enter_context(sender_to(destination))
+            courier = Courier(settings, database, destination, sender, zone=zone, at_once=at_once, clock=clock)
+            couriers.append((destination, courier))
+        yield Rounds(settings, database, couriers, scope, clock)

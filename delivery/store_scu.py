@@ -1,0 +1,98 @@
+"""Reports by C-STORE (DICOM PS3.4, annex B; PS3.7, section 9.1.1)."""
+
+import ssl
+
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from delivery.reasons import DeliveryReason, NotDelivered
+from delivery.report import SOP_CLASS
+from nightread.errors import StopWork
+from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from nightread.sources import StoreDestination, Tls
+
+_SUCCESS, _NOT_SUPPORTED, _NOT_AUTHORISED = 0x0000, 0x0122, 0x0124
+_WARNINGS, _NO_RESOURCES = 0xB000, 0xA700
+
+
+class StoreScu:
+    """One association, kept for all reports of a round, opened again where the peer ended it."""
+
+    def __init__(self, destination: StoreDestination) -> None:
+        """Raises StopWork for certificates that cannot be read."""
+        self._destination = destination
+        self._tls = _tls_context(destination.tls) if destination.tls else None
+        self._association: Association | None = None
+
+    def send(self, report: Dataset) -> str | None:
+        """As delivery.send.Sender says."""
+        association = self._associate()
+        try:
+            answer = association.send_c_store(report)
+        except RuntimeError:  # it ended between the look and the request
+            raise NotDelivered(DeliveryReason.UNREACHABLE, "The destination ended the association.") from None
+        status = answer.get("Status")
+        if status is None:
+            association.abort()
+            raise NotDelivered(DeliveryReason.NO_ANSWER)
+        return warning_of(int(status))
+
+    def close(self) -> None:
+        """Release the association."""
+        if self._association is not None and self._association.is_established:
+            self._association.release()
+        self._association = None
+
+    def _associate(self) -> Association:
+        if self._association is None or not self._association.is_established:
+            self._association = self._open()
+        return self._association
+
+    def _open(self) -> Association:
+        peer = self._destination
+        entity = AE(ae_title=peer.calling_ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.add_requested_context(SOP_CLASS, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
+        entity.connection_timeout = peer.timeout_seconds
+        tls = (self._tls, peer.address) if self._tls else None
+        association = entity.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        if association.is_established:
+            return association
+        if association.is_rejected:
+            raise NotDelivered(DeliveryReason.REFUSED, "The destination rejected the association.")
+        if association.acceptor.primitive is not None and not association.accepted_contexts:
+            raise NotDelivered(DeliveryReason.NOT_SUPPORTED)
+        trust = "The destination cannot be reached, or one of us does not trust the other's certificate."
+        raise NotDelivered(DeliveryReason.UNREACHABLE, trust if self._tls else "")
+
+
+def warning_of(status: int) -> str | None:
+    """What a status says that means `stored` (PS3.4, table B.2-1). Raises NotDelivered for any other."""
+    if status == _SUCCESS:
+        return None
+    said = f"The destination answered with status {status:04X}H."
+    if status & 0xF000 == _WARNINGS:
+        return said
+    if status & 0xFF00 == _NO_RESOURCES:
+        raise NotDelivered(DeliveryReason.BUSY, said)
+    if status == _NOT_SUPPORTED:
+        raise NotDelivered(DeliveryReason.NOT_SUPPORTED, said)
+    if status == _NOT_AUTHORISED:
+        raise NotDelivered(DeliveryReason.REFUSED, said)
+    raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, said)
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.certificate:
+            context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ValueError) as error:
+        raise StopWork(
+            f"The certificate files of a destination cannot be read ({type(error).__name__}): correct its `tls`."
+        ) from None
+    return context

@@ -1,0 +1,39 @@
+"""A worker is killed while it takes an archive apart: each file of it arrives, once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from packed import zipped
+from program import images, run
+from scans import phantom
+
+FAULTS = Path(__file__).parents[1] / "faults"
+STEPS = (
+    "worker.expand:_write:after",  # in the middle of the members
+    "worker.expand:_sync:before",  # all are there, under a name that says that they are not complete
+    "worker.analyse:expand:after",  # complete, and not in the ledger
+    "db.ledger:record:after",  # in the ledger, and not acknowledged
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_whenever_it_dies_nothing_is_lost_or_doubled(step: str, tmp_path: Path) -> None:
+    """Neither rows nor files, and nothing half is left."""
+    inbox, state, faults = tmp_path / "inbox", tmp_path / "state", tmp_path / "faults"
+    inbox.mkdir()
+    faults.mkdir()
+    (inbox / "disc.zip").write_bytes(zipped({f"{index}": phantom(index) for index in range(6)}))
+    token = faults / step
+    token.touch()
+    options = {"pythonpath": FAULTS, "FAULTS_DIR": faults}
+    done = run("run", inbox, "--state", state, "--model", "phantom", "--workers", 1, "--json", **options)
+    assert not token.exists(), done.stderr
+    assert done.returncode == 0, done.stderr
+    tally = json.loads(done.stdout)
+    assert (tally["arrived"], tally["expanded"], tally["done"], tally["adds_up"]) == (7, 1, 6, True)
+    spooled = {str(path) for path in (state / "spool").rglob("*") if path.is_file()}
+    assert spooled == {row["uri"] for row in images(state) if row["parent_id"]}
+    assert not list((state / "spool" / "archives").glob(".*"))
+    assert run("audit", "--no-queue", "--state", state).returncode == 0

@@ -1,0 +1,59 @@
+"""CDs as they come, in a zip file and in a tar.gz, with a manifest, and with a note that rejects an image."""
+
+import json
+from pathlib import Path
+
+import pytest
+from media import disc, note, scan_of, uid_of
+from packed import taped_and_zipped, zipped
+from program import images, record_of, run
+
+from db import queries
+from nightread.clock import utc_now
+
+ONE, OTHER = "1.2.826.1", "1.2.826.2"
+
+
+@pytest.mark.slow
+def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
+    """One command takes them apart, analyses what is in them, and says which studies are complete."""
+    scans = [scan_of(ONE, index) for index in range(1, 6)]
+    inbox, state = tmp_path / "inbox", tmp_path / "state"
+    inbox.mkdir()
+    (inbox / "cd.bin").write_bytes(zipped(disc(tmp_path / "cd", scans) | {"VIEWER/viewer.exe": b"MZ" + bytes(600)}))
+    (inbox / "other.tgz").write_bytes(taped_and_zipped({f"{index}": scan_of(OTHER, index) for index in (11, 12)}))
+    (inbox / "night.manifest.csv").write_text(f"study_instance_uid,images\n{ONE},6\n{OTHER},3\n")
+    (inbox / "note.dcm").write_bytes(note(ONE, [uid_of(scans[1])]))
+
+    done = run("run", inbox, "--state", state, "--model", "phantom", "--json", "--workers", 1)
+
+    assert done.returncode == 0, done.stderr
+    tally = json.loads(done.stdout)
+    assert {name: tally[name] for name in ("arrived", "done", "expanded", "rejected", "failed", "waiting")} == {
+        "arrived": 13,
+        "done": 7,
+        "expanded": 2,
+        "rejected": 4,
+        "failed": 0,
+        "waiting": 0,
+    }
+    assert tally["adds_up"]
+    reasons = {row["reason"]: (row["class"], row["images"]) for row in tally["reasons"]}
+    assert reasons == {
+        "media_file": ("out_of_scope", 1),
+        "non_image": ("out_of_scope", 1),
+        "manifest": ("out_of_scope", 1),
+        "key_object": ("out_of_scope", 1),
+    }
+    (withdrawn,) = [row for row in images(state) if row["withdrawn_code"]]
+    assert (withdrawn["sop_instance_uid"], withdrawn["withdrawn_code"]) == (uid_of(scans[1]), "113001")
+    (parent,) = {row["parent_id"] for row in images(state) if row["study_instance_uid"] == OTHER}
+    assert next(row for row in images(state) if row["image_id"] == parent)["uri"].endswith("other.tgz")
+
+    with record_of(state) as database:
+        words = {study.study_instance_uid: study.words for study in queries.studies(database, now=utc_now())}
+        assert words == {ONE: "complete (6 of 6)", OTHER: "incomplete (2 of 3)"}, "the note is of its study too"
+        assert list(queries.violations(database)) == []
+    status = run("status", "--state", state).stdout
+    assert "Studies of which the size is known: 1 complete, 1 incomplete" in status
+    assert "Withdrawn by key object notes: 1 image " in status

@@ -1,0 +1,149 @@
+"""`nightread receive`, `receipts`, and what other commands say of received files."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from night import Night, SettableClock
+from peers import free_port
+from reception import NAME
+
+from cli.checks.spool import check_spool
+from cli.main import cli
+from db import ledger
+from db.engine import Database
+from db.ledger import Arrival, Receipt
+from db.tables import State
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.reasons import Reason
+from nightread.settings import load_settings
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """Where received files would lie; `kept` is the one that still does."""
+    folder = tmp_path / "spool" / "pacs-12345678"
+    (folder / "20261101" / "0a1b2c3d").mkdir(parents=True)
+    (folder / "20261101" / "0a1b2c3d" / "kept.dcm").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def received(database: Database, clock: SettableClock, spool: Path) -> Night:
+    """Failed long ago: image 1, whose file is there, and image 2, whose file was purged."""
+    source_id = ledger.ensure_source(database, name=NAME, kind="receiver", root=str(spool), now=clock())
+    night = Night(database=database, clock=clock, source_id=source_id)
+    clock.now = utc_now()
+    clock.advance(days=-20)
+    for name in ("kept", "purged"):
+        night.register([Arrival(uri=f"20261101/0a1b2c3d/{name}.dcm", size=0, mtime_ns=1)])
+        night.analyse_all(state=State.FAILED, reason=Reason.IO_ERROR)
+    return night
+
+
+def test_retry_leaves_alone_what_was_purged(received: Night) -> None:
+    """It could only fail again, and forget why it failed first."""
+    said = json.loads(_call(received.database, "retry", "--failed", "--json").stdout)
+    assert (said["image_ids"], said["purged"], said["retried"]) == ([1], [2], 1)
+    assert received.states() == ["received", "failed"]
+
+
+def test_audit_does_not_miss_what_was_purged(received: Night) -> None:
+    """A file that went in its time is a number; one that is not due yet and gone is named."""
+    received.clock.now = utc_now()
+    received.register([Arrival(uri="20261101/0a1b2c3d/gone.dcm", size=0, mtime_ns=1)])
+    said = json.loads(_call(received.database, "audit", "--no-queue", "--json").stdout)
+    (spool,) = said["folders"]
+    assert (said["holds"], spool["kind"], spool["files"], spool["purged"]) == (True, "receiver", 1, 1)
+    assert [gone["image_id"] for gone in spool["gone"]] == [3]
+
+
+def test_doctor_says_for_how_many_nights_there_is_room(received: Night, tmp_path: Path) -> None:
+    """By the most that came in a day of the last week; a night that does not fit is a failure."""
+    url = received.database.writer.url.render_as_string(hide_password=False)
+    settings = load_settings(state_dir=tmp_path, database_url=url)
+    received.clock.now = utc_now()
+    assert [check.verdict for check in check_spool(settings)] == ["ok"]
+    received.register([Arrival(uri="20261101/0a1b2c3d/large.dcm", size=1 << 60, mtime_ns=1)])
+    (check,) = check_spool(settings)
+    assert (check.verdict, "0.0 nights" in check.found) == ("fail", True)
+
+
+def test_receipts_are_summed_by_sender(received: Night) -> None:
+    """What each was answered, as a table and for programs; other times have none."""
+    for number, title in enumerate(("CT1", "CT1", "MR1")):
+        _note(received, f"association-{number}", title, statuses={"A700": number, "aborted": 1})
+    table = _call(received.database, "receipts").stdout
+    said = json.loads(_call(received.database, "receipts", "--json", "--since", "2000-01-01").stdout)
+    by_title = {sender["calling_ae"]: sender for sender in said["senders"]}
+    assert (by_title["CT1"]["associations"], by_title["CT1"]["received"]) == (2, 20)
+    assert (by_title["MR1"]["refused"], by_title["MR1"]["statuses"]) == (2, {"A700": 2, "aborted": 1})
+    assert len(said["associations"]) == 3
+    assert all(word in table for word in ("CT1", "MR1", "A700 x 2", "aborted x 1"))
+    assert "Nobody sent" in _call(received.database, "receipts", "--until", "2000-01-01").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "The settings name no receiver"),
+        (("--ae-title", "a" * 17), "--ae-title"),
+        (("--caller", "CT\\1"), "--caller"),
+        (("--caller", ""), "lets everybody send"),
+        (("--name", "n" * 300), "--name"),
+    ],
+)
+def test_mistakes_are_said(database: Database, options: tuple[str, ...], says: str) -> None:
+    """In one sentence, before anything listens."""
+    with pytest.raises(UsageFault) as raised:
+        _call(database, "receive", *options)
+    assert says in str(raised.value)
+
+
+def test_callers_are_never_dropped(tmp_path: Path, database: Database) -> None:
+    """`--name` alone is a receiver of the settings; with --caller beside it, that list is the one that counts."""
+    config = tmp_path / "settings.toml"
+    config.write_text('[[sources]]\nkind = "receiver"\nname = "pacs"\nport = 0\n', "utf-8")
+    state = ("--config", str(config), "--state", str(tmp_path), "--redis-url", "redis://127.0.0.1:1")
+    with pytest.raises(UsageFault, match="10 is neither an IP address nor a network"):
+        _call(database, "receive", *state, "--name", "pacs", "--caller", "@10")
+
+
+def test_without_its_library_it_names_the_extra(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """Pynetdicom comes with `stores`."""
+    from cli import main  # noqa: PLC0415
+
+    monkeypatch.setitem(sys.modules, "pynetdicom", None)
+    for name in [
+        name for name in sys.modules if name.startswith(("pynetdicom.", "producer.receiver", "producer.store"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError) as raised:
+        _call(database, "receive", "--port", str(free_port()))
+    assert main._EXTRAS[(raised.value.name or "").partition(".")[0]] == "stores"
+
+
+def _call(database: Database, *arguments: str) -> Result:
+    url = database.writer.url.render_as_string(hide_password=False)
+    return CliRunner().invoke(cli, [*arguments, "--database-url", url], catch_exceptions=False, standalone_mode=False)
+
+
+def _note(night: Night, association: str, title: str, *, statuses: dict[str, int]) -> None:
+    values: dict[str, Any] = {"began_at": night.clock(), "ended_at": night.clock(), "address": "10.1.2.3", "failed": 0}
+    receipt = Receipt(
+        association=association,
+        calling_ae=title,
+        received=10,
+        refused=statuses["A700"],
+        statuses={name: times for name, times in statuses.items() if times},
+        **values,
+    )
+    ledger.receive(
+        night.database, source_id=night.source_id, arrivals=[], associations=[receipt], priority=5, now=night.clock()
+    )

@@ -1,0 +1,209 @@
+"""Destinations that are down, refuse, warn, or answer nonsense."""
+
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from night import Night
+from peers import free_port
+from pydicom.uid import BasicTextSRStorage
+from takers import destination, pacs, taker, web
+from ward import STUDY, Ward, states
+
+from db import queries
+from nightread.errors import StopWork
+from nightread.sources import Login, StowDestination, Tls
+
+pytestmark = [
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+    # pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One that signs itself, for this machine's address, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed, which makes the certificate")
+    folder = tmp_path_factory.mktemp("certificate")
+    pem, key = folder / "pacs.pem", folder / "pacs.key"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    places = ["-keyout", str(key), "-out", str(pem), "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, *places], check=True, capture_output=True)
+    return pem, key
+
+
+@pytest.fixture
+def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+    """A site with one study to report."""
+    ward = Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
+    ward.study()
+    return ward
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [(0xB000, ("delivered", None)), (0xA700, ("waiting", "busy")), (0xC000, ("failed", "not_understood"))],
+)
+def test_each_status_has_its_fate(ward: Ward, status: int, end: tuple[str, str | None]) -> None:
+    """Warnings mean that it is stored; a lack of resources passes; what is not understood never will be."""
+    with pacs(status) as (store, got):
+        (told,) = ward.send(store)
+
+    assert (told.state, told.reason) == end
+    assert told.detail == f"The destination answered with status {status:04X}H."
+    assert len(got) == 1
+
+
+def test_a_store_without_structured_reports(ward: Ward) -> None:
+    """It accepts the association and not the SOP class."""
+    with pacs(sop_class=BasicTextSRStorage) as (store, _):
+        assert states(ward.send(store)) == [("failed", "not_supported")]
+
+
+def test_a_store_that_knows_us_not(ward: Ward) -> None:
+    """Somebody will add our AE title there: it is tried again."""
+    with pacs(require_calling_aet=["OTHER"]) as (store, _):
+        assert states(ward.send(store)) == [("waiting", "refused")]
+
+
+def test_down_and_up_again(ward: Ward) -> None:
+    """Each try comes later than the one before, with the same UID."""
+    port = free_port()
+    pauses = []
+    for _ in range(4):
+        assert states(ward.send(destination(port))) == [("waiting", "unreachable")]
+        (row,) = queries.deliveries(ward.night.database)
+        assert row.not_before is not None
+        pauses.append((row.not_before - ward.night.clock()).total_seconds())
+        assert states(ward.send(destination(port))) == [("waiting", "unreachable")]
+        ward.night.clock.advance(seconds=10)
+    with pacs() as (store, got):
+        assert states(ward.send(store)) == [("delivered", None)]
+
+    (row,) = queries.deliveries(ward.night.database)
+    assert row.attempts == 5
+    assert got == [row.sop_instance_uid]
+    assert [0.5 * 2**attempt <= pause <= min(2**attempt, 8) for attempt, pause in enumerate(pauses)] == [True] * 4
+
+
+def test_patience_ends(ward: Ward) -> None:
+    """Then it failed, until somebody says that it is to be tried again."""
+    port = free_port()
+    ward.send(destination(port))
+    ward.night.clock.advance(hours=7)
+
+    assert states(ward.send(destination(port))) == [("failed", "unreachable")]
+    with taker() as (store, got):
+        assert ward.send(store) == []
+        assert states(ward.send(store, again=True)) == [("delivered", None)]
+    assert len(got) == 1
+
+
+def test_a_store_that_is_down_is_asked_once_a_round(ward: Ward) -> None:
+    """A hundred studies do not each wait for its time-out; all go once it is back."""
+    port = free_port()
+    for number in range(2, 5):
+        ward.study(study=f"{STUDY}{number}")
+
+    assert len(ward.send(destination(port))) == 4
+
+    assert sorted(row.attempts for row in queries.deliveries(ward.night.database)) == [0, 0, 0, 1]
+    ward.night.clock.advance(seconds=10)
+    with pacs() as (store, got):
+        ward.send(store)
+    assert len(got) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [
+        (200, ("delivered", None)),
+        (202, ("delivered", None)),
+        (401, ("waiting", "refused")),
+        (409, ("failed", "not_understood")),
+        (415, ("failed", "not_supported")),
+        (429, ("waiting", "busy")),
+        (504, ("waiting", "no_answer")),
+        (503, ("waiting", "busy")),
+    ],
+)
+def test_each_answer_of_a_web_store_has_its_fate(ward: Ward, status: int, end: tuple[str, str | None]) -> None:
+    """Without a word in its body."""
+    with web(status) as (url, _):
+        assert states(ward.send(StowDestination(name="web", url=url))) == [end]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "end"),
+    [(202, 0xA700, "busy"), (409, 0x0122, "not_supported"), (202, 0xC000, "not_understood")],
+)
+def test_a_web_store_may_say_that_it_failed(ward: Ward, status: int, reason: int, end: str) -> None:
+    """Failed SOP Sequence counts, whatever the HTTP status."""
+    body = b'{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[%d]}}]}}' % reason
+    with web(status, body, Content_Type="application/dicom+json") as (url, _):
+        (told,) = ward.send(StowDestination(name="web", url=url))
+
+    assert told.reason == end
+
+
+def test_a_redirection_is_not_followed(ward: Ward) -> None:
+    """It would carry patient data elsewhere."""
+    with web(200) as (elsewhere, got), web(307, Location=elsewhere) as (url, _):
+        assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "refused")]
+        assert got == []
+
+
+def test_nonsense_from_the_address_is_no_success(ward: Ward) -> None:
+    """A login page with status 200 says nothing of a report."""
+    with web(200, b"<html>", Content_Type="application/dicom+json") as (url, _):
+        assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "no_answer")]
+
+
+def test_a_bearer_token_is_shown(ward: Ward) -> None:
+    """And nothing that the machine's own configuration has for that host."""
+    with web(200) as (url, got):
+        ward.send(StowDestination(name="web", url=url, login=Login(bearer="t0ken")))
+
+    assert got[0]["Authorization"] == "Bearer t0ken"
+
+
+def test_tls_is_verified(ward: Ward, certificate: tuple[Path, Path]) -> None:
+    """Both ways: a store whose certificate we know is trusted, another one is not sent anything."""
+    known = Tls(ca=certificate[0])
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*certificate)
+    with pacs(tls=server) as (store, got):
+        stranger = store.model_copy(update={"tls": Tls()})
+        assert states(ward.send(stranger)) == [("waiting", "unreachable")]
+        ward.night.clock.advance(seconds=10)
+        assert states(ward.send(store.model_copy(update={"tls": known}))) == [("delivered", None)]
+        assert len(got) == 1
+    with web(200, tls=server) as (url, sent):
+        assert states(ward.send(StowDestination(name="stranger", url=url))) == [("waiting", "refused")]
+        assert states(ward.send(StowDestination(name="web", url=url, tls=known))) == [("delivered", None)]
+        assert len(sent) == 1
+
+
+def test_certificates_that_are_not_there(ward: Ward, tmp_path: Path) -> None:
+    """That is ours to correct: nothing is tried."""
+    with pytest.raises(StopWork):
+        ward.send(destination(1, tls=Tls(ca=tmp_path / "none.pem")))
+
+
+def test_a_log_names_no_uid(ward: Ward, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of libraries at their most talkative nor of ours."""
+    caplog.set_level("DEBUG")
+    with pacs() as (store, _), web(200) as (url, _):
+        ward.send(store, StowDestination(name="web", url=url))
+        ward.study(score=0.5)
+        (ward.inbox / "1.dcm").unlink()
+        ward.send(store)
+
+    assert "report delivered" in caplog.text
+    for identifying in ("1.2.826", "2.25.", "PHANTOM^", "PH0077"):
+        assert identifying not in caplog.text

@@ -1,0 +1,137 @@
+"""A report is stored in a real Orthanc, by C-STORE and by STOW-RS, and read back."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import highdicom
+import pydicom
+import pytest
+from night import Night
+from peers import Orthanc, dcmtk, private_orthanc
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from ward import DIGEST, STUDY, Ward, states
+
+from db import queries
+from imaging.errors import RejectScan
+from imaging.read import read
+from nightread.reasons import Reason
+from nightread.sources import Destination, Login, StoreDestination, StowDestination
+
+pytestmark = [pytest.mark.servers, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+LOGIN = ("nightread", "secret")
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """One for all tests of this file, each of which leaves it empty."""
+    with private_orthanc(tmp_path_factory.mktemp("orthanc"), auth=LOGIN) as orthanc:
+        yield orthanc
+        orthanc.process.kill()  # it takes seconds to end by itself
+
+
+@pytest.fixture(params=["store", "stow"])
+def destination(request: pytest.FixtureRequest, orthanc: Orthanc) -> Iterator[Destination]:
+    """The same server by either way."""
+    yield destinations(orthanc)[request.param]
+    for study in orthanc.get("/studies"):
+        orthanc.delete(f"/studies/{study}")
+
+
+@pytest.fixture
+def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+    """A site with a destination."""
+    return Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
+
+
+def destinations(orthanc: Orthanc) -> dict[str, Destination]:
+    """Both ways into it."""
+    login = Login(user=LOGIN[0], password=LOGIN[1])
+    return {
+        "store": StoreDestination(name="pacs", ae_title=orthanc.ae_title, address="127.0.0.1", port=orthanc.dicom_port),
+        "stow": StowDestination(name="web", url=orthanc.dicomweb_url, login=login),
+    }
+
+
+def test_the_store_has_the_right_numbers(
+    ward: Ward, orthanc: Orthanc, destination: Destination, tmp_path: Path
+) -> None:
+    """Label, score, model and image of each group; what is read back says word for word what was sent."""
+    nodule, normal = ward.scan(), ward.scan()
+    ward.arrive(nodule)
+    ward.analyse(label="nodule", score=0.8735149502754211)
+    ward.arrive(normal)
+    ward.analyse(label="normal", score=0.75)
+
+    assert states(ward.send(destination)) == [("delivered", None)]
+
+    (report,) = reports(orthanc)
+    assert report.PatientName == pydicom.dcmread(nodule).PatientName
+    assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+    assert report.SeriesDescription == "AI - NOT FOR DIAGNOSIS"
+    groups = highdicom.sr.srread(io.BytesIO(written(report))).content.get_image_measurement_groups()
+    assert [group.get_measurements(codes.DCM.Probability)[0].value for group in groups] == [0.8735149502754211, 0.75]
+    assert [group.finding_type.meaning for group in groups] == ["nodule", "normal"]
+    assert [group.source_images[0].referenced_sop_instance_uid for group in groups] == [
+        pydicom.dcmread(path).SOPInstanceUID for path in (nodule, normal)
+    ]
+    file = tmp_path / "report.dcm"
+    file.write_bytes(written(report))
+    shown = dcmtk("dsrdump", "+Pl", file)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"bundle sha256:{DIGEST}" in shown.stdout
+    assert 'Probability")="0.87351495027542"' in shown.stdout
+
+
+def test_twice_is_once(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+    """Another round has nothing to send; a person who names the study has neither."""
+    ward.study()
+    ward.send(destination)
+
+    assert ward.send(destination) == []
+    assert len(reports(orthanc)) == len(list(queries.deliveries(ward.night.database))) == 1
+
+
+def test_another_result_is_a_revision(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+    """It has a UID of its own and names the report before it, in the same series."""
+    ward.study()
+    ward.send(destination)
+    ward.study(score=0.5)
+
+    (told,) = ward.send(destination)
+
+    first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
+    (predecessor,) = second.PredecessorDocumentsSequence
+    series = predecessor.ReferencedSeriesSequence[0]
+    assert (told.state, told.revision, int(second.InstanceNumber)) == ("delivered", 2, 2)
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert series.SeriesInstanceUID == second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert "PredecessorDocumentsSequence" not in first
+
+
+def test_what_comes_back_is_our_own(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+    """A poller or receiver that is given our report does not take it for somebody's."""
+    ward.study()
+    ward.send(destination)
+
+    with pytest.raises(RejectScan) as rejected:
+        read(written(reports(orthanc)[0]))
+
+    assert rejected.value.reason is Reason.OWN_RESULT
+    assert rejected.value.facts.study_instance_uid == STUDY
+
+
+def reports(orthanc: Orthanc) -> list[Dataset]:
+    """All that it has."""
+    return [
+        pydicom.dcmread(io.BytesIO(orthanc.session.get(f"{orthanc.url}/instances/{number}/file", timeout=10).content))
+        for number in orthanc.get("/instances")
+    ]
+
+
+def written(report: Dataset) -> bytes:
+    """As a file."""
+    buffer = io.BytesIO()
+    report.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

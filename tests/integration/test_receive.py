@@ -1,0 +1,141 @@
+"""A C-STORE receiver and DCMTK's senders: what is acknowledged is on the disk and in the ledger."""
+
+import csv
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pydicom
+import pytest
+from peers import dcmsend, echoscu, storescu
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pynetdicom import AE
+from reception import Reception, receiving, write_copies
+from scans import phantom
+from sqlalchemy import select
+
+from db.engine import Database
+from db.tables import work
+
+pytestmark = pytest.mark.servers
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+ASSOCIATIONS = 8
+UNKNOWN_TO_DCMTK = ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.201")
+
+
+@pytest.fixture
+def reception(tmp_path: Path, database: Database) -> Iterator[Reception]:
+    """A receiver that anybody may call."""
+    with receiving(tmp_path, database) as reception:
+        yield reception
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """One good scan."""
+    path = tmp_path / "scan.dcm"
+    path.write_bytes(phantom(1))
+    return path
+
+
+def test_c_echo_is_answered(reception: Reception) -> None:
+    """Verification succeeds and leaves no receipt: monitoring asks every minute."""
+    assert echoscu(reception.port).returncode == 0
+    assert reception.associations == []
+
+
+def test_an_acknowledged_image_is_a_file_and_an_arrival(reception: Reception, scan: Path) -> None:
+    """The spooled file is a DICOM file with the sent dataset, and the ledger names its place."""
+    sent = storescu(reception.port, "-aet", "CT1", scan)
+    (file,) = reception.files
+    assert sent.returncode == 0, sent.stderr
+    assert reception.arrivals == [str(file.relative_to(reception.spool))]
+    assert reception.woken.is_set()
+    original, received = pydicom.dcmread(scan), pydicom.dcmread(file)
+    assert received.SOPInstanceUID == received.file_meta.MediaStorageSOPInstanceUID == original.SOPInstanceUID
+    assert received.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+    assert received.PixelData == original.PixelData
+    (receipt,) = reception.associations
+    assert (receipt.calling_ae, receipt.address, receipt.received) == ("CT1", "127.0.0.1", 1)
+
+
+def test_the_same_object_twice_gives_the_same_bytes(reception: Reception, scan: Path) -> None:
+    """So that the worker knows a repeated transfer as a duplicate, whoever sends it."""
+    storescu(reception.port, "-aet", "CT1", scan)
+    storescu(reception.port, "-aet", "CT2", scan)
+    one, other = reception.files
+    assert one.read_bytes() == other.read_bytes()
+    assert one.name != other.name
+    assert len(reception.arrivals) == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_every_storable_real_file_is_received_as_it_is(reception: Reception) -> None:
+    """Private classes, compressed and retired syntaxes too: nothing is converted, nothing is lost."""
+    storable = [Path(DATA, row["path"]) for row in _manifest() if row["sop_class"] and row["sop_instance_uid"]]
+    by_syntax: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in storable:
+        by_syntax[_identity(path)[0]].append(path)
+    for syntax in UNKNOWN_TO_DCMTK:
+        _send_by_pynetdicom(reception.port, by_syntax.pop(syntax))
+    # dcmsend would turn these into Explicit VR Little Endian, which it proposes first.
+    storescu(reception.port, "-xi", *by_syntax.pop(ImplicitVRLittleEndian))
+    storescu(reception.port, "-xb", *by_syntax.pop(ExplicitVRBigEndian))
+    sent = dcmsend(reception.port, "-nh", "-nuc", "+f", *(path for paths in by_syntax.values() for path in paths))
+    assert len(storable) == 47
+    assert Counter(map(_identity, reception.files)) == Counter(map(_identity, storable)), sent.stdout + sent.stderr
+    assert len(reception.arrivals) == len(storable)
+
+
+@pytest.mark.parametrize("images", [80, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_images_over_eight_associations_at_once(
+    reception: Reception, tmp_path: Path, capsys: pytest.CaptureFixture[str], images: int
+) -> None:
+    """Each has its file and its arrival, each association its receipt; the rate is printed."""
+    write_copies(tmp_path / "sent", images=images, folders=ASSOCIATIONS)
+    began = time.monotonic()
+    with ThreadPoolExecutor(ASSOCIATIONS) as pool:
+        ended = list(pool.map(lambda folder: storescu(reception.port, "+sd", folder), (tmp_path / "sent").iterdir()))
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        print(f" {images / seconds:,.0f} images/s ", end="")
+    assert [one.returncode for one in ended] == [0] * ASSOCIATIONS
+    assert len(reception.files) == len(reception.arrivals) == images
+    assert [receipt.received for receipt in reception.associations] == [images // ASSOCIATIONS] * ASSOCIATIONS
+
+
+def test_a_source_has_its_own_priority(tmp_path: Path, database: Database, scan: Path) -> None:
+    """Urgent images go first from the moment they are registered."""
+    with receiving(tmp_path, database, priority=0) as reception:
+        storescu(reception.port, scan)
+    with database.read() as connection:
+        assert connection.execute(select(work.c.priority)).scalars().all() == [0]
+
+
+def _manifest() -> list[dict[str, str]]:
+    if not DATA.is_dir():
+        pytest.skip("../shared/data/dicom is not there")
+    with (DATA / "manifest.csv").open(newline="") as manifest:
+        return list(csv.DictReader(manifest))
+
+
+def _identity(path: Path) -> tuple[str, str, int]:
+    """Transfer syntax, SOP instance and the length of the pixels as they are encoded."""
+    dataset = pydicom.dcmread(path, force=True)
+    # A file without meta information is Implicit VR Little Endian (DICOM PS3.10 before 1996).
+    syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    return str(syntax), str(dataset.SOPInstanceUID), len(dataset.get("PixelData", b""))
+
+
+def _send_by_pynetdicom(port: int, paths: list[Path]) -> None:
+    """For syntaxes that are newer than Debian's DCMTK."""
+    entity = AE()
+    for path in paths:
+        meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta
+        entity.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", port, ae_title="NIGHTREAD")
+    assert [association.send_c_store(pydicom.dcmread(path)).Status for path in paths] == [0] * len(paths)
+    association.release()

@@ -1,0 +1,248 @@
+"""What a C-STORE receiver does not take, and how it says so."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from compose_site import wait_until
+from mounts import full, small_disk
+from peers import echoscu, free_port, storescu
+from postgres_stopped import stopped
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import P_DATA
+from reception import Reception, receiving, write_copies
+from scans import phantom
+from servers import PostgresServer
+
+from db.engine import Database, open_database
+from nightread.errors import UsageFault
+
+pytestmark = pytest.mark.servers
+
+FAR_TOO_MUCH = 1 << 60
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+    """One kind of database is enough for what the network refuses."""
+    path = tmp_path / "nightread.sqlite3"
+    path.write_bytes(sqlite_template.read_bytes())
+    with closing(open_database(f"sqlite:///{path}", durable=True)) as database:
+        yield database
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """One good scan."""
+    path = tmp_path / "scan.dcm"
+    path.write_bytes(phantom(1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("callers", "why"),
+    [
+        ([{"ae_title": "CT1"}], "Calling AE Title Not Recognized"),
+        ([{"ae_title": "CT1", "address": "127.0.0.0/8"}], "Calling AE Title Not Recognized"),
+        ([{"address": "10.1.0.0/16"}], "No Reason"),
+        ([{"ae_title": "STORESCU", "address": "10.1.2.3"}, {"ae_title": "CT1"}], "Calling AE Title Not Recognized"),
+    ],
+)
+def test_a_caller_who_is_not_listed_is_rejected(
+    tmp_path: Path, sqlite: Database, scan: Path, callers: list[dict[str, str]], why: str
+) -> None:
+    """With the reason that the standard has for it; nothing is written."""
+    with receiving(tmp_path, sqlite, callers=callers) as reception:
+        sent = storescu(reception.port, "-aet", "STORESCU", scan)
+        assert (sent.returncode != 0, why in sent.stderr) == (True, True), sent.stderr
+        assert (reception.files, reception.associations) == ([], [])
+
+
+def test_a_listed_caller_is_served(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """By title, by network, or by both."""
+    callers = [{"ae_title": "CT1", "address": "127.0.0.0/8"}, {"ae_title": "MR1"}]
+    with receiving(tmp_path, sqlite, callers=callers) as reception:
+        assert [storescu(reception.port, "-aet", title, scan).returncode for title in ("CT1", "MR1")] == [0, 0]
+
+
+def test_who_calls_another_title_is_rejected(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """A sender that means somebody else must not believe that its images are there."""
+    with receiving(tmp_path, sqlite, ae_title="NIGHT") as reception:
+        sent = storescu(reception.port, scan, called="ARCHIVE")
+        assert "Called AE Title Not Recognized" in sent.stderr
+        assert echoscu(reception.port, called="NIGHT").returncode == 0
+
+
+def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """A700, of which the receipt tells; nothing is left in the spool, and C-ECHO goes on."""
+    with receiving(tmp_path, sqlite, settings={"disk_reserve_bytes": FAR_TOO_MUCH}) as reception:
+        sent = storescu(reception.port, "-v", scan)
+        assert "OutOfResources" in sent.stderr
+        assert reception.files == []
+        assert echoscu(reception.port).returncode == 0
+    (receipt,) = reception.associations
+    assert (receipt.received, receipt.refused, receipt.statuses) == (0, 1, {"A700": 1})
+
+
+def test_a_disk_that_fills_up_in_the_middle_answers_out_of_resources(tmp_path: Path, sqlite: Database) -> None:
+    """A real full disk: the half file goes, the next image is taken once there is room again."""
+    write_copies(tmp_path / "sent", images=2)
+    first, second = sorted((tmp_path / "sent").rglob("*.dcm"))
+    with (
+        small_disk(tmp_path / "disk", mib=4) as disk,
+        receiving(tmp_path, sqlite, settings={"spool_dir": disk / "spool", "disk_reserve_bytes": 0}) as reception,
+    ):
+        with full(disk):
+            assert "OutOfResources" in storescu(reception.port, "-v", first).stderr
+            assert reception.files == []
+        assert storescu(reception.port, second).returncode == 0
+        assert len(reception.files) == len(reception.arrivals) == 1
+
+
+def test_a_database_that_is_away_fails_the_image_and_the_next_one_is_taken(
+    tmp_path: Path, postgres_server: PostgresServer, scan: Path
+) -> None:
+    """The sender keeps what is not in the ledger; both transfers may be there in the end, none is lost."""
+    with postgres_server.database() as database, receiving(tmp_path, database) as reception:
+        assert storescu(reception.port, scan).returncode == 0
+        with stopped(postgres_server):
+            sent = storescu(reception.port, "-v", scan)
+            assert "0x110" in sent.stderr, sent
+        wait_until(lambda: len(reception.arrivals) == 2, seconds=10, what="the failed transfer is registered late")
+        assert storescu(reception.port, scan).returncode == 0
+        assert len(reception.arrivals) == len(reception.files) == 3
+        assert sum(receipt.received for receipt in reception.associations) == 2
+
+
+def test_a_transfer_that_breaks_off_leaves_nothing(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Half an image is no file; the receiver serves the next caller."""
+    with receiving(tmp_path, sqlite) as reception:
+        _send_half(reception, scan)
+        assert storescu(reception.port, scan).returncode == 0
+        assert len(reception.files) == 1
+
+
+def test_a_silent_client_holds_up_nobody(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """It connects and says nothing; others are served meanwhile, and it is hung up on in the end."""
+    with (
+        receiving(tmp_path, sqlite, idle_seconds=1) as reception,
+        socket.create_connection(("127.0.0.1", reception.port)) as silent,
+    ):
+        assert storescu(reception.port, scan).returncode == 0
+        silent.settimeout(20)
+        assert silent.recv(1) == b""
+
+
+def test_a_pdu_longer_than_any_may_be_ends_the_connection(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Its sender could otherwise have us take 4 GiB into memory."""
+    with (
+        receiving(tmp_path, sqlite, idle_seconds=1) as reception,
+        socket.create_connection(("127.0.0.1", reception.port)) as peer,
+    ):
+        peer.sendall(b"\x01\x00\xff\xff\xff\xff")
+        peer.settimeout(10)
+        assert peer.recv(1) == b""
+        assert storescu(reception.port, scan).returncode == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"\x03garbage", b"\x03" + bytes(8)])
+def test_a_message_that_makes_no_sense_ends_its_association(
+    tmp_path: Path, sqlite: Database, scan: Path, data: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its sender is told, no thread dies of it, and nothing of it is written anywhere."""
+    with receiving(tmp_path, sqlite) as reception:
+        association, _ = _calling(reception, scan)
+        association.dul.send_pdu(_fragments(data))
+        wait_until(lambda: association.is_aborted, seconds=5, what="the association is aborted")
+        assert storescu(reception.port, scan).returncode == 0
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_does_not_wait_for_answers_is_hung_up_on(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Each image that waits for its turn is an open file, of which a process may have a thousand."""
+    with receiving(tmp_path, sqlite) as reception:
+        association, command = _calling(reception, scan)
+        for _ in range(2000):
+            association.dul.send_pdu(command)
+            association.dul.send_pdu(_fragments(b"\x02" + bytes(100)))
+        wait_until(lambda: association.is_aborted, seconds=20, what="the association is aborted")
+        wait_until(lambda: len(reception.files) == len(reception.arrivals), seconds=5, what="the rest is removed")
+        assert len(reception.arrivals) < 2000
+
+
+def test_more_associations_than_allowed_are_told_to_come_back(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Rejected for now, not for ever."""
+    with receiving(tmp_path, sqlite, associations=1) as reception:
+        entity = AE()
+        entity.add_requested_context("1.2.840.10008.1.1")
+        going = entity.associate("127.0.0.1", reception.port, ae_title="NIGHTREAD")
+        assert going.is_established
+        sent = storescu(reception.port, scan)
+        going.release()
+        assert "Transient" in sent.stderr
+        assert "Local Limit Exceeded" in sent.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"address": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
+        ({"callers": [{"address": "ten.one"}]}, "ten.one is neither an IP address nor a network"),
+        ({"tls": {}}, "needs a `certificate`"),
+        ({"tls": {"certificate": "/nowhere.pem"}}, "cannot be used (FileNotFoundError)"),
+    ],
+)
+def test_what_cannot_be_listened_on_is_said(
+    tmp_path: Path, sqlite: Database, source: dict[str, object], says: str
+) -> None:
+    """One sentence, before anything is received."""
+    with pytest.raises(UsageFault) as raised, receiving(tmp_path, sqlite, **source):
+        pass
+    assert says in str(raised.value)
+
+
+def test_a_port_in_use_is_said(tmp_path: Path, sqlite: Database) -> None:
+    """Another program listens there."""
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(UsageFault, match=f"port {port}"),
+        receiving(tmp_path, sqlite, port=port),
+    ):
+        pass
+
+
+def _send_half(reception: Reception, scan: Path) -> None:
+    """The command and a first fragment of the dataset; then the sender is gone."""
+    association, command = _calling(reception, scan)
+    association.dul.send_pdu(command)
+    association.dul.send_pdu(_fragments(b"\x00" + scan.read_bytes()[400:4000]))
+    association.abort()
+
+
+def _calling(reception: Reception, scan: Path) -> tuple[Association, P_DATA]:
+    """An association, and the command of a C-STORE request in its first context."""
+    dataset = dcmread(scan)
+    entity = AE()
+    entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    message.command_set.CommandDataSetType = 1
+    (command,) = message.encode_msg(1, 16384)
+    return entity.associate("127.0.0.1", reception.port, ae_title="NIGHTREAD"), command
+
+
+def _fragments(*data: bytes) -> P_DATA:
+    """Each with its message control header, in the first context."""
+    fragments = P_DATA()
+    fragments.presentation_data_value_list = [[1, one] for one in data]
+    return fragments

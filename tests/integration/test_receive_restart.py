@@ -1,0 +1,154 @@
+"""What a C-STORE receiver finds when it starts again, and what it removes in the end."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from night import Night, SettableClock
+from peers import storescu
+from reception import NAME, receiving
+from scans import phantom
+from servers import PostgresServer
+from sqlalchemy import text
+
+from db import ledger, queries
+from db.engine import Database, open_database
+from db.ledger import Arrival, Receipt
+from db.tables import State
+from nightread.errors import UsageFault
+from nightread.reasons import Reason
+from nightread.settings import Settings, load_settings
+from producer.purge import purge
+from producer.spool import Spool, spool_root
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """One good scan."""
+    path = tmp_path / "scan.dcm"
+    path.write_bytes(phantom(1))
+    return path
+
+
+def test_a_start_registers_what_was_complete_and_removes_what_was_not(
+    tmp_path: Path, database: Database, scan: Path
+) -> None:
+    """A receiver that was killed between the file and its commit, or in the middle of a file."""
+    with receiving(tmp_path, database) as reception:
+        assert storescu(reception.port, scan).returncode == 0
+        folder = reception.files[0].parent
+    (folder / "0123456789abcdef0123456789abcdef.dcm").write_bytes(scan.read_bytes())
+    (folder / "fedcba9876543210fedcba9876543210.dcm.partial").write_bytes(b"half")
+    with receiving(tmp_path, database) as reception:
+        assert reception.woken.is_set()
+        assert reception.arrivals == sorted(str(file.relative_to(reception.spool)) for file in reception.files)
+        assert len(reception.arrivals) == 2
+
+
+def test_a_start_ends_the_receipts_of_the_dead(tmp_path: Path, database: Database, clock: SettableClock) -> None:
+    """An association cannot outlive its receiver."""
+    _receive(database, _source(database, clock), clock, ended=False)
+    with receiving(tmp_path, database) as reception:
+        assert [receipt.ended_at is None for receipt in reception.associations] == [False]
+
+
+def test_a_second_receiver_of_a_source_is_refused(tmp_path: Path, database: Database) -> None:
+    """It would take the first one's half-written files for a dead one's."""
+    with (
+        receiving(tmp_path, database),
+        pytest.raises(UsageFault, match="Another receiver of this source"),
+        receiving(tmp_path, database),
+    ):
+        pass
+
+
+def test_files_go_some_days_after_their_outcome(tmp_path: Path, database: Database, clock: SettableClock) -> None:
+    """Good ones after `spool_keep_days`, bad ones later, unfinished ones and those nobody knows never."""
+    settings = load_settings(state_dir=tmp_path, spool_keep_days=3, spool_keep_failed_days=14)
+    spool, source_id = Spool(spool_root(settings, NAME), clock=clock), _source(database, clock)
+    night = Night(database=database, clock=clock, source_id=source_id)
+    good, failed, defective, unfinished, unknown = (_spooled(spool) for _ in range(5))
+    _finish(night, good)
+    _finish(night, failed, state=State.FAILED, reason=Reason.MISSING_FILE)
+    _finish(night, defective, state=State.REJECTED, reason=Reason.TRUNCATED)
+    night.register([unfinished])
+    kept = {arrival.uri for arrival in (failed, defective, unfinished, unknown)}
+    assert _purge(database, spool, settings, source_id, clock, days=2.9) == 0
+    assert _purge(database, spool, settings, source_id, clock, days=0.2) == 1
+    assert _there(spool) == kept
+    assert _purge(database, spool, settings, source_id, clock, days=11) == 2
+    assert _there(spool) == {unfinished.uri, unknown.uri}
+
+
+def test_a_receipt_counts_with_the_commit_of_its_images(database: Database, clock: SettableClock) -> None:
+    """One transaction for both, so that the sums agree whatever dies."""
+    source_id = _source(database, clock)
+    for received in (1, 2):
+        _receive(database, source_id, clock, received=received)
+    (receipt,) = queries.associations(database)
+    (sender,) = queries.senders([receipt])
+    assert (receipt.received, sender.received, sender.associations, sender.open) == (2, 2, 1, 0)
+
+
+def test_a_durable_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
+    """Each commit, where usually a loss of power may cost the latest ones."""
+    levels = {}
+    for durable in (False, True):
+        with closing(open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}", durable=durable)) as database:
+            levels[durable] = database.write(lambda connection: connection.execute(text("PRAGMA synchronous")).scalar())
+    assert levels == {False: 1, True: 2}
+
+
+def test_a_durable_postgresql_waits_for_the_disk(postgres_server: PostgresServer) -> None:
+    """Also where its administrator has turned that off for others."""
+    with (
+        closing(open_database(postgres_server.url("postgres"), durable=True)) as database,
+        database.read() as connection,
+    ):
+        assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+
+
+def _source(database: Database, clock: SettableClock) -> int:
+    return ledger.ensure_source(database, name=NAME, kind="receiver", root="/spool", now=clock())
+
+
+def _receive(
+    database: Database, source_id: int, clock: SettableClock, *, received: int = 1, ended: bool = True
+) -> None:
+    """As a receiver does when an association has sent so many images."""
+    receipt = Receipt(
+        association="8c5bd2a8-6c39-4f1e-9f3b-0f3c3c1d2e4f",
+        calling_ae="CT1",
+        address="127.0.0.1",
+        began_at=clock(),
+        ended_at=clock() if ended else None,
+        received=received,
+        refused=0,
+        failed=0,
+        statuses={},
+    )
+    ledger.receive(database, source_id=source_id, arrivals=[], associations=[receipt], priority=5, now=clock())
+
+
+def _spooled(spool: Spool) -> Arrival:
+    spool.root.mkdir(parents=True, exist_ok=True)
+    incoming = spool.begin()
+    incoming.write(b"some bytes")
+    return incoming.complete()
+
+
+def _finish(night: Night, arrival: Arrival, **outcome: object) -> None:
+    night.register([arrival])
+    night.analyse_all(**outcome)
+
+
+def _purge(
+    database: Database, spool: Spool, settings: Settings, source_id: int, clock: SettableClock, *, days: float
+) -> int:
+    return purge(database, spool, settings, source_id=source_id, now=clock.advance(days=days))
+
+
+def _there(spool: Spool) -> set[str]:
+    return {path for paths in spool.files() for path in paths}

@@ -1,0 +1,251 @@
+"""A store is read to its end: nothing is missed and nothing repeated, whoever is started again in the middle."""
+
+import io
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pydicom
+import pytest
+from dicomweb_client import DICOMwebClient
+from night import Night, SettableClock
+from sqlalchemy import select
+from store_contents import ROOT, fill, scans
+from store_site import Site
+from web_server import Reply, serving
+from worker_bench import Bench
+
+from db import queries
+from db.store_tables import expected
+from nightread.instance import dicomweb_uri, retrieve
+from nightread.settings import load_settings
+from nightread.sources import OrthancSource
+from nightread.stores import open_store
+from producer.poll import poll
+
+pytestmark = pytest.mark.servers
+
+SCANS, LATER = 500, 50
+OF_ONE_DATABASE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """Now: what the store dates must not lie ahead."""
+    return SettableClock(datetime.now(UTC))
+
+
+@pytest.fixture(params=["orthanc", "dicomweb"])
+def site(request: pytest.FixtureRequest, night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Site:
+    """Each way to ask the same store."""
+    bench = Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    return Site(folder=tmp_path, bench=bench, kind=request.param)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("site", "database"), [("orthanc", "sqlite"), ("dicomweb", "postgresql")], indirect=True)
+def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(site: Site) -> None:
+    """The poller dies after its first commit, the store is killed, 50 more come: each has one row, and is done."""
+    night = site.bench.night
+    with site.running() as orthanc:
+        fill(orthanc, SCANS)
+        dying = threading.Event()
+        site.poller(lambda _: dying.set()).look(dying)
+        assert 0 < len(night.instances()) < SCANS
+        orthanc.process.kill()
+    poller = site.poller()
+    assert not poller._look_patiently(threading.Event())
+    assert poller.report.troubles == ("cannot be reached: is it running, and are address and port right?",)
+    with site.running() as orthanc:
+        assert poller._look_patiently(threading.Event())
+        assert len(night.instances()) == SCANS
+        fill(orthanc, LATER, first=SCANS)
+        done = site.analyse()
+        assert site.look() == LATER
+        assert site.look() == 0
+        done += site.analyse()
+        orthanc.process.kill()
+    assert done == {"done": SCANS + LATER}
+    assert len(night.instances()) == site.registered == SCANS + LATER
+    assert {row.attempts for row in night.work()} == {1}
+
+
+@OF_ONE_DATABASE
+def test_what_was_deleted_before_we_looked_is_no_arrival(site: Site) -> None:
+    """Orthanc's change log forgets it, and no list has it."""
+    with site.running() as orthanc:
+        first, *_ = fill(orthanc, 3)
+        orthanc.delete(f"/instances/{first}")
+        assert site.look() == 2
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@pytest.mark.parametrize("scans_then", [1, 9])
+@OF_ONE_DATABASE
+def test_another_database_at_the_same_address_is_read_from_its_beginning(site: Site, scans_then: int) -> None:
+    """Whether it has fewer changes than we have read, or more."""
+    with site.running() as orthanc:
+        fill(orthanc, 3)
+        assert site.look() == 3
+        orthanc.process.kill()
+    shutil.rmtree(site.folder / "orthanc" / "storage")
+    with site.running() as orthanc:
+        fill(orthanc, scans_then, first=100)
+        assert site.look() == scans_then
+        assert site.look() == 0
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@OF_ONE_DATABASE
+def test_a_record_from_a_backup_has_the_cursor_of_its_time(site: Site) -> None:
+    """What was registered since is found again, and only that."""
+    path = Path(str(site.bench.night.database.writer.url.database))
+    with site.running() as orthanc:
+        fill(orthanc, 2)
+        site.look()
+        site.bench.night.database.close()
+        backup = path.read_bytes()
+        fill(orthanc, 3, first=2)
+        assert site.look() == 3
+        site.bench.night.database.close()
+        for journal in path.parent.glob(f"{path.name}-*"):
+            journal.unlink()
+        with path.open("r+b") as file:
+            file.write(backup)
+            file.truncate()
+        assert len(site.bench.night.instances()) == 2
+        assert site.look() == 3
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@OF_ONE_DATABASE
+def test_an_instance_that_was_replaced_is_another_arrival(site: Site) -> None:
+    """Same UIDs and same address, other content, once the first is done."""
+    (scan,) = scans(1)
+    with site.running() as orthanc:
+        orthanc.upload(scan)
+        assert site.look() == 1
+        assert site.analyse() == {"done": 1}
+        orthanc.upload(scan[:-2] + b"\x01\x01")
+        assert site.look() == 1
+        assert site.analyse() == {"done": 1}
+        orthanc.process.kill()
+
+
+@OF_ONE_DATABASE
+def test_the_store_says_how_many_images_a_study_has(site: Site) -> None:
+    """Orthanc once a study got nothing for a while, others with each list; the latest number counts."""
+    uid = f"{ROOT}.1.0"
+    with site.running() as orthanc:
+        fill(orthanc, 2)
+        site.look()
+        fill(orthanc, 2, first=2)
+        _until(lambda: site.look() == 0 and _expected(site) == {uid: 4})
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["dicomweb"], indirect=True)
+@OF_ONE_DATABASE
+def test_another_client_of_dicomweb_finds_the_same(site: Site) -> None:
+    """dicomweb-client lists the same instances, and reads from them what we analyse."""
+    with site.running() as orthanc:
+        fill(orthanc, 60)
+        site.look()
+        other = DICOMwebClient(f"{orthanc.url}/dicom-web", session=orthanc.session)
+        theirs = [DicomJson(row) for row in other.search_for_instances(limit=100)]
+        assert {row.uri for row in site.bench.night.instances()} == {row.uri for row in theirs}
+        one = other.retrieve_instance(*theirs[0].uids)
+        ours = retrieve(open_store(site.store), theirs[0].uri, max_bytes=2**20)
+        assert pydicom.dcmread(io.BytesIO(ours)) == one
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["dicomweb"], indirect=True)
+@OF_ONE_DATABASE
+def test_studies_before_the_window_are_left_alone(site: Site) -> None:
+    """The window is told by StudyDate."""
+    with site.running() as orthanc:
+        fill(orthanc, 1, dated=date(2020, 1, 1))
+        fill(orthanc, 1, first=50)
+        assert site.look() == 1
+        orthanc.process.kill()
+
+
+@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@OF_ONE_DATABASE
+def test_a_trouble_is_said_once_and_shown_until_it_is_over(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong password: `status` reads it from the ledger; the password itself is nowhere."""
+    caplog.set_level(logging.INFO)
+    site.login["password"] = "wrong-word"
+    with site.running() as orthanc:
+        poller = site.poller()
+        poller._source_id = poller._open_source()
+        assert not poller._look_patiently(threading.Event())
+        assert not poller._look_patiently(threading.Event())
+        assert _reported(site) == [poller.report.troubles[0]]
+        assert "status 401" in poller.report.troubles[0]
+        site.login["password"] = "read"
+        again = site.poller()
+        again._told = poller.report
+        assert again._look_patiently(threading.Event())
+        assert _reported(site) == []
+        orthanc.process.kill()
+    messages = [record.getMessage() for record in caplog.records if record.name == "producer.poll"]
+    assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store answers again"]
+    assert "wrong-word" not in caplog.text
+
+
+@OF_ONE_DATABASE
+def test_polling_stops_at_once_even_while_a_store_is_silent(night: Night) -> None:
+    """One of two stores does not answer: the other is polled, and neither keeps the process."""
+    stop, asked, hang = threading.Event(), threading.Event(), threading.Event()
+
+    def silence() -> list[bytes]:
+        asked.set()
+        hang.wait(30)
+        return []
+
+    with serving(lambda _: Reply(body=silence())) as server:
+        store = OrthancSource.model_validate({"name": "pacs", "url": server.url})
+        poller = threading.Thread(target=poll, args=(load_settings(), night.database, [store], stop, lambda _: None))
+        poller.start()
+        assert asked.wait(10)
+        began = time.monotonic()
+        stop.set()
+        poller.join(10)
+        assert time.monotonic() - began < 1.5
+        hang.set()
+
+
+class DicomJson:
+    """A row of a QIDO-RS answer."""
+
+    def __init__(self, row: dict[str, dict[str, list[str]]]) -> None:
+        self.uids = [row[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018")]
+        self.uri = dicomweb_uri(*self.uids)
+
+
+def _reported(site: Site) -> list[str]:
+    (source,) = [source for source in queries.sources(site.bench.night.database) if source.name == "pacs"]
+    return list(source.report["troubles"]) if source.report else []
+
+
+def _expected(site: Site) -> dict[str, int]:
+    with site.bench.night.database.read() as connection:
+        rows = connection.execute(select(expected.c.study_instance_uid, expected.c.images, expected.c.told_by)).all()
+    assert {row.told_by for row in rows} <= {"store"}
+    return {row.study_instance_uid: row.images for row in rows}
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

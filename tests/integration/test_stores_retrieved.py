@@ -1,0 +1,200 @@
+"""What a store does to whoever retrieves from it decides over the image as it should."""
+
+import io
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pydicom
+import pytest
+from night import Night, SettableClock
+from sqlalchemy import update
+from store_contents import fill, scans
+from store_site import Site
+from web_server import Asked, Reply, serving
+from worker_bench import Bench
+
+from db import queries
+from db.ledger import Arrival, ensure_source, register
+from db.tables import work
+from nightread.instance import orthanc_uri
+
+pytestmark = [pytest.mark.servers, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """Now: what the store dates must not lie ahead."""
+    return SettableClock(datetime.now(UTC))
+
+
+@pytest.fixture
+def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+    """A worker."""
+    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+@pytest.fixture(params=["orthanc", "dicomweb"])
+def site(request: pytest.FixtureRequest, bench: Bench, tmp_path: Path) -> Site:
+    """Each way to retrieve from the same store."""
+    return Site(folder=tmp_path, bench=bench, kind=request.param)
+
+
+def states(bench: Bench) -> Counter[tuple[str, str | None]]:
+    """How many images in each state, for each reason."""
+    return Counter((row.state, row.reason) for row in bench.night.work())
+
+
+def test_images_of_a_store_that_is_down_wait_for_it(site: Site) -> None:
+    """However often they are tried meanwhile: nothing of theirs was tried."""
+    with site.running() as orthanc:
+        fill(orthanc, 6)
+        site.look()
+        orthanc.process.kill()
+    for _ in range(4):
+        assert site.analyse() == {"received": 6}
+    assert {(row.reason, row.attempts) for row in site.bench.night.work()} == {("store_unavailable", 0)}
+    assert site.analyse(hold_missing_sources=False) == {"received": 6}
+    with site.running() as orthanc:
+        assert site.analyse() == {"done": 6}
+        orthanc.process.kill()
+
+
+def test_a_wrong_password_fails_the_image_with_a_clear_sentence(site: Site) -> None:
+    """After its tries, as a file that may not be opened does."""
+    with site.running() as orthanc:
+        fill(orthanc, 1)
+        site.look()
+        site.login["password"] = "wrong"
+        assert site.analyse() == {"received": 1}
+        assert site.analyse() == {"failed": 1}
+        orthanc.process.kill()
+    assert (site.work().reason, site.work().detail) == (
+        "unreadable",
+        "The store refuses us (status 401): correct its login, or its rules for us.",
+    )
+
+
+def test_an_instance_that_was_deleted_meanwhile_is_missing(site: Site) -> None:
+    """As a file that was removed from its folder is; its neighbours are done."""
+    with site.running() as orthanc:
+        first, *_ = fill(orthanc, 3)
+        site.look()
+        orthanc.delete(f"/instances/{first}")
+        assert site.analyse() == {"received": 1, "done": 2}
+        assert site.analyse() == {"failed": 1}
+        orthanc.process.kill()
+    assert states(site.bench) == {("failed", "missing_file"): 1, ("done", None): 2}
+
+
+def test_an_instance_beyond_the_limit_is_rejected(site: Site) -> None:
+    """Whether the store told its size beforehand or not."""
+    with site.running() as orthanc:
+        fill(orthanc, 1)
+        site.look()
+        assert site.analyse(max_file_bytes=5000) == {"rejected": 1}
+        orthanc.process.kill()
+    assert site.work().reason == "too_large"
+
+
+def test_the_same_bytes_by_two_ways_are_one_content(site: Site) -> None:
+    """Dropped into a folder, and found in a store: the later one is a duplicate."""
+    (scan,) = scans(1)
+    site.bench.put(dropped=scan)
+    with site.running() as orthanc:
+        orthanc.upload(scan)
+        site.look()
+        assert site.analyse() == {"done": 1, "duplicate": 1}
+        orthanc.process.kill()
+
+
+def test_a_suspect_is_tried_out_with_its_bytes(site: Site) -> None:
+    """The process that may die of it has no login: it is sent what was retrieved."""
+    with site.running() as orthanc:
+        fill(orthanc, 1)
+        site.look()
+        site.bench.night.database.write(lambda connection: connection.execute(update(work).values(alone=True)))
+        desk = site.bench.desk(sources=(site.store,))
+        assert site.bench.analyse(desk) == {"done": 1}
+        assert desk.rehearsal._room is not None
+        desk.rehearsal.close()
+        orthanc.process.kill()
+
+
+def test_people_see_the_whole_url(site: Site) -> None:
+    """`query` shows where the original is."""
+    with site.running() as orthanc:
+        fill(orthanc, 1)
+        site.look()
+        (image,) = queries.images(site.bench.night.database, queries.ImageFilter())
+        assert image["uri"].startswith(site.store.url + "/")
+        assert orthanc.session.get(image["uri"], timeout=10).ok
+        orthanc.process.kill()
+
+
+def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(bench: Bench) -> None:
+    """It answers other questions, so that it is not down: the try counts, and the next one succeeds."""
+    (scan,) = scans(1)
+    speaks = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield scan[:100]
+        if speaks.wait(1):
+            yield scan[100:]
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(body=[json.dumps({}).encode()] if asked.path == "/system" else slowly())
+
+    with serving(answer) as server:
+        register_one(bench, server.url)
+        slow = {"kind": "orthanc", "name": "pacs", "url": server.url, "timeout_seconds": 0.2}
+        assert bench.analyse(bench.desk(sources=[slow])) == {"received": 1}
+        (row,) = bench.night.work()
+        assert (row.reason, row.attempts, row.detail) == ("io_error", 1, "The store does not answer within 0.2 s.")
+        speaks.set()
+        assert bench.analyse(bench.desk(sources=[slow])) == {"done": 1}
+
+
+def test_half_an_image_is_not_analysed(bench: Bench) -> None:
+    """A transfer that breaks off is a fault of the store, and never a truncated image."""
+    (scan,) = scans(1)
+    whole = {"Content-Length": str(len(scan))}
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(body=[b"{}"]) if asked.path == "/system" else Reply(headers=whole, body=[scan[:-100]])
+
+    with serving(answer) as server:
+        register_one(bench, server.url)
+        bench.analyse(bench.desk())
+        assert states(bench) == {("received", "io_error"): 1}
+
+
+def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(bench: Bench) -> None:
+    """Its file is damaged there, and the rest of the store well."""
+    with serving(lambda asked: Reply(body=[b"{}"]) if asked.path == "/system" else Reply(status=500)) as server:
+        register_one(bench, server.url)
+        assert bench.analyse(bench.desk()) == {"received": 1}
+        assert bench.analyse(bench.desk()) == {"failed": 1}
+        assert states(bench) == {("failed", "io_error"): 1}
+
+
+def test_a_login_is_shown_to_no_store_but_its_own(bench: Bench) -> None:
+    """A source of another name at any address is asked without one."""
+    other = {"kind": "orthanc", "name": "other", "url": "http://127.0.0.1:1", "login": {"bearer": "secret"}}
+    (scan,) = scans(1)
+    with serving(lambda _: Reply(body=[scan])) as server:
+        register_one(bench, server.url)
+        assert bench.analyse(bench.desk(sources=[other])) == {"done": 1}
+    assert pydicom.dcmread(io.BytesIO(scan)).SOPInstanceUID == bench.night.instances()[0].sop_instance_uid
+    assert "Authorization" not in server.asked[0].headers
+
+
+def register_one(bench: Bench, url: str) -> None:
+    """One arrival of the store `pacs` at this address."""
+    night = bench.night
+    source = ensure_source(night.database, name="pacs", kind="orthanc", root=url, now=night.clock())
+    arrival = Arrival(uri=orthanc_uri("1"), size=0, mtime_ns=0)
+    register(night.database, source_id=source, arrivals=[arrival], priority=5, now=night.clock())

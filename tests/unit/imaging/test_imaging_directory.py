@@ -1,0 +1,88 @@
+"""A DICOMDIR counts files by study, and a broken one does no harm."""
+
+import io
+import struct
+
+import pydicom
+import pytest
+from media import disc, scan_of
+from pydicom.dataset import Dataset
+
+from imaging.directory import count_files, is_directory
+from imaging.elements import Elements, Encoding
+from imaging.header import read_header
+from imaging.limits import DEFAULT_LIMITS
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+NEXT, LOWER, IN_USE = (
+    struct.pack("<HH2sH", 0x0004, number, vr, 4 if vr == b"UL" else 2)
+    for number, vr in ((0x1400, b"UL"), (0x1420, b"UL"), (0x1410, b"US"))
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A DICOMDIR of two studies with three files and one."""
+    scans = [scan_of("1.2.1", index) for index in (1, 2, 3)] + [scan_of("1.2.2", 4)]
+    return disc(tmp_path_factory.mktemp("disc"), scans)["DICOMDIR"]
+
+
+def elements(data: bytes) -> Elements:
+    """The data set."""
+    return read_header(data, DEFAULT_LIMITS).elements
+
+
+def test_files_are_counted_by_study(directory: bytes) -> None:
+    """As the records' own links have it, not their order."""
+    assert is_directory(elements(directory))
+    assert count_files(elements(directory)) == {"1.2.1": 3, "1.2.2": 1}
+
+
+def test_records_out_of_use_are_left_out(directory: bytes) -> None:
+    """An image that was taken off the medium (PS3.3 F.5)."""
+    first_image = directory.index(b"IMAGE ")
+    flag = directory.rindex(IN_USE, 0, first_image) + len(IN_USE)
+    changed = directory[:flag] + b"\0\0" + directory[flag + 2 :]
+    assert count_files(elements(changed)) == {"1.2.1": 2, "1.2.2": 1}
+
+
+@pytest.mark.parametrize("link", [NEXT, LOWER])
+@pytest.mark.parametrize("place", [1, 2**32 - 2])
+def test_a_link_to_nowhere_is_a_bad_dicomdir(directory: bytes, link: bytes, place: int) -> None:
+    """Whatever number stands there."""
+    at = directory.index(link) + len(link)
+    broken = directory[:at] + struct.pack("<I", place) + directory[at + 4 :]
+    assert _reason(broken) is Reason.BAD_DICOMDIR
+
+
+def test_records_in_a_circle_are_a_bad_dicomdir(directory: bytes) -> None:
+    """Following them ends."""
+    dataset = pydicom.dcmread(io.BytesIO(directory))
+    first = dataset.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity
+    for record in dataset.DirectoryRecordSequence:
+        record.OffsetOfTheNextDirectoryRecord = first
+    assert _reason(_written(dataset)) is Reason.BAD_DICOMDIR
+
+
+def test_a_directory_of_nothing_holds_nothing() -> None:
+    """An empty medium is no fault."""
+    dataset = Dataset()
+    dataset.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity = 0
+    dataset.DirectoryRecordSequence = []
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+    data = buffer.getvalue()
+    assert count_files(Elements(data, Encoding(implicit=False, little=True), 0, len(data))) == {}
+
+
+def _reason(data: bytes) -> Reason:
+    with pytest.raises(RejectImage) as caught:
+        count_files(elements(data))
+    return caught.value.reason
+
+
+def _written(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()

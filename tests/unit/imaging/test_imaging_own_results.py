@@ -1,0 +1,47 @@
+"""Which objects are reports of our own."""
+
+import io
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from scans import report
+
+from imaging.errors import RejectScan
+from imaging.read import read
+from nightread.reasons import Reason
+
+
+def sent(**values: object) -> bytes:
+    """A report with these values."""
+    dataset = pydicom.dcmread(io.BytesIO(report()))
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def declaring(scheme: str) -> list[Dataset]:
+    """Coding Scheme Identification Sequence with one item."""
+    item = Dataset()
+    item.CodingSchemeDesignator = scheme
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, Reason.NON_IMAGE),
+        ({"Manufacturer": "nightread"}, Reason.OWN_RESULT),
+        ({"Manufacturer": "A PACS", "CodingSchemeIdentificationSequence": declaring("99NIGHTREAD")}, Reason.OWN_RESULT),
+        ({"Manufacturer": "nightreader", "CodingSchemeIdentificationSequence": declaring("99ELSE")}, Reason.NON_IMAGE),
+        ({"Manufacturer": "nightread", "Modality": "PR"}, Reason.NON_IMAGE),
+    ],
+)
+def test_maker_or_codes_tell(values: dict[str, object], reason: Reason) -> None:
+    """A store may put itself down as the maker; the codes that a report declares stay."""
+    with pytest.raises(RejectScan) as rejected:
+        read(sent(**values))
+
+    assert rejected.value.reason is reason
