@@ -59,7 +59,8 @@ class _Network:
         self._answer[:, 0] = 0.75
 
     def batch_scores(self, inputs: Any) -> Any:
-        time.sleep(_SECONDS)
+        if _SECONDS:
+            time.sleep(_SECONDS)
         return self._answer[: len(inputs)]
 
 
