@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _COMMAND_BYTES = 64 * 1024
 _MOST_WAITING = 16
 """Messages that may wait for their turn, each of them with an open file: one is what was agreed (PS3.7, D.3.3.3)."""
+_HEARS_ANSWERS = ("Sta6", "Sta8")
+"""States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""
 _LOOK_BYTES = 16 * 1024**2
 """In a large image, the room on the disk is looked at again after so many bytes."""
 _LAST_OF_COMMAND = b"\x03"
@@ -146,6 +148,8 @@ class SpoolingDimse(DIMSEServiceProvider):
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
             return
+        if self.dul.state_machine.current_state not in _HEARS_ANSWERS:
+            return  # its sender is gone, and will send the image again
         answer = store_answer(
             sop_class=str(primitive.AffectedSOPClassUID),
             sop_instance=str(primitive.AffectedSOPInstanceUID),
@@ -167,9 +171,10 @@ class SpoolingDimse(DIMSEServiceProvider):
             self.message = DIMSEMessage()
             dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
             self.message.data_set = dataset
+            if self.msg_queue.qsize() >= _MOST_WAITING:
+                dataset.status = Status.OUT_OF_RESOURCES
             self._open = [*(earlier for earlier in self._open if earlier.is_open), dataset]
-        too_long = self.message.encoded_command_set.tell() > _COMMAND_BYTES
-        if too_long or self.msg_queue.qsize() > _MOST_WAITING:
+        if self.message.encoded_command_set.tell() > _COMMAND_BYTES:
             self._abort()
         else:
             super().receive_primitive(primitive)
