@@ -7,10 +7,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     FieldSerializationInfo,
     SecretStr,
     StringConstraints,
+    Tag,
     field_serializer,
     model_validator,
 )
@@ -137,7 +139,22 @@ class OrthancSource(_Store):
     kind: Literal["orthanc"] = "orthanc"
 
 
-Source = Annotated[FolderSource | ReceiverSource | DicomwebSource | OrthancSource, Field(discriminator="kind")]
+def _kind(value: object) -> str:
+    """Of a table in the settings file, or of a model; a source that says none is a folder."""
+    return str(value.get("kind", "folder") if isinstance(value, dict) else getattr(value, "kind", ""))
+
+
+Source = Annotated[
+    Annotated[FolderSource, Tag("folder")]
+    | Annotated[ReceiverSource, Tag("receiver")]
+    | Annotated[DicomwebSource, Tag("dicomweb")]
+    | Annotated[OrthancSource, Tag("orthanc")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message="`kind` is one of folder (where it is left out), receiver, dicomweb and orthanc",
+    ),
+]
 
 
 class StoreDestination(_Model):
@@ -164,4 +181,9 @@ class StowDestination(_Model):
     timeout_seconds: Seconds = Field(30, description="It must answer within this time.")
 
 
-Destination = Annotated[StoreDestination | StowDestination, Field(discriminator="kind")]
+Destination = Annotated[
+    Annotated[StoreDestination, Tag("store")] | Annotated[StowDestination, Tag("stow")],
+    Discriminator(
+        _kind, custom_error_type="kind", custom_error_message="`kind` is store (C-STORE) or stow (STOW-RS): give one"
+    ),
+]

@@ -16,6 +16,7 @@ from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
 _GIB = 1024**3
+_MANY = 1000
 _NIGHTS = 7
 _DAY = timedelta(days=1)
 _REMEDY = "Make room, lower NIGHTREAD_SPOOL_KEEP_DAYS, or put NIGHTREAD_SPOOL_DIR on a larger disk: "
@@ -43,12 +44,18 @@ def _judge(settings: Settings, per_night: int) -> Check:
     if not per_night:
         return Check.ok("spool", f"{free / _GIB:.1f} GiB free; nothing was received within {_NIGHTS} days")
     nights, held = room / per_night, _bytes_in(folder) / per_night
-    found = f"{free / _GIB:.1f} GiB free: {nights:.1f} nights of {per_night / _GIB:.2f} GiB, the most of {_NIGHTS} days"
+    found = (
+        f"{free / _GIB:.1f} GiB free: {_shown(nights)} nights of {per_night / _GIB:.2f} GiB, the most of {_NIGHTS} days"
+    )
     if nights < 1:
         return Check.fail("spool", found, f"{_REMEDY}the next night does not fit, and its images will be refused.")
     if nights + held < settings.spool_keep_days + 1:
         return Check.warn("spool", found, f"{_REMEDY}it will be full before the first files are old enough to go.")
     return Check.ok("spool", found)
+
+
+def _shown(nights: float) -> str:
+    return f"{nights:.1f}" if nights < _MANY else f"more than {_MANY}"
 
 
 def _days(now: datetime) -> list[datetime]:
