@@ -109,9 +109,12 @@ class StoreScp:
         requested = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
         address = _address(event.assoc)
         calling = str(requested.calling_ae_title).strip()
-        objection = self._callers.objection(calling, address)
-        if objection is None and str(requested.called_ae_title).strip() != self._source.ae_title:
-            objection = Diagnostic.CALLED_AE_TITLE_NOT_RECOGNIZED
+        try:
+            objection = self._objection(requested, calling, address)
+        except Exception:
+            # pynetdicom takes a handler that raises for one that has nothing against the caller.
+            log.exception("nobody knows whether this caller may send")
+            objection = Diagnostic.NO_REASON_GIVEN
         if objection is None:
             return
         self.rejected += 1
@@ -121,6 +124,12 @@ class StoreScp:
         )
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, objection)
         event.assoc.kill()  # returns once the answer is sent and the connection closed
+
+    def _objection(self, requested: "A_ASSOCIATE", calling: str, address: str) -> Diagnostic | None:
+        objection = self._callers.objection(calling, address)
+        if objection is None and str(requested.called_ae_title).strip() != self._source.ae_title:
+            return Diagnostic.CALLED_AE_TITLE_NOT_RECOGNIZED
+        return objection
 
     def _store(self, event: evt.Event) -> int:
         dimse = cast("SpoolingDimse", event.assoc.dimse)

@@ -22,6 +22,7 @@ from servers import PostgresServer
 
 from db.engine import Database, open_database
 from nightread.errors import UsageFault
+from producer.callers import Callers
 
 pytestmark = pytest.mark.servers
 
@@ -64,6 +65,20 @@ def test_a_caller_who_is_not_listed_is_rejected(
         sent = storescu(reception.port, "-aet", "STORESCU", scan)
         assert (sent.returncode != 0, why in sent.stderr) == (True, True), sent.stderr
         assert (reception.files, reception.associations) == ([], [])
+
+
+def test_a_list_that_cannot_be_read_lets_nobody_in(
+    tmp_path: Path, sqlite: Database, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pynetdicom by itself would accept whom a failing handler should have judged."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Callers, "objection", fail)
+    with receiving(tmp_path, sqlite) as reception:
+        assert "No Reason" in storescu(reception.port, scan).stderr
+        assert reception.files == []
 
 
 def test_a_listed_caller_is_served(tmp_path: Path, sqlite: Database, scan: Path) -> None:
