@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import text
@@ -54,4 +54,8 @@ def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
         try:
             yield check
         finally:
-            connection.invalidate()  # back in the pool it would go on to hold the lock
+            # At once, for who comes next: a server may notice only later that a session has ended.
+            if not connection.invalidated:
+                with suppress(DBAPIError):
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+            connection.invalidate()  # back in the pool it would go on to hold the lock, had that failed

@@ -1,5 +1,6 @@
 """Databases, a Redis, a clock and factories that all tests share."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -34,6 +35,13 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def collected() -> Iterator[None]:
+    """Pynetdicom leaves sockets that were refused to the garbage collector: not to that of another module."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from nightread.reasons import Reason
 pytestmark = [
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),
     # pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
+    pytest.mark.usefixtures("collected"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 

@@ -205,7 +205,7 @@ def test_a_deadlock_is_tried_again(postgres_server: PostgresServer) -> None:
 
         with database.read() as connection:
             assert connection.execute(text("SELECT n FROM counters ORDER BY id")).scalars().all() == [2, 2]
-        assert len(attempts) == 3
+        assert len(attempts) >= 3  # on a busy machine the loser may lose again
 
 
 def test_readers_see_the_ledger_while_somebody_writes(night: Night) -> None:
