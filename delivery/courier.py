@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import ledger, queries
 from db.engine import Database
 from db.queries import Delivery, DeliveryState, StudyResults
+from db.queries.deliveries import POSSIBLY_TAKEN
 from delivery.content import digest_of
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
@@ -105,7 +106,8 @@ class Courier:
         if drafted is None:
             return None
         draft, number = drafted
-        if self._is_down or not self._take(draft, study):
+        is_in_hand = draft.content != self._digest(study)
+        if self._is_down or is_in_hand or not self._take(draft, study):
             return self._still_waiting(draft, number, study)
         return self._send(draft, number, study)
 
@@ -158,14 +160,16 @@ class Courier:
     def _failed(self, draft: Delivery, number: int, study: StudyResults, trouble: NotDelivered) -> Told:
         reason, detail, now = trouble.reason, trouble.detail, self._clock()
         self._is_down = reason in _DOWN
+        if draft.reason in POSSIBLY_TAKEN and not reason.final:
+            reason = DeliveryReason.NO_ANSWER  # of an earlier try: other results must not go under this UID
         patience = timedelta(seconds=self._settings.retry_patience_seconds)
-        log.warning("report not delivered", extra=self._ids(draft) | {"reason": reason.value})
+        log.warning("report not delivered", extra=self._ids(draft) | {"reason": trouble.reason.value})
         if reason.final or now - draft.created_at >= patience:
             state = DeliveryState.FAILED
             ledger.end_delivery(self._database, draft.id, state, reason=reason, detail=detail, now=now)
         else:
             state, later = DeliveryState.WAITING, now + self._pause(draft.attempts)
-            ledger.put_off_delivery(self._database, draft.id, reason=reason, detail=detail, not_before=later)
+            ledger.put_off_delivery(self._database, draft, reason=reason, detail=detail, not_before=later)
         return self._told(study, draft, number, state, reason=reason, detail=detail)
 
     def _pause(self, attempts: int) -> timedelta:

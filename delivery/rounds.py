@@ -65,6 +65,7 @@ class Rounds:
                         return
             except SQLAlchemyError as error:
                 log.warning("the database does not answer", extra={"trouble": troubles.describe(error)})
+                self.lookout.begin_again()
             if stop.wait(_LOOK_SECONDS):
                 return
 

@@ -37,6 +37,10 @@ class Lookout:
         """Studies that were not ready when last looked at."""
         return len(self._unready)
 
+    def begin_again(self) -> None:
+        """Look at the whole scope once more: what was found last was not dealt with."""
+        self._seen_until = None
+
     def ready(self, now: datetime, waiting: Iterable[str] = ()) -> Iterator[str]:
         """UIDs of studies that may have something new to report, and are whole as far as one can tell.
 

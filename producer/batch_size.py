@@ -13,6 +13,10 @@ LEAST_IMAGES = 64
 since networks take so many images at once (worker.predict): for many of them a call with few costs a full one."""
 
 
+FEWEST_IMAGES = 16
+"""Of a full batch, however slow its images: what is retrieved from a store is retrieved several at once."""
+
+
 def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int:
     """Images that keep a process busy for so many seconds, by the pace of the latest batches.
 
@@ -23,7 +27,7 @@ def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int
     if spent <= 0:
         return min(LEAST_IMAGES, largest)
     images = round(sum(batch.images for batch in latest) * seconds / spent)
-    return max(1, min(largest, images if images < LEAST_IMAGES else images - images % LEAST_IMAGES))
+    return min(largest, max(FEWEST_IMAGES, images if images < LEAST_IMAGES else images - images % LEAST_IMAGES))
 
 
 def share(outlook: Outlook, full: int) -> int:

@@ -17,6 +17,7 @@ from db.ledger import Expected, cursor_of, ensure_source, expect, register_and_m
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
 from nightread.sources import OrthancSource
+from nightread.stopping import wait_to_stop
 from nightread.stores import Store, open_store
 from nightread.web import WebError
 from producer.dicomweb import DicomwebFeed
@@ -68,7 +69,7 @@ def poll(
     threads = [threading.Thread(target=run, args=(poller,), daemon=True) for poller in pollers]
     for thread in threads:
         thread.start()
-    stop.wait()
+    wait_to_stop(stop)
     deadline = time.monotonic() + JOIN_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -17,6 +17,7 @@ from nightread.clock import Clock, utc_now
 from nightread.paths import root_text
 from nightread.settings import Settings
 from nightread.sources import ReceiverSource
+from nightread.stopping import wait_to_stop
 from producer.purge import purge
 from producer.registrar import Registrar
 from producer.spool import Spool, spool_root
@@ -52,7 +53,7 @@ def receive(
     with _Crew(stop) as crew:
         for receiver in receivers:
             crew.start(partial(receiver.run, stop, on_listening))
-        stop.wait()
+        wait_to_stop(stop)
 
 
 class Receiver:

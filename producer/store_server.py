@@ -109,6 +109,8 @@ class _Connection(RequestHandler):
         """Run the association in its thread, and clean up after it however it ends."""
         association = self._create_association()
         association.dimse = self.server.make_dimse(association)
+        # Who connects in the very moment in which the receiver ends must not hold up the end of its process.
+        association.dul.daemon = True
         connection = cast("AssociationSocket", association.dul.socket)
         connection.recv = _Reader(connection).recv  # type: ignore[method-assign]
         association.start()

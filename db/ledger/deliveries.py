@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
@@ -62,19 +61,30 @@ def draft_delivery(
 
 
 def take_delivery(database: Database, delivery: Delivery, *, until: datetime, at_once: bool, now: datetime) -> bool:
-    """Become its sender until then. False where another one has it, it says something else by now, or is not due.
+    """Become its sender until then. False where another one has it or had it since, or it is not due.
 
     `at_once`: it is due, however short ago it was last tried.
     """
-    values = {"which": delivery.id, "same": delivery.content, "present": now, "lease": until}
+    values = {
+        "which": delivery.id,
+        "same": delivery.content,
+        "tries": delivery.attempts,
+        "present": now,
+        "lease": until,
+    }
     statement = _TAKE.where(or_(_DUE, deliveries.c.reason != SENDING) if at_once else _DUE)
     return database.write(lambda connection: connection.execute(statement, values).rowcount) == 1
 
 
-def put_off_delivery(database: Database, delivery_id: int, *, reason: str, detail: str, not_before: datetime) -> None:
-    """It was not taken this time."""
+def put_off_delivery(database: Database, delivery: Delivery, *, reason: str, detail: str, not_before: datetime) -> None:
+    """It was not taken this time. `delivery` as it was before it was taken in hand: whoever was since has the say."""
     values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "not_before": not_before}
-    database.write(lambda connection: connection.execute(_waiting(delivery_id).values(**values)))
+    mine = update(deliveries).where(
+        deliveries.c.id == delivery.id,
+        deliveries.c.state == DeliveryState.WAITING,
+        deliveries.c.attempts == delivery.attempts + 1,
+    )
+    database.write(lambda connection: connection.execute(mine.values(**values)))
 
 
 def end_delivery(
@@ -112,10 +122,6 @@ def _predecessor(known: list[Delivery]) -> str | None:
     return None
 
 
-def _waiting(delivery_id: int) -> Any:
-    return update(deliveries).where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.WAITING)
-
-
 _LOCK_SEED = 0x73656E64  # "send"
 
 _REVISIONS = (
@@ -149,6 +155,7 @@ _TAKE = (
         deliveries.c.id == bindparam("which"),
         deliveries.c.state == DeliveryState.WAITING,
         deliveries.c.content == bindparam("same"),
+        deliveries.c.attempts == bindparam("tries"),
     )
     .values(
         attempts=deliveries.c.attempts + 1,

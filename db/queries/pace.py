@@ -24,19 +24,21 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worked:
-    """What one finished batch took its process."""
+    """What one batch took its process."""
 
     images: int
     seconds: float
+    """In which files were read and the network worked: waiting for the ledger is no pace."""
 
 
 def latest_batches(database: Database, count: int) -> list[Worked]:
-    """Of the batches made last, so many that are finished."""
+    """Of the batches made last, so many that were recorded by who claimed them."""
     with database.read() as connection:
         rows = connection.execute(_LATEST, {"count": count})
         return [
-            Worked(images=row.images, seconds=max(0.0, (row.finished_at - row.claimed_at).total_seconds()))
+            Worked(images=row.images, seconds=sum(row.seconds.get(phase, 0.0) for phase in _PHASES))
             for row in rows
+            if row.seconds
         ]
 
 
@@ -100,9 +102,10 @@ def _per_second(row: Row[int, datetime, datetime], *, earliest: datetime, latest
     return float(row.images / seconds) if seconds > 0 else 0.0
 
 
+_PHASES = ("read", "predict")  # of worker.analyse
 _LATEST = (
-    select(batches.c.images, batches.c.claimed_at, batches.c.finished_at)
-    .where(batches.c.claimed_at.is_not(None), batches.c.finished_at.is_not(None))
+    select(batches.c.images, batches.c.seconds)
+    .where(batches.c.seconds.is_not(None))
     .order_by(batches.c.created_at.desc())
     .limit(bindparam("count"))
 )

@@ -92,6 +92,23 @@ def test_down_and_up_again(ward: Ward) -> None:
     assert [0.5 * 2**attempt <= pause <= min(2**attempt, 8) for attempt, pause in enumerate(pauses)] == [True] * 4
 
 
+def test_what_may_be_there_is_not_forgotten_when_the_store_goes_down(ward: Ward) -> None:
+    """The UID that it may have is never given to other results: they are a revision."""
+    with web(504) as (url, _):
+        assert states(ward.send(StowDestination(name="pacs", url=url))) == [("waiting", "no_answer")]
+    ward.night.clock.advance(seconds=10)
+    (told,) = ward.send(destination(free_port()))
+    assert (told.reason, told.detail) == ("no_answer", "The destination cannot be reached.")
+    ward.study(score=0.5)
+    ward.night.clock.advance(seconds=10)
+    with pacs() as (store, got):
+        assert states(ward.send(store)) == [("delivered", None)]
+
+    first, second = queries.deliveries(ward.night.database)
+    assert (first.reason, second.replaces) == ("overtaken", first.sop_instance_uid)
+    assert got == [second.sop_instance_uid]
+
+
 def test_patience_ends(ward: Ward) -> None:
     """Then it failed, until somebody says that it is to be tried again."""
     port = free_port()

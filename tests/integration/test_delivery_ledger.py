@@ -120,7 +120,7 @@ def test_what_may_have_been_taken_is_overtaken(post: Post, reason: str) -> None:
     assert post.take(first)
     if reason != "sending":
         later = post.clock() + LEASE
-        ledger.put_off_delivery(post.database, first.id, reason=reason, detail="", not_before=later)
+        ledger.put_off_delivery(post.database, first, reason=reason, detail="", not_before=later)
     post.clock.advance(minutes=3)
 
     post.draft("b")
@@ -150,7 +150,9 @@ def test_a_dead_sender_holds_it_for_the_length_of_its_lease(post: Post) -> None:
 
     post.clock.advance(minutes=3)
 
-    assert post.take(first)
+    later = post.draft()
+    assert later is not None
+    assert post.take(later)
     assert [delivery.attempts for delivery in queries.deliveries(post.database)] == [2]
 
 
@@ -160,10 +162,30 @@ def test_pauses_are_kept_unless_a_person_waits(post: Post) -> None:
     assert first is not None
     assert post.take(first)
     later = post.clock() + timedelta(hours=1)
-    ledger.put_off_delivery(post.database, first.id, reason="unreachable", detail="", not_before=later)
+    ledger.put_off_delivery(post.database, first, reason="unreachable", detail="", not_before=later)
 
+    again = post.draft()
+    assert again is not None
+    assert not post.take(again)
+    assert post.take(again, at_once=True)
+
+
+def test_who_was_taken_for_dead_puts_nothing_off(post: Post) -> None:
+    """Another one is sending it by then: what it may be told meanwhile must not go under the same UID."""
+    first = post.draft("a")
+    assert first is not None
+    assert post.take(first)
+    post.clock.advance(minutes=3)
+    second = post.draft("a")
+    assert second is not None
     assert not post.take(first)
-    assert post.take(first, at_once=True)
+    assert post.take(second)
+
+    ledger.put_off_delivery(post.database, first, reason="unreachable", detail="", not_before=post.clock())
+
+    in_hand = post.draft("b")
+    assert in_hand is not None
+    assert (in_hand.id, in_hand.content, in_hand.reason) == (first.id, "a", "sending")
 
 
 def test_many_senders_at_once_send_each_report_once(post: Post) -> None:

@@ -1,5 +1,6 @@
 """Which studies are reported, when, and for whom."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,29 @@ def test_old_results_are_left_alone(ward: Ward) -> None:
     with taker() as (store, _):
         assert ward.send(store) == []
         assert states(ward.send(store, scope=Scope(since=long_ago))) == [("delivered", None)]
+
+
+def test_a_database_that_goes_away_loses_no_report(ward: Ward) -> None:
+    """What was found and could not be dealt with is found again, however long ago its results are by then."""
+    database = ward.night.database
+
+    def rename(table: str, name: str) -> None:
+        database.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}"))
+
+    class TwoLooks(threading.Event):
+        looks = 0
+
+        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as its base class has it
+            self.looks += 1
+            if self.looks == 1:
+                rename("away", "expected")
+            return self.looks == 2
+
+    with taker() as (store, got), ward.rounds(store) as rounds:
+        ward.night.clock.advance(minutes=5)
+        rename("expected", "away")
+        rounds.follow(TwoLooks())
+    assert len(got) == 1
 
 
 def test_what_is_superseded_is_not_reported(ward: Ward) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from db.ledger import Outlook
 from db.queries import Worked
-from producer.batch_size import LEAST_IMAGES, full_batch, share
+from producer.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_batch, share
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from producer.batch_size import LEAST_IMAGES, full_batch, share
         ([Worked(images=256, seconds=0.25)], 1000),  # a limit is above it
         ([Worked(images=300, seconds=1)], 256),  # four full calls of the network instead of five
         ([Worked(images=100, seconds=4), Worked(images=20, seconds=2)], 20),
-        ([Worked(images=1, seconds=6)], 1),  # a long cine: alone, and longer than was wished
+        ([Worked(images=1, seconds=6)], FEWEST_IMAGES),  # long cines, longer together than was wished
         ([Worked(images=64, seconds=0)], LEAST_IMAGES),  # a clock that stood still says nothing
     ],
 )
