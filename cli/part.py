@@ -11,6 +11,7 @@ from cli.state_folder import make_state_folder
 from db import schema
 from db.engine import Database, open_database
 from db.same_clock import require_same_clock
+from nightread.collector import keep_out_of_collections
 from nightread.log import set_up_logging
 from nightread.settings import Settings
 
@@ -35,6 +36,7 @@ def part(settings: Settings, *, durable: bool = False) -> Iterator[tuple[Databas
     try:
         schema.require_newest(database)
         require_same_clock(database)
+        keep_out_of_collections()
         yield database, stop
     finally:
         database.close()

@@ -17,6 +17,7 @@ from cli.supervisor import Child, end
 from db import ledger, queries, schema, troubles
 from db.engine import Database, open_database
 from nightread.clock import utc_now
+from nightread.collector import keep_out_of_collections
 from nightread.errors import StopWork
 from nightread.queue import make_celery
 from nightread.settings import Settings
@@ -174,6 +175,7 @@ def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], N
             else []
         )
         with running(workers):
+            keep_out_of_collections()
             yield Pipeline(
                 database=ground.database,
                 transport=transport,

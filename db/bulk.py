@@ -1,15 +1,16 @@
 """One statement for many rows, without what SQLAlchemy's own executemany spends on each of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.exc import StatementError
 
 Row = tuple[Any, ...]
-_Bind = Callable[[Row], Any]
+_Bind = Callable[[Sequence[Row]], list[Any]]
+_Convert = Callable[[Any], Any]
 
 
 def execute_many(connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[Row]) -> int:
@@ -24,7 +25,7 @@ def execute_many(connection: Connection, statement: Executable, names: tuple[str
         return 0
     text, bind = _prepared(statement, connection.dialect, names)
     try:
-        bound = [bind(row) for row in rows]
+        bound = bind(rows)
     except (TypeError, ValueError) as error:
         raise StatementError("a value does not fit its column", text, None, error, hide_parameters=True) from error
     return connection.exec_driver_sql(text, bound).rowcount
@@ -45,25 +46,28 @@ def _prepared(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> tuple
         if name not in names
     }
     to_convert = [(place, converters[name]) for place, name in enumerate(names) if name in converters]
-    arrange = _arrangement((*names, *constants), compiled.positiontup if compiled.positional else None)
-    return str(compiled), _binder(to_convert, tuple(constants.values()), arrange)
+    return str(compiled), _binder(to_convert, constants, names, compiled.positiontup if compiled.positional else None)
 
 
-def _arrangement(names: tuple[str, ...], places: Sequence[str] | None) -> _Bind:
-    """Values in the order of `names` become what stands at the `places`, or parameters by name."""
-    if places is None:
-        return lambda values: dict(zip(names, values, strict=True))
-    if len(places) == 1:
-        return lambda values: (values[names.index(places[0])],)
-    return itemgetter(*(names.index(name) for name in places))
+def _binder(
+    to_convert: Sequence[tuple[int, _Convert]],
+    constants: dict[str, Any],
+    names: tuple[str, ...],
+    places: Sequence[str] | None,
+) -> _Bind:
+    """Turns rows, values in the order of `names`, into what stands at the `places`, or parameters by name.
 
+    Column by column: only what must be converted is touched in Python.
+    """
+    all_names = (*names, *constants)
+    order = None if places is None else [all_names.index(name) for name in places]
 
-def _binder(to_convert: Sequence[tuple[int, Callable[[Any], Any]]], constants: Row, arrange: _Bind) -> _Bind:
-    def bind(row: Row) -> Any:
-        values = [*row, *constants]
+    def bind(rows: Sequence[Row]) -> list[Any]:
+        columns: list[Iterable[Any]] = [*zip(*rows, strict=True), *map(repeat, constants.values())]
         for place, convert in to_convert:
-            if values[place] is not None:
-                values[place] = convert(values[place])
-        return arrange(values)  # type: ignore[arg-type]
+            columns[place] = [None if value is None else convert(value) for value in columns[place]]
+        if order is None:
+            return [dict(zip(all_names, values, strict=True)) for values in zip(*columns, strict=False)]
+        return list(zip(*(columns[place] for place in order), strict=False))
 
     return bind

@@ -184,7 +184,8 @@ work = Table(
     Column("id", Id, primary_key=True),
     Column("instance_id", Id, ForeignKey("instances.id"), nullable=False),
     Column("ordinal", Integer, nullable=False),  # 0: the first, which the tally counts; further rows are re-runs
-    Column("bundle_id", Id, ForeignKey("bundles.id")),
+    # No foreign keys here and at duplicate_of: docs/decisions/0012-what-an-outcome-costs.md.
+    Column("bundle_id", Id),  # of bundles
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
@@ -198,7 +199,7 @@ work = Table(
     Column("alone", Boolean, nullable=False),
     Column("reason", String(32)),
     Column("detail", String(500)),
-    Column("duplicate_of", Id, ForeignKey("instances.id")),
+    Column("duplicate_of", Id),  # of instances
     Column("label", String(100)),
     Column("score", Float),
     Column("scores", Json),  # of the whole image, in the order of the bundle's labels
@@ -211,8 +212,7 @@ work = Table(
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),
     Index("ix_work_batch", "batch_id", **when("state IN ('queued', 'running')")),
-    Index("ix_work_lease", "lease_until", **when("state = 'running'")),
-    # Final rows only: unfinished ones change state three times, and SQLite would prefer this index to the three above.
+    # Final rows only: unfinished ones change state three times, and SQLite would prefer this index to the two above.
     Index("ix_work_outcome", "state", "instance_id", **when("finished_at IS NOT NULL")),
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
@@ -226,6 +226,7 @@ contents = Table(
     metadata,
     Column("sha256", String(64), primary_key=True),
     Column("work_id", Id, ForeignKey("work.id"), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 predictions = Table(
@@ -236,6 +237,7 @@ predictions = Table(
     Column("label", String(100)),
     Column("score", Float, nullable=False),
     Column("scores", Json, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 workers = Table(

@@ -18,6 +18,7 @@ from db.same_clock import require_same_clock
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from nightread.clock import Clock, utc_now
+from nightread.collector import keep_out_of_collections
 from nightread.hardware import gpus
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
@@ -27,7 +28,7 @@ from worker.device import tune_process
 from worker.errors import BatchTakenError
 from worker.fetch_web import Stores
 from worker.giving_back import give_back_predecessor
-from worker.panel import Panel, keep_out_of_collections, open_panel, renewed
+from worker.panel import Panel, open_panel, renewed
 from worker.rehearsal import Rehearsal
 
 log = logging.getLogger(__name__)

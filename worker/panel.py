@@ -1,6 +1,5 @@
 """The networks that are loaded, and the rules that say which images they get."""
 
-import gc
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from models.bundle import Bundle
 from models.catalogue import find_bundle
 from models.routing import Choice, Rule, Rules
 from nightread.clock import utc_now
+from nightread.collector import keep_out_of_collections
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 from worker.predict import Predictor
@@ -105,16 +105,6 @@ def renewed(panel: Panel, settings: Settings, database: Database) -> Panel:
         return panel
     log.info("the routing rules changed", extra={"rules": len(routes)})
     return _routed(settings, database, routes, panel.readers)
-
-
-def keep_out_of_collections() -> None:
-    """Collect now, what was kept out before included, and leave what stays alone from then on.
-
-    What TensorFlow made stays as long as the network: the collector would walk all of it every few batches.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def _routed(settings: Settings, database: Database, routes: tuple[Route, ...], loaded: Mapping[str, Reader]) -> Panel:

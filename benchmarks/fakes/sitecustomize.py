@@ -4,8 +4,10 @@ Python imports a module of this name at its start; benchmarks.stand_ins puts thi
 product is changed on disk: when a worker process imports one of the modules below, names in it are replaced at once.
 
 - models.network: a network that sleeps and always says the same. Keras is never imported.
-- worker.fetch: opens no file; the hash is that of the path, so that every image is its own.
+- worker.fetch: opens no file; the hash is made up, so that every image is its own.
 - worker.decode: parses nothing and prepares frames of one pixel, with facts such as a slice of a CT has.
+
+Hashes and facts are made before the process takes its first batch, since what stands in must cost nothing.
 
 Everything else is the product: Celery, claim, the way through worker.analyse, look-up of copies, record, wake-ups.
 """
@@ -16,13 +18,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from importlib.machinery import ModuleSpec
-from itertools import count
+from itertools import chain, count, repeat
 from types import ModuleType
 from typing import Any
 
 _SECONDS = float(os.environ.get("BENCH_NETWORK_SECONDS", "0"))
+_MADE_BEFORE = 60_000
+"""Images of one process; those of longer runs are made on the way."""
 _numbers = count()
 
 
@@ -68,10 +71,17 @@ def _replace_network(module: ModuleType) -> None:
     _replace(module, "load_network", _Network)
 
 
+def _supply(make: Callable[[], Any]) -> Callable[[], Any]:
+    """What `make` makes, much of it in advance."""
+    made = [make() for _ in range(_MADE_BEFORE)]
+    return partial(next, chain(made, (make() for _ in repeat(None))))
+
+
 def _replace_fetch(module: ModuleType) -> None:
+    next_hash = _supply(lambda: os.urandom(32).hex())
+
     def fetch(image: Any, **_: Any) -> Any:
-        digest = sha256(f"{image.root}/{image.uri}".encode()).hexdigest()
-        return module.Fetched(data=b"", sha256=digest, size=image.size, mtime_ns=image.mtime_ns)
+        return module.Fetched(data=b"", sha256=next_hash(), size=image.size, mtime_ns=image.mtime_ns)
 
     _replace(module, "fetch", fetch)
 
@@ -83,8 +93,13 @@ def _replace_decode(module: ModuleType) -> None:
     scan = partial(module.Scan, frame_count=1, elements=None, source=())
     facts = partial(_facts_class(), **_FACTS)
 
-    def open_scan(_desk: Any, _data: bytes) -> Any:
+    def make() -> Any:
         return scan(facts=facts(sop_instance_uid=f"1.2.826.0.1.3680043.10.999.{os.getpid()}.{next(_numbers)}"))
+
+    next_scan = _supply(make)
+
+    def open_scan(_desk: Any, _data: bytes) -> Any:
+        return next_scan()
 
     def chunks_of(_scan: Any, specs: Any, _desk: Any, **_: Any) -> Any:
         yield (pixel,) * len(specs)

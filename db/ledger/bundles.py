@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.exc import StatementError
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.tables import bundles
+
+if TYPE_CHECKING:
+    from db.ledger.outcomes import Outcome
 
 
 def register_bundle(
@@ -35,3 +40,18 @@ def register_bundle(
         return int(connection.execute(select(bundles.c.id).where(bundles.c.digest == digest)).scalar_one())
 
     return database.write(transaction)
+
+
+def require_known(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+    """Raise StatementError unless all bundles that these outcomes name are registered.
+
+    One look for all of them instead of a foreign key for each (docs/decisions/0012-what-an-outcome-costs.md).
+    """
+    named = {outcome.bundle_id for outcome in outcomes}
+    named.update(answer.bundle_id for outcome in outcomes for answer in outcome.further)
+    named.discard(None)
+    if len(connection.execute(_KNOWN, {"ids": list(named)}).all()) < len(named):
+        raise StatementError("an outcome names a bundle that is not registered", str(_KNOWN), None, None)
+
+
+_KNOWN = select(bundles.c.id).where(bundles.c.id.in_(bindparam("ids", expanding=True)))

@@ -239,6 +239,7 @@ _CLOSE_ALL = (
 _END_LEASES = (
     update(work)
     .where(
+        IN_BATCH,
         in_state(State.RUNNING),
         work.c.batch_id.in_(
             select(batches.c.id).where(

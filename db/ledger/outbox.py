@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
-from db.bulk import execute_many
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
@@ -128,7 +127,7 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
     batch = Batch(id=str(uuid4()), images=len(group))
     total = sum(row.size for row in group)
     connection.execute(insert(batches), {"id": batch.id, "images": batch.images, "bytes": total, "created_at": now})
-    execute_many(connection, _QUEUE, ("work", "batch"), [(row.id, batch.id) for row in group])
+    connection.execute(_QUEUE, {"batch": batch.id, "of_group": [row.id for row in group]})
     return batch
 
 
@@ -159,7 +158,7 @@ _SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0)).where(workers.c.hea
 
 _QUEUE = (
     update(work)
-    .where(work.c.id == bindparam("work"))
+    .where(work.c.id.in_(bindparam("of_group", expanding=True)))
     .values(state=State.QUEUED, batch_id=bindparam("batch"), not_before=None)
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
 
 from db.engine import Database
-from db.tables import State, batches, in_state, pauses, work, workers
+from db.tables import IN_BATCH, State, batches, in_state, pauses, work, workers
 
 _SKEW = timedelta(seconds=60)
 """Clocks of hosts may differ by less."""
@@ -44,7 +44,12 @@ def _correct(table: Table, wrong: ColumnElement[bool], column: str, to: str) -> 
 
 
 _WRONG: tuple[tuple[Table, ColumnElement[bool], str, str], ...] = (
-    (work, in_state(State.RUNNING) & (work.c.lease_until > bindparam("late_lease")), "lease_until", "lease"),
+    (
+        work,
+        IN_BATCH & in_state(State.RUNNING) & (work.c.lease_until > bindparam("late_lease")),
+        "lease_until",
+        "lease",
+    ),
     (work, in_state(State.RECEIVED) & (work.c.not_before > bindparam("late_wait")), "not_before", "wait"),
     (workers, workers.c.heartbeat_at > bindparam("late"), "heartbeat_at", "now"),
     (

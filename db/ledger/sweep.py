@@ -70,7 +70,8 @@ def reset_unfinished(database: Database, *, now: datetime) -> int:
     return database.write(transaction)
 
 
-_IS_EXPIRED = in_state(State.RUNNING) & (work.c.lease_until < bindparam("now"))
+# By the index of what is in batches, which is little: one of leases would be kept for every image.
+_IS_EXPIRED = IN_BATCH & in_state(State.RUNNING) & (work.c.lease_until < bindparam("now"))
 _ANY_EXPIRED = select(work.c.id).where(_IS_EXPIRED).limit(1)
 _GIVEN_UP = work.c.expiries + 1 >= EXPIRIES_ALLOWED
 

@@ -10,7 +10,7 @@ from db.engine import Database
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.store_tables import withdrawals
-from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, contents, instances, predictions, work
+from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, bundles, contents, instances, predictions, work
 from nightread.reasons import Reason
 
 
@@ -180,6 +180,9 @@ _RULES: dict[str, Select[Any]] = {
     "only done images have predictions": _predicted_but_not_done(),
     "a done image has predictions for each of its frames": _frames_not_all_predicted(),
     "what came out of an archive names an archive that was taken apart": _member_of_nothing(),
+    "a result names a bundle that is registered": _rows_of_work(
+        work.c.bundle_id.is_not(None), work.c.bundle_id.not_in(select(bundles.c.id))
+    ),
     "a withdrawn image is named by a note of its study": _withdrawn_by_no_note(),
     "a duplicate names a done image with the same bytes": _duplicate_of_nothing(),
     "the same bytes are done once": _same_content_twice(),

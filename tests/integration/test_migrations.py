@@ -1,7 +1,9 @@
 """Migrations make the schema of db.tables, on both databases, from any start."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +41,34 @@ def test_indexes_hold_what_the_code_says(empty_database: Database) -> None:
         for table in metadata.tables.values()
         for index in table.indexes
     )
+
+
+def test_a_rewritten_table_is_what_the_code_says(tmp_path: Path) -> None:
+    """SQLite's own text of each table, up, and up again after the way down; and nothing in the file is broken."""
+    database = open_database(f"sqlite:///{tmp_path / 'record.sqlite3'}")
+    with database.writer.begin() as connection:
+        metadata.create_all(connection)
+        of_code = _definitions(connection)
+        metadata.drop_all(connection)
+
+    for _ in range(2):
+        schema.upgrade(database)
+        with database.read() as connection:
+            migrated = _definitions(connection)
+            assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
+        assert {name: migrated[name] for name in ("predictions", "contents")} == {
+            name: of_code[name] for name in ("predictions", "contents")
+        }
+        assert sorted(re.findall(r"REFERENCES \w+", migrated["work"])) == ["REFERENCES instances"]
+        _downgrade(database, "0004")
+        with database.read() as connection:
+            assert len(re.findall("REFERENCES", _definitions(connection)["work"])) == 3
+    database.close()
+
+
+def _definitions(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+    return {row.name: "".join(row.sql.split()).replace('"', "") if row.name != "work" else row.sql for row in rows}
 
 
 def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:

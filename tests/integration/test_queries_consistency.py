@@ -34,6 +34,8 @@ _DAMAGE = [
     (_FRAMES, delete(predictions).where(predictions.c.work_id == 1), 1),
     (_FRAMES, _instance(1, frames=2), 1),
     (_DUPLICATES, _work(2, duplicate_of=3), 2),
+    (_DUPLICATES, _work(2, duplicate_of=999), 2),
+    ("a result names a bundle that is registered", _work(1, bundle_id=999), 1),
     (_DUPLICATES, _instance(2, sha256="x"), 2),
     ("the same bytes are done once", _work(2, state="done"), 2),
     ("contents belong to done images and archives with these bytes", _work(1, state="failed"), 1),

@@ -1,0 +1,101 @@
+"""What an outcome costs: two foreign keys and an index less, and SQLite keeps two tables in their keys' own order.
+
+SQLite keeps what would undo a statement that changes a foreign key, page by page: a third of recording an outcome.
+Nobody deletes bundles or instances; `nightread audit` looks for results that name one that is not there.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_FOREIGN_KEYS = {
+    "fk_work_bundle_id": ("bundle_id", "bundles"),
+    "fk_work_duplicate_of": ("duplicate_of", "instances"),
+}
+_REBUILT = {
+    "predictions": (
+        """
+        CREATE TABLE predictions (
+            work_id INTEGER NOT NULL,
+            frame INTEGER NOT NULL,
+            label VARCHAR(100),
+            score FLOAT NOT NULL,
+            scores JSON NOT NULL,
+            CONSTRAINT pk_predictions PRIMARY KEY (work_id, frame),
+            CONSTRAINT fk_predictions_work_id FOREIGN KEY(work_id) REFERENCES work (id)
+        )""",
+        "INSERT INTO predictions SELECT * FROM old_predictions ORDER BY work_id, frame",
+    ),
+    "contents": (
+        """
+        CREATE TABLE contents (
+            sha256 VARCHAR(64) NOT NULL,
+            work_id INTEGER NOT NULL,
+            CONSTRAINT pk_contents PRIMARY KEY (sha256),
+            CONSTRAINT fk_contents_work_id FOREIGN KEY(work_id) REFERENCES work (id)
+        )""",
+        "INSERT INTO contents SELECT * FROM old_contents ORDER BY sha256",
+    ),
+}
+
+
+def upgrade() -> None:
+    op.drop_index("ix_work_lease", "work")
+    if op.get_bind().dialect.name == "sqlite":
+        _rewrite_work(add=False)
+        _rebuild(" WITHOUT ROWID")
+    else:
+        for name in _FOREIGN_KEYS:
+            op.drop_constraint(name, "work", type_="foreignkey")
+
+
+def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        _rebuild("")
+        _rewrite_work(add=True)
+    else:
+        for name, (column, table) in _FOREIGN_KEYS.items():
+            op.create_foreign_key(name, "work", table, [column], ["id"])
+    running = sa.text("state = 'running'")
+    op.create_index("ix_work_lease", "work", ["lease_until"], sqlite_where=running, postgresql_where=running)
+
+
+def _rewrite_work(*, add: bool) -> None:
+    """Change the text of the table's definition, as SQLite's manual says for constraints (lang_altertable, 7).
+
+    A copy of the table could not take its place: rows of others refer to it.
+    """
+    connection = op.get_bind()
+    definition: str = connection.scalar(sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'work'"))
+    for name, (column, table) in _FOREIGN_KEYS.items():
+        constraint = f"CONSTRAINT {name} FOREIGN KEY({column}) REFERENCES {table} (id)"
+        definition = _with(definition, constraint) if add else _without(definition, constraint)
+    version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
+    connection.exec_driver_sql("PRAGMA writable_schema = ON")
+    connection.execute(
+        sa.text("UPDATE sqlite_master SET sql = :definition WHERE type = 'table' AND name = 'work'"),
+        {"definition": definition},
+    )
+    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
+
+
+def _without(definition: str, constraint: str) -> str:
+    before, found, after = definition.partition(constraint)
+    if not found:
+        raise RuntimeError(f"the table work of this database has no {constraint.split()[1]}")
+    return before.rstrip().removesuffix(",") + after
+
+
+def _with(definition: str, constraint: str) -> str:
+    return f"{definition.rstrip().removesuffix(')').rstrip()}, \n\t{constraint}\n)"
+
+
+def _rebuild(how: str) -> None:
+    for table, (definition, copy) in _REBUILT.items():
+        op.rename_table(table, f"old_{table}")
+        op.execute(definition + how)
+        op.execute(copy)
+        op.drop_table(f"old_{table}")
