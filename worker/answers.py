@@ -1,7 +1,7 @@
 """From the scores of one network to what it says of each image."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from worker.predict import Scores
 from worker.scoreboard import Scoreboard
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One image that was read: what identifies it, what its header told, and the networks it went to."""
 
     image: Claimed
@@ -27,8 +26,7 @@ class Reading:
     """The answering one first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What one network says of one image."""
 
     result: ImageResult

@@ -76,8 +76,10 @@ class _ended_after:  # noqa: N801 - used as a function; a class costs a third of
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
     def __exit__(self, *_error: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # the alarm may come right here
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 @cache

@@ -59,7 +59,7 @@ class Results:
             image, error, file=file, facts=facts, settings=self._desk.settings, now=self._desk.clock()
         )
         hints = getattr(error, "hints", None) or self._hints.get(image.work_id)
-        self._outcomes[image.work_id] = replace(outcome, hints=hints)
+        self._outcomes[image.work_id] = outcome._replace(hints=hints)
 
     def add_expanded(self, image: Claimed, file: Fetched, members: Members) -> None:
         """The file is an archive, and these came out of it."""
@@ -109,7 +109,7 @@ class Results:
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
             further = tuple(self._further(choice, by_bundle[choice.bundle][work_id]) for choice in choices)
-            self._outcomes[work_id] = replace(outcome, further=further)
+            self._outcomes[work_id] = outcome._replace(further=further)
 
     def _further(self, choice: Choice, said: Said | FateError) -> Answer:
         known = Answer(

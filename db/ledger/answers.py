@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, insert, select
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from db.ledger.outcomes import Outcome
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FramePrediction:
+class FramePrediction(NamedTuple):
     """A network's answer for one frame."""
 
     frame: int

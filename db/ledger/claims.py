@@ -60,7 +60,7 @@ def claim(
             return []
         owner = {"node": process.node, "boot": process.boot_id, "index": process.index}
         connection.execute(_OWN, {"batch": batch_id, "now": now, **owner})
-        rows = connection.execute(_CLAIMED, {"batch": batch_id})
+        rows = connection.execute(_CLAIMED, {"batch": batch_id}).all()
         return [Claimed(*row) for row in rows]
 
     return database.write(transaction)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
@@ -28,7 +27,7 @@ def one_recorder_at_a_time(connection: Connection) -> None:
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
     """SHA-256 -> instance id of contents that are done already, or were taken apart."""
     with database.read() as connection:
-        rows = connection.execute(_OWNERS, {"hashes": list(hashes)})
+        rows = connection.execute(_OWNERS, {"hashes": list(hashes)}).all()
         return {row.sha256: row.instance_id for row in rows}
 
 
@@ -88,8 +87,7 @@ def _owners(connection: Connection, claims: dict[str, "Outcome"]) -> dict[str, "
 
 
 def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
-    return replace(
-        outcome,
+    return outcome._replace(
         state=State.DUPLICATE,
         duplicate_of=original,
         bundle_id=None,
@@ -115,7 +113,7 @@ def _with_facts_of_originals(connection: Connection, outcomes: list["Outcome"]) 
     }
     own = {o.instance_id: o.facts for o in outcomes if o.state in _OWNING}
     return [
-        replace(o, facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
+        o._replace(facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
         if o.state is State.DUPLICATE and o.duplicate_of is not None
         else o
         for o in outcomes

@@ -3,9 +3,9 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 _REFUSALS = (StatementError, OverflowError, UnicodeError)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one image. `received` means: try again, not before `not_before`."""
 
     work_id: int
@@ -100,7 +99,7 @@ def _record(
     now: datetime,
 ) -> Counter[str]:
     one_recorder_at_a_time(connection)
-    held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id})}
+    held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     ours = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     require_known(connection, ours)
     ours = settle_duplicates(connection, ours)
@@ -173,7 +172,7 @@ def _changed_row(outcome: Outcome) -> dict[str, object]:
 
 def _storable(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> Outcome:
     """The outcome, or what the database takes of it: a further answer that it refuses costs no image its result."""
-    alone = replace(outcome, further=())
+    alone = outcome._replace(further=())
     for attempt in (outcome, alone) if outcome.further else (outcome,):
         if _can_store(connection, batch_id, attempt, now):
             return attempt
@@ -201,8 +200,10 @@ def _speaks_of_a_value(error: Exception) -> bool:
 
 
 def _refused(outcome: Outcome) -> Outcome:
-    return replace(
-        Outcome(work_id=outcome.work_id, instance_id=outcome.instance_id, state=State.FAILED),
+    return Outcome(
+        work_id=outcome.work_id,
+        instance_id=outcome.instance_id,
+        state=State.FAILED,
         reason=Reason.UNSTORABLE,
         detail=Reason.UNSTORABLE.sentence,
     )
