@@ -5,7 +5,7 @@ Redis; Celery's parent; the worker processes. In the worker processes three modu
 (benchmarks/fakes): no file is opened, nothing is decoded, and the network answers at once. What is left is walking the
 folder, registering, forming and publishing batches, Celery, claiming, the way through `worker.analyse`, looking up
 copies, recording and waking. User and system time of every process is read by psutil before the first look at the
-folder and after the last outcome; nothing is subtracted, so that what the stand-ins cost (some 3 us) counts against us.
+folder and after the last outcome; nothing is subtracted, so that what the stand-ins cost (some 2 us) counts against us.
 What the stand-ins hide is the two timers set for each image in `worker.decode` (some 2 us).
 
 The producer's part is this process in that run. The ledger's part (claim, look up of copies, record) is the processor

@@ -1,7 +1,6 @@
 """Rules 3 and 9: outcomes in one transaction, and values that no column takes."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,16 +13,16 @@ from imaging.facts import Facts
 from nightread.reasons import Reason
 
 UNSTORABLE: dict[str, Callable[[Outcome], Outcome]] = {
-    "lone surrogate in the label": lambda o: replace(o, label="\ud800"),
-    "integer beyond 64 bits": lambda o: replace(o, facts=Facts(rows=2**70)),
-    "bundle that does not exist": lambda o: replace(o, bundle_id=999_999),
-    "the same frame twice": lambda o: replace(o, frames=o.frames * 2),
+    "lone surrogate in the label": lambda o: o._replace(label="\ud800"),
+    "integer beyond 64 bits": lambda o: o._replace(facts=Facts(rows=2**70)),
+    "bundle that does not exist": lambda o: o._replace(bundle_id=999_999),
+    "the same frame twice": lambda o: o._replace(frames=o.frames * 2),
 }
 POSTGRESQL_REFUSES: dict[str, Callable[[Outcome], Outcome]] = {
-    "NUL in a header fact": lambda o: replace(o, facts=Facts(body_part="CHE\x00ST")),
-    "integer beyond its column": lambda o: replace(o, facts=Facts(rows=2**31)),
-    "text beyond its column": lambda o: replace(o, label="x" * 101),
-    "NaN among the scores": lambda o: replace(o, scores=[float("nan")]),
+    "NUL in a header fact": lambda o: o._replace(facts=Facts(body_part="CHE\x00ST")),
+    "integer beyond its column": lambda o: o._replace(facts=Facts(rows=2**31)),
+    "text beyond its column": lambda o: o._replace(label="x" * 101),
+    "NaN among the scores": lambda o: o._replace(scores=[float("nan")]),
 }
 
 
