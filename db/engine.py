@@ -177,6 +177,20 @@ def _undo_in_memory(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA temp_store=MEMORY")
 
 
+@contextmanager
+def undoing_on_disk(connection: Connection) -> Iterator[None]:
+    """For statements over whole tables, before their transaction begins: what would undo them may be all of a table."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    driver.execute("PRAGMA temp_store=FILE")
+    try:
+        yield
+    finally:
+        _undo_in_memory(driver, None)
+
+
 def _begin_immediate(connection: Connection) -> None:
     """Wait for the one writer's lock by asking often.
 

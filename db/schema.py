@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from db.engine import Database
+from db.engine import Database, undoing_on_disk
 from nightread.errors import StopWork
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -18,7 +18,7 @@ _UPGRADE_LOCK = 0x75706772  # "upgr": several hosts may start at once
 def upgrade(database: Database) -> None:
     """Bring the database to the newest version; does nothing when it is there."""
     config = _config()
-    with database.writer.begin() as connection:
+    with database.writer.connect() as connection, undoing_on_disk(connection), connection.begin():
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         config.attributes["connection"] = connection

@@ -237,7 +237,6 @@ predictions = Table(
     Column("label", String(100)),
     Column("score", Float, nullable=False),
     Column("scores", Json, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 workers = Table(

@@ -103,6 +103,7 @@ def _name_this_start(sender: Any, **_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_desk(**_: Any) -> None:
+    import worker.analyse  # noqa: F401, PLC0415 - before open_desk leaves what is there out of collections
     from worker.desk import open_desk  # noqa: PLC0415 - Keras and TensorFlow belong to the child
 
     index = getattr(current_process(), "index", 0)

@@ -58,6 +58,12 @@ def _together(frames: Sequence[Inputs]) -> Inputs:
     return frames[0][None] if len(frames) == 1 else np.stack(frames)
 
 
+def stop_timers() -> None:
+    """For whoever handles an image's error too: an alarm in the moment of stopping them leaves one running."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 class _ended_after:  # noqa: N801 - used as a function; a class costs a third of a generator, twice for each image
     """Raise FateError(timeout) inside what runs longer; what does not even hear of that dies with its process.
 
@@ -76,10 +82,7 @@ class _ended_after:  # noqa: N801 - used as a function; a class costs a third of
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
     def __exit__(self, *_error: object) -> None:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # the alarm may come right here
-            signal.setitimer(signal.ITIMER_PROF, 0)
+        stop_timers()
 
 
 @cache

@@ -17,6 +17,7 @@ from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
 from worker.answers import Answers, Reading, Said
 from worker.companions import companion_of, hints_of_header
+from worker.decode import stop_timers
 from worker.desk import Desk
 from worker.errors import BatchError
 from worker.expand import Unrecorded
@@ -140,6 +141,7 @@ class _Fate:
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
         if not isinstance(error, Exception) or isinstance(error, (BatchError, SQLAlchemyError)):
             return False
+        stop_timers()
         self._results.add_error(self._image, error, self._file)
         return True
 

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 _SECONDS = float(os.environ.get("BENCH_NETWORK_SECONDS", "0"))
-_MADE_BEFORE = 60_000
+_MADE_BEFORE = 40_000
 """Images of one process; those of longer runs are made on the way."""
 _numbers = count()
 

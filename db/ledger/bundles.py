@@ -42,7 +42,7 @@ def register_bundle(
     return database.write(transaction)
 
 
-def require_known(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+def require_registered(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
     """Raise StatementError unless all bundles that these outcomes name are registered.
 
     One look for all of them instead of a foreign key for each (docs/decisions/0012-what-an-outcome-costs.md).
@@ -50,8 +50,8 @@ def require_known(connection: Connection, outcomes: Sequence["Outcome"]) -> None
     named = {outcome.bundle_id for outcome in outcomes}
     named.update(answer.bundle_id for outcome in outcomes for answer in outcome.further)
     named.discard(None)
-    if len(connection.execute(_KNOWN, {"ids": list(named)}).all()) < len(named):
-        raise StatementError("an outcome names a bundle that is not registered", str(_KNOWN), None, None)
+    if named and len(connection.execute(_REGISTERED, {"ids": list(named)}).all()) < len(named):
+        raise StatementError("an outcome names a bundle that is not registered", str(_REGISTERED), None, None)
 
 
-_KNOWN = select(bundles.c.id).where(bundles.c.id.in_(bindparam("ids", expanding=True)))
+_REGISTERED = select(bundles.c.id).where(bundles.c.id.in_(bindparam("ids", expanding=True)))

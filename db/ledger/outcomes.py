@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.answers import Answer, FramePrediction, add_further_answers, insert_predictions
-from db.ledger.bundles import require_known
+from db.ledger.bundles import require_registered
 from db.ledger.hints import Hints, heed
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
@@ -101,7 +101,7 @@ def _record(
     one_recorder_at_a_time(connection)
     held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     ours = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
-    require_known(connection, ours)
+    require_registered(connection, ours)
     ours = settle_duplicates(connection, ours)
     _write(connection, ours, now)
     add_further_answers(connection, batch_id, ours, now)

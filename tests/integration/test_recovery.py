@@ -105,8 +105,11 @@ def sqlite_at(path: Path) -> Iterator[Database]:
         yield database
 
 
-def test_both_wait_for_a_lock(tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_both_wait_for_a_lock(
+    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What arrived meanwhile is registered and published then; the dispatcher says once what is wrong."""
+    monkeypatch.setattr("db.engine.BUSY_SECONDS", 2)
     path = tmp_path / "record.sqlite3"
     settings = settings_for(tmp_path, f"sqlite:///{path}")
     with sqlite_at(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:

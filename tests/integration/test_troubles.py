@@ -83,8 +83,9 @@ def test_a_read_only_disk_is_said_and_over_when_it_is_not(tmp_path: Path) -> Non
         database.close()
 
 
-def test_a_lock_is_said_and_over_when_it_is_let_go(tmp_path: Path) -> None:
+def test_a_lock_is_said_and_over_when_it_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person with `sqlite3` and an open transaction."""
+    monkeypatch.setattr("db.engine.BUSY_SECONDS", 2)
     path = tmp_path / "record.sqlite3"
     with sqlite_at(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

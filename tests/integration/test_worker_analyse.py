@@ -1,6 +1,7 @@
 """A batch from claim to record: every image gets its own fate, and no batch is lost."""
 
 import logging
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from db.tables import batches, predictions
 from imaging.prepare import prepare
 from imaging.read import read
 from models.phantom_dicom import PhantomStyle
+from nightread.errors import FateError
+from nightread.reasons import Reason
 from worker.analyse import analyse
 from worker.errors import BatchTakenError, NetworkBrokenError
+from worker.results import Results
 
 
 @pytest.fixture
@@ -47,6 +51,21 @@ def test_a_scan_that_decodes_for_too_long_fails_and_its_neighbours_are_done(benc
     bench.put(before=phantom(1), endless=endless, after=phantom(3))
     assert bench.analyse(bench.desk(image_timeout_seconds=0.15)) == {"done": 2, "failed": 1}
     assert bench.outcomes()["endless"] == ("failed", "timeout")
+
+
+def test_no_timer_outlives_an_error(bench: Bench) -> None:
+    """The alarm may come while the timers are stopped: SIGPROF would end the process much later, in the network."""
+    bench.put(late=phantom(1))
+    (batch,) = bench.form()
+    images = bench.night.claim(batch)
+    results = Results(bench.desk(), images)
+
+    with results.fate_of(images[0]):
+        signal.setitimer(signal.ITIMER_PROF, 1000)
+        raise FateError(Reason.TIMEOUT)
+
+    assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+    assert [outcome.reason for outcome in results.outcomes] == [Reason.TIMEOUT]
 
 
 def test_a_long_cine_is_not_a_hung_decoder(bench: Bench) -> None:

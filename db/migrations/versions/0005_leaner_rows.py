@@ -1,4 +1,4 @@
-"""What an outcome costs: two foreign keys and an index less, and SQLite keeps two tables in their keys' own order.
+"""What an outcome costs: two foreign keys and an index less, and SQLite keeps contents in the order of their keys.
 
 SQLite keeps what would undo a statement that changes a foreign key, page by page: a third of recording an outcome.
 Nobody deletes bundles or instances; `nightread audit` looks for results that name one that is not there.
@@ -14,38 +14,20 @@ _FOREIGN_KEYS = {
     "fk_work_bundle_id": ("bundle_id", "bundles"),
     "fk_work_duplicate_of": ("duplicate_of", "instances"),
 }
-_REBUILT = {
-    "predictions": (
-        """
-        CREATE TABLE predictions (
-            work_id INTEGER NOT NULL,
-            frame INTEGER NOT NULL,
-            label VARCHAR(100),
-            score FLOAT NOT NULL,
-            scores JSON NOT NULL,
-            CONSTRAINT pk_predictions PRIMARY KEY (work_id, frame),
-            CONSTRAINT fk_predictions_work_id FOREIGN KEY(work_id) REFERENCES work (id)
-        )""",
-        "INSERT INTO predictions SELECT * FROM old_predictions ORDER BY work_id, frame",
-    ),
-    "contents": (
-        """
-        CREATE TABLE contents (
-            sha256 VARCHAR(64) NOT NULL,
-            work_id INTEGER NOT NULL,
-            CONSTRAINT pk_contents PRIMARY KEY (sha256),
-            CONSTRAINT fk_contents_work_id FOREIGN KEY(work_id) REFERENCES work (id)
-        )""",
-        "INSERT INTO contents SELECT * FROM old_contents ORDER BY sha256",
-    ),
-}
+_CONTENTS = """
+    CREATE TABLE contents (
+        sha256 VARCHAR(64) NOT NULL,
+        work_id INTEGER NOT NULL,
+        CONSTRAINT pk_contents PRIMARY KEY (sha256),
+        CONSTRAINT fk_contents_work_id FOREIGN KEY(work_id) REFERENCES work (id)
+    )"""
 
 
 def upgrade() -> None:
     op.drop_index("ix_work_lease", "work")
     if op.get_bind().dialect.name == "sqlite":
         _rewrite_work(add=False)
-        _rebuild(" WITHOUT ROWID")
+        _rebuild_contents(f"{_CONTENTS} WITHOUT ROWID")
     else:
         for name in _FOREIGN_KEYS:
             op.drop_constraint(name, "work", type_="foreignkey")
@@ -53,7 +35,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
-        _rebuild("")
+        _rebuild_contents(_CONTENTS)
         _rewrite_work(add=True)
     else:
         for name, (column, table) in _FOREIGN_KEYS.items():
@@ -74,12 +56,14 @@ def _rewrite_work(*, add: bool) -> None:
         definition = _with(definition, constraint) if add else _without(definition, constraint)
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
-    connection.execute(
-        sa.text("UPDATE sqlite_master SET sql = :definition WHERE type = 'table' AND name = 'work'"),
-        {"definition": definition},
-    )
-    connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
-    connection.exec_driver_sql("PRAGMA writable_schema = OFF")
+    try:
+        connection.execute(
+            sa.text("UPDATE sqlite_master SET sql = :definition WHERE type = 'table' AND name = 'work'"),
+            {"definition": definition},
+        )
+        connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    finally:
+        connection.exec_driver_sql("PRAGMA writable_schema = OFF")
 
 
 def _without(definition: str, constraint: str) -> str:
@@ -93,9 +77,8 @@ def _with(definition: str, constraint: str) -> str:
     return f"{definition.rstrip().removesuffix(')').rstrip()}, \n\t{constraint}\n)"
 
 
-def _rebuild(how: str) -> None:
-    for table, (definition, copy) in _REBUILT.items():
-        op.rename_table(table, f"old_{table}")
-        op.execute(definition + how)
-        op.execute(copy)
-        op.drop_table(f"old_{table}")
+def _rebuild_contents(definition: str) -> None:
+    op.rename_table("contents", "old_contents")
+    op.execute(definition)
+    op.execute("INSERT INTO contents SELECT * FROM old_contents ORDER BY sha256")
+    op.drop_table("old_contents")
