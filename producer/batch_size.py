@@ -11,10 +11,10 @@ LEARNT_FROM = 8
 LEAST_IMAGES = 64
 """While no batch was ever finished, and of a share while all processes are busy. Larger batches are multiples,
 since networks take so many images at once (worker.predict): for many of them a call with few costs a full one."""
-
-
 FEWEST_IMAGES = 16
 """Of a full batch, however slow its images: what is retrieved from a store is retrieved several at once."""
+LEAST_SHARE = 0.1
+"""Of the seconds of a full batch: so much longer than another may one process work at the end of a backlog."""
 
 
 def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int:
@@ -30,10 +30,10 @@ def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int
     return min(largest, max(FEWEST_IMAGES, images if images < LEAST_IMAGES else images - images % LEAST_IMAGES))
 
 
-def share(outlook: Outlook, full: int) -> int:
+def share(outlook: Outlook, full: int, least: int) -> int:
     """Images of the next batch of a backlog: a full one, or less near its end, so that all processes end together.
 
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36(12), 1987): each share is the
-    same part of what is left.
+    same part of what is left. None is below `least`, where what a batch costs is more than what waiting for it would.
     """
-    return min(full, ceil(outlook.ready / outlook.window / LEAST_IMAGES) * LEAST_IMAGES)
+    return min(full, max(least, ceil(outlook.ready / outlook.window / LEAST_IMAGES) * LEAST_IMAGES))

@@ -18,7 +18,7 @@ from db.ledger import Batch, Choice
 from db.queries import Pause
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
-from producer.batch_size import LEARNT_FROM, LEAST_IMAGES, full_batch, share
+from producer.batch_size import LEARNT_FROM, LEAST_IMAGES, LEAST_SHARE, full_batch, share
 from producer.brake import Brake
 from producer.breaker import PROBE_IMAGES
 from producer.sweeper import Sweeper
@@ -82,13 +82,13 @@ class Dispatcher:
         return self._probe(pauses) if pauses else self._dispatch()
 
     def _dispatch(self) -> float:
-        full = self._full_batch()
+        full, least = self._batch_sizes()
         outlook = ledger.look(self._database, images=full, now=self._clock())
         if outlook.room <= 0 or outlook.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
         if outlook.ready >= full * max(1, outlook.idle_slots):
-            images = share(outlook, full)
+            images = share(outlook, full, least)
             return self._look_after(self._send(count=min(outlook.room, outlook.ready // images), images=images))
         remaining = self._remaining_patience()
         if outlook.idle_slots or remaining <= 0:
@@ -96,9 +96,12 @@ class Dispatcher:
             return self._look_after(self._send(count=shares, images=ceil(outlook.ready / shares)))
         return remaining
 
-    def _full_batch(self) -> int:
+    def _batch_sizes(self) -> tuple[int, int]:
+        """Of a full batch, and of the least share of a backlog."""
         latest = queries.latest_batches(self._database, LEARNT_FROM)
-        return full_batch(latest, seconds=self._settings.batch_seconds, largest=self._settings.batch_images)
+        seconds, largest = self._settings.batch_seconds, self._settings.batch_images
+        full, least = (full_batch(latest, seconds=part * seconds, largest=largest) for part in (1, LEAST_SHARE))
+        return full, least
 
     def _probe(self, pauses: Sequence[Pause]) -> float:
         """Nothing goes but, now and then, a few images that are not suspected of anything, if there are such."""
