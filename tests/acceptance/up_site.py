@@ -93,7 +93,14 @@ class Site:
     def find(self, words: str) -> list[psutil.Process]:
         """Children whose command line has these words; not their own children."""
         assert self.process is not None
-        return [child for child in psutil.Process(self.process.pid).children() if words in " ".join(child.cmdline())]
+        return [child for child in psutil.Process(self.process.pid).children() if words in _command_of(child)]
+
+
+def _command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended meanwhile, or `up` has not waited for it yet
+        return ""
 
 
 class overheard:  # noqa: N801 - reads like the function it might be

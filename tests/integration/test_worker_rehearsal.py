@@ -142,8 +142,14 @@ def _lives(process: psutil.Process) -> bool:
 
 def _rooms(pid: int) -> list[psutil.Process]:
     """Reading room and reader below this process."""
-    below = psutil.Process(pid).children(recursive=True)
-    return [process for process in below if "worker.reading_room" in process.cmdline()]
+    return [process for process in psutil.Process(pid).children(recursive=True) if _is_room(process)]
+
+
+def _is_room(process: psutil.Process) -> bool:
+    try:
+        return "worker.reading_room" in process.cmdline()
+    except psutil.NoSuchProcess:  # it ended meanwhile, or nobody has waited for it yet
+        return False
 
 
 def _claimed(path: Path) -> Claimed:
@@ -184,7 +190,7 @@ def test_an_answer_that_comes_late_is_nobodys(stage: Stage) -> None:
 def test_a_reader_that_is_killed_while_it_waits_costs_nobody(stage: Stage) -> None:
     """Another takes its place, and no answer is one image late."""
     stage.try_out(phantom(1))
-    (room,) = (child for child in psutil.Process().children() if "worker.reading_room" in child.cmdline())
+    (room,) = filter(_is_room, psutil.Process().children())
     (reader,) = room.children()
     reader.kill()
     stage.try_out(phantom(2))
