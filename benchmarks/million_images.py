@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
-from benchmarks.figures import Bar, Figure
+from sqlalchemy import event
+
+from benchmarks.figures import Bar, Figure, median
 from benchmarks.filled_record import BEGAN, IMAGES_PER_HOUR, PATIENT, STUDY, fill
 from benchmarks.plan import Plan, scratch
 from benchmarks.servers import MissingServerError, record_url
@@ -19,7 +22,8 @@ from db import queries, schema
 from db.engine import Database, open_database
 from db.queries import ImageFilter
 
-_BAR = Bar(at_most=50)
+_BAR_MILLISECONDS = 50
+_BAR = Bar(at_most=_BAR_MILLISECONDS)
 _LIMIT = 100
 _RUNS = 7
 
@@ -50,7 +54,7 @@ def _figures(database: Database, images: int, kind: str) -> Iterator[Figure]:
             unit="ms",
             bar=_BAR,
             note=f"{rows} rows",
-            bound_by=f"the database alone, {rows} rows",
+            bound_by=_plan(database, wanted) if median(list(seconds)) > _BAR_MILLISECONDS else "",
         )
     for name, ask in {"tally": queries.tally, "unfinished": queries.unfinished, "reasons": queries.reasons}.items():
         seconds, _ = _time(partial(ask, database))
@@ -61,6 +65,23 @@ def _figures(database: Database, images: int, kind: str) -> Iterator[Figure]:
 
 def _count(database: Database, wanted: ImageFilter) -> int:
     return len(list(queries.images(database, wanted)))
+
+
+def _plan(database: Database, wanted: ImageFilter) -> str:
+    """How the database goes about it, in its own words: what takes the time."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(database.reader, "before_cursor_execute", note)
+    _count(database, wanted)
+    event.remove(database.reader, "before_cursor_execute", note)
+    statement, parameters = next(each for each in reversed(asked) if each[0].startswith(("SELECT", "WITH")))
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.read() as connection:
+        steps = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
+    return "the plan: " + "; ".join(str(step[-1]).strip() for step in steps)
 
 
 def _time(ask: Callable[[], object]) -> tuple[tuple[float, ...], object]:
