@@ -85,6 +85,7 @@ def test_the_database_knows_the_place_and_not_the_patient(site: Site) -> None:
     assert {row["state"] for row in found} == {"done", "rejected"}
 
 
+@pytest.mark.slow
 def test_a_killed_pool_process_loses_nothing(site: Site) -> None:
     """Its images are given back and done; the worker replaces it by itself."""
     site.drop_cine_and_wait_until_it_runs()

@@ -157,6 +157,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: 
         trained_here(tmp_path / "file" / "out")
 
 
+@pytest.mark.slow
 def test_a_bundle_that_cannot_be_replaced_whole_is_no_bundle(tmp_path: Path) -> None:
     """The older card goes first: beside the new weights it would tell of others."""
     trained_here(tmp_path)
