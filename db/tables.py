@@ -245,6 +245,7 @@ workers = Table(
     Column("node", String(200), primary_key=True),
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
+    Column("starting", Integer, nullable=False, server_default="0"),  # of the slots: processes that load their model
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),

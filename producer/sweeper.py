@@ -73,4 +73,6 @@ class Sweeper:
         outlook = ledger.look(self._database, images=1, now=now)
         if outlook.slots <= outlook.running:
             return set()
-        return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS)))
+        overdue = ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS))
+        # Celery hands a process its next batch while it still loads its model: it claims the batch when it is ready.
+        return set(overdue) if len(overdue) > outlook.starting else set()

@@ -49,11 +49,11 @@ class Desk:
         with self.night.database.read() as connection:
             return connection.execute(select(func.count()).select_from(batches)).scalar_one()
 
-    def worker(self, slots: int) -> None:
+    def worker(self, slots: int, starting: int = 0) -> None:
         """A worker that is alive."""
         process = self.night.process
-        now, node, boot = self.night.clock(), process.node, process.boot_id
-        ledger.beat(self.night.database, node=node, boot_id=boot, slots=slots, device="CPU", release="test", now=now)
+        known = {"node": process.node, "boot_id": process.boot_id, "device": "CPU", "release": "test"}
+        ledger.beat(self.night.database, slots=slots, starting=starting, now=self.night.clock(), **known)
 
     def dispatch_all(self) -> None:
         """Until there is no more to publish."""

@@ -151,12 +151,15 @@ def _refuse_work(why: str) -> NoReturn:
 
 
 def _beat(database: Database) -> None:
+    processes = slots(settings)
+    ready = _worker.black_box.ready_processes() if _worker.black_box else 0
     try:
         ledger.beat(
             database,
             node=_worker.node,
             boot_id=_worker.boot_id,
-            slots=slots(settings),
+            slots=processes,
+            starting=max(0, processes - ready),
             device=device_name(settings),
             release=__version__,
             now=utc_now(),

@@ -7,8 +7,8 @@ import time
 
 _SEATS = 1024
 _LATEST_DEATH, _FIRST_READY = 0, -1
-"""The cells before and after the seats; of each seat there are two: pid and row of work in hand."""
-_CELLS = 2
+"""The cells before and after the seats; of each seat there are three: pid, row of work in hand, pid once ready."""
+_CELLS = 3
 CAREFUL_NS = 300 * 10**9
 """A poisonous image seldom comes alone: so long after a death each image is tried out before it is read."""
 
@@ -26,6 +26,11 @@ class BlackBox:
         """Since a process of this start first had its network loaded; 0 while none has."""
         ready = self._cells[_FIRST_READY]
         return (time.monotonic_ns() - ready) / 1e9 if ready else 0.0
+
+    def ready_processes(self) -> int:
+        """Count the living processes that have their network loaded."""
+        seats = zip(self._cells[1:-1:_CELLS], self._cells[3:-1:_CELLS], strict=True)
+        return sum(pid == ready and not _is_dead(pid) for pid, ready in seats if pid)
 
     def seat(self, index: int) -> "Seat":
         """The place of the process of this index. Raises IndexError beyond 1,024 processes."""
@@ -56,6 +61,7 @@ class Seat:
     def note_ready(self) -> None:
         """The network is loaded: from now on batches are taken."""
         self._cells[_FIRST_READY] = self._cells[_FIRST_READY] or time.monotonic_ns()
+        self._cells[self._pid + 2] = os.getpid()
 
     def hold(self, work_id: int) -> None:
         """Have this row of work in hand; 0: none."""

@@ -8,9 +8,26 @@ from db.engine import Database
 from db.tables import workers
 
 
-def beat(database: Database, *, node: str, boot_id: str, slots: int, device: str, release: str, now: datetime) -> None:
-    """A worker says that it is alive, and with how many processes."""
-    values = {"boot_id": boot_id, "slots": slots, "device": device, "release": release, "heartbeat_at": now}
+def beat(
+    database: Database,
+    *,
+    node: str,
+    boot_id: str,
+    slots: int,
+    starting: int = 0,
+    device: str,
+    release: str,
+    now: datetime,
+) -> None:
+    """Record that a worker is alive, how many processes it has, and how many of them are still starting."""
+    values = {
+        "boot_id": boot_id,
+        "slots": slots,
+        "starting": starting,
+        "device": device,
+        "release": release,
+        "heartbeat_at": now,
+    }
 
     def transaction(connection: Connection) -> None:
         known = connection.execute(update(workers).where(workers.c.node == node, workers.c.boot_id == boot_id), values)

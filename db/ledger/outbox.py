@@ -28,6 +28,8 @@ class Outlook:
     """Batches claimed and not yet finished."""
     slots: int
     """Processes of live workers."""
+    starting: int
+    """Those of them that load their model: what they were handed they claim later."""
 
     @property
     def window(self) -> int:
@@ -68,10 +70,10 @@ def look(database: Database, *, images: int, now: datetime) -> Outlook:
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
         waiting, running = connection.execute(_OPEN_COUNTS).one()
-        slots = connection.execute(_SLOTS, {"since": live_since}).scalar_one()
+        slots, starting = connection.execute(_SLOTS, {"since": live_since}).one()
         limit = images * _window(slots)
         ready = connection.execute(_READY_COUNT, {"now": now, "limit": limit}).scalar_one()
-    return Outlook(ready=ready, waiting=waiting, running=running, slots=slots)
+    return Outlook(ready=ready, waiting=waiting, running=running, slots=slots, starting=starting)
 
 
 def _window(slots: int) -> int:
@@ -154,7 +156,9 @@ _OPEN_COUNTS = select(
     func.count().filter(batches.c.claimed_at.is_(None)), func.count().filter(batches.c.claimed_at.is_not(None))
 ).where(batches.c.finished_at.is_(None))
 
-_SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0)).where(workers.c.heartbeat_at >= bindparam("since"))
+_SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0), func.coalesce(func.sum(workers.c.starting), 0)).where(
+    workers.c.heartbeat_at >= bindparam("since")
+)
 
 _QUEUE = (
     update(work)

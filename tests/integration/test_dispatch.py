@@ -225,3 +225,19 @@ def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(desk: Desk, mak
     (second,) = desk.batches()
     assert second != first
     assert desk.night.open_batches() == [second]
+
+
+def test_what_a_starting_process_was_handed_is_not_lost(desk: Desk, make_arrivals: MakeArrivals) -> None:
+    """One process is ready and idle, the other still loads its model: it claims its batch when it is ready."""
+    desk.worker(slots=2, starting=1)
+    desk.night.register(make_arrivals(1))
+    desk.dispatch_all()
+    (batch,) = desk.batches()
+    desk.deliver_to_nobody()
+    desk.night.clock.advance(seconds=25)
+    desk.sweep()
+    assert desk.night.open_batches() == [batch]
+
+    desk.worker(slots=2)
+    desk.sweep()
+    assert batch not in desk.night.open_batches()

@@ -131,3 +131,18 @@ def test_a_worker_is_at_work_once_a_network_is_loaded() -> None:
     assert box.seconds_at_work() == 0
     box.seat(3).note_ready()
     assert 0 < box.seconds_at_work() < 60
+
+
+def test_a_process_is_ready_from_when_its_network_is_loaded_until_it_dies() -> None:
+    """Its successor in the seat starts from the beginning."""
+    box = BlackBox()
+    box.seat(0).move_in()
+    assert box.ready_processes() == 0
+    box.seat(0).note_ready()
+    assert box.ready_processes() == 1
+    with process(box.seat(0)) as kill:
+        assert box.ready_processes() == 0
+        kill()
+    box.seat(0).move_in()
+    box.seat(0).note_ready()
+    assert box.ready_processes() == 1

@@ -1,0 +1,15 @@
+"""How many processes of a worker are starting: a batch that one of them was handed is not lost."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.add_column("workers", sa.Column("starting", sa.Integer(), server_default="0", nullable=False))
+
+
+def downgrade() -> None:
+    op.drop_column("workers", "starting")
