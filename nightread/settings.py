@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
-    redis_server: AbsolutePath | None = Field(None, description="The redis-server binary for the embedded Redis.")
+    redis_server: AbsolutePath | None = Field(
+        None, description="The valkey-server or redis-server binary for the embedded Redis."
+    )
     bundle_dirs: tuple[AbsolutePath, ...] = Field(
         (), description="Further folders of model bundles, beside the shipped ones."
     )

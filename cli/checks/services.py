@@ -41,7 +41,8 @@ def _redis(settings: Settings) -> Check:
 
 def _answering(client: Redis) -> Check:
     facts = client.info()
-    found = f"{facts['redis_version']}, {facts['used_memory_human']} used"
+    server = f"Valkey {facts['valkey_version']}" if "valkey_version" in facts else str(facts["redis_version"])
+    found = f"{server}, {facts['used_memory_human']} used"
     if facts.get("maxmemory_policy", "noeviction") != "noeviction":
         return Check.warn("Redis", found, "It throws messages away when it is full: set maxmemory-policy noeviction.")
     return Check.ok("Redis", found)

@@ -111,7 +111,7 @@ def test_a_killed_worker_is_started_again(site: Site) -> None:
 
 def test_a_killed_redis_is_started_again(site: Site) -> None:
     """It has forgotten everything, and the ledger gives everything out again."""
-    _kill(*site.find("redis-server"))
+    _kill(*site.find("redis.sock"))
     site.drop_phantoms(10)
     site.wait_until_all_final()
     _assert_reported(site, "redis")
