@@ -24,7 +24,7 @@ from nightread.clock import utc_now
 
 IMAGES = 1024
 """Of a batch: the largest that the default settings allow, as the dispatcher forms of images that cost nothing."""
-_PART = 256  # worker.analyse._PART_IMAGES
+_PART = 256  # worker.reading._PART_IMAGES
 console = Console(width=110)
 T = TypeVar("T")
 _PROCESS = WorkerProcess(node="bench", boot_id="bench", index=0)

@@ -25,7 +25,7 @@ from nightread.log import set_up_logging
 from nightread.settings import Settings
 from nightread.sources import Destination
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pydicom is not on every host whose `nightread --help` names this command
     from delivery.courier import Told
     from delivery.rounds import Rounds
     from delivery.scope import Scope

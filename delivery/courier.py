@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import ledger, queries
 from db.engine import Database
+from db.ledger.delivery_values import POSSIBLY_TAKEN
 from db.queries import Delivery, DeliveryState, StudyResults
-from db.queries.deliveries import POSSIBLY_TAKEN
 from delivery.content import digest_of
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered

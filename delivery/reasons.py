@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Self
 
 from db.ledger.deliveries import OVERTAKEN as _OVERTAKEN
-from db.queries.deliveries import NO_ANSWER as _NO_ANSWER
-from db.queries.deliveries import SENDING as _SENDING
+from db.ledger.delivery_values import NO_ANSWER as _NO_ANSWER
+from db.ledger.delivery_values import SENDING as _SENDING
 
 
 class DeliveryReason(StrEnum):

@@ -5,25 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from db.ledger import Claimed, FramePrediction
-from imaging.facts import Facts
-from models.routing import Choice
+from db.ledger import FramePrediction
 from models.verdict import ImageResult, Verdict
 from nightread.errors import FateError
 from nightread.reasons import Reason
-from worker.fetch import Fetched
 from worker.predict import Scores
 from worker.scoreboard import Scoreboard
-
-
-class Reading(NamedTuple):
-    """One image that was read: what identifies it, what its header told, and the networks it went to."""
-
-    image: Claimed
-    file: Fetched
-    facts: Facts
-    choices: tuple[Choice, ...]
-    """The answering one first."""
 
 
 class Said(NamedTuple):

@@ -63,9 +63,17 @@ class Seat:
         self._cells[_FIRST_READY] = self._cells[_FIRST_READY] or time.monotonic_ns()
         self._cells[self._pid + 2] = os.getpid()
 
-    def hold(self, work_id: int) -> None:
-        """Have this row of work in hand; 0: none."""
+    def in_flight(self, work_id: int) -> "InFlight":
+        """Mark this row of work as in flight inside; 0: none."""
+        return InFlight(self, work_id)
+
+    def mark_in_flight(self, work_id: int) -> None:
+        """Name this row of work as the one that is in flight from now on."""
         self._cells[self._work] = work_id
+
+    def clear_in_flight(self) -> None:
+        """Say that no row of work is in flight any more."""
+        self._cells[self._work] = 0
 
     def note_death(self) -> None:
         """Somebody died of an image just now."""
@@ -112,6 +120,22 @@ class Seat:
         descriptor = self._others.pop(pid)
         self._deaths.unregister(descriptor)
         os.close(descriptor)
+
+
+class InFlight:
+    """A context manager of two stores into memory, since each image enters it."""
+
+    __slots__ = ("_seat", "_work_id")
+
+    def __init__(self, seat: Seat, work_id: int) -> None:
+        self._seat = seat
+        self._work_id = work_id
+
+    def __enter__(self) -> None:
+        self._seat.mark_in_flight(self._work_id)
+
+    def __exit__(self, *_error: object) -> None:
+        self._seat.clear_in_flight()
 
 
 def _pid_cell(index: int) -> int:

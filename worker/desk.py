@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from db import ledger, schema, troubles
 from db.engine import Database, open_database
-from db.ledger import WorkerProcess
+from db.ledger import Claimed, WorkerProcess
 from db.same_clock import require_same_clock
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
@@ -23,7 +23,7 @@ from nightread.hardware import gpus
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from nightread.wake import open_redis, wake_dispatcher
-from worker.blackbox import BlackBox, Seat
+from worker.blackbox import BlackBox, InFlight, Seat
 from worker.device import tune_process
 from worker.errors import BatchTakenError
 from worker.fetch_web import Stores
@@ -75,12 +75,12 @@ class Desk:
             del before
             keep_out_of_collections()  # or the memory of a network that was dropped would never come back
 
-    def hold(self, work_id: int) -> None:
-        """Say which row of work is being read, should this process die of it; 0: none is.
+    def in_flight(self, image: Claimed) -> InFlight:
+        """Name the image that is being read inside, should this process die of it.
 
-        With a network that works beside, nobody could tell which of the two it was.
+        No image is named where a network works beside in a thread: either of the two may have ended the process.
         """
-        self.seat.hold(work_id if self.ahead is None else 0)
+        return self.seat.in_flight(image.work_id if self.ahead is None else 0)
 
     def end_rehearsals(self) -> None:
         """Nobody was suspected for a while: the two processes of the reading room are not kept for ever."""

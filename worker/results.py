@@ -15,7 +15,7 @@ from models.routing import Choice
 from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
-from worker.answers import Answers, Reading, Said
+from worker.answers import Answers, Said
 from worker.companions import companion_of, hints_of_header
 from worker.decode import stop_timers
 from worker.desk import Desk
@@ -23,6 +23,7 @@ from worker.errors import BatchError
 from worker.expand import Unrecorded
 from worker.fates import outcome_of_error
 from worker.fetch import Fetched
+from worker.prepared_image import Reading
 
 
 class Results:

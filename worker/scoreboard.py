@@ -1,7 +1,6 @@
 """Frames in, scores out: fills micro-batches across images."""
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -11,6 +10,7 @@ import numpy as np
 from nightread.errors import FateError
 from nightread.reasons import Reason
 from worker.errors import NetworkBrokenError
+from worker.phase_timer import PhaseTimer
 from worker.predict import Inputs, Predictor, Scores
 
 log = logging.getLogger(__name__)
@@ -21,18 +21,25 @@ Waiting = list[tuple[int, Inputs]]
 class Scoreboard:
     """Collects prepared frames of many images, has them scored together, and hands the scores back by image."""
 
-    def __init__(self, predictor: Predictor, ahead: Executor | None = None, *, on_trial: bool = False) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        ahead: Executor | None = None,
+        *,
+        on_trial: bool = False,
+        timer: PhaseTimer | None = None,
+    ) -> None:
         """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next.
 
-        A network `on_trial` that breaks refuses its images; any other one ends the batch.
+        A network `on_trial` that breaks refuses its images; any other one ends the batch. The `timer` counts for the
+        phase `predict` how long the caller waits for the network.
         """
-        self.seconds = 0.0
-        """In which the caller waited for the network."""
         self.refused: dict[int, FateError] = {}
         """Why an image has no scores, by its row of work: the device had no room for a single frame."""
         self._predictor = predictor
         self._ahead = ahead
         self._on_trial = on_trial
+        self._timer = timer or PhaseTimer()
         self._in_network: tuple[Future[Scores], Waiting] | None = None
         self._waiting: Waiting = []
         self._frames_waiting = 0
@@ -73,9 +80,9 @@ class Scoreboard:
             self._keep(waiting, future.result)
 
     def _keep(self, waiting: Waiting, answer: Callable[[], Scores]) -> None:
-        started = time.perf_counter()
         try:
-            scores = answer()
+            with self._timer.phase("predict"):
+                scores = answer()
         except FateError as error:
             self.refused.update((work_id, error) for work_id, _ in waiting)
             return
@@ -86,8 +93,6 @@ class Scoreboard:
             refusal = FateError(Reason.INTERNAL_ERROR, "The network failed; the log has the place.")
             self.refused.update((work_id, refusal) for work_id, _ in waiting)
             return
-        finally:
-            self.seconds += time.perf_counter() - started
         begin = 0
         for work_id, inputs in waiting:
             self._scores[work_id].append(scores[begin : begin + len(inputs)])

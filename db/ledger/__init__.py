@@ -1,11 +1,8 @@
 """The only writer of work: register, dispatch, claim, record, sweep. The rules are in docs/ledger.md."""
 
-from db.ledger.answers import Answer, FramePrediction
-from db.ledger.arrivals import Arrival, Registered, register
+from db.ledger.arrivals import register
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import (
-    Claimed,
-    WorkerProcess,
     claim,
     end_leases_of_earlier_starts,
     give_back_batch,
@@ -15,12 +12,11 @@ from db.ledger.claims import (
 )
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
 from db.ledger.deliveries import draft_delivery, end_delivery, put_off_delivery, take_delivery
-from db.ledger.expected import Expected, expect
+from db.ledger.expected import expect
 from db.ledger.fleet import beat, sign_off
-from db.ledger.hints import Hints, Members
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, Choice, Outlook, form_batches, look, return_unpublished
-from db.ledger.outcomes import Outcome, record
+from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
@@ -29,7 +25,19 @@ from db.ledger.set_back import bring_back
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.truths import Subject, Truth, keep_truths
-from db.ledger.withdrawals import Withdrawal
+from db.ledger.values import (
+    Answer,
+    Arrival,
+    Claimed,
+    Expected,
+    FramePrediction,
+    Hints,
+    Members,
+    Outcome,
+    Registered,
+    Withdrawal,
+    WorkerProcess,
+)
 
 __all__ = [
     "Answer",

@@ -2,44 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, insert, select
 
 from db.bulk import execute_many
+from db.ledger.values import Answer, FramePrediction, Outcome
 from db.tables import State, predictions, work
-from nightread.reasons import Reason
-
-if TYPE_CHECKING:
-    from db.ledger.outcomes import Outcome
-
-
-class FramePrediction(NamedTuple):
-    """A network's answer for one frame."""
-
-    frame: int
-    label: str | None
-    score: float
-    scores: list[float]
-    """In the order of the bundle's labels."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a further network said of the image; a reason instead, where it failed."""
-
-    bundle_id: int
-    shadow: bool
-    """On trial: left out of what people see unless they ask for it."""
-    route_id: int | None = None
-    matched: dict[str, str] | None = None
-    label: str | None = None
-    score: float | None = None
-    scores: list[float] | None = None
-    frames: tuple[FramePrediction, ...] = ()
-    reason: Reason | None = None
 
 
 def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
@@ -48,7 +18,7 @@ def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, Fram
     execute_many(connection, _PREDICT, ("work_id", "frame", "label", "score", "scores"), rows)
 
 
-def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence["Outcome"], now: datetime) -> None:
+def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequence[Outcome], now: datetime) -> None:
     """Make a final row of work for each further answer, after the rows that the image has.
 
     An image that is tried again keeps what a network said of it the first time.
@@ -77,11 +47,11 @@ def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequenc
     )
 
 
-def _news(outcome: "Outcome", said: set[tuple[int, int]]) -> list[Answer]:
+def _news(outcome: Outcome, said: set[tuple[int, int]]) -> list[Answer]:
     return [answer for answer in outcome.further if (outcome.instance_id, answer.bundle_id) not in said]
 
 
-def _row(outcome: "Outcome", ordinal: int, answer: Answer, *, batch_id: str, now: datetime) -> dict[str, Any]:
+def _row(outcome: Outcome, ordinal: int, answer: Answer, *, batch_id: str, now: datetime) -> dict[str, Any]:
     failed = answer.reason is not None
     return {
         "instance_id": outcome.instance_id,

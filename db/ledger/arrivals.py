@@ -1,7 +1,6 @@
 """Register: one arrival, one row of work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -10,28 +9,10 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, select, upd
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Arrival, Registered
 from db.tables import UNFINISHED, State, in_state, instances, work
 
 _CHUNK = 1000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """A file as it was found: where, how large, of when."""
-
-    uri: str
-    """Path below the source's root, percent-encoded from its bytes; or a URL."""
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Registered:
-    """What register did with the arrivals it was given."""
-
-    new: int
-    changed: int
-    """Unfinished rows that now speak of the newer file at the same place."""
 
 
 def register(

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import StatementError
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Outcome
 from db.tables import bundles
-
-if TYPE_CHECKING:
-    from db.ledger.outcomes import Outcome
 
 
 def register_bundle(
@@ -42,7 +39,7 @@ def register_bundle(
     return database.write(transaction)
 
 
-def require_registered(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+def require_registered(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Raise StatementError unless all bundles that these outcomes name are registered.
 
     One look for all of them instead of a foreign key for each (docs/decisions/0012-what-an-outcome-costs.md).

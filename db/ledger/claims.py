@@ -1,51 +1,18 @@
 """Claim a batch, keep its lease by progress, give back what a dead process left."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, func, literal, select, update
 
 from db.engine import Database
 from db.ledger.origins import origin_name
+from db.ledger.values import Claimed, WorkerProcess
 from db.tables import IN_BATCH, State, batches, in_state, instances, sources, work
 from nightread.reasons import Reason
 
 DEATHS_ALLOWED = 3
 _KILLED = f"The worker process died {DEATHS_ALLOWED} times while it worked on this image."
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerProcess:
-    """One process of one start of one worker; a respawned process has the same three values as the one before."""
-
-    node: str
-    boot_id: str
-    index: int
-
-
-class Claimed(NamedTuple):
-    """One image to analyse, as the ledger knows it: a row of _CLAIMED, whose columns have this order."""
-
-    work_id: int
-    instance_id: int
-    source: str
-    root: str
-    uri: str
-    size: int
-    mtime_ns: int
-    attempts: int
-    """This one included."""
-    alone: bool
-    first: bool
-    """Whether this is the arrival's first row of work, which may turn out a duplicate."""
-    arrived_at: datetime
-    tried_since: datetime
-    """When it was claimed for the first time since it arrived, changed, or a person said `retry`."""
-    marked: bool
-    """Whether its source's folder is away whenever nightread.paths.ROOT_MARKER is missing there."""
-    origin: str = ""
-    """The source that it came from; of what was in an archive: that of the archive."""
 
 
 def claim(

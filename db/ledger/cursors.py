@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from db.engine import Database
-from db.ledger.arrivals import Arrival, Registered, register_within
+from db.ledger.arrivals import register_within
+from db.ledger.values import Arrival, Registered
 from db.tables import sources
 
 Cursor = Mapping[str, Any]

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
-from db.queries.deliveries import POSSIBLY_TAKEN, SENDING, Delivery, DeliveryState, as_delivery
+from db.ledger.delivery_values import POSSIBLY_TAKEN, SENDING, Delivery, DeliveryState, as_delivery
 from db.store_tables import deliveries
 
 OVERTAKEN = "overtaken"

@@ -1,28 +1,15 @@
 """How many images a study has, as somebody else says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import Connection, bindparam, or_, update
 
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Expected
 from db.store_tables import expected
-
-ToldBy = Literal["store", "manifest", "header"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Expected:
-    """A study's number of instances, and who said so."""
-
-    study_instance_uid: str
-    source_id: int
-    told_by: ToldBy
-    images: int
 
 
 def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:

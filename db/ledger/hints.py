@@ -1,41 +1,18 @@
 """What one file says of other arrivals, kept in the transaction of its own outcome."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, bindparam, select
 
-from db.ledger.arrivals import Arrival, register_members
-from db.ledger.expected import Expected, ToldBy, expect_within
-from db.ledger.withdrawals import Withdrawal, heed_earlier_notes, withdraw
+from db.ledger.arrivals import register_members
+from db.ledger.expected import expect_within
+from db.ledger.values import Expected, Hints, Members, Outcome, ToldBy
+from db.ledger.withdrawals import heed_earlier_notes, withdraw
 from db.tables import FINAL, instances, work
 
-if TYPE_CHECKING:
-    from db.ledger.outcomes import Outcome
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Members:
-    """What was taken out of an archive, and the source that it is of now."""
-
-    source_id: int
-    arrivals: tuple[Arrival, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hints:
-    """Empty where the file says nothing of the kind."""
-
-    members: Members | None = None
-    told_by: ToldBy = "header"
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Study Instance UID -> number of its instances."""
-    withdrawal: Withdrawal | None = None
-
-
-def heed(connection: Connection, outcomes: Sequence["Outcome"], now: datetime) -> None:
+def heed(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
     """Act on what final outcomes bring along: members become arrivals, counts are expected, images are withdrawn."""
     final = [outcome for outcome in outcomes if outcome.state in FINAL]
     telling = [(outcome, outcome.hints) for outcome in final if outcome.hints]
@@ -49,7 +26,7 @@ def heed(connection: Connection, outcomes: Sequence["Outcome"], now: datetime) -
     heed_earlier_notes(connection, final)
 
 
-def _expect(connection: Connection, telling: Sequence[tuple["Outcome", Hints]], now: datetime) -> None:
+def _expect(connection: Connection, telling: Sequence[tuple[Outcome, Hints]], now: datetime) -> None:
     """The highest of several numbers: one image of a study may have been copied before others were added."""
     ids = [outcome.instance_id for outcome, _ in telling]
     sources = {row.id: row.source_id for row in connection.execute(_SOURCES, {"instances": ids})}
@@ -65,7 +42,7 @@ def _expect(connection: Connection, telling: Sequence[tuple["Outcome", Hints]], 
     expect_within(connection, rows, now=now)
 
 
-def _add_members(connection: Connection, outcome: "Outcome", members: Members, now: datetime) -> None:
+def _add_members(connection: Connection, outcome: Outcome, members: Members, now: datetime) -> None:
     register_members(
         connection,
         source_id=members.source_id,

@@ -2,17 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Outcome
 from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
-
-if TYPE_CHECKING:
-    from db.ledger.outcomes import Outcome
 
 _OWNING = (State.DONE, State.EXPANDED)
 _RECORD_LOCK = 0x6E696768  # "nigh": one recorder at a time settles identity on PostgreSQL
@@ -31,7 +29,7 @@ def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
         return {row.sha256: row.instance_id for row in rows}
 
 
-def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> list["Outcome"]:
+def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The first to record a content owns it; everybody else with the same bytes becomes its duplicate.
 
     Only `done` and `expanded` outcomes own contents: bytes that failed or were rejected are taken up when they come
@@ -47,7 +45,7 @@ def settle_duplicates(connection: Connection, outcomes: Sequence["Outcome"]) -> 
     return _with_facts_of_originals(connection, settled)
 
 
-def supersede(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+def supersede(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Of several done images with one SOP and Series Instance UID, the newest arrival is the current one.
 
     Each of the others names a newer one, not always the newest: ten thousand images under one UID cost no more.
@@ -77,7 +75,7 @@ class _Owner(NamedTuple):
     instance_id: int
 
 
-def _owners(connection: Connection, claims: dict[str, "Outcome"]) -> dict[str, "_Owner"]:
+def _owners(connection: Connection, claims: dict[str, Outcome]) -> dict[str, "_Owner"]:
     """Who owns each of these contents: whoever claims it, unless somebody did before."""
     rows = [(sha256, claims[sha256].work_id) for sha256 in sorted(claims)]
     if insert_if_absent(connection, contents, ("sha256", "work_id"), rows) == len(rows):
@@ -86,7 +84,7 @@ def _owners(connection: Connection, claims: dict[str, "Outcome"]) -> dict[str, "
     return {row.sha256: _Owner(row.work_id, row.instance_id) for row in known}
 
 
-def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
+def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
     return outcome._replace(
         state=State.DUPLICATE,
         duplicate_of=original,
@@ -102,7 +100,7 @@ def _as_duplicate(outcome: "Outcome", original: int) -> "Outcome":
     )
 
 
-def _with_facts_of_originals(connection: Connection, outcomes: list["Outcome"]) -> list["Outcome"]:
+def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
     """A duplicate was not parsed again: its header facts are those of its original, byte for byte."""
     originals = {o.duplicate_of for o in outcomes if o.state is State.DUPLICATE}
     if not originals:

@@ -5,58 +5,24 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from db.bulk import execute_many
 from db.engine import Database
-from db.ledger.answers import Answer, FramePrediction, add_further_answers, insert_predictions
+from db.ledger.answers import add_further_answers, insert_predictions
 from db.ledger.bundles import require_registered
-from db.ledger.hints import Hints, heed
+from db.ledger.hints import heed
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
+from db.ledger.values import Outcome
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
-from imaging.facts import FACT_NAMES, NO_FACTS, Facts
+from imaging.facts import FACT_NAMES
 from nightread.reasons import Reason
 
 log = logging.getLogger(__name__)
 
 _REFUSALS = (StatementError, OverflowError, UnicodeError)
-
-
-class Outcome(NamedTuple):
-    """What became of one image. `received` means: try again, not before `not_before`."""
-
-    work_id: int
-    instance_id: int
-    state: State
-    first: bool = True
-    reason: Reason | None = None
-    detail: str | None = None
-    not_before: datetime | None = None
-    alone: bool = False
-    """Whether it must travel in a batch of one when it is tried again."""
-    uncounted: bool = False
-    """Of `received`: it merely waited, for its source or its rest, which is no try that failed."""
-    sha256: str | None = None
-    size: int | None = None
-    mtime_ns: int | None = None
-    """Of the bytes that were read; with state `received`: of the file that lies there now."""
-    facts: Facts = NO_FACTS
-    duplicate_of: int | None = None
-    bundle_id: int | None = None
-    label: str | None = None
-    score: float | None = None
-    scores: list[float] | None = None
-    frames: tuple[FramePrediction, ...] = ()
-    route_id: int | None = None
-    matched: dict[str, str] | None = None
-    """Which rule chose the bundle, and the header values that it matched; None where `--model` did."""
-    further: tuple[Answer, ...] = ()
-    """Of other bundles that were given the image too."""
-    hints: Hints | None = None
-    """What the file says of other arrivals."""
 
 
 def record(

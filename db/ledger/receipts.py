@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.bulk import execute_many
 from db.engine import Database
-from db.ledger.arrivals import Arrival, Registered, register_within
+from db.ledger.arrivals import register_within
+from db.ledger.values import Arrival, Registered
 from db.store_tables import receipts
 
 

@@ -1,30 +1,17 @@
 """Images that a key object note rejects: those that are here, and those that are still to come."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from db.bulk import execute_many
 from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Outcome, Withdrawal
 from db.store_tables import withdrawals
 from db.tables import instances
 
-if TYPE_CHECKING:
-    from db.ledger.outcomes import Outcome
-
 _CHUNK = 500
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Withdrawal:
-    """What one note says (IHE Imaging Object Change Management; DICOM PS3.16, CID 7010)."""
-
-    study_instance_uid: str
-    """The note's own: images of other studies are none of its business."""
-    code: str
-    sop_instance_uids: tuple[str, ...]
 
 
 def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> None:
@@ -38,7 +25,7 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> No
         connection.execute(_MARK_NAMED, {"uids": uids, "study": study, "note": note_id, "its_code": code})
 
 
-def heed_earlier_notes(connection: Connection, outcomes: Sequence["Outcome"]) -> None:
+def heed_earlier_notes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Mark those of these images that a note named before they came; of several notes the last one counts.
 
     Most records have no such note and need not be asked for those of a batch's studies, which costs 1 us an image.

@@ -1,8 +1,9 @@
 """What people ask. Nothing here writes."""
 
+from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.archives import Family, family
 from db.queries.consistency import RULES, Violation, violations
-from db.queries.deliveries import Delivery, DeliveryState, deliveries, waiting_studies
+from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 from db.queries.images import COLUMNS, images

@@ -18,7 +18,7 @@ STEPS = {
     "producer.intake": ("register",),
     "db.ledger": ("form_batches", "claim", "record", "return_expired", "end_delivery"),
     "producer.transport": ("Transport.publish",),
-    "worker.analyse": ("fetch", "open_scan", "expand"),
+    "worker.reading": ("fetch", "open_scan", "expand"),
     "worker.expand": ("_write", "_sync"),
     "worker.predict": ("Predictor.scores",),
 }

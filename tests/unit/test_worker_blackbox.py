@@ -36,7 +36,7 @@ def process(seat: Seat, *, work_id: int = 0) -> Iterator[Callable[[], None]]:
 def _sit(seat: Seat, work_id: int, told: int) -> NoReturn:
     try:
         seat.move_in()
-        seat.hold(work_id)
+        seat.mark_in_flight(work_id)
         os.write(told, b".")
         signal.pause()
     finally:

@@ -1,0 +1,164 @@
+"""Define the values that the ledger takes and returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from db.tables import State
+from imaging.facts import NO_FACTS, Facts
+from nightread.reasons import Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A file as it was found: its place, size and time."""
+
+    uri: str
+    """Path below the source's root, percent-encoded from its bytes; or a URL."""
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """How many of the arrivals were new or changed."""
+
+    new: int
+    changed: int
+    """Unfinished rows that now stand for the newer file at the same place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerProcess:
+    """One process of one start of one worker; a respawned process has the same three values as the one before."""
+
+    node: str
+    boot_id: str
+    index: int
+
+
+class Claimed(NamedTuple):
+    """One image to analyse, as the ledger knows it. Its fields have the order of the columns of `claims._CLAIMED`."""
+
+    work_id: int
+    instance_id: int
+    source: str
+    root: str
+    uri: str
+    size: int
+    mtime_ns: int
+    attempts: int
+    """This one included."""
+    alone: bool
+    first: bool
+    """Whether this is the arrival's first row of work, which may turn out a duplicate."""
+    arrived_at: datetime
+    tried_since: datetime
+    """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
+    marked: bool
+    """Whether a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
+    origin: str = ""
+    """The source that it came from; for a file out of an archive, the source of the archive."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """The files that came out of an archive, and the source to which they belong."""
+
+    source_id: int
+    arrivals: tuple[Arrival, ...]
+
+
+ToldBy = Literal["store", "manifest", "header"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """The number of instances of a study, as one source reported it."""
+
+    study_instance_uid: str
+    source_id: int
+    told_by: ToldBy
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawal:
+    """Images that one note rejects (IHE Imaging Object Change Management; DICOM PS3.16, CID 7010)."""
+
+    study_instance_uid: str
+    """The study of the note itself: it cannot reject images of other studies."""
+    code: str
+    sop_instance_uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hints:
+    """What one file says about other arrivals; fields are empty where it says nothing."""
+
+    members: Members | None = None
+    told_by: ToldBy = "header"
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Study Instance UID -> number of its instances."""
+    withdrawal: Withdrawal | None = None
+
+
+class FramePrediction(NamedTuple):
+    """The prediction of a network for one frame."""
+
+    frame: int
+    label: str | None
+    score: float
+    scores: list[float]
+    """In the order of the bundle's labels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The prediction of a further network for an image, or the reason why that network failed."""
+
+    bundle_id: int
+    shadow: bool
+    """Whether it is a trial result, which people see only on request."""
+    route_id: int | None = None
+    matched: dict[str, str] | None = None
+    label: str | None = None
+    score: float | None = None
+    scores: list[float] | None = None
+    frames: tuple[FramePrediction, ...] = ()
+    reason: Reason | None = None
+
+
+class Outcome(NamedTuple):
+    """The result of one image. The state `received` means: try again, not before `not_before`."""
+
+    work_id: int
+    instance_id: int
+    state: State
+    first: bool = True
+    reason: Reason | None = None
+    detail: str | None = None
+    not_before: datetime | None = None
+    alone: bool = False
+    """Whether it must travel in a batch of one when it is tried again."""
+    uncounted: bool = False
+    """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
+    sha256: str | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    """Size and time of the bytes that were read; with state `received`, of the file that is there now."""
+    facts: Facts = NO_FACTS
+    duplicate_of: int | None = None
+    bundle_id: int | None = None
+    label: str | None = None
+    score: float | None = None
+    scores: list[float] | None = None
+    frames: tuple[FramePrediction, ...] = ()
+    route_id: int | None = None
+    matched: dict[str, str] | None = None
+    """The header values that the rule `route_id` matched; both are None where `--model` chose the bundle."""
+    further: tuple[Answer, ...] = ()
+    """The predictions of other bundles that analysed the image too."""
+    hints: Hints | None = None
+    """What the file says about other arrivals."""
