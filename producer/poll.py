@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import troubles
 from db.engine import Database
 from db.ledger import Expected, cursor_of, ensure_source, expect, register_and_move, report_source
+from db.retry import FAILED, OutageLog
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
 from nightread.sources import OrthancSource
@@ -104,7 +104,7 @@ class StorePoller:
         self._report = StoreReport()
         self._told = StoreReport()
         self._told_at = float("-inf")
-        self._database_trouble = ""
+        self._outage = OutageLog(log, FAILED, self._source_id)
 
     @property
     def report(self) -> StoreReport:
@@ -124,7 +124,7 @@ class StorePoller:
         Raises WebError, and errors of the database.
         """
         began, found, troubles_met = time.monotonic(), 0, set[str]()
-        self._source_id = self._source_id or self._open_source()
+        self._source_id = self._outage.source = self._source_id or self._open_source()
         self._feed = self._feed or open_feed(self._store, self._settings)
         cursor = cursor_of(self._database, self._source_id)
         for news in self._feed.since(cursor):
@@ -145,9 +145,9 @@ class StorePoller:
             self._report = replace(self._report, troubles=(str(error),))
             self._tell_if_possible()
         except SQLAlchemyError as error:
-            self._say_of_database(troubles.describe(error))
+            self._outage.failed(error)
         else:
-            self._say_of_database("")
+            self._outage.answered()
             return True
         return False
 
@@ -200,7 +200,7 @@ class StorePoller:
         try:
             self._tell()
         except SQLAlchemyError as error:
-            self._say_of_database(troubles.describe(error))
+            self._outage.failed(error)
 
     def _tell(self) -> None:
         """Log what changed, and leave it with the ledger for `status`."""
@@ -212,11 +212,6 @@ class StorePoller:
         if self._source_id and (changed or time.monotonic() - self._told_at >= _TELL_SECONDS):
             self._told_at = time.monotonic()
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
-
-    def _say_of_database(self, trouble: str) -> None:
-        before, self._database_trouble = self._database_trouble, trouble
-        if trouble and trouble != before:
-            log.warning("the database failed, trying again: %s", trouble, extra={"source": self._source_id})
 
 
 def open_feed(store: Store, settings: Settings) -> Feed:

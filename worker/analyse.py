@@ -79,7 +79,7 @@ def _analyse(desk: Desk, batch_id: str) -> dict[str, int]:
     predict_seconds = sum(board.seconds for board in boards.values())
     watch.lap("read", minus=predict_seconds)
     watch.add("predict", predict_seconds)
-    counts = desk.patiently(
+    counts = desk.retry_while_unavailable(
         lambda: ledger.record(
             desk.database, batch_id, results.outcomes, seconds=watch.seconds, release=__version__, now=desk.clock()
         )
