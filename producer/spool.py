@@ -1,6 +1,5 @@
 """The spool: received files, from their last byte until some days after their outcome."""
 
-import fcntl
 import os
 import re
 import threading
@@ -15,6 +14,7 @@ from uuid import uuid4
 from db.ledger import Arrival
 from nightread.clock import Clock, utc_now
 from nightread.errors import UsageFault
+from nightread.file_lock import FileLockedError, lock_file
 from nightread.paths import mtime_of
 from nightread.settings import Settings
 
@@ -50,13 +50,11 @@ class Spool:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in self.root.parents[:2]:  # where it, and the folder of all spools, may just have been made
             _sync(folder)
-        with (self.root / _LOCK).open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageFault(
-                    f"Another receiver of this source runs and holds {self.root}: stop it first."
-                ) from None
+        try:
+            lock = lock_file(self.root / _LOCK)
+        except FileLockedError:
+            raise UsageFault(f"Another receiver of this source runs and holds {self.root}: stop it first.") from None
+        with lock:
             yield
 
     def begin(self) -> "Incoming":
