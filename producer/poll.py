@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +20,7 @@ from nightread.settings import Settings
 from nightread.sources import OrthancSource
 from nightread.stopping import wait_to_stop
 from nightread.stores import Store, open_store
+from nightread.thread_group import ThreadGroup
 from nightread.web import WebError
 from producer.dicomweb import DicomwebFeed
 from producer.news import Count, Feed, News
@@ -26,7 +28,7 @@ from producer.orthanc import OrthancFeed
 
 log = logging.getLogger(__name__)
 
-JOIN_SECONDS = 0.9
+_JOIN_SECONDS = 0.9
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _TELL_SECONDS = 60.0
@@ -56,25 +58,10 @@ def poll(
     not raise. An error that is ours ends all and is raised here.
     """
     pollers = [StorePoller(store, settings, database, on_registered) for store in stores]
-    failures: list[Exception] = []
-
-    def run(poller: StorePoller) -> None:
-        try:
-            poller.run(stop)
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
-            failures.append(error)
-            stop.set()
-
-    # Daemons, because a thread may be waiting for a store that does not answer.
-    threads = [threading.Thread(target=run, args=(poller,), daemon=True) for poller in pollers]
-    for thread in threads:
-        thread.start()
-    wait_to_stop(stop)
-    deadline = time.monotonic() + JOIN_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if failures:
-        raise failures[0]
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
+        for poller in pollers:
+            group.start(partial(poller.run, stop))
+        wait_to_stop(stop)
 
 
 class StorePoller:

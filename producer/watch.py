@@ -15,6 +15,7 @@ from db.engine import Database
 from db.retry import FAILED, OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
+from nightread.thread_group import ThreadGroup
 from producer.disk import DiskReserve
 from producer.events import Hints, InotifyEvents, NoEvents, open_events
 from producer.folder import Chunks, Folder
@@ -25,7 +26,7 @@ from producer.walk import RootMissing
 
 log = logging.getLogger(__name__)
 
-JOIN_SECONDS = 0.9
+_JOIN_SECONDS = 0.9
 _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=0.5, longest_pause_seconds=5)
 _REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
 _REST_PER_HINT = 2
@@ -67,25 +68,10 @@ def watch(
         )
         for inbox in inboxes
     ]
-    failures: list[Exception] = []
-
-    def run(watcher: FolderWatcher) -> None:
-        try:
-            watcher.run(stop)
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
-            failures.append(error)
-            stop.set()
-
-    # Daemons, because a thread that hangs in a dead mount cannot be ended.
-    threads = [threading.Thread(target=run, args=(watcher,), daemon=True) for watcher in watchers]
-    for thread in threads:
-        thread.start()
-    keep_purging(database, settings, stop)
-    deadline = time.monotonic() + JOIN_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if failures:
-        raise failures[0]
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
+        for watcher in watchers:
+            group.start(partial(watcher.run, stop))
+        keep_purging(database, settings, stop)
 
 
 class FolderWatcher:
