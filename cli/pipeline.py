@@ -14,8 +14,9 @@ from cli.children import child, worker_arguments
 from cli.embedded_redis import running_redis
 from cli.state_folder import held
 from cli.supervisor import Child, end
-from db import ledger, queries, schema, troubles
+from db import ledger, queries, schema
 from db.engine import Database, open_database
+from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import utc_now
 from nightread.collector import keep_out_of_collections
 from nightread.errors import StopWork
@@ -29,6 +30,7 @@ from producer.transport import Transport
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
+_RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
 _REST_PER_COUNT = 20
 """Counting half a million waiting images takes as long as analysing a batch: at most a twentieth of one core."""
 _PATIENCE_SECONDS = 60.0
@@ -119,29 +121,29 @@ class Pipeline:
 
         Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
         """
-        count_at, progress, trouble = 0.0, _Progress(), ""
+        count_at, progress = 0.0, _Progress()
         paused: frozenset[str] = frozenset()
-        while True:
+
+        def dispatch_and_count() -> float | None:
+            """Seconds until the next look; None at the end."""
+            nonlocal count_at, paused
             self._look_after_children()
             self.still_ours()
-            wait = _LOOK_SECONDS
-            try:
-                wait = self.dispatcher.tick()
-                if (began := time.monotonic()) >= count_at:
-                    unfinished = queries.unfinished(self.database, source_ids)
-                    count_at = time.monotonic() + max(_LOOK_SECONDS, _REST_PER_COUNT * (time.monotonic() - began))
-                    show_unfinished(unfinished)
-                    if unfinished == 0:
-                        return
-                    if progress.stands_still(unfinished):
-                        self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
-                    paused = self._say_if_paused(paused)
-                trouble = ""
-            except SQLAlchemyError as error:
-                before, trouble = trouble, troubles.describe(error)
-                if trouble != before:
-                    log.warning("the database does not answer, trying again: %s", trouble)
-            self.transport.wait_for_wake(min(wait, _LOOK_SECONDS))
+            wait = self.dispatcher.tick()
+            if (began := time.monotonic()) >= count_at:
+                unfinished = queries.unfinished(self.database, source_ids)
+                count_at = time.monotonic() + max(_LOOK_SECONDS, _REST_PER_COUNT * (time.monotonic() - began))
+                show_unfinished(unfinished)
+                if unfinished == 0:
+                    return None
+                if progress.stands_still(unfinished):
+                    self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
+                paused = self._say_if_paused(paused)
+            return wait
+
+        outage, pause = OutageLog(log), self.transport.wait_for_wake
+        while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
+            pause(min(wait, _LOOK_SECONDS))
 
     def _say_if_paused(self, known: frozenset[str]) -> frozenset[str]:
         """A run that is paused by a person or for want of room says so once, and goes on when that is over."""

@@ -1,11 +1,11 @@
 """The folder of the embedded state, under one lock."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nightread.errors import UsageFault
+from nightread.file_lock import FileLockedError, lock_file
 
 
 def make_state_folder(folder: Path) -> None:
@@ -19,11 +19,11 @@ def make_state_folder(folder: Path) -> None:
 def held(folder: Path) -> Iterator[None]:
     """Hold the state for this process; the kernel lets go of it at any death. Raises UsageFault if another has it."""
     make_state_folder(folder)
-    with (folder / "state.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageFault(
-                f"Another nightread runs on {folder}: wait for it, stop it, or give this one its own --state."
-            ) from None
+    try:
+        lock = lock_file(folder / "state.lock")
+    except FileLockedError:
+        raise UsageFault(
+            f"Another nightread runs on {folder}: wait for it, stop it, or give this one its own --state."
+        ) from None
+    with lock:
         yield

@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import tzinfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import queries, troubles
+from db import queries
 from db.engine import Database
+from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from delivery.courier import Courier, Told
 from delivery.scope import Lookout, Scope
 from delivery.send import sender_to
@@ -20,6 +21,7 @@ from nightread.sources import Destination
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 10.0
+_RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
 
 
 class Rounds:
@@ -58,16 +60,18 @@ class Rounds:
 
     def follow(self, stop: threading.Event) -> None:
         """Round after round until `stop` is set; a database that is away is waited for."""
-        while True:
-            try:
-                for _ in self.deliver(self.ready()):
-                    if stop.is_set():
-                        return
-            except SQLAlchemyError as error:
-                log.warning("the database does not answer", extra={"trouble": troubles.describe(error)})
-                self.lookout.begin_again()
-            if stop.wait(_LOOK_SECONDS):
-                return
+
+        def deliver_ready() -> None:
+            for _ in self.deliver(self.ready()):
+                if stop.is_set():
+                    return
+
+        look_again = self.lookout.begin_again
+        with suppress(SQLAlchemyError):  # raised only once `stop` is set
+            while True:
+                retry_while_unavailable(deliver_ready, _RETRY, OutageLog(log), stop=stop, on_failure=look_again)
+                if stop.wait(_LOOK_SECONDS):
+                    return
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from math import ceil
 from threading import Event
@@ -12,10 +13,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from db import ledger, queries, troubles
+from db import ledger, queries
 from db.engine import Database
 from db.ledger import Batch, Choice
 from db.queries import Pause
+from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
 from producer.batch_size import LEARNT_FROM, LEAST_IMAGES, LEAST_SHARE, full_batch, share
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 2.0
 """Also the distance of the two looks that find lost messages."""
+_UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
 
 class Sent(Enum):
@@ -56,21 +59,18 @@ class Dispatcher:
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
         """Dispatch until `stop`; a database that goes away is waited for. `before_each` may raise to end it."""
-        trouble = ""
-        while not stop.is_set():
+
+        def checked_tick() -> float:
             before_each()
-            try:
-                wait = self.tick()
-                if trouble:
-                    log.warning("the database answers again")
-                trouble = ""
-            except (DBAPIError, PoolTimeoutError) as error:
-                before, trouble = trouble, troubles.describe(error)
-                if trouble != before:
-                    log.warning("the database does not answer, trying again: %s", trouble)
-                wait = self._settings.poll_seconds
-            if not stop.is_set():
-                self._transport.wait_for_wake(wait)
+            return self.tick()
+
+        policy = RetryPolicy(errors=_UNAVAILABLE, pause_seconds=self._settings.poll_seconds)
+        wait_for_wake = self._transport.wait_for_wake
+        with suppress(*_UNAVAILABLE):  # raised only once `stop` is set
+            while not stop.is_set():
+                wait = retry_while_unavailable(checked_tick, policy, OutageLog(log), stop=stop, wait=wait_for_wake)
+                if not stop.is_set():
+                    wait_for_wake(wait)
 
     def tick(self) -> float:
         """Sweep if due, publish what may go. Returns the seconds after which to look again if nobody wakes us."""

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import troubles
 from db.engine import Database
 from db.ledger import Expected, cursor_of, ensure_source, expect, register_and_move, report_source
+from db.retry import FAILED, OutageLog
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
 from nightread.sources import OrthancSource
 from nightread.stopping import wait_to_stop
 from nightread.stores import Store, open_store
+from nightread.thread_group import ThreadGroup
 from nightread.web import WebError
 from producer.dicomweb import DicomwebFeed
 from producer.news import Count, Feed, News
@@ -26,7 +28,7 @@ from producer.orthanc import OrthancFeed
 
 log = logging.getLogger(__name__)
 
-JOIN_SECONDS = 0.9
+_JOIN_SECONDS = 0.9
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _TELL_SECONDS = 60.0
@@ -56,25 +58,10 @@ def poll(
     not raise. An error that is ours ends all and is raised here.
     """
     pollers = [StorePoller(store, settings, database, on_registered) for store in stores]
-    failures: list[Exception] = []
-
-    def run(poller: StorePoller) -> None:
-        try:
-            poller.run(stop)
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
-            failures.append(error)
-            stop.set()
-
-    # Daemons, because a thread may be waiting for a store that does not answer.
-    threads = [threading.Thread(target=run, args=(poller,), daemon=True) for poller in pollers]
-    for thread in threads:
-        thread.start()
-    wait_to_stop(stop)
-    deadline = time.monotonic() + JOIN_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if failures:
-        raise failures[0]
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
+        for poller in pollers:
+            group.start(partial(poller.run, stop))
+        wait_to_stop(stop)
 
 
 class StorePoller:
@@ -104,7 +91,7 @@ class StorePoller:
         self._report = StoreReport()
         self._told = StoreReport()
         self._told_at = float("-inf")
-        self._database_trouble = ""
+        self._outage = OutageLog(log, FAILED, self._source_id)
 
     @property
     def report(self) -> StoreReport:
@@ -124,7 +111,7 @@ class StorePoller:
         Raises WebError, and errors of the database.
         """
         began, found, troubles_met = time.monotonic(), 0, set[str]()
-        self._source_id = self._source_id or self._open_source()
+        self._source_id = self._outage.source = self._source_id or self._open_source()
         self._feed = self._feed or open_feed(self._store, self._settings)
         cursor = cursor_of(self._database, self._source_id)
         for news in self._feed.since(cursor):
@@ -145,9 +132,9 @@ class StorePoller:
             self._report = replace(self._report, troubles=(str(error),))
             self._tell_if_possible()
         except SQLAlchemyError as error:
-            self._say_of_database(troubles.describe(error))
+            self._outage.failed(error)
         else:
-            self._say_of_database("")
+            self._outage.answered()
             return True
         return False
 
@@ -200,7 +187,7 @@ class StorePoller:
         try:
             self._tell()
         except SQLAlchemyError as error:
-            self._say_of_database(troubles.describe(error))
+            self._outage.failed(error)
 
     def _tell(self) -> None:
         """Log what changed, and leave it with the ledger for `status`."""
@@ -212,11 +199,6 @@ class StorePoller:
         if self._source_id and (changed or time.monotonic() - self._told_at >= _TELL_SECONDS):
             self._told_at = time.monotonic()
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
-
-    def _say_of_database(self, trouble: str) -> None:
-        before, self._database_trouble = self._database_trouble, trouble
-        if trouble and trouble != before:
-            log.warning("the database failed, trying again: %s", trouble, extra={"source": self._source_id})
 
 
 def open_feed(store: Store, settings: Settings) -> Feed:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from nightread.paths import root_text
 from nightread.settings import Settings
 from nightread.sources import ReceiverSource
 from nightread.stopping import wait_to_stop
+from nightread.thread_group import ThreadGroup
 from producer.purge import purge
 from producer.registrar import Registrar
 from producer.spool import Spool, spool_root
@@ -32,6 +32,7 @@ _PURGE_SECONDS = 600.0
 _REST_PER_PURGE = 50
 """A purge that takes a second is followed by so many without."""
 _JOIN_SECONDS = 5.0
+"""For each thread that is to end."""
 
 
 def receive(
@@ -50,9 +51,9 @@ def receive(
     whichever of the receivers met them.
     """
     receivers = [Receiver(source, settings, database, on_registered) for source in sources]
-    with _Crew(stop) as crew:
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS * len(receivers)) as group:
         for receiver in receivers:
-            crew.start(partial(receiver.run, stop, on_listening))
+            group.start(partial(receiver.run, stop, on_listening))
         wait_to_stop(stop)
 
 
@@ -93,9 +94,9 @@ class Receiver:
                 clock=self._clock,
             )
             scp = StoreScp(self._source, self._settings, self._spool, registrar, clock=self._clock)
-            with _Crew(stop) as crew:
-                crew.start(registrar.run, on_stop=registrar.close)
-                crew.start(scp.serve, on_stop=scp.end)
+            with ThreadGroup(stop, join_seconds=2 * _JOIN_SECONDS) as group:
+                group.start(registrar.run, on_stop=registrar.close)
+                group.start(scp.serve, on_stop=scp.end)
                 log.info("listening", extra={"source": self._source.name, "port": scp.port})
                 on_listening()
                 while not stop.wait(_LOOK_SECONDS):
@@ -149,37 +150,3 @@ class Receiver:
             log.warning("housekeeping failed: %s", troubles.describe(error), extra={"source": self._source_id})
         except OSError as error:
             log.warning("housekeeping failed", extra={"source": self._source_id, "errno": error.errno})
-
-
-class _Crew:
-    """Threads that end together: the first error stops all, and is raised at the end."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._members: list[tuple[threading.Thread, Callable[[], None]]] = []
-        self._failures: list[Exception] = []
-
-    def start(self, work: Callable[[], None], *, on_stop: Callable[[], None] = lambda: None) -> None:
-        """Run it in a thread; `on_stop` makes it end."""
-
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - raised again at the end
-                self._failures.append(error)
-                self._stop.set()
-
-        thread = threading.Thread(target=run, daemon=True)
-        self._members.append((thread, on_stop))
-        thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_raised: object) -> None:
-        """End the latest first: who waits for another is gone before it."""
-        for thread, on_stop in reversed(self._members):
-            on_stop()
-            thread.join(_JOIN_SECONDS)
-        if self._failures:
-            raise self._failures[0]

@@ -1,6 +1,5 @@
 """There is one dispatcher: who holds the lock."""
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from db import troubles
 from db.engine import Database
 from nightread.errors import StopWork
+from nightread.file_lock import FileLockedError, lock_file
 
 _ADVISORY_KEY = 0x64697370  # "disp"
 _TAKEN = "Another dispatcher serves this database: there can be one. Stop it first, or leave this one off."
@@ -28,11 +28,11 @@ def only_dispatcher(database: Database, state_dir: Path) -> Iterator[Callable[[]
 
 @contextmanager
 def _file_lock(state_dir: Path) -> Iterator[Callable[[], None]]:
-    with (state_dir / "dispatcher.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StopWork(_TAKEN) from None
+    try:
+        lock = lock_file(state_dir / "dispatcher.lock")
+    except FileLockedError:
+        raise StopWork(_TAKEN) from None
+    with lock:
         yield lambda: None
 
 

@@ -1,6 +1,5 @@
 """The spool: received files, from their last byte until some days after their outcome."""
 
-import fcntl
 import os
 import re
 import threading
@@ -14,7 +13,9 @@ from uuid import uuid4
 
 from db.ledger import Arrival
 from nightread.clock import Clock, utc_now
+from nightread.durable import sync_folder
 from nightread.errors import UsageFault
+from nightread.file_lock import FileLockedError, lock_file
 from nightread.paths import mtime_of
 from nightread.settings import Settings
 
@@ -49,14 +50,12 @@ class Spool:
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in self.root.parents[:2]:  # where it, and the folder of all spools, may just have been made
-            _sync(folder)
-        with (self.root / _LOCK).open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageFault(
-                    f"Another receiver of this source runs and holds {self.root}: stop it first."
-                ) from None
+            sync_folder(folder)
+        try:
+            lock = lock_file(self.root / _LOCK)
+        except FileLockedError:
+            raise UsageFault(f"Another receiver of this source runs and holds {self.root}: stop it first.") from None
+        with lock:
             yield
 
     def begin(self) -> "Incoming":
@@ -66,7 +65,7 @@ class Spool:
     def sync_folders(self, arrivals: Iterable[Arrival]) -> None:
         """Make the names of these files outlive a loss of power: one fsync per folder, however many the files."""
         for folder in {arrival.uri.rpartition("/")[0] for arrival in arrivals}:
-            _sync(self.root / folder)
+            sync_folder(self.root / folder)
 
     def files(self, *, before: datetime | None = None) -> Iterator[list[str]]:
         """Paths of complete files below the root, at most a thousand at once; only of days that ended `before`."""
@@ -113,8 +112,8 @@ class Spool:
             if self._files == FOLDER_FILES or day != self._day:
                 folder = f"{day}/{uuid4().hex[:8]}"
                 (self.root / folder).mkdir(mode=0o700, parents=True)
-                _sync(self.root / day)
-                _sync(self.root)
+                sync_folder(self.root / day)
+                sync_folder(self.root)
                 self._folder, self._day, self._files = folder, day, 0
             self._files += 1
             return self._folder
@@ -166,11 +165,3 @@ class Incoming:
     @property
     def _partial(self) -> str:
         return f"{self.root}/{self.place}{_PARTIAL}"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

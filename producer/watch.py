@@ -11,10 +11,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import troubles
 from db.engine import Database
+from db.retry import FAILED, OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
+from nightread.thread_group import ThreadGroup
 from producer.disk import DiskReserve
 from producer.events import Hints, InotifyEvents, NoEvents, open_events
 from producer.folder import Chunks, Folder
@@ -25,9 +26,8 @@ from producer.walk import RootMissing
 
 log = logging.getLogger(__name__)
 
-JOIN_SECONDS = 0.9
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 5.0
+_JOIN_SECONDS = 0.9
+_RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=0.5, longest_pause_seconds=5)
 _REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
 _REST_PER_HINT = 2
 _TELL_SECONDS = 60.0
@@ -68,25 +68,10 @@ def watch(
         )
         for inbox in inboxes
     ]
-    failures: list[Exception] = []
-
-    def run(watcher: FolderWatcher) -> None:
-        try:
-            watcher.run(stop)
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
-            failures.append(error)
-            stop.set()
-
-    # Daemons, because a thread that hangs in a dead mount cannot be ended.
-    threads = [threading.Thread(target=run, args=(watcher,), daemon=True) for watcher in watchers]
-    for thread in threads:
-        thread.start()
-    keep_purging(database, settings, stop)
-    deadline = time.monotonic() + JOIN_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    if failures:
-        raise failures[0]
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
+        for watcher in watchers:
+            group.start(partial(watcher.run, stop))
+        keep_purging(database, settings, stop)
 
 
 class FolderWatcher:
@@ -120,7 +105,7 @@ class FolderWatcher:
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set. A missing folder or database is logged and tried again, and ends nothing."""
         with open_events(self._folder.root, stop) as events:
-            self._patiently(self._intake.open, stop)
+            self._retry(self._intake.open, stop)
             while not stop.is_set():
                 self._wait_for_room(stop)
                 self._scan(events, stop)
@@ -138,7 +123,7 @@ class FolderWatcher:
 
     def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
         self._scan_wanted = False
-        self._patiently(self._intake.look_for_marker, stop)
+        self._retry(self._intake.look_for_marker, stop)
         with suppress(RootMissing):  # the report says so, in the log and in `status`
             with closing(self._folder.scan(visit=events.watch)) as chunks:
                 self._register(chunks, stop, lambda: self._heed(events.wait(0), stop))
@@ -168,35 +153,27 @@ class FolderWatcher:
         for chunk in chunks:
             if self._is_disk_short():
                 return  # a chunk that is not followed by another question counts as not registered
-            self._patiently(partial(self._intake.register, chunk), stop)
+            self._retry(partial(self._intake.register, chunk), stop)
             if stop.is_set():
                 return
             between()
 
-    def _patiently(self, operation: Callable[[], object], stop: threading.Event) -> None:
-        """Do it, again and again while the database does not answer."""
-        pause, said = _FIRST_PAUSE_SECONDS, ""
-        while not stop.is_set():
-            try:
-                operation()
-            except SQLAlchemyError as error:
-                before, said = said, troubles.describe(error)
-                if said != before:
-                    extra = {"source": self._intake.source_id}
-                    log.warning("the database failed, trying again: %s", said, extra=extra)
-                # A database that comes back from a backup or a replica may lack what it had confirmed.
-                self._folder.forget()
-            else:
-                return
-            stop.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    def _retry(self, operation: Callable[[], object], stop: threading.Event) -> None:
+        """Do it, again and again while the database does not answer, unless `stop` is set."""
+        if stop.is_set():
+            return
+        outage = OutageLog(log, FAILED, self._intake.source_id)
+        # A database that comes back from a backup or a replica may lack what it had confirmed.
+        forget = self._folder.forget
+        with suppress(SQLAlchemyError):  # raised only once `stop` is set
+            retry_while_unavailable(operation, _RETRY, outage, stop=stop, on_failure=forget)
 
     def _tell_troubles(self, stop: threading.Event) -> None:
         """Log what changed; tell `status` of it, and once a minute anyway, so that a dead watcher shows."""
         report = self.report
         changed = (report.troubles, report.pending) != (self._reported.troubles, self._reported.pending)
         if changed or time.monotonic() - self._told_at >= _TELL_SECONDS:
-            self._patiently(lambda: self._intake.report(report), stop)
+            self._retry(lambda: self._intake.report(report), stop)
             self._told_at = time.monotonic()
         if report.troubles != self._reported.troubles:
             log.log(

@@ -68,7 +68,7 @@ def _without_duplicates(desk: Desk, part: Sequence[PreparedImage], results: Resu
 def _record(desk: Desk, batch_id: str, results: Results, timer: PhaseTimer) -> dict[str, int]:
     """Commit all outcomes in one transaction and close the batch."""
     outcomes, seconds = results.outcomes, timer.seconds
-    counts = desk.patiently(
+    counts = desk.retry_while_unavailable(
         lambda: ledger.record(desk.database, batch_id, outcomes, seconds=seconds, release=__version__, now=desk.clock())
     )
     desk.wake_dispatcher()

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import TypeVar
 
 from redis import Redis
-from sqlalchemy.exc import InterfaceError, OperationalError
 
-from db import ledger, schema, troubles
+from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import Claimed, WorkerProcess
+from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from db.same_clock import require_same_clock
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
@@ -34,9 +34,8 @@ from worker.rehearsal import Rehearsal
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_PAUSE_SECONDS = 1.0
-_START_SECONDS = 120.0
-"""Of the three minutes after which Celery takes a process that starts for dead."""
+START_RETRY = RetryPolicy(give_up_after_seconds=120)
+"""Celery takes a process that has not started after three minutes for dead."""
 
 
 @dataclass(kw_only=True)
@@ -92,17 +91,10 @@ class Desk:
         self._renewed_at = time.monotonic()
         wake_dispatcher(self.redis)
 
-    def patiently(self, transaction: Callable[[], T]) -> T:
-        """Do it again while the database does not answer, for half a lease: what was analysed is worth waiting for."""
-        until = time.monotonic() + self.settings.lease_seconds / 2
-        while True:
-            try:
-                return transaction()
-            except (OperationalError, InterfaceError) as error:
-                if time.monotonic() + _PAUSE_SECONDS > until:
-                    raise
-                log.warning("the database does not answer, trying again: %s", troubles.describe(error))
-            time.sleep(_PAUSE_SECONDS)
+    def retry_while_unavailable(self, transaction: Callable[[], T]) -> T:
+        """Retry for half a lease at most, so that results which are ready are not lost to a short outage."""
+        policy = RetryPolicy(give_up_after_seconds=self.settings.lease_seconds / 2)
+        return retry_while_unavailable(transaction, policy, OutageLog(log))
 
     def keep_lease(self, batch_id: str) -> None:
         """Called after each piece of progress: renews the lease once a quarter is over. Raises BatchTakenError."""
@@ -119,7 +111,8 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess, seat: 
     in_hand = seat.move_in()
     tune_process(settings, process.index)
     database = open_database(settings.sql_url)
-    _once_it_answers(lambda: schema.require_newest(database))
+    # A process that refused to start for an outage would end the whole worker.
+    retry_while_unavailable(lambda: schema.require_newest(database), START_RETRY, OutageLog(log))
     require_same_clock(database)
     give_back_predecessor(database, process, in_hand=in_hand)
     return Desk(
@@ -137,24 +130,6 @@ def open_desk(settings: Settings, redis_url: str, process: WorkerProcess, seat: 
         ahead=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
         seat=seat,
     )
-
-
-def _once_it_answers(question: Callable[[], None]) -> None:
-    """A database that is away while a process starts is the world's fault: it must not cost its siblings too."""
-    until = time.monotonic() + _START_SECONDS
-    trouble = ""
-    while True:
-        try:
-            question()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > until:
-                raise
-            before, trouble = trouble, troubles.describe(error)
-            if trouble != before:
-                log.warning("the database does not answer, trying again: %s", trouble)
-        else:
-            return
-        time.sleep(_PAUSE_SECONDS)
 
 
 def _decodes_ahead(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from db import ledger, queries
 from db.ledger import Arrival, Claimed, Members
 from db.ledger.origins import DEPTH
 from db.queries import Family
+from nightread.durable import sync_folder
 from nightread.errors import FateError, RejectImage, RetryImage
 from nightread.paths import mtime_of, root_text
 from nightread.reasons import Reason
@@ -100,7 +101,7 @@ def _unpack(
         room = _Room(root, desk.settings.disk_reserve_bytes)
         for number, pieces in enumerate(files, start=1):
             _write(partial / f"{number:06}.dcm", pieces, room, progress)
-        _sync(partial)
+        sync_folder(partial)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             partial.rename(folder)
@@ -108,7 +109,7 @@ def _unpack(
             if not folder.is_dir():  # else somebody whom we take for dead was as far: the files are the same
                 raise
         for place in (folder.parent, root, root.parent):
-            _sync(place)
+            sync_folder(place)
 
 
 @contextmanager
@@ -172,11 +173,3 @@ def _arrivals(folder: Path, root: Path) -> Iterator[Arrival]:
     for path in sorted(folder.iterdir()):
         status = path.lstat()
         yield Arrival(uri=f"{place}/{path.name}", size=status.st_size, mtime_ns=mtime_of(status))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

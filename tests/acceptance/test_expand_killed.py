@@ -11,7 +11,7 @@ from scans import phantom
 FAULTS = Path(__file__).parents[1] / "faults"
 STEPS = (
     "worker.expand:_write:after",  # in the middle of the members
-    "worker.expand:_sync:before",  # all are there, under a name that says that they are not complete
+    "worker.expand:sync_folder:before",  # all are there, under a name that says that they are not complete
     "worker.reading:expand:after",  # complete, and not in the ledger
     "db.ledger:record:after",  # in the ledger, and not acknowledged
 )

@@ -19,7 +19,7 @@ STEPS = {
     "db.ledger": ("form_batches", "claim", "record", "return_expired", "end_delivery"),
     "producer.transport": ("Transport.publish",),
     "worker.reading": ("fetch", "open_scan", "expand"),
-    "worker.expand": ("_write", "_sync"),
+    "worker.expand": ("_write", "sync_folder"),
     "worker.predict": ("Predictor.scores",),
 }
 _FOLDER = os.environ.get("NIGHTREAD_FAULTS_DIR")

@@ -146,6 +146,7 @@ def test_both_wait_for_a_server_that_was_stopped(
     tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And each says what is wrong."""
+    caplog.set_level("INFO")
     with private_postgres() as server:
         server.execute("CREATE DATABASE record TEMPLATE template0")
         url = server.url("record")

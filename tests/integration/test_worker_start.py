@@ -10,7 +10,8 @@ from servers import private_postgres
 
 from db import schema
 from db.engine import open_database
-from worker.desk import _once_it_answers
+from db.retry import OutageLog, retry_while_unavailable
+from worker.desk import START_RETRY, log
 
 
 @pytest.mark.servers
@@ -20,7 +21,10 @@ def test_it_waits_for_a_server_that_was_stopped_and_says_so(caplog: pytest.LogCa
         server.execute("CREATE DATABASE record TEMPLATE template0")
         with closing(open_database(server.url("record"))) as database:
             schema.upgrade(database)
-            start = threading.Thread(target=_once_it_answers, args=(lambda: schema.require_newest(database),))
+            start = threading.Thread(
+                target=retry_while_unavailable,
+                args=(lambda: schema.require_newest(database), START_RETRY, OutageLog(log)),
+            )
             with stopped(server):
                 start.start()
                 start.join(0.5)

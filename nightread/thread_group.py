@@ -1,0 +1,47 @@
+"""Run threads that end together."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+
+class ThreadGroup:
+    """Threads of one task: the first error stops them all and is raised when the group ends.
+
+    They are daemon threads, since a thread that hangs in a dead mount or waits for a silent peer cannot be ended.
+    """
+
+    def __init__(self, stop: threading.Event, *, join_seconds: float) -> None:
+        """`stop` tells all threads to end; at the end the group waits for them for `join_seconds` altogether."""
+        self._stop = stop
+        self._join_seconds = join_seconds
+        self._members: list[tuple[threading.Thread, Callable[[], object]]] = []
+        self._failures: list[Exception] = []
+
+    def start(self, work: Callable[[], object], *, on_stop: Callable[[], object] = lambda: None) -> None:
+        """Run it in a thread of its own; `on_stop` makes a thread end that does not look at `stop`."""
+
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - raised again at the end
+                self._failures.append(error)
+                self._stop.set()
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._members.append((thread, on_stop))
+        thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        """Stop all threads and wait for them, the latest first, since a thread may need one that was started before."""
+        self._stop.set()
+        give_up_at = time.monotonic() + self._join_seconds
+        for thread, on_stop in reversed(self._members):
+            on_stop()
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+        if self._failures:
+            raise self._failures[0]
