@@ -16,7 +16,7 @@ IMAGES ?= 3000
 FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker delivery models db cli
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,9 @@ format: venv ## put the code into its format
 
 bench: venv ## the speed budget, measured: half an hour on a quiet machine
 	$(BIN)/python -m benchmarks
+
+wheel: venv ## build the wheel and use it in an empty environment, without and with TensorFlow
+	tools/try_wheel.sh $(BIN)/python
 
 clean: ## remove what was built; state folders stay
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
