@@ -16,7 +16,7 @@ from delivery.content import digest_of
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report import Revision, build_report
-from delivery.send import Sender
+from delivery.send import ReportSender
 from delivery.uids import new_uid
 from nightread.clock import Clock, utc_now
 from nightread.errors import StopWork
@@ -55,7 +55,7 @@ class Courier:
         settings: Settings,
         database: Database,
         destination: Destination,
-        sender: Sender,
+        sender: ReportSender,
         *,
         zone: tzinfo | None = None,
         at_once: bool = False,

@@ -4,7 +4,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from db.queries import Original
+from db.queries import OriginalFile
 from delivery.identity import Identity, UnreadableHeaderError, read_identity
 from delivery.reasons import DeliveryReason, NotDelivered
 from nightread.instance import retrieve
@@ -22,7 +22,7 @@ class Originals:
         self._settings = settings
         self._sites: dict[tuple[str, str], Website] = {}
 
-    def identity(self, study_instance_uid: str, originals: list[Original]) -> Identity:
+    def identity(self, study_instance_uid: str, originals: list[OriginalFile]) -> Identity:
         """Of the first that is still what it was. Raises NotDelivered: SOURCE_AWAY where a later look may find one."""
         away: NotDelivered | None = None
         for original in originals:
@@ -38,7 +38,7 @@ class Originals:
                 away = trouble if trouble.reason is DeliveryReason.SOURCE_AWAY else away
         raise away or NotDelivered(DeliveryReason.SOURCE_GONE)
 
-    def _read(self, original: Original) -> bytes:
+    def _read(self, original: OriginalFile) -> bytes:
         if original.root.startswith(("http://", "https://")):
             return self._retrieve(original)
         data = self._read_file(original)
@@ -46,7 +46,7 @@ class Originals:
             raise NotDelivered(DeliveryReason.SOURCE_GONE)
         return data
 
-    def _read_file(self, original: Original) -> bytes:
+    def _read_file(self, original: OriginalFile) -> bytes:
         root = self._settings.roots.get(original.source) or root_path(original.root)
         path = Path(os.fsdecode(path_of(root, original.uri)))
         try:
@@ -58,7 +58,7 @@ class Originals:
             detail = f"Reading an original failed ({type(error).__name__})."
             raise NotDelivered(DeliveryReason.SOURCE_AWAY, detail) from None
 
-    def _retrieve(self, original: Original) -> bytes:
+    def _retrieve(self, original: OriginalFile) -> bytes:
         """Its bytes need not be those that were analysed: stores write the file meta information anew."""
         try:
             return retrieve(self._site(original), original.uri, max_bytes=self._settings.max_file_bytes)
@@ -67,7 +67,7 @@ class Originals:
         except WebError as error:
             raise NotDelivered(DeliveryReason.SOURCE_AWAY, f"The store of the images {error}.") from None
 
-    def _site(self, original: Original) -> Website:
+    def _site(self, original: OriginalFile) -> Website:
         key = original.source, original.root
         if key not in self._sites:
             self._sites[key] = open_store(store_of(self._settings, name=original.source, root=original.root))

@@ -13,7 +13,7 @@ _TALKATIVE = ("pynetdicom", "highdicom", "dicomweb_client", "urllib3", "requests
 """Libraries whose log lines hold UIDs, and of a header more than that."""
 
 
-class Sender(Protocol):
+class ReportSender(Protocol):
     """A connection to one destination, opened when it is first needed."""
 
     def send(self, report: Dataset) -> str | None:
@@ -27,7 +27,7 @@ class Sender(Protocol):
 
 
 @contextmanager
-def sender_to(destination: Destination) -> Iterator[Sender]:
+def sender_to(destination: Destination) -> Iterator[ReportSender]:
     """Connects to nothing yet. Raises StopWork for certificates that cannot be read."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -35,7 +35,7 @@ def sender_to(destination: Destination) -> Iterator[Sender]:
         yield sender
 
 
-def _sender(destination: Destination) -> Sender:
+def _sender(destination: Destination) -> ReportSender:
     if isinstance(destination, StoreDestination):
         from delivery.store_scu import StoreScu  # noqa: PLC0415 - a site with a web store needs no pynetdicom
 

@@ -27,7 +27,7 @@ class StoreScu:
         self._association: Association | None = None
 
     def send(self, report: Dataset) -> str | None:
-        """As delivery.send.Sender says."""
+        """As delivery.send.ReportSender says."""
         association = self._associate()
         try:
             answer = association.send_c_store(report)

@@ -29,7 +29,7 @@ class Stow:
         self._client.set_http_retry_params(retry=False)
 
     def send(self, report: Dataset) -> str | None:
-        """As delivery.send.Sender says."""
+        """As delivery.send.ReportSender says."""
         try:
             answer = self._client.store_instances([report])
         except requests.HTTPError as error:

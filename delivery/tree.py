@@ -18,7 +18,7 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 
-from db.queries import ImageResult, JudgedBy, StudyResults
+from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery import codes
 from delivery.uids import stable_uid
 from imaging.own_results import MAKER
@@ -65,7 +65,7 @@ def _observers(study: StudyResults) -> ContentSequence:
     return context
 
 
-def _group(result: ImageResult) -> MeasurementsAndQualitativeEvaluations:
+def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
     """TID 1501 of one image: what was found, how sure that is, by what, in which frames."""
     bundle = result.bundle
     return MeasurementsAndQualitativeEvaluations(
@@ -91,13 +91,13 @@ def _group(result: ImageResult) -> MeasurementsAndQualitativeEvaluations:
     )
 
 
-def _probability(result: ImageResult) -> Iterator[Measurement]:
+def _probability(result: ReportableResult) -> Iterator[Measurement]:
     """Of the label; an image without one has none."""
     if result.label is not None:
         yield Measurement(name=codes.PROBABILITY, value=result.score, unit=codes.NO_UNITS)
 
 
-def _presence(result: ImageResult) -> QualitativeEvaluation:
+def _presence(result: ReportableResult) -> QualitativeEvaluation:
     if result.label is not None and result.is_finding:
         return QualitativeEvaluation(name=codes.label_code(result.label), value=codes.PRESENT)
     return QualitativeEvaluation(name=codes.ANY_FINDING, value=codes.ABSENT)

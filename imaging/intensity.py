@@ -3,8 +3,8 @@
 import numpy as np
 
 from imaging.array import Array
+from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
-from imaging.scan import Frame
 from imaging.spec import Intensity
 from imaging.voi import Mapping, Ramp
 from nightread.errors import RejectImage

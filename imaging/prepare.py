@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from imaging.array import Array
+from imaging.dicom_image import DicomImage, Frame
 from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, mapping_for
-from imaging.scan import Frame, Scan
 from imaging.spec import BGR, InputSpec
 from imaging.voi import Mapping, Ramp
 
@@ -56,8 +56,8 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
     return target
 
 
-def prepare_scan(scan: Scan, spec: InputSpec) -> Array:
-    """All frames as float32 of shape (frames, height, width, channels). Raises what Scan.frames() raises."""
+def prepare_scan(scan: DicomImage, spec: InputSpec) -> Array:
+    """All frames as float32 of shape (frames, height, width, channels). Raises what DicomImage.frames() raises."""
     prepared = np.empty((scan.frame_count, *spec.shape), np.float32)
     for frame, out in zip(scan.frames(), prepared, strict=True):
         prepare(frame, spec, out)

@@ -7,9 +7,9 @@ import numpy as np
 
 from imaging.array import Array
 from imaging.codestream import ends_early, read_codestream
+from imaging.dicom_image import DicomImage, Frame
 from imaging.facts import Facts
 from imaging.limits import Limits
-from imaging.scan import Frame, Scan
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -29,7 +29,7 @@ def is_raster(data: bytes) -> bool:
     return data.startswith((_PNG, _JPEG))
 
 
-def read_raster(data: bytes, limits: Limits) -> Scan:
+def read_raster(data: bytes, limits: Limits) -> DicomImage:
     """Decode at once; transparency is dropped. Raises RejectImage(TOO_LARGE, TRUNCATED or BAD_PIXELS)."""
     rows, columns = _declared_size(data)
     if rows * columns > limits.frame_pixels:
@@ -44,7 +44,7 @@ def read_raster(data: bytes, limits: Limits) -> Scan:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     facts = Facts(rows=pixels.shape[0], columns=pixels.shape[1], frames=1, decoder=f"opencv {cv2.__version__}")
     frame = Frame(index=0, stored=pixels, bits_stored=pixels.dtype.itemsize * 8)
-    return Scan(facts=facts, frame_count=1, elements=None, source=(frame,))
+    return DicomImage(facts=facts, frame_count=1, elements=None, source=(frame,))
 
 
 def check_raster(data: bytes, limits: Limits) -> bool:

@@ -6,6 +6,7 @@ from pydicom.uid import UID
 from imaging import tags
 from imaging.codecs import codec_for, decoder_name
 from imaging.colour import read_palette
+from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
 from imaging.errors import RejectScan
 from imaging.facts import NO_FACTS
@@ -24,7 +25,6 @@ from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
 from imaging.patient import PatientHasher
 from imaging.raster import is_raster, read_raster
-from imaging.scan import DicomFrames, Scan
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -38,8 +38,8 @@ def read(
     limits: Limits = DEFAULT_LIMITS,
     patient: PatientHasher | None = None,
     accept_raster: bool = False,
-) -> Scan:
-    """Read the header and find the pixels; nothing is decoded before Scan.frames().
+) -> DicomImage:
+    """Read the header and find the pixels; nothing is decoded before DicomImage.frames().
 
     Raises RejectScan, whose `facts` are all that the header told. Without `patient` the facts hold no keys.
     """
@@ -63,7 +63,7 @@ def _check_size(data: bytes, limits: Limits) -> None:
         raise RejectImage(Reason.TOO_LARGE, "The file is larger than a file may be.")
 
 
-def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> Scan:
+def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> DicomImage:
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
@@ -73,7 +73,7 @@ def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> Scan
     codec = None if native else codec_for(header.transfer_syntax or "")
     stored = StoredFrames(elements, form, codec)
     palette = read_palette(elements, signed=form.signed) if form.photometric == PALETTE else None
-    return Scan(
+    return DicomImage(
         facts=read_facts(header, patient, decoder=decoder_name(codec)),
         frame_count=form.frames,
         elements=elements,

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from imaging import tags
+from imaging.dicom_image import DicomImage
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, storable_text
-from imaging.scan import Scan
 
 
 class Traits(NamedTuple):
@@ -27,7 +27,7 @@ class Traits(NamedTuple):
     columns: int | None = None
 
 
-def read_traits(scan: Scan, source: str) -> Traits:
+def read_traits(scan: DicomImage, source: str) -> Traits:
     """Traits of a scan that came from this source; PNG and JPEG files have a source and a matrix only."""
     facts, elements = scan.facts, scan.elements
     if elements is None:

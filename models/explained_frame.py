@@ -4,8 +4,8 @@ from itertools import islice
 
 import numpy as np
 
+from imaging.dicom_image import DicomImage
 from imaging.prepare import prepare
-from imaging.scan import Scan
 from models.explain import Explanation, explain
 from models.network import Network
 from nightread.errors import UsageFault
@@ -14,11 +14,11 @@ _BATCH = 16
 
 
 def explain_scan(
-    network: Network, scan: Scan, *, label: str | None = None, frame: int | None = None
+    network: Network, scan: DicomImage, *, label: str | None = None, frame: int | None = None
 ) -> tuple[int, Explanation]:
     """The frame's number, from 0, and its explanation; without `frame` the one that speaks most for the label.
 
-    Raises UsageFault for a frame or label that is not there, and what Scan.frames() raises.
+    Raises UsageFault for a frame or label that is not there, and what DicomImage.frames() raises.
     """
     if frame is not None and not 0 <= frame < scan.frame_count:
         raise UsageFault(f"The image has {scan.frame_count} frames, counted from 0; there is no frame {frame}.")
@@ -27,7 +27,7 @@ def explain_scan(
     return chosen, explain(network, prepare(picked, network.bundle.spec), label)
 
 
-def _most_telling(network: Network, scan: Scan, label: str | None) -> int:
+def _most_telling(network: Network, scan: DicomImage, label: str | None) -> int:
     if scan.frame_count == 1:
         return 0
     bundle, frames, best = network.bundle, scan.frames(), []

@@ -14,7 +14,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from models.phantom import FIELD_OF_VIEW_MM, Image, draw
 from models.phantom_codecs import ENCODERS, SYNTAXES, Stored
-from models.phantom_truth import Truth, write_truth
+from models.phantom_truth import PhantomTruth, write_truth
 
 DEPTHS = {8: np.uint8, 12: np.uint16, 16: np.uint16}
 """BitsStored, and the type that holds them."""
@@ -50,7 +50,7 @@ MIXED = PhantomStyle()
 
 def write_phantoms(
     folder: Path, *, count: int, seed: int, style: PhantomStyle = MIXED, truth_csv: Path | None = None
-) -> list[Truth]:
+) -> list[PhantomTruth]:
     """Write `count` films into `folder`, and their truth into `truth_csv`, which must lie outside of it.
 
     The same arguments write the same bytes. Raises ValueError where the truth would lie among the scans.
@@ -68,14 +68,14 @@ def write_phantoms(
     return truths
 
 
-def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple[bytes, Truth]:
+def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple[bytes, PhantomTruth]:
     """The bytes of DICOM file number `index` of the series `seed`, and the truth about it."""
     film = draw(seed=seed, index=index, size=style.size, nodule_share=style.nodule_share)
     rng = np.random.default_rng([seed, index, 1])
     chosen = _settle(style, rng)
     dataset = _describe(seed, index, rng)
     _add_image(dataset, film.pixels, chosen, rng)
-    truth = Truth(
+    truth = PhantomTruth(
         file=f"phantom-{index:06d}.dcm",
         sop_instance_uid=str(dataset.SOPInstanceUID),
         label=film.label,

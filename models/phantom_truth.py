@@ -11,7 +11,7 @@ _COLUMNS = ("file", "sop_instance_uid", "label", "lesions", "pixel_spacing_mm", 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Truth:
+class PhantomTruth:
     """One phantom file and what it shows."""
 
     file: str
@@ -26,7 +26,7 @@ class Truth:
     bits: int
 
 
-def write_truth(path: Path, truths: Iterable[Truth]) -> None:
+def write_truth(path: Path, truths: Iterable[PhantomTruth]) -> None:
     """Write one line per file; lesions are `row column radius` in pixels, separated by semicolons."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, _COLUMNS)
@@ -36,14 +36,14 @@ def write_truth(path: Path, truths: Iterable[Truth]) -> None:
             writer.writerow(row | {"lesions": ";".join(map(_lesion_text, truth.lesions))})
 
 
-def read_truth(path: Path) -> list[Truth]:
+def read_truth(path: Path) -> list[PhantomTruth]:
     """Read what write_truth wrote. Raises KeyError or ValueError for another file."""
     with path.open(newline="", encoding="utf-8") as stream:
         return [_truth(row) for row in csv.DictReader(stream)]
 
 
-def _truth(row: dict[str, str]) -> Truth:
-    return Truth(
+def _truth(row: dict[str, str]) -> PhantomTruth:
+    return PhantomTruth(
         file=row["file"],
         sop_instance_uid=row["sop_instance_uid"],
         label=row["label"],

@@ -109,8 +109,8 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One network that an image goes to, and why."""
+class RouteMatch:
+    """One network to which an image goes, and the rule that sends it there."""
 
     rule: Rule
     matched: Mapping[str, str]
@@ -147,15 +147,15 @@ class Rules:
         """Whether traits matter at all."""
         return any(rule.when for rule in self.rules)
 
-    def choose(self, traits: Traits) -> tuple[Choice, ...]:
+    def choose(self, traits: Traits) -> tuple[RouteMatch, ...]:
         """The networks that an image goes to: the answer first, then further ones, then shadows; none matched: none."""
-        by_role: dict[Role, list[Choice]] = {role: [] for role in Role}
+        by_role: dict[Role, list[RouteMatch]] = {role: [] for role in Role}
         for rule in self.rules:
             matched = rule.match(traits)
             if matched is not None:
-                by_role[rule.role].append(Choice(rule=rule, matched=matched))
+                by_role[rule.role].append(RouteMatch(rule=rule, matched=matched))
         ordered = [*by_role[Role.ANSWER][:1], *by_role[Role.FURTHER], *by_role[Role.SHADOW]]
-        once: dict[str, Choice] = {}
-        for choice in ordered:
-            once.setdefault(choice.bundle, choice)
+        once: dict[str, RouteMatch] = {}
+        for match in ordered:
+            once.setdefault(match.bundle, match)
         return tuple(once.values())

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from nightread.web import Answer, MissingError, TooMuchError, UnexpectedError, Website
+from nightread.web import HttpResponse, MissingError, TooMuchError, UnexpectedError, Website
 
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _AS_IT_LIKES = 'multipart/related; type="application/dicom"'
@@ -51,7 +51,7 @@ def retrieve(
     return data
 
 
-def _no_page(answer: Answer) -> Answer:
+def _no_page(answer: HttpResponse) -> HttpResponse:
     """A proxy's login page comes with status 200, too: the image is not at fault."""
     if answer.content_type.lower().startswith(("text/", "application/json")):
         raise UnexpectedError("sends a page where an image should be: does something before it ask for a login?")

@@ -48,7 +48,7 @@ class UnexpectedError(WebError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class HttpResponse:
     """What came with status 200 or 204."""
 
     content_type: str
@@ -100,7 +100,7 @@ class Website:
         post: object = None,
         max_bytes: int = _PAGE_BYTES,
         on_bytes: Callable[[int], object] = lambda _count: None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """The body of one answer; `on_bytes` hears of each piece of it, and what it raises ends the transfer.
 
         Raises WebError: TooMuchError beyond `max_bytes`.
@@ -116,7 +116,7 @@ class Website:
             response.release_conn()
         except (faults.HTTPError, OSError) as error:
             _complain(error, self._seconds)
-        return Answer(content_type=response.headers.get("Content-Type", ""), body=body)
+        return HttpResponse(content_type=response.headers.get("Content-Type", ""), body=body)
 
     def _ask(self, path: str, headers: Mapping[str, str], post: object) -> BaseHTTPResponse:
         try:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from db.ledger import Receipt
 
 
-class Status(IntEnum):
+class CStoreStatus(IntEnum):
     """What a C-STORE is answered with (DICOM PS3.4, table B.2-1; PS3.7, annex C)."""
 
     SUCCESS = 0x0000
@@ -36,10 +36,10 @@ class Call:
     failed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
-    def answered(self, status: Status) -> None:
+    def answered(self, status: CStoreStatus) -> None:
         """Count an answer that is no success."""
         self.statuses[f"{status:04X}"] += 1
-        if status is Status.OUT_OF_RESOURCES:
+        if status is CStoreStatus.OUT_OF_RESOURCES:
             self.refused += 1
         else:
             self.failed += 1

@@ -14,7 +14,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from db.ledger import Arrival
 from producer.answer import store_answer
-from producer.call import Call, Status
+from producer.call import Call, CStoreStatus
 from producer.part10 import file_head
 from producer.spool import Incoming
 
@@ -31,7 +31,7 @@ _LAST_OF_COMMAND = b"\x03"
 """Message control header of a fragment (DICOM PS3.8, annex E.2): an answer is far shorter than any PDU."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
-Gate = Callable[[], Status]
+Gate = Callable[[], CStoreStatus]
 """Whether anything may be received now: SUCCESS, or what to answer instead."""
 
 
@@ -51,7 +51,7 @@ class SpooledDataset(BytesIO):
         self._begin = begin
         self._file: Incoming | None = None
         self._unlooked = _LOOK_BYTES
-        self.status = Status.SUCCESS
+        self.status = CStoreStatus.SUCCESS
         """What the request is to be answered with, as far as this is known by now."""
 
     @property
@@ -61,7 +61,7 @@ class SpooledDataset(BytesIO):
 
     def write(self, data: Any) -> int:
         """Append a fragment. Of requests that are no C-STORE nothing is kept: no service here reads a dataset."""
-        if self.status is Status.SUCCESS and isinstance(self._message, C_STORE_RQ):
+        if self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
             try:
                 self._keep(data)
             except OSError as error:
@@ -78,8 +78,8 @@ class SpooledDataset(BytesIO):
 
     def finish(self) -> None:
         """Say CANNOT_UNDERSTAND of a request that had no dataset."""
-        if self.status is Status.SUCCESS and self._file is None:
-            self.status = Status.CANNOT_UNDERSTAND
+        if self.status is CStoreStatus.SUCCESS and self._file is None:
+            self.status = CStoreStatus.CANNOT_UNDERSTAND
 
     def discard(self) -> None:
         """Leave nothing in the spool of a request that was not completed."""
@@ -90,13 +90,13 @@ class SpooledDataset(BytesIO):
     def _keep(self, data: bytes) -> None:
         if self._file is None or self._unlooked <= 0:
             self._unlooked = _LOOK_BYTES
-            if (status := self._gate()) is not Status.SUCCESS:
+            if (status := self._gate()) is not CStoreStatus.SUCCESS:
                 self._drop(status)
                 return
         if self._file is None:
             head = self._head()
             if head is None:
-                self._drop(Status.CANNOT_UNDERSTAND)
+                self._drop(CStoreStatus.CANNOT_UNDERSTAND)
                 return
             self._file = self._begin()
             self._file.write(head)
@@ -117,7 +117,7 @@ class SpooledDataset(BytesIO):
         except (AttributeError, ValueError):  # an element is missing, or no UID
             return None
 
-    def _drop(self, status: Status) -> None:
+    def _drop(self, status: CStoreStatus) -> None:
         self.status = status
         self.discard()
 
@@ -172,7 +172,7 @@ class SpoolingDimse(DIMSEServiceProvider):
             dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
             self.message.data_set = dataset
             if self.msg_queue.qsize() >= _MOST_WAITING:
-                dataset.status = Status.OUT_OF_RESOURCES
+                dataset.status = CStoreStatus.OUT_OF_RESOURCES
             self._open = [*(earlier for earlier in self._open if earlier.is_open), dataset]
         if self.message.encoded_command_set.tell() > _COMMAND_BYTES:
             self._abort()
@@ -183,6 +183,6 @@ class SpoolingDimse(DIMSEServiceProvider):
         self.dul.event_queue.put("Evt19")  # as pynetdicom does for a message it cannot decode
 
 
-def status_of(error: OSError) -> Status:
+def status_of(error: OSError) -> CStoreStatus:
     """What to answer when the spool cannot be written."""
-    return Status.OUT_OF_RESOURCES if error.errno in _FULL else Status.PROCESSING_FAILURE
+    return CStoreStatus.OUT_OF_RESOURCES if error.errno in _FULL else CStoreStatus.PROCESSING_FAILURE

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import ledger, queries
 from db.engine import Database
-from db.ledger import Batch, Choice
+from db.ledger import Batch, BatchFilter
 from db.queries import Pause
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
@@ -106,8 +106,11 @@ class Dispatcher:
     def _probe(self, pauses: Sequence[Pause]) -> float:
         """Nothing goes but, now and then, a few images that are not suspected of anything, if there are such."""
         if self._brake.wants_probe(pauses):
-            for choice in (Choice.UNTRIED, Choice.UNSUSPECTED, Choice.ANY):
-                if self._send(count=1, images=PROBE_IMAGES, is_probe=True, choice=choice) is not Sent.NOTHING:
+            for batch_filter in (BatchFilter.UNTRIED, BatchFilter.UNSUSPECTED, BatchFilter.ANY):
+                if (
+                    self._send(count=1, images=PROBE_IMAGES, is_probe=True, batch_filter=batch_filter)
+                    is not Sent.NOTHING
+                ):
                     break
         return self._settings.poll_seconds
 
@@ -121,7 +124,9 @@ class Dispatcher:
         """Seconds until the next look: at once while there may be more to send."""
         return 0.0 if sent is Sent.ALL else self._settings.poll_seconds
 
-    def _send(self, *, count: int, images: int, is_probe: bool = False, choice: Choice = Choice.ANY) -> "Sent":
+    def _send(
+        self, *, count: int, images: int, is_probe: bool = False, batch_filter: BatchFilter = BatchFilter.ANY
+    ) -> "Sent":
         """Form batches and publish them. None is formed for a Redis that is away."""
         self._partial_since = None
         if not self._is_redis_there():
@@ -132,7 +137,7 @@ class Dispatcher:
             images=images,
             max_bytes=self._settings.batch_bytes,
             now=self._clock(),
-            choice=choice,
+            batch_filter=batch_filter,
         )
         if not formed:
             return Sent.NOTHING

@@ -18,7 +18,7 @@ SLICE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hints:
+class FileEvents:
     """What happened while we waited."""
 
     completed: tuple[bytes, ...] = ()
@@ -27,7 +27,7 @@ class Hints:
     """A folder came, or events were lost: only a scan can tell."""
 
 
-NOTHING = Hints()
+NOTHING = FileEvents()
 
 
 def open_events(root: Path, stop: threading.Event) -> "InotifyEvents | NoEvents":
@@ -59,7 +59,7 @@ class NoEvents:
     def end_scan(self) -> None:
         """Nothing to be done."""
 
-    def wait(self, seconds: float) -> Hints:
+    def wait(self, seconds: float) -> FileEvents:
         """Wait, at most 0.25 s."""
         self._stop.wait(min(seconds, SLICE_SECONDS))
         return NOTHING
@@ -114,14 +114,14 @@ class InotifyEvents:
                     raise
         self._visited = set()
 
-    def wait(self, seconds: float) -> Hints:
+    def wait(self, seconds: float) -> FileEvents:
         """Wait for events, at most 0.25 s; returns as soon as there are some."""
         # Round up: a wait of 0 ms for a remainder of 0.4 ms would spin.
         milliseconds = int(min(seconds, SLICE_SECONDS) * 1000) + 1 if seconds > 0 else 0
         events = self._inotify.read(timeout=milliseconds)
         return self._read(events) if events else NOTHING
 
-    def _read(self, events: list[Any]) -> Hints:
+    def _read(self, events: list[Any]) -> FileEvents:
         flags = self._flags
         completed: dict[bytes, None] = {}
         scan = False
@@ -132,4 +132,4 @@ class InotifyEvents:
                 scan = True
             elif event.mask & (flags.CLOSE_WRITE | flags.MOVED_TO) and event.wd in self._folders:
                 completed[join(self._folders[event.wd], os.fsencode(event.name))] = None
-        return Hints(completed=tuple(completed), scan=scan)
+        return FileEvents(completed=tuple(completed), scan=scan)

@@ -98,19 +98,19 @@ class Folder:
         """
         self._require_marker()
         self._scans += 1
-        scan = _Scan(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
+        this_pass = _DirectoryPass(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
         try:
-            for path, status in self._entries(scan.obstacles, visit):
+            for path, status in self._entries(this_pass.obstacles, visit):
                 now = self._monotonic()
-                self._look_at(path, status, scan, now)
-                if len(scan.ready) >= CHUNK_ARRIVALS or now - scan.breath >= BREATH_SECONDS:
-                    yield from self._hand_out(scan)
-            yield from self._hand_out(scan)
+                self._look_at(path, status, this_pass, now)
+                if len(this_pass.ready) >= CHUNK_ARRIVALS or now - this_pass.breath >= BREATH_SECONDS:
+                    yield from self._hand_out(this_pass)
+            yield from self._hand_out(this_pass)
         except RootMissing:
             self._settling.abandon_walk()
             self._report = replace(self._report, root_missing=True, marker_missing=False)
             raise
-        self._conclude(scan)
+        self._conclude(this_pass)
 
     def take(self, paths: Iterable[bytes]) -> Chunks:
         """Files at these paths below the root that are not known; somebody saw each of them completed.
@@ -119,14 +119,14 @@ class Folder:
         """
         if self.marked and not self.has_marker():
             return
-        scan = _Scan(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
+        this_pass = _DirectoryPass(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
         for path, status in self._named(paths):
             digest = _digest(path, status)
             if digest not in self._known:
-                scan.ready[digest] = _arrival(path, status)
-            if len(scan.ready) >= CHUNK_ARRIVALS:
-                yield from self._hand_out(scan)
-        yield from self._hand_out(scan)
+                this_pass.ready[digest] = _arrival(path, status)
+            if len(this_pass.ready) >= CHUNK_ARRIVALS:
+                yield from self._hand_out(this_pass)
+        yield from self._hand_out(this_pass)
 
     def forget(self) -> None:
         """Offer everything again at the next scan: the ledger may have lost what it was told."""
@@ -156,14 +156,14 @@ class Folder:
             if is_arrival(status.st_mode):
                 yield path, status
 
-    def _look_at(self, path: bytes, status: os.stat_result, scan: "_Scan", now: float) -> None:
+    def _look_at(self, path: bytes, status: os.stat_result, this_pass: "_DirectoryPass", now: float) -> None:
         digest = _digest(path, status)
         if digest in self._known:
             self._known[digest] = self._scans
         elif self._only is None and self._is_temporary(path):
-            scan.temporaries.add(max(0.0, self._wall() - status.st_mtime))
+            this_pass.temporaries.add(max(0.0, self._wall() - status.st_mtime))
         elif self._is_complete(digest, status, now):
-            scan.ready[digest] = _arrival(path, status)
+            this_pass.ready[digest] = _arrival(path, status)
 
     def _is_temporary(self, path: bytes) -> bool:
         name = path.rpartition(b"/")[2].lower()
@@ -180,15 +180,15 @@ class Folder:
         """
         return self._first_scan and self._wall() - max(status.st_mtime, status.st_ctime) > self._old_seconds
 
-    def _hand_out(self, scan: "_Scan") -> Chunks:
+    def _hand_out(self, this_pass: "_DirectoryPass") -> Chunks:
         handed_out = self._monotonic()
-        scan.seconds += handed_out - scan.breath
-        yield list(scan.ready.values())
-        self._known.update(dict.fromkeys(scan.ready, self._scans))
-        scan.ready = {}
-        scan.breath = self._monotonic()
+        this_pass.seconds += handed_out - this_pass.breath
+        yield list(this_pass.ready.values())
+        self._known.update(dict.fromkeys(this_pass.ready, self._scans))
+        this_pass.ready = {}
+        this_pass.breath = self._monotonic()
 
-    def _conclude(self, scan: "_Scan") -> None:
+    def _conclude(self, this_pass: "_DirectoryPass") -> None:
         had = len(self._known)
         if any(number != self._scans for number in self._known.values()):
             self._known = {digest: number for digest, number in self._known.items() if number == self._scans}
@@ -198,17 +198,17 @@ class Folder:
         self._report = FolderReport(
             known=len(self._known),
             pending=len(self._settling),
-            temporary=scan.temporaries.names,
-            temporary_old=scan.temporaries.old,
-            temporary_oldest_seconds=scan.temporaries.oldest_seconds,
+            temporary=this_pass.temporaries.names,
+            temporary_old=this_pass.temporaries.old,
+            temporary_oldest_seconds=this_pass.temporaries.oldest_seconds,
             root_emptied=not present and (had > 0 or self._report.root_emptied),
-            seconds=scan.seconds,
-            **asdict(scan.obstacles),
+            seconds=this_pass.seconds,
+            **asdict(this_pass.obstacles),
         )
 
 
 @dataclass(kw_only=True, slots=True)
-class _Scan:
+class _DirectoryPass:
     """What one pass has met so far."""
 
     temporaries: Temporaries

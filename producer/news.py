@@ -27,7 +27,7 @@ class News:
     """Clauses whose subject is the store: what keeps some of its images from being found."""
 
 
-class Feed(Protocol):
+class ChangeFeed(Protocol):
     """A store that can be asked what is new."""
 
     def since(self, cursor: Cursor | None) -> Iterator[News]:

@@ -23,7 +23,7 @@ from nightread.stores import Store, open_store
 from nightread.thread_group import ThreadGroup
 from nightread.web import WebError
 from producer.dicomweb import DicomwebFeed
-from producer.news import Count, Feed, News
+from producer.news import ChangeFeed, Count, News
 from producer.orthanc import OrthancFeed
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class StorePoller:
         self._on_registered = on_registered
         self._clock = clock
         self._source_id = 0
-        self._feed: Feed | None = None
+        self._feed: ChangeFeed | None = None
         self._report = StoreReport()
         self._told = StoreReport()
         self._told_at = float("-inf")
@@ -201,7 +201,7 @@ class StorePoller:
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
 
 
-def open_feed(store: Store, settings: Settings) -> Feed:
+def open_feed(store: Store, settings: Settings) -> ChangeFeed:
     """The way to ask this kind of store. Raises nightread.web.RefusedError for certificates that cannot be read."""
     site = open_store(store)
     if isinstance(store, OrthancSource):

@@ -15,7 +15,7 @@ from nightread.clock import Clock, utc_now
 from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from nightread.settings import Settings
 from nightread.sources import ReceiverSource
-from producer.call import Call, Status
+from producer.call import Call, CStoreStatus
 from producer.callers import Callers, Diagnostic
 from producer.dimse import SpooledDataset, SpoolingDimse, status_of
 from producer.disk import DiskReserve
@@ -70,7 +70,7 @@ class StoreScp:
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._admit),
                 (evt.EVT_C_STORE, self._store),
-                (evt.EVT_C_ECHO, lambda _event: Status.SUCCESS.value),
+                (evt.EVT_C_ECHO, lambda _event: CStoreStatus.SUCCESS.value),
             ],
         )
         self._server = cast("StoreServer", server)
@@ -99,10 +99,10 @@ class StoreScp:
         """Stop, and end associations that go on."""
         self._server.end()
 
-    def _gate(self) -> Status:
+    def _gate(self) -> CStoreStatus:
         if self._room.is_short():
-            return Status.OUT_OF_RESOURCES
-        return Status.SUCCESS if self._registrar.answers else Status.PROCESSING_FAILURE
+            return CStoreStatus.OUT_OF_RESOURCES
+        return CStoreStatus.SUCCESS if self._registrar.answers else CStoreStatus.PROCESSING_FAILURE
 
     def _admit(self, event: evt.Event) -> None:
         """Reject who may not call, before anything is negotiated."""
@@ -138,13 +138,13 @@ class StoreScp:
         dataset = cast("SpooledDataset", cast("C_STORE", event.request).DataSet)
         status = self._take(dataset, dimse.call)
         dataset.discard()
-        if status is not Status.SUCCESS:
+        if status is not CStoreStatus.SUCCESS:
             dimse.call.answered(status)
         return int(status)
 
-    def _take(self, dataset: SpooledDataset, call: Call) -> Status:
+    def _take(self, dataset: SpooledDataset, call: Call) -> CStoreStatus:
         dataset.finish()
-        if dataset.status is not Status.SUCCESS:
+        if dataset.status is not CStoreStatus.SUCCESS:
             return dataset.status
         try:
             self._registrar.register(dataset.complete(), call)
@@ -152,8 +152,8 @@ class StoreScp:
             log.warning("a file could not be completed", extra={"source": self._source.name, "errno": error.errno})
             return status_of(error)
         except NotRegisteredError:
-            return Status.PROCESSING_FAILURE
-        return Status.SUCCESS
+            return CStoreStatus.PROCESSING_FAILURE
+        return CStoreStatus.SUCCESS
 
     def _begin_call(self, association: Association) -> Call:
         return Call(

@@ -17,7 +17,7 @@ from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
 from nightread.thread_group import ThreadGroup
 from producer.disk import DiskReserve
-from producer.events import Hints, InotifyEvents, NoEvents, open_events
+from producer.events import FileEvents, InotifyEvents, NoEvents, open_events
 from producer.folder import Chunks, Folder
 from producer.folder_report import FolderReport
 from producer.intake import Intake
@@ -144,7 +144,7 @@ class FolderWatcher:
                 return
             self._heed(events.wait(left), stop)
 
-    def _heed(self, hints: Hints, stop: threading.Event) -> None:
+    def _heed(self, hints: FileEvents, stop: threading.Event) -> None:
         self._scan_wanted |= hints.scan
         if hints.completed:
             self._register(self._folder.take(hints.completed), stop)

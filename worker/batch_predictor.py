@@ -44,9 +44,9 @@ class BatchPredictor:
     def _add(self, prepared: PreparedImage) -> None:
         """The lease is renewed after each chunk of frames."""
         reading, spec_of, chunks, _ = prepared
-        if not reading.choices:
+        if not reading.matches:
             raise RejectImage(Reason.NO_MODEL)
         for inputs in chunks:
-            for choice, spec in zip(reading.choices, spec_of, strict=True):
-                self._boards[choice.bundle].add(reading.image.work_id, inputs[spec])
+            for match, spec in zip(reading.matches, spec_of, strict=True):
+                self._boards[match.bundle].add(reading.image.work_id, inputs[spec])
             self._desk.keep_lease(self._batch_id)

@@ -46,6 +46,7 @@ class Seat:
         self._cells = cells
         self._pid = _pid_cell(index)
         self._work = self._pid + 1
+        self._in_flight = InFlight(cells, self._work)
         self._others: dict[int, int] = {}
         self._deaths = select.poll()
 
@@ -64,16 +65,9 @@ class Seat:
         self._cells[self._pid + 2] = os.getpid()
 
     def in_flight(self, work_id: int) -> "InFlight":
-        """Mark this row of work as in flight inside; 0: none."""
-        return InFlight(self, work_id)
-
-    def mark_in_flight(self, work_id: int) -> None:
-        """Name this row of work as the one that is in flight from now on."""
-        self._cells[self._work] = work_id
-
-    def clear_in_flight(self) -> None:
-        """Say that no row of work is in flight any more."""
-        self._cells[self._work] = 0
+        """Name this row of work while the context is entered; 0: name none. It cannot be nested."""
+        self._in_flight.work_id = work_id
+        return self._in_flight
 
     def note_death(self) -> None:
         """Somebody died of an image just now."""
@@ -123,19 +117,20 @@ class Seat:
 
 
 class InFlight:
-    """A context manager of two stores into memory, since each image enters it."""
+    """The context of one seat, used for image after image: a new object for each would cost twice as much."""
 
-    __slots__ = ("_seat", "_work_id")
+    __slots__ = ("_cells", "_position", "work_id")
 
-    def __init__(self, seat: Seat, work_id: int) -> None:
-        self._seat = seat
-        self._work_id = work_id
+    def __init__(self, cells: memoryview, position: int) -> None:
+        self._cells = cells
+        self._position = position
+        self.work_id = 0
 
     def __enter__(self) -> None:
-        self._seat.mark_in_flight(self._work_id)
+        self._cells[self._position] = self.work_id
 
     def __exit__(self, *_error: object) -> None:
-        self._seat.clear_in_flight()
+        self._cells[self._position] = 0
 
 
 def _pid_cell(index: int) -> int:

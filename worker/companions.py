@@ -2,6 +2,7 @@
 
 from db.ledger import Hints, Withdrawal
 from imaging import tags
+from imaging.dicom_image import DicomImage
 from imaging.directory import count_files, is_directory
 from imaging.elements import HeaderError
 from imaging.errors import RejectScan
@@ -9,7 +10,6 @@ from imaging.facts import storable_integer
 from imaging.header import read_header
 from imaging.key_objects import KEY_OBJECT_SELECTION, read_rejection
 from imaging.limits import DEFAULT_LIMITS
-from imaging.scan import Scan
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.manifest import read_manifest
@@ -45,7 +45,7 @@ def companion_of(rejected: RejectScan, data: bytes, *, member: bool) -> Companio
     return None
 
 
-def hints_of_header(scan: Scan) -> Hints | None:
+def hints_of_header(scan: DicomImage) -> Hints | None:
     """What an image says of its study: Number of Study Related Instances (0020,1208), which few of them do."""
     study, elements = scan.facts.study_instance_uid, scan.elements
     if study is None or elements is None or tags.NUMBER_OF_STUDY_RELATED_INSTANCES not in elements:

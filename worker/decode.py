@@ -8,9 +8,9 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.dicom_image import DicomImage
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.scan import Scan
 from imaging.spec import InputSpec
 from nightread.errors import FateError
 from nightread.reasons import Reason
@@ -24,7 +24,7 @@ _BYTES_AT_ONCE = 64 * 1024**2
 """A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
 
 
-def open_scan(desk: Desk, data: bytes) -> Scan:
+def open_scan(desk: Desk, data: bytes) -> DicomImage:
     """Parse the header of one object. Raises RejectImage and FateError(timeout)."""
     with _ended_after(desk.settings.image_timeout_seconds):
         return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
@@ -35,7 +35,9 @@ def frames_at_once(frame_bytes: int) -> int:
     return max(1, min(_FRAMES_AT_ONCE, _BYTES_AT_ONCE // max(frame_bytes, 1)))
 
 
-def chunks_of(scan: Scan, specs: Sequence[InputSpec], desk: Desk, *, at_once: int) -> Iterator[tuple[Inputs, ...]]:
+def chunks_of(
+    scan: DicomImage, specs: Sequence[InputSpec], desk: Desk, *, at_once: int
+) -> Iterator[tuple[Inputs, ...]]:
     """Prepared frames, (up to `at_once`, height, width, channels) each: decoded once, prepared for each of the specs.
 
     Raises RejectImage, and FateError(timeout) where a single frame takes too long.

@@ -16,7 +16,7 @@ from nightread.reasons import Reason
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
 
 
-class Place(Protocol):
+class ImageLocation(Protocol):
     """Where one image is, as the ledger has it: db.ledger.Claimed."""
 
     @property
@@ -67,12 +67,12 @@ class FileChangedError(RetryImage):
         self.mtime_ns = mtime_ns
 
 
-def lies_in_store(image: Place) -> bool:
+def lies_in_store(image: ImageLocation) -> bool:
     """Whether it is a store's (worker.fetch_web) and no file."""
     return image.root.startswith(("http://", "https://"))
 
 
-def fetch(image: Place, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:
+def fetch(image: ImageLocation, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:
     """Read the file of `image` once.
 
     Raises RejectImage (too large, a link that leaves the source, not a file) and RetryImage (file or whole source
@@ -104,7 +104,7 @@ def _open(path: bytes, root: Path) -> tuple[int, os.stat_result | None]:
     return os.open(target, _FLAGS), os.lstat(path)
 
 
-def _read(descriptor: int, image: Place, link: os.stat_result | None, max_bytes: int) -> Fetched:
+def _read(descriptor: int, image: ImageLocation, link: os.stat_result | None, max_bytes: int) -> Fetched:
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise RejectImage(Reason.NOT_A_FILE)

@@ -12,7 +12,7 @@ from nightread.reasons import Reason
 from nightread.settings import Settings
 from nightread.stores import Store, open_store, store_of
 from nightread.web import MissingError, RefusedError, TooMuchError, UnavailableError, WebError, Website
-from worker.fetch import Fetched, Place
+from worker.fetch import Fetched, ImageLocation
 
 _PROBE_SECONDS = 5.0
 _SPARED_SECONDS = 5.0
@@ -31,11 +31,11 @@ class Stores:
         self.threads = ThreadPoolExecutor(_MOST_AT_ONCE, "retrieve")
         """For whoever retrieves several at once; none runs before that."""
 
-    def connections(self, image: Place) -> int:
+    def connections(self, image: ImageLocation) -> int:
         """How many retrievals at once the image's store is to bear from this process."""
         return self._reach(image).store.connections
 
-    def fetch(self, image: Place, on_bytes: Callable[[int], object] = lambda _count: None) -> Fetched:
+    def fetch(self, image: ImageLocation, on_bytes: Callable[[int], object] = lambda _count: None) -> Fetched:
         """Retrieve the instance; its size and time stay those that were registered: a store need not tell either.
 
         What `on_bytes`, which hears of each piece, raises ends the transfer. Raises RejectImage (too large) and
@@ -56,7 +56,7 @@ class Stores:
             raise _why_not(error) from None
         return Fetched(data=data, sha256=sha256(data).hexdigest(), size=image.size, mtime_ns=image.mtime_ns)
 
-    def _reach(self, image: Place) -> "_Reached":
+    def _reach(self, image: ImageLocation) -> "_Reached":
         key = image.source, image.root
         if key not in self._reached:
             store = store_of(self._settings, name=image.source, root=image.root)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from db import ledger
 from db.engine import Database
 from db.queries import Route, routes_in_force
-from imaging.scan import Scan
+from imaging.dicom_image import DicomImage
 from imaging.spec import InputSpec
 from imaging.traits import Traits, read_traits
 from models.bundle import Bundle
 from models.catalogue import find_bundle
-from models.routing import Choice, Rule, Rules
+from models.routing import RouteMatch, Rule, Rules
 from nightread.clock import utc_now
 from nightread.collector import keep_out_of_collections
 from nightread.errors import StopWork, UsageFault
@@ -45,12 +45,12 @@ class Reader:
 class Assignment(NamedTuple):
     """Where one image goes."""
 
-    choices: tuple[Choice, ...]
+    matches: tuple[RouteMatch, ...]
     """The networks, the answering one first; none: no rule takes the image."""
     specs: tuple[InputSpec, ...]
     """What its frames are prepared for: each way once, however many networks share it."""
     spec_of: tuple[int, ...]
-    """For each choice the position of its spec."""
+    """For each match the position of its spec."""
     frame_bytes: int
     """Of one frame, prepared for each of the specs."""
 
@@ -75,16 +75,16 @@ class Panel:
         """Whether no image has its result, or a further one, from this bundle: its failures must cost nobody."""
         return self._rules.on_trial(bundle)
 
-    def assign(self, scan: Scan, source: str) -> Assignment:
+    def assign(self, scan: DicomImage, source: str) -> Assignment:
         """Where an image goes; nights repeat themselves, so that the rules are asked once per kind of image."""
         return self._assigned(read_traits(scan, source) if self._rules.look_at_headers else _ANY_IMAGE)
 
     def _assign(self, traits: Traits) -> Assignment:
-        choices = self._rules.choose(traits)
-        wanted = [self.readers[choice.bundle].bundle.spec for choice in choices]
+        matches = self._rules.choose(traits)
+        wanted = [self.readers[match.bundle].bundle.spec for match in matches]
         specs = tuple(dict.fromkeys(wanted))
         frame_bytes = sum(prod(spec.shape) * _FLOAT32_BYTES for spec in specs)
-        return Assignment(choices, specs, tuple(specs.index(spec) for spec in wanted), frame_bytes)
+        return Assignment(matches, specs, tuple(specs.index(spec) for spec in wanted), frame_bytes)
 
 
 def open_panel(settings: Settings, database: Database) -> Panel:

@@ -5,20 +5,20 @@ from typing import NamedTuple
 
 from db.ledger import Claimed
 from imaging.facts import Facts
-from models.routing import Choice
+from models.routing import RouteMatch
 from worker.fetch import Fetched
 from worker.predict import Inputs
 
 
 class Reading(NamedTuple):
-    """What stays of an image once its frames are predicted: file, header facts, and the networks it went to."""
+    """What stays of an image once its frames are predicted: file, header facts, and the networks to which it went."""
 
     image: Claimed
     file: Fetched
     """Without its data."""
     facts: Facts
-    choices: tuple[Choice, ...]
-    """The answering one first; empty where no rule takes the image."""
+    matches: tuple[RouteMatch, ...]
+    """The network of the answer first; empty where no rule takes the image."""
 
 
 class PreparedImage(NamedTuple):
@@ -26,7 +26,7 @@ class PreparedImage(NamedTuple):
 
     reading: Reading
     spec_of: tuple[int, ...]
-    """For each of its choices the position of its array in a chunk."""
+    """For each of its matches the position of its array in a chunk."""
     chunks: Iterable[tuple[Inputs, ...]]
     """For each chunk of frames one array (frames, height, width, channels) per spec; may decode while iterated."""
     held_bytes: int

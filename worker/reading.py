@@ -81,11 +81,11 @@ class ImageReader:
         desk = self._desk
         scan = open_scan(desk, file.data)
         self._results.keep_header(image, scan)
-        choices, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.origin)
+        matches, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.origin)
         at_once = frames_at_once(frame_bytes)
         chunks = chunks_of(scan, specs, desk, at_once=at_once)
-        reading = Reading(image=image, file=file.without_data(), facts=scan.facts, choices=choices)
-        if choices and scan.frame_count <= at_once:
+        reading = Reading(image=image, file=file.without_data(), facts=scan.facts, matches=matches)
+        if matches and scan.frame_count <= at_once:
             return PreparedImage(reading, spec_of, list(chunks), scan.frame_count * frame_bytes)
         return PreparedImage(reading, spec_of, self._decode_later(image, chunks), 0)
 

@@ -33,8 +33,8 @@ _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
-    """How images are read there; the same for all of them."""
+class TrialSettings:
+    """How the process reads every image."""
 
     limits: Limits
     accept_raster: bool
@@ -53,8 +53,8 @@ def unnumbered(answer: bytes) -> tuple[int, bytes]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where one image is, as worker.fetch wants to know it, and what it is to be prepared for."""
+class TrialRequest:
+    """Where one image is, and how it is to be prepared: what the worker sends for each trial read."""
 
     source: str
     root: str
@@ -70,12 +70,12 @@ class Place:
 def serve(connection: Connection) -> None:
     """Have a reader read, and tell of each one that died what it died of, until the worker hangs up."""
     _end_with_parent()
-    rules, roots = connection.recv()
+    settings, roots = connection.recv()
     in_hand = memoryview(mmap.mmap(-1, _NUMBER_BYTES)).cast("q")  # the number of the request that is being answered
     _tell(connection, 0, READY)
     while True:
         if (pid := os.fork()) == 0:
-            _read_on(connection, rules, roots, in_hand)
+            _read_on(connection, settings, roots, in_hand)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code == 0:
             return
@@ -84,17 +84,17 @@ def serve(connection: Connection) -> None:
             in_hand[0] = 0
 
 
-def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path], in_hand: memoryview) -> NoReturn:
+def _read_on(connection: Connection, settings: TrialSettings, roots: dict[str, Path], in_hand: memoryview) -> NoReturn:
     """Read image after image; never comes back."""
     _end_with_parent()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # then no library, however stuck, can miss the alarm
-    _limit_memory(rules.memory_bytes)
+    _limit_memory(settings.memory_bytes)
     code = 1
     try:
         while True:
-            number, place = connection.recv()
+            number, request = connection.recv()
             in_hand[0] = number
-            _read(connection, number, place, rules, roots)
+            _read(connection, number, request, settings, roots)
             in_hand[0] = 0
             connection.send_bytes(numbered(number, FINE))
     except MemoryError:
@@ -105,17 +105,19 @@ def _read_on(connection: Connection, rules: Rules, roots: dict[str, Path], in_ha
         os._exit(code)
 
 
-def _read(connection: Connection, number: int, place: Place, rules: Rules, roots: dict[str, Path]) -> None:
+def _read(
+    connection: Connection, number: int, request: TrialRequest, settings: TrialSettings, roots: dict[str, Path]
+) -> None:
     progress = numbered(number, PROGRESS)
     try:
-        data = _bytes_of(connection, place, rules, roots)
+        data = _bytes_of(connection, request, settings, roots)
         connection.send_bytes(progress)
-        signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
-        scan = read(data, limits=rules.limits, accept_raster=rules.accept_raster)
+        signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
+        scan = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
         for frame in scan.frames():
-            for spec in place.specs:
+            for spec in request.specs:
                 prepare(frame, spec)
-            signal.setitimer(signal.ITIMER_REAL, rules.frame_seconds)
+            signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
             connection.send_bytes(progress)
     except (MemoryError, ConnectionError):
         raise
@@ -125,10 +127,10 @@ def _read(connection: Connection, number: int, place: Place, rules: Rules, roots
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _bytes_of(connection: Connection, place: Place, rules: Rules, roots: dict[str, Path]) -> bytes:
-    if place.sends_bytes:
+def _bytes_of(connection: Connection, request: TrialRequest, settings: TrialSettings, roots: dict[str, Path]) -> bytes:
+    if request.sends_bytes:
         return connection.recv_bytes()
-    return fetch(place, roots=roots, max_bytes=rules.limits.file_bytes).data
+    return fetch(request, roots=roots, max_bytes=settings.limits.file_bytes).data
 
 
 def _cause_of_death(code: int) -> bytes:

@@ -14,7 +14,7 @@ from imaging.spec import InputSpec
 from nightread.errors import FateError, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
-from worker.reading_room import FINE, NO_MEMORY, PROGRESS, READY, TOO_SLOW, Place, Rules, unnumbered
+from worker.reading_room import FINE, NO_MEMORY, PROGRESS, READY, TOO_SLOW, TrialRequest, TrialSettings, unnumbered
 
 TRIES = 3
 _STARTS_IN_SECONDS = 30
@@ -49,7 +49,7 @@ class Rehearsal:
         """
         deaths = 0
         for _ in range(TRIES):
-            answer = self._answer(_place(image, tuple(specs), data), data, progress)
+            answer = self._answer(_request(image, tuple(specs), data), data, progress)
             if answer == FINE:
                 return
             if answer == NO_MEMORY:
@@ -74,12 +74,12 @@ class Rehearsal:
         self._room = None
         self._close()
 
-    def _answer(self, place: Place, data: bytes | None, progress: Callable[[], None]) -> bytes:
+    def _answer(self, request: TrialRequest, data: bytes | None, progress: Callable[[], None]) -> bytes:
         try:
             connection = self._connection()
             self._number += 1
             self._used_at = time.monotonic()
-            connection.send((self._number, place))
+            connection.send((self._number, request))
             if data is not None:
                 connection.send_bytes(data)
             while connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
@@ -109,13 +109,13 @@ class Rehearsal:
             finally:
                 theirs.close()
             self._room, self._close = ours, weakref.finalize(self, _end, process, ours)
-            ours.send((self._rules(), dict(self._settings.roots)))
+            ours.send((self._trial_settings(), dict(self._settings.roots)))
             if not ours.poll(_STARTS_IN_SECONDS) or unnumbered(ours.recv_bytes(_LONGEST_ANSWER))[1] != READY:
                 raise EOFError
         return self._room
 
-    def _rules(self) -> Rules:
-        return Rules(
+    def _trial_settings(self) -> TrialSettings:
+        return TrialSettings(
             limits=self._limits,
             accept_raster=self._settings.accept_raster,
             frame_seconds=self._settings.image_timeout_seconds,
@@ -133,8 +133,8 @@ def _end(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -
     process.wait()
 
 
-def _place(image: Claimed, specs: tuple[InputSpec, ...], data: bytes | None) -> Place:
-    return Place(
+def _request(image: Claimed, specs: tuple[InputSpec, ...], data: bytes | None) -> TrialRequest:
+    return TrialRequest(
         source=image.source,
         root=image.root,
         uri=image.uri,

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.ledger import Answer, Claimed, Hints, Members, Outcome
+from db.ledger import Claimed, FurtherPrediction, Hints, Members, Outcome
 from db.tables import FINAL, State
+from imaging.dicom_image import DicomImage
 from imaging.errors import RejectScan
 from imaging.facts import NO_FACTS, Facts
-from imaging.scan import Scan
-from models.routing import Choice
+from models.routing import RouteMatch
 from nightread.errors import FateError, RejectImage
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
@@ -46,7 +46,7 @@ class Results:
         """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
         return _Fate(self, image, file)
 
-    def keep_header(self, image: Claimed, scan: Scan) -> None:
+    def keep_header(self, image: Claimed, scan: DicomImage) -> None:
         """What the header told, should the pixels turn out to be bad."""
         self._facts[image.work_id] = scan.facts
         if hints := hints_of_header(scan):
@@ -75,18 +75,18 @@ class Results:
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
     def add_answers(self, readings: Sequence[Reading], by_bundle: Mapping[str, Answers]) -> None:
-        """What the networks said of each image becomes its result: the first choice's, and further ones beside it."""
+        """Give each image its result: the prediction of its first match, and those of further matches beside it."""
         for reading in readings:
-            answer, *others = reading.choices
+            answer, *others = reading.matches
             if answer.shadow:
                 self.add_error(reading.image, RejectImage(Reason.NO_MODEL), reading.file)
-                others = [*reading.choices]
+                others = [*reading.matches]
             else:
                 self._add_answer(reading, answer, by_bundle[answer.bundle][reading.image.work_id])
             if others:
                 self._add_further(reading, others, by_bundle)
 
-    def _add_answer(self, reading: Reading, choice: Choice, said: Said | FateError) -> None:
+    def _add_answer(self, reading: Reading, match: RouteMatch, said: Said | FateError) -> None:
         if isinstance(said, FateError):
             self.add_error(reading.image, said, reading.file)
             return
@@ -95,30 +95,30 @@ class Results:
             reading.file,
             State.DONE,
             facts=reading.facts,
-            bundle_id=self._desk.panel.readers[choice.bundle].bundle_id,
+            bundle_id=self._desk.panel.readers[match.bundle].bundle_id,
             label=said.result.label,
             score=said.result.score,
             scores=said.result.scores,
             frames=said.frames,
-            route_id=choice.rule.route_id,
-            matched=dict(choice.matched) or None,
+            route_id=match.rule.route_id,
+            matched=dict(match.matched) or None,
             hints=self._hints.get(reading.image.work_id),
         )
 
-    def _add_further(self, reading: Reading, choices: Sequence[Choice], by_bundle: Mapping[str, Answers]) -> None:
+    def _add_further(self, reading: Reading, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Answers]) -> None:
         """Only beside a final outcome: an image that is tried again will be seen by all of them again."""
         work_id = reading.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
-            further = tuple(self._further(choice, by_bundle[choice.bundle][work_id]) for choice in choices)
+            further = tuple(self._further(match, by_bundle[match.bundle][work_id]) for match in matches)
             self._outcomes[work_id] = outcome._replace(further=further)
 
-    def _further(self, choice: Choice, said: Said | FateError) -> Answer:
-        known = Answer(
-            bundle_id=self._desk.panel.readers[choice.bundle].bundle_id,
-            shadow=choice.shadow,
-            route_id=choice.rule.route_id,
-            matched=dict(choice.matched) or None,
+    def _further(self, match: RouteMatch, said: Said | FateError) -> FurtherPrediction:
+        known = FurtherPrediction(
+            bundle_id=self._desk.panel.readers[match.bundle].bundle_id,
+            shadow=match.shadow,
+            route_id=match.rule.route_id,
+            matched=dict(match.matched) or None,
         )
         if isinstance(said, FateError):
             return replace(known, reason=said.reason)

@@ -90,7 +90,7 @@ def _replace_decode(module: ModuleType) -> None:
     import numpy as np
 
     pixel = np.zeros((1, 1, 1, 1), np.float32)
-    scan = partial(module.Scan, frame_count=1, elements=None, source=())
+    scan = partial(module.DicomImage, frame_count=1, elements=None, source=())
     facts = partial(_facts_class(), **_FACTS)
 
     def make() -> Any:

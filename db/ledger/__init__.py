@@ -15,7 +15,7 @@ from db.ledger.deliveries import draft_delivery, end_delivery, put_off_delivery,
 from db.ledger.expected import expect
 from db.ledger.fleet import beat, sign_off
 from db.ledger.identity import known_contents
-from db.ledger.outbox import Batch, Choice, Outlook, form_batches, look, return_unpublished
+from db.ledger.outbox import Batch, BatchFilter, Outlook, form_batches, look, return_unpublished
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
 from db.ledger.receipts import Receipt, end_receipts, receive
@@ -26,11 +26,11 @@ from db.ledger.sources import ensure_source, is_marked, mark_source, report_sour
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.truths import Subject, Truth, keep_truths
 from db.ledger.values import (
-    Answer,
     Arrival,
     Claimed,
     Expected,
     FramePrediction,
+    FurtherPrediction,
     Hints,
     Members,
     Outcome,
@@ -40,15 +40,15 @@ from db.ledger.values import (
 )
 
 __all__ = [
-    "Answer",
     "Arrival",
     "Batch",
+    "BatchFilter",
     "Cause",
-    "Choice",
     "Claimed",
     "Cursor",
     "Expected",
     "FramePrediction",
+    "FurtherPrediction",
     "Hints",
     "Members",
     "NewRoute",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, insert, select
 
 from db.bulk import execute_many
-from db.ledger.values import Answer, FramePrediction, Outcome
+from db.ledger.values import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, predictions, work
 
 
@@ -47,11 +47,11 @@ def add_further_answers(connection: Connection, batch_id: str, outcomes: Sequenc
     )
 
 
-def _news(outcome: Outcome, said: set[tuple[int, int]]) -> list[Answer]:
+def _news(outcome: Outcome, said: set[tuple[int, int]]) -> list[FurtherPrediction]:
     return [answer for answer in outcome.further if (outcome.instance_id, answer.bundle_id) not in said]
 
 
-def _row(outcome: Outcome, ordinal: int, answer: Answer, *, batch_id: str, now: datetime) -> dict[str, Any]:
+def _row(outcome: Outcome, ordinal: int, answer: FurtherPrediction, *, batch_id: str, now: datetime) -> dict[str, Any]:
     failed = answer.reason is not None
     return {
         "instance_id": outcome.instance_id,

@@ -47,14 +47,14 @@ class Outlook:
         return max(0, self.slots - self.running - self.waiting)
 
 
-class Choice(Enum):
-    """Of which work batches are formed."""
+class BatchFilter(Enum):
+    """Select the images of which batches are formed."""
 
     ANY = "any"
     UNSUSPECTED = "unsuspected"
-    """None that travels alone."""
+    """Leave out images that travel alone."""
     UNTRIED = "untried"
-    """Nor any that was given back with a reason: what waits for its source would be tried for ever."""
+    """Leave out those, and images that were given back with a reason: some wait for their source for ever."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,13 @@ def _window(slots: int) -> int:
 
 
 def form_batches(
-    database: Database, *, count: int, images: int, max_bytes: int, now: datetime, choice: Choice = Choice.ANY
+    database: Database,
+    *,
+    count: int,
+    images: int,
+    max_bytes: int,
+    now: datetime,
+    batch_filter: BatchFilter = BatchFilter.ANY,
 ) -> list[Batch]:
     """Up to `count` batches of the most urgent, oldest work: `received` becomes `queued` under the batch's id.
 
@@ -90,7 +96,7 @@ def form_batches(
     """
 
     def transaction(connection: Connection) -> list[Batch]:
-        rows = connection.execute(_READY_FOR[choice], {"now": now, "limit": count * images}).all()
+        rows = connection.execute(_READY_FOR[batch_filter], {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
     return database.write(transaction)
@@ -147,9 +153,9 @@ _READY = (
 )
 
 _READY_FOR = {
-    Choice.ANY: _READY,
-    Choice.UNSUSPECTED: _READY.where(~work.c.alone),
-    Choice.UNTRIED: _READY.where(~work.c.alone, work.c.reason.is_(None)),
+    BatchFilter.ANY: _READY,
+    BatchFilter.UNSUSPECTED: _READY.where(~work.c.alone),
+    BatchFilter.UNTRIED: _READY.where(~work.c.alone, work.c.reason.is_(None)),
 }
 
 _OPEN_COUNTS = select(

@@ -115,7 +115,7 @@ class FramePrediction(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class FurtherPrediction:
     """The prediction of a further network for an image, or the reason why that network failed."""
 
     bundle_id: int
@@ -158,7 +158,7 @@ class Outcome(NamedTuple):
     route_id: int | None = None
     matched: dict[str, str] | None = None
     """The header values that the rule `route_id` matched; both are None where `--model` chose the bundle."""
-    further: tuple[Answer, ...] = ()
+    further: tuple[FurtherPrediction, ...] = ()
     """The predictions of other bundles that analysed the image too."""
     hints: Hints | None = None
     """What the file says about other arrivals."""

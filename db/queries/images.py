@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, select
 from db.engine import Database
 from db.queries.filters import ImageFilter, conditions, image_id
 from db.queries.snapshot import snapshot, stream
-from db.queries.suspicion import Bundle, bundles_by_id, suspicion
+from db.queries.suspicion import BundleLabels, bundles_by_id, suspicion
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
 from nightread.stores import STORES
@@ -91,7 +91,7 @@ def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnEleme
     return statement.where(key.is_not(None)).order_by(key.desc(), image_id(wanted))
 
 
-def _as_dict(row: Row[Any], bundle: Bundle | None, *, per_frame: bool) -> dict[str, Any]:
+def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
     values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)

@@ -27,7 +27,7 @@ class JudgedBy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageResult:
+class ReportableResult:
     """What one bundle said of one image, with what it takes to refer to the image."""
 
     image_id: int
@@ -52,7 +52,7 @@ class StudyResults:
     """All that a report of a study can say."""
 
     study_instance_uid: str
-    results: tuple[ImageResult, ...]
+    results: tuple[ReportableResult, ...]
     """In the order of arrival; an image that several bundles judged is there several times."""
     images: int
     """With a result; fewer than `results` where several bundles judged."""
@@ -65,7 +65,7 @@ class StudyResults:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Original:
+class OriginalFile:
     """Where the file of an image lies, as the record has it."""
 
     image_id: int
@@ -121,11 +121,11 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
     )
 
 
-def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[Original]:
+def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
     """Files of images with a result, the smallest first: any of them tells whose study it is."""
     with database.read() as connection:
         rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
-    return [Original(**row._mapping) for row in rows]  # noqa: SLF001
+    return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
@@ -143,10 +143,10 @@ def _judge(row: Row[Any]) -> JudgedBy:
     return JudgedBy(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
 
 
-def _result(row: Row[Any], bundle: JudgedBy, called: Sequence[int]) -> ImageResult:
+def _result(row: Row[Any], bundle: JudgedBy, called: Sequence[int]) -> ReportableResult:
     finding = row.label is not None and row.label != bundle.normal_label
     some = finding and 0 < len(called) < (row.frames or 1)
-    return ImageResult(
+    return ReportableResult(
         image_id=row.image_id,
         sop_instance_uid=row.sop_instance_uid,
         sop_class_uid=row.sop_class_uid,

@@ -11,7 +11,7 @@ from db.tables import work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bundle:
+class BundleLabels:
     """What is needed to read the scores of one bundle."""
 
     name: str
@@ -20,15 +20,17 @@ class Bundle:
     normal_label: str | None
 
 
-def bundles_by_id(connection: Connection) -> dict[int, Bundle]:
+def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
     """All bundles that ever analysed something: a handful."""
     return {
-        row.id: Bundle(name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label)
+        row.id: BundleLabels(
+            name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label
+        )
         for row in connection.execute(select(bundles_table))
     }
 
 
-def suspicion(bundles: dict[int, Bundle], dialect: str) -> ColumnElement[Any]:
+def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:
     """The same as `models.verdict.Verdict.suspicion`, in SQL; NULL where the bundle calls nothing normal."""
     greatest = func.max if dialect == "sqlite" else func.greatest
     known = {
@@ -39,7 +41,7 @@ def suspicion(bundles: dict[int, Bundle], dialect: str) -> ColumnElement[Any]:
     return case(known, value=work.c.bundle_id, else_=null()) if known else null()
 
 
-def _against_normality(bundle: Bundle, greatest: Callable[..., ColumnElement[Any]]) -> ColumnElement[Any]:
+def _against_normality(bundle: BundleLabels, greatest: Callable[..., ColumnElement[Any]]) -> ColumnElement[Any]:
     scores = [work.c.scores[position].as_float() for position in range(len(bundle.labels))]
     if bundle.normal_label in bundle.labels:
         normality: ColumnElement[Any] = scores[bundle.labels.index(bundle.normal_label)]

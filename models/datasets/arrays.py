@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.array import Array
+from imaging.dicom_image import Frame
 from imaging.prepare import prepare
-from imaging.scan import Frame
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import Examples
 

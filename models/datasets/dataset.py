@@ -7,8 +7,8 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.dicom_image import Frame
 from imaging.prepare import prepare
-from imaging.scan import Frame
 from imaging.spec import InputSpec
 from nightread.reasons import Reason
 

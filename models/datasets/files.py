@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.dicom_image import DicomImage, Frame
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.scan import Frame, Scan
 from imaging.spec import InputSpec
 from models.datasets.dataset import Examples
 from nightread.errors import RejectImage, RetryImage
@@ -75,7 +75,7 @@ class FileExamples(Examples):
             before, at = prepared[row], wanted + 1
 
 
-def _scan(folder: Path, name: str) -> Scan:
+def _scan(folder: Path, name: str) -> DicomImage:
     try:
         return read((folder / name).read_bytes(), accept_raster=True)
     except FileNotFoundError as error:
@@ -84,7 +84,7 @@ def _scan(folder: Path, name: str) -> Scan:
         raise RetryImage(Reason.UNREADABLE) from error
 
 
-def _frame(scan: Scan, index: int) -> Frame:
+def _frame(scan: DicomImage, index: int) -> Frame:
     return _next(scan.frames(), index)
 
 

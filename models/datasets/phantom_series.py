@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from imaging.dicom_image import Frame
 from imaging.read import read
-from imaging.scan import Frame
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import BY_PATIENT, Dataset, Examples
 from models.datasets.request import Request

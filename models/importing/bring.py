@@ -14,7 +14,7 @@ from typing import Any
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.catalogue import entries
 from models.importing.checks import check
-from models.importing.comparison import Comparison, compare
+from models.importing.comparison import GoldenComparison, compare
 from models.importing.convert import Conversion, converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import Golden
@@ -62,7 +62,7 @@ def _require_new(bundle: Bundle, target: Path, folders: Sequence[Path]) -> None:
         )
 
 
-def _record(file: Path, found: Conversion, comparison: Comparison | None) -> dict[str, Any]:
+def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) -> dict[str, Any]:
     with file.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
     return {

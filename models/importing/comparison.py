@@ -18,7 +18,7 @@ _MUCH_CLOSER = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class GoldenComparison:
     """How far apart they are."""
 
     golden: Golden
@@ -49,7 +49,7 @@ class Comparison:
         }
 
 
-def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64]) -> Comparison:
+def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64]) -> GoldenComparison:
     """`scores` are this site's. Raises RefusedModel for a difference over TOLERANCE, with the likely cause."""
     outside = golden.scores.min() < 0 or golden.scores.max() > 1 or not np.isfinite(golden.scores).all()
     if outside:
@@ -57,7 +57,7 @@ def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float
             f"The golden scores reach from {golden.scores.min():.3g} to {golden.scores.max():.3g}; "
             "give what the network answers, in 0..1."
         )
-    comparison = Comparison(golden=golden, differences=np.abs(golden.scores - scores))
+    comparison = GoldenComparison(golden=golden, differences=np.abs(golden.scores - scores))
     if comparison.largest <= TOLERANCE:
         return comparison
     row, column = np.unravel_index(int(comparison.differences.argmax()), comparison.differences.shape)

@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class ResourceLimits:
     """What the process may use."""
 
     cpu_seconds: int = 600
@@ -40,7 +40,7 @@ class Confinement:
     """It reads nothing but Python, its libraries and its own folder, writes there only, and starts no program."""
 
 
-def confine(folder: Path, limits: Limits) -> Confinement:
+def confine(folder: Path, limits: ResourceLimits) -> Confinement:
     """Leave this process `folder`, the processor and its own libraries. Call it before any thread is started."""
     if sys.platform != "linux":
         limited = _limit(limits)
@@ -54,7 +54,7 @@ def confine(folder: Path, limits: Limits) -> Confinement:
     )
 
 
-def _limit(limits: Limits) -> bool:
+def _limit(limits: ResourceLimits) -> bool:
     for kind, wanted in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, limits.cpu_seconds),

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.dicom_image import Frame
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.scan import Frame
 from imaging.spec import InputSpec
 from models.importing.errors import RefusedModel
 from nightread.errors import FateError

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.importing.confinement import Limits, confine
+from models.importing.confinement import ResourceLimits, confine
 from models.importing.job import JOB_FILE, RESULT_FILE
 
 
 def main() -> None:
     """Do one job. What Keras says of a foreign file is not passed on: it may quote the file."""
     folder = Path(sys.argv[1])
-    walls = confine(folder, Limits())
+    walls = confine(folder, ResourceLimits())
     result: dict[str, Any] = {"walls": asdict(walls)}
     job = json.loads((folder / JOB_FILE).read_text("utf-8"))
 

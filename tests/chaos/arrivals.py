@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from models.phantom_dicom import PhantomStyle, phantom_file
-from models.phantom_truth import Truth
+from models.phantom_truth import PhantomTruth
 
 _DRAWN = 60
 _STYLE = PhantomStyle(size=64, bits=12, syntax="explicit", monochrome1=False)
@@ -125,7 +125,7 @@ def _append(path: Path, rest: bytes) -> None:
         file.write(rest)
 
 
-def _of_its_own(data: bytes, truth: Truth, number: int) -> bytes:
+def _of_its_own(data: bytes, truth: PhantomTruth, number: int) -> bytes:
     """The same picture under another SOP Instance UID of the same length: drawing thousands would take minutes."""
     uid = truth.sop_instance_uid.encode()
     return data.replace(uid, uid[:-6] + b"%06d" % number)

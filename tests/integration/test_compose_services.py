@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 from db import queries
 from db.engine import Database, open_database
 from models.phantom_dicom import PhantomStyle, write_phantoms
-from models.phantom_truth import Truth
+from models.phantom_truth import PhantomTruth
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
 
 PHANTOMS = 40
@@ -73,7 +73,7 @@ def database(site: Site) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def truths(site: Site, database: Database) -> list[Truth]:
+def truths(site: Site, database: Database) -> list[PhantomTruth]:
     """A night's scans and a stray text, dropped into the inbox, and all of it final."""
     written = write_phantoms(site.inbox, count=PHANTOMS, seed=7, style=PhantomStyle(size=128))
     (site.inbox / "notes.txt").write_text("Not a scan.\n")
@@ -95,7 +95,7 @@ def test_every_file_has_its_outcome(database: Database) -> None:
     assert [(state, reason) for state, reason, *_ in queries.reasons(database)] == [("rejected", "not_dicom")]
 
 
-def test_predictions_agree_with_the_truth(database: Database, truths: list[Truth]) -> None:
+def test_predictions_agree_with_the_truth(database: Database, truths: list[PhantomTruth]) -> None:
     """What stands in PostgreSQL is what the network saw: labels of nearly all scans are right."""
     done = queries.images(database, queries.ImageFilter(states=("done",)))
     found = {image["sop_instance_uid"]: image["label"] for image in done}

@@ -16,7 +16,7 @@ from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset, Examples
 from models.phantom_dicom import PhantomStyle, phantom_file
-from models.phantom_truth import Truth
+from models.phantom_truth import PhantomTruth
 from nightread.errors import RejectImage, RetryImage, UsageFault
 from nightread.reasons import Reason
 
@@ -26,13 +26,13 @@ FILMS = 60
 
 
 @pytest.fixture(scope="module")
-def films() -> list[tuple[bytes, Truth]]:
+def films() -> list[tuple[bytes, PhantomTruth]]:
     """60 films of 30 patients."""
     return [phantom_file(seed=5, index=index, style=SMALL) for index in range(FILMS)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, films: list[tuple[bytes, Truth]]) -> Path:
+def folder(tmp_path: Path, films: list[tuple[bytes, PhantomTruth]]) -> Path:
     """The films in class folders."""
     for content, truth in films:
         place = tmp_path / "scans" / truth.label / truth.file
@@ -106,7 +106,7 @@ def test_without_a_patient_copies_stay_together(folder: Path) -> None:
     assert data.train.patients is None
 
 
-def test_labels_by_sop_instance_uid(folder: Path, films: list[tuple[bytes, Truth]], tmp_path: Path) -> None:
+def test_labels_by_sop_instance_uid(folder: Path, films: list[tuple[bytes, PhantomTruth]], tmp_path: Path) -> None:
     """Columns of 0 and 1 give several labels per image; files without a row are left out."""
     rows = [(truth.sop_instance_uid, int(bool(truth.lesions)), index % 2) for index, (_, truth) in enumerate(films)]
     file = write_csv(tmp_path, "sop_instance_uid,nodule,odd", rows[:50])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from db.queries import ImageResult, JudgedBy, StudyResults
+from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.identity import read_identity
 from delivery.report import Revision, as_file, build_report
 from imaging.errors import RejectScan
@@ -41,7 +41,7 @@ def _is_reported(path: Path) -> bool:
     if not (facts.sop_instance_uid and facts.sop_class_uid and facts.series_instance_uid and facts.study_instance_uid):
         return False
     assert scan.elements is None or not is_own_result(scan.elements)
-    result = ImageResult(
+    result = ReportableResult(
         image_id=1,
         sop_instance_uid=facts.sop_instance_uid,
         sop_class_uid=facts.sop_class_uid,

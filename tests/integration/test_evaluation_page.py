@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from evaluation_answers import make_scored, make_verdict
 
-from imaging.scan import Frame
+from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Examples

@@ -26,7 +26,7 @@ from models.explain import explain
 from models.explained_frame import explain_scan
 from models.network import Network, load_network
 from models.phantom_dicom import phantom_file
-from models.phantom_truth import Truth
+from models.phantom_truth import PhantomTruth
 from models.verdict import Verdict
 from nightread.errors import UsageFault
 from nightread.paths import root_text
@@ -41,7 +41,7 @@ def network() -> Network:
     return load_network(find_bundle("phantom"))
 
 
-def films_with_lesions(count: int) -> Iterator[tuple[bytes, Truth]]:
+def films_with_lesions(count: int) -> Iterator[tuple[bytes, PhantomTruth]]:
     index = 0
     while count:
         content, truth = phantom_file(seed=424_242, index=index)
@@ -51,7 +51,7 @@ def films_with_lesions(count: int) -> Iterator[tuple[bytes, Truth]]:
             yield content, truth
 
 
-def lesion_mask(truth: Truth, side: int, slack: float = 0) -> Any:
+def lesion_mask(truth: PhantomTruth, side: int, slack: float = 0) -> Any:
     """(side, side) of the prepared film: True on a lesion, or as near as `slack` pixels."""
     rows, columns = np.mgrid[:side, :side]
     scale = side / SIZE

@@ -13,12 +13,12 @@ from pydicom.datadict import dictionary_has_tag
 from pydicom.multival import MultiValue
 
 from imaging.array import Array
+from imaging.dicom_image import DicomFrames, Frame
 from imaging.errors import RejectScan
 from imaging.header import read_header
 from imaging.limits import DEFAULT_LIMITS
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.scan import DicomFrames, Frame
 from imaging.spec import InputSpec, Intensity
 from imaging.tags import PIXEL_DATA_TAGS
 from nightread.reasons import Reason

@@ -169,7 +169,7 @@ def test_without_suspects_images_that_travel_alone_stay(night: Night) -> None:
     ledger.give_back_predecessor(night.database, night.process, now=night.clock())
     night.register(build_arrivals(3))
     (formed,) = ledger.form_batches(
-        night.database, count=1, images=16, max_bytes=2**30, now=night.clock(), choice=ledger.Choice.UNTRIED
+        night.database, count=1, images=16, max_bytes=2**30, now=night.clock(), batch_filter=ledger.BatchFilter.UNTRIED
     )
     assert formed.images == 3
     assert night.states()[:2] == [State.RECEIVED, State.RECEIVED]

@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from db import ledger, schema
 from db.engine import Database, open_database
-from db.ledger import Answer, FramePrediction, Hints, Members, Withdrawal
+from db.ledger import FramePrediction, FurtherPrediction, Hints, Members, Withdrawal
 from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
@@ -55,7 +55,9 @@ def _live_through_everything(night: Night) -> None:
         night.database, name="n", version="1", digest="d" * 64, labels=["a"], normal_label=None, now=night.clock()
     )
     further = (
-        Answer(bundle_id=bundle_id, shadow=True, frames=(FramePrediction(frame=0, label="a", score=1, scores=[1]),)),
+        FurtherPrediction(
+            bundle_id=bundle_id, shadow=True, frames=(FramePrediction(frame=0, label="a", score=1, scores=[1]),)
+        ),
     )
     hints = Hints(
         members=Members(source_id=night.source_id, arrivals=tuple(build_arrivals(2))),
@@ -86,7 +88,7 @@ def _live_through_a_pause(night: Night) -> None:
         latest_outcomes(night.database, at_most=100, since=night.clock() - timedelta(hours=1), now=night.clock())
         ledger.pause(night.database, ledger.Cause.BREAKER, detail="", now=night.clock())
         for batch in ledger.form_batches(
-            night.database, count=1, images=16, max_bytes=1, now=night.clock(), choice=ledger.Choice.UNTRIED
+            night.database, count=1, images=16, max_bytes=1, now=night.clock(), batch_filter=ledger.BatchFilter.UNTRIED
         ):
             ledger.note_probe(night.database, batch.id, now=night.clock())
         (pause,) = pauses(night.database)

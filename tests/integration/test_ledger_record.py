@@ -7,7 +7,7 @@ import pytest
 from night import Night, build_arrivals, build_outcome
 from sqlalchemy import select
 
-from db.ledger import Answer, FramePrediction, Outcome
+from db.ledger import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, batches, predictions
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -162,7 +162,7 @@ def test_a_second_record_leaves_what_the_first_wrote(night: Night, bundle_id: in
     """A worker whose commit arrived and whose answer was lost records again: it holds nothing any more."""
     night.register(build_arrivals(2))
     (batch,) = night.form()
-    further = (Answer(bundle_id=bundle_id, shadow=False, label="nodule"),)
+    further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
     outcomes = [build_outcome(image, further=further) for image in night.claim(batch)]
     assert night.record(batch, outcomes) == {"done": 2}
     assert night.record(batch, outcomes) == {}
@@ -178,7 +178,7 @@ def test_results_beside_the_answer_are_written_once_beside_an_unstorable_neighbo
     night.register(build_arrivals(2))
     (batch,) = night.form()
     good, bad = night.claim(batch)
-    further = (Answer(bundle_id=bundle_id, shadow=False, label="nodule"),)
+    further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
     outcomes = [build_outcome(good, further=further), build_outcome(bad, further=further, bundle_id=10**30)]
     assert night.record(batch, outcomes) == {"done": 1, "failed": 1}
     assert [(row.instance_id, row.ordinal) for row in night.work()] == [(1, 0), (2, 0), (1, 1)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from night import Night, build_outcome
 
 from db import ledger, queries
-from db.ledger import Answer, Arrival, FramePrediction, Subject, Truth
+from db.ledger import Arrival, FramePrediction, FurtherPrediction, Subject, Truth
 from db.queries import ResultWithTruth
 from imaging.facts import Facts
 
@@ -88,7 +88,9 @@ def test_a_network_on_trial_is_judged_by_its_own_results(
         night.database, name="t", version="1", digest="t" * 64, labels=["a"], normal_label=None, now=night.clock()
     )
     frame = FramePrediction(frame=0, label="nodule", score=0.9, scores=[0.1, 0.9])
-    further = (Answer(bundle_id=trial, shadow=True, label="nodule", score=0.9, scores=[0.1, 0.9], frames=(frame,)),)
+    further = (
+        FurtherPrediction(bundle_id=trial, shadow=True, label="nodule", score=0.9, scores=[0.1, 0.9], frames=(frame,)),
+    )
     night.register(make_arrivals(1))
     (batch,) = night.form()
     (image,) = night.claim(batch)

@@ -9,7 +9,7 @@ from sqlalchemy import delete
 
 from db import ledger, queries
 from db.engine import Database
-from db.ledger import Answer, Arrival
+from db.ledger import Arrival, FurtherPrediction
 from db.tables import State, work
 from nightread.reasons import Reason
 
@@ -183,7 +183,7 @@ def test_results_beside_the_answer_do_not_quicken_the_pace(
     (batch,) = night.form(images=20)
     claimed = night.claim(batch)
     clock.advance(seconds=10)
-    further = (Answer(bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5]),)
+    further = (FurtherPrediction(bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5]),)
     night.record(batch, [build_outcome(image, bundle_id=bundle_id, further=further) for image in claimed])
     assert queries.pace(night.database, unfinished=8, now=clock()).per_second == pytest.approx(2)
     assert queries.rate(night.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from cli.main import cli
 from db import ledger, queries
-from db.ledger import Answer, Arrival, FramePrediction
+from db.ledger import Arrival, FramePrediction, FurtherPrediction
 from db.tables import State, audit, work
 from nightread.reasons import Reason
 
@@ -92,7 +92,9 @@ def test_a_copy_that_is_done_meanwhile_makes_it_a_duplicate(broken_evening: Nigh
 def test_a_network_on_trial_says_the_same_thing_once(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
     """The answer beside a rejected image stays; the retry adds no second one."""
     frame = FramePrediction(frame=0, label="normal", score=0.5, scores=[0.5, 0.5])
-    said = Answer(bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5], frames=(frame,))
+    said = FurtherPrediction(
+        bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5], frames=(frame,)
+    )
     night.register(make_arrivals(1))
     night.analyse_all(state=State.REJECTED, reason=Reason.NO_MODEL, sha256="a" * 64, further=(said,))
     ledger.retry(night.database, [1], actor="ann", now=night.clock())

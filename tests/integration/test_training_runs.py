@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cli.models.training_options import card_from
-from imaging.scan import Frame
+from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.bundle import load_bundle
 from models.checkpoint import FOLDER, Checkpoint

@@ -48,17 +48,17 @@ def test_rules_that_change_are_followed(night: Night, settings: Settings) -> Non
     """A network is loaded when a rule names it, kept while one does, and dropped with its last rule."""
     scan = read(phantom(1))
     empty = open_panel(settings, night.database)
-    assert empty.assign(scan, "inbox").choices == ()
+    assert empty.assign(scan, "inbox").matches == ()
     assert renewed(empty, settings, night.database) is empty
 
     first = activate(night, "rows>=512")
     loaded = renewed(empty, settings, night.database)
-    assert loaded.assign(scan, "inbox").choices == ()
+    assert loaded.assign(scan, "inbox").matches == ()
     second = activate(night, "rows<=511")
     both = renewed(loaded, settings, night.database)
     assert both.readers["phantom@1.0"] is loaded.readers["phantom@1.0"]
-    (choice,), (spec,), *_ = both.assign(scan, "inbox")
-    assert (choice.rule.route_id, dict(choice.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
+    (match,), (spec,), *_ = both.assign(scan, "inbox")
+    assert (match.rule.route_id, dict(match.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
 
     ledger.end_routes(night.database, [first, second], actor="alice", now=night.clock())
     assert renewed(both, settings, night.database).readers == {}
@@ -85,8 +85,8 @@ def test_a_named_model_asks_no_rules(night: Night, settings: Settings) -> None:
     activate(night, "rows>=512")
     named = settings.model_copy(update={"model": "phantom"})
     panel = open_panel(named, night.database)
-    (choice,) = panel.assign(read(phantom(1)), "inbox").choices
-    assert (choice.bundle, choice.rule.route_id) == ("phantom@1.0", None)
+    (match,) = panel.assign(read(phantom(1)), "inbox").matches
+    assert (match.bundle, match.rule.route_id) == ("phantom@1.0", None)
     assert renewed(panel, named, night.database) is panel
 
 

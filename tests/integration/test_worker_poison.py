@@ -95,9 +95,10 @@ def test_a_batch_of_a_sibling_that_lives_is_left_to_it(bench: Bench) -> None:
 
 def _die(box: BlackBox, *, index: int, in_hand: int) -> None:
     if (pid := os.fork()) == 0:
-        box.seat(index).move_in()
-        box.seat(index).mark_in_flight(in_hand)
-        os._exit(1)
+        seat = box.seat(index)
+        seat.move_in()
+        with seat.in_flight(in_hand):
+            os._exit(1)
     os.waitpid(pid, 0)
 
 

@@ -13,7 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from scans import changed, phantom
 
-from db.queries import ImageResult, JudgedBy, StudyResults
+from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.codes import label_code, procedures
 from delivery.content import digest_of
 from delivery.identity import UnreadableHeaderError, read_identity
@@ -22,7 +22,7 @@ from delivery.tree import device_uid
 
 BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
 PHANTOM = pydicom.dcmread(io.BytesIO(phantom(1)))
-RESULT = ImageResult(
+RESULT = ReportableResult(
     image_id=1,
     sop_instance_uid=str(PHANTOM.SOPInstanceUID),
     sop_class_uid=str(PHANTOM.SOPClassUID),
@@ -36,13 +36,15 @@ RESULT = ImageResult(
 REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=datetime(2026, 11, 5, 22, tzinfo=UTC))
 
 
-def study(*results: ImageResult, **fields: Any) -> StudyResults:
+def study(*results: ReportableResult, **fields: Any) -> StudyResults:
     """A study of these images; keywords set other fields."""
     values = {"images": len(results), "without_result": 0, "nameless": 0, "patients": 1} | fields
     return StudyResults(study_instance_uid=str(PHANTOM.StudyInstanceUID), results=results, **values)
 
 
-def report(*results: ImageResult, source: bytes | None = None, revision: Revision = REVISION, **fields: Any) -> Dataset:
+def report(
+    *results: ReportableResult, source: bytes | None = None, revision: Revision = REVISION, **fields: Any
+) -> Dataset:
     """As a receiver reads it."""
     identity = read_identity(
         phantom(1) if source is None else source,

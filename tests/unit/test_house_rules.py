@@ -1,11 +1,15 @@
 """Rules of the house that no linter knows."""
 
+import ast
 import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("nightread", "imaging", "producer", "worker", "delivery", "models", "db", "cli")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,33 @@ def test_no_top_level_module_shadows_a_library() -> None:
     assert not forbidden & present
 
 
+def test_no_public_class_name_is_defined_twice() -> None:
+    """One name means one thing: a reader who searches for a class finds one."""
+    places = defaultdict(list)
+    for path in _product_modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_import_is_hidden_from_the_running_program_without_a_reason() -> None:
+    """`if TYPE_CHECKING` hides circles: the database has none, others say which library is missing at run time."""
+    hiding = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in _product_modules()
+        for line in path.read_text().splitlines()
+        if line.startswith("if TYPE_CHECKING:") and (path.is_relative_to(ROOT / "db") or "  # " not in line)
+    ]
+    assert hiding == []
+
+
 def test_what_ships_as_bundle_is_small() -> None:
     """A clone must stay quick: each bundle is below 2 MB."""
     for bundle in (ROOT / "models" / "bundles").iterdir():
         assert sum(path.stat().st_size for path in bundle.iterdir()) < 2_000_000
+
+
+def _product_modules() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from (ROOT / package).rglob("*.py")

@@ -14,7 +14,7 @@ from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VE
 from nightread.settings import load_settings
 from nightread.sources import Caller
 from producer.answer import store_answer
-from producer.call import Status
+from producer.call import CStoreStatus
 from producer.callers import Callers, Diagnostic
 from producer.part10 import file_head
 from producer.spool import Spool, spool_root
@@ -75,14 +75,14 @@ def test_a_head_is_what_pydicom_reads() -> None:
     assert UID(IMPLEMENTATION_CLASS_UID).is_valid
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_an_answer_is_what_pydicom_reads(status: Status) -> None:
+@pytest.mark.parametrize("status", list(CStoreStatus))
+def test_an_answer_is_what_pydicom_reads(status: CStoreStatus) -> None:
     """Each element of a C-STORE response, in the order of their tags."""
     answer = store_answer(sop_class=CLASS, sop_instance=INSTANCE, message_id=7, status=status)
     command = read_dataset(BytesIO(answer), is_implicit_VR=True, is_little_endian=True)
     assert command.CommandGroupLength == len(answer) - 12
     assert (command.CommandField, command.CommandDataSetType) == (0x8001, 0x0101)
-    assert (command.MessageIDBeingRespondedTo, command.Status) == (7, status)
+    assert (command.MessageIDBeingRespondedTo, command.CStoreStatus) == (7, status)
     assert (command.AffectedSOPClassUID, command.AffectedSOPInstanceUID) == (CLASS, INSTANCE)
     assert list(command.keys()) == sorted(command.keys())
 

@@ -89,22 +89,22 @@ def test_the_first_answer_wins_and_others_stand_beside_it() -> None:
             rule("tubes@1", "modality=CR", role=Role.FURTHER),
         ]
     )
-    choices = rules.choose(CHEST)
-    assert [choice.bundle for choice in choices] == ["chest@1", "tubes@1", "shadow@1"]
-    assert [choice.shadow for choice in choices] == [False, False, True]
-    assert choices[0].matched == {"modality": "CR", "view": "PA"}
+    matches = rules.choose(CHEST)
+    assert [match.bundle for match in matches] == ["chest@1", "tubes@1", "shadow@1"]
+    assert [match.shadow for match in matches] == [False, False, True]
+    assert matches[0].matched == {"modality": "CR", "view": "PA"}
 
 
 def test_without_an_answer_the_first_further_rule_answers() -> None:
     """An image that somebody wants analysed is not rejected because of the role's name."""
-    (choice,) = Rules([rule("tubes@1", role=Role.FURTHER)]).choose(CHEST)
-    assert not choice.shadow
+    (match,) = Rules([rule("tubes@1", role=Role.FURTHER)]).choose(CHEST)
+    assert not match.shadow
 
 
 def test_a_bundle_sees_an_image_once() -> None:
     """By the role that counts most, whatever the order of the rules."""
     rules = Rules([rule("a@1", role=Role.SHADOW), rule("b@1", role=Role.FURTHER), rule("a@1", "modality=CR")])
-    assert [(choice.bundle, choice.shadow) for choice in rules.choose(CHEST)] == [("a@1", False), ("b@1", False)]
+    assert [(match.bundle, match.shadow) for match in rules.choose(CHEST)] == [("a@1", False), ("b@1", False)]
 
 
 def test_no_rule_takes_what_none_matches() -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.scan import Frame
+from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import Examples
 from models.datasets.files import FileExamples

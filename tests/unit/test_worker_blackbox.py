@@ -36,9 +36,9 @@ def process(seat: Seat, *, work_id: int = 0) -> Iterator[Callable[[], None]]:
 def _sit(seat: Seat, work_id: int, told: int) -> NoReturn:
     try:
         seat.move_in()
-        seat.mark_in_flight(work_id)
-        os.write(told, b".")
-        signal.pause()
+        with seat.in_flight(work_id):
+            os.write(told, b".")
+            signal.pause()
     finally:
         os._exit(0)
 

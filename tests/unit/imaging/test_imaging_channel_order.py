@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from imaging.dicom_image import Frame
 from imaging.prepare import prepare
-from imaging.scan import Frame
 from imaging.spec import InputSpec, Intensity
 
 FULL = Intensity(kind="full")

@@ -14,11 +14,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from imaging.codecs import Codec, decode_frame
+from imaging.dicom_image import Frame
 from imaging.form import PixelForm
 from imaging.grayscale import Grayscale
 from imaging.intensity import mapping_for
 from imaging.read import read
-from imaging.scan import Frame
 from imaging.spec import Intensity
 from imaging.tags import PIXEL_DATA
 from imaging.voi import Lut, Ramp, Sigmoid

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.array import Array
+from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
 from imaging.intensity import display_values, mapping_for
 from imaging.prepare import prepare
-from imaging.scan import Frame
 from imaging.spec import InputSpec, Intensity
 from imaging.voi import Lut, Mapping, Ramp, Sigmoid, window
 

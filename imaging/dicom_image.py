@@ -1,4 +1,4 @@
-"""One DICOM object that can be analysed, and its frames."""
+"""Hold one image that can be analysed: its header facts and its frames."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,8 +54,8 @@ class DicomFrames:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scan:
-    """What read() gives: facts for the ledger at once, frames when they are asked for."""
+class DicomImage:
+    """One image that read() found: its facts at once, its frames when they are asked for."""
 
     facts: Facts
     frame_count: int
