@@ -19,7 +19,7 @@ _EXTRAS = {
     **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
-    **dict.fromkeys(("dicomweb_client", "highdicom", "pynetdicom", "urllib3"), "stores"),
+    **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
 }
 """Package -> the extra that brings it."""
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from nightread.sources import Destination, StoreDestination
 
-_TALKATIVE = ("pynetdicom", "highdicom", "dicomweb_client", "urllib3", "requests")
+_TALKATIVE = ("pynetdicom", "highdicom", "urllib3")
 """Libraries whose log lines hold UIDs, and of a header more than that."""
 
 

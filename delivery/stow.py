@@ -1,101 +1,85 @@
-"""Reports by STOW-RS (DICOM PS3.18, section 10.5)."""
+"""Send reports by STOW-RS (DICOM PS3.18, section 10.5)."""
 
+import io
+from contextlib import suppress
 from http import HTTPStatus
+from uuid import uuid4
 
-import requests
-from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
-from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import NewConnectionError
+from pydicom.filewriter import dcmwrite
 
 from delivery.reasons import DeliveryReason, NotDelivered
-from delivery.store_scu import warning_of
-from nightread.sources import Login, StowDestination
+from delivery.store_response import require_stored, response_dataset
+from nightread.errors import StopWork
+from nightread.sources import StowDestination
+from nightread.web import Answer, RefusedError, UnavailableError, UnreachableError, WebError, Website
 
 _SILENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 _BUSY = (HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE)
 _UNSUPPORTED = (HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_ACCEPTED = "application/dicom+json, application/dicom+xml;q=0.5, */*;q=0.1"
+_NONSENSE = "The destination answered what makes no sense: is that its address?"
 
 
 class Stow:
-    """One HTTP session, which follows no redirection and takes login and proxy from nowhere but the settings."""
+    """One web server, which is told login and certificate of the settings and no others."""
 
     def __init__(self, destination: StowDestination) -> None:
-        """Connects to nothing yet."""
-        self._session = _session(destination)
-        self._client = DICOMwebClient(
-            destination.url, session=self._session, timeout=destination.timeout_seconds, permissive_uid=True
-        )
-        self._client.set_http_retry_params(retry=False)
+        """Connects to nothing yet. Raises StopWork for certificates that cannot be read."""
+        try:
+            self._site = Website(
+                destination.url,
+                login=destination.login,
+                tls=destination.tls,
+                timeout_seconds=destination.timeout_seconds,
+            )
+        except RefusedError:
+            raise StopWork("The certificate files of a destination cannot be read: correct its `tls`.") from None
 
     def send(self, report: Dataset) -> str | None:
         """As delivery.send.ReportSender says."""
+        boundary = uuid4().hex
+        headers = {
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary="{boundary}"',
+            "Accept": _ACCEPTED,
+        }
         try:
-            answer = self._client.store_instances([report])
-        except requests.HTTPError as error:
-            return _complain(error.response, str(report.SOPInstanceUID))
-        except requests.exceptions.SSLError:
+            response = self._site.post("studies", _multipart(report, boundary), headers)
+        except UnreachableError:
+            raise NotDelivered(DeliveryReason.UNREACHABLE) from None
+        except RefusedError:
             raise NotDelivered(DeliveryReason.REFUSED, "One of us does not trust the other's certificate.") from None
-        except requests.TooManyRedirects:
-            raise NotDelivered(
-                DeliveryReason.REFUSED, "The destination sends us elsewhere: give that address."
-            ) from None
-        except requests.ConnectionError as error:
-            raise NotDelivered(_why_broken(error)) from None
-        except (requests.RequestException, OSError):
+        except UnavailableError:
             raise NotDelivered(DeliveryReason.NO_ANSWER) from None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise NotDelivered(
-                DeliveryReason.NO_ANSWER, "The destination answered what makes no sense: is that its address?"
-            ) from None
-        return _said_of(answer, str(report.SOPInstanceUID))
+        except WebError:
+            raise NotDelivered(DeliveryReason.NO_ANSWER, _NONSENSE) from None
+        return _outcome(response, str(report.SOPInstanceUID))
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._site.close()
 
 
-def _session(destination: StowDestination) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.max_redirects = 0
-    session.auth = _auth(destination.login)
-    if destination.tls is not None:
-        tls = destination.tls
-        session.verify = str(tls.ca) if tls.ca else True
-        if tls.certificate:
-            session.cert = (str(tls.certificate), str(tls.key)) if tls.key else str(tls.certificate)
-    return session
+def _multipart(report: Dataset, boundary: str) -> bytes:
+    """A message with the report as its one part (RFC 2387; DICOM PS3.18, section 8.6.1.2)."""
+    content = io.BytesIO()
+    dcmwrite(content, report)
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return b"".join((head, content.getvalue(), f"\r\n--{boundary}--\r\n".encode()))
 
 
-class _Bearer(AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def _auth(login: Login | None) -> AuthBase | None:
-    if login is None:
-        return None
-    if login.bearer is not None:
-        return _Bearer(login.bearer.get_secret_value())
-    password = login.password.get_secret_value() if login.password else ""
-    return HTTPBasicAuth((login.user or "").encode(), password.encode())
-
-
-def _why_broken(error: requests.ConnectionError) -> DeliveryReason:
-    """A connection that never was took nothing; one that broke may have."""
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    never = isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
-    return DeliveryReason.UNREACHABLE if never else DeliveryReason.NO_ANSWER
-
-
-def _complain(answer: requests.Response, sop_instance_uid: str) -> str | None:
-    status = answer.status_code
+def _outcome(response: Answer, sop_instance_uid: str) -> str | None:
+    """None or a warning for a report that is stored. Raises NotDelivered for any other."""
+    status = response.status
     said = f"The destination answered with status {status}."
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        try:
+            dataset = response_dataset(response)
+        except ValueError:
+            raise NotDelivered(DeliveryReason.NO_ANSWER, _NONSENSE) from None
+        return require_stored(dataset, sop_instance_uid)
+    if status < HTTPStatus.BAD_REQUEST:
+        raise NotDelivered(DeliveryReason.REFUSED, "The destination sends us elsewhere: give that address.")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
         raise NotDelivered(DeliveryReason.REFUSED, said)
     if status in _UNSUPPORTED:
@@ -104,23 +88,6 @@ def _complain(answer: requests.Response, sop_instance_uid: str) -> str | None:
         raise NotDelivered(DeliveryReason.NO_ANSWER, said)
     if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise NotDelivered(DeliveryReason.BUSY, said)
-    _said_of(_as_dataset(answer), sop_instance_uid)
+    with suppress(ValueError):
+        require_stored(response_dataset(response), sop_instance_uid)
     raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, said)
-
-
-def _as_dataset(answer: requests.Response) -> Dataset:
-    try:
-        return Dataset.from_json(answer.json())
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return Dataset()
-
-
-def _said_of(answer: Dataset, sop_instance_uid: str) -> str | None:
-    """What the destination warned of (PS3.18, section 10.5.3). Raises NotDelivered for a report that it failed."""
-    for item in answer.get("FailedSOPSequence", ()):
-        if item.get("ReferencedSOPInstanceUID", sop_instance_uid) == sop_instance_uid:
-            warning_of(int(item.get("FailureReason", 0xC000)))
-    for item in answer.get("ReferencedSOPSequence", ()):
-        if item.get("ReferencedSOPInstanceUID") == sop_instance_uid and "WarningReason" in item:
-            return f"The destination answered with status {int(item.WarningReason):04X}H."
-    return None

@@ -31,6 +31,10 @@ class UnavailableError(WebError):
     """It does not answer, or says itself that it cannot now: it may later."""
 
 
+class UnreachableError(UnavailableError):
+    """No connection to it came about, so that nothing was sent."""
+
+
 class RefusedError(WebError):
     """It or we do not trust the other: somebody must correct login or certificates."""
 
@@ -49,8 +53,9 @@ class UnexpectedError(WebError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpResponse:
-    """What came with status 200 or 204."""
+    """What a server answered."""
 
+    status: int
     content_type: str
     body: bytes
 
@@ -86,7 +91,8 @@ class Website:
         headers = {"Accept": "application/dicom+json, application/json"}
         if query:
             path = f"{path}?{urlencode(query)}"
-        body = self.read(path, headers, post=post).body
+        content = None if post is None else json.dumps(post).encode()
+        body = self.read(path, headers, content=content).body
         try:
             return json.loads(body) if body else None
         except (ValueError, RecursionError):
@@ -97,18 +103,45 @@ class Website:
         path: str,
         headers: Mapping[str, str],
         *,
-        post: object = None,
+        content: bytes | None = None,
         max_bytes: int = _PAGE_BYTES,
         on_bytes: Callable[[int], object] = lambda _count: None,
     ) -> HttpResponse:
-        """The body of one answer; `on_bytes` hears of each piece of it, and what it raises ends the transfer.
+        """What comes with status 200 or 204; `on_bytes` hears of each piece, and what it raises ends the transfer.
 
-        Raises WebError: TooMuchError beyond `max_bytes`.
+        `content` is posted, perhaps twice: it must be a question. Raises WebError: TooMuchError beyond `max_bytes`.
         """
-        try:
-            response = self._ask(path, headers, post)
+
+        def ask() -> BaseHTTPResponse:
             try:
-                _require_success(response.status)
+                return self._request(path, headers, content)
+            except faults.ProtocolError:  # a kept connection that the server was just closing
+                return self._request(path, headers, content)
+
+        return self._transfer(ask, _require_success, max_bytes, on_bytes)
+
+    def post(self, path: str, content: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Send the content, once, and return the answer of whatever status, up to 64 MiB of it.
+
+        Raises WebError: UnreachableError where the server certainly got nothing of it.
+        """
+        return self._transfer(lambda: self._request(path, headers, content), lambda _status: None, _PAGE_BYTES)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._pool.clear()
+
+    def _transfer(
+        self,
+        ask: Callable[[], BaseHTTPResponse],
+        check: Callable[[int], None],
+        max_bytes: int,
+        on_bytes: Callable[[int], object] = lambda _count: None,
+    ) -> HttpResponse:
+        try:
+            response = ask()
+            try:
+                check(response.status)
                 body = self._body(response, max_bytes, on_bytes)
             except BaseException:
                 response.close()  # what was not read would be taken for the next answer
@@ -116,19 +149,13 @@ class Website:
             response.release_conn()
         except (faults.HTTPError, OSError) as error:
             _complain(error, self._seconds)
-        return HttpResponse(content_type=response.headers.get("Content-Type", ""), body=body)
+        return HttpResponse(status=response.status, content_type=response.headers.get("Content-Type", ""), body=body)
 
-    def _ask(self, path: str, headers: Mapping[str, str], post: object) -> BaseHTTPResponse:
-        try:
-            return self._request(path, headers, post)
-        except faults.ProtocolError:  # a kept connection that the server was just closing
-            return self._request(path, headers, post)
-
-    def _request(self, path: str, headers: Mapping[str, str], post: object) -> BaseHTTPResponse:
+    def _request(self, path: str, headers: Mapping[str, str], content: bytes | None) -> BaseHTTPResponse:
         return self._pool.request(
-            "GET" if post is None else "POST",
+            "GET" if content is None else "POST",
             f"{self.url}/{path}",
-            body=None if post is None else json.dumps(post),
+            body=content,
             headers={**self._pool.headers, **headers},
             redirect=False,
             retries=False,
@@ -185,13 +212,14 @@ def _require_success(status: int) -> None:
 def _complain(error: Exception, seconds: float) -> NoReturn:
     """In our own words: the library's text quotes the address with its query."""
     if isinstance(error, faults.NameResolutionError):
-        raise UnavailableError("has an address of which nobody knows the machine: is it written right?") from None
+        raise UnreachableError("has an address of which nobody knows the machine: is it written right?") from None
     if isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError):
-        raise UnavailableError(f"does not answer within {seconds:g} s") from None
+        kind = UnreachableError if isinstance(error, faults.ConnectTimeoutError) else UnavailableError
+        raise kind(f"does not answer within {seconds:g} s") from None
     if isinstance(error, faults.SSLError):
         raise RefusedError("shows a certificate that we do not trust, or does not take ours: correct `tls`") from None
     if isinstance(error, (faults.NewConnectionError, ConnectionRefusedError)):
-        raise UnavailableError("cannot be reached: is it running, and are address and port right?") from None
+        raise UnreachableError("cannot be reached: is it running, and are address and port right?") from None
     if isinstance(error, (faults.ProtocolError, OSError)):
         raise UnavailableError("broke off the connection") from None
     raise UnexpectedError(f"answers what makes no sense ({type(error).__name__})") from None

@@ -23,6 +23,7 @@ class Asked:
 
     path: str
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +42,8 @@ def serving(answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None)
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            asked = Asked(path=self.path, headers=dict(self.headers))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = Asked(path=self.path, headers=dict(self.headers), body=body)
             server.asked.append(asked)
             reply = answer(asked)
             self.send_response(reply.status)
@@ -55,6 +57,9 @@ def serving(answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None)
                     self.wfile.flush()
             except ConnectionError:
                 return
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -23,6 +23,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 
+FAILED_IN_XML = (
+    b'<NativeDicomModel><DicomAttribute tag="00081198" vr="SQ" keyword="FailedSOPSequence"><Item number="1">'
+    b'<DicomAttribute tag="00081197" vr="US" keyword="FailureReason"><Value number="1">%d</Value>'
+    b"</DicomAttribute></Item></DicomAttribute></NativeDicomModel>"
+)
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -160,10 +166,25 @@ def test_each_answer_of_a_web_store_has_its_fate(ward: Ward, status: int, end: t
     ("status", "reason", "end"),
     [(202, 0xA700, "busy"), (409, 0x0122, "not_supported"), (202, 0xC000, "not_understood")],
 )
-def test_a_web_store_may_say_that_it_failed(ward: Ward, status: int, reason: int, end: str) -> None:
+@pytest.mark.parametrize(
+    ("media_type", "template"),
+    [
+        (
+            "application/dicom+json; charset=utf-8",
+            b'{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[%d]}}]}}',
+        ),
+        (
+            "application/dicom+xml",
+            FAILED_IN_XML,
+        ),
+    ],
+    ids=["JSON", "XML"],
+)
+def test_a_web_store_may_say_that_it_failed(
+    ward: Ward, status: int, reason: int, end: str, media_type: str, template: bytes
+) -> None:
     """Failed SOP Sequence counts, whatever the HTTP status."""
-    body = b'{"00081198":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":[%d]}}]}}' % reason
-    with web(status, body, Content_Type="application/dicom+json") as (url, _):
+    with web(status, template % reason, Content_Type=media_type) as (url, _):
         (told,) = ward.send(StowDestination(name="web", url=url))
 
     assert told.reason == end
@@ -176,9 +197,10 @@ def test_a_redirection_is_not_followed(ward: Ward) -> None:
         assert got == []
 
 
-def test_nonsense_from_the_address_is_no_success(ward: Ward) -> None:
+@pytest.mark.parametrize("media_type", ["application/dicom+json", "application/dicom+xml"])
+def test_nonsense_from_the_address_is_no_success(ward: Ward, media_type: str) -> None:
     """A login page with status 200 says nothing of a report."""
-    with web(200, b"<html>", Content_Type="application/dicom+json") as (url, _):
+    with web(200, b"<html>", Content_Type=media_type) as (url, _):
         assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "no_answer")]
 
 
@@ -209,8 +231,17 @@ def test_tls_is_verified(ward: Ward, certificate: tuple[Path, Path]) -> None:
 
 def test_certificates_that_are_not_there(ward: Ward, tmp_path: Path) -> None:
     """That is ours to correct: nothing is tried."""
+    tls = Tls(ca=tmp_path / "none.pem")
     with pytest.raises(StopWork):
-        ward.send(destination(1, tls=Tls(ca=tmp_path / "none.pem")))
+        ward.send(destination(1, tls=tls))
+    with pytest.raises(StopWork):
+        ward.send(StowDestination(name="web", url="https://127.0.0.1:1", tls=tls))
+
+
+def test_a_web_store_that_is_not_there_got_nothing(ward: Ward) -> None:
+    """It is told from one that may have the report and did not say so."""
+    url = f"http://127.0.0.1:{free_port()}"
+    assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "unreachable")]
 
 
 def test_a_log_names_no_uid(ward: Ward, caplog: pytest.LogCaptureFixture) -> None:

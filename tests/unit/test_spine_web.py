@@ -23,6 +23,7 @@ from nightread.web import (
     TooMuchError,
     UnavailableError,
     UnexpectedError,
+    UnreachableError,
     WebError,
     Website,
 )
@@ -93,12 +94,16 @@ def test_half_an_answer_is_none(answer: Callable[[Asked], Reply], error: type[We
 
 def test_a_server_that_is_not_there_is_told_from_one_that_is_silent() -> None:
     """Nobody at the port, no such name, nobody who answers."""
-    with pytest.raises(UnavailableError, match="cannot be reached"):
+    with pytest.raises(UnreachableError, match="cannot be reached"):
         Website(f"http://127.0.0.1:{free_port()}").json("x")
-    with pytest.raises(UnavailableError, match="nobody knows"):
+    with pytest.raises(UnreachableError, match="nobody knows"):
         Website("http://no-such-host.invalid").json("x")
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UnavailableError, match=r"within 0\.1 s"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(UnavailableError, match=r"within 0\.1 s") as caught,
+    ):
         Website(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.1).json("x")
+    assert not isinstance(caught.value, UnreachableError)
 
 
 def test_a_trickle_is_as_good_as_silence() -> None:
@@ -138,6 +143,37 @@ def test_a_kept_connection_that_was_closed_meanwhile_costs_nothing() -> None:
     ) as server:
         site = Website(server.url)
         assert [site.json("x") for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("status", [200, 202, 307, 409, 503])
+def test_what_is_posted_is_answered_with_any_status(status: int) -> None:
+    """The caller knows what it means; the content arrives as it is."""
+    reply = Reply(status=status, headers={"Content-Type": "text/x"}, body=[b"said"])
+    with serving(lambda _: reply) as server:
+        site = Website(server.url)
+        answer = site.post("studies", b"\x00content", {"Content-Type": "a/b"})
+        site.close()
+    assert (answer.status, answer.content_type, answer.body) == (status, "text/x", b"said")
+    (asked,) = server.asked
+    assert (asked.path, asked.headers["Content-Type"], asked.body) == ("/studies", "a/b", b"\x00content")
+
+
+def test_what_is_posted_is_sent_once() -> None:
+    """A server that hangs up may have taken it: whether it is to be sent again is not ours to say."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def hang_up() -> None:
+            with server.accept()[0] as connection:
+                connections.append(connection.recv(100))
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        with pytest.raises(UnavailableError, match="broke off") as caught:
+            Website(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=5).post("x", b"content", {})
+        thread.join(5)
+    assert not isinstance(caught.value, UnreachableError)
+    assert len(connections) == 1
 
 
 @pytest.mark.parametrize("uri", [orthanc_uri("ab-cd"), dicomweb_uri("1.2", "3", "4.5")])

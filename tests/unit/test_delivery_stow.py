@@ -1,0 +1,63 @@
+"""A report goes out as the one part of a multipart message."""
+
+from email import message_from_bytes, policy
+from email.message import Message
+from io import BytesIO
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from web_server import Asked, Reply, serving
+
+from delivery.stow import Stow
+from nightread.sources import Login, StowDestination
+
+UID = "1.2.826.0.1.3680043.10.1"
+
+
+def _report() -> Dataset:
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.file_meta.MediaStorageSOPClassUID = report.SOPClassUID = ComprehensiveSRStorage
+    report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID = UID
+    report.preamble = bytes(128)
+    report.PatientName = "PHANTOM^A"
+    return report
+
+
+def _message(asked: Asked) -> Message:
+    head = f"Content-Type: {asked.headers['Content-Type']}\r\n\r\n".encode()
+    return message_from_bytes(head + asked.body, policy=policy.HTTP)
+
+
+def test_the_message_is_the_one_that_the_standard_asks_for() -> None:
+    """DICOM PS3.18, section 10.5.1: to `studies`, with the type of its parts; what comes out is what went in."""
+    with serving(lambda _: Reply()) as server:
+        stow = Stow(StowDestination(name="web", url=f"{server.url}/dicom-web", login=Login(bearer="t0ken")))
+        assert stow.send(_report()) is None
+        stow.close()
+    (asked,) = server.asked
+    assert (asked.path, asked.headers["Authorization"]) == ("/dicom-web/studies", "Bearer t0ken")
+    assert asked.headers["Accept"].startswith("application/dicom+json")
+    message = _message(asked)
+    assert (message.get_content_type(), message.get_param("type")) == ("multipart/related", "application/dicom")
+    assert not message.defects
+    (part,) = message.get_payload()
+    assert part.get_content_type() == "application/dicom"
+    start = asked.body.index(b"\r\n\r\n") + 4
+    content = asked.body[start : asked.body.rindex(b"\r\n--", start, len(asked.body) - 4)]
+    assert pydicom.dcmread(BytesIO(content)) == _report()
+
+
+def test_what_the_store_warned_of_is_told() -> None:
+    """It has the report nevertheless."""
+    body = (
+        b'{"00081199":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["%b"]},'
+        b'"00081196":{"vr":"US","Value":[45056]}}]}}' % UID.encode()
+    )
+    reply = Reply(status=202, headers={"Content-Type": "application/dicom+json"}, body=[body])
+    with serving(lambda _: reply) as server:
+        stow = Stow(StowDestination(name="web", url=server.url))
+        assert stow.send(_report()) == "The destination answered with status B000H."
+        stow.close()
