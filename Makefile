@@ -47,11 +47,12 @@ fuzz: venv ## mutated files read as a worker reads them, an hour; FUZZ='--count 
 unit: venv ## the tests that need no process and take seconds
 	$(BIN)/python -m pytest tests/unit
 
-check: venv ## formatting, lint, types, imports
+check: venv ## formatting, lint, types, imports, and the same tests in each collection
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.collect_twice
 
 format: venv ## put the code into its format
 	$(BIN)/ruff format .

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +32,14 @@ class Child:
     restarts: int = 0
     """Since it last ran for a minute."""
     process: subprocess.Popen[bytes] | None = None
+    monotonic: Callable[[], float] = time.monotonic
     _started_at: float = 0.0
     _next_start: float = 0.0
     _pause_seconds: float = field(default=0.5)
 
     def start(self) -> None:
         """Start it, in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
-        self._started_at = time.monotonic()
+        self._started_at = self.monotonic()
         self.process = spawn(self.arguments, self.log_file, folder=self.folder, environment=self.environment)
 
     @property
@@ -49,7 +50,7 @@ class Child:
     @property
     def seconds(self) -> float:
         """For how long it has run since it was last started; 0 while it does not run."""
-        return time.monotonic() - self._started_at if self.is_alive else 0.0
+        return self.monotonic() - self._started_at if self.is_alive else 0.0
 
     def kill(self) -> None:
         """End it, and what it started, without a word: for one that does not listen."""
@@ -60,7 +61,7 @@ class Child:
     def look_after(self) -> str | None:
         """Restart it when it died and its pause is over. Returns what happened, for the operator."""
         if self.process is None:
-            if time.monotonic() < self._next_start:
+            if self.monotonic() < self._next_start:
                 return None
             self.start()
             self.restarts += 1
@@ -69,14 +70,14 @@ class Child:
         if code is None:
             return None
         self._plan_restart()
-        pause = self._next_start - time.monotonic()
+        pause = self._next_start - self.monotonic()
         return f"{self.name} ended ({_describe(code)}); it starts again in {pause:.0f} s. Log: {self.log_file}"
 
     def _plan_restart(self) -> None:
-        ran_long = time.monotonic() - self._started_at > _STABLE_SECONDS
+        ran_long = self.monotonic() - self._started_at > _STABLE_SECONDS
         self.restarts = 0 if ran_long else self.restarts
         self._pause_seconds = 1.0 if ran_long else min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2)
-        self._next_start = time.monotonic() + self._pause_seconds
+        self._next_start = self.monotonic() + self._pause_seconds
         self.process = None
 
 

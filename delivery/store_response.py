@@ -7,12 +7,12 @@ from xml.etree import ElementTree as ET
 from pydicom.dataset import Dataset
 
 from delivery.store_scu import warning_of
-from nightread.web import Answer
+from nightread.web import HttpResponse
 
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, ET.ParseError)
 
 
-def response_dataset(response: Answer) -> Dataset:
+def response_dataset(response: HttpResponse) -> Dataset:
     """The Store Instances Response Module; empty where there is none. Raises ValueError for one that is unreadable."""
     media_type = response.content_type.partition(";")[0].strip().lower()
     try:

@@ -12,7 +12,7 @@ from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.store_response import require_stored, response_dataset
 from nightread.errors import StopWork
 from nightread.sources import StowDestination
-from nightread.web import Answer, RefusedError, UnavailableError, UnreachableError, WebError, Website
+from nightread.web import HttpResponse, RefusedError, UnavailableError, UnreachableError, WebError, Website
 
 _SILENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 _BUSY = (HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE)
@@ -68,7 +68,7 @@ def _multipart(report: Dataset, boundary: str) -> bytes:
     return b"".join((head, content.getvalue(), f"\r\n--{boundary}--\r\n".encode()))
 
 
-def _outcome(response: Answer, sop_instance_uid: str) -> str | None:
+def _outcome(response: HttpResponse, sop_instance_uid: str) -> str | None:
     """None or a warning for a report that is stored. Raises NotDelivered for any other."""
     status = response.status
     said = f"The destination answered with status {status}."

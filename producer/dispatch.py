@@ -28,7 +28,7 @@ from producer.transport import Transport
 
 log = logging.getLogger(__name__)
 
-_SWEEP_SECONDS = 2.0
+SWEEP_SECONDS = 2.0
 """Also the distance of the two looks that find lost messages."""
 _UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
@@ -46,15 +46,23 @@ class Sent(Enum):
 class Dispatcher:
     """Keeps the queue in Redis short and the worker processes busy."""
 
-    def __init__(self, database: Database, transport: Transport, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        settings: Settings,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._transport = transport
         self._settings = settings
         self._clock = clock
-        self._sweeper = Sweeper(database, transport, settings, clock)
+        self._monotonic = monotonic
+        self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._brake = Brake(database, settings, clock)
         self._partial_since: float | None = None
-        self._swept_at = 0.0
+        self._swept_at = float("-inf")
         self._redis_is_down = False
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
@@ -74,10 +82,10 @@ class Dispatcher:
 
     def tick(self) -> float:
         """Sweep if due, publish what may go. Returns the seconds after which to look again if nobody wakes us."""
-        if time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
+        if self._monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._sweeper.sweep()
             self._brake.decide()
-            self._swept_at = time.monotonic()
+            self._swept_at = self._monotonic()
         pauses = self._brake.pauses()
         return self._probe(pauses) if pauses else self._dispatch()
 
@@ -116,7 +124,7 @@ class Dispatcher:
 
     def _remaining_patience(self) -> float:
         """How much longer a partial batch waits for more images while all processes are busy."""
-        now = time.monotonic()
+        now = self._monotonic()
         self._partial_since = self._partial_since or now
         return self._settings.batch_wait_seconds - (now - self._partial_since)
 

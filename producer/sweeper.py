@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from redis.exceptions import RedisError
@@ -15,19 +16,27 @@ from producer.transport import Transport
 log = logging.getLogger(__name__)
 
 _OVERDUE_SECONDS = 20
-_CLOCK_SECONDS = 60.0
+CLOCK_SECONDS = 60.0
 """Distance of the looks for times that lie ahead: they read all that waits, a fifth of a second for a million."""
 
 
 class Sweeper:
     """Takes back leases that ran out and batches whose message is lost. Two looks in a row find what Redis forgot."""
 
-    def __init__(self, database: Database, transport: Transport, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        settings: Settings,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._transport = transport
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._longest_wait = timedelta(seconds=max(settings.retry_cap_seconds, settings.arrival_timeout_seconds))
         self._clock = clock
+        self._monotonic = monotonic
         self._suspects: frozenset[str] = frozenset()
         self._looked_ahead_at = float("-inf")
 
@@ -43,10 +52,10 @@ class Sweeper:
 
     def _mind_the_clock(self) -> None:
         """What was written before a clock was set back is not waited for."""
-        if time.monotonic() - self._looked_ahead_at < _CLOCK_SECONDS:
+        if self._monotonic() - self._looked_ahead_at < CLOCK_SECONDS:
             return
         rows = ledger.bring_back(self._database, lease=self._lease, longest_wait=self._longest_wait, now=self._clock())
-        self._looked_ahead_at = time.monotonic()
+        self._looked_ahead_at = self._monotonic()
         if rows:
             log.warning("a clock was set back: times that lay ahead were corrected", extra={"rows": rows})
 

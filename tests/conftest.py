@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from night import Night, SettableClock, build_arrivals, build_outcome
 from redis import Redis
 from servers import PostgresServer, named_postgres, private_postgres, private_redis
@@ -27,6 +28,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"NIGHTREAD_REQUIRE_SERVERS is set, but: {call.excinfo.value}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line per reason what was skipped and how to get it."""
+    for line in skip_reasons.lines(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

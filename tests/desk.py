@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from monotonic import MovableMonotonic
 from night import Night
 from redis import Redis
 from sqlalchemy import func, select
@@ -16,7 +17,7 @@ from nightread.contract import BATCH_QUEUE
 from nightread.queue import make_celery
 from nightread.settings import load_settings
 from nightread.wake import open_redis
-from producer.dispatch import Dispatcher
+from producer.dispatch import SWEEP_SECONDS, Dispatcher
 from producer.transport import Transport
 
 
@@ -28,6 +29,7 @@ class Desk:
     transport: Transport
     dispatcher: Dispatcher
     redis: Redis
+    monotonic: MovableMonotonic
 
     def messages(self) -> list[dict[str, Any]]:
         """What waits in Redis, oldest first, as a worker reads it."""
@@ -61,8 +63,8 @@ class Desk:
             continue
 
     def sweep(self) -> None:
-        """One look, whether it is due or not."""
-        self.dispatcher._swept_at = 0.0
+        """Let the time until the next sweep pass, and sweep."""
+        self.monotonic.advance(SWEEP_SECONDS)
         self.dispatcher.tick()
 
 
@@ -72,5 +74,6 @@ def opened(night: Night, redis_url: str, **knobs: object) -> Iterator[Desk]:
     settings = load_settings(None, **{"batch_images": 4, "batch_wait_seconds": 0.2, "poll_seconds": 0.5, **knobs})
     with open_redis(redis_url) as redis:
         transport = Transport(make_celery(redis_url, settings), redis)
-        dispatcher = Dispatcher(night.database, transport, settings, clock=night.clock)
-        yield Desk(night=night, transport=transport, dispatcher=dispatcher, redis=redis)
+        monotonic = MovableMonotonic()
+        dispatcher = Dispatcher(night.database, transport, settings, clock=night.clock, monotonic=monotonic)
+        yield Desk(night=night, transport=transport, dispatcher=dispatcher, redis=redis, monotonic=monotonic)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Files = Mapping[str, bytes]
+_WRITTEN_AT = (2026, 11, 5, 22, 0, 0)
+"""A fixed time, so that the same members always give the same bytes."""
 
 
 def zipped(files: Files, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -16,7 +18,8 @@ def zipped(files: Files, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            member = zipfile.ZipInfo(name, date_time=_WRITTEN_AT)
+            archive.writestr(member, content, compress_type=method)
     return buffer.getvalue()
 
 
@@ -33,7 +36,7 @@ def taped(files: Files, *, form: int = tarfile.PAX_FORMAT) -> bytes:
 
 def taped_and_zipped(files: Files) -> bytes:
     """The same in gzip."""
-    return gzip.compress(taped(files), compresslevel=1)
+    return gzip.compress(taped(files), compresslevel=1, mtime=0)
 
 
 def taped_member(kind: bytes, name: str = "scan", **fields: Any) -> bytes:

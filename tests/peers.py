@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+import skip_reasons
 
 START_SECONDS = 30
 DCMTK_SECONDS = 60
@@ -71,7 +72,7 @@ def private_orthanc(
     """An Orthanc whose storage, index and log lie in `folder`; further keywords go into its configuration."""
     binary = shutil.which("Orthanc")
     if binary is None:
-        pytest.skip("Orthanc is not installed (Debian: orthanc)")
+        pytest.skip(skip_reasons.ORTHANC)
     folder.mkdir(parents=True, exist_ok=True)
     http_port, dicom_port = http_port or free_port(), dicom_port or free_port()
     settings = {
@@ -143,7 +144,7 @@ def dcmtk_command(program: str, *arguments: str | Path, port: int | None = None)
     """The command line of `dcmtk`: options first, then the peer, then files (those arguments that are a Path)."""
     binary = shutil.which(program)
     if binary is None:
-        pytest.skip(f"{program} is not installed (Debian: dcmtk)")
+        pytest.skip(skip_reasons.DCMTK)
     peer = [] if port is None else ["127.0.0.1", str(port)]
     options = [argument for argument in arguments if isinstance(argument, str)]
     return [binary, *options, *peer, *(str(argument) for argument in arguments if isinstance(argument, Path))]
@@ -159,7 +160,7 @@ def free_port() -> int:
 def _dicomweb_plugin() -> Path:
     found: Sequence[Path] = [path for folder in _PLUGINS for path in sorted(folder.glob("libOrthancDicomWeb.so*"))]
     if not found:
-        pytest.skip("Orthanc's DICOMweb plugin is not installed (Debian: orthanc-dicomweb)")
+        pytest.skip(skip_reasons.ORTHANC)
     return found[0]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import skip_reasons
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.engine import make_url
@@ -139,12 +140,12 @@ def _postgres_binaries() -> Path:
     on_path = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not (on_path or installed):
-        pytest.skip("PostgreSQL is not installed and NIGHTREAD_TEST_POSTGRES is unset")
+        pytest.skip(skip_reasons.POSTGRESQL)
     return (installed[-1] if installed else Path(on_path or "").resolve()).parent
 
 
 def _redis_binary() -> str:
     try:
         return str(find_redis_server(load_settings(None)))
-    except StopWork as error:
-        pytest.skip(str(error))
+    except StopWork:
+        pytest.skip(skip_reasons.REDIS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from skip_reasons import SHARED_DATA
 from sqlalchemy.exc import OperationalError
 
 from db import queries
@@ -17,7 +18,7 @@ from db.engine import Database, open_database
 
 NIGHTREAD = str(Path(sys.executable).with_name("nightread"))
 LOOK_SECONDS = 0.1
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+DATA = SHARED_DATA / "dicom"
 
 
 def run(*arguments: str | Path, seconds: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import skip_reasons
 from program import DATA, images, run
 
 REJECTED = {
@@ -28,7 +29,7 @@ REJECTED = {
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the one run that all tests here look at."""
     if not (DATA / "manifest.csv").is_file():
-        pytest.skip("the real DICOM files are not at ../shared/data/dicom")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     return tmp_path_factory.mktemp("real") / "state"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from program import run, started, wait_until
 from redis import Redis
 from scans import cine, phantom
@@ -28,7 +29,7 @@ def redis_7(tmp_path: Path) -> Iterator[str]:
     """URL of the system's Redis, started for this test."""
     binary = shutil.which("redis-server")
     if binary is None:
-        pytest.skip("redis-server is not installed")
+        pytest.skip(skip_reasons.REDIS)
     settings = load_settings(None, state_dir=tmp_path / "redis", redis_server=binary)
     make_state_folder(settings.state_dir)
     with running_redis(settings) as (url, _server):

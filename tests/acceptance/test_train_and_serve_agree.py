@@ -5,17 +5,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import skip_reasons
 from numpy.typing import NDArray
 from program import images, run
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from skip_reasons import SHARED_DATA
 
 from models.catalogue import find_bundle
 from models.datasets import open_dataset
 from models.network import load_network
 from models.scoring import score
 
-MNIST = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
+MNIST = SHARED_DATA / "mnist"
 SECONDS = 240
 
 
@@ -34,7 +36,7 @@ def write_scan(path: Path, number: int, pixels: NDArray[np.uint8]) -> None:
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not at hand")
+@pytest.mark.skipif(not MNIST.is_dir(), reason=skip_reasons.NO_SHARED_DATA)
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.slow
 def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> None:

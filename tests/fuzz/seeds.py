@@ -2,7 +2,6 @@
 
 import csv
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,12 +12,13 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1
 from scans import changed, directory, phantom, report
+from skip_reasons import SHARED_DATA
 
 from imaging import tags
 from models.phantom_codecs import SYNTAXES
 from models.phantom_dicom import PhantomStyle
 
-REAL_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+REAL_FILES = SHARED_DATA / "dicom"
 _SIZE = 64
 
 

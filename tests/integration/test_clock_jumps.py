@@ -13,6 +13,7 @@ from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.tables import State, batches, work, workers
 from nightread.contract import BATCH_QUEUE
+from producer.sweeper import CLOCK_SECONDS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JUMPS = [HOUR, -HOUR, -DAY]
@@ -34,8 +35,8 @@ def jump(desk: Desk, by: timedelta) -> None:
 
 
 def sweep(desk: Desk) -> None:
-    """A sweep for which it is time to look at the clock too."""
-    desk.dispatcher._sweeper._looked_ahead_at = float("-inf")
+    """Let the time until the next look at the clock pass, and sweep."""
+    desk.monotonic.advance(CLOCK_SECONDS)
     desk.sweep()
 
 

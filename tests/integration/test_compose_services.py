@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skip_reasons
 from compose_file import DOTENV, SECRETS, services
 from compose_site import Site, missing_programs, wait_until
 from redis import Redis
@@ -38,8 +39,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
     """All services up and healthy, with an empty inbox."""
-    if missing := missing_programs():
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    if missing_programs():
+        pytest.skip(skip_reasons.COMPOSE_PROGRAMS)
     server = request.getfixturevalue("postgres_server")
     known = services({**DOTENV, "POSTGRES_USER": ROLE, "NIGHTREAD_WORKERS": "2"})
     password = known["postgres"].environment["POSTGRES_PASSWORD"]

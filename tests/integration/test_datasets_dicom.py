@@ -10,6 +10,8 @@ from zlib import crc32
 import numpy as np
 import pydicom
 import pytest
+import skip_reasons
+from skip_reasons import SHARED_DATA
 
 from imaging.prepare import prepare
 from imaging.read import read
@@ -20,7 +22,7 @@ from models.phantom_truth import PhantomTruth
 from nightread.errors import RejectImage, RetryImage, UsageFault
 from nightread.reasons import Reason
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+DATA = SHARED_DATA / "dicom"
 SMALL = PhantomStyle(size=48, syntax="explicit")
 FILMS = 60
 
@@ -182,7 +184,7 @@ def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
     """Asked for in any order, each file is decoded once and each frame is where it belongs."""
     names = ("pydicom-data/emri_small.dcm", "pydicom-data/emri_small_RLE.dcm")
     if not all((DATA / name).is_file() for name in names):
-        pytest.skip("shared/data/dicom is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     for number in range(6):
         for label, name in zip(("plain", "packed"), names, strict=True):
             dataset = pydicom.dcmread(DATA / name)
@@ -204,7 +206,7 @@ def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
 def test_a_real_mixed_folder_opens_and_decodes(tmp_path: Path) -> None:
     """Real files of three modalities, some without patient and some without pixels."""
     if not (DATA / "manifest.csv").is_file():
-        pytest.skip("shared/data/dicom is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     with (DATA / "manifest.csv").open(newline="") as stream:
         rows = [(row["path"], row["modality"]) for row in csv.DictReader(stream)]
     file = write_csv(tmp_path, "path,label", [row for row in rows if row[1] in ("CT", "MR", "US")])

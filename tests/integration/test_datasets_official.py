@@ -1,13 +1,14 @@
 """Published data sets keep their parts, and a network sees in training what it sees in service."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+import skip_reasons
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from skip_reasons import SHARED_DATA
 
 from imaging.array import Array
 from imaging.prepare import prepare_scan
@@ -16,13 +17,13 @@ from models.datasets import open_dataset
 from models.datasets.dataset import Dataset, Examples
 from models.datasets.summary import summarise
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = SHARED_DATA
 
 
 @pytest.fixture(scope="module")
 def mnist() -> Dataset:
     if not (DATA / "mnist").is_dir():
-        pytest.skip("shared/data/mnist is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     return open_dataset(f"mnist:{DATA / 'mnist'}")
 
 
@@ -30,7 +31,7 @@ def mnist() -> Dataset:
 def pneumonia() -> Dataset:
     file = DATA / "medical" / "pneumoniamnist.npz"
     if not file.is_file():
-        pytest.skip("shared/data/medical/pneumoniamnist.npz is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     return open_dataset(f"npz:{file}")
 
 

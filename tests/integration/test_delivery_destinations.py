@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from night import Night
 from peers import free_port
 from pydicom.uid import BasicTextSRStorage
@@ -35,7 +36,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """One that signs itself, for this machine's address, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed, which makes the certificate")
+        pytest.skip(skip_reasons.OPENSSL)
     folder = tmp_path_factory.mktemp("certificate")
     pem, key = folder / "pacs.pem", folder / "pacs.key"
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]

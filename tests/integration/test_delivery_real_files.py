@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import skip_reasons
+from skip_reasons import SHARED_DATA
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.identity import read_identity
@@ -14,7 +16,7 @@ from imaging.errors import RejectScan
 from imaging.own_results import is_own_result
 from imaging.read import read
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+DATA = SHARED_DATA / "dicom"
 BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
 REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=datetime(2026, 11, 5, tzinfo=UTC))
 
@@ -23,7 +25,7 @@ REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=
 def test_every_image_can_be_reported_on() -> None:
     """Whatever its header holds: the report can be written, read again, and names the patient in the same words."""
     if not DATA.is_dir():
-        pytest.skip("the shared DICOM files are not here")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     assert sum(map(_is_reported, _files())) > 30
 
 

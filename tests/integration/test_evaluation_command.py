@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skip_reasons
 from click.testing import CliRunner
+from skip_reasons import SHARED_DATA
 
 from cli.models.compare import compare_command
 from cli.models.evaluate import evaluate_command
@@ -75,9 +77,9 @@ def test_a_comparison_for_people_says_whether_it_could_be_chance(bundle_folder: 
 
 def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Path) -> None:
     """Naming those of both."""
-    mnist = Path(__file__).parents[2].parent / "shared" / "data" / "mnist"
+    mnist = SHARED_DATA / "mnist"
     if not mnist.is_dir():
-        pytest.skip("shared/data/mnist is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     with pytest.raises(UsageFault, match=r"0, 1, 2.*clear, nodule"):
         _run(evaluate_command, str(bundle_folder), "--data", f"mnist:{mnist}")
 

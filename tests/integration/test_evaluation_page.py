@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skip_reasons
 from evaluation_answers import make_scored, make_verdict
 
 from imaging.dicom_image import Frame
@@ -132,7 +133,7 @@ def test_pictures_show_what_the_network_saw(channel_order: str, display: tuple[f
     assert shown[5, 5].tolist() == [0, 128, 255]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
+@pytest.mark.skipif(shutil.which("chromium") is None, reason=skip_reasons.CHROMIUM)
 @pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
 def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
     """The background is that of the reader's scheme, and a good deal of ink stands out from it."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 SOON = 0.05
 
@@ -15,12 +16,12 @@ SOON = 0.05
 def test_a_limit_on_events_leaves_the_scans(tmp_path: Path, limit: str) -> None:
     """In a user namespace with two watches, or with no inotify at all, every file is found."""
     if not shutil.which("unshare"):
-        pytest.skip("unshare is not installed")
+        pytest.skip(skip_reasons.NAMESPACES)
     knob = f"/proc/sys/user/{limit}"
     allowed = "2" if limit == "max_inotify_watches" else "0"
     inside = ["unshare", "--user", "--map-root-user", "sh", "-c", f'echo {allowed} > {knob} && exec "$@"', "sh"]
     if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("user namespaces are closed to us")
+        pytest.skip(skip_reasons.NAMESPACES)
     inbox, state = tmp_path / "inbox", tmp_path / "state"
     for number in range(5):
         (inbox / str(number)).mkdir(parents=True)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from sqlalchemy import select
 
 from db import schema
@@ -25,7 +26,7 @@ NEVER = 3600.0
 SOON = 0.05
 PATIENCE_SECONDS = 30
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason=skip_reasons.LINUX)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from fuzz.bombs import (
     ITEM,
     ITEM_END,
@@ -38,7 +39,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.fetch import fetch
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=skip_reasons.LINUX)
 
 SECONDS = 3.0
 """On a busy machine; each takes far less than one."""
@@ -268,7 +269,7 @@ def test_a_device_named_like_a_scan_is_not_read(tmp_path: Path) -> None:
     try:
         os.mknod(tmp_path / "scan.dcm", stat.S_IFCHR | 0o600, os.makedev(1, 5))
     except PermissionError:
-        pytest.skip("this user may not make devices")
+        pytest.skip(skip_reasons.DEVICES)
     with pytest.raises(RejectImage) as refusal:
         fetch(Name(root=str(tmp_path)), roots={}, max_bytes=GiB)
     assert refusal.value.reason is Reason.NOT_A_FILE

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from fuzz.campaign import Account, Bounds, run
 from fuzz.child import FINDING
 from fuzz.mutation import mutation
@@ -13,7 +14,7 @@ from fuzz.seeds import REAL_FILES, real_files, seeds
 
 from nightread.reasons import Reason
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=skip_reasons.LINUX)
 
 SEED, COUNT = 20261121, 1500
 
@@ -50,7 +51,7 @@ def test_every_file_as_it_should_be_has_an_outcome() -> None:
 def test_the_real_files_are_among_them() -> None:
     """All that the manifest lists."""
     if not REAL_FILES.exists():
-        pytest.skip("the folder of real DICOM files is not beside the repository")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     assert len(real_files()) >= 50
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import skip_reasons
 from pydicom.datadict import dictionary_has_tag
 from pydicom.multival import MultiValue
+from skip_reasons import SHARED_DATA
 
 from imaging.array import Array
 from imaging.dicom_image import DicomFrames, Frame
@@ -23,10 +25,10 @@ from imaging.spec import InputSpec, Intensity
 from imaging.tags import PIXEL_DATA_TAGS
 from nightread.reasons import Reason
 
-REAL_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+REAL_FILES = SHARED_DATA / "dicom"
 MANIFEST = REAL_FILES / "manifest.csv"
 if not MANIFEST.exists():
-    pytest.skip("the folder of real DICOM files is not beside the repository", allow_module_level=True)
+    pytest.skip(skip_reasons.NO_SHARED_DATA, allow_module_level=True)
 
 ROWS = list(csv.DictReader(MANIFEST.read_text().splitlines()))
 IMAGES = [row for row in ROWS if row["category"] == "image_ok"]

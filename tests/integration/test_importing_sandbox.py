@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
@@ -62,7 +63,7 @@ def test_a_confined_process_has_its_own_folder_and_nothing_else(tmp_path: Path) 
         assert [told[deed] for deed in ("read", "write", "delete", "program")] == ["PermissionError"] * 4
         assert secret.read_text() == "a secret"
     if not (walls["no_network"] and walls["files"]):
-        pytest.skip(f"this kernel or container does not let a process give up everything: {walls}")
+        pytest.skip(skip_reasons.CONFINEMENT)
 
 
 def test_a_network_that_takes_too_long_is_ended(tmp_path: Path) -> None:

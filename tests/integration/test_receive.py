@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import skip_reasons
 from peers import dcmsend, echoscu, storescu
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from reception import Reception, receiving, write_copies
 from scans import phantom
+from skip_reasons import SHARED_DATA
 from sqlalchemy import select
 
 from db.engine import Database
@@ -21,7 +23,7 @@ from db.tables import work
 
 pytestmark = pytest.mark.servers
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+DATA = SHARED_DATA / "dicom"
 ASSOCIATIONS = 8
 UNKNOWN_TO_DCMTK = ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.201")
 
@@ -117,7 +119,7 @@ def test_a_source_has_its_own_priority(tmp_path: Path, database: Database, scan:
 
 def _manifest() -> list[dict[str, str]]:
     if not DATA.is_dir():
-        pytest.skip("../shared/data/dicom is not there")
+        pytest.skip(skip_reasons.NO_SHARED_DATA)
     with (DATA / "manifest.csv").open(newline="") as manifest:
         return list(csv.DictReader(manifest))
 

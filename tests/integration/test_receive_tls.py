@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from peers import storescu
 from reception import receiving
 from scans import phantom
@@ -107,7 +108,7 @@ def test_handshakes_are_counted(tmp_path: Path, database: Database, identities: 
 def _made(folder: Path, name: str) -> Identity:
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed, which makes the certificates")
+        pytest.skip(skip_reasons.OPENSSL)
     identity = Identity(certificate=folder / f"{name}.pem", key=folder / f"{name}.key")
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     places = ["-keyout", str(identity.key), "-out", str(identity.certificate)]

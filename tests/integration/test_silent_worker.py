@@ -1,10 +1,10 @@
 """A worker that hangs is ended; one that is merely quiet for a reason is not."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from monotonic import MovableMonotonic
 from night import Night
 
 from cli.children import worker_node
@@ -14,13 +14,27 @@ from db import ledger
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Child]:
-    """A process that has run for long and hears nothing."""
-    deaf = Child(name="worker", arguments=["sleep", "600"], environment={}, folder=tmp_path, log_file=tmp_path / "log")
-    deaf.start()
-    deaf._started_at = time.monotonic() - 2 * SILENT_SECONDS
-    yield deaf
-    deaf.kill()
+def new_worker(tmp_path: Path) -> Iterator[Child]:
+    """A process that has just started and hears nothing."""
+    child = Child(
+        name="worker",
+        arguments=["sleep", "600"],
+        environment={},
+        folder=tmp_path,
+        log_file=tmp_path / "log",
+        monotonic=MovableMonotonic(),
+    )
+    child.start()
+    yield child
+    child.kill()
+
+
+@pytest.fixture
+def worker(new_worker: Child) -> Child:
+    """The same after it has run for long."""
+    assert isinstance(new_worker.monotonic, MovableMonotonic)
+    new_worker.monotonic.advance(2 * SILENT_SECONDS)
+    return new_worker
 
 
 def _beat(night: Night, node: str) -> None:
@@ -55,8 +69,7 @@ def test_another_hosts_heartbeat_does_not_count(worker: Child, night: Night) -> 
     assert [silent.look(), silent.look()] == [False, True]
 
 
-def test_a_worker_that_has_just_started_needs_its_time(worker: Child, night: Night) -> None:
+def test_a_worker_that_has_just_started_needs_its_time(new_worker: Child, night: Night) -> None:
     """Loading TensorFlow takes seconds."""
-    worker._started_at = time.monotonic()
-    silent = SilentWorker(worker, night.database, night.clock)
+    silent = SilentWorker(new_worker, night.database, night.clock)
     assert [silent.look(), silent.look()] == [False, False]

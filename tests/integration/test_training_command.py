@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skip_reasons
 from click.testing import CliRunner
 
 from cli.models.train import train_command
@@ -92,7 +93,7 @@ def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Pa
     assert not (folder / "checkpoint").exists()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed: pip install nightread[jax]")
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason=skip_reasons.JAX)
 @pytest.mark.slow
 def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
     """The same command under KERAS_BACKEND=jax; the bundle answers on TensorFlow as it was evaluated on JAX."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 from producer.walk import Obstacles, RootMissing, walk
 
@@ -202,7 +203,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     put(tmp_path / "a" / "a.dcm")
     descriptors = Path("/proc/self/fd")
     if not descriptors.exists():
-        pytest.skip("the system does not list a process's descriptors")
+        pytest.skip(skip_reasons.LINUX)
     before = len(list(descriptors.iterdir()))
     entries = walk(tmp_path, Obstacles(), skip=frozenset(), visit=lambda _folder: None)
     next(entries)

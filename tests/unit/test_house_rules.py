@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nightread", "imaging", "producer", "worker", "delivery", "models", "db", "cli")
@@ -16,7 +17,7 @@ PACKAGES = ("nightread", "imaging", "producer", "worker", "delivery", "models", 
 def tracked() -> list[Path]:
     """All Python files that git tracks."""
     if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
+        pytest.skip(skip_reasons.GIT)
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).exists()]
 

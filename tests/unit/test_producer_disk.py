@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 from nightread.settings import load_settings
 from producer.disk import DiskReserve
@@ -39,5 +40,5 @@ def test_a_file_system_without_a_size_is_not_short() -> None:
     """The kernel's own have none."""
     kernel = Path("/proc")
     if not kernel.is_dir():
-        pytest.skip("no /proc here")
+        pytest.skip(skip_reasons.LINUX)
     assert not reserve(kernel, 2**62).is_short(before=False)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from peers import free_port
 from web_server import Asked, Reply, serving
 
@@ -238,7 +239,7 @@ def test_a_uid_that_is_no_name_has_no_address(uid: str) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Certificate and key of 127.0.0.1 in one file, signed by itself."""
     if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
+        pytest.skip(skip_reasons.OPENSSL)
     folder = tmp_path_factory.mktemp("tls")
     key, pem = folder / "key.pem", folder / "all.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=store"]

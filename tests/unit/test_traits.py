@@ -1,14 +1,14 @@
 """What rules may ask is read from real headers."""
 
-from pathlib import Path
-
 import pytest
+import skip_reasons
 from scans import phantom, with_values
+from skip_reasons import SHARED_DATA
 
 from imaging.read import read
 from imaging.traits import read_traits
 
-DICOM = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
+DICOM = SHARED_DATA / "dicom"
 
 
 def test_every_trait_is_read() -> None:
@@ -47,7 +47,7 @@ def test_absent_elements_are_empty() -> None:
     assert read_traits(read(phantom(1)), "inbox").rows == 64
 
 
-@pytest.mark.skipif(not DICOM.is_dir(), reason="the real DICOM files are not at hand")
+@pytest.mark.skipif(not DICOM.is_dir(), reason=skip_reasons.NO_SHARED_DATA)
 def test_a_real_header_is_understood() -> None:
     """An MR slice as its scanner wrote it."""
     (path, *_) = sorted((DICOM / "series_mr_ge").iterdir())

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import skip_reasons
 
 from db.ledger import Claimed
 from nightread.clock import utc_now
@@ -134,7 +135,7 @@ def test_a_name_too_long_for_this_system_is_an_error_of_the_storage(root: Path, 
 def test_a_file_that_nobody_may_read_is_unreadable(root: Path) -> None:
     """Permissions may be mended: it is tried again."""
     if os.geteuid() == 0:
-        pytest.skip("root reads everything; tests/acceptance drops the privilege")
+        pytest.skip(skip_reasons.NOT_ROOT)
     image = claimed(root)
     (root / "a").chmod(0)
     assert reason(image) == (RetryImage, Reason.UNREADABLE)

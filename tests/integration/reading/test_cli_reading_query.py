@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from night import Night
 
 from db.ledger import Arrival
@@ -60,7 +61,7 @@ def test_parquet_goes_to_a_file_and_reads_back(
     nightread: Nightread, night: Night, make_arrivals: MakeArrivals, tmp_path: Path, bundle_id_of_record: int
 ) -> None:
     """Typed, with scores as a map; without -o it is refused, and no half-written file stays."""
-    parquet = pytest.importorskip("pyarrow.parquet", reason="the parquet extra is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason=skip_reasons.PARQUET)
     night.register(make_arrivals(2))
     night.analyse_all(bundle_id=bundle_id_of_record)
 

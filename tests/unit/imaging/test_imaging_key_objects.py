@@ -30,9 +30,9 @@ def test_other_notes_reject_nothing(code: str, scheme: str) -> None:
     assert rejection(note(STUDY, ["1.4"], code=code, scheme=scheme)) is None
 
 
-@pytest.mark.parametrize("data", [note(STUDY, []), note(STUDY, ["1.4"], evidence="9.9")])
-def test_a_note_that_rejects_nothing_of_its_study_is_bad(data: bytes) -> None:
+@pytest.mark.parametrize(("rejected", "evidence"), [([], None), (["1.4"], "9.9")], ids=["no image", "another study"])
+def test_a_note_that_rejects_nothing_of_its_study_is_bad(rejected: list[str], evidence: str | None) -> None:
     """Images of other studies are none of its business, and somebody meant to reject something."""
     with pytest.raises(RejectImage) as caught:
-        rejection(data)
+        rejection(note(STUDY, rejected, evidence=evidence))
     assert caught.value.reason is Reason.BAD_KEY_OBJECT

@@ -1,0 +1,42 @@
+"""Say what a test needs that this machine lacks, and how to get it; and count the skipped tests by that."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+"""Real DICOM files and public data sets. They are not part of the repository."""
+
+POSTGRESQL = "PostgreSQL is not installed (Debian: apt install postgresql; or name a server in NIGHTREAD_TEST_POSTGRES)"
+REDIS = "Redis is not installed (Debian: apt install redis-server)"
+ORTHANC = "Orthanc is not installed (Debian: apt install orthanc orthanc-dicomweb)"
+DCMTK = "DCMTK is not installed (Debian: apt install dcmtk)"
+OPENSSL = "OpenSSL is not installed (Debian: apt install openssl)"
+CHROMIUM = "Chromium is not installed (Debian: apt install chromium)"
+COMPOSE_PROGRAMS = (
+    "the programs of the Compose services are not installed "
+    "(Debian: apt install redis-server redis-tools postgresql postgresql-client)"
+)
+NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is absent"
+MOUNT = "this user may not mount file systems (run the tests as root, on a machine that allows it)"
+NAMESPACES = "this user may not make namespaces (run the tests on a machine where `unshare --user` works)"
+DEVICES = "this user may not make device files (run the tests as root)"
+NOT_ROOT = "root may read every file (run the tests as another user)"
+CONFINEMENT = "this kernel or container lets no process give up its rights (run the tests on Linux with Landlock)"
+LINUX = "this test needs Linux"
+GIT = "the tests do not run in a git checkout (run them in a clone)"
+JAX = "JAX is not installed (pip install 'nightread[jax]')"
+PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
+
+
+def lines(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[str]:
+    """Return one line for each reason for which tests were skipped, the most frequent reason first."""
+    counts = Counter(_reason(report) for report in reports)
+    return [f"skipped {count}: {reason}" for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
