@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 # What `make chaos` does: docs/chaos.md.
 SEEDS ?= 1 2 3
 DATABASES ?= sqlite postgresql
@@ -17,7 +18,7 @@ IMAGES ?= 3000
 FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker delivery models db cli
 
-.PHONY: help venv demo test slow chaos fuzz unit check format bench clean
+.PHONY: help venv demo test slow chaos fuzz unit check format bench docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -61,6 +62,14 @@ format: venv ## put the code into its format
 
 bench: venv ## the speed budget, measured: half an hour on a quiet machine
 	$(BIN)/python -m benchmarks
+
+docs: $(DOCS_STAMP) ## the documentation as a site in build/docs; a broken link or reference is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "The site is in build/docs: open build/docs/index.html."
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
 
 clean: ## remove what was built; state folders stay
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

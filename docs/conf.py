@@ -1,0 +1,45 @@
+"""Build the documentation as a site: `make docs`. Every warning is an error; nothing is fetched from a network."""
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from cli_reference import cli_reference  # noqa: E402 - the folder of this file is on no path before
+
+from nightread import __version__  # noqa: E402
+
+project = "nightread"
+author = "the nightread authors"
+copyright = author  # noqa: A001 - Sphinx reads this name
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_*"]
+myst_heading_anchors = 3  # links such as ledger.md#states, as on GitHub
+suppress_warnings = ["myst.header"]  # a page that is one long table may skip a level of headings
+
+default_role = "literal"  # docstrings write `names` as Markdown does
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "undoc-members": False}
+python_use_unqualified_type_names = True
+add_module_names = False
+
+html_theme = "furo"  # system fonts: the pages load nothing from other hosts
+html_title = "nightread"
+html_copy_source = False
+html_show_sphinx = False
+
+
+def setup(app: Sphinx) -> None:
+    """Write the command-line reference before Sphinx looks for pages."""
+    page = HERE / "reference" / "cli.md"
+    text = cli_reference()
+    if not page.is_file() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
+    app.add_config_value("nightread_cli_pages", 1, "env")
