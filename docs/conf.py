@@ -1,11 +1,17 @@
 """Build the documentation as a site: `make docs`. Every warning is an error; nothing is fetched from a network."""
 
+import re
 import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 
 HERE = Path(__file__).parent
+LOADED_FROM_ELSEWHERE = re.compile(
+    r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["'](?:https?:)?//|url\(["']?(?:https?:)?//|@import\s+["']https?:"""
+)
+"""What makes a browser fetch something from another host; an ordinary link does not."""
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from cli_reference import cli_reference  # noqa: E402 - the folder of this file is on no path before
@@ -42,4 +48,15 @@ def setup(app: Sphinx) -> None:
     text = cli_reference()
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         page.write_text(text, encoding="utf-8")
-    app.add_config_value("nightread_cli_pages", 1, "env")
+    app.connect("build-finished", _check_pages)
+
+
+def _check_pages(app: Sphinx, error: Exception | None) -> None:
+    """Raise SphinxError if a page or style sheet would load anything from another host."""
+    if error is not None:
+        return
+    for page in sorted(Path(app.outdir).rglob("*")):
+        if page.suffix in (".html", ".css"):
+            found = LOADED_FROM_ELSEWHERE.search(page.read_text(encoding="utf-8"))
+            if found:
+                raise SphinxError(f"{page} loads something from another host: {found[0]}")
