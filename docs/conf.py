@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
@@ -29,7 +30,7 @@ exclude_patterns = ["_*"]
 myst_heading_anchors = 3  # links such as ledger.md#states, as on GitHub
 suppress_warnings = ["myst.header"]  # a page that is one long table may skip a level of headings
 
-default_role = "literal"  # docstrings write `names` as Markdown does
+smartquotes = False  # `--option` in a sentence keeps its two dashes
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "undoc-members": False}
@@ -48,7 +49,19 @@ def setup(app: Sphinx) -> None:
     text = cli_reference()
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         page.write_text(text, encoding="utf-8")
+    app.connect("autodoc-process-docstring", _to_restructured_text)
     app.connect("build-finished", _check_pages)
+
+
+def _to_restructured_text(*arguments: Any) -> None:
+    """Docstrings are sentences with `names` as in Markdown: turn code into literals and escape everything else."""
+    lines = arguments[-1]
+    parts = "\n".join(lines).split("`")
+    escaped = [
+        rf"\ ``{part}``\ " if index % 2 else re.sub(r"[*|]|_(?!\w)", r"\\\g<0>", part)
+        for index, part in enumerate(parts)
+    ]
+    lines[:] = "".join(escaped).split("\n")
 
 
 def _check_pages(app: Sphinx, error: Exception | None) -> None:

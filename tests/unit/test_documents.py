@@ -1,5 +1,6 @@
 """README.md and docs/ agree with the code and with each other."""
 
+import ast
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -67,6 +68,15 @@ def test_every_python_name_that_a_page_names_exists(page: Path) -> None:
     names = {name for pair in named for name in pair if name and not name.endswith(FILE_NAMES)}
     missing = sorted(name for name in names if not _is_defined(name))
     assert not missing
+
+
+@each_page
+def test_python_examples_import_what_exists(page: Path) -> None:
+    """A Python block in a document is valid code, and imports only modules and names of nightread that exist."""
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        imports = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.ImportFrom)]
+        ours = [node for node in imports if re.match(rf"(?:{PACKAGES})\b", node.module or "")]
+        assert all(_is_defined(f"{node.module}.{alias.name}") for node in ours for alias in node.names)
 
 
 def test_the_glossary_is_alphabetical_and_defines_each_word_once() -> None:
