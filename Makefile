@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # `make venv PYTHON=/path/to/python3.12` makes the environment with this interpreter; else the first that fits is taken.
 PYTHON ?=
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 # What `make chaos` does: docs/chaos.md.
 SEEDS ?= 1 2 3
 DATABASES ?= sqlite postgresql
@@ -16,7 +17,7 @@ IMAGES ?= 3000
 FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker delivery models db cli
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench wheel clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench wheel docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -63,6 +64,14 @@ bench: venv ## the speed budget, measured: half an hour on a quiet machine
 
 wheel: venv ## build the wheel and use it in an empty environment, without and with TensorFlow
 	tools/try_wheel.sh $(BIN)/python
+
+docs: $(DOCS_STAMP) ## the documentation as a site in build/docs; a broken link or reference is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "The site is in build/docs: open build/docs/index.html."
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
 
 clean: ## remove what was built; state folders stay
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -15,7 +15,7 @@ from nightread.settings import Settings
 
 @click.command("settings")
 @click.option("--json", "as_json", is_flag=True, help="Values in force as JSON; secrets are masked.")
-@click.option("--markdown", is_flag=True, help="The table of all knobs and defaults, as in README.md.")
+@click.option("--markdown", is_flag=True, help="The table of all settings and their defaults, as in docs/settings.md.")
 @state_options
 def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
     """Show the settings in force; secrets are masked.
@@ -38,7 +38,7 @@ def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
 
 
 def markdown_table() -> str:
-    """All knobs with their variables and defaults; a test holds README.md against it."""
+    """All knobs with their variables and defaults; a test compares docs/settings.md with it."""
     rows = [
         f"| `NIGHTREAD_{name.upper()}` | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()

@@ -184,7 +184,7 @@ work = Table(
     Column("id", Id, primary_key=True),
     Column("instance_id", Id, ForeignKey("instances.id"), nullable=False),
     Column("ordinal", Integer, nullable=False),  # 0: the first, which the tally counts; further rows are re-runs
-    # No foreign keys here and at duplicate_of: docs/decisions/0012-what-an-outcome-costs.md.
+    # No foreign keys here and at duplicate_of: docs/decisions/0012-cost-of-recording-an-outcome.md.
     Column("bundle_id", Id),  # of bundles
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),

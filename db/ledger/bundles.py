@@ -42,7 +42,7 @@ def register_bundle(
 def require_registered(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Raise StatementError unless all bundles that these outcomes name are registered.
 
-    One look for all of them instead of a foreign key for each (docs/decisions/0012-what-an-outcome-costs.md).
+    One look for all of them instead of a foreign key for each (docs/decisions/0012-cost-of-recording-an-outcome.md).
     """
     named = {outcome.bundle_id for outcome in outcomes}
     named.update(answer.bundle_id for outcome in outcomes for answer in outcome.further)

@@ -106,7 +106,7 @@ def test_a_child_process_gets_the_very_same_settings(tmp_path: Path, monkeypatch
 
 
 def test_every_knob_is_documented() -> None:
-    """The configuration table in the README is made from these sentences."""
+    """The table in docs/settings.md is made from these sentences."""
     undocumented = [name for name, knob in Settings.model_fields.items() if not (knob.description or "").endswith(".")]
 
     assert undocumented == []

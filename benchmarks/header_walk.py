@@ -1,0 +1,131 @@
+"""`python -m benchmarks.header_walk`: microseconds per header, own walk and pydicom's `specific_tags`, side by side.
+
+Both read the same facts of the same bytes in memory, in turns. The figures stand in
+docs/decisions/0005-own-header-walk.md.
+"""
+
+import io
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import click
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+from pydicom.sequence import Sequence as DicomSequence
+from rich.console import Console
+from rich.table import Table
+
+from imaging.header import read_header
+from imaging.identity import read_facts
+from imaging.limits import DEFAULT_LIMITS
+from models.phantom_dicom import PhantomStyle, phantom_file
+
+_FACTS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "StudyDate",
+    "Modality",
+    "BodyPartExamined",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+)
+"""What `imaging.identity.read_facts` reads, without the keys of patients."""
+_TAGS = [*_FACTS, "SpecificCharacterSet"]
+_OTHER_ELEMENTS = 200
+"""Private elements of a scanner's header: real CT and MR headers have 100 to 300 elements."""
+
+Reader = Callable[[bytes], object]
+
+
+def own_walk(data: bytes) -> object:
+    """As a worker does it."""
+    return read_facts(read_header(data, DEFAULT_LIMITS), None)
+
+
+def specific_tags(data: bytes) -> object:
+    """Pydicom, told which elements are wanted."""
+    dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
+    return [dataset.get(name) for name in _FACTS]
+
+
+def whole_header(data: bytes) -> object:
+    """Pydicom as tutorials use it."""
+    dataset = dcmread(io.BytesIO(data), stop_before_pixels=True)
+    return [dataset.get(name) for name in _FACTS]
+
+
+READERS: dict[str, Reader] = {
+    "own walk (imaging.header)": own_walk,
+    "dcmread, specific_tags": specific_tags,
+    "dcmread": whole_header,
+}
+
+
+def small_headers(count: int) -> list[bytes]:
+    """Generated chest films as they are: some 40 elements each."""
+    style = PhantomStyle(size=64, syntax="explicit")
+    return [phantom_file(seed=1, index=index, style=style)[0] for index in range(count)]
+
+
+def large_headers(count: int) -> list[bytes]:
+    """The same films with the private elements and the sequences of a scanner."""
+    return [_with_scanner_elements(data) for data in small_headers(count)]
+
+
+def _with_scanner_elements(data: bytes) -> bytes:
+    dataset = dcmread(io.BytesIO(data))
+    block = dataset.private_block(0x0019, "BENCHMARK", create=True)
+    for element in range(_OTHER_ELEMENTS):
+        block.add_new(element, "LO", f"value {element}")
+    dataset.ReferencedImageSequence = DicomSequence([_reference() for _ in range(3)])
+    written = io.BytesIO()
+    pydicom.dcmwrite(written, dataset, enforce_file_format=True)
+    return written.getvalue()
+
+
+def _reference() -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    item.ReferencedSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+    return item
+
+
+def microseconds(reader: Reader, files: Sequence[bytes]) -> float:
+    """Processor time per file."""
+    started = time.process_time()
+    for data in files:
+        reader(data)
+    return (time.process_time() - started) / len(files) * 1e6
+
+
+@click.command()
+@click.option("--files", default=200, show_default=True)
+@click.option("--rounds", default=21, show_default=True, help="Turns of each reader; the median is printed.")
+def main(files: int, rounds: int) -> None:
+    """Print microseconds of processor time per header."""
+    table = Table(title=f"µs per header, median (least) of {rounds} rounds")
+    kinds = {"generated film": small_headers(files), f"with {_OTHER_ELEMENTS} more elements": large_headers(files)}
+    for heading in ("reader", *kinds):
+        table.add_column(heading, justify="left" if heading == "reader" else "right")
+    columns = [_turns(content, rounds) for content in kinds.values()]
+    for name in READERS:
+        table.add_row(name, *(f"{statistics.median(column[name]):.0f} ({min(column[name]):.0f})" for column in columns))
+    Console(width=110).print(table)
+
+
+def _turns(files: Sequence[bytes], rounds: int) -> dict[str, list[float]]:
+    spent: dict[str, list[float]] = {name: [] for name in READERS}
+    for _ in range(rounds):
+        for name, reader in READERS.items():
+            spent[name].append(microseconds(reader, files))
+    return spent
+
+
+if __name__ == "__main__":
+    main()
