@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -50,9 +49,9 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
              nightread query --label nodule
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    signal.signal(signal.SIGTERM, _interrupt)
     set_up_logging(settings.log_format, "WARNING")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends all in order, as Ctrl-C does
+    # As Ctrl-C: children, socket and `redis.url` do not outlive the run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with said_in_one_line():
         summary = run(paths, settings, with_worker=not no_worker)
     if as_json:
@@ -136,11 +135,6 @@ def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
                 bar.update(task, description="analysing", total=total, completed=total - unfinished)
 
         yield show
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: children, socket and `redis.url` do not outlive it."""
-    raise KeyboardInterrupt
 
 
 def _tell(event: str) -> None:

@@ -82,8 +82,9 @@ def retry_while_unavailable(
                 raise
             outage.failed(error)
             on_failure()
-            wait(pause)
-            if stop is not None and stop.is_set():
+            if not (stop and stop.is_set()):
+                wait(pause)
+            if stop and stop.is_set():
                 raise
         else:
             outage.answered()

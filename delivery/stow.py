@@ -1,14 +1,13 @@
 """Send reports by STOW-RS (DICOM PS3.18, section 10.5)."""
 
-import io
 from contextlib import suppress
 from http import HTTPStatus
 from uuid import uuid4
 
 from pydicom.dataset import Dataset
-from pydicom.filewriter import dcmwrite
 
 from delivery.reasons import DeliveryReason, NotDelivered
+from delivery.report import as_file
 from delivery.store_response import require_stored, response_dataset
 from nightread.errors import StopWork
 from nightread.sources import StowDestination
@@ -62,10 +61,8 @@ class Stow:
 
 def _multipart(report: Dataset, boundary: str) -> bytes:
     """A message with the report as its one part (RFC 2387; DICOM PS3.18, section 8.6.1.2)."""
-    content = io.BytesIO()
-    dcmwrite(content, report)
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    return b"".join((head, content.getvalue(), f"\r\n--{boundary}--\r\n".encode()))
+    return b"".join((head, as_file(report), f"\r\n--{boundary}--\r\n".encode()))
 
 
 def _outcome(response: HttpResponse, sop_instance_uid: str) -> str | None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from imaging.array import Array
-from imaging.dicom_image import DicomImage, Frame
+from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, mapping_for
 from imaging.spec import BGR, InputSpec
@@ -54,14 +54,6 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
     part *= gain * np.float32(source.gain)
     part += gain * np.float32(source.base) + offset
     return target
-
-
-def prepare_scan(scan: DicomImage, spec: InputSpec) -> Array:
-    """All frames as float32 of shape (frames, height, width, channels). Raises what DicomImage.frames() raises."""
-    prepared = np.empty((scan.frame_count, *spec.shape), np.float32)
-    for frame, out in zip(scan.frames(), prepared, strict=True):
-        prepare(frame, spec, out)
-    return prepared
 
 
 def _source(frame: Frame, spec: InputSpec) -> _Source:

@@ -36,29 +36,5 @@ def write_truth(path: Path, truths: Iterable[PhantomTruth]) -> None:
             writer.writerow(row | {"lesions": ";".join(map(_lesion_text, truth.lesions))})
 
 
-def read_truth(path: Path) -> list[PhantomTruth]:
-    """Read what write_truth wrote. Raises KeyError or ValueError for another file."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [_truth(row) for row in csv.DictReader(stream)]
-
-
-def _truth(row: dict[str, str]) -> PhantomTruth:
-    return PhantomTruth(
-        file=row["file"],
-        sop_instance_uid=row["sop_instance_uid"],
-        label=row["label"],
-        lesions=tuple(map(_lesion, filter(None, row["lesions"].split(";")))),
-        pixel_spacing_mm=float(row["pixel_spacing_mm"]),
-        syntax=row["syntax"],
-        photometric=row["photometric"],
-        bits=int(row["bits"]),
-    )
-
-
 def _lesion_text(lesion: Lesion) -> str:
     return f"{lesion.row!r} {lesion.column!r} {lesion.radius!r}"
-
-
-def _lesion(text: str) -> Lesion:
-    row, column, radius = map(float, text.split(" "))
-    return Lesion(row=row, column=column, radius=radius)

@@ -30,7 +30,7 @@ _console = Console(width=120, highlight=False)
 )
 @click.option("--real", is_flag=True, help="Mutate the real files only.")
 @click.option("--write", type=click.Path(path_type=Path), help="Write the mutations to this folder; read none of them.")
-def main(
+def main(  # noqa: PLR0913 - click hands over each option by its name
     *,
     count: int,
     minutes: float | None,

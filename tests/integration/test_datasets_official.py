@@ -11,7 +11,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from skip_reasons import SHARED_DATA
 
 from imaging.array import Array
-from imaging.prepare import prepare_scan
+from imaging.prepare import prepare
 from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset, Examples
@@ -67,7 +67,9 @@ def test_an_array_and_its_dicom_file_give_the_same_input(mnist: Dataset) -> None
     """Bit for bit: what is learned from arrays holds for scans."""
     for row in range(20):
         stored = mnist.test.load(row).stored
-        served = prepare_scan(read(as_dicom(stored)), mnist.native_spec)
+        served = np.empty((1, *mnist.native_spec.shape), np.float32)
+        (frame,) = read(as_dicom(stored)).frames()
+        prepare(frame, mnist.native_spec, served[0])
         np.testing.assert_array_equal(served, mnist.test.inputs([row], mnist.native_spec))
 
 

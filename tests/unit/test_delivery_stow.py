@@ -21,7 +21,6 @@ def _report() -> Dataset:
     report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     report.file_meta.MediaStorageSOPClassUID = report.SOPClassUID = ComprehensiveSRStorage
     report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID = UID
-    report.preamble = bytes(128)
     report.PatientName = "PHANTOM^A"
     return report
 

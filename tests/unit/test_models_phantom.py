@@ -1,5 +1,6 @@
 """Phantoms: the same seed gives the same bytes, tags are those of a film, the truth is true."""
 
+import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import pydicom
 import pytest
 from pydicom.pixels import pixel_array
 
-from models.phantom import CLEAR, NODULE, draw
+from models.phantom import CLEAR, NODULE, Lesion, draw
 from models.phantom_dicom import SYNTAXES, PhantomStyle, phantom_file, write_phantoms
-from models.phantom_truth import read_truth
+from models.phantom_truth import PhantomTruth
 
 
 def parsed(content: bytes) -> pydicom.Dataset:
@@ -130,7 +131,7 @@ def test_the_truth_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     truths = write_phantoms(
         tmp_path / "scans", count=6, seed=2, style=PhantomStyle(size=32), truth_csv=tmp_path / "truth.csv"
     )
-    assert read_truth(tmp_path / "truth.csv") == truths
+    assert _read_truth(tmp_path / "truth.csv") == truths
     assert {path.name for path in (tmp_path / "scans").iterdir()} == {truth.file for truth in truths}
 
 
@@ -145,3 +146,26 @@ def test_unknown_styles_are_refused(style: dict[str, Any]) -> None:
     """The message names what is allowed."""
     with pytest.raises(ValueError, match="allowed"):
         PhantomStyle(**style)
+
+
+def _read_truth(path: Path) -> list[PhantomTruth]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [_truth(row) for row in csv.DictReader(stream)]
+
+
+def _truth(row: dict[str, str]) -> PhantomTruth:
+    return PhantomTruth(
+        file=row["file"],
+        sop_instance_uid=row["sop_instance_uid"],
+        label=row["label"],
+        lesions=tuple(map(_lesion, filter(None, row["lesions"].split(";")))),
+        pixel_spacing_mm=float(row["pixel_spacing_mm"]),
+        syntax=row["syntax"],
+        photometric=row["photometric"],
+        bits=int(row["bits"]),
+    )
+
+
+def _lesion(text: str) -> Lesion:
+    row, column, radius = map(float, text.split(" "))
+    return Lesion(row=row, column=column, radius=radius)

@@ -94,6 +94,10 @@ def test_a_stop_ends_the_pause_and_raises_the_error() -> None:
     policy = RetryPolicy(pause_seconds=60)
     with pytest.raises(OperationalError):
         retry_while_unavailable(_failing(_error()), policy, OutageLog(log), stop=stop, on_failure=stop.set)
+    time = FakeTime()
+    with pytest.raises(OperationalError):
+        retry_while_unavailable(_failing(_error()), policy, OutageLog(log), stop=stop, wait=time.wait)
+    assert time.pauses == []
 
 
 def test_what_is_to_happen_after_a_failure_happens_after_each() -> None:
