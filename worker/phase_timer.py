@@ -1,6 +1,7 @@
 """Measure how many seconds a batch spends in each phase."""
 
 import time
+from collections.abc import Callable
 
 
 class PhaseTimer:
@@ -9,7 +10,8 @@ class PhaseTimer:
     A phase inside another one counts for itself only: the outer phase stands still meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
         self._seconds: dict[str, float] = {}
         self._running: list[str] = []
         self._since = 0.0
@@ -33,7 +35,7 @@ class PhaseTimer:
 
     def _count(self) -> None:
         """Give the time since the last change to the phase that was running."""
-        now = time.perf_counter()
+        now = self._now()
         if self._running:
             phase = self._running[-1]
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._since

@@ -45,6 +45,16 @@ def test_scores_land_on_their_images(bench: Bench) -> None:
         assert sorted(connection.execute(of_cine).scalars()) == [0, 1, 2, 3, 4]
 
 
+def test_the_batch_says_where_its_time_went(bench: Bench) -> None:
+    """In seconds by phase, of which each is counted once."""
+    bench.put(a=phantom(1), b=phantom(2))
+    bench.analyse(bench.desk())
+    with bench.night.database.read() as connection:
+        seconds = connection.execute(select(batches.c.seconds)).scalar_one()
+    assert seconds.keys() == {"claim", "read", "look_up", "predict"}
+    assert all(0 < phase < 60 for phase in seconds.values())
+
+
 def test_a_scan_that_decodes_for_too_long_fails_and_its_neighbours_are_done(bench: Bench) -> None:
     """The time limit ends one image, not the batch."""
     endless = phantom(2, PhantomStyle(size=2048, bits=8, syntax="jpeg2000"))  # keeps a core busy for 0.4 s

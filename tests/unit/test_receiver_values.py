@@ -82,7 +82,7 @@ def test_an_answer_is_what_pydicom_reads(status: CStoreStatus) -> None:
     command = read_dataset(BytesIO(answer), is_implicit_VR=True, is_little_endian=True)
     assert command.CommandGroupLength == len(answer) - 12
     assert (command.CommandField, command.CommandDataSetType) == (0x8001, 0x0101)
-    assert (command.MessageIDBeingRespondedTo, command.CStoreStatus) == (7, status)
+    assert (command.MessageIDBeingRespondedTo, command.Status) == (7, status)
     assert (command.AffectedSOPClassUID, command.AffectedSOPInstanceUID) == (CLASS, INSTANCE)
     assert list(command.keys()) == sorted(command.keys())
 
