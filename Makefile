@@ -33,10 +33,10 @@ demo: venv ## 300 synthetic scans through the whole pipeline, checked against th
 	$(BIN)/nightread demo
 
 test: venv ## the test suite; under five minutes on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow: venv ## the tests that take long: networks trained again, faults, poison, fuzzing
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 chaos: venv ## the whole system hurt at random moments, an hour; SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600 make it shorter
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \

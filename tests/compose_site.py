@@ -30,7 +30,7 @@ sys.meta_path.insert(0, _NotInstalled())
 
 
 @dataclass(kw_only=True)
-class Site:
+class ComposeProcesses:
     """Starts services in the order of `depends_on`, with exactly the command and environment of the file.
 
     Only addresses, ports and paths are translated, from what a container sees to what they are here. Services whose

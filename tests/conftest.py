@@ -2,12 +2,13 @@
 
 import gc
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import skip_reasons
+from databases import NewSqlite, sqlite_copy
 from night import Night, SettableClock, build_arrivals, build_outcome
 from redis import Redis
 from servers import PostgresServer, named_postgres, private_postgres, private_redis
@@ -80,6 +81,12 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def new_sqlite(sqlite_template: Path) -> NewSqlite:
+    """Make a database of the newest schema without rows, in the file that the test names."""
+    return partial(sqlite_copy, sqlite_template)
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The server named by NIGHTREAD_TEST_POSTGRES, else a private one, else skip."""
     named = os.environ.get("NIGHTREAD_TEST_POSTGRES")
@@ -113,11 +120,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         with request.getfixturevalue("postgres_server").database() as database:
             yield database
         return
-    path = tmp_path / "nightread.sqlite3"
-    shutil.copy(request.getfixturevalue("sqlite_template"), path)
-    database = open_database(f"sqlite:///{path}")
-    yield database
-    database.close()
+    with request.getfixturevalue("new_sqlite")(tmp_path / "nightread.sqlite3") as database:
+        yield database
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ LOGIN = {"user": "night", "password": "read"}
 
 
 @dataclass(kw_only=True)
-class Site:
+class PolledOrthanc:
     """The store, and what has been registered of it."""
 
     folder: Path

@@ -10,7 +10,7 @@ from chaos.arrivals import Arrival, Manner
 from chaos.expectation import Fate, fates
 from chaos.journal import keep_journal
 from chaos.patience import wait_until
-from chaos.site import Site, site
+from chaos.site import ChaosSystem, chaos_system
 from chaos.verdict import all_final, violations
 from scans import phantom
 
@@ -42,8 +42,8 @@ FIRST_SECONDS, FIRE_SECONDS, END_SECONDS = 120, 60, 120
 class Evening:
     """A site that runs, and all that was ever dropped into its inbox."""
 
-    def __init__(self, running: Site) -> None:
-        self.site = running
+    def __init__(self, running: ChaosSystem) -> None:
+        self.chaos_system = running
         self.database: Database = running.database()
         self.dropped: list[Arrival] = []
         self._numbers = count()
@@ -52,15 +52,15 @@ class Evening:
         """Images that were never seen before."""
         for number in (next(self._numbers) for _ in range(IMAGES)):
             arrival = Arrival(at=0, name=f"scan-{number}.dcm", content=phantom(number), manner=Manner.RENAME)
-            transfer = self.site.folder / "transfer"
+            transfer = self.chaos_system.folder / "transfer"
             transfer.write_bytes(arrival.content)
-            transfer.rename(self.site.inbox / arrival.name)
+            transfer.rename(self.chaos_system.inbox / arrival.name)
             self.dropped.append(arrival)
 
     def wait_until_all_final(self, seconds: float) -> None:
         """Each image has its outcome."""
-        what = f"every image has its outcome; logs in {self.site.logs}"
-        wait_until(lambda: all_final(self.site, self.database), seconds=seconds, what=what)
+        what = f"every image has its outcome; logs in {self.chaos_system.logs}"
+        wait_until(lambda: all_final(self.chaos_system, self.database), seconds=seconds, what=what)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)  # PostgreSQL runs as another user
-    with site(tmp_path / "site", database=request.param) as running:
+    with chaos_system(tmp_path / "site", database=request.param) as running:
         running.start()
         evening = Evening(running)
         keep_journal(evening.database)
@@ -90,14 +90,14 @@ def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]
 def test_all_images_are_done_whoever_is_killed_at_whichever_step(evening: Evening, expected: dict[str, Fate]) -> None:
     """Each kill costs seconds and no image; labels, steps of the states and the audit are as if nobody had died."""
     for step in STEPS:
-        token = evening.site.arm(step)
+        token = evening.chaos_system.arm(step)
         evening.drop()
         wait_until(lambda token=token: not token.exists(), seconds=FIRE_SECONDS, what=f"a process dies at {step}")
         evening.wait_until_all_final(END_SECONDS)
     assert {fate.state for fate in expected.values()} == {"done"}
-    assert violations(evening.site, evening.database, evening.dropped, expected) == []
-    assert json.loads(evening.site.nightread("status", "--json").stdout)["done"] == len(evening.dropped)
-    assert evening.site.orphans() == []
+    assert violations(evening.chaos_system, evening.database, evening.dropped, expected) == []
+    assert json.loads(evening.chaos_system.nightread("status", "--json").stdout)["done"] == len(evening.dropped)
+    assert evening.chaos_system.orphans() == []
 
 
 def _most_images() -> int:

@@ -25,14 +25,26 @@ class _NotInstalled:
 
 sys.meta_path.insert(0, _NotInstalled())
 """
+COMMANDS = ("watch", "dispatch", "flower", "status", "query", "audit", "db", "up", "run")
+_HELP_OF_EACH = """\
+import sys
+from cli.main import main
+
+for command in sys.argv[1:]:
+    sys.argv = ["nightread", command, "--help"]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 SCANS = 3
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PYTHONPATH of a host on which the worker's libraries cannot be imported."""
-    folder = tmp_path / "host"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("host")
     (folder / "sitecustomize.py").write_text(_BLOCKER)
     return folder
 
@@ -45,11 +57,13 @@ def test_the_host_really_lacks_them(host: Path, module: str) -> None:
     assert "not on a producer host" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["watch", "dispatch", "flower", "status", "query", "audit", "db", "up", "run"])
-def test_every_command_explains_itself(host: Path, command: str) -> None:
-    """No command imports a network before it needs one."""
-    ended = run(command, "--help", pythonpath=host)
+def test_every_command_explains_itself(host: Path) -> None:
+    """No command imports a network before it needs one. One process for all of them saves 20 s."""
+    calls = [sys.executable, "-c", _HELP_OF_EACH, *COMMANDS]
+    ended = subprocess.run(calls, env={"PYTHONPATH": str(host)}, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+    usages = [line for line in ended.stdout.splitlines() if line.startswith("Usage: nightread ")]
+    assert [usage.split()[2] for usage in usages] == list(COMMANDS)
 
 
 def test_a_command_that_needs_more_says_what_to_install(host: Path) -> None:

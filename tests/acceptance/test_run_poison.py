@@ -69,8 +69,8 @@ def test_poison_costs_its_own_images_and_its_own_time(tmp_path: Path, capsys: py
         with capsys.disabled():
             print(f"\n{told[-1]}")
         if poisoned.seconds <= 1.1 * calm.seconds + own_time:
-            return
-    pytest.fail("\n".join(told))
+            break
+    assert poisoned.seconds <= 1.1 * calm.seconds + own_time, "\n".join(told)
 
 
 def _check(calm: Night, poisoned: Night, expected: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from canaries import BORN, PATIENT, PLACE, canaries
 from program import alive, images, run, wait_until
-from up_site import FRAMES, Site, overheard
+from up_site import FRAMES, UpProcess, overheard
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -24,47 +24,47 @@ SCANS = 30
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
     """Running, with its Redis overheard from the start; scans and canaries were dropped and are final."""
-    site = Site(folder=tmp_path_factory.mktemp("up"))
-    with site.up() as site.process:
-        wait_until((site.state / "redis.url").exists, seconds=20, what=site.output.read_text)
-        with overheard(site):
-            wait_until(site.flower.answers, seconds=30, what=site.output.read_text)
-            site.drop_phantoms(SCANS)
+    up = UpProcess(folder=tmp_path_factory.mktemp("up"))
+    with up.up() as up.process:
+        wait_until((up.state / "redis.url").exists, seconds=20, what=up.output.read_text)
+        with overheard(up):
+            wait_until(up.flower.answers, seconds=30, what=up.output.read_text)
+            up.drop_phantoms(SCANS)
             for name, content in canaries().items():
-                site.drop(f"{PLACE}/{PLACE}-{name}", content)
-            site.wait_until_all_final()
-            yield site
+                up.drop(f"{PLACE}/{PLACE}-{name}", content)
+            up.wait_until_all_final()
+            yield up
 
 
-def test_files_become_rows(site: Site) -> None:
+def test_files_become_rows(up: UpProcess) -> None:
     """Scans are done, the broken canaries have their reasons, and `status` counts them."""
-    told = json.loads(run("status", "--state", site.state, "--json").stdout)
-    assert Counter(row["state"] for row in images(site.state)) == {"done": SCANS + 2, "rejected": 4}
-    assert {row["reason"] for row in images(site.state)} == {None, "not_dicom", "truncated", "bad_pixels", "bad_header"}
+    told = json.loads(run("status", "--state", up.state, "--json").stdout)
+    assert Counter(row["state"] for row in images(up.state)) == {"done": SCANS + 2, "rejected": 4}
+    assert {row["reason"] for row in images(up.state)} == {None, "not_dicom", "truncated", "bad_pixels", "bad_header"}
     assert [told[name] for name in STATES] == [SCANS + 2, 0, 4, 0]
-    assert (told["arrived"], told["adds_up"]) == (site.dropped, True)
+    assert (told["arrived"], told["adds_up"]) == (up.dropped, True)
     assert [(worker["slots"], worker["alive"]) for worker in told["workers"]] == [(2, True)]
 
 
-def test_flower_shows_worker_and_batches(site: Site) -> None:
+def test_flower_shows_worker_and_batches(up: UpProcess) -> None:
     """The worker with its processes, and each batch with its size and its outcomes."""
-    wait_until(lambda: site.flower.images_sent() == site.dropped, seconds=15, what=lambda: str(site.flower.batches()))
-    (worker,) = site.flower.workers().values()
+    wait_until(lambda: up.flower.images_sent() == up.dropped, seconds=15, what=lambda: str(up.flower.batches()))
+    (worker,) = up.flower.workers().values()
     assert worker["stats"]["pool"]["max-concurrency"] == 2
-    assert site.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
+    assert up.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
 
 
-def test_canaries_are_seen_by_nobody(site: Site) -> None:
+def test_canaries_are_seen_by_nobody(up: UpProcess) -> None:
     """No word of the patient and no name of a file in Redis' traffic, Flower's pages, logs and output."""
-    logs = "".join(path.read_text("utf-8", "replace") for path in (site.state / "logs").iterdir())
+    logs = "".join(path.read_text("utf-8", "replace") for path in (up.state / "logs").iterdir())
     heard = {
-        "redis": "\n".join([*site.traffic, *_decoded_bodies(site.traffic)]),
-        "flower": site.flower.everything(),
-        "logs": logs + site.output.read_text(),
-        "arguments": " ".join(word for process in site.family() for word in process.cmdline()),
-        "names of files": " ".join(str(path) for path in site.state.rglob("*")),
+        "redis": "\n".join([*up.traffic, *_decoded_bodies(up.traffic)]),
+        "flower": up.flower.everything(),
+        "logs": logs + up.output.read_text(),
+        "arguments": " ".join(word for process in up.family() for word in process.cmdline()),
+        "names of files": " ".join(str(path) for path in up.state.rglob("*")),
     }
     assert re.search(r'{"v": 1, "batch": "[0-9a-f-]{36}"}', heard["redis"]), "the capture holds no batch"
     assert all(len(text) > 200 for text in heard.values())
@@ -76,93 +76,93 @@ def test_canaries_are_seen_by_nobody(site: Site) -> None:
     ]
 
 
-def test_the_database_knows_the_place_and_not_the_patient(site: Site) -> None:
+def test_the_database_knows_the_place_and_not_the_patient(up: UpProcess) -> None:
     """The path stands in the record, patients as keys only; `query --patient` finds them all the same."""
-    stored = b"".join(path.read_bytes() for path in site.state.glob("nightread.sqlite3*"))
-    found = json.loads(run("query", "--state", site.state, "--patient", PATIENT, "--format", "json").stdout)
+    stored = b"".join(path.read_bytes() for path in up.state.glob("nightread.sqlite3*"))
+    found = json.loads(run("query", "--state", up.state, "--patient", PATIENT, "--format", "json").stdout)
     assert PLACE.encode() in stored
     assert not [word for word in (PATIENT, BORN) if word.encode() in stored]
     assert {row["state"] for row in found} == {"done", "rejected"}
 
 
 @pytest.mark.slow
-def test_a_killed_pool_process_loses_nothing(site: Site) -> None:
+def test_a_killed_pool_process_loses_nothing(up: UpProcess) -> None:
     """Its images are given back and done; the worker replaces it by itself."""
-    site.drop_cine_and_wait_until_it_runs()
-    (worker,) = site.find("worker.app worker")
+    up.drop_cine_and_wait_until_it_runs()
+    (worker,) = up.find("worker.app worker")
     before = {child.pid for child in worker.children()}
     _kill(*worker.children())
-    site.drop_phantoms(5)
-    site.wait_until_all_final()
+    up.drop_phantoms(5)
+    up.wait_until_all_final()
     assert worker.is_running()
     assert before.isdisjoint(child.pid for child in worker.children())
-    _assert_all_done_and_the_cine_twice(site)
+    assert_all_done_and_the_cine_twice(up)
 
 
-def test_a_killed_worker_is_started_again(site: Site) -> None:
+def test_a_killed_worker_is_started_again(up: UpProcess) -> None:
     """What it had is given out anew as soon as the next one is there, long before its lease ends."""
-    site.drop_cine_and_wait_until_it_runs()
-    _kill(*site.find("worker.app worker"))
-    site.drop_phantoms(5)
-    site.wait_until_all_final()
-    _assert_reported(site, "worker")
-    _assert_all_done_and_the_cine_twice(site)
+    up.drop_cine_and_wait_until_it_runs()
+    _kill(*up.find("worker.app worker"))
+    up.drop_phantoms(5)
+    up.wait_until_all_final()
+    assert_reported(up, "worker")
+    assert_all_done_and_the_cine_twice(up)
 
 
-def test_a_killed_redis_is_started_again(site: Site) -> None:
+def test_a_killed_redis_is_started_again(up: UpProcess) -> None:
     """It has forgotten everything, and the ledger gives everything out again."""
-    _kill(*site.find("redis.sock"))
-    site.drop_phantoms(10)
-    site.wait_until_all_final()
-    _assert_reported(site, "redis")
+    _kill(*up.find("redis.sock"))
+    up.drop_phantoms(10)
+    up.wait_until_all_final()
+    assert_reported(up, "redis")
 
 
-def test_killed_watcher_dispatcher_and_flower_are_started_again(site: Site) -> None:
+def test_killed_watcher_dispatcher_and_flower_are_started_again(up: UpProcess) -> None:
     """Files that came meanwhile are found, registered once and analysed."""
-    _kill(*site.find("cli watch"), *site.find("cli dispatch"), *site.find("flower"))
-    site.drop_phantoms(10)
-    site.wait_until_all_final()
+    _kill(*up.find("cli watch"), *up.find("cli dispatch"), *up.find("flower"))
+    up.drop_phantoms(10)
+    up.wait_until_all_final()
     for name in ("watch", "dispatch", "flower"):
-        _assert_reported(site, name)
-    wait_until(site.flower.answers, seconds=20, what=site.looks)
-    assert Counter(row["state"] for row in images(site.state))["done"] == site.dropped - 4
+        assert_reported(up, name)
+    wait_until(up.flower.answers, seconds=20, what=up.looks)
+    assert Counter(row["state"] for row in images(up.state))["done"] == up.dropped - 4
 
 
-def test_a_kill_leaves_no_orphan_and_the_state_can_be_used_again(site: Site) -> None:
+def test_a_kill_leaves_no_orphan_and_the_state_can_be_used_again(up: UpProcess) -> None:
     """Everything ends with `up`, in the middle of a batch too; the next start goes on where it stood."""
-    assert site.process is not None
-    site.drop_cine_and_wait_until_it_runs()
-    family = site.family()
-    site.process.kill()
-    site.process.wait()
-    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{site.looks()}")
+    assert up.process is not None
+    up.drop_cine_and_wait_until_it_runs()
+    family = up.family()
+    up.process.kill()
+    up.process.wait()
+    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{up.looks()}")
     assert len(family) >= 8
-    site.drop_phantoms(3)
+    up.drop_phantoms(3)
 
 
-def test_ctrl_c_stops_everything_within_ten_seconds(site: Site) -> None:
+def test_ctrl_c_stops_everything_within_ten_seconds(up: UpProcess) -> None:
     """In the middle of a batch: exit code 0, no process survives, and what is left waits for the next start."""
-    with site.up() as site.process:
-        site.wait_until_all_final()
-        site.drop_cine_and_wait_until_it_runs()
-        family = site.family()
+    with up.up() as up.process:
+        up.wait_until_all_final()
+        up.drop_cine_and_wait_until_it_runs()
+        family = up.family()
         asked = time.monotonic()
-        site.process.send_signal(signal.SIGINT)
-        assert site.process.wait(20) == 0, site.looks()
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(20) == 0, up.looks()
         took = time.monotonic() - asked
-    assert took < 10, site.looks()
+    assert took < 10, up.looks()
     assert not alive(family)
-    assert not (site.state / "redis.url").exists()
+    assert not (up.state / "redis.url").exists()
 
 
-def test_a_later_run_finishes_what_was_left(site: Site) -> None:
+def test_a_later_run_finishes_what_was_left(up: UpProcess) -> None:
     """Each file has exactly one outcome, and the record holds together."""
-    site.drop_phantoms(3)
-    ended = run("run", site.inbox, "--state", site.state, "--model", "phantom", "--json")
+    up.drop_phantoms(3)
+    ended = run("run", up.inbox, "--state", up.state, "--model", "phantom", "--json")
     told = json.loads(ended.stdout)
-    audit = run("audit", "--state", site.state)
-    assert (ended.returncode, told["arrived"], told["new"]) == (0, site.dropped, 3), ended.stderr
-    assert [told[name] for name in STATES] == [site.dropped - 4, 0, 4, 0]
+    audit = run("audit", "--state", up.state)
+    assert (ended.returncode, told["arrived"], told["new"]) == (0, up.dropped, 3), ended.stderr
+    assert [told[name] for name in STATES] == [up.dropped - 4, 0, 4, 0]
     assert audit.returncode == 0, audit.stdout
 
 
@@ -172,15 +172,15 @@ def _decoded_bodies(commands: list[str]) -> list[str]:
     return [base64.b64decode(body).decode() for body in bodies]
 
 
-def _assert_reported(site: Site, name: str) -> None:
-    wait_until(lambda: f"{name} was started again" in site.output.read_text(), seconds=10, what=site.looks)
-    assert f"{name} ended (killed by SIGKILL)" in site.output.read_text()
+def assert_reported(up: UpProcess, name: str) -> None:
+    wait_until(lambda: f"{name} was started again" in up.output.read_text(), seconds=10, what=up.looks)
+    assert f"{name} ended (killed by SIGKILL)" in up.output.read_text()
 
 
-def _assert_all_done_and_the_cine_twice(site: Site) -> None:
-    rows = images(site.state)
-    (latest,) = [row for row in rows if f"/cine-{site.dropped - 6}" in row["uri"]]
-    assert Counter(row["state"] for row in rows) == {"done": site.dropped - 4, "rejected": 4}
+def assert_all_done_and_the_cine_twice(up: UpProcess) -> None:
+    rows = images(up.state)
+    (latest,) = [row for row in rows if f"/cine-{up.dropped - 6}" in row["uri"]]
+    assert Counter(row["state"] for row in rows) == {"done": up.dropped - 4, "rejected": 4}
     assert (latest["frames"], latest["attempts"]) == (FRAMES, 2)
 
 

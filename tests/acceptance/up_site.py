@@ -27,7 +27,7 @@ _SETTINGS = {
 
 
 @dataclass(kw_only=True)
-class Site:
+class UpProcess:
     """One state folder and one inbox, and who runs on them at the moment."""
 
     folder: Path
@@ -106,9 +106,9 @@ def _command_of(process: psutil.Process) -> str:
 class overheard:  # noqa: N801 - reads like the function it might be
     """MONITOR of the site's Redis, also of the one that takes its place."""
 
-    def __init__(self, site: Site) -> None:
-        self._client = Redis.from_url((site.state / "redis.url").read_text())
-        self._heard = site.traffic
+    def __init__(self, up: UpProcess) -> None:
+        self._client = Redis.from_url((up.state / "redis.url").read_text())
+        self._heard = up.traffic
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._listening = threading.Event()
         self._over = threading.Event()

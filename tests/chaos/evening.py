@@ -15,7 +15,7 @@ from chaos.expectation import Fate
 from chaos.faults import Fault, drawn, kinds
 from chaos.journal import keep_journal
 from chaos.patience import NotInTimeError, wait_until
-from chaos.site import Site, site
+from chaos.site import ChaosSystem, chaos_system
 from chaos.verdict import all_final, violations
 from db import queries
 from db.engine import Database
@@ -69,7 +69,7 @@ def run(
     """Start a site below `folder`, let an evening go by, and hold the site to account."""
     account = Account(database=database, seed=seed, minutes=minutes, folder=str(folder))
     rng = random.Random(seed)
-    with site(folder, database=database) as made:
+    with chaos_system(folder, database=database) as made:
         made.start()
         record = made.database()
         keep_journal(record)
@@ -90,7 +90,7 @@ def run(
     return account
 
 
-def _strike(made: Site, chosen: Sequence[Fault], rng: random.Random, account: Account, say: Say) -> list[Struck]:
+def _strike(made: ChaosSystem, chosen: Sequence[Fault], rng: random.Random, account: Account, say: Say) -> list[Struck]:
     """One after the other, at random moments while files arrive; one that is due while another lasts comes after it."""
     began = time.monotonic()
     moments = sorted(rng.uniform(0, 0.85 * 60 * account.minutes) for _ in chosen)
@@ -107,7 +107,7 @@ def _strike(made: Site, chosen: Sequence[Fault], rng: random.Random, account: Ac
     return struck
 
 
-def _wait_for_the_end(made: Site, record: Database, account: Account, say: Say) -> None:
+def _wait_for_the_end(made: ChaosSystem, record: Database, account: Account, say: Say) -> None:
     say("waiting until every file has its outcome")
     began = time.monotonic()
 
@@ -129,7 +129,7 @@ def _has_outcome(record: Database) -> bool:
     return tally.arrived > tally.unfinished
 
 
-def _measure(account: Account, made: Site, record: Database, struck: Sequence[Struck]) -> None:
+def _measure(account: Account, made: ChaosSystem, record: Database, struck: Sequence[Struck]) -> None:
     first = work.c.ordinal == 0
     with record.read() as connection:
         account.analyses_per_image = float(

@@ -12,7 +12,7 @@ from functools import partial
 import psutil
 
 from chaos.patience import wait_until
-from chaos.site import LEASE_SECONDS, Site
+from chaos.site import LEASE_SECONDS, ChaosSystem
 
 _STOPPED_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 5)
 _AWAY_SECONDS = (2.0, 6.0)
@@ -25,7 +25,7 @@ _BETWEEN = {
     "kill between record and acknowledgement": "db.ledger:record:after",
 }
 
-Strike = Callable[[Site, random.Random], None]
+Strike = Callable[[ChaosSystem, random.Random], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Fault:
     """Returns at the moment of healing; at once where nothing but a kill was done."""
 
 
-def kinds(site: Site) -> list[Fault]:
+def kinds(chaos_system: ChaosSystem) -> list[Fault]:
     """Those that this site can suffer."""
     faults: dict[str, Strike] = {
         "SIGKILL of a worker child": _kill_child,
@@ -46,15 +46,15 @@ def kinds(site: Site) -> list[Fault]:
         **{f"SIGSTOP of {name}": partial(_stop, part=part) for part, name in _PARTS.items()},
         "Redis killed, with AOF": partial(_kill_redis, forget=False),
         "Redis killed, without AOF": partial(_kill_redis, forget=True),
-        "FLUSHALL": lambda site, _rng: site.redis.flush(),
+        "FLUSHALL": lambda chaos_system, _rng: chaos_system.redis.flush(),
         **{name: partial(_die_at, step=step) for name, step in _BETWEEN.items()},
     }
-    if site.postgres is not None:
+    if chaos_system.postgres is not None:
         faults["PostgreSQL stopped, fast"] = partial(_stop_postgres, how=signal.SIGINT)
         faults["PostgreSQL stopped, immediate"] = partial(_stop_postgres, how=signal.SIGQUIT)
     else:
         faults["SQLite locked"] = _lock_sqlite
-    if site.disk.why_not_small is None:
+    if chaos_system.disk.why_not_small is None:
         faults["disk full"] = _fill_disk
     return [Fault(name=name, strike=strike) for name, strike in faults.items()]
 
@@ -67,20 +67,20 @@ def drawn(faults: Sequence[Fault], number: int, rng: random.Random) -> list[Faul
     return chosen
 
 
-def _kill_child(site: Site, rng: random.Random) -> None:
-    _child(site, rng).kill()
+def _kill_child(chaos_system: ChaosSystem, rng: random.Random) -> None:
+    _child(chaos_system, rng).kill()
 
 
-def _stop_child(site: Site, rng: random.Random) -> None:
-    _pause(_child(site, rng), rng)
+def _stop_child(chaos_system: ChaosSystem, rng: random.Random) -> None:
+    _pause(_child(chaos_system, rng), rng)
 
 
-def _kill(site: Site, _rng: random.Random, *, part: str) -> None:
-    _process(site, part).kill()
+def _kill(chaos_system: ChaosSystem, _rng: random.Random, *, part: str) -> None:
+    _process(chaos_system, part).kill()
 
 
-def _stop(site: Site, rng: random.Random, *, part: str) -> None:
-    _pause(_process(site, part), rng)
+def _stop(chaos_system: ChaosSystem, rng: random.Random, *, part: str) -> None:
+    _pause(_process(chaos_system, part), rng)
 
 
 def _pause(process: psutil.Process, rng: random.Random) -> None:
@@ -90,53 +90,55 @@ def _pause(process: psutil.Process, rng: random.Random) -> None:
         process.resume()
 
 
-def _kill_redis(site: Site, rng: random.Random, *, forget: bool) -> None:
-    site.redis.kept.end(signal.SIGKILL)
+def _kill_redis(chaos_system: ChaosSystem, rng: random.Random, *, forget: bool) -> None:
+    chaos_system.redis.kept.end(signal.SIGKILL)
     if forget:
-        site.redis.forget()
+        chaos_system.redis.forget()
     _last(rng, _AWAY_SECONDS)
-    site.redis.kept.keep()
-    site.redis.wait_until_it_answers()
+    chaos_system.redis.kept.keep()
+    chaos_system.redis.wait_until_it_answers()
 
 
-def _stop_postgres(site: Site, rng: random.Random, *, how: signal.Signals) -> None:
-    assert site.postgres is not None
-    site.postgres.kept.end(how)
+def _stop_postgres(chaos_system: ChaosSystem, rng: random.Random, *, how: signal.Signals) -> None:
+    assert chaos_system.postgres is not None
+    chaos_system.postgres.kept.end(how)
     _last(rng, _AWAY_SECONDS)
-    site.postgres.kept.keep()
-    site.postgres.wait_until_it_answers()
+    chaos_system.postgres.kept.keep()
+    chaos_system.postgres.wait_until_it_answers()
 
 
-def _lock_sqlite(site: Site, rng: random.Random) -> None:
+def _lock_sqlite(chaos_system: ChaosSystem, rng: random.Random) -> None:
     """As a backup tool or a person with a shell does."""
-    with closing(sqlite3.connect(site.state / "nightread.sqlite3", timeout=30, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(chaos_system.state / "nightread.sqlite3", timeout=30, isolation_level=None)
+    ) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         _last(rng, _STOPPED_SECONDS)
         connection.execute("ROLLBACK")
 
 
-def _fill_disk(site: Site, rng: random.Random) -> None:
-    site.disk.fill()
+def _fill_disk(chaos_system: ChaosSystem, rng: random.Random) -> None:
+    chaos_system.disk.fill()
     try:
         _last(rng, _AWAY_SECONDS)
     finally:
-        site.disk.empty()
-    if site.postgres is not None:  # it ends itself where it cannot write its log, and is started again
-        site.postgres.wait_until_it_answers()
+        chaos_system.disk.empty()
+    if chaos_system.postgres is not None:  # it ends itself where it cannot write its log, and is started again
+        chaos_system.postgres.wait_until_it_answers()
 
 
-def _die_at(site: Site, _rng: random.Random, *, step: str) -> None:
-    token = site.arm(step)
+def _die_at(chaos_system: ChaosSystem, _rng: random.Random, *, step: str) -> None:
+    token = chaos_system.arm(step)
     wait_until(lambda: not token.exists(), seconds=_SOMEBODY_SECONDS, what=f"somebody dies at {step}")
 
 
-def _child(site: Site, rng: random.Random) -> psutil.Process:
-    wait_until(lambda: bool(site.worker_children), seconds=_SOMEBODY_SECONDS, what="the worker has processes")
-    return rng.choice(site.worker_children)
+def _child(chaos_system: ChaosSystem, rng: random.Random) -> psutil.Process:
+    wait_until(lambda: bool(chaos_system.worker_children), seconds=_SOMEBODY_SECONDS, what="the worker has processes")
+    return rng.choice(chaos_system.worker_children)
 
 
-def _process(site: Site, part: str) -> psutil.Process:
-    kept = site.kept[part]
+def _process(chaos_system: ChaosSystem, part: str) -> psutil.Process:
+    kept = chaos_system.kept[part]
     wait_until(lambda: kept.is_alive, seconds=_SOMEBODY_SECONDS, what=f"{part} runs")
     assert kept.process is not None
     return psutil.Process(kept.process.pid)

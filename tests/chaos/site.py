@@ -41,7 +41,7 @@ _ORPHAN_SECONDS = 20
 
 
 @dataclass(kw_only=True)
-class Site:
+class ChaosSystem:
     """What runs, and where."""
 
     folder: Path
@@ -140,7 +140,7 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *, database: str) -> Iterator[Site]:
+def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
     """A site that is prepared and not started; whatever happens, nothing of it is left running."""
     with ExitStack() as stack:
         for name in ("inbox", "logs", "faults"):
@@ -166,7 +166,7 @@ def settings_environment(**settings: object) -> dict[str, str]:
     }
 
 
-def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> Site:
+def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSystem:
     state = disk.folder / "state"
     state.mkdir()
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -179,7 +179,7 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> Site:
     settings = settings_environment(
         STATE_DIR=str(state), DATABASE_URL=url, REDIS_URL=redis.url, FAULTS_DIR=str(folder / "faults")
     )
-    made = Site(
+    made = ChaosSystem(
         folder=folder,
         disk=disk,
         environment=settings | run | {"PYTHONPATH": str(FAULTS)},

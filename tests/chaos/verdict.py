@@ -10,7 +10,7 @@ from sqlalchemy import Row, select
 from chaos.arrivals import Arrival, Manner
 from chaos.expectation import Fate
 from chaos.journal import illegal_steps
-from chaos.site import Site
+from chaos.site import ChaosSystem
 from db.engine import Database
 from db.tables import State, instances, work
 from nightread.paths import uri_of
@@ -32,24 +32,30 @@ _ROWS = (
 )
 
 
-def all_final(site: Site, database: Database) -> bool:
+def all_final(chaos_system: ChaosSystem, database: Database) -> bool:
     """Whether each file, as it lies there, has an outcome, and nothing is under way."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
     final = {(row.uri, row.size, row.mtime_ns) for row in rows if row.finished_at is not None}
-    files = [path for path in site.inbox.rglob("*") if path.is_file()]
+    files = [path for path in chaos_system.inbox.rglob("*") if path.is_file()]
     there = {
-        (uri_of(str(path.relative_to(site.inbox)).encode()), (status := path.stat()).st_size, status.st_mtime_ns)
+        (
+            uri_of(str(path.relative_to(chaos_system.inbox)).encode()),
+            (status := path.stat()).st_size,
+            status.st_mtime_ns,
+        )
         for path in files
     }
     return there <= final and all(row.finished_at is not None for row in rows)
 
 
-def violations(site: Site, database: Database, arrivals: Sequence[Arrival], expected: Mapping[str, Fate]) -> list[str]:
+def violations(
+    chaos_system: ChaosSystem, database: Database, arrivals: Sequence[Arrival], expected: Mapping[str, Fate]
+) -> list[str]:
     """What does not hold, in words; empty is how it should be."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
-    return [*_by_own_list(rows, arrivals, expected), *illegal_steps(database), *_by_audit(site)]
+    return [*_by_own_list(rows, arrivals, expected), *illegal_steps(database), *_by_audit(chaos_system)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +125,8 @@ def _judge_contents(
             yield f"content {sha256[:12]}: done {done[sha256]} times"
 
 
-def _by_audit(site: Site) -> Iterator[str]:
-    told = site.nightread("audit", "--json", "--all")
+def _by_audit(chaos_system: ChaosSystem) -> Iterator[str]:
+    told = chaos_system.nightread("audit", "--json", "--all")
     if not told.stdout:
         yield f"audit said nothing: {told.stderr[-500:]}"
         return

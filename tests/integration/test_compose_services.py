@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import skip_reasons
 from compose_file import DOTENV, SECRETS, services
-from compose_site import Site, missing_programs, wait_until
+from compose_site import ComposeProcesses, missing_programs, wait_until
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ComposeProcesses]:
     """All services up and healthy, with an empty inbox."""
     if missing_programs():
         pytest.skip(skip_reasons.COMPOSE_PROGRAMS)
@@ -49,8 +49,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     url = make_url(server.url(ROLE))
     address = url.set(username=None, password=None).render_as_string().partition("://")[2]
     host = url.host or url.query["host"]
-    running = Site(
-        folder=tmp_path_factory.mktemp("site"),
+    running = ComposeProcesses(
+        folder=tmp_path_factory.mktemp("compose"),
         services=known,
         postgres_address=address,
         postgres_ready=f"--host {host} --port {url.port or 5432}",
@@ -66,18 +66,18 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 
 
 @pytest.fixture(scope="module")
-def database(site: Site) -> Iterator[Database]:
+def database(compose: ComposeProcesses) -> Iterator[Database]:
     """The record, opened with the role that the services use."""
-    opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{site.postgres_address}")
+    opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{compose.postgres_address}")
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="module")
-def truths(site: Site, database: Database) -> list[PhantomTruth]:
+def truths(compose: ComposeProcesses, database: Database) -> list[PhantomTruth]:
     """A night's scans and a stray text, dropped into the inbox, and all of it final."""
-    written = write_phantoms(site.inbox, count=PHANTOMS, seed=7, style=PhantomStyle(size=128))
-    (site.inbox / "notes.txt").write_text("Not a scan.\n")
+    written = write_phantoms(compose.inbox, count=PHANTOMS, seed=7, style=PhantomStyle(size=128))
+    (compose.inbox / "notes.txt").write_text("Not a scan.\n")
 
     def all_final() -> bool:
         tally = queries.tally(database)
@@ -105,112 +105,112 @@ def test_predictions_agree_with_the_truth(database: Database, truths: list[Phant
 
 
 @pytest.mark.usefixtures("truths")
-def test_flower_shows_the_batches(site: Site) -> None:
+def test_flower_shows_the_batches(compose: ComposeProcesses) -> None:
     """Name, size and outcomes of every batch are readable, and together they are the images of the night."""
-    wait_until(lambda: _images_in(_batches(site)) == PHANTOMS + 1, 30, "Flower heard of every batch's end")
-    outcomes = [ast.literal_eval(task["result"]) for task in _batches(site)]
-    assert {task["name"] for task in _batches(site)} == {ANALYSE_TASK}
+    wait_until(lambda: _images_in(_batches(compose)) == PHANTOMS + 1, 30, "Flower heard of every batch's end")
+    outcomes = [ast.literal_eval(task["result"]) for task in _batches(compose)]
+    assert {task["name"] for task in _batches(compose)} == {ANALYSE_TASK}
     assert sum(outcome.get("done", 0) for outcome in outcomes) == PHANTOMS
     assert sum(outcome.get("rejected", 0) for outcome in outcomes) == 1
 
 
-def test_flower_shows_worker_and_queue(site: Site) -> None:
+def test_flower_shows_worker_and_queue(compose: ComposeProcesses) -> None:
     """The worker is there with its two processes, and the length of the queue is a number."""
-    workers = _json(site, "/api/workers?refresh=1")
-    (queue,) = _json(site, "/api/queues/length")["active_queues"]
+    workers = _json(compose, "/api/workers?refresh=1")
+    (queue,) = _json(compose, "/api/queues/length")["active_queues"]
     assert workers[f"nightread@{socket.gethostname()}"]["stats"]["pool"]["max-concurrency"] == 2
     assert (queue["name"], type(queue["messages"])) == (BATCH_QUEUE, int)
 
 
 @pytest.mark.parametrize("page", ["/", "/tasks", "/api/workers"])
-def test_flower_asks_for_the_password(site: Site, page: str) -> None:
+def test_flower_asks_for_the_password(compose: ComposeProcesses, page: str) -> None:
     """No page opens without the password."""
-    assert _status(site, page, login=None) == HTTPStatus.UNAUTHORIZED
-    assert _status(site, page, login="operator:wrong") == HTTPStatus.UNAUTHORIZED
-    assert _status(site, page) == HTTPStatus.OK
+    assert _status(compose, page, login=None) == HTTPStatus.UNAUTHORIZED
+    assert _status(compose, page, login="operator:wrong") == HTTPStatus.UNAUTHORIZED
+    assert _status(compose, page) == HTTPStatus.OK
 
 
-def test_flower_cannot_stop_workers(site: Site) -> None:
+def test_flower_cannot_stop_workers(compose: ComposeProcesses) -> None:
     """Whoever has the password may look, and no more."""
     path = f"/api/worker/shutdown/nightread@{socket.gethostname()}"
-    assert _status(site, path, method="POST") == HTTPStatus.FORBIDDEN
+    assert _status(compose, path, method="POST") == HTTPStatus.FORBIDDEN
 
 
-def test_redis_is_as_configured(site: Site) -> None:
+def test_redis_is_as_configured(compose: ComposeProcesses) -> None:
     """Redis lets in nobody without the password, writes its queue to disk and evicts nothing."""
-    with Redis(port=site.redis_port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(AuthenticationError):
+    with Redis(port=compose.redis_port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(AuthenticationError):
         stranger.ping()
-    with Redis(port=site.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
+    with Redis(port=compose.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
         settings: dict[str, str] = client.config_get("append*", "save", "maxmemory-policy")
         assert int(client.info("server")["redis_version"].partition(".")[0]) >= 7
     wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
     assert settings.items() >= wanted.items()
 
 
-def test_no_secret_in_any_argument(site: Site) -> None:
+def test_no_secret_in_any_argument(compose: ComposeProcesses) -> None:
     """What `ps` shows of the services and their children holds no password and no key."""
-    groups = {process.pid for process in site.running.values()}
+    groups = {process.pid for process in compose.running.values()}
     shown = [_arguments(entry) for entry in Path("/proc").glob("[0-9]*") if _group(entry) in groups]
     assert len(shown) >= len(STAYING) + 2
     assert not [secret for secret in SECRETS.values() if secret.encode() in b" ".join(shown)]
 
 
 @pytest.mark.parametrize("name", [*STAYING, "postgres"])
-def test_health_checks_pass(site: Site, name: str) -> None:
+def test_health_checks_pass(compose: ComposeProcesses, name: str) -> None:
     """The health check of each service finds the service well."""
-    assert site.is_healthy(name)
+    assert compose.is_healthy(name)
 
 
 @pytest.mark.parametrize("name", ["producer", "dispatcher", "flower"])
-def test_slim_services_run_without_tensorflow(site: Site, name: str) -> None:
+def test_slim_services_run_without_tensorflow(compose: ComposeProcesses, name: str) -> None:
     """Nothing of the worker's extra can be imported where these services ran."""
     for module in ("tensorflow", "pydicom", "cv2"):
-        assert "the slim image has none" in site.execute(name, ["python", "-c", f"import {module}"]).stderr
+        assert "the slim image has none" in compose.execute(name, ["python", "-c", f"import {module}"]).stderr
 
 
-def test_operators_ask_in_a_container(site: Site, database: Database) -> None:
+def test_operators_ask_in_a_container(compose: ComposeProcesses, database: Database) -> None:
     """`docker compose exec dispatcher nightread status` tells what the record says."""
-    told = json.loads(site.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
+    told = json.loads(compose.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
     assert (told["arrived"], len(told["workers"])) == (queries.tally(database).arrived, 1)
 
 
-def test_a_second_dispatcher_is_refused(site: Site) -> None:
+def test_a_second_dispatcher_is_refused(compose: ComposeProcesses) -> None:
     """Scaled to two by mistake, the second dispatcher ends and says why; the first goes on."""
-    second = site.start(site.services["dispatcher"])
+    second = compose.start(compose.services["dispatcher"])
     assert second.wait(30) == 2
-    assert "Another dispatcher" in site.log("dispatcher")
-    assert site.running["dispatcher"].poll() is None
+    assert "Another dispatcher" in compose.log("dispatcher")
+    assert compose.running["dispatcher"].poll() is None
 
 
-def test_all_end_in_good_order(site: Site) -> None:
+def test_all_end_in_good_order(compose: ComposeProcesses) -> None:
     """SIGTERM ends every service with 0 within its grace period, and the health checks notice. Runs last."""
-    assert site.down() == dict.fromkeys(["migrate", *STAYING], 0)
-    os.utime(site.state("dispatcher") / "dispatcher.alive", (0, 0))
-    assert not [name for name in ("redis", "dispatcher", "flower") if site.is_healthy(name)]
+    assert compose.down() == dict.fromkeys(["migrate", *STAYING], 0)
+    os.utime(compose.state("dispatcher") / "dispatcher.alive", (0, 0))
+    assert not [name for name in ("redis", "dispatcher", "flower") if compose.is_healthy(name)]
 
 
-def _batches(site: Site) -> list[dict[str, Any]]:
-    return [task for task in _json(site, "/api/tasks").values() if task["state"] == "SUCCESS"]
+def _batches(compose: ComposeProcesses) -> list[dict[str, Any]]:
+    return [task for task in _json(compose, "/api/tasks").values() if task["state"] == "SUCCESS"]
 
 
 def _images_in(batches: list[dict[str, Any]]) -> int:
     return sum(ast.literal_eval(task["kwargs"])["images"] for task in batches)
 
 
-def _json(site: Site, path: str) -> dict[str, Any]:
-    status, body = _ask(site, path)
+def _json(compose: ComposeProcesses, path: str) -> dict[str, Any]:
+    status, body = _ask(compose, path)
     assert status == HTTPStatus.OK
     parsed: dict[str, Any] = json.loads(body)
     return parsed
 
 
-def _status(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> int:
-    return _ask(site, path, login=login, method=method)[0]
+def _status(compose: ComposeProcesses, path: str, *, login: str | None = LOGIN, method: str = "GET") -> int:
+    return _ask(compose, path, login=login, method=method)[0]
 
 
-def _ask(site: Site, path: str, *, login: str | None = LOGIN, method: str = "GET") -> tuple[int, bytes]:
+def _ask(compose: ComposeProcesses, path: str, *, login: str | None = LOGIN, method: str = "GET") -> tuple[int, bytes]:
     headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
-    with closing(HTTPConnection("127.0.0.1", site.flower_port, timeout=15)) as flower:
+    with closing(HTTPConnection("127.0.0.1", compose.flower_port, timeout=15)) as flower:
         flower.request(method, path, headers=headers)
         response = flower.getresponse()
         return response.status, response.read()

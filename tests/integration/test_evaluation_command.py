@@ -17,6 +17,7 @@ from models.catalogue import SHIPPED
 from nightread.errors import UsageFault
 
 DATA = ("--data", "phantom:200")
+FEW = ("--data", "phantom:60")
 
 
 @pytest.fixture
@@ -48,14 +49,14 @@ def test_what_training_measured_is_not_overwritten(
     """A later look at other data lies elsewhere."""
     monkeypatch.chdir(tmp_path)
     before = (bundle_folder / "evaluation.json").read_bytes()
-    _run(evaluate_command, str(bundle_folder), *DATA, "--part", "validation")
+    _run(evaluate_command, str(bundle_folder), *FEW, "--part", "validation")
     assert (bundle_folder / "evaluation.json").read_bytes() == before
     assert (tmp_path / "phantom-evaluation" / "evaluation.html").is_file()
 
 
 def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
     """With intervals, a line per label, where the page is, and what it is not for."""
-    shown = _run(evaluate_command, str(bundle_folder), *DATA, "--out", str(tmp_path / "out"))
+    shown = _run(evaluate_command, str(bundle_folder), *FEW, "--out", str(tmp_path / "out"))
     assert all(word in shown for word in ("accuracy", " to ", "nodule", "Not for diagnosis.", "evaluation.html"))
     assert (tmp_path / "out" / "evaluation.html").is_file()
     assert not (bundle_folder / "evaluation.html").exists()
@@ -63,7 +64,7 @@ def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
 
 def test_two_bundles_are_compared_on_the_same_images(bundle_folder: Path) -> None:
     """A bundle and its copy agree everywhere."""
-    printed = json.loads(_run(compare_command, str(bundle_folder), "phantom", *DATA, "--json"))
+    printed = json.loads(_run(compare_command, str(bundle_folder), "phantom", *FEW, "--json"))
     comparison = printed["comparison"]
     assert comparison["agreement"]["same_label"] == comparison["images"] == printed["first"]["data"]["images"]
     assert {of["difference"] for of in comparison["differences"]} == {0.0}
@@ -71,7 +72,7 @@ def test_two_bundles_are_compared_on_the_same_images(bundle_folder: Path) -> Non
 
 def test_a_comparison_for_people_says_whether_it_could_be_chance(bundle_folder: Path) -> None:
     """With McNemar's p beside the table."""
-    shown = _run(compare_command, str(bundle_folder), "phantom", *DATA)
+    shown = _run(compare_command, str(bundle_folder), "phantom", *FEW)
     assert all(word in shown for word in ("both right", "McNemar", "difference", "Not for diagnosis."))
 
 

@@ -11,12 +11,13 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from databases import NewSqlite
 from keras import layers
 from night import Night, SettableClock
 
 from cli.main import main
-from db import ledger, schema
-from db.engine import Database, open_database
+from db import ledger
+from db.engine import Database
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec, Intensity
@@ -62,6 +63,7 @@ def lesion_mask(truth: PhantomTruth, side: int, slack: float = 0) -> Any:
     return mask
 
 
+@pytest.mark.slow
 def test_the_heat_lies_on_the_lesions(network: Network) -> None:
     """60 unseen films: many times the heat of chance on lesions, the hottest pixel on or at one. `pytest -s` prints."""
     enrichment, hits, near = [], [], []
@@ -174,17 +176,13 @@ Nightread = Callable[..., tuple[int, str, str]]
 def state(tmp_path: Path) -> Path:
     folder = tmp_path / "state"
     folder.mkdir()
-    database = open_database(f"sqlite:///{folder / 'nightread.sqlite3'}")
-    schema.upgrade(database)
-    database.close()
     return folder
 
 
 @pytest.fixture
-def record(state: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{state / 'nightread.sqlite3'}")
-    yield database
-    database.close()
+def record(new_sqlite: NewSqlite, state: Path) -> Iterator[Database]:
+    with new_sqlite(state / "nightread.sqlite3") as database:
+        yield database
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Any order of arrivals, deliveries, crashes and sweeps keeps the books straight."""
 
-import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from databases import NewSqlite
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,7 +20,7 @@ from servers import PostgresServer
 from sqlalchemy import delete, select
 
 from db import ledger
-from db.engine import Database, open_database
+from db.engine import Database
 from db.ledger import Arrival, Batch, Claimed, Outcome, WorkerProcess
 from db.tables import FINAL, UNFINISHED, State, batches, contents, metadata
 from imaging.facts import Facts
@@ -200,12 +199,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(400)  # a failure takes minutes to be made small enough to read
-def test_books_stay_straight_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("evenings", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_books_stay_straight_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, evenings: int) -> None:
     """Random evenings of up to sixty steps."""
-    path = tmp_path / "nightread.sqlite3"
-    shutil.copy(sqlite_template, path)
-    with closing(open_database(f"sqlite:///{path}")) as database:
-        _run(database, examples=80)
+    with new_sqlite(tmp_path / "nightread.sqlite3") as database:
+        check_machine(database, examples=evenings)
 
 
 @pytest.mark.servers
@@ -213,10 +211,10 @@ def test_books_stay_straight_on_sqlite(sqlite_template: Path, tmp_path: Path) ->
 def test_books_stay_straight_on_postgresql(postgres_server: PostgresServer) -> None:
     """Fewer evenings, the same books."""
     with postgres_server.database() as database:
-        _run(database, examples=10)
+        check_machine(database, examples=10)
 
 
-def _run(database: Database, *, examples: int) -> None:
+def check_machine(database: Database, *, examples: int) -> None:
     machine = type("Machine", (LedgerMachine,), {"database": database})
     run_state_machine_as_test(
         machine,

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import NewSqlite
 from night import LEASE, Night, SettableClock, build_arrivals
 from sqlalchemy import event
 
-from db import ledger, schema
-from db.engine import Database, open_database
+from db import ledger
+from db.engine import Database
 from db.ledger import FramePrediction, FurtherPrediction, Hints, Members, Withdrawal
 from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
@@ -25,10 +26,9 @@ WHOLE_TABLE = re.compile(rf"SCAN (work|instances|contents|predictions|batches|la
 
 
 @pytest.fixture
-def night_on_sqlite(tmp_path: Path, clock: SettableClock) -> Iterator[Night]:
+def night_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, clock: SettableClock) -> Iterator[Night]:
     """SQLite plans by rules as long as it has no statistics, so that an empty ledger tells."""
-    with closing(open_database(f"sqlite:///{tmp_path / 'nightread.sqlite3'}")) as database:
-        schema.upgrade(database)
+    with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         source = ledger.ensure_source(database, name="inbox", kind="folder", root="/", now=clock())
         yield Night(database=database, clock=clock, source_id=source)
 

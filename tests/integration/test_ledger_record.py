@@ -118,7 +118,7 @@ def test_a_record_delivered_twice_changes_nothing(night: Night) -> None:
 @pytest.mark.parametrize("spoil", UNSTORABLE.values(), ids=UNSTORABLE.keys())
 def test_an_unstorable_value_costs_its_own_row(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
     """Rule 9: the image is failed(unstorable), its neighbours are done, the batch is closed."""
-    _record_with_one_spoiled(night, spoil)
+    check_one_spoiled_row(night, spoil)
 
 
 @pytest.mark.parametrize("spoil", POSTGRESQL_REFUSES.values(), ids=POSTGRESQL_REFUSES.keys())
@@ -131,7 +131,7 @@ def test_what_only_postgresql_refuses_costs_its_own_row_there(
         (batch,) = night.form()
         assert night.record(batch, [spoil(build_outcome(image)) for image in night.claim(batch)]) == {"done": 1}
     else:
-        _record_with_one_spoiled(night, spoil)
+        check_one_spoiled_row(night, spoil)
 
 
 def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(night: Night, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +144,7 @@ def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(night: Night, caplog
     assert not any("CANARY" in str(vars(line)) for line in caplog.records)
 
 
-def _record_with_one_spoiled(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
+def check_one_spoiled_row(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
     night.register(build_arrivals(3))
     (batch,) = night.form()
     first, second, third = (build_outcome(image) for image in night.claim(batch))

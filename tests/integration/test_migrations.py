@@ -137,8 +137,11 @@ def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
         for upgraded in [pool.submit(schema.upgrade, database) for database in databases]:
             upgraded.result(60)
 
+    indexes = _indexes(databases[0])
+    assert indexes
     for database in databases:
         schema.require_newest(database)
+        assert _indexes(database) == indexes
         database.close()
 
 

@@ -2,11 +2,11 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from compose_site import wait_until
+from databases import NewSqlite
 from mounts import full, small_disk
 from peers import echoscu, free_port, storescu
 from postgres_stopped import stopped
@@ -20,7 +20,7 @@ from reception import Reception, receiving, write_copies
 from scans import phantom
 from servers import PostgresServer
 
-from db.engine import Database, open_database
+from db.engine import Database
 from nightread.errors import UsageFault
 from producer.callers import Callers
 
@@ -32,11 +32,9 @@ _HASTE = 200
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+def sqlite(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
     """One kind of database is enough for what the network refuses."""
-    path = tmp_path / "nightread.sqlite3"
-    path.write_bytes(sqlite_template.read_bytes())
-    with closing(open_database(f"sqlite:///{path}", durable=True)) as database:
+    with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
 
 

@@ -4,17 +4,18 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import skip_reasons
+from databases import NewSqlite
 from peers import storescu
 from reception import receiving
 from scans import phantom
 
-from db.engine import Database, open_database
+from db.engine import Database
 
 pytestmark = pytest.mark.servers
 
@@ -41,11 +42,9 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Iden
 
 
 @pytest.fixture
-def database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+def database(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
     """TLS ends before the ledger: one kind is enough."""
-    path = tmp_path / "nightread.sqlite3"
-    path.write_bytes(sqlite_template.read_bytes())
-    with closing(open_database(f"sqlite:///{path}", durable=True)) as database:
+    with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
 
 

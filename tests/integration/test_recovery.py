@@ -8,10 +8,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from databases import NewSqlite
 from mounts import full, small_disk
 from postgres_stopped import stopped
 from servers import private_postgres
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from db import schema
 from db.engine import Database, open_database
@@ -95,24 +96,22 @@ def who_said(caplog: pytest.LogCaptureFixture, sentence: str) -> set[str]:
     return {record.name for record in caplog.records if sentence in record.getMessage()}
 
 
-@contextmanager
-def sqlite_at(path: Path) -> Iterator[Database]:
-    """A record of the newest schema that waits a tenth of a second for locks."""
-    with closing(open_database(f"sqlite:///{path}")) as database:
-        for engine in (database.writer, database.reader):
-            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=100"))
-        schema.upgrade(database)
-        yield database
-
-
 def test_both_wait_for_a_lock(
-    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    new_sqlite: NewSqlite,
+    inbox: Path,
+    redis_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What arrived meanwhile is registered and published then; the dispatcher says once what is wrong."""
     monkeypatch.setattr("db.engine.BUSY_SECONDS", 2)
     path = tmp_path / "record.sqlite3"
     settings = settings_for(tmp_path, f"sqlite:///{path}")
-    with sqlite_at(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with (
+        new_sqlite(path, busy_milliseconds=100) as database,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
         (inbox / "before").touch()
         Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
         other.execute("BEGIN IMMEDIATE")
@@ -121,13 +120,18 @@ def test_both_wait_for_a_lock(
             (inbox / "meanwhile").touch()
             other.execute("ROLLBACK")
             eventually(lambda: count(database) == (2, 2))
+    by = [record.name for record in caplog.records if "another program holds its lock" in record.getMessage()]
+    assert by.count("producer.dispatch") == 1
 
 
 def test_both_wait_for_room_on_a_disk_that_is_really_full(
-    tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, new_sqlite: NewSqlite, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the watermark is off, or something else filled the disk faster than it is looked at."""
-    with small_disk(tmp_path / "disk", mib=4) as disk, sqlite_at(disk / "record.sqlite3") as database:
+    with (
+        small_disk(tmp_path / "disk", mib=4) as disk,
+        new_sqlite(disk / "record.sqlite3", busy_milliseconds=100) as database,
+    ):
         settings = settings_for(disk, f"sqlite:///{disk}/record.sqlite3")
         with both_running(settings, database, inbox, redis_url):
             (inbox / "before").touch()
@@ -138,6 +142,7 @@ def test_both_wait_for_room_on_a_disk_that_is_really_full(
                 eventually(lambda: "producer.watch" in who_said(caplog, "disk is full"))
             eventually(lambda: count(database)[0] == 301)
             eventually(lambda: count(database)[1] >= 2)
+        assert count(database)[0] == 301
         database.close()
 
 
@@ -162,11 +167,13 @@ def test_both_wait_for_a_server_that_was_stopped(
             assert "the database answers again" in caplog.text
 
 
-def test_both_stop_where_the_record_was_removed(tmp_path: Path, inbox: Path, redis_url: str) -> None:
+def test_both_stop_where_the_record_was_removed(
+    tmp_path: Path, new_sqlite: NewSqlite, inbox: Path, redis_url: str
+) -> None:
     """What they would write to is a file that nobody can find; their supervisor starts them on what is there then."""
     path = tmp_path / "record.sqlite3"
     with (
-        sqlite_at(path) as database,
+        new_sqlite(path, busy_milliseconds=100) as database,
         both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
     ):
         (inbox / "before").touch()
@@ -185,8 +192,9 @@ def test_both_wait_for_the_schema(
     (inbox / "a").touch()
     with (
         closing(open_database(f"sqlite:///{path}")) as database,
-        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url),
+        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
     ):
         eventually(lambda: both_said(caplog, "nightread db upgrade"))
         schema.upgrade(database)
         eventually(lambda: count(database) == (1, 1))
+        assert ended == []

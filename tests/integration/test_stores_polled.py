@@ -15,7 +15,7 @@ from dicomweb_client import DICOMwebClient
 from night import Night, SettableClock
 from sqlalchemy import select
 from store_contents import ROOT, fill, scans
-from store_site import Site
+from store_site import PolledOrthanc
 from web_server import Reply, serving
 from worker_bench import Bench
 
@@ -40,162 +40,169 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
-def site(request: pytest.FixtureRequest, night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Site:
+def polled(
+    request: pytest.FixtureRequest, night: Night, tmp_path: Path, redis_url: str, bundle_id: int
+) -> PolledOrthanc:
     """Each way to ask the same store."""
     bench = Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
-    return Site(folder=tmp_path, bench=bench, kind=request.param)
+    return PolledOrthanc(folder=tmp_path, bench=bench, kind=request.param)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("site", "database"), [("orthanc", "sqlite"), ("dicomweb", "postgresql")], indirect=True)
-def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(site: Site) -> None:
+@pytest.mark.parametrize(("polled", "database"), [("orthanc", "sqlite"), ("dicomweb", "postgresql")], indirect=True)
+def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(polled: PolledOrthanc) -> None:
     """The poller dies after its first commit, the store is killed, 50 more come: each has one row, and is done."""
-    night = site.bench.night
-    with site.running() as orthanc:
+    night = polled.bench.night
+    with polled.running() as orthanc:
         fill(orthanc, SCANS)
         dying = threading.Event()
-        site.poller(lambda _: dying.set()).look(dying)
+        polled.poller(lambda _: dying.set()).look(dying)
         assert 0 < len(night.instances()) < SCANS
         orthanc.process.kill()
-    poller = site.poller()
+    poller = polled.poller()
     assert not poller._look_patiently(threading.Event())
     assert poller.report.troubles == ("cannot be reached: is it running, and are address and port right?",)
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         assert poller._look_patiently(threading.Event())
         assert len(night.instances()) == SCANS
         fill(orthanc, LATER, first=SCANS)
-        done = site.analyse()
-        assert site.look() == LATER
-        assert site.look() == 0
-        done += site.analyse()
+        done = polled.analyse()
+        assert polled.look() == LATER
+        assert polled.look() == 0
+        done += polled.analyse()
         orthanc.process.kill()
     assert done == {"done": SCANS + LATER}
-    assert len(night.instances()) == site.registered == SCANS + LATER
+    assert len(night.instances()) == polled.registered == SCANS + LATER
     assert {row.attempts for row in night.work()} == {1}
 
 
 @OF_ONE_DATABASE
-def test_what_was_deleted_before_we_looked_is_no_arrival(site: Site) -> None:
+def test_what_was_deleted_before_we_looked_is_no_arrival(polled: PolledOrthanc) -> None:
     """Orthanc's change log forgets it, and no list has it."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         first, *_ = fill(orthanc, 3)
         orthanc.delete(f"/instances/{first}")
-        assert site.look() == 2
+        assert polled.look() == 2
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@pytest.mark.parametrize("polled", ["orthanc"], indirect=True)
 @pytest.mark.parametrize("scans_then", [1, 9])
 @OF_ONE_DATABASE
-def test_another_database_at_the_same_address_is_read_from_its_beginning(site: Site, scans_then: int) -> None:
+def test_another_database_at_the_same_address_is_read_from_its_beginning(
+    polled: PolledOrthanc, scans_then: int
+) -> None:
     """Whether it has fewer changes than we have read, or more."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 3)
-        assert site.look() == 3
+        assert polled.look() == 3
         orthanc.process.kill()
-    shutil.rmtree(site.folder / "orthanc" / "storage")
-    with site.running() as orthanc:
+    shutil.rmtree(polled.folder / "orthanc" / "storage")
+    with polled.running() as orthanc:
         fill(orthanc, scans_then, first=100)
-        assert site.look() == scans_then
-        assert site.look() == 0
+        assert polled.look() == scans_then
+        assert polled.look() == 0
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@pytest.mark.parametrize("polled", ["orthanc"], indirect=True)
 @OF_ONE_DATABASE
-def test_a_record_from_a_backup_has_the_cursor_of_its_time(site: Site) -> None:
+def test_a_record_from_a_backup_has_the_cursor_of_its_time(polled: PolledOrthanc) -> None:
     """What was registered since is found again, and only that."""
-    path = Path(str(site.bench.night.database.writer.url.database))
-    with site.running() as orthanc:
+    path = Path(str(polled.bench.night.database.writer.url.database))
+    with polled.running() as orthanc:
         fill(orthanc, 2)
-        site.look()
-        site.bench.night.database.close()
+        polled.look()
+        polled.bench.night.database.close()
         backup = path.read_bytes()
         fill(orthanc, 3, first=2)
-        assert site.look() == 3
-        site.bench.night.database.close()
+        assert polled.look() == 3
+        polled.bench.night.database.close()
         for journal in path.parent.glob(f"{path.name}-*"):
             journal.unlink()
         with path.open("r+b") as file:
             file.write(backup)
             file.truncate()
-        assert len(site.bench.night.instances()) == 2
-        assert site.look() == 3
+        assert len(polled.bench.night.instances()) == 2
+        assert polled.look() == 3
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@pytest.mark.parametrize("polled", ["orthanc"], indirect=True)
 @OF_ONE_DATABASE
-def test_an_instance_that_was_replaced_is_another_arrival(site: Site) -> None:
+def test_an_instance_that_was_replaced_is_another_arrival(polled: PolledOrthanc) -> None:
     """Same UIDs and same address, other content, once the first is done."""
     (scan,) = scans(1)
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         orthanc.upload(scan)
-        assert site.look() == 1
-        assert site.analyse() == {"done": 1}
+        assert polled.look() == 1
+        assert polled.analyse() == {"done": 1}
         orthanc.upload(scan[:-2] + b"\x01\x01")
-        assert site.look() == 1
-        assert site.analyse() == {"done": 1}
+        assert polled.look() == 1
+        assert polled.analyse() == {"done": 1}
         orthanc.process.kill()
 
 
 @OF_ONE_DATABASE
-def test_the_store_says_how_many_images_a_study_has(site: Site) -> None:
+def test_the_store_says_how_many_images_a_study_has(polled: PolledOrthanc) -> None:
     """Orthanc once a study got nothing for a while, others with each list; the latest number counts."""
     uid = f"{ROOT}.1.0"
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 2)
-        site.look()
+        polled.look()
         fill(orthanc, 2, first=2)
-        _until(lambda: site.look() == 0 and _expected(site) == {uid: 4})
+        _until(lambda: polled.look() == 0 and _expected(polled) == {uid: 4})
+        assert polled.registered == 4
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["dicomweb"], indirect=True)
+@pytest.mark.parametrize("polled", ["dicomweb"], indirect=True)
 @OF_ONE_DATABASE
-def test_another_client_of_dicomweb_finds_the_same(site: Site) -> None:
+def test_another_client_of_dicomweb_finds_the_same(polled: PolledOrthanc) -> None:
     """dicomweb-client lists the same instances, and reads from them what we analyse."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 60)
-        site.look()
+        polled.look()
         other = DICOMwebClient(f"{orthanc.url}/dicom-web", session=orthanc.session)
         theirs = [DicomJson(row) for row in other.search_for_instances(limit=100)]
-        assert {row.uri for row in site.bench.night.instances()} == {row.uri for row in theirs}
+        assert {row.uri for row in polled.bench.night.instances()} == {row.uri for row in theirs}
         one = other.retrieve_instance(*theirs[0].uids)
-        ours = retrieve(open_store(site.store), theirs[0].uri, max_bytes=2**20)
+        ours = retrieve(open_store(polled.store), theirs[0].uri, max_bytes=2**20)
         assert pydicom.dcmread(io.BytesIO(ours)) == one
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["dicomweb"], indirect=True)
+@pytest.mark.parametrize("polled", ["dicomweb"], indirect=True)
 @OF_ONE_DATABASE
-def test_studies_before_the_window_are_left_alone(site: Site) -> None:
+def test_studies_before_the_window_are_left_alone(polled: PolledOrthanc) -> None:
     """The window is told by StudyDate."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 1, dated=date(2020, 1, 1))
         fill(orthanc, 1, first=50)
-        assert site.look() == 1
+        assert polled.look() == 1
         orthanc.process.kill()
 
 
-@pytest.mark.parametrize("site", ["orthanc"], indirect=True)
+@pytest.mark.parametrize("polled", ["orthanc"], indirect=True)
 @OF_ONE_DATABASE
-def test_a_trouble_is_said_once_and_shown_until_it_is_over(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trouble_is_said_once_and_shown_until_it_is_over(
+    polled: PolledOrthanc, caplog: pytest.LogCaptureFixture
+) -> None:
     """A wrong password: `status` reads it from the ledger; the password itself is nowhere."""
     caplog.set_level(logging.INFO)
-    site.login["password"] = "wrong-word"
-    with site.running() as orthanc:
-        poller = site.poller()
+    polled.login["password"] = "wrong-word"
+    with polled.running() as orthanc:
+        poller = polled.poller()
         poller._source_id = poller._open_source()
         assert not poller._look_patiently(threading.Event())
         assert not poller._look_patiently(threading.Event())
-        assert _reported(site) == [poller.report.troubles[0]]
+        assert _reported(polled) == [poller.report.troubles[0]]
         assert "status 401" in poller.report.troubles[0]
-        site.login["password"] = "read"
-        again = site.poller()
+        polled.login["password"] = "read"
+        again = polled.poller()
         again._told = poller.report
         assert again._look_patiently(threading.Event())
-        assert _reported(site) == []
+        assert _reported(polled) == []
         orthanc.process.kill()
     messages = [record.getMessage() for record in caplog.records if record.name == "producer.poll"]
     assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store answers again"]
@@ -232,13 +239,13 @@ class DicomJson:
         self.uri = dicomweb_uri(*self.uids)
 
 
-def _reported(site: Site) -> list[str]:
-    (source,) = [source for source in queries.sources(site.bench.night.database) if source.name == "pacs"]
+def _reported(polled: PolledOrthanc) -> list[str]:
+    (source,) = [source for source in queries.sources(polled.bench.night.database) if source.name == "pacs"]
     return list(source.report["troubles"]) if source.report else []
 
 
-def _expected(site: Site) -> dict[str, int]:
-    with site.bench.night.database.read() as connection:
+def _expected(polled: PolledOrthanc) -> dict[str, int]:
+    with polled.bench.night.database.read() as connection:
         rows = connection.execute(select(expected.c.study_instance_uid, expected.c.images, expected.c.told_by)).all()
     assert {row.told_by for row in rows} <= {"store"}
     return {row.study_instance_uid: row.images for row in rows}

@@ -13,7 +13,7 @@ import pytest
 from night import Night, SettableClock
 from sqlalchemy import update
 from store_contents import fill, scans
-from store_site import Site
+from store_site import PolledOrthanc
 from web_server import Asked, Reply, serving
 from worker_bench import Bench
 
@@ -38,9 +38,9 @@ def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench
 
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
-def site(request: pytest.FixtureRequest, bench: Bench, tmp_path: Path) -> Site:
+def polled(request: pytest.FixtureRequest, bench: Bench, tmp_path: Path) -> PolledOrthanc:
     """Each way to retrieve from the same store."""
-    return Site(folder=tmp_path, bench=bench, kind=request.param)
+    return PolledOrthanc(folder=tmp_path, bench=bench, kind=request.param)
 
 
 def states(bench: Bench) -> Counter[tuple[str, str | None]]:
@@ -48,89 +48,89 @@ def states(bench: Bench) -> Counter[tuple[str, str | None]]:
     return Counter((row.state, row.reason) for row in bench.night.work())
 
 
-def test_images_of_a_store_that_is_down_wait_for_it(site: Site) -> None:
+def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> None:
     """However often they are tried meanwhile: nothing of theirs was tried."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 6)
-        site.look()
+        polled.look()
         orthanc.process.kill()
     for _ in range(4):
-        assert site.analyse() == {"received": 6}
-    assert {(row.reason, row.attempts) for row in site.bench.night.work()} == {("store_unavailable", 0)}
-    assert site.analyse(hold_missing_sources=False) == {"received": 6}
-    with site.running() as orthanc:
-        assert site.analyse() == {"done": 6}
+        assert polled.analyse() == {"received": 6}
+    assert {(row.reason, row.attempts) for row in polled.bench.night.work()} == {("store_unavailable", 0)}
+    assert polled.analyse(hold_missing_sources=False) == {"received": 6}
+    with polled.running() as orthanc:
+        assert polled.analyse() == {"done": 6}
         orthanc.process.kill()
 
 
-def test_a_wrong_password_fails_the_image_with_a_clear_sentence(site: Site) -> None:
+def test_a_wrong_password_fails_the_image_with_a_clear_sentence(polled: PolledOrthanc) -> None:
     """After its tries, as a file that may not be opened does."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 1)
-        site.look()
-        site.login["password"] = "wrong"
-        assert site.analyse() == {"received": 1}
-        assert site.analyse() == {"failed": 1}
+        polled.look()
+        polled.login["password"] = "wrong"
+        assert polled.analyse() == {"received": 1}
+        assert polled.analyse() == {"failed": 1}
         orthanc.process.kill()
-    assert (site.work().reason, site.work().detail) == (
+    assert (polled.work().reason, polled.work().detail) == (
         "unreadable",
         "The store refuses us (status 401): correct its login, or its rules for us.",
     )
 
 
-def test_an_instance_that_was_deleted_meanwhile_is_missing(site: Site) -> None:
+def test_an_instance_that_was_deleted_meanwhile_is_missing(polled: PolledOrthanc) -> None:
     """As a file that was removed from its folder is; its neighbours are done."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         first, *_ = fill(orthanc, 3)
-        site.look()
+        polled.look()
         orthanc.delete(f"/instances/{first}")
-        assert site.analyse() == {"received": 1, "done": 2}
-        assert site.analyse() == {"failed": 1}
+        assert polled.analyse() == {"received": 1, "done": 2}
+        assert polled.analyse() == {"failed": 1}
         orthanc.process.kill()
-    assert states(site.bench) == {("failed", "missing_file"): 1, ("done", None): 2}
+    assert states(polled.bench) == {("failed", "missing_file"): 1, ("done", None): 2}
 
 
-def test_an_instance_beyond_the_limit_is_rejected(site: Site) -> None:
+def test_an_instance_beyond_the_limit_is_rejected(polled: PolledOrthanc) -> None:
     """Whether the store told its size beforehand or not."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 1)
-        site.look()
-        assert site.analyse(max_file_bytes=5000) == {"rejected": 1}
+        polled.look()
+        assert polled.analyse(max_file_bytes=5000) == {"rejected": 1}
         orthanc.process.kill()
-    assert site.work().reason == "too_large"
+    assert polled.work().reason == "too_large"
 
 
-def test_the_same_bytes_by_two_ways_are_one_content(site: Site) -> None:
+def test_the_same_bytes_by_two_ways_are_one_content(polled: PolledOrthanc) -> None:
     """Dropped into a folder, and found in a store: the later one is a duplicate."""
     (scan,) = scans(1)
-    site.bench.put(dropped=scan)
-    with site.running() as orthanc:
+    polled.bench.put(dropped=scan)
+    with polled.running() as orthanc:
         orthanc.upload(scan)
-        site.look()
-        assert site.analyse() == {"done": 1, "duplicate": 1}
+        polled.look()
+        assert polled.analyse() == {"done": 1, "duplicate": 1}
         orthanc.process.kill()
 
 
-def test_a_suspect_is_tried_out_with_its_bytes(site: Site) -> None:
+def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
     """The process that may die of it has no login: it is sent what was retrieved."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 1)
-        site.look()
-        site.bench.night.database.write(lambda connection: connection.execute(update(work).values(alone=True)))
-        desk = site.bench.desk(sources=(site.store,))
-        assert site.bench.analyse(desk) == {"done": 1}
+        polled.look()
+        polled.bench.night.database.write(lambda connection: connection.execute(update(work).values(alone=True)))
+        desk = polled.bench.desk(sources=(polled.store,))
+        assert polled.bench.analyse(desk) == {"done": 1}
         assert desk.rehearsal._room is not None
         desk.rehearsal.close()
         orthanc.process.kill()
 
 
-def test_people_see_the_whole_url(site: Site) -> None:
+def test_people_see_the_whole_url(polled: PolledOrthanc) -> None:
     """`query` shows where the original is."""
-    with site.running() as orthanc:
+    with polled.running() as orthanc:
         fill(orthanc, 1)
-        site.look()
-        (image,) = queries.images(site.bench.night.database, queries.ImageFilter())
-        assert image["uri"].startswith(site.store.url + "/")
+        polled.look()
+        (image,) = queries.images(polled.bench.night.database, queries.ImageFilter())
+        assert image["uri"].startswith(polled.store.url + "/")
         assert orthanc.session.get(image["uri"], timeout=10).ok
         orthanc.process.kill()
 

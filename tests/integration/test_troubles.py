@@ -4,15 +4,16 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from databases import NewSqlite
 from mounts import full, read_only, small_disk
 from night import SettableClock, build_arrivals
 from postgres_stopped import setting, stopped
 from servers import PostgresServer, private_postgres
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import CompileError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -49,19 +50,12 @@ def look(database: Database) -> None:
         connection.execute(text("SELECT 1"))
 
 
-@contextmanager
-def sqlite_at(path: Path) -> Iterator[Database]:
-    """A record of the newest schema that waits a tenth of a second for locks."""
-    with closing(open_database(f"sqlite:///{path}")) as database:
-        for engine in (database.writer, database.reader):
-            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=100"))
-        schema.upgrade(database)
-        yield database
-
-
-def test_a_full_disk_is_said_and_over_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_over_when_there_is_room(tmp_path: Path, new_sqlite: NewSqlite) -> None:
     """Nothing that was committed is lost by it."""
-    with small_disk(tmp_path / "disk", mib=4) as disk, sqlite_at(disk / "record.sqlite3") as database:
+    with (
+        small_disk(tmp_path / "disk", mib=4) as disk,
+        new_sqlite(disk / "record.sqlite3", busy_milliseconds=100) as database,
+    ):
         write(database)
         with full(disk):
             said = trouble(lambda: [write(database, 1000) for _ in range(100)])
@@ -70,9 +64,12 @@ def test_a_full_disk_is_said_and_over_when_there_is_room(tmp_path: Path) -> None
         database.close()
 
 
-def test_a_read_only_disk_is_said_and_over_when_it_is_not(tmp_path: Path) -> None:
+def test_a_read_only_disk_is_said_and_over_when_it_is_not(tmp_path: Path, new_sqlite: NewSqlite) -> None:
     """As after an error of the disk, when the kernel mounts it for reading only."""
-    with small_disk(tmp_path / "disk", mib=4) as disk, sqlite_at(disk / "record.sqlite3") as database:
+    with (
+        small_disk(tmp_path / "disk", mib=4) as disk,
+        new_sqlite(disk / "record.sqlite3", busy_milliseconds=100) as database,
+    ):
         write(database)
         database.close()
         with read_only(disk):
@@ -83,11 +80,16 @@ def test_a_read_only_disk_is_said_and_over_when_it_is_not(tmp_path: Path) -> Non
         database.close()
 
 
-def test_a_lock_is_said_and_over_when_it_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_is_said_and_over_when_it_is_let_go(
+    tmp_path: Path, new_sqlite: NewSqlite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A person with `sqlite3` and an open transaction."""
     monkeypatch.setattr("db.engine.BUSY_SECONDS", 2)
     path = tmp_path / "record.sqlite3"
-    with sqlite_at(path) as database, closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with (
+        new_sqlite(path, busy_milliseconds=100) as database,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
         other.execute("BEGIN IMMEDIATE")
         assert "holds its lock" in trouble(lambda: write(database))
         other.execute("ROLLBACK")
@@ -97,11 +99,15 @@ def test_a_lock_is_said_and_over_when_it_is_let_go(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("comes", [None, "another"])
 @pytest.mark.parametrize("operation", [look, write])
 def test_a_file_that_was_removed_or_replaced_stops_work(
-    tmp_path: Path, sqlite_template: Path, comes: str | None, operation: Callable[[Database], None]
+    tmp_path: Path,
+    new_sqlite: NewSqlite,
+    sqlite_template: Path,
+    comes: str | None,
+    operation: Callable[[Database], None],
 ) -> None:
     """SQLite would go on with the file that it holds open, and nobody would ever read it."""
     path = tmp_path / "record.sqlite3"
-    with sqlite_at(path) as database:
+    with new_sqlite(path, busy_milliseconds=100) as database:
         write(database)
         path.rename(tmp_path / "moved.sqlite3")
         if comes:
@@ -110,14 +116,16 @@ def test_a_file_that_was_removed_or_replaced_stops_work(
             operation(database)
 
 
-def test_a_file_that_came_back_is_used_again(tmp_path: Path) -> None:
+def test_a_file_that_came_back_is_used_again(tmp_path: Path, new_sqlite: NewSqlite) -> None:
     """Moved away and back it is the same."""
     path = tmp_path / "record.sqlite3"
-    with sqlite_at(path) as database:
+    with new_sqlite(path, busy_milliseconds=100) as database:
         write(database)
         path.rename(tmp_path / "moved.sqlite3")
         (tmp_path / "moved.sqlite3").rename(path)
         write(database)
+        with database.read() as connection:
+            assert len(connection.execute(select(work.c.id)).all()) == 2
 
 
 def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:

@@ -97,10 +97,14 @@ def test_poison_ends_its_reader_and_nobody_else(stage: Stage, deed: bytes, reaso
 def test_a_reading_room_that_was_killed_is_opened_again(stage: Stage) -> None:
     """By a person, or by a kernel that needed memory."""
     stage.try_out(phantom(1))
-    for process in _rooms(os.getpid()):
+    killed = _rooms(os.getpid())
+    for process in killed:
         process.kill()
         process.wait()
     stage.try_out(phantom(2))
+    assert killed
+    assert {room.pid for room in _rooms(os.getpid())}.isdisjoint(room.pid for room in killed)
+    assert stage.deaths == 0
 
 
 def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +115,7 @@ def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: 
         rooms = _rooms(pid)
         os.kill(pid, signal.SIGKILL)
         _wait_until(lambda: not any(map(_lives, rooms)))
+    assert len(rooms) > 1
 
 
 @contextmanager

@@ -58,8 +58,12 @@ def test_header_values_conform_to_their_representation() -> None:
         film = parsed(phantom_file(seed=1, index=index, style=PhantomStyle(size=32))[0])
         with pydicom.config.disable_value_validation():
             elements = [element for element in film if element.VR not in ("SQ", "OB", "OW")]
+        assert len(elements) > 20
         for element in elements:
-            pydicom.dataelem.DataElement(element.tag, element.VR, element.value, validation_mode=pydicom.config.RAISE)
+            strict = pydicom.dataelem.DataElement(
+                element.tag, element.VR, element.value, validation_mode=pydicom.config.RAISE
+            )
+            assert strict == element
 
 
 @pytest.mark.parametrize("size", [28, 29, 64])

@@ -35,7 +35,7 @@ def rows(*values: list[float]) -> Array:
     return np.array(values, np.float32)
 
 
-def approximately(result: ImageResult | None, label: str | None, score: float, scores: list[float]) -> None:
+def assert_result(result: ImageResult | None, label: str | None, score: float, scores: list[float]) -> None:
     assert result is not None
     assert result.label == label
     assert result.score == pytest.approx(score, abs=1e-6)
@@ -45,14 +45,14 @@ def approximately(result: ImageResult | None, label: str | None, score: float, s
 def test_the_higher_of_two_softmax_scores_wins() -> None:
     """At a threshold of one half the finding wins exactly when it is the likelier of the two."""
     results = make_verdict().image_results(rows([0.7, 0.3], [0.2, 0.8]))
-    approximately(results[0], "clear", 0.7, [0.7, 0.3])
-    approximately(results[1], "nodule", 0.8, [0.2, 0.8])
+    assert_result(results[0], "clear", 0.7, [0.7, 0.3])
+    assert_result(results[1], "nodule", 0.8, [0.2, 0.8])
 
 
 def test_a_low_threshold_makes_a_softmax_network_more_sensitive() -> None:
     """A finding that reached its threshold wins although normality is likelier."""
     result = make_verdict(thresholds={"nodule": 0.25}).image_result(rows([0.7, 0.3]))
-    approximately(result, "nodule", 0.3, [0.7, 0.3])
+    assert_result(result, "nodule", 0.3, [0.7, 0.3])
 
 
 def test_a_score_equal_to_its_threshold_counts() -> None:
@@ -70,47 +70,47 @@ def test_without_thresholds_the_highest_label_wins() -> None:
 def test_digits_have_no_normal_label() -> None:
     """Without a normal label each image gets its highest label, and nothing is suspicious."""
     verdict = make_verdict(labels=("0", "1", "2"), normal_label=None, thresholds=dict.fromkeys("012"))
-    approximately(verdict.image_result(rows([0.2, 0.5, 0.3])), "1", 0.5, [0.2, 0.5, 0.3])
+    assert_result(verdict.image_result(rows([0.2, 0.5, 0.3])), "1", 0.5, [0.2, 0.5, 0.3])
     assert verdict.suspicion(rows([0.2, 0.5, 0.3])) is None
 
 
 def test_each_sigmoid_finding_has_its_own_threshold() -> None:
     """The highest score loses where it stays below its own threshold."""
     results = make_sigmoid().image_results(rows([0.45, 0.55], [0.45, 0.65], [0.3, 0.5]))
-    approximately(results[0], "mass", 0.45, [0.45, 0.55])
-    approximately(results[1], "fracture", 0.65, [0.45, 0.65])
-    approximately(results[2], None, 0.5, [0.3, 0.5])
+    assert_result(results[0], "mass", 0.45, [0.45, 0.55])
+    assert_result(results[1], "fracture", 0.65, [0.45, 0.65])
+    assert_result(results[2], None, 0.5, [0.3, 0.5])
 
 
 def test_a_sigmoid_network_may_call_the_absence_of_findings_normal() -> None:
     """The normal label needs no output; its score is what no finding claims."""
     verdict = make_sigmoid(normal_label="normal")
-    approximately(verdict.image_result(rows([0.1, 0.2])), "normal", 0.8, [0.1, 0.2])
+    assert_result(verdict.image_result(rows([0.1, 0.2])), "normal", 0.8, [0.1, 0.2])
     assert verdict.suspicion(rows([0.1, 0.2])) == pytest.approx(0.2)
 
 
 def test_one_frame_with_a_lesion_is_not_outvoted_by_many_clear_ones() -> None:
     """`max` takes the frame that speaks most against normality, though a clear frame is surer of itself."""
     scores = rows([0.99, 0.01], [0.3, 0.7], [0.98, 0.02])
-    approximately(make_verdict().image_result(scores), "nodule", 0.7, [0.3, 0.7])
+    assert_result(make_verdict().image_result(scores), "nodule", 0.7, [0.3, 0.7])
 
 
 def test_max_of_a_sigmoid_network_is_per_label() -> None:
     """Two findings may come from two frames."""
     result = make_sigmoid().image_result(rows([0.5, 0.1], [0.2, 0.9]))
-    approximately(result, "fracture", 0.9, [0.5, 0.9])
+    assert_result(result, "fracture", 0.9, [0.5, 0.9])
 
 
 def test_mean_averages_frames() -> None:
     """The mean is taken before the threshold."""
     result = make_verdict(aggregate="mean").image_result(rows([0.9, 0.1], [0.5, 0.5], [0.7, 0.3]))
-    approximately(result, "clear", 0.7, [0.7, 0.3])
+    assert_result(result, "clear", 0.7, [0.7, 0.3])
 
 
 def test_vote_counts_frames() -> None:
     """The scores of a vote are shares of frames."""
     scores = rows([0.9, 0.1], [0.4, 0.6], [0.45, 0.55], [0.1, 0.9])
-    approximately(make_verdict(aggregate="vote").image_result(scores), "nodule", 0.75, [0.25, 0.75])
+    assert_result(make_verdict(aggregate="vote").image_result(scores), "nodule", 0.75, [0.25, 0.75])
 
 
 def test_a_tied_vote_goes_to_the_finding() -> None:
@@ -123,7 +123,7 @@ def test_a_vote_may_end_without_a_label() -> None:
     """Frames in which nothing was found vote too."""
     scores = rows([0.1, 0.1], [0.2, 0.2], [0.5, 0.1])
     result = make_sigmoid(aggregate="vote").image_result(scores)
-    approximately(result, None, 2 / 3, [1 / 3, 0.0])
+    assert_result(result, None, 2 / 3, [1 / 3, 0.0])
 
 
 @pytest.mark.parametrize("aggregate", ["max", "mean", "vote"])
@@ -152,13 +152,13 @@ def test_an_image_without_frames_has_no_result() -> None:
 
 def test_temperature_softens_softmax_scores() -> None:
     """At temperature 2 odds of 9 become odds of 3."""
-    approximately(make_verdict(temperature=2.0).image_result(rows([0.9, 0.1])), "clear", 0.75, [0.75, 0.25])
+    assert_result(make_verdict(temperature=2.0).image_result(rows([0.9, 0.1])), "clear", 0.75, [0.75, 0.25])
 
 
 def test_temperature_softens_each_sigmoid_score() -> None:
     """Sigmoid scores are calibrated one by one."""
     result = make_sigmoid(temperature=2.0).image_result(rows([0.9, 0.1]))
-    approximately(result, "mass", 0.75, [0.75, 0.25])
+    assert_result(result, "mass", 0.75, [0.75, 0.25])
 
 
 def test_suspicion_is_what_speaks_against_normality() -> None:

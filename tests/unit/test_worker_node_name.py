@@ -27,9 +27,11 @@ def test_a_predecessor_that_is_finishing_is_waited_for() -> None:
 def test_other_names_and_other_records_are_none_of_its_business() -> None:
     """And a name is free again when its worker is gone."""
     with hold_node_name("n@host", "sqlite:///one"):
-        hold_node_name("m@host", "sqlite:///one").close()
-        hold_node_name("n@host", "sqlite:///two").close()
-    hold_node_name("n@host", "sqlite:///one").close()
+        for name, record in (("m@host", "sqlite:///one"), ("n@host", "sqlite:///two")):
+            with hold_node_name(name, record, patience_seconds=0) as other:
+                assert not other.closed
+    with hold_node_name("n@host", "sqlite:///one", patience_seconds=0) as successor:
+        assert not successor.closed
 
 
 def test_a_lock_that_is_a_link_stops_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

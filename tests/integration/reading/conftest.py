@@ -1,14 +1,16 @@
 """A record in a state folder, and the commands that read it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from databases import NewSqlite
 from night import Night, SettableClock
 
 from cli.main import main
-from db import ledger, schema
+from db import ledger
 from db.engine import Database, open_database
 from nightread.paths import root_text
 
@@ -17,20 +19,19 @@ SITE_KEY = "a key for tests"
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Path:
+def state_dir(new_sqlite: NewSqlite, tmp_path: Path) -> Path:
     """A state folder with an empty record."""
     folder = tmp_path / "state"
     folder.mkdir()
-    database = open_database(f"sqlite:///{folder / 'nightread.sqlite3'}")
-    schema.upgrade(database)
-    database.close()
-    return folder
+    with new_sqlite(folder / "nightread.sqlite3"):
+        return folder
 
 
 @pytest.fixture
-def record(state_dir: Path) -> Database:
+def record(state_dir: Path) -> Iterator[Database]:
     """The record of that folder."""
-    return open_database(f"sqlite:///{state_dir / 'nightread.sqlite3'}")
+    with closing(open_database(f"sqlite:///{state_dir / 'nightread.sqlite3'}")) as database:
+        yield database
 
 
 @pytest.fixture

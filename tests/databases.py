@@ -1,0 +1,27 @@
+"""SQLite databases for tests: copies of one template that has the newest schema."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import event
+
+from db.engine import Database, open_database
+
+NewSqlite = Callable[..., AbstractContextManager[Database]]
+"""The fixture `new_sqlite`: it takes what `sqlite_copy` takes behind the template."""
+
+
+@contextmanager
+def sqlite_copy(
+    template: Path, path: Path, *, durable: bool = False, busy_milliseconds: int | None = None
+) -> Iterator[Database]:
+    """Copy the template to `path` and open it. `busy_milliseconds` is how long a connection waits for a lock."""
+    shutil.copy(template, path)
+    with closing(open_database(f"sqlite:///{path}", durable=durable)) as database:
+        if busy_milliseconds is not None:
+            pragma = f"PRAGMA busy_timeout={busy_milliseconds}"
+            for engine in (database.writer, database.reader):
+                event.listen(engine, "connect", lambda connection, _: connection.execute(pragma))
+        yield database
