@@ -74,4 +74,4 @@ $(DOCS_STAMP): $(STAMP)
 	@touch $@
 
 clean: ## remove what was built; state folders stay
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build/docs build/doctrees .pytest_cache .mypy_cache .ruff_cache

@@ -29,7 +29,7 @@ def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
     """docs/settings.md holds the output of `nightread settings --markdown` between its two marks."""
     page = (DOCS / "settings.md").read_text("utf-8")
     table = page.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
-    assert table.strip() == markdown_table()
+    assert table.strip() == markdown_table(), "run: python docs/update_settings.py"
 
 
 def test_the_readme_stays_short() -> None:
