@@ -179,7 +179,7 @@ phase_of() {
   if grep -q '^Installing collected packages' "$1/install.log"; then
     echo "installing packages"
   else
-    echo "downloading packages, about 1 GB unless pip has kept them"
+    echo "downloading packages"
   fi
 }
 
