@@ -1,4 +1,4 @@
-"""The pipeline against Celery with one image per task (benchmarks.tutorial), the same number of processes.
+"""The pipeline against Celery with one image per task (benchmarks.one_image_per_task), the same number of processes.
 
 The pipeline has thousands of the files, the other some hundreds of them: both are rates of a run that is under way.
 Warm-up of the other: tasks until each of its processes has done one, and as many again.
@@ -72,7 +72,7 @@ def _task_rate(paths: Sequence[Path], work: Path, processes: int) -> float:
 
 def _classify_all(client: Celery, paths: Sequence[Path]) -> None:
     """What `classify.delay(path)` and `.get()` do; a client of its own, because each round has a Redis of its own."""
-    results = [client.send_task("benchmarks.tutorial.classify", (str(path),)) for path in paths]
+    results = [client.send_task("benchmarks.one_image_per_task.classify", (str(path),)) for path in paths]
     for result in results:
         result.get(timeout=_WAIT_SECONDS)
 
@@ -82,7 +82,7 @@ def _worker(wanted: Mapping[str, str], work: Path, processes: int) -> Iterator[N
     """The tutorial's worker with Celery's defaults; only TensorFlow's messages are turned down."""
     environment = {**os.environ, **wanted, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     options = ["--concurrency", str(processes), "--loglevel", "INFO"]
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.tutorial", "worker", *options]
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.one_image_per_task", "worker", *options]
     with (work / "tutorial.log").open("wb") as log:
         worker = subprocess.Popen(command, cwd=Path(__file__).parents[1], env=environment, stdout=log, stderr=log)
     try:

@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks import ledger, process_times
+from benchmarks.control_plane_run import no_reading, write_placeholders
 from benchmarks.figures import Bar, Figure, median
+from benchmarks.machine_speed import MachineSpeed
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, run
 from benchmarks.servers import MissingServerError, record_url
-from benchmarks.speedometer import Speedometer
-from benchmarks.stand_ins import no_reading, write_placeholders
 
 _TOTAL, _PRODUCER, _LEDGER = Bar(at_most=120), Bar(at_most=50), Bar(at_most=60)
 _LEDGER_VERBS = ("claim", "look up", "record")
@@ -31,7 +31,7 @@ _LEDGER_VERBS = ("claim", "look up", "record")
 class _Measured(NamedTuple):
     run: Run
     speed: float
-    """Of the machine meanwhile (benchmarks.speedometer)."""
+    """Of the machine meanwhile (benchmarks.machine_speed)."""
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
@@ -67,13 +67,13 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
 def _run(plan: Plan, kind: str) -> _Measured:
     with scratch() as place, record_url(kind) as url, no_reading():
         write_placeholders(place / "scans", plan.count(50_000, 4_000))
-        with Speedometer() as speedometer:
+        with MachineSpeed() as machine_speed:
             done = run(place / "scans", place, plan, database_url=url)
     plan.say(
         f"{kind}: {done.cpu_total:.0f} us an image ({process_times.describe(done.cpu)}), {done.rate:,.0f}/s; "
-        f"the machine at {speedometer.speed:.2f} of its best speed"
+        f"the machine at {machine_speed.speed:.2f} of its best speed"
     )
-    return _Measured(run=done, speed=speedometer.speed)
+    return _Measured(run=done, speed=machine_speed.speed)
 
 
 def _verbs(plan: Plan, kind: str) -> dict[str, float]:

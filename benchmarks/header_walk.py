@@ -20,7 +20,7 @@ from rich.table import Table
 from imaging.header import read_header
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS
-from models.phantom_dicom import PhantomStyle, phantom_file
+from models.phantoms.dicom import PhantomStyle, phantom_file
 
 _FACTS = (
     "SOPClassUID",

@@ -166,8 +166,8 @@ _networks: dict[str, Any] = {}
 def _loaded(kind: str, bundle: Bundle) -> Any:
     """Once per process."""
     if kind not in _networks:
-        from models.network import load_network
-        from worker.predict import Predictor
+        from models.networks.network import load_network
+        from worker.inference.predictor import Predictor
 
         _networks[kind] = Predictor.load(bundle) if kind == "bare" else load_network(bundle).model
     return _networks[kind]

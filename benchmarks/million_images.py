@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 
 from benchmarks.figures import Bar, Figure, median
-from benchmarks.filled_record import BEGAN, IMAGES_PER_HOUR, PATIENT, STUDY, fill
+from benchmarks.filled_database import BEGAN, IMAGES_PER_HOUR, PATIENT, STUDY, fill
 from benchmarks.plan import Plan, scratch
 from benchmarks.servers import MissingServerError, record_url
 from db import queries, schema

@@ -13,14 +13,14 @@ from sqlalchemy import delete, func, select
 from benchmarks import process_times
 from benchmarks.plan import Plan
 from benchmarks.workloads import WARM_UP, write
-from cli.pipeline import Pipeline, pipeline
+from cli.embedded.pipeline import Pipeline, pipeline
 from db import queries
 from db.engine import Database
 from db.tables import batches, contents, instances, predictions, work
 from nightread.clock import utc_now
 from nightread.settings import Settings, load_settings
-from producer.folder import Folder
-from producer.intake import Intake
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
 
 _NO_PATIENCE: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
 """An image that fails ends the measurement instead of pausing it for somebody to come."""

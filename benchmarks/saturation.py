@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import record_load
+from benchmarks import database_load
+from benchmarks.control_plane_run import no_reading, write_placeholders
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan, scratch
 from benchmarks.process_times import REDIS
-from benchmarks.producing import rates
+from benchmarks.producer_load import rates
 from benchmarks.run import run
 from benchmarks.servers import MissingServerError, record_url
-from benchmarks.stand_ins import no_reading, write_placeholders
 from db import schema
 from db.engine import open_database
 
@@ -51,7 +51,7 @@ def _producer(plan: Plan, place: Path, kind: str) -> Iterator[Figure]:
 def _record(images: int, kind: str) -> Iterator[Figure]:
     for processes in _PROCESSES:
         with record_url(kind) as url, scratch() as place:
-            load = record_load.run(url or f"sqlite:///{place / 'load.sqlite3'}", images, processes)
+            load = database_load.run(url or f"sqlite:///{place / 'load.sqlite3'}", images, processes)
         yield Figure(
             name=f"record: {processes} processes claim and record, {kind}",
             values=(load.rate,),

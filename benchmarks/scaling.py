@@ -7,10 +7,10 @@ they share (dispatcher, Redis, Celery, the record) holds them up. Efficiency is 
 
 from collections.abc import Iterator
 
+from benchmarks.control_plane_run import no_reading, write_placeholders
 from benchmarks.figures import Figure, median
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, run
-from benchmarks.stand_ins import no_reading, write_placeholders
 
 _NETWORK_SECONDS = 0.2
 _PER_PROCESS_RATE = 64 / _NETWORK_SECONDS

@@ -24,7 +24,9 @@ def show(console: Console, figures: Sequence[Figure], plan: Plan) -> None:
         table.add_column(heading, justify="right" if heading.startswith("median") else "left")
     table.add_column("made of, and what bounds it", overflow="fold")
     for figure in figures:
-        table.add_row(figure.name, _values(figure), str(figure.bar or ""), _MET[figure.is_met], _said(figure))
+        table.add_row(
+            figure.name, _values(figure), str(figure.bar or ""), _MET[figure.is_met], _image_prediction(figure)
+        )
     console.print(table)
 
 
@@ -41,7 +43,7 @@ def write(path: Path, figures: Sequence[Figure], plan: Plan) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
-def _said(figure: Figure) -> str:
+def _image_prediction(figure: Figure) -> str:
     if figure.is_met is not False:
         return figure.note
     if figure.bound_by in ("", figure.note):

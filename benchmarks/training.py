@@ -12,8 +12,8 @@ from rich.table import Table
 
 from models.datasets import open_dataset
 from models.datasets.dataset import Examples
-from models.listener import Listener
-from models.recipe import Augmentation, Recipe, usual
+from models.training.listener import Listener
+from models.training.recipe import Augmentation, Recipe, usual
 
 console = Console(width=110)
 CONTESTANTS = {
@@ -46,10 +46,10 @@ def main(data: str, network: str, images: int, epochs: int, repeat: int) -> None
 def _seconds(name: str, parts: list[Examples], recipe: Recipe, labels: int) -> float:
     import dataclasses
 
-    from models.checkpoint import Checkpoint, Progress
-    from models.cnn import build_network
-    from models.fit import fit
-    from models.prepared import in_memory
+    from models.networks.cnn import build_network
+    from models.training.checkpoint import Checkpoint, Progress
+    from models.training.fit import fit
+    from models.training.prepared import in_memory
 
     model = build_network(recipe.network, recipe.spec.shape, labels, "softmax", seed=recipe.seed)
     held = [in_memory(part, recipe.spec, lambda _: None)[0] for part in parts]
@@ -69,7 +69,7 @@ def _seconds(name: str, parts: list[Examples], recipe: Recipe, labels: int) -> f
 def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
     import keras
 
-    from models.network import compile_by_xla
+    from models.networks.network import compile_by_xla
 
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate),
@@ -91,7 +91,7 @@ def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
 
 def _first(examples: Examples, images: int) -> Examples:
     """The first images of a part."""
-    from models.prepared import without
+    from models.training.prepared import without
 
     return without(examples, examples.image_of >= images)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from pydicom.uid import XRayAngiographicImageStorage
 
-from models.phantom_dicom import PhantomStyle, phantom_file
+from models.phantoms.dicom import PhantomStyle, phantom_file
 
 _SEED = 7
 _DIGITS = 6

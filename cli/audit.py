@@ -8,13 +8,13 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.console import out, print_json
-from cli.folder_audit import OVERLOOKED, FolderFindings, compare
-from cli.options import settings_from, state_options
-from cli.queue_audit import FOREIGN, QueueFindings, compare_queue
-from cli.record import open_record, said_in_one_line
-from cli.spool_audit import KINDS as SPOOLED
-from cli.spool_audit import compare_spool
+from cli.audits.folder_audit import OVERLOOKED, FolderFindings, compare
+from cli.audits.queue_audit import FOREIGN, QueueFindings, compare_queue
+from cli.audits.spool_audit import KINDS as SPOOLED
+from cli.audits.spool_audit import compare_spool
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.options import settings_from, state_options
+from cli.output.console import out, print_json
 from db import queries
 from db.engine import Database
 from nightread.clock import utc_now
@@ -41,7 +41,7 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
               nightread audit --no-folders --json
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         broken = _by_rule(queries.violations(database))
         folders = [] if no_folders else [_look(database, source, settings) for source in queries.sources(database)]
         queue = None if no_queue else compare_queue(database, settings, utc_now())

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from cli.console import out
-from cli.options import settings_from, state_options
-from cli.record import said_in_one_line
-from cli.state_folder import make_state_folder
+from cli.embedded.state_folder import make_state_folder
+from cli.inputs.existing_database import one_line_errors
+from cli.inputs.options import settings_from, state_options
+from cli.output.console import out
 from db import schema
 from db.engine import open_database
 
@@ -29,7 +29,7 @@ def upgrade_command(**options: Any) -> None:
         make_state_folder(settings.state_dir)
     database = open_database(settings.sql_url)
     try:
-        with said_in_one_line():
+        with one_line_errors():
             schema.upgrade(database)
             schema.require_newest(database)
     finally:

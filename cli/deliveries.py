@@ -7,12 +7,12 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.console import out, print_json
-from cli.moments import MOMENT, arrival_bounds
-from cli.night import nights_of
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
-from cli.tables import make_table, show
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.nights import nights_of
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.time_range import MOMENT, arrival_bounds
+from cli.output.console import out, print_json
+from cli.output.tables import make_table, show
 from db import queries
 from db.queries import Delivery, DeliveryState
 
@@ -42,7 +42,7 @@ def deliveries_command(failed: bool, waiting: bool, as_json: bool, **options: An
     settings = settings_from(**options)
     since, until = arrival_bounds(settings, given["since"], given["until"], given["night"])
     wanted = ((DeliveryState.FAILED, failed), (DeliveryState.WAITING, waiting))
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         found = list(
             queries.deliveries(
                 database,

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from cli.console import err, out
-from cli.options import settings_from
+from cli.embedded.state_folder import held
+from cli.inputs.options import settings_from
+from cli.output.console import err, out
+from cli.output.summary import show_summary
+from cli.output.tables import make_table, show
 from cli.run import run
-from cli.state_folder import held
-from cli.summary import show_summary
-from cli.tables import make_table, show
 from db import queries
 from db.engine import Database, open_database
 from nightread.errors import UsageFault
@@ -69,7 +69,7 @@ def _make_room(folder: Path, inbox: Path) -> None:
 
 def _generate(inbox: Path, truth_csv: Path, count: int) -> dict[str, str]:
     """Scans in several transfer syntaxes, and the three files that turn up every night. SOP Instance UID -> label."""
-    from models.phantom_dicom import write_phantoms  # noqa: PLC0415 - pydicom, for those who want a demo
+    from models.phantoms.dicom import write_phantoms  # noqa: PLC0415 - pydicom, for those who want a demo
 
     inbox.mkdir(parents=True, exist_ok=True)
     with err.status(f"generating {count} synthetic scans"):

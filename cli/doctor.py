@@ -13,9 +13,9 @@ from cli.checks.machine import check_machine
 from cli.checks.packages import check_packages
 from cli.checks.services import check_services
 from cli.checks.spool import check_spool
-from cli.console import out, print_json
-from cli.options import settings_from, state_options
-from cli.tables import make_table, show
+from cli.inputs.options import settings_from, state_options
+from cli.output.console import out, print_json
+from cli.output.tables import make_table, show
 from nightread.settings import Settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -37,7 +37,7 @@ def doctor_command(as_json: bool, **options: Any) -> None:
               nightread doctor --model phantom --json
     """  # noqa: D301 - click reads the backspace itself
     checks = examine(settings_from(**options))
-    failed = any(check.verdict == "fail" for check in checks)
+    failed = any(check.result == "fail" for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
     else:
@@ -62,5 +62,5 @@ def _show(checks: Sequence[Check]) -> None:
         found = Text(check.found)
         if check.remedy:
             found.append(f"\n{check.remedy}" if out.is_terminal else f"  {check.remedy}", style="italic")
-        table.add_row(Text(check.verdict, style=_COLOURS[check.verdict]), Text(check.name), found)
+        table.add_row(Text(check.result, style=_COLOURS[check.result]), Text(check.name), found)
     show(out, table)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import out, print_json
-from cli.options import settings_from, state_options
-from cli.originals import find_original
-from cli.tables import NOT_FOR_DIAGNOSIS
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.originals import find_original
+from cli.output.console import out, print_json
+from cli.output.tables import NOT_FOR_DIAGNOSIS
 from models.bundle import Bundle
 from models.catalogue import find_bundle
-from nightread.errors import FateError, UsageFault
+from nightread.errors import ImageError, UsageFault
 from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
 
 if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread --help` names this command
-    from models.explain import Explanation
+    from models.explanations.explain import Explanation
 
 _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
@@ -75,7 +75,7 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
 def _wanted(image: str, settings: Settings, model: str | None, label: str | None) -> _Wanted:
     if model is None and re.fullmatch(r"\d{1,18}", image):
         found = find_original(settings, int(image))
-        finding = found.label if found.label != found.bundle.verdict.normal_label else None
+        finding = found.label if found.label != found.bundle.postprocessing.normal_label else None
         return _Wanted(
             data=found.data,
             bundle=found.bundle,
@@ -98,8 +98,8 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
 def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation"]:
     from imaging.limits import Limits  # noqa: PLC0415 - what follows loads OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
-    from models.explained_frame import explain_scan  # noqa: PLC0415
-    from models.network import load_network  # noqa: PLC0415
+    from models.explanations.frame_choice import explain_image  # noqa: PLC0415
+    from models.networks.network import load_network  # noqa: PLC0415
 
     limits = Limits(
         file_bytes=settings.max_file_bytes,
@@ -107,9 +107,9 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
         object_bytes=settings.max_object_bytes,
     )
     try:
-        scan = read(wanted.data, limits=limits, accept_raster=True)
-        return explain_scan(load_network(wanted.bundle), scan, label=wanted.label, frame=frame)
-    except FateError as fate:
+        dicom_image = read(wanted.data, limits=limits, accept_raster=True)
+        return explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
+    except ImageError as fate:
         raise UsageFault(f"The image cannot be analysed: {fate.detail}") from fate
 
 
@@ -119,7 +119,7 @@ def _write(
     """By kind, where it lies."""
     import numpy as np  # noqa: PLC0415
 
-    from models.overlay import save_overlay  # noqa: PLC0415
+    from models.explanations.overlay import save_overlay  # noqa: PLC0415
 
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

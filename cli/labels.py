@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from cli.console import out, print_json
-from cli.hashing import site_hasher
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
-from cli.user import user_name
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.hashing import site_hasher
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.user import user_name
+from cli.output.console import out, print_json
 from db import ledger
-from db.ledger import Subject, Truth
+from db.ledger import GroundTruth, Subject
 from db.queries import known_keys
 from imaging.facts import KEY_LENGTH
 from imaging.patient import PatientHasher
@@ -53,11 +53,11 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
               nightread models evaluate phantom --night last
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         truths = _read(file, settings, issuer)
         if not truths:
             raise UsageFault(f"{file} holds no labels: there is nothing below its first line.")
-        keys = ledger.keep_truths(database, truths, actor=user_name(), now=utc_now())
+        keys = ledger.save_ground_truth(database, truths, actor=user_name(), now=utc_now())
         subject = truths[0].subject
         met = known_keys(database, subject, sorted({truth.key for truth in truths}))
     counts = Counter(truth.label for truth in truths if truth.present)
@@ -69,14 +69,14 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
 
 
-def _read(file: Path, settings: Settings, issuer: str | None) -> list[Truth]:
+def _read(file: Path, settings: Settings, issuer: str | None) -> list[GroundTruth]:
     try:
         return list(_truths(file, settings, issuer))
     except (UnicodeDecodeError, csv.Error):
         raise UsageFault(f"{file} is no CSV file in UTF-8: export it once more as such.") from None
 
 
-def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Truth]:
+def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[GroundTruth]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
@@ -93,7 +93,7 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Trut
             place = f"{file}, line {reader.line_num}"
             key = _key(row[columns[keyed[0]]], hasher, issuer, place)
             for label, present in _labels(row, columns, labels, place):
-                yield Truth(subject=_SUBJECTS[keyed[0]], key=key, label=label, present=present)
+                yield GroundTruth(subject=_SUBJECTS[keyed[0]], key=key, label=label, present=present)
 
 
 def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, place: str) -> str:

@@ -8,9 +8,9 @@ import click
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.console import show_error
 from cli.lazy import LazyGroup
-from db import troubles
+from cli.output.console import show_error
+from db import error_messages
 from nightread import __version__
 from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
@@ -40,15 +40,15 @@ class _Commands(LazyGroup):
         "audit": "cli.audit",
         "doctor": "cli.doctor",
         "settings": "cli.settings",
-        "watch": "cli.parts",
+        "watch": "cli.services",
         "receive": "cli.receive",
         "receipts": "cli.receipts",
         "poll": "cli.poll",
         "send-results": "cli.send_results",
         "deliveries": "cli.deliveries",
-        "dispatch": "cli.parts",
-        "worker": "cli.parts",
-        "flower": "cli.parts",
+        "dispatch": "cli.services",
+        "worker": "cli.services",
+        "flower": "cli.services",
         "db": "cli.db",
     }
 
@@ -89,7 +89,7 @@ def main() -> None:
         show_error(f"This command needs {error.name}, which is not installed here: pip install 'nightread[{extra}]'.")
         sys.exit(2)
     except SQLAlchemyError as error:
-        show_error(f"The database failed: {troubles.describe(error)}.")
+        show_error(f"The database failed: {error_messages.describe(error)}.")
         sys.exit(2)
     except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row: its place must do
         show_error(f"unexpected {type(error).__name__} at {place_of(error)}: please report it.")

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from cli.console import out
-from cli.night import nights_of
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
-from cli.user import user_name
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.nights import nights_of
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.user import user_name
+from cli.output.console import out
 from db import ledger, queries
 from db.ledger import Cause
 from nightread.clock import utc_now
@@ -35,7 +35,7 @@ def pause_command(why: str, **options: Any) -> None:
     if not why.strip() or len(why) > _DETAIL_LENGTH:
         raise UsageFault(f"--why takes a reason of at most {_DETAIL_LENGTH} characters.")
     settings = settings_from(**options)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         if ledger.pause(database, Cause.PERSON, detail=why.strip(), actor=user_name(), now=utc_now()):
             out.print("Paused: what the workers have is finished, everything else waits for `nightread resume`.")
             return
@@ -66,7 +66,7 @@ def resume_command(causes: tuple[str, ...], **options: Any) -> None:
               nightread resume --cause breaker
     """  # noqa: D301 - click reads the backspace itself
     wanted = [Cause(cause) for cause in causes] or list(Cause)
-    with open_record(settings_from(**options)) as database, said_in_one_line():
+    with open_existing_database(settings_from(**options)) as database, one_line_errors():
         ended = ledger.end_pauses(database, wanted, actor=user_name(), now=utc_now())
         left = ", ".join(pause.cause for pause in queries.pauses(database))
     said = f"Ended: {'; '.join(_ENDED[cause] for cause in ended)}." if ended else "No such pause was in force."

@@ -6,14 +6,14 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from cli.options import settings_from, state_options
-from cli.part import part
-from cli.redis_url import redis_url_of
+from cli.embedded.redis_url import redis_url_of
+from cli.inputs.options import settings_from, state_options
+from cli.service import service
 from nightread.errors import UsageFault
+from nightread.notify import notify_dispatcher, open_redis
 from nightread.settings import Settings
 from nightread.sources import DicomwebSource, OrthancSource
 from nightread.stores import Store, stores_of
-from nightread.wake import open_redis, wake_dispatcher
 
 _KINDS = {"orthanc": OrthancSource, "dicomweb": DicomwebSource}
 
@@ -38,12 +38,12 @@ def poll_command(orthanc: str | None, dicomweb: str | None, name: str | None, **
     """  # noqa: D301 - click reads the backspace itself
     knobs = {knob: value for knob in ("days", "poll_seconds") if (value := options.pop(knob)) is not None}
     settings = settings_from(**options)
-    from producer.poll import poll  # noqa: PLC0415
+    from producer.stores.poll import poll  # noqa: PLC0415
 
     stores = _stores(settings, {"orthanc": orthanc, "dicomweb": dicomweb}, name, knobs)
-    with part(settings) as (database, stop):
+    with service(settings) as (database, stop):
         redis = open_redis(redis_url_of(settings))
-        poll(settings, database, stores, stop, lambda _arrivals: wake_dispatcher(redis))
+        poll(settings, database, stores, stop, lambda _arrivals: notify_dispatcher(redis))
 
 
 def _stores(

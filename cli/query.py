@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from cli.console import out
-from cli.export import FORMATS, export
-from cli.hashing import site_hasher
-from cli.image_table import show_images
-from cli.moments import MOMENT, arrival_bounds
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.hashing import site_hasher
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.time_range import MOMENT, arrival_bounds
+from cli.output.console import out
+from cli.output.export import FORMATS, export
+from cli.output.image_table import show_images
 from cli.studies import list_studies, require_only_times
 from db import queries
 from db.queries import ImageFilter
@@ -99,7 +99,7 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
         require_only_times(wanted)
     # A table is read by a person, who sees what is left out; a program gets everything.
     wanted = replace(wanted, limit=(_TABLE_LIMIT if limit is None and style == "table" else limit) or None)
-    with _quiet_when_nobody_listens(), open_record(settings) as database, said_in_one_line():
+    with _quiet_when_nobody_listens(), open_existing_database(settings) as database, one_line_errors():
         if studies:
             list_studies(out, database, wanted, style, output, settings)
         elif style == "table":

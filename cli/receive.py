@@ -10,13 +10,13 @@ import click
 from pydantic import ValidationError
 from redis import Redis
 
-from cli.options import settings_from, state_options
-from cli.part import part
-from cli.redis_url import redis_url_of
+from cli.embedded.redis_url import redis_url_of
+from cli.inputs.options import settings_from, state_options
+from cli.service import service
 from nightread.errors import UsageFault
+from nightread.notify import notify_dispatcher, open_redis
 from nightread.settings import Settings
 from nightread.sources import Caller, ReceiverSource, Tls
-from nightread.wake import open_redis, wake_dispatcher
 
 _NAME = "receiver"
 _PEM = click.Path(dir_okay=False, path_type=Path)
@@ -59,11 +59,11 @@ def receive_command(callers: tuple[str, ...], **options: Any) -> None:
             "The settings name no receiver: say where to listen, such as `nightread receive --port 11112`, "
             'or add [[sources]] with kind = "receiver" to the settings file.'
         )
-    from producer.receiver import receive  # noqa: PLC0415
+    from producer.cstore.receiver import receive  # noqa: PLC0415
 
     # pydicom's warnings quote what it reads, here the command sets of peers.
     warnings.simplefilter("ignore")
-    with part(settings, durable=True) as (database, stop):
+    with service(settings, durable=True) as (database, stop):
         nudge = _Nudge(open_redis(redis_url_of(settings)))
         receive(settings, database, sources, stop, nudge.give)
 
@@ -84,7 +84,7 @@ def _source(given: dict[str, Any], callers: Sequence[str]) -> ReceiverSource:
         )
     except ValidationError as error:
         wrong = error.errors()[0]
-        option = "-".join(str(part) for part in wrong["loc"]).replace("_", "-")
+        option = "-".join(str(service) for service in wrong["loc"]).replace("_", "-")
         raise UsageFault(f"--{option}: {wrong['msg']}") from None
 
 
@@ -111,4 +111,4 @@ class _Nudge:
     def _run(self) -> None:
         while self._wanted.wait():
             self._wanted.clear()
-            wake_dispatcher(self._redis)
+            notify_dispatcher(self._redis)

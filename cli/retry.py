@@ -9,13 +9,13 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.console import out, print_json
-from cli.moments import MOMENT, arrival_bounds
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
-from cli.spool_audit import KINDS as SPOOLED
-from cli.tables import SENTENCES, make_table, show
-from cli.user import user_name
+from cli.audits.spool_audit import KINDS as SPOOLED
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.time_range import MOMENT, arrival_bounds
+from cli.inputs.user import user_name
+from cli.output.console import out, print_json
+from cli.output.tables import SENTENCES, make_table, show
 from db import ledger, queries
 from db.queries import ImageFilter, Retriable
 from nightread.clock import utc_now
@@ -62,7 +62,7 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
               nightread retry --reason no_model --yes
     """  # noqa: D301 - click reads the backspace itself
     settings, wanted = _wanted(image_ids, options)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         plan = _plan(queries.retriable(database, wanted), settings, image_ids)
         if not as_json:
             _show(plan)

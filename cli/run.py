@@ -10,16 +10,16 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from cli.console import err, out, print_json
-from cli.options import settings_from, state_options, worker_options
-from cli.pipeline import Pipeline, pipeline
-from cli.record import said_in_one_line
-from cli.summary import Summary, show_summary, summarise
+from cli.embedded.pipeline import Pipeline, pipeline
+from cli.inputs.existing_database import one_line_errors
+from cli.inputs.options import settings_from, state_options, worker_options
+from cli.output.console import err, out, print_json
+from cli.output.summary import Summary, show_summary, summarise
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
 from nightread.settings import Settings
-from producer.folder import Folder
-from producer.intake import Intake
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
 
 _PATIENCE = {
     "retry_limit": 3,
@@ -52,7 +52,7 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     set_up_logging(settings.log_format, "WARNING")
     # As Ctrl-C: children, socket and `redis.url` do not outlive the run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with said_in_one_line():
+    with one_line_errors():
         summary = run(paths, settings, with_worker=not no_worker)
     if as_json:
         print_json(summary.to_json())

@@ -12,13 +12,13 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from cli.console import err, out, print_json
-from cli.moments import MOMENT, arrival_bounds
-from cli.night import nights_of
-from cli.options import settings_from, state_options
-from cli.part import part
-from cli.record import open_record, said_in_one_line
-from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.nights import nights_of
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.time_range import MOMENT, arrival_bounds
+from cli.output.console import err, out, print_json
+from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.service import service
 from db.engine import Database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
@@ -26,9 +26,9 @@ from nightread.settings import Settings
 from nightread.sources import Destination
 
 if TYPE_CHECKING:  # pydicom is not on every host whose `nightread --help` names this command
-    from delivery.courier import Told
-    from delivery.rounds import Rounds
-    from delivery.scope import Scope
+    from delivery.delivery_loop import DeliveryLoop
+    from delivery.report_delivery import DeliveryResult
+    from delivery.study_selection import Scope
 
 _STYLES = {"delivered": "green", "failed": "red", "waiting": "cyan"}
 
@@ -69,10 +69,10 @@ def send_results_command(
         _follow(settings, destinations, scope)
         return
     set_up_logging(settings.log_format, "ERROR")
-    with open_record(settings) as database, said_in_one_line():
-        told = _once(settings, database, destinations, scope, again=again, dry_run=dry_run)
-    _show(told, settings, as_json=as_json, dry_run=dry_run)
-    if not dry_run and any(one.state != "delivered" for one in told):
+    with open_existing_database(settings) as database, one_line_errors():
+        results = _once(settings, database, destinations, scope, again=again, dry_run=dry_run)
+    _show(results, settings, as_json=as_json, dry_run=dry_run)
+    if not dry_run and any(one.state != "delivered" for one in results):
         sys.exit(1)
 
 
@@ -90,7 +90,7 @@ def _destinations(settings: Settings, names: Sequence[str]) -> list[Destination]
 
 
 def _scope(settings: Settings, study: str | None, since: datetime | None, night: str | None) -> "Scope":
-    from delivery.scope import Scope  # noqa: PLC0415
+    from delivery.study_selection import Scope  # noqa: PLC0415
 
     if study and (since or night):
         raise UsageFault("--study names one study: leave --night and --since away.")
@@ -99,14 +99,14 @@ def _scope(settings: Settings, study: str | None, since: datetime | None, night:
 
 
 def _follow(settings: Settings, destinations: Sequence[Destination], scope: "Scope") -> None:
-    from delivery.rounds import delivery_rounds  # noqa: PLC0415
+    from delivery.delivery_loop import open_delivery_loop  # noqa: PLC0415
 
     zone = nights_of(settings).zone
     with (
-        part(settings) as (database, stop),
-        delivery_rounds(settings, database, destinations, scope, zone=zone) as rounds,
+        service(settings) as (database, stop),
+        open_delivery_loop(settings, database, destinations, scope, zone=zone) as delivery_loop,
     ):
-        rounds.follow(stop)
+        delivery_loop.follow(stop)
 
 
 def _once(
@@ -117,41 +117,41 @@ def _once(
     *,
     again: bool,
     dry_run: bool,
-) -> list["Told"]:
-    from delivery.rounds import delivery_rounds  # noqa: PLC0415
+) -> list["DeliveryResult"]:
+    from delivery.delivery_loop import open_delivery_loop  # noqa: PLC0415
 
     zone = nights_of(settings).zone
-    with delivery_rounds(settings, database, destinations, scope, zone=zone, at_once=True) as rounds:
-        studies = rounds.ready()
+    with open_delivery_loop(settings, database, destinations, scope, zone=zone, at_once=True) as delivery_loop:
+        studies = delivery_loop.ready()
         if scope.study_instance_uid and not studies:
             raise UsageFault("That study is not in the record, or images of it are not analysed yet.")
-        told = list(_watched(rounds, studies, len(destinations), again=again, dry_run=dry_run))
-        if rounds.lookout.unready:
-            err.print(f"{rounds.lookout.unready:,} studies are not whole yet: images of them are arriving or waiting.")
-    return told
+        results = list(_watched(delivery_loop, studies, len(destinations), again=again, dry_run=dry_run))
+        if delivery_loop.study_selector.unready:
+            err.print(f"{delivery_loop.study_selector.unready:,} studies are not complete yet.")
+    return results
 
 
 def _watched(
-    rounds: "Rounds", studies: Sequence[str], destinations: int, *, again: bool, dry_run: bool
-) -> Iterator["Told"]:
+    delivery_loop: "DeliveryLoop", studies: Sequence[str], destinations: int, *, again: bool, dry_run: bool
+) -> Iterator["DeliveryResult"]:
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TextColumn("studies"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=len(studies) * destinations)
-        for told in rounds.deliver(studies, again=again, dry_run=dry_run):
+        for results in delivery_loop.deliver(studies, again=again, dry_run=dry_run):
             bar.advance(task)
-            if told is not None:
-                yield told
+            if results is not None:
+                yield results
 
 
-def _show(told: Sequence["Told"], settings: Settings, *, as_json: bool, dry_run: bool) -> None:
+def _show(results: Sequence["DeliveryResult"], settings: Settings, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
-        print_json({"dry_run": dry_run, "reports": [asdict(one) for one in told]})
+        print_json({"dry_run": dry_run, "reports": [asdict(one) for one in results]})
         return
-    if not told:
+    if not results:
         out.print("Nothing new to report: what is ready was delivered before, or failed (`nightread deliveries`).")
         return
     table = make_table(out, "study", "destination", "revision", "images", "", "", right=["revision", "images"])
-    for one in told:
+    for one in results:
         state = "would be sent" if dry_run else one.state
         table.add_row(
             one.study_instance_uid,

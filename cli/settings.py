@@ -7,9 +7,9 @@ import click
 from pydantic.fields import FieldInfo
 from rich.text import Text
 
-from cli.console import out, print_json
-from cli.options import settings_from, state_options
-from cli.tables import make_table, show
+from cli.inputs.options import settings_from, state_options
+from cli.output.console import out, print_json
+from cli.output.tables import make_table, show
 from nightread.settings import Settings
 
 

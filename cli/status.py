@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cli.console import out, print_json
-from cli.night import Nights, nights_of
-from cli.options import settings_from, state_options
-from cli.pauses_shown import pause_json, paused_lines
-from cli.record import open_record, said_in_one_line
-from cli.source_troubles import source_json, troubles
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.nights import Nights, nights_of
+from cli.inputs.options import settings_from, state_options
+from cli.output.console import out, print_json
+from cli.output.pause_lines import pause_json, paused_lines
+from cli.output.source_problems import source_json, troubles
+from cli.output.tables import duration, make_table, per_second, show, tally_table
 from cli.studies import study_lines
-from cli.tables import duration, make_table, per_second, show, tally_table
 from db import queries
 from db.engine import Database
 from nightread.clock import utc_now
@@ -104,7 +104,7 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
         raise UsageFault("--json gives one look and --watch many: choose one.")
     settings = settings_from(**options)
     nights = nights_of(settings)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         if watch:
             _watch(database, settings, nights)
         elif as_json:

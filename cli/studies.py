@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cli.export import export_rows
-from cli.night import nights_of
-from cli.tables import make_table, show
+from cli.inputs.nights import nights_of
+from cli.output.export import export_rows
+from cli.output.tables import make_table, show
 from db import queries
 from db.engine import Database
 from db.queries import Completeness, ImageFilter, Study, StudyCounts
@@ -20,8 +20,8 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
-COLUMNS = tuple(field.name for field in fields(Study))
-"""Names that programs rely on, in this order."""
+COLUMNS = (*(field.name for field in fields(Study)), "told_by")
+"""Names that programs rely on, in this order. `told_by` is the old name of `reported_by`: it goes with release 0.2."""
 _NUMBERS = ("images", "done", "no result", "withdrawn")
 _COLOURS = {Completeness.COMPLETE: "green", Completeness.INCOMPLETE: "bold yellow", Completeness.ARRIVING: "cyan"}
 _LEGEND = (
@@ -73,7 +73,8 @@ def study_lines(counts: StudyCounts, withdrawn: int) -> Iterator[tuple[str, str]
 
 
 def _row(study: Study) -> dict[str, Any]:
-    return {name: _utc(value) if isinstance(value, datetime) else value for name, value in asdict(study).items()}
+    values = asdict(study) | {"told_by": study.reported_by}
+    return {name: _utc(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _utc(moment: datetime) -> datetime:

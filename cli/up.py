@@ -11,14 +11,14 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.children import child, flower_arguments, flower_environment, part_arguments, worker_arguments
-from cli.console import err
+from cli.embedded.children import child, flower_arguments, flower_environment, service_arguments, worker_arguments
+from cli.embedded.pipeline import prepared_environment, running
+from cli.embedded.silent_worker import SilentWorker
+from cli.embedded.supervisor import Child
+from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import active_references
-from cli.options import settings_from, state_options, worker_options
-from cli.pipeline import prepared, running
-from cli.silent_worker import SilentWorker
-from cli.supervisor import Child
-from db import queries, troubles
+from cli.output.console import err
+from db import error_messages, queries
 from db.engine import Database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
@@ -56,12 +56,12 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
         raise UsageFault("Say where images come from: --inbox FOLDER, or [[sources]] in the settings file.")
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
-    with prepared(settings) as ground:
-        children = _children(inboxes, ground.settings)
+    with prepared_environment(settings) as environment:
+        children = _children(inboxes, environment.settings)
         with running(children):
-            _greet(inboxes, ground.settings)
-            silent_worker = SilentWorker(children[0], ground.database)
-            _supervise([*ground.servers, *children], silent_worker, ground.database, stop)
+            _greet(inboxes, environment.settings)
+            silent_worker = SilentWorker(children[0], environment.database)
+            _supervise([*environment.servers, *children], silent_worker, environment.database, stop)
             err.print("stopping ...")
     err.print("stopped; nothing is lost: unfinished work goes on at the next start.")
 
@@ -69,11 +69,11 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
 def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
     children = [
         child("worker", worker_arguments(settings), settings),
-        child("dispatch", part_arguments("dispatch"), settings),
+        child("dispatch", service_arguments("dispatch"), settings),
         *_producers(inboxes, settings),
     ]
     if settings.destinations:
-        children.append(child("send-results", part_arguments("send-results", "--follow"), settings))
+        children.append(child("send-results", service_arguments("send-results", "--follow"), settings))
     if settings.flower_port:
         children.append(child("flower", flower_arguments(settings), settings, **flower_environment(settings)))
     return children
@@ -83,26 +83,26 @@ def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
     """A process for each kind of source: what one library does to its process, the others do not feel."""
     if inboxes:
         watched = [argument for inbox in inboxes for argument in ("--inbox", str(inbox.absolute()))]
-        return [child("watch", part_arguments("watch", *watched), settings)]
+        return [child("watch", service_arguments("watch", *watched), settings)]
     parts = dict.fromkeys(_PARTS[source.kind] for source in settings.sources)
-    return [child(part, part_arguments(part), settings) for part in parts]
+    return [child(part, service_arguments(part), settings) for part in parts]
 
 
 def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database: Database, stop: Event) -> None:
     """Restart what dies or hangs; tell now and then how far things are."""
-    told_at, told = 0.0, ""
+    reported_at, told = 0.0, ""
     while not stop.wait(_LOOK_SECONDS):
         for member in children:
             event = member.look_after()
             if event is not None:
                 err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
-        if time.monotonic() - told_at >= _REPORT_SECONDS or not told:
+        if time.monotonic() - reported_at >= _REPORT_SECONDS or not told:
             if silent_worker.look():
                 err.print(f"{time.strftime('%H:%M:%S')} the worker was silent for too long and is ended")
             line = _how_far(database)
             if line != told:
                 err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
-            told_at, told = time.monotonic(), line
+            reported_at, told = time.monotonic(), line
 
 
 def _how_far(database: Database) -> str:
@@ -110,7 +110,7 @@ def _how_far(database: Database) -> str:
         tally = queries.tally(database)
         paused = ", ".join(f"{pause.cause}" for pause in queries.pauses(database))
     except SQLAlchemyError as error:
-        return f"the database does not answer: {troubles.describe(error)}"
+        return f"the database does not answer: {error_messages.describe(error)}"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "

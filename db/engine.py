@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(kw_only=True, slots=True)
-class RecordFile:
+class DatabaseFile:
     """The file of an SQLite record, known again by device and inode.
 
     Who has opened it would go on with a file that was removed or replaced, and never learn that nobody reads it.
@@ -65,7 +65,7 @@ class Database:
 
     writer: Engine
     reader: Engine
-    file: RecordFile | None = None
+    file: DatabaseFile | None = None
     """SQLite's; None on a server."""
 
     @property
@@ -150,7 +150,7 @@ def _open_sqlite(sql_url: str, path: Path, *, durable: bool) -> Database:
         create_engine(sql_url, hide_parameters=True, json_serializer=json_text, connect_args={"timeout": BUSY_SECONDS})
         for _ in range(2)
     )
-    file = RecordFile(path=path.absolute())
+    file = DatabaseFile(path=path.absolute())
     for engine in (writer, reader):
         event.listen(engine, "connect", partial(_prepare_sqlite, synchronous="FULL" if durable else "NORMAL"))
         event.listen(engine, "connect", lambda _connection, _record: file.remember())

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from db import troubles
+from db import error_messages
 
 T = TypeVar("T")
 FAILED = "the database failed, trying again"
@@ -41,7 +41,7 @@ class OutageLog:
 
     def failed(self, error: SQLAlchemyError) -> None:
         """Log the error in our own words, unless it is the one that was logged last."""
-        before, self._trouble = self._trouble, troubles.describe(error)
+        before, self._trouble = self._trouble, error_messages.describe(error)
         if self._trouble != before:
             self.logger.warning("%s: %s", self.message, self._trouble, extra=self._extra)
 

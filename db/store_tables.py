@@ -28,10 +28,10 @@ expected = Table(
     metadata,
     Column("study_instance_uid", String(UID_LENGTH), primary_key=True),
     Column("source_id", Id, ForeignKey("sources.id"), primary_key=True),
-    Column("told_by", String(16), primary_key=True),  # store, manifest or header
+    Column("reported_by", String(16), primary_key=True),  # store, manifest or header
     Column("images", Integer, nullable=False),
-    Column("told_at", UtcDateTime, nullable=False),  # when it last said another number
-    Index("ix_expected_told_at", "told_at"),
+    Column("reported_at", UtcDateTime, nullable=False),  # when it last said another number
+    Index("ix_expected_reported_at", "reported_at"),
 )
 
 withdrawals = Table(

@@ -70,10 +70,10 @@ sources = Table(
     Column("kind", String(16), nullable=False),
     Column("root", Text, nullable=False),  # where the producer's host has it; settings.roots may say otherwise
     Column("created_at", UtcDateTime, nullable=False),
-    Column("report", Json),  # numbers of the watcher's latest look (producer.folder_report)
+    Column("report", Json),  # numbers of the watcher's latest look (producer.folders.report)
     Column("reported_at", UtcDateTime),
     Column("marked", Boolean, nullable=False, server_default=false()),  # its folder held nightread.paths.ROOT_MARKER
-    Column("cursor", Json),  # how far a store was read (producer.orthanc, producer.dicomweb)
+    Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
 )
 
 bundles = Table(

@@ -16,7 +16,7 @@ import numpy as np
 from imaging.array import Array
 from imaging.codestream import Codestream, ends_early, names_its_colours, read_codestream
 from imaging.form import PixelForm
-from nightread.errors import FateError, RejectImage
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
 _START_OF_SCAN = b"\xff\xda"
@@ -37,15 +37,15 @@ class Codec:
 def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
     """One decoded frame in the type that PixelRepresentation asks for, with sign bits extended.
 
-    Raises RejectImage(BAD_PIXELS or TRUNCATED) whatever the library raises. MemoryError passes, and so does a FateError
-    that a signal handler of the worker raises in the middle.
+    Raises RejectImage(BAD_PIXELS or TRUNCATED) whatever the library raises. MemoryError passes, and so does an
+    ImageError that a signal handler of the worker raises in the middle.
     """
     stream = read_codestream(frame) if codec is not RLE else None
     if codec is not RLE:
         _check(stream, form)
     try:
         pixels: Array = np.asarray(codec.decode(frame, form))
-    except (FateError, MemoryError):
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - codec libraries raise types of their own
         raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None

@@ -5,7 +5,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 
-class RejectScan(RejectImage):
+class RejectDicomImage(RejectImage):
     """The scan cannot be analysed; `facts` is what its header told before that."""
 
     def __init__(self, reason: Reason, detail: str = "", *, facts: Facts = NO_FACTS) -> None:

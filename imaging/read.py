@@ -8,7 +8,7 @@ from imaging.codecs import codec_for, decoder_name
 from imaging.colour import read_palette
 from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
 from imaging.form import PALETTE, read_form
 from imaging.frames import StoredFrames
@@ -41,7 +41,7 @@ def read(
 ) -> DicomImage:
     """Read the header and find the pixels; nothing is decoded before DicomImage.frames().
 
-    Raises RejectScan, whose `facts` are all that the header told. Without `patient` the facts hold no keys.
+    Raises RejectDicomImage, whose `facts` are all that the header told. Without `patient` the facts hold no keys.
     """
     header = None
     try:
@@ -50,10 +50,10 @@ def read(
             return read_raster(data, limits)
         header = read_header(data, limits)
         header.check()
-        return _scan(header, limits, patient)
+        return _dicom_image(header, limits, patient)
     except RejectImage as rejected:
         facts = read_facts(header, patient) if header else NO_FACTS
-        raise RejectScan(rejected.reason, rejected.detail, facts=facts) from None
+        raise RejectDicomImage(rejected.reason, rejected.detail, facts=facts) from None
 
 
 def _check_size(data: bytes, limits: Limits) -> None:
@@ -63,7 +63,7 @@ def _check_size(data: bytes, limits: Limits) -> None:
         raise RejectImage(Reason.TOO_LARGE, "The file is larger than a file may be.")
 
 
-def _scan(header: Header, limits: Limits, patient: PatientHasher | None) -> DicomImage:
+def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) -> DicomImage:
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:

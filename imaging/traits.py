@@ -27,9 +27,9 @@ class Traits(NamedTuple):
     columns: int | None = None
 
 
-def read_traits(scan: DicomImage, source: str) -> Traits:
+def read_traits(dicom_image: DicomImage, source: str) -> Traits:
     """Traits of a scan that came from this source; PNG and JPEG files have a source and a matrix only."""
-    facts, elements = scan.facts, scan.elements
+    facts, elements = dicom_image.facts, dicom_image.elements
     if elements is None:
         return Traits(source=(source,), rows=facts.rows, columns=facts.columns)
     described = (elements.text(tag) for tag in (tags.SERIES_DESCRIPTION, tags.STUDY_DESCRIPTION))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging.spec import InputSpec
-from models.verdict import Verdict
+from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
 
 FORMAT = 1
@@ -28,7 +28,7 @@ class Bundle:
 
     name: str
     version: str
-    verdict: Verdict
+    postprocessing: Postprocessing
     """Labels, thresholds, calibration, aggregate: how the scores are read."""
     spec: InputSpec
     intended_use: str
@@ -52,7 +52,7 @@ class Bundle:
     @property
     def labels(self) -> tuple[str, ...]:
         """One per output of the network, in its order."""
-        return self.verdict.labels
+        return self.postprocessing.labels
 
     @property
     def weights(self) -> Path:
@@ -61,17 +61,17 @@ class Bundle:
 
     def to_json(self) -> dict[str, Any]:
         """The content of bundle.json."""
-        verdict = self.verdict
+        postprocessing = self.postprocessing
         return {
             "format": FORMAT,
             "name": self.name,
             "version": self.version,
-            "labels": list(verdict.labels),
-            "normal_label": verdict.normal_label,
-            "activation": verdict.activation,
-            "thresholds": dict(verdict.thresholds),
-            "calibration": {"temperature": verdict.temperature},
-            "aggregate": verdict.aggregate,
+            "labels": list(postprocessing.labels),
+            "normal_label": postprocessing.normal_label,
+            "activation": postprocessing.activation,
+            "thresholds": dict(postprocessing.thresholds),
+            "calibration": {"temperature": postprocessing.temperature},
+            "aggregate": postprocessing.aggregate,
             "input": self.spec.to_json(),
             "intended_use": self.intended_use,
             "exclusions": list(self.exclusions),
@@ -137,7 +137,7 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
     bundle = Bundle(
         name=_text(card, "name"),
         version=_text(card, "version"),
-        verdict=_verdict(card),
+        postprocessing=_postprocessing(card),
         spec=InputSpec.from_json(_table(card, "input")),
         intended_use=_text(card, "intended_use"),
         exclusions=_texts(card, "exclusions"),
@@ -151,9 +151,9 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
     return bundle
 
 
-def _verdict(card: dict[str, Any]) -> Verdict:
+def _postprocessing(card: dict[str, Any]) -> Postprocessing:
     thresholds = _table(card, "thresholds")
-    return Verdict(
+    return Postprocessing(
         labels=_texts(card, "labels"),
         normal_label=None if card["normal_label"] is None else _text(card, "normal_label"),
         activation=_text(card, "activation"),

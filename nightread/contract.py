@@ -7,7 +7,7 @@ from uuid import UUID
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 BATCH_QUEUE = "nightread.batches"
-WAKE_CHANNEL = "nightread.wake"
+NOTIFY_CHANNEL = "nightread.notify"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

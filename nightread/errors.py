@@ -3,7 +3,7 @@
 from nightread.reasons import Fault, Reason
 
 
-class FateError(Exception):
+class ImageError(Exception):
     """An image cannot go on. `detail` is our own sentence: it never quotes a file, a header or another exception."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
@@ -12,7 +12,7 @@ class FateError(Exception):
         self.detail = detail or reason.sentence
 
 
-class RejectImage(FateError):  # noqa: N818 - the fate is the name
+class RejectImage(ImageError):  # noqa: N818 - the fate is the name
     """The image is at fault: it ends as rejected and is not retried by itself."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
@@ -21,7 +21,7 @@ class RejectImage(FateError):  # noqa: N818 - the fate is the name
         super().__init__(reason, detail)
 
 
-class RetryImage(FateError):  # noqa: N818
+class RetryImage(ImageError):  # noqa: N818
     """The world is at fault: the image is tried again later, and fails with this reason when the tries are used up."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from databases import NewSqlite, sqlite_copy
-from night import Night, SettableClock, build_arrivals, build_outcome
+from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
 from redis import Redis
 from servers import PostgresServer, named_postgres, private_postgres, private_redis
 
@@ -131,9 +131,9 @@ def source_id(database: Database, clock: SettableClock) -> int:
 
 
 @pytest.fixture
-def night(database: Database, clock: SettableClock, source_id: int) -> Night:
+def ledger_driver(database: Database, clock: SettableClock, source_id: int) -> LedgerDriver:
     """The ledger's verbs under default arguments."""
-    return Night(database=database, clock=clock, source_id=source_id)
+    return LedgerDriver(database=database, clock=clock, source_id=source_id)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.engine import make_url
 
-from cli.embedded_redis import find_redis_server
+from cli.embedded.redis_server import find_redis_server
 from db.engine import Database, open_database
 from nightread.errors import StopWork
 from nightread.settings import load_settings

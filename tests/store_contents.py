@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import pydicom
-from peers import Orthanc
+from dicom_files import phantom
+from dicom_peers import Orthanc
 from pydicom.dataset import FileDataset
-from scans import phantom
 
 ROOT = "1.2.826.0.1.3680043.8.498.77"
 

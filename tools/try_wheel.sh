@@ -49,7 +49,7 @@ try_without_extras() {
 start_server() {
   local server
   server=$(python -c '
-from cli.embedded_redis import find_redis_server
+from cli.embedded.redis_server import find_redis_server
 from nightread.settings import load_settings
 print(find_redis_server(load_settings()))')
   [[ $server == "$folder"/venv/* ]] || echo "the wheel of this platform brings no server: $server is used"

@@ -12,7 +12,7 @@ from billiard.process import current_process
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import ledger, troubles
+from db import error_messages, ledger
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from nightread import __version__
@@ -21,14 +21,14 @@ from nightread.contract import ANALYSE_TASK, BatchMessage
 from nightread.errors import StopWork
 from nightread.hardware import device_name, slots
 from nightread.log import set_up_logging
+from nightread.notify import open_redis
 from nightread.queue import make_celery
 from nightread.settings import load_settings
-from nightread.wake import open_redis
-from worker.blackbox import BlackBox
-from worker.earlier_starts import clear_up
 from worker.errors import BatchTakenError, NetworkBrokenError
-from worker.node_name import hold_node_name
-from worker.watchdog import Watchdog
+from worker.isolation.in_flight import InFlightTable
+from worker.lifecycle.node_lock import lock_node_name
+from worker.lifecycle.startup_recovery import recover_from_previous_start
+from worker.lifecycle.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ class _Worker:
 
     node: str = ""
     boot_id: str = ""
-    black_box: BlackBox | None = None
-    desk: Any = None
-    name_lock: Any = None
+    in_flight_table: InFlightTable | None = None
+    context: Any = None
+    node_lock: Any = None
 
 
 _worker = _Worker()
@@ -63,12 +63,12 @@ def analyse_batch(**message: Any) -> dict[str, int]:
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
-        counts = analyse(_worker.desk, batch_id)
+        counts = analyse(_worker.context, batch_id)
     except BatchTakenError:
         log.warning("the batch's lease ran out: others have its images", extra={"batch": batch_id})
         return {}
     except SQLAlchemyError as error:
-        trouble = troubles.describe(error)
+        trouble = error_messages.describe(error)
         log.exception("batch not recorded, it goes back when its lease ends: %s", trouble, extra={"batch": batch_id})
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
     except StopWork as error:
@@ -93,26 +93,26 @@ def _name_this_start(sender: Any, **_: Any) -> None:
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
     try:
-        _worker.name_lock = hold_node_name(_worker.node, settings.sql_url)
+        _worker.node_lock = lock_node_name(_worker.node, settings.sql_url)
     except StopWork as error:
         log.critical("this worker cannot work: %s", error)
         os._exit(1)
-    _worker.black_box = BlackBox()
-    clear_up(settings, node=_worker.node, boot_id=_worker.boot_id)
+    _worker.in_flight_table = InFlightTable()
+    recover_from_previous_start(settings, node=_worker.node, boot_id=_worker.boot_id)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def _open_desk(**_: Any) -> None:
-    import worker.analyse  # noqa: F401, PLC0415 - before open_desk leaves what is there out of collections
-    from worker.desk import open_desk  # noqa: PLC0415 - Keras and TensorFlow belong to the child
+def _open_context(**_: Any) -> None:
+    import worker.analyse  # noqa: F401, PLC0415 - before open_context leaves what is there out of collections
+    from worker.context import open_context  # noqa: PLC0415 - Keras and TensorFlow belong to the child
 
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
     try:
-        black_box = _worker.black_box or BlackBox()
-        seat = black_box.seat(index)
-        _worker.desk = open_desk(settings, settings.require_redis_url(), process, seat)
-        seat.note_ready()
+        in_flight_table = _worker.in_flight_table or InFlightTable()
+        slot = in_flight_table.slot(index)
+        _worker.context = open_context(settings, settings.require_redis_url(), process, slot)
+        slot.mark_ready()
     except StopWork as error:
         _refuse_work(str(error))
     except Exception:
@@ -121,24 +121,24 @@ def _open_desk(**_: Any) -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def _start_to_beat(sender: Any, **_: Any) -> None:
+def _start_heartbeat(sender: Any, **_: Any) -> None:
     """Beat from the parent's own loop: a thread that talks SQL while the pool forks could leave a lock behind."""
     database = open_database(settings.sql_url)
-    _beat(database)
-    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _beat, (database,))
-    black_box = _worker.black_box or BlackBox()
+    _send_heartbeat(database)
+    sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _send_heartbeat, (database,))
+    in_flight_table = _worker.in_flight_table or InFlightTable()
     redis = open_redis(settings.require_redis_url())
-    watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=black_box.seconds_at_work)
+    watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=in_flight_table.seconds_at_work)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _watch, (watchdog,))
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
-def _sign_off(**_: Any) -> None:
+def _deregister(**_: Any) -> None:
     database = open_database(settings.sql_url)
     try:
-        ledger.sign_off(database, node=_worker.node, boot_id=_worker.boot_id)
+        ledger.deregister(database, node=_worker.node, boot_id=_worker.boot_id)
     except SQLAlchemyError as error:
-        log.warning("could not sign off: %s", troubles.describe(error))
+        log.warning("could not sign off: %s", error_messages.describe(error))
     except StopWork as error:
         log.warning("could not sign off: %s", error)
 
@@ -150,11 +150,11 @@ def _refuse_work(why: str) -> NoReturn:
     os._exit(1)
 
 
-def _beat(database: Database) -> None:
+def _send_heartbeat(database: Database) -> None:
     processes = slots(settings)
-    ready = _worker.black_box.ready_processes() if _worker.black_box else 0
+    ready = _worker.in_flight_table.ready_processes() if _worker.in_flight_table else 0
     try:
-        ledger.beat(
+        ledger.heartbeat(
             database,
             node=_worker.node,
             boot_id=_worker.boot_id,
@@ -165,7 +165,7 @@ def _beat(database: Database) -> None:
             now=utc_now(),
         )
     except SQLAlchemyError as error:
-        log.warning("heartbeat not written: %s", troubles.describe(error))
+        log.warning("heartbeat not written: %s", error_messages.describe(error))
     except StopWork as error:
         _end_in_order(str(error))
 

@@ -12,9 +12,9 @@ from imaging.dicom_image import DicomImage
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
-from nightread.errors import FateError
+from nightread.errors import ImageError
 from nightread.reasons import Reason
-from worker.desk import Desk
+from worker.context import WorkerContext
 
 Inputs = NDArray[np.float32]
 
@@ -24,10 +24,10 @@ _BYTES_AT_ONCE = 64 * 1024**2
 """A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
 
 
-def open_scan(desk: Desk, data: bytes) -> DicomImage:
-    """Parse the header of one object. Raises RejectImage and FateError(timeout)."""
-    with _ended_after(desk.settings.image_timeout_seconds):
-        return read(data, limits=desk.limits, patient=desk.patient, accept_raster=desk.settings.accept_raster)
+def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
+    """Parse the header of one object. Raises RejectImage and ImageError(timeout)."""
+    with _ended_after(context.settings.image_timeout_seconds):
+        return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
 
 
 def frames_at_once(frame_bytes: int) -> int:
@@ -36,15 +36,15 @@ def frames_at_once(frame_bytes: int) -> int:
 
 
 def chunks_of(
-    scan: DicomImage, specs: Sequence[InputSpec], desk: Desk, *, at_once: int
+    dicom_image: DicomImage, specs: Sequence[InputSpec], context: WorkerContext, *, at_once: int
 ) -> Iterator[tuple[Inputs, ...]]:
     """Prepared frames, (up to `at_once`, height, width, channels) each: decoded once, prepared for each of the specs.
 
-    Raises RejectImage, and FateError(timeout) where a single frame takes too long.
+    Raises RejectImage, and ImageError(timeout) where a single frame takes too long.
     """
-    seconds = desk.settings.image_timeout_seconds
-    frames = iter(scan.frames())
-    left = scan.frame_count
+    seconds = context.settings.image_timeout_seconds
+    frames = iter(dicom_image.frames())
+    left = dicom_image.frame_count
     while left > 0:
         inputs = []
         for _ in range(min(left, at_once)):
@@ -67,7 +67,7 @@ def stop_timers() -> None:
 
 
 class _ended_after:  # noqa: N801 - used as a function; a class costs a third of a generator, twice for each image
-    """Raise FateError(timeout) inside what runs longer; what does not even hear of that dies with its process.
+    """Raise ImageError(timeout) inside what runs longer; what does not even hear of that dies with its process.
 
     A decoder that is stuck in C never comes back to Python. When it has burnt that much processor time and a little
     more, the kernel ends the process (SIGPROF, default action), and the next one gives its images back.
@@ -94,4 +94,4 @@ def _listen_for_the_alarm() -> None:
 
 
 def _time_is_up(_signal: int, _frame: FrameType | None) -> None:
-    raise FateError(Reason.TIMEOUT)
+    raise ImageError(Reason.TIMEOUT)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from db.ledger import Claimed
 from imaging.facts import Facts
 from models.routing import RouteMatch
-from worker.fetch import Fetched
-from worker.predict import Inputs
+from worker.fetching.files import Fetched
+from worker.inference.predictor import Inputs
 
 
-class Reading(NamedTuple):
+class ReadImage(NamedTuple):
     """What stays of an image once its frames are predicted: file, header facts, and the networks to which it went."""
 
     image: Claimed
@@ -24,7 +24,7 @@ class Reading(NamedTuple):
 class PreparedImage(NamedTuple):
     """An image and its prepared frames."""
 
-    reading: Reading
+    read_image: ReadImage
     spec_of: tuple[int, ...]
     """For each of its matches the position of its array in a chunk."""
     chunks: Iterable[tuple[Inputs, ...]]

@@ -5,14 +5,14 @@ from functools import partial
 
 from db import ledger
 from db.ledger import Claimed
-from worker.archives import Kind, kind_of
-from worker.decode import chunks_of, frames_at_once, open_scan
-from worker.desk import Desk
-from worker.expand import expand
-from worker.fetch import Fetched, fetch, lies_in_store
-from worker.fetch_ahead import Ahead
-from worker.predict import Inputs
-from worker.prepared_image import PreparedImage, Reading
+from worker.archives.detect import ArchiveKind, archive_kind
+from worker.archives.expand import expand
+from worker.context import WorkerContext
+from worker.decode import chunks_of, frames_at_once, open_dicom_image
+from worker.fetching.files import Fetched, fetch, lies_in_store
+from worker.fetching.prefetch import Prefetcher
+from worker.inference.predictor import Inputs
+from worker.prepared_image import PreparedImage, ReadImage
 from worker.results import Results
 
 _PART_IMAGES = 256
@@ -24,11 +24,11 @@ arrives. Inputs of 256 x 256 x 1 reach both limits at once."""
 class ImageReader:
     """Turns claimed images into prepared ones; an image that cannot be read gets its outcome in the results."""
 
-    def __init__(self, desk: Desk, batch_id: str, ahead: Ahead, results: Results) -> None:
-        self._desk = desk
-        self._ahead = ahead
+    def __init__(self, context: WorkerContext, batch_id: str, prefetcher: Prefetcher, results: Results) -> None:
+        self._context = context
+        self._ahead = prefetcher
         self._results = results
-        self._progress = partial(desk.keep_lease, batch_id)
+        self._progress = partial(context.keep_lease, batch_id)
 
     def read_in_parts(self, images: Sequence[Claimed]) -> Iterator[list[PreparedImage]]:
         """Yield the images that could be read, as many at a time as fit. Raises BatchError."""
@@ -46,53 +46,53 @@ class ImageReader:
     def _read(self, image: Claimed) -> PreparedImage | None:
         """Fetch, route and decode one image while its bytes are warm; None where it has its outcome already."""
         self._progress()
-        with self._results.fate_of(image):
+        with self._results.capture_errors(image):
             file = self._ahead.take(image, self._progress) if lies_in_store(image) else None
             self._trial_read_if_suspicious(image, file)
-            with self._desk.in_flight(image):
+            with self._context.in_flight(image):
                 file = file or self._fetch(image)
-                with self._results.fate_of(image, file):
-                    if (kind := kind_of(file.data)) is None:
+                with self._results.capture_errors(image, file):
+                    if (kind := archive_kind(file.data)) is None:
                         return self._prepare(image, file)
                     self._expand(image, file, kind)
         return None
 
     def _trial_read_if_suspicious(self, image: Claimed, file: Fetched | None) -> None:
         """Read an image first in a disposable process where it, or any image lately, has killed its reader."""
-        if image.alone or self._desk.seat.must_be_careful():
+        if image.alone or self._context.slot.is_cautious():
             data = file.data if file else None
-            self._desk.rehearsal.try_out(image, self._desk.panel.specs, self._progress, data)
+            self._context.trial_reader.read(image, self._context.model_set.specs, self._progress, data)
 
     def _fetch(self, image: Claimed) -> Fetched:
-        settings = self._desk.settings
+        settings = self._context.settings
         return fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
 
-    def _expand(self, image: Claimed, file: Fetched, kind: Kind) -> None:
+    def _expand(self, image: Claimed, file: Fetched, kind: ArchiveKind) -> None:
         """Unpack an archive, unless the same bytes were unpacked before."""
-        original = ledger.known_contents(self._desk.database, [file.sha256]).get(file.sha256)
+        original = ledger.known_contents(self._context.database, [file.sha256]).get(file.sha256)
         if original is None or not image.first:
-            members = expand(self._desk, image, file, kind, self._results.unrecorded, self._progress)
+            members = expand(self._context, image, file, kind, self._results.unrecorded, self._progress)
             self._results.add_expanded(image, file, members)
         else:
             self._results.add_duplicate(image, file, original)
 
     def _prepare(self, image: Claimed, file: Fetched) -> PreparedImage:
         """Decode all frames now, or later where they are too many to fit into memory at once."""
-        desk = self._desk
-        scan = open_scan(desk, file.data)
-        self._results.keep_header(image, scan)
-        matches, specs, spec_of, frame_bytes = desk.panel.assign(scan, image.origin)
+        context = self._context
+        dicom_image = open_dicom_image(context, file.data)
+        self._results.keep_header(image, dicom_image)
+        matches, specs, spec_of, frame_bytes = context.model_set.assign(dicom_image, image.origin)
         at_once = frames_at_once(frame_bytes)
-        chunks = chunks_of(scan, specs, desk, at_once=at_once)
-        reading = Reading(image=image, file=file.without_data(), facts=scan.facts, matches=matches)
-        if matches and scan.frame_count <= at_once:
-            return PreparedImage(reading, spec_of, list(chunks), scan.frame_count * frame_bytes)
-        return PreparedImage(reading, spec_of, self._decode_later(image, chunks), 0)
+        chunks = chunks_of(dicom_image, specs, context, at_once=at_once)
+        read_image = ReadImage(image=image, file=file.without_data(), facts=dicom_image.facts, matches=matches)
+        if matches and dicom_image.frame_count <= at_once:
+            return PreparedImage(read_image, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
+        return PreparedImage(read_image, spec_of, self._decode_later(image, chunks), 0)
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
         """The chunks, each decoded when it is asked for, with the image marked as in flight just then."""
         while True:
-            with self._desk.in_flight(image):
+            with self._context.in_flight(image):
                 inputs = next(chunks, None)
             if inputs is None:
                 return

@@ -6,35 +6,35 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.ledger import Claimed, FurtherPrediction, Hints, Members, Outcome
+from db.ledger import Annotations, Claimed, FurtherPrediction, Members, Outcome
 from db.tables import FINAL, State
 from imaging.dicom_image import DicomImage
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS, Facts
 from models.routing import RouteMatch
-from nightread.errors import FateError, RejectImage
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
-from worker.answers import Answers, Said
-from worker.companions import companion_of, hints_of_header
+from worker.archives.expand import Unrecorded
+from worker.context import WorkerContext
 from worker.decode import stop_timers
-from worker.desk import Desk
+from worker.error_outcomes import outcome_of_error
 from worker.errors import BatchError
-from worker.expand import Unrecorded
-from worker.fates import outcome_of_error
-from worker.fetch import Fetched
-from worker.prepared_image import Reading
+from worker.fetching.files import Fetched
+from worker.inference.predictions import ImagePrediction, Predictions
+from worker.prepared_image import ReadImage
+from worker.sidecars.sidecar import header_annotations, sidecar_of
 
 
 class Results:
     """One outcome per image, gathered in whatever order the images meet their fate."""
 
-    def __init__(self, desk: Desk, images: Sequence[Claimed]) -> None:
-        self._desk = desk
+    def __init__(self, context: WorkerContext, images: Sequence[Claimed]) -> None:
+        self._context = context
         self._images = images
         self._outcomes: dict[int, Outcome] = {}
         self._facts: dict[int, Facts] = {}
-        self._hints: dict[int, Hints] = {}
+        self._annotations: dict[int, Annotations] = {}
         self.unrecorded: Unrecorded = defaultdict(list)
 
     @property
@@ -42,91 +42,93 @@ class Results:
         """One for each image of the batch, in its order. Raises KeyError for an image that was forgotten."""
         return [self._outcomes[image.work_id] for image in self._images]
 
-    def fate_of(self, image: Claimed, file: Fetched | None = None) -> "_Fate":
+    def capture_errors(self, image: Claimed, file: Fetched | None = None) -> "_ErrorCapture":
         """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
-        return _Fate(self, image, file)
+        return _ErrorCapture(self, image, file)
 
-    def keep_header(self, image: Claimed, scan: DicomImage) -> None:
+    def keep_header(self, image: Claimed, dicom_image: DicomImage) -> None:
         """What the header told, should the pixels turn out to be bad."""
-        self._facts[image.work_id] = scan.facts
-        if hints := hints_of_header(scan):
-            self._hints[image.work_id] = hints
+        self._facts[image.work_id] = dicom_image.facts
+        if annotations := header_annotations(dicom_image):
+            self._annotations[image.work_id] = annotations
 
     def add_error(self, image: Claimed, error: Exception, file: Fetched | None = None) -> None:
         """The image ends, or is tried again, as the error says."""
-        if isinstance(error, RejectScan) and file:
-            error = companion_of(error, file.data, member=image.source == ARCHIVES) or error
+        if isinstance(error, RejectDicomImage) and file:
+            error = sidecar_of(error, file.data, member=image.source == ARCHIVES) or error
         facts = getattr(error, "facts", None) or self._facts.get(image.work_id, NO_FACTS)
         outcome = outcome_of_error(
-            image, error, file=file, facts=facts, settings=self._desk.settings, now=self._desk.clock()
+            image, error, file=file, facts=facts, settings=self._context.settings, now=self._context.clock()
         )
-        hints = getattr(error, "hints", None) or self._hints.get(image.work_id)
-        self._outcomes[image.work_id] = outcome._replace(hints=hints)
+        annotations = getattr(error, "annotations", None) or self._annotations.get(image.work_id)
+        self._outcomes[image.work_id] = outcome._replace(annotations=annotations)
 
     def add_expanded(self, image: Claimed, file: Fetched, members: Members) -> None:
         """The file is an archive, and these came out of it."""
         files = len(members.arrivals)
         detail = f"{files:,} {'file' if files == 1 else 'files'} came out of it."
-        hints = Hints(members=members)
-        self._outcomes[image.work_id] = _outcome(image, file, State.EXPANDED, detail=detail, hints=hints)
+        annotations = Annotations(members=members)
+        self._outcomes[image.work_id] = _outcome(image, file, State.EXPANDED, detail=detail, annotations=annotations)
 
     def add_duplicate(self, image: Claimed, file: Fetched, original: int) -> None:
         """The bytes are those of `original`, which is done."""
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
-    def add_answers(self, readings: Sequence[Reading], by_bundle: Mapping[str, Answers]) -> None:
+    def add_predictions(self, read_images: Sequence[ReadImage], by_bundle: Mapping[str, Predictions]) -> None:
         """Give each image its result: the prediction of its first match, and those of further matches beside it."""
-        for reading in readings:
-            answer, *others = reading.matches
+        for read_image in read_images:
+            answer, *others = read_image.matches
             if answer.shadow:
-                self.add_error(reading.image, RejectImage(Reason.NO_MODEL), reading.file)
-                others = [*reading.matches]
+                self.add_error(read_image.image, RejectImage(Reason.NO_MODEL), read_image.file)
+                others = [*read_image.matches]
             else:
-                self._add_answer(reading, answer, by_bundle[answer.bundle][reading.image.work_id])
+                self._add_answer(read_image, answer, by_bundle[answer.bundle][read_image.image.work_id])
             if others:
-                self._add_further(reading, others, by_bundle)
+                self._add_further(read_image, others, by_bundle)
 
-    def _add_answer(self, reading: Reading, match: RouteMatch, said: Said | FateError) -> None:
-        if isinstance(said, FateError):
-            self.add_error(reading.image, said, reading.file)
+    def _add_answer(self, read_image: ReadImage, match: RouteMatch, prediction: ImagePrediction | ImageError) -> None:
+        if isinstance(prediction, ImageError):
+            self.add_error(read_image.image, prediction, read_image.file)
             return
-        self._outcomes[reading.image.work_id] = _outcome(
-            reading.image,
-            reading.file,
+        self._outcomes[read_image.image.work_id] = _outcome(
+            read_image.image,
+            read_image.file,
             State.DONE,
-            facts=reading.facts,
-            bundle_id=self._desk.panel.readers[match.bundle].bundle_id,
-            label=said.result.label,
-            score=said.result.score,
-            scores=said.result.scores,
-            frames=said.frames,
+            facts=read_image.facts,
+            bundle_id=self._context.model_set.models[match.bundle].bundle_id,
+            label=prediction.result.label,
+            score=prediction.result.score,
+            scores=prediction.result.scores,
+            frames=prediction.frames,
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
-            hints=self._hints.get(reading.image.work_id),
+            annotations=self._annotations.get(read_image.image.work_id),
         )
 
-    def _add_further(self, reading: Reading, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Answers]) -> None:
+    def _add_further(
+        self, read_image: ReadImage, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Predictions]
+    ) -> None:
         """Only beside a final outcome: an image that is tried again will be seen by all of them again."""
-        work_id = reading.image.work_id
+        work_id = read_image.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
             further = tuple(self._further(match, by_bundle[match.bundle][work_id]) for match in matches)
             self._outcomes[work_id] = outcome._replace(further=further)
 
-    def _further(self, match: RouteMatch, said: Said | FateError) -> FurtherPrediction:
+    def _further(self, match: RouteMatch, prediction: ImagePrediction | ImageError) -> FurtherPrediction:
         known = FurtherPrediction(
-            bundle_id=self._desk.panel.readers[match.bundle].bundle_id,
+            bundle_id=self._context.model_set.models[match.bundle].bundle_id,
             shadow=match.shadow,
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
         )
-        if isinstance(said, FateError):
-            return replace(known, reason=said.reason)
-        label, score, scores = said.result
-        return replace(known, label=label, score=score, scores=scores, frames=said.frames)
+        if isinstance(prediction, ImageError):
+            return replace(known, reason=prediction.reason)
+        label, score, scores = prediction.result
+        return replace(known, label=label, score=score, scores=scores, frames=prediction.frames)
 
 
-class _Fate:
+class _ErrorCapture:
     """A context manager by hand: entered three times for each image, it costs a third of one by `contextmanager`."""
 
     __slots__ = ("_file", "_image", "_results")

@@ -1,10 +1,11 @@
 """Stands in, inside the real worker processes, for what a measurement of everything else leaves out.
 
-Python imports a module of this name at its start; benchmarks.stand_ins puts this folder on PYTHONPATH. Nothing of the
-product is changed on disk: when a worker process imports one of the modules below, names in it are replaced at once.
+Python imports a module of this name at its start; benchmarks.control_plane_run puts this folder on PYTHONPATH.
+Nothing of the product is changed on disk:
+when a worker process imports one of the modules below, names in it are replaced at once.
 
-- models.network: a network that sleeps and always says the same. Keras is never imported.
-- worker.fetch: opens no file; the hash is made up, so that every image is its own.
+- models.networks.network: a network that sleeps and always says the same. Keras is never imported.
+- worker.fetching.files: opens no file; the hash is made up, so that every image is its own.
 - worker.decode: parses nothing and prepares frames of one pixel, with facts such as a slice of a CT has.
 
 Hashes and facts are made before the process takes its first batch, since what stands in must cost nothing.
@@ -98,13 +99,13 @@ def _replace_decode(module: ModuleType) -> None:
 
     next_scan = _supply(make)
 
-    def open_scan(_desk: Any, _data: bytes) -> Any:
+    def open_dicom_image(_context: Any, _data: bytes) -> Any:
         return next_scan()
 
-    def chunks_of(_scan: Any, specs: Any, _desk: Any, **_: Any) -> Any:
+    def chunks_of(_scan: Any, specs: Any, _context: Any, **_: Any) -> Any:
         yield (pixel,) * len(specs)
 
-    _replace(module, "open_scan", open_scan)
+    _replace(module, "open_dicom_image", open_dicom_image)
     _replace(module, "chunks_of", chunks_of)
 
 
@@ -139,5 +140,11 @@ _FACTS = {
 
 sys.meta_path.insert(
     0,
-    _Replacer({"models.network": _replace_network, "worker.fetch": _replace_fetch, "worker.decode": _replace_decode}),
+    _Replacer(
+        {
+            "models.networks.network": _replace_network,
+            "worker.fetching.files": _replace_fetch,
+            "worker.decode": _replace_decode,
+        }
+    ),
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Self
 
-Verdict = Literal["ok", "warn", "fail"]
+CheckResult = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -11,21 +11,21 @@ class Check:
     """What was found, and what to do where it is not good."""
 
     name: str
-    verdict: Verdict
+    result: CheckResult
     found: str
     remedy: str | None = None
 
     @classmethod
     def ok(cls, name: str, found: str) -> Self:
         """As it should be."""
-        return cls(name=name, verdict="ok", found=found)
+        return cls(name=name, result="ok", found=found)
 
     @classmethod
     def warn(cls, name: str, found: str, remedy: str) -> Self:
         """It works, with a price."""
-        return cls(name=name, verdict="warn", found=found, remedy=remedy)
+        return cls(name=name, result="warn", found=found, remedy=remedy)
 
     @classmethod
     def fail(cls, name: str, found: str, remedy: str) -> Self:
         """It will not work."""
-        return cls(name=name, verdict="fail", found=found, remedy=remedy)
+        return cls(name=name, result="fail", found=found, remedy=remedy)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from cli.checks.check import Check
-from cli.night import nights_of
+from cli.inputs.nights import nights_of
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.hardware import gpus, slots

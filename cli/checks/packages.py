@@ -46,16 +46,16 @@ def _network(*, works_here: bool) -> Check:
     found = [f"{package} {release}" for package in _NETWORK if (release := _version(package))]
     if found:
         return Check.ok("networks", ", ".join(found))
-    verdict = Check.fail if works_here else Check.warn
-    return verdict("networks", "no TensorFlow, JAX or PyTorch", _INSTALL_WORKER)
+    result = Check.fail if works_here else Check.warn
+    return result("networks", "no TensorFlow, JAX or PyTorch", _INSTALL_WORKER)
 
 
 def _decoder(package: str, *, works_here: bool) -> Check:
     """Really loaded: a decoder whose shared library is broken is installed all the same."""
     release = _version(package)
     if release is None:
-        verdict = Check.fail if works_here else Check.warn
-        return verdict("decoders", f"not installed: {package}", _INSTALL_WORKER)
+        result = Check.fail if works_here else Check.warn
+        return result("decoders", f"not installed: {package}", _INSTALL_WORKER)
     try:
         import_module(package)
     except (ImportError, OSError) as error:

@@ -6,15 +6,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from cli.checks.check import Check
-from cli.embedded_redis import find_redis_server
+from cli.embedded.redis_server import find_redis_server
+from cli.inputs.existing_database import one_line_errors, require_database_file
 from cli.models.active import active_references
-from cli.record import require_file, said_in_one_line
 from db import queries, schema
 from db.engine import open_database
 from models.catalogue import find_bundle
 from nightread.errors import StopWork, UsageFault
+from nightread.notify import open_redis
 from nightread.settings import Settings
-from nightread.wake import open_redis
 
 _REDIS_REMEDY = "Start it, or correct NIGHTREAD_REDIS_URL (password included)."
 
@@ -50,7 +50,7 @@ def _answering(client: Redis) -> Check:
 
 def _database(settings: Settings) -> Iterator[Check]:
     try:
-        require_file(settings)
+        require_database_file(settings)
     except UsageFault as fault:
         yield Check.warn("database", "not there yet", str(fault))
         return
@@ -60,7 +60,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check.fail("database", "cannot be opened", str(problem))
         return
     try:
-        with said_in_one_line():
+        with one_line_errors():
             schema.require_newest(database)
             pauses = queries.pauses(database)
     except StopWork as problem:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cli.audits.spool_audit import KIND
 from cli.checks.check import Check
-from cli.record import open_record
-from cli.spool_audit import KIND
+from cli.inputs.existing_database import open_existing_database
 from db import queries
 from nightread.clock import utc_now
 from nightread.errors import StopWork, UsageFault
@@ -25,7 +25,7 @@ _REMEDY = "Make room, lower NIGHTREAD_SPOOL_KEEP_DAYS, or put NIGHTREAD_SPOOL_DI
 def check_spool(settings: Settings) -> Iterator[Check]:
     """Nothing where no receiver ever ran; the database's own troubles are told elsewhere."""
     try:
-        with open_record(settings) as database:
+        with open_existing_database(settings) as database:
             if not any(source.kind == KIND for source in queries.sources(database)):
                 return
             now = utc_now()

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from cli.console import out, print_json
+from cli.embedded.state_folder import make_state_folder
+from cli.inputs.existing_database import one_line_errors, open_existing_database, require_database_file
+from cli.inputs.options import settings_from, state_options
+from cli.inputs.user import user_name
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
-from cli.options import settings_from, state_options
-from cli.record import open_record, require_file, said_in_one_line
-from cli.state_folder import make_state_folder
-from cli.user import user_name
+from cli.output.console import out, print_json
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import NewRoute
@@ -77,7 +77,7 @@ def activate_command(
     )
     database = _record(settings)
     try:
-        with said_in_one_line():
+        with one_line_errors():
             if paths:
                 _try_out(database, rule, settings, paths, first=first, replaces=replaces, as_json=as_json)
                 return
@@ -106,7 +106,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
     if (name is None) == (number is None):
         raise UsageFault("Say which: the bundle (NAME[@VERSION]), or one rule by --rule NUMBER.")
     settings = settings_from(**options)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         ending = [
             route.id
             for route in routes_in_force(database)
@@ -133,7 +133,7 @@ def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bo
         version=bundle.version,
         digest=bundle.digest,
         labels=bundle.labels,
-        normal_label=bundle.verdict.normal_label,
+        normal_label=bundle.postprocessing.normal_label,
         now=now,
     )
     if replaces:
@@ -198,9 +198,9 @@ def _record(settings: Settings) -> Database:
     if settings.database_url is None:
         make_state_folder(settings.state_dir)
     else:
-        require_file(settings)
+        require_database_file(settings)
     database = open_database(settings.sql_url)
-    with said_in_one_line():
+    with one_line_errors():
         if settings.database_url is None:
             schema.upgrade(database)
         schema.require_newest(database)

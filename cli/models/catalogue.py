@@ -10,10 +10,10 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.console import out, print_json
+from cli.inputs.options import settings_from, state_options
 from cli.models.active import active_references
-from cli.options import settings_from, state_options
-from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.console import out, print_json
+from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle, load_bundle
 from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
@@ -102,15 +102,17 @@ def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: s
 
 
 def _facts(bundle: Bundle, papers: Papers) -> list[tuple[str, str]]:
-    verdict = bundle.verdict
-    thresholds = (f"{label} {'highest' if level is None else level}" for label, level in verdict.thresholds.items())
+    postprocessing = bundle.postprocessing
+    thresholds = (
+        f"{label} {'highest' if level is None else level}" for label, level in postprocessing.thresholds.items()
+    )
     return [
         ("model", bundle.reference),
         ("labels", ", ".join(bundle.labels)),
-        ("normal", verdict.normal_label or "none of them"),
+        ("normal", postprocessing.normal_label or "none of them"),
         ("thresholds", ", ".join(thresholds)),
-        ("activation", verdict.activation),
-        ("frames to image", verdict.aggregate),
+        ("activation", postprocessing.activation),
+        ("frames to image", postprocessing.aggregate),
         ("input", _input(bundle)),
         ("intended use", bundle.intended_use),
         ("not for", "; ".join(bundle.exclusions)),

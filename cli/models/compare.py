@@ -7,11 +7,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from cli.console import err, out, print_json
+from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import data_options, open_and_describe
 from cli.models.evaluate import figure, material_of, named_bundle, part_option, readable, score_with_progress, span
-from cli.options import settings_from, state_options
-from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.console import err, out, print_json
+from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle
 from models.datasets.dataset import Examples
 from models.evaluation.comparison import Agreement, Comparison, compare
@@ -49,7 +49,8 @@ def compare_command(
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
     before, after = (
-        judge(bundle.verdict, score_with_progress(bundle, matched(bundle, dataset, examples))) for bundle in bundles
+        judge(bundle.postprocessing, score_with_progress(bundle, matched(bundle, dataset, examples)))
+        for bundle in bundles
     )
     figures = measure_images(before, seed=seed), measure_images(after, seed=seed)
     comparison = compare(before, after, figures, seed=seed)

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from cli.console import err
-from cli.tables import make_table, show
+from cli.output.console import err
+from cli.output.tables import make_table, show
 from models.datasets import KINDS, open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.summary import PartSummary, summarise

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.console import err, out, print_json
+from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import open_and_describe, optional_data_options
 from cli.models.night_evaluation import night_results
-from cli.options import settings_from, state_options
-from cli.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.console import err, out, print_json
+from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
@@ -27,8 +27,8 @@ from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import Mistake, worst_mistakes
 from models.evaluation.page import HEADLINES, JSON_FILE, Material, document, write_evaluation
-from models.prepared import decodable, in_memory, prepared_bytes
-from models.scoring import Scored
+from models.networks.scoring import Scored
+from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
 
 _MEMORY_BYTES = 2 << 30
@@ -125,7 +125,7 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
-    judged = judge(bundle.verdict, scored)
+    judged = judge(bundle.postprocessing, scored)
     return _Measured(
         judged=judged,
         material=material_of(dataset, part, examples, left_out),
@@ -152,8 +152,8 @@ def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
 
 def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
     """Load the network and score every frame under a progress bar on standard error."""
-    from models.network import load_network  # noqa: PLC0415 - Keras takes seconds to import
-    from models.scoring import score  # noqa: PLC0415
+    from models.networks.network import load_network  # noqa: PLC0415 - Keras takes seconds to import
+    from models.networks.scoring import score  # noqa: PLC0415
 
     with _progress(f"scoring with {bundle.reference}", len(examples)) as advance:
         return score(load_network(bundle), examples, progress=advance)

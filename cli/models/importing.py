@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.console import err, out, print_json
+from cli.inputs.options import settings_from, state_options
 from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD
-from cli.options import settings_from, state_options
+from cli.output.console import err, out, print_json
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.importing.card import bundle_of, read_card
-from models.verdict import ACTIVATIONS, AGGREGATES
+from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
 if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread models --help` names this command
-    from models.importing.bring import Imported
+    from models.importing.import_model import Imported
 
 _FILE = click.Path(exists=True, path_type=Path)
 _LITTLE_SPREAD = 0.01
@@ -66,12 +66,12 @@ def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Pat
             "check. Without them say so: --no-golden."
         )
     bundle = bundle_of(_card(options))
-    from models.importing.bring import bring  # noqa: PLC0415
     from models.importing.golden import read_golden  # noqa: PLC0415
+    from models.importing.import_model import import_model  # noqa: PLC0415
 
     examples = read_golden(golden, bundle.labels) if golden else None
     target = folder or settings.state_dir / "bundles"
-    imported = bring(file, bundle, target, golden=examples, folders=settings.bundle_folders)
+    imported = import_model(file, bundle, target, golden=examples, folders=settings.bundle_folders)
     if as_json:
         print_json({**imported.bundle.to_json(), "path": str(imported.bundle.path), "import": imported.record})
     else:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cli.night import evening_named, nights_of
-from cli.record import open_record, said_in_one_line
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.nights import evening_named, nights_of
 from db import queries
 from models.bundle import Bundle
 from models.evaluation.judged import Judged
@@ -35,7 +35,7 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
     `night` is a date, `last`, or `all`. Raises UsageFault where there is nothing to compare.
     """
     name, since, until = _span(settings, night)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         met = queries.coverage(database, bundle.digest, since=since, until=until)
         found = queries.results_with_truth(database, bundle.digest, since=since, until=until)
     if not met.analysed:
@@ -52,7 +52,7 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
         )
         for one in found
     ]
-    judged, unusable = judge_results(bundle.verdict, results)
+    judged, unusable = judge_results(bundle.postprocessing, results)
     if not len(judged.truth):
         raise UsageFault(
             f"Of {met.analysed:,} images of {name} none has a truth that speaks of {', '.join(bundle.labels)}: "

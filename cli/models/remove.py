@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from cli.console import out
+from cli.inputs.options import settings_from, state_options
 from cli.models.active import active_references
-from cli.options import settings_from, state_options
+from cli.output.console import out
 from models.bundle import CARD_FILE
 from models.catalogue import SHIPPED, Entry, entries
 from nightread.errors import UsageFault

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from cli.console import err, out, print_json
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.options import settings_from, state_options
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
-from cli.options import settings_from, state_options
-from cli.record import open_record, said_in_one_line
+from cli.output.console import err, out, print_json
 from db.queries import routes_in_force
 from nightread.settings import Settings
 
@@ -38,7 +38,7 @@ def route_command(paths: tuple[Path, ...], as_json: bool, **options: Any) -> Non
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     warn_of_fixed_model(settings)
-    with open_record(settings) as database, said_in_one_line():
+    with open_existing_database(settings) as database, one_line_errors():
         rules = rules_of(routes_in_force(database))
     seen = preview(rules, paths, settings) if paths else None
     if as_json:

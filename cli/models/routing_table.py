@@ -9,8 +9,8 @@ from typing import Any
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from cli.console import err, out
-from cli.tables import make_table, show
+from cli.output.console import err, out
+from cli.output.tables import make_table, show
 from db.queries import Route
 from imaging.limits import Limits
 from imaging.read import read
@@ -18,7 +18,7 @@ from imaging.traits import Traits, read_traits
 from models.routing import Rule, Rules
 from nightread.errors import RejectImage
 from nightread.settings import Settings
-from producer.walk import Obstacles, walk
+from producer.folders.walk import Obstacles, walk
 
 _LISTED_KINDS = 20
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from cli.console import err, out
 from cli.models.data_options import data_options, open_and_describe
+from cli.output.console import err, out
 from models.datasets.grid import draw_samples, write_grid
 from models.datasets.summary import PARTS, part_of
 from nightread.errors import UsageFault

@@ -9,15 +9,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.console import err, out, print_json
 from cli.models.data_options import data_options, open_and_describe
 from cli.models.training_options import card_from, recipe_from, recipe_options
 from cli.models.training_progress import TrainingProgress
 from cli.models.training_report import report_json, show_report
+from cli.output.console import err, out, print_json
 from models.bundle import CARD_FILE
-from models.checkpoint import FOLDER, Checkpoint
-from models.order import Order
-from models.quiet_keras import import_keras
+from models.networks.quiet_keras import import_keras
+from models.training.checkpoint import FOLDER, Checkpoint
+from models.training.request import TrainingRequest
 from nightread.errors import UsageFault
 
 
@@ -59,15 +59,15 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
       nightread models train --data phantom:9000 --network detector --flip --epochs 14 --out bundles/phantom
     """  # noqa: D301 - click reads the backspace itself
     _require_room(folder, resume=resume, overwrite=overwrite)
-    order = _order(err if as_json else out, folder=folder, **options)
+    request = _request(err if as_json else out, folder=folder, **options)
 
     import_keras()
-    from models.train import train  # noqa: PLC0415 - Keras takes seconds to import
+    from models.training.train import train  # noqa: PLC0415 - Keras takes seconds to import
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves things in order, as Ctrl-C does
     try:
         with TrainingProgress() as listener:
-            trained = train(replace(order, listener=listener), resume=resume)
+            trained = train(replace(request, listener=listener), resume=resume)
     except UsageFault:
         raise
     except KeyboardInterrupt:
@@ -77,12 +77,12 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
         _say_what_is_kept(folder)
         raise
     if as_json:
-        print_json(report_json(order, trained))
+        print_json(report_json(request, trained))
     else:
         show_report(out, trained)
 
 
-def _order(
+def _request(
     console: Console,
     *,
     data: str,
@@ -93,11 +93,11 @@ def _order(
     memory_gib: float,
     also_h5: bool,
     **options: Any,
-) -> Order:
+) -> TrainingRequest:
     """The training that the options describe; the data are opened and described on the way."""
     dataset = open_and_describe(data, labels_file, seed, console)
     recipe = recipe_from(dataset, pretrained=pretrained, seed=seed, **options)
-    return Order(
+    return TrainingRequest(
         dataset=dataset,
         recipe=recipe,
         card=card_from(dataset, recipe, **options),

@@ -13,8 +13,8 @@ from imaging.spec import ASPECTS, InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset
 from models.evaluation.operating import YOUDEN, Policy
-from models.recipe import MIXED_PRECISION, OPTIMIZERS, OWN_NETWORKS, SCHEDULES, Augmentation, Recipe, usual
-from models.verdict import SIGMOID, SOFTMAX, Verdict
+from models.postprocessing import SIGMOID, SOFTMAX, Postprocessing
+from models.training.recipe import MIXED_PRECISION, OPTIMIZERS, OWN_NETWORKS, SCHEDULES, Augmentation, Recipe, usual
 from nightread.errors import UsageFault
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,7 +125,7 @@ def card_from(
         raise UsageFault(f"--normal-label {normal_label}: the labels are {', '.join(dataset.labels)}")
     highest = dataset.exclusive and normal_label is None
     try:
-        verdict = Verdict(
+        postprocessing = Postprocessing(
             labels=dataset.labels,
             normal_label=normal_label,
             activation=SOFTMAX if dataset.exclusive else SIGMOID,
@@ -136,7 +136,7 @@ def card_from(
         return Bundle(
             name=named,
             version=version,
-            verdict=verdict,
+            postprocessing=postprocessing,
             spec=recipe.spec,
             intended_use=intended_use or f"Tells {', '.join(dataset.labels)} apart, in images like its training data.",
             exclusions=exclusions,

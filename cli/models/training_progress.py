@@ -6,9 +6,9 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.console import err
-from cli.tables import duration
-from models.listener import Listener
+from cli.output.console import err
+from cli.output.tables import duration
+from models.training.listener import Listener
 
 
 class TrainingProgress(Listener):

@@ -4,42 +4,43 @@ from db.ledger.arrivals import register
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import (
     claim,
-    end_leases_of_earlier_starts,
-    give_back_batch,
-    give_back_predecessor,
+    expire_leases_of_previous_starts,
     owner_of,
     renew,
+    requeue_batch,
+    requeue_predecessor,
 )
+from db.ledger.clock_repair import clamp_future_times
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
 from db.ledger.deliveries import draft_delivery, end_delivery, put_off_delivery, take_delivery
 from db.ledger.expected import expect
-from db.ledger.fleet import beat, sign_off
+from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
-from db.ledger.outbox import Batch, BatchFilter, Outlook, form_batches, look, return_unpublished
+from db.ledger.outbox import Batch, BatchFilter, QueueStatus, form_batches, queue_status, return_unpublished
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
-from db.ledger.set_back import bring_back
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
-from db.ledger.truths import Subject, Truth, keep_truths
 from db.ledger.values import (
+    Annotations,
     Arrival,
     Claimed,
     Expected,
     FramePrediction,
     FurtherPrediction,
-    Hints,
     Members,
     Outcome,
     Registered,
     Withdrawal,
     WorkerProcess,
 )
+from db.ledger.workers import deregister, heartbeat
 
 __all__ = [
+    "Annotations",
     "Arrival",
     "Batch",
     "BatchFilter",
@@ -49,44 +50,41 @@ __all__ = [
     "Expected",
     "FramePrediction",
     "FurtherPrediction",
-    "Hints",
+    "GroundTruth",
     "Members",
     "NewRoute",
     "Outcome",
-    "Outlook",
+    "QueueStatus",
     "Receipt",
     "Registered",
     "Subject",
-    "Truth",
     "Withdrawal",
     "WorkerProcess",
     "add_route",
-    "beat",
-    "bring_back",
     "claim",
+    "clamp_future_times",
     "cursor_of",
+    "deregister",
     "draft_delivery",
     "end_delivery",
-    "end_leases_of_earlier_starts",
     "end_pauses",
     "end_receipts",
     "end_routes",
     "ensure_source",
     "expect",
+    "expire_leases_of_previous_starts",
     "forget_probe",
     "form_batches",
-    "give_back_batch",
-    "give_back_predecessor",
+    "heartbeat",
     "is_marked",
-    "keep_truths",
     "known_contents",
-    "look",
     "mark_source",
     "note_probe",
     "open_batches",
     "owner_of",
     "pause",
     "put_off_delivery",
+    "queue_status",
     "receive",
     "record",
     "register",
@@ -95,12 +93,14 @@ __all__ = [
     "renew",
     "replace_bundle",
     "report_source",
+    "requeue_batch",
+    "requeue_predecessor",
     "reset_unfinished",
     "retry",
     "return_batches",
     "return_expired",
     "return_overtaken",
     "return_unpublished",
-    "sign_off",
+    "save_ground_truth",
     "take_delivery",
 ]

@@ -47,8 +47,8 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
     return WorkerProcess(node=row.node, boot_id=row.boot_id, index=row.process_index) if row else None
 
 
-def give_back_predecessor(
-    database: Database, process: WorkerProcess, *, in_hand: int | None = None, now: datetime
+def requeue_predecessor(
+    database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
     """What the process before this one died on goes back. Returns the number of images.
 
@@ -56,25 +56,25 @@ def give_back_predecessor(
     knows, each of them travels alone. An image that was alone already and has now killed its process for the third
     time is `failed(killed_worker)`.
     """
-    return _give_back(database, process, _LEFT_OPEN, {}, in_hand, now)
+    return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 
 
-def give_back_batch(
-    database: Database, batch_id: str, *, owner: WorkerProcess, in_hand: int | None = None, now: datetime
+def requeue_batch(
+    database: Database, batch_id: str, *, owner: WorkerProcess, work_in_flight: int | None = None, now: datetime
 ) -> int:
     """The same for one batch, by whoever knows that its `owner` is dead. Returns the number of images.
 
     A batch that its owner's successor gave back meanwhile is finished, and nobody can have claimed it since.
     """
-    return _give_back(database, owner, _LEFT_OPEN_ONE, {"batch": batch_id}, in_hand, now)
+    return _requeue(database, owner, _LEFT_OPEN_ONE, {"batch": batch_id}, work_in_flight, now)
 
 
-def _give_back(
+def _requeue(
     database: Database,
     owner: WorkerProcess,
     left_open: Select[str],
     which: dict[str, str],
-    in_hand: int | None,
+    work_in_flight: int | None,
     now: datetime,
 ) -> int:
     def transaction(connection: Connection) -> int:
@@ -82,8 +82,8 @@ def _give_back(
         left = connection.execute(left_open, {**dead, **which}).scalars().all()
         if not left:
             return 0
-        held = {"batches": left, "now": now, "culprit": in_hand}
-        statements = (_GIVE_BACK_ALONE,) if in_hand is None else (_GIVE_BACK_CULPRIT, _GIVE_BACK_INNOCENT)
+        held = {"batches": left, "now": now, "culprit": work_in_flight}
+        statements = (_GIVE_BACK_ALONE,) if work_in_flight is None else (_GIVE_BACK_CULPRIT, _GIVE_BACK_INNOCENT)
         images = sum(connection.execute(statement, held).rowcount for statement in statements)
         connection.execute(_CLOSE_ALL, held)
         return images
@@ -91,7 +91,7 @@ def _give_back(
     return database.write(transaction)
 
 
-def end_leases_of_earlier_starts(database: Database, *, node: str, boot_id: str, now: datetime) -> int:
+def expire_leases_of_previous_starts(database: Database, *, node: str, boot_id: str, now: datetime) -> int:
     """A worker that starts knows that its earlier starts are dead: the next sweep need not wait for their leases."""
     owner = {"node": node, "boot": boot_id, "now": now}
     return database.write(lambda connection: connection.execute(_END_LEASES, owner).rowcount)

@@ -12,7 +12,7 @@ from db.ledger.values import Arrival, Registered
 from db.tables import sources
 
 Cursor = Mapping[str, Any]
-"""JSON whose meaning is its poller's own (producer.orthanc, producer.dicomweb)."""
+"""JSON whose meaning is its poller's own (producer.stores.orthanc, producer.stores.dicomweb)."""
 
 
 def cursor_of(database: Database, source_id: int) -> Cursor | None:

@@ -24,21 +24,21 @@ def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> No
 
 def expect_within(connection: Connection, rows: Sequence[Expected], *, now: datetime) -> None:
     """The same as part of the caller's transaction."""
-    values = [(row.study_instance_uid, row.source_id, row.told_by, row.images, now) for row in rows]
+    values = [(row.study_instance_uid, row.source_id, row.reported_by, row.images, now) for row in rows]
     insert_if_absent(connection, expected, _COLUMNS, values)
     execute_many(connection, _SAY_AGAIN, tuple(f"the_{name}" for name in _COLUMNS), values)
 
 
-_COLUMNS = ("study_instance_uid", "source_id", "told_by", "images", "told_at")
+_COLUMNS = ("study_instance_uid", "source_id", "reported_by", "images", "reported_at")
 
 _SAY_AGAIN = (
     update(expected)
     .where(
         expected.c.study_instance_uid == bindparam("the_study_instance_uid"),
         expected.c.source_id == bindparam("the_source_id"),
-        expected.c.told_by == bindparam("the_told_by"),
+        expected.c.reported_by == bindparam("the_reported_by"),
         expected.c.images != bindparam("the_images"),
-        or_(bindparam("the_told_by") != "header", expected.c.images < bindparam("the_images")),
+        or_(bindparam("the_reported_by") != "header", expected.c.images < bindparam("the_images")),
     )
-    .values(images=bindparam("the_images"), told_at=bindparam("the_told_at", type_=expected.c.told_at.type))
+    .values(images=bindparam("the_images"), reported_at=bindparam("the_reported_at", type_=expected.c.reported_at.type))
 )

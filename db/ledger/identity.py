@@ -96,7 +96,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
         route_id=None,
         matched=None,
         further=(),
-        hints=None,
+        annotations=None,
     )
 
 

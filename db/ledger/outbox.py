@@ -17,7 +17,7 @@ LIVE_SECONDS = 45
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outlook:
+class QueueStatus:
     """What the dispatcher decides on."""
 
     ready: int
@@ -65,7 +65,7 @@ class Batch:
     images: int
 
 
-def look(database: Database, *, images: int, now: datetime) -> Outlook:
+def queue_status(database: Database, *, images: int, now: datetime) -> QueueStatus:
     """A look at work, batches of `images` and workers, made to decide on: what it misses, the next look finds."""
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
@@ -73,7 +73,7 @@ def look(database: Database, *, images: int, now: datetime) -> Outlook:
         slots, starting = connection.execute(_SLOTS, {"since": live_since}).one()
         limit = images * _window(slots)
         ready = connection.execute(_READY_COUNT, {"now": now, "limit": limit}).scalar_one()
-    return Outlook(ready=ready, waiting=waiting, running=running, slots=slots, starting=starting)
+    return QueueStatus(ready=ready, waiting=waiting, running=running, slots=slots, starting=starting)
 
 
 def _window(slots: int) -> int:

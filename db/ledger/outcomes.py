@@ -11,10 +11,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from db.bulk import execute_many
 from db.engine import Database
-from db.ledger.answers import add_further_answers, insert_predictions
+from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import require_registered
-from db.ledger.hints import heed
 from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
+from db.ledger.predictions import add_further_answers, insert_predictions
 from db.ledger.values import Outcome
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES
@@ -72,7 +72,7 @@ def _record(
     _write(connection, ours, now)
     add_further_answers(connection, batch_id, ours, now)
     supersede(connection, ours)
-    heed(connection, ours, now)
+    apply_annotations(connection, ours, now)
     counts = Counter(outcome.state.value for outcome in ours)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
     connection.execute(_CLOSE, closing)

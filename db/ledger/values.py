@@ -70,7 +70,7 @@ class Members:
     arrivals: tuple[Arrival, ...]
 
 
-ToldBy = Literal["store", "manifest", "header"]
+ReportedBy = Literal["store", "manifest", "header"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class Expected:
 
     study_instance_uid: str
     source_id: int
-    told_by: ToldBy
+    reported_by: ReportedBy
     images: int
 
 
@@ -94,11 +94,11 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hints:
+class Annotations:
     """What one file says about other arrivals; fields are empty where it says nothing."""
 
     members: Members | None = None
-    told_by: ToldBy = "header"
+    reported_by: ReportedBy = "header"
     counts: Mapping[str, int] = field(default_factory=dict)
     """Study Instance UID -> number of its instances."""
     withdrawal: Withdrawal | None = None
@@ -160,5 +160,5 @@ class Outcome(NamedTuple):
     """The header values that the rule `route_id` matched; both are None where `--model` chose the bundle."""
     further: tuple[FurtherPrediction, ...] = ()
     """The predictions of other bundles that analysed the image too."""
-    hints: Hints | None = None
+    annotations: Annotations | None = None
     """What the file says about other arrivals."""

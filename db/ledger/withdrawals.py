@@ -25,7 +25,7 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> No
         connection.execute(_MARK_NAMED, {"uids": uids, "study": study, "note": note_id, "its_code": code})
 
 
-def heed_earlier_notes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+def apply_pending_withdrawals(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Mark those of these images that a note named before they came; of several notes the last one counts.
 
     Most records have no such note and need not be asked for those of a batch's studies, which costs 1 us an image.

@@ -5,9 +5,8 @@ from db.queries.archives import Family, family
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
-from db.queries.fleet import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
+from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
-from db.queries.pace import Pace, Worked, latest_batches, oldest_waiting, pace, rate
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
@@ -27,8 +26,9 @@ from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, reasons, tally, unfinished
-from db.queries.truths import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.throughput import Pace, Worked, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
+from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
 __all__ = [
     "COLUMNS",

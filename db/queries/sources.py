@@ -23,7 +23,7 @@ class Source:
     kind: str
     root: str
     report: dict[str, Any] | None
-    """Numbers of the watcher's latest look (producer.folder_report)."""
+    """Numbers of the watcher's latest look (producer.folders.report)."""
     reported_at: datetime | None
     marked: bool
     """Its folder was seen with `nightread.paths.ROOT_MARKER`: without it, it is not there."""

@@ -43,7 +43,7 @@ class Study:
     unfinished: int
     withdrawn: int
     expected: int | None
-    told_by: str | None
+    reported_by: str | None
     """Who said so: store, manifest or header."""
     first_arrival: datetime | None
     last_arrival: datetime | None
@@ -83,7 +83,7 @@ def studies(
 
 def study_counts(database: Database, *, since: datetime) -> StudyCounts:
     """Of the studies of which a number was told in this time: what `status` says at each look."""
-    recent = select(expected.c.study_instance_uid).where(expected.c.told_at >= since)
+    recent = select(expected.c.study_instance_uid).where(expected.c.reported_at >= since)
     wanted = _expected(recent).subquery()
     arrived = (
         select(func.count(distinct(instances.c.sop_instance_uid)))
@@ -108,7 +108,7 @@ def _named(since: datetime | None, until: datetime | None, study_instance_uid: s
     arrived = select(instances.c.study_instance_uid).where(
         instances.c.study_instance_uid.is_not(None), *_within(instances.c.arrived_at, since, until)
     )
-    told = select(expected.c.study_instance_uid).where(*_within(expected.c.told_at, since, until))
+    told = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
     if study_instance_uid is not None:
         arrived = arrived.where(instances.c.study_instance_uid == study_instance_uid)
         told = told.where(expected.c.study_instance_uid == study_instance_uid)
@@ -131,7 +131,7 @@ def _statement(named: Any) -> Select[Any]:
         select(
             chosen.c.study_instance_uid,
             told.c.images.label("expected"),
-            told.c.told_by,
+            told.c.reported_by,
             func.min(instances.c.arrived_at).label("first_arrival"),
             func.max(instances.c.arrived_at).label("last_arrival"),
             *(_different(condition).label(name) for name, condition in _COUNTED.items()),
@@ -140,7 +140,7 @@ def _statement(named: Any) -> Select[Any]:
         .outerjoin(told, told.c.study_instance_uid == chosen.c.study_instance_uid)
         .outerjoin(instances, instances.c.study_instance_uid == chosen.c.study_instance_uid)
         .outerjoin(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
-        .group_by(chosen.c.study_instance_uid, told.c.images, told.c.told_by)
+        .group_by(chosen.c.study_instance_uid, told.c.images, told.c.reported_by)
         .order_by(func.max(instances.c.id).desc(), chosen.c.study_instance_uid)
     )
 
@@ -152,13 +152,13 @@ def _different(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 def _expected(of: Any) -> Select[Any]:
     """The number of each study that counts, and who said it."""
-    numbers = [func.max(case((expected.c.told_by == told_by, expected.c.images))) for told_by in _TRUST]
-    who = [case((number.is_not(None), told_by)) for number, told_by in zip(numbers, _TRUST, strict=True)]
+    numbers = [func.max(case((expected.c.reported_by == reported_by, expected.c.images))) for reported_by in _TRUST]
+    who = [case((number.is_not(None), reported_by)) for number, reported_by in zip(numbers, _TRUST, strict=True)]
     return (
         select(
             expected.c.study_instance_uid,
             func.coalesce(*numbers).label("images"),
-            func.coalesce(*who).label("told_by"),
+            func.coalesce(*who).label("reported_by"),
         )
         .where(expected.c.study_instance_uid.in_(of))
         .group_by(expected.c.study_instance_uid)

@@ -31,7 +31,7 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
 
 
 def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:
-    """The same as `models.verdict.Verdict.suspicion`, in SQL; NULL where the bundle calls nothing normal."""
+    """`models.postprocessing.Postprocessing.suspicion` in SQL; NULL where the bundle has no normal label."""
     greatest = func.max if dialect == "sqlite" else func.greatest
     known = {
         number: _against_normality(bundle, greatest)

@@ -40,7 +40,7 @@ class FileExamples(Examples):
 
         def load(number: int) -> Frame:
             image = int(image_of[number])
-            return _frame(_scan(folder, names[image]), number - int(firsts[image]))
+            return _frame(_dicom_image(folder, names[image]), number - int(firsts[image]))
 
         return cls(truth=truth, image_of=image_of, patients=patients, names=names, load=load, folder=folder)
 
@@ -64,7 +64,7 @@ class FileExamples(Examples):
         """Fill the rows that show frames of one file; they come in the order of its frames."""
         image = int(self.image_of[numbers[rows[0]]])
         first = int(np.searchsorted(self.image_of, image))
-        decoded, at = iter(_scan(self.folder, self.names[image]).frames()), 0
+        decoded, at = iter(_dicom_image(self.folder, self.names[image]).frames()), 0
         before = None
         for row in rows:
             wanted = int(numbers[row]) - first
@@ -75,7 +75,7 @@ class FileExamples(Examples):
             before, at = prepared[row], wanted + 1
 
 
-def _scan(folder: Path, name: str) -> DicomImage:
+def _dicom_image(folder: Path, name: str) -> DicomImage:
     try:
         return read((folder / name).read_bytes(), accept_raster=True)
     except FileNotFoundError as error:
@@ -84,8 +84,8 @@ def _scan(folder: Path, name: str) -> DicomImage:
         raise RetryImage(Reason.UNREADABLE) from error
 
 
-def _frame(scan: DicomImage, index: int) -> Frame:
-    return _next(scan.frames(), index)
+def _frame(dicom_image: DicomImage, index: int) -> Frame:
+    return _next(dicom_image.frames(), index)
 
 
 def _next(frames: Iterator[Frame], skipped: int) -> Frame:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import cast
 
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
 from imaging.raster import check_raster
@@ -53,18 +53,18 @@ def read_heads(
 
 
 def dicom_head(path: Path) -> Head:
-    """Map the file, so that of large ones only the pages of the header are read. Raises RejectScan and OSError."""
+    """Map the file, so that only the header of a large one is read. Raises RejectDicomImage and OSError."""
     with path.open("rb") as stream:
         if os.fstat(stream.fileno()).st_size == 0:
             raise RejectImage(Reason.EMPTY)
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            scan = read(cast("bytes", view), patient=PATIENTS)
-            patient = scan.facts.patient_key
+            dicom_image = read(cast("bytes", view), patient=PATIENTS)
+            patient = dicom_image.facts.patient_key
             return Head(
-                frames=scan.frame_count,
+                frames=dicom_image.frame_count,
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
-                sop_instance_uid=scan.facts.sop_instance_uid,
+                sop_instance_uid=dicom_image.facts.sop_instance_uid,
             )
 
 
@@ -81,7 +81,7 @@ def _head_or_fault(read_head: Callable[[Path], Head], path: Path) -> Head:
         return Head(fault=Reason.UNREADABLE)
     try:
         return read_head(path)
-    except RejectScan as rejected:
+    except RejectDicomImage as rejected:
         return Head(fault=rejected.reason, sop_instance_uid=rejected.facts.sop_instance_uid)
     except RejectImage as rejected:
         return Head(fault=rejected.reason)

@@ -8,8 +8,8 @@ from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import BY_PATIENT, Dataset, Examples
 from models.datasets.request import Request
 from models.datasets.truth import one_hot
-from models.phantom import CLEAR, NODULE, draw
-from models.phantom_dicom import phantom_file
+from models.phantoms.dicom import phantom_file
+from models.phantoms.phantom import CLEAR, NODULE, draw
 
 LABELS = (CLEAR, NODULE)
 SPEC = InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="voi"), aspect="pad")

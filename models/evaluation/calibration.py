@@ -8,49 +8,49 @@ from scipy.optimize import minimize_scalar
 
 from models.evaluation.judged import judge
 from models.evaluation.operating import Policy, threshold
-from models.scoring import Scored
-from models.verdict import SIGMOID, SOFTMAX, VOTE, Verdict
+from models.networks.scoring import Scored
+from models.postprocessing import SIGMOID, SOFTMAX, VOTE, Postprocessing
 
 _COLDEST, _HOTTEST = 0.1, 10.0
 _EDGE = 1.02
 _UNDECIDED = 0.5
 
 
-def calibrate(verdict: Verdict, scored: Scored, *, policy: str = "youden") -> Verdict:
+def calibrate(postprocessing: Postprocessing, scored: Scored, *, policy: str = "youden") -> Postprocessing:
     """The verdict with temperature and thresholds that suit the validation part.
 
     A softmax verdict without a normal label keeps `when it is the highest`. A finding that all images have, or none,
     keeps its threshold. Raises UsageFault for an unknown policy and StopWork for scores that are not finite.
     """
     chosen = Policy.parse(policy)
-    cooled = replace(verdict, temperature=fit_temperature(verdict, scored))
-    if verdict.activation == SOFTMAX and verdict.normal_label is None:
+    cooled = replace(postprocessing, temperature=fit_temperature(postprocessing, scored))
+    if postprocessing.activation == SOFTMAX and postprocessing.normal_label is None:
         return cooled
     judged = judge(cooled, scored)
     levels = dict(cooled.thresholds)
-    for column, label in enumerate(verdict.labels):
+    for column, label in enumerate(postprocessing.labels):
         if label in levels:
             fitted = threshold(judged.truth[:, column], judged.scores[:, column], chosen)
             levels[label] = fitted if fitted is not None else levels[label]
     return replace(cooled, thresholds=levels)
 
 
-def fit_temperature(verdict: Verdict, scored: Scored) -> float:
+def fit_temperature(postprocessing: Postprocessing, scored: Scored) -> float:
     """The temperature of the least negative log-likelihood of the images; 1 where the data cannot tell.
 
     They cannot where there is one class only, or where the minimum lies at the edge of 0.1..10: a network that makes
     no mistake would be sharpened without end.
     """
-    flat = scored.truth.reshape(-1, len(verdict.labels))
+    flat = scored.truth.reshape(-1, len(postprocessing.labels))
     if len(flat) == 0 or (flat == flat[0]).all():
         return 1.0
-    if verdict.aggregate == VOTE:  # shares of votes are no probabilities: frames are what can be calibrated
+    if postprocessing.aggregate == VOTE:  # shares of votes are no probabilities: frames are what can be calibrated
         scored = replace(scored, truth=scored.truth[scored.image_of], image_of=np.arange(len(scored.image_of)))
-    plain = replace(verdict, thresholds=dict.fromkeys(verdict.thresholds, _UNDECIDED))
+    plain = replace(postprocessing, thresholds=dict.fromkeys(postprocessing.thresholds, _UNDECIDED))
 
     def loss(logarithm: float) -> float:
         judged = judge(replace(plain, temperature=float(np.exp(logarithm))), scored)
-        return _negative_log_likelihood(judged.scores, judged.truth, sigmoid=verdict.activation == SIGMOID)
+        return _negative_log_likelihood(judged.scores, judged.truth, sigmoid=postprocessing.activation == SIGMOID)
 
     fitted = minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
     temperature = float(np.exp(fitted.x))

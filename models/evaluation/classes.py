@@ -46,7 +46,7 @@ def class_figures(judged: Judged, column: int) -> ClassFigures:
     return ClassFigures(
         label=label,
         support=hits + missed,
-        threshold=judged.verdict.thresholds.get(label),
+        threshold=judged.postprocessing.thresholds.get(label),
         precision=defined(precision),
         recall=defined(recall),
         specificity=spared / (spared + alarms) if spared + alarms else None,

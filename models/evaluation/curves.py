@@ -17,7 +17,7 @@ _POINTS = 200
 def drawn_labels(judged: Judged) -> list[int]:
     """Columns worth a curve: not normality beside one finding, whose curve is the same mirrored, nor what is absent."""
     columns = [k for k in range(len(judged.labels)) if both_occur(judged.truth[:, k])]
-    findings = [k for k in columns if judged.labels[k] != judged.verdict.normal_label]
+    findings = [k for k in columns if judged.labels[k] != judged.postprocessing.normal_label]
     return findings if len(judged.labels) == 2 and findings else columns  # noqa: PLR2004
 
 

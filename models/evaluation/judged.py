@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scoring import Scored
-from models.verdict import SIGMOID, SOFTMAX, VOTE, ImageResult, Verdict
+from models.networks.scoring import Scored
+from models.postprocessing import SIGMOID, SOFTMAX, VOTE, ImageResult, Postprocessing
 from nightread.errors import StopWork
 
 NONE = "none"
@@ -20,7 +20,7 @@ NONE = "none"
 class Judged:
     """Image-level answers; whether they come from a data set or from last night's rows makes no difference."""
 
-    verdict: Verdict
+    postprocessing: Postprocessing
     truth: NDArray[np.bool_]
     """(images, labels)."""
     scores: NDArray[np.float64]
@@ -33,17 +33,17 @@ class Judged:
     @property
     def labels(self) -> tuple[str, ...]:
         """Columns of `truth` and `scores`."""
-        return self.verdict.labels
+        return self.postprocessing.labels
 
     @property
     def exclusive(self) -> bool:
         """Each image has one label (softmax); else any number of findings (sigmoid)."""
-        return self.verdict.activation == SOFTMAX
+        return self.postprocessing.activation == SOFTMAX
 
     @property
     def names(self) -> tuple[str, ...]:
         """The labels, and after them what an image is called that has none of them."""
-        normal = self.verdict.normal_label
+        normal = self.postprocessing.normal_label
         return (*self.labels, NONE if normal is None or normal in self.labels else normal)
 
     @cached_property
@@ -55,9 +55,9 @@ class Judged:
     def called(self) -> NDArray[np.bool_]:
         """(images, labels): what each image is said to have; for sigmoid every finding that reached its threshold."""
         one_each: NDArray[np.bool_] = self.given[:, None] == np.arange(len(self.labels))
-        if self.verdict.activation != SIGMOID or self.verdict.aggregate == VOTE:
+        if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each
-        levels = [self.verdict.thresholds.get(label) for label in self.labels]
+        levels = [self.postprocessing.thresholds.get(label) for label in self.labels]
         # NaN is reached by nothing: normality is called where no finding is. float32 as in Verdict.
         reached = self.scores.astype(np.float32) >= np.array(levels, np.float32)
         normal = np.array([level is None for level in levels])
@@ -71,24 +71,24 @@ class Judged:
         return np.asarray((self.called == self.truth).all(axis=1))
 
 
-def judge(verdict: Verdict, scored: Scored) -> Judged:
+def judge(postprocessing: Postprocessing, scored: Scored) -> Judged:
     """The answers to the images of a data set. Raises StopWork for scores that are not finite."""
     if not np.isfinite(scored.scores).all():
         raise StopWork(
             "the network answers with NaN or infinity: train it again, or evaluate the data it was made for."
         )
-    results = _image_results(verdict, scored)
+    results = _image_results(postprocessing, scored)
     return judged_images(
-        verdict,
+        postprocessing,
         truth=scored.truth,
-        scores=np.array([result.scores for result in results]).reshape(-1, len(verdict.labels)),
+        scores=np.array([result.scores for result in results]).reshape(-1, len(postprocessing.labels)),
         given=[result.label for result in results],
         patients=scored.patients,
     )
 
 
 def judged_images(
-    verdict: Verdict,
+    postprocessing: Postprocessing,
     *,
     truth: NDArray[Any],
     scores: NDArray[Any],
@@ -96,9 +96,9 @@ def judged_images(
     patients: NDArray[np.int64] | None = None,
 ) -> Judged:
     """Answers that exist already: final scores (images, labels) and given labels, as results are stored."""
-    position = {label: number for number, label in enumerate(verdict.labels)}
+    position = {label: number for number, label in enumerate(postprocessing.labels)}
     return Judged(
-        verdict=verdict,
+        postprocessing=postprocessing,
         truth=np.asarray(truth) > 0,
         scores=np.asarray(scores, np.float64),
         # A label that is not in the list stands for "none of them": a normality without an output of its own.
@@ -107,10 +107,10 @@ def judged_images(
     )
 
 
-def _image_results(verdict: Verdict, scored: Scored) -> list[ImageResult]:
+def _image_results(postprocessing: Postprocessing, scored: Scored) -> list[ImageResult]:
     begins = np.flatnonzero(np.diff(scored.image_of, prepend=-1))
     if not np.array_equal(scored.image_of[begins], np.arange(len(scored.truth))):
         raise ValueError("every image needs frames, and frames must be in the order of their images")
     if len(begins) == len(scored.image_of):
-        return [result for result in verdict.image_results(scored.scores) if result is not None]
-    return [verdict.image_result(frames) for frames in np.split(scored.scores, begins[1:])]
+        return [result for result in postprocessing.image_results(scored.scores) if result is not None]
+    return [postprocessing.image_result(frames) for frames in np.split(scored.scores, begins[1:])]

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset, Examples
-from models.verdict import SOFTMAX
+from models.postprocessing import SOFTMAX
 from nightread.errors import UsageFault
 
 PARTS = ("test", "validation", "train")
@@ -26,12 +26,12 @@ def matched(bundle: Bundle, dataset: Dataset, examples: Examples) -> Examples:
     Normality may be a label of the data and no output of the network. Raises UsageFault for other labels.
     """
     expected, found = set(bundle.labels), set(dataset.labels)
-    if not expected <= found or not found - expected <= {bundle.verdict.normal_label}:
+    if not expected <= found or not found - expected <= {bundle.postprocessing.normal_label}:
         raise UsageFault(
             f"the labels of {dataset.reference} are {', '.join(dataset.labels)}; "
             f"those of {bundle.reference} are {', '.join(bundle.labels)}. They must be the same."
         )
-    if bundle.verdict.activation == SOFTMAX and not dataset.exclusive:
+    if bundle.postprocessing.activation == SOFTMAX and not dataset.exclusive:
         raise UsageFault(f"{bundle.reference} gives one label per image; images of {dataset.reference} have several")
     columns = [dataset.labels.index(label) for label in bundle.labels]
     return replace(examples, truth=np.ascontiguousarray(examples.truth[:, columns]))

@@ -11,8 +11,8 @@ from models.evaluation.bootstrap import Interval, Resampling, Rounds, interval, 
 from models.evaluation.classes import ClassFigures, class_figures
 from models.evaluation.judged import Judged, judge
 from models.evaluation.reliability import Reliability, reliability
-from models.scoring import Scored
-from models.verdict import Verdict
+from models.networks.scoring import Scored
+from models.postprocessing import Postprocessing
 from nightread.errors import UsageFault
 
 MACRO = ("precision", "recall", "f1", "roc_auc")
@@ -64,12 +64,12 @@ class Evaluation:
         return asdict(self)
 
 
-def measure(verdict: Verdict, scored: Scored, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
+def measure(postprocessing: Postprocessing, scored: Scored, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
     """Every figure of a scored part of a data set.
 
     Raises StopWork for scores that are not finite, UsageFault where there are no images.
     """
-    return measure_images(judge(verdict, scored), seed=seed, rounds=rounds)
+    return measure_images(judge(postprocessing, scored), seed=seed, rounds=rounds)
 
 
 def measure_images(judged: Judged, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
@@ -91,7 +91,7 @@ def measure_images(judged: Judged, *, seed: int = 0, rounds: int = 1000) -> Eval
         macro_f1=_mean([of.f1 for of in occurring]),
         macro_roc_auc=_mean([of.roc_auc for of in occurring]),
         macro_average_precision=_mean([of.average_precision for of in occurring]),
-        temperature=judged.verdict.temperature,
+        temperature=judged.postprocessing.temperature,
         reliability=reliability(judged),
         intervals={name: interval(values) for name, values in sampled.items() if values.ndim == 1},
         resampling=plan,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imaging.spec import RGB, InputSpec
 from models.datasets.dataset import Examples
 from models.evaluation.judged import Judged
-from models.scoring import Scored
+from models.networks.scoring import Scored
 
 MOST = 24
 _LARGEST_SIDE = 160

@@ -55,8 +55,8 @@ def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict
         "digest": bundle.digest,
         "not_for_diagnosis": bundle.not_for_diagnosis,
         "data": asdict(material),
-        "thresholds": dict(bundle.verdict.thresholds),
-        "aggregate": bundle.verdict.aggregate,
+        "thresholds": dict(bundle.postprocessing.thresholds),
+        "aggregate": bundle.postprocessing.aggregate,
         "evaluation": evaluation.to_json(),
     }
 

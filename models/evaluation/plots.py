@@ -90,7 +90,7 @@ def _histogram(axes: Axes, judged: Judged, column: int, *, legend: bool) -> None
     edges = np.linspace(0, 1, _BINS + 1).tolist()
     axes.hist(scores[~truth], edges, color=_COLOURS[7], alpha=0.55, label="without")
     axes.hist(scores[truth], edges, color=_COLOURS[1], alpha=0.65, label="with it")
-    level = judged.verdict.thresholds.get(judged.labels[column])
+    level = judged.postprocessing.thresholds.get(judged.labels[column])
     if level is not None:
         axes.axvline(level, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_yscale("symlog", linthresh=1)

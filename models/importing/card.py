@@ -8,7 +8,7 @@ from typing import Any
 from imaging.spec import InputSpec
 from models.bundle import Bundle
 from models.importing.errors import RefusedModel
-from models.verdict import MAX, SIGMOID, Verdict
+from models.postprocessing import MAX, SIGMOID, Postprocessing
 
 _REQUIRED = {
     "name": "--name",
@@ -62,7 +62,7 @@ def bundle_of(card: dict[str, Any]) -> Bundle:
         return Bundle(
             name=card["name"],
             version=str(card["version"]),
-            verdict=_verdict(card),
+            postprocessing=_postprocessing(card),
             spec=InputSpec.from_json(card["input"]),
             intended_use=card["intended_use"],
             exclusions=tuple(card.get("exclusions", ())),
@@ -74,7 +74,7 @@ def bundle_of(card: dict[str, Any]) -> Bundle:
         raise RefusedModel(f"The card cannot be used: {error}.") from error
 
 
-def _verdict(card: dict[str, Any]) -> Verdict:
+def _postprocessing(card: dict[str, Any]) -> Postprocessing:
     labels, normal = tuple(card["labels"]), card.get("normal_label")
     fallback = _SIGMOID_THRESHOLD if card["activation"] == SIGMOID else None
     thresholds = dict.fromkeys((label for label in labels if label != normal), fallback)
@@ -82,7 +82,7 @@ def _verdict(card: dict[str, Any]) -> Verdict:
     strangers = given.keys() - thresholds.keys()
     if strangers:
         raise ValueError(f"thresholds are for findings, and {', '.join(sorted(strangers))} is none")
-    return Verdict(
+    return Postprocessing(
         labels=labels,
         normal_label=normal,
         activation=card["activation"],

@@ -5,7 +5,7 @@ import numpy as np
 from models.bundle import Bundle
 from models.importing.convert import Conversion
 from models.importing.errors import RefusedModel
-from models.verdict import SIGMOID, SOFTMAX
+from models.postprocessing import SIGMOID, SOFTMAX
 
 _SUM_TOLERANCE = 1e-2
 """Scores of a float16 softmax still add up to 1 within this."""
@@ -59,7 +59,7 @@ def _check_weights(found: Conversion) -> None:
 
 
 def _check_activation(bundle: Bundle, found: Conversion) -> None:
-    declared = bundle.verdict.activation
+    declared = bundle.postprocessing.activation
     if found.activation in (SOFTMAX, SIGMOID) and found.activation != declared:
         raise RefusedModel(
             f"The network ends in {found.activation} and --activation says {declared}. "
@@ -71,7 +71,7 @@ def _check_scores(bundle: Bundle, found: Conversion) -> None:
     answers = np.concatenate([part for part in (found.probes, found.scores) if part.size])
     if not np.isfinite(answers).all():
         raise RefusedModel("The network answers some images with NaN or infinity. Ask its author for another version.")
-    declared = bundle.verdict.activation
+    declared = bundle.postprocessing.activation
     if answers.min() < -TINY or answers.max() > 1 + TINY:
         raise RefusedModel(
             f"The network answers with numbers from {answers.min():.3g} to {answers.max():.3g}, not with scores in "

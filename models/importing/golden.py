@@ -20,7 +20,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
 from models.importing.errors import RefusedModel
-from nightread.errors import FateError
+from nightread.errors import ImageError
 
 TABLE_FILE = "golden.csv"
 TOLERANCE = 1e-4
@@ -51,7 +51,7 @@ class Golden:
         for example, out in zip(self.examples, prepared, strict=True):
             try:
                 prepare(example.frame, spec, out=out)
-            except FateError as error:
+            except ImageError as error:
                 raise _unreadable(example.name, error) from None
         return prepared
 
@@ -109,7 +109,7 @@ def _example(row: dict[str, Any], table: Path) -> Example:
     try:
         wanted = int(row.get("frame") or 0)
         frames = list(islice(_frames(data), wanted, wanted + 2))  # a second one only tells that there are several
-    except FateError as error:
+    except ImageError as error:
         raise _unreadable(name, error) from None
     except (TypeError, ValueError):
         raise RefusedModel(f"{table}: the frame of {name} is no number from 0.") from None
@@ -124,5 +124,5 @@ def _frames(data: bytes) -> Iterator[Frame]:
     return read(data, accept_raster=True).frames()
 
 
-def _unreadable(name: str, error: FateError) -> RefusedModel:
+def _unreadable(name: str, error: ImageError) -> RefusedModel:
     return RefusedModel(f"The golden image {name} cannot be prepared: {error.detail}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from chaos.arrivals import plan
-from chaos.evening import run
-from chaos.expectation import fates
+from chaos.expected_outcomes import expected_outcomes
+from chaos.run import run
 
 SEED, MINUTES, FAULTS, IMAGES = 4, 1.0, 8, 300
 
@@ -22,7 +22,7 @@ def test_a_minute_of_chaos_loses_nothing(tmp_path: Path, capsys: pytest.CaptureF
         minutes=MINUTES,
         faults=FAULTS,
         arrivals=arrivals,
-        expected=fates(arrivals),
+        expected=expected_outcomes(arrivals),
         say=print,
     )
     assert account.violations == [], capsys.readouterr().out

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from packed import zipped
-from program import images, run
-from scans import phantom
+from archive_files import zip_file
+from dicom_files import phantom
+from nightread_process import images, run
 
 FAULTS = Path(__file__).parents[1] / "faults"
 STEPS = (
-    "worker.expand:_write:after",  # in the middle of the members
-    "worker.expand:sync_folder:before",  # all are there, under a name that says that they are not complete
+    "worker.archives.expand:_write:after",  # in the middle of the members
+    "worker.archives.expand:sync_folder:before",  # all are there, under a name that says that they are not complete
     "worker.reading:expand:after",  # complete, and not in the ledger
     "db.ledger:record:after",  # in the ledger, and not acknowledged
 )
@@ -24,7 +24,7 @@ def test_whenever_it_dies_nothing_is_lost_or_doubled(step: str, tmp_path: Path) 
     inbox, state, faults = tmp_path / "inbox", tmp_path / "state", tmp_path / "faults"
     inbox.mkdir()
     faults.mkdir()
-    (inbox / "disc.zip").write_bytes(zipped({f"{index}": phantom(index) for index in range(6)}))
+    (inbox / "disc.zip").write_bytes(zip_file({f"{index}": phantom(index) for index in range(6)}))
     token = faults / step
     token.touch()
     options = {"pythonpath": FAULTS, "FAULTS_DIR": faults}

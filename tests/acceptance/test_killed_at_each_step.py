@@ -6,30 +6,30 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from chaos.arrivals import Arrival, Manner
-from chaos.expectation import Fate, fates
-from chaos.journal import keep_journal
-from chaos.patience import wait_until
-from chaos.site import ChaosSystem, chaos_system
-from chaos.verdict import all_final, violations
-from scans import phantom
+from chaos.arrivals import PlannedFile, WriteMode
+from chaos.expected_outcomes import ExpectedOutcome, expected_outcomes
+from chaos.invariants import all_final, violations
+from chaos.state_log import install_triggers
+from chaos.system import ChaosSystem, chaos_system
+from chaos.waiting import wait_until
+from dicom_files import phantom
 
 from db.engine import Database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 STEPS = (
-    "producer.intake:register:before",
-    "producer.intake:register:after",
+    "producer.folders.intake:register:before",
+    "producer.folders.intake:register:after",
     "db.ledger:form_batches:before",
     "db.ledger:form_batches:after",
-    "producer.transport:Transport.publish:before",
-    "producer.transport:Transport.publish:after",
+    "producer.dispatcher.transport:Transport.publish:before",
+    "producer.dispatcher.transport:Transport.publish:after",
     "db.ledger:claim:before",
     "db.ledger:claim:after",
     "worker.reading:fetch:after",
-    "worker.reading:open_scan:after",
-    "worker.predict:Predictor.scores:before",
+    "worker.reading:open_dicom_image:after",
+    "worker.inference.predictor:Predictor.scores:before",
     "db.ledger:record:before",
     "db.ledger:record:after",
     "db.ledger:return_expired:after",
@@ -39,19 +39,19 @@ FIRST_SECONDS, FIRE_SECONDS, END_SECONDS = 120, 60, 120
 """Deadlines on a machine that is busy with other things; where it is not, a step takes three seconds."""
 
 
-class Evening:
+class RunningSystem:
     """A site that runs, and all that was ever dropped into its inbox."""
 
     def __init__(self, running: ChaosSystem) -> None:
         self.chaos_system = running
         self.database: Database = running.database()
-        self.dropped: list[Arrival] = []
+        self.dropped: list[PlannedFile] = []
         self._numbers = count()
 
     def drop(self) -> None:
         """Images that were never seen before."""
         for number in (next(self._numbers) for _ in range(IMAGES)):
-            arrival = Arrival(at=0, name=f"scan-{number}.dcm", content=phantom(number), manner=Manner.RENAME)
+            arrival = PlannedFile(at=0, name=f"scan-{number}.dcm", content=phantom(number), manner=WriteMode.RENAME)
             transfer = self.chaos_system.folder / "transfer"
             transfer.write_bytes(arrival.content)
             transfer.rename(self.chaos_system.inbox / arrival.name)
@@ -64,40 +64,46 @@ class Evening:
 
 
 @pytest.fixture(scope="module")
-def expected() -> dict[str, Fate]:
+def expected() -> dict[str, ExpectedOutcome]:
     """What each image is when nobody is killed."""
-    images = [Arrival(at=0, name="", content=phantom(number), manner=Manner.RENAME) for number in range(_most_images())]
-    return fates(images)
+    images = [
+        PlannedFile(at=0, name="", content=phantom(number), manner=WriteMode.RENAME) for number in range(_most_images())
+    ]
+    return expected_outcomes(images)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def evening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evening]:
+def running_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningSystem]:
     """One system for all steps; a first few images are done, so that its networks are loaded."""
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)  # PostgreSQL runs as another user
     with chaos_system(tmp_path / "site", database=request.param) as running:
         running.start()
-        evening = Evening(running)
-        keep_journal(evening.database)
+        running_system = RunningSystem(running)
+        install_triggers(running_system.database)
         running.start_parts()
-        evening.drop()
-        evening.wait_until_all_final(FIRST_SECONDS)
-        yield evening
-        evening.database.close()
+        running_system.drop()
+        running_system.wait_until_all_final(FIRST_SECONDS)
+        yield running_system
+        running_system.database.close()
 
 
-def test_all_images_are_done_whoever_is_killed_at_whichever_step(evening: Evening, expected: dict[str, Fate]) -> None:
+def test_all_images_are_done_whoever_is_killed_at_whichever_step(
+    running_system: RunningSystem, expected: dict[str, ExpectedOutcome]
+) -> None:
     """Each kill costs seconds and no image; labels, steps of the states and the audit are as if nobody had died."""
     for step in STEPS:
-        token = evening.chaos_system.arm(step)
-        evening.drop()
+        token = running_system.chaos_system.arm(step)
+        running_system.drop()
         wait_until(lambda token=token: not token.exists(), seconds=FIRE_SECONDS, what=f"a process dies at {step}")
-        evening.wait_until_all_final(END_SECONDS)
-    assert {fate.state for fate in expected.values()} == {"done"}
-    assert violations(evening.chaos_system, evening.database, evening.dropped, expected) == []
-    assert json.loads(evening.chaos_system.nightread("status", "--json").stdout)["done"] == len(evening.dropped)
-    assert evening.chaos_system.orphans() == []
+        running_system.wait_until_all_final(END_SECONDS)
+    assert {image_error.state for image_error in expected.values()} == {"done"}
+    assert violations(running_system.chaos_system, running_system.database, running_system.dropped, expected) == []
+    assert json.loads(running_system.chaos_system.nightread("status", "--json").stdout)["done"] == len(
+        running_system.dropped
+    )
+    assert running_system.chaos_system.orphans() == []
 
 
 def _most_images() -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers import Orthanc, private_orthanc
-from program import images, run, started, tally, wait_until
+from dicom_peers import Orthanc, private_orthanc
+from nightread_process import images, run, started, tally, wait_until
 from store_contents import fill
 
 pytestmark = pytest.mark.servers

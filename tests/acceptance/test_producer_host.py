@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import record_of, run, started, wait_until
+from dicom_files import phantom
+from nightread_process import record_of, run, started, wait_until
 from redis import Redis
-from scans import phantom
 
 from db import queries
 from nightread.contract import BATCH_QUEUE

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pydicom
 import pytest
-from peers import dcmtk, echoscu, free_port, storescu
-from program import images, record_of, run, started, wait_until
-from reception import write_copies
-from scans import phantom
+from cstore_receiver import write_copies
+from dicom_files import phantom
+from dicom_peers import dcmtk, echoscu, free_port, storescu
+from nightread_process import images, record_of, run, started, wait_until
 
 from db import queries
 

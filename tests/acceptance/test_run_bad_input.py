@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import images, started, tally, wait_until
-from scans import (
+from dicom_files import (
     directory,
     in_syntax,
     phantom,
@@ -17,6 +16,7 @@ from scans import (
     with_values,
     without_pixels,
 )
+from nightread_process import images, started, tally, wait_until
 
 EXPECTED = {
     b"good-1.dcm": ("done", None),

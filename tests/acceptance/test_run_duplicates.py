@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from program import images, record_of, run
-from scans import phantom
+from dicom_files import phantom
+from nightread_process import images, record_of, run
 from sqlalchemy import func, select
 
 from db.tables import predictions

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from media import disc, note, scan_of, uid_of
-from packed import taped_and_zipped, zipped
-from program import images, record_of, run
+from archive_files import tar_gz_file, zip_file
+from dicom_media import disc, note, scan_of, uid_of
+from nightread_process import images, record_of, run
 
 from db import queries
 from nightread.clock import utc_now
@@ -20,8 +20,8 @@ def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
     scans = [scan_of(ONE, index) for index in range(1, 6)]
     inbox, state = tmp_path / "inbox", tmp_path / "state"
     inbox.mkdir()
-    (inbox / "cd.bin").write_bytes(zipped(disc(tmp_path / "cd", scans) | {"VIEWER/viewer.exe": b"MZ" + bytes(600)}))
-    (inbox / "other.tgz").write_bytes(taped_and_zipped({f"{index}": scan_of(OTHER, index) for index in (11, 12)}))
+    (inbox / "cd.bin").write_bytes(zip_file(disc(tmp_path / "cd", scans) | {"VIEWER/viewer.exe": b"MZ" + bytes(600)}))
+    (inbox / "other.tgz").write_bytes(tar_gz_file({f"{index}": scan_of(OTHER, index) for index in (11, 12)}))
     (inbox / "night.manifest.csv").write_text(f"study_instance_uid,images\n{ONE},6\n{OTHER},3\n")
     (inbox / "note.dcm").write_bytes(note(ONE, [uid_of(scans[1])]))
 

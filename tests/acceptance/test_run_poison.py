@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from dicom_files import phantom
 from faults_poison.poison import HANG, HANG_IN_C, HOG, KILL
-from program import images, record_of, run
-from scans import phantom
+from nightread_process import images, record_of, run
 from sqlalchemy import distinct, func, select
 
 from db.tables import batches
@@ -26,7 +26,7 @@ ATTEMPTS = 3
 KNOBS = {"IMAGE_TIMEOUT_SECONDS": TIMEOUT_SECONDS, "IMAGE_MEMORY_BYTES": 512 * 1024**2}
 
 
-class Night(NamedTuple):
+class LedgerDriver(NamedTuple):
     """One run that ended."""
 
     ended: subprocess.CompletedProcess[str]
@@ -73,7 +73,7 @@ def test_poison_costs_its_own_images_and_its_own_time(tmp_path: Path, capsys: py
     assert poisoned.seconds <= 1.1 * calm.seconds + own_time, "\n".join(told)
 
 
-def _check(calm: Night, poisoned: Night, expected: dict[str, str]) -> None:
+def _check(calm: LedgerDriver, poisoned: LedgerDriver, expected: dict[str, str]) -> None:
     assert (calm.ended.returncode, json.loads(calm.ended.stdout)["done"]) == (0, GOOD), calm.ended.stderr
     tally = json.loads(poisoned.ended.stdout)
     assert (poisoned.ended.returncode, tally["done"], tally["failed"]) == (1, GOOD, len(POISON)), poisoned.ended.stderr
@@ -92,8 +92,8 @@ def _spread(folder: Path) -> list[tuple[str, str]]:
     return poisoned
 
 
-def _run(inbox: Path, state: Path) -> Night:
+def _run(inbox: Path, state: Path) -> LedgerDriver:
     began = time.monotonic()
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--workers", "2", "--json")
     ended = run(*arguments, seconds=180, pythonpath=FAULTS, **KNOBS)
-    return Night(ended, time.monotonic() - began, state)
+    return LedgerDriver(ended, time.monotonic() - began, state)

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 import skip_reasons
-from program import DATA, images, run
+from nightread_process import DATA, images, run
 
 REJECTED = {
     "README.md": "not_dicom",

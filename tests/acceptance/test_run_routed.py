@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from program import images, run
-from scans import with_values
+from dicom_files import with_values
+from nightread_process import images, run
 
 
 def test_images_go_where_the_rules_send_them(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from program import run, started, wait_until
+from dicom_files import cine, phantom
+from nightread_process import run, started, wait_until
 from redis import Redis
-from scans import cine, phantom
 from sqlalchemy import select
 
-from cli.embedded_redis import running_redis
-from cli.state_folder import make_state_folder
+from cli.embedded.redis_server import running_redis
+from cli.embedded.state_folder import make_state_folder
 from db import queries
 from db.engine import Database
 from db.tables import batches

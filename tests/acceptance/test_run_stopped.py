@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from program import alive, images, run, started, tally, wait_until
-from scans import cine, phantom
+from dicom_files import cine, phantom
+from nightread_process import alive, images, run, started, tally, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import highdicom
 import pytest
+from analysed_studies import STUDY, AnalysedStudies, states
 from click.testing import CliRunner
-from night import Night, SettableClock
-from peers import Orthanc, dcmtk, private_orthanc
-from program import run, started, wait_until
+from dicom_peers import Orthanc, dcmtk, private_orthanc
+from ledger_driver import LedgerDriver, SettableClock
+from nightread_process import run, started, wait_until
 from pydicom.sr.codedict import codes
-from ward import STUDY, Ward, states
 
 from cli.main import cli
 from db import queries
@@ -35,11 +35,11 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture
-def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
     """A site with one study to report, and its state where commands look for it."""
-    ward = Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
-    ward.study(images=2)
-    return ward
+    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
+    studies.study(images=2)
+    return studies
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def orthanc(server: Orthanc) -> Iterator[Orthanc]:
 
 
 @pytest.fixture
-def configuration(ward: Ward, orthanc: Orthanc) -> tuple[str, ...]:
+def configuration(studies: AnalysedStudies, orthanc: Orthanc) -> tuple[str, ...]:
     """Options that name the site and its destination."""
-    path = ward.folder / "nightread.toml"
+    path = studies.folder / "nightread.toml"
     path.write_text(
         f"""
         deliver_after_seconds = 0
@@ -73,7 +73,7 @@ def configuration(ward: Ward, orthanc: Orthanc) -> tuple[str, ...]:
         port = {orthanc.dicom_port}
         """
     )
-    return "--config", str(path), "--state", str(ward.folder)
+    return "--config", str(path), "--state", str(studies.folder)
 
 
 def test_sent_and_listed(orthanc: Orthanc, configuration: tuple[str, ...]) -> None:
@@ -89,7 +89,7 @@ def test_sent_and_listed(orthanc: Orthanc, configuration: tuple[str, ...]) -> No
 
 
 def test_killed_between_sending_and_recording(
-    ward: Ward, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path
+    studies: AnalysedStudies, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The store has it, the record does not know: it is sent again as the same instance, and is there once."""
     armed = tmp_path / "armed"
@@ -100,11 +100,11 @@ def test_killed_between_sending_and_recording(
 
     assert killed.returncode == -signal.SIGKILL
     assert orthanc.instances() == 1
-    (before,) = queries.deliveries(ward.night.database)
+    (before,) = queries.deliveries(studies.ledger_driver.database)
     assert (before.state, before.reason) == ("waiting", "sending")
-    ward.night.clock.advance(minutes=10)
-    assert states(ward.send(destination(orthanc))) == [("delivered", None)]
-    (after,) = queries.deliveries(ward.night.database)
+    studies.ledger_driver.clock.advance(minutes=10)
+    assert states(studies.send(destination(orthanc))) == [("delivered", None)]
+    (after,) = queries.deliveries(studies.ledger_driver.database)
     (instance,) = orthanc.get("/instances?expand")
     assert instance["MainDicomTags"]["SOPInstanceUID"] == before.sop_instance_uid == after.sop_instance_uid
     assert after.attempts == 2
@@ -126,12 +126,12 @@ def test_what_cannot_be(configuration: tuple[str, ...], options: tuple[str, ...]
 
 
 @pytest.mark.slow
-def test_following(ward: Ward, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path) -> None:
+def test_following(studies: AnalysedStudies, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path) -> None:
     """What becomes ready later is sent too, and SIGTERM ends it well."""
     with started("send-results", "--follow", *configuration, output=tmp_path / "log") as following:
         wait_until(lambda: orthanc.instances() == 1, seconds=30, what=(tmp_path / "log").read_text)
-        ward.night.clock.now = datetime.now(UTC)
-        ward.study(study=f"{STUDY}7")
+        studies.ledger_driver.clock.now = datetime.now(UTC)
+        studies.study(study=f"{STUDY}7")
         wait_until(lambda: orthanc.instances() == 2, seconds=30, what=(tmp_path / "log").read_text)
         following.terminate()
         assert following.wait(10) == 0
@@ -139,15 +139,15 @@ def test_following(ward: Ward, orthanc: Orthanc, configuration: tuple[str, ...],
 
 
 @pytest.mark.slow
-def test_a_study_of_a_thousand_images(ward: Ward, orthanc: Orthanc, tmp_path: Path) -> None:
+def test_a_study_of_a_thousand_images(studies: AnalysedStudies, orthanc: Orthanc, tmp_path: Path) -> None:
     """Two megabytes, in seconds."""
-    ward.study(images=IMAGES - 2)
+    studies.study(images=IMAGES - 2)
     began = time.monotonic()
 
-    (told,) = ward.send(destination(orthanc))
+    (results,) = studies.send(destination(orthanc))
 
     seconds = time.monotonic() - began
-    assert (told.state, told.images) == ("delivered", IMAGES)
+    assert (results.state, results.images) == ("delivered", IMAGES)
     (instance,) = orthanc.get("/instances")
     data = orthanc.session.get(f"{orthanc.url}/instances/{instance}/file", timeout=30).content
     print(f"{IMAGES} images: {seconds:.1f} s, {len(data) / 1e6:.1f} MB")

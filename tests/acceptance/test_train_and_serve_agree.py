@@ -6,16 +6,16 @@ import numpy as np
 import pydicom
 import pytest
 import skip_reasons
+from nightread_process import images, run
 from numpy.typing import NDArray
-from program import images, run
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from skip_reasons import SHARED_DATA
 
 from models.catalogue import find_bundle
 from models.datasets import open_dataset
-from models.network import load_network
-from models.scoring import score
+from models.networks.network import load_network
+from models.networks.scoring import score
 
 MNIST = SHARED_DATA / "mnist"
 SECONDS = 240
@@ -48,7 +48,9 @@ def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> Non
     for number in range(test.images):
         write_scan(inbox / f"{number:05}.dcm", number, test.load(number).stored)
     network = load_network(bundle)
-    expected = [result for result in bundle.verdict.image_results(score(network, test).scores) if result is not None]
+    expected = [
+        result for result in bundle.postprocessing.image_results(score(network, test).scores) if result is not None
+    ]
 
     done = run("run", inbox, "--model", "mnist-cnn", "--state", tmp_path / "state", seconds=SECONDS)
 

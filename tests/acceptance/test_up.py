@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from canaries import BORN, PATIENT, PLACE, canaries
-from program import alive, images, run, wait_until
-from up_site import FRAMES, UpProcess, overheard
+from nightread_process import alive, images, run, wait_until
+from patient_markers import BORN, PATIENT, PLACE, marked_scans
+from up_process import FRAMES, UpProcess, overheard
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,7 +32,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
         with overheard(up):
             wait_until(up.flower.answers, seconds=30, what=up.output.read_text)
             up.drop_phantoms(SCANS)
-            for name, content in canaries().items():
+            for name, content in marked_scans().items():
                 up.drop(f"{PLACE}/{PLACE}-{name}", content)
             up.wait_until_all_final()
             yield up

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: tests import `scans`, `chaos.site`
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: tests import `scans`, `chaos.system`
 
 from chaos.command import main
 

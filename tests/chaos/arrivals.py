@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from models.phantom_dicom import PhantomStyle, phantom_file
-from models.phantom_truth import PhantomTruth
+from models.phantoms.dicom import PhantomStyle, phantom_file
+from models.phantoms.truth_file import PhantomTruth
 
 _DRAWN = 60
 _STYLE = PhantomStyle(size=64, bits=12, syntax="explicit", monochrome1=False)
@@ -20,7 +20,7 @@ _KINDS = {"good": 100, "direct": 10, "slow": 3, "replaced": 3, "copy": 3, "trunc
 _WEIGHTS = tuple(_KINDS.values())
 
 
-class Manner(StrEnum):
+class WriteMode(StrEnum):
     """How a sender writes."""
 
     RENAME = "rename"
@@ -30,18 +30,18 @@ class Manner(StrEnum):
     """In place, with a pause in the middle that is longer than the settling time."""
 
 
-_MANNERS = {manner.value: manner for manner in Manner}
+_MANNERS = {manner.value: manner for manner in WriteMode}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
+class PlannedFile:
     """One file that is written."""
 
     at: float
     """Seconds after the start."""
     name: str
     content: bytes
-    manner: Manner
+    manner: WriteMode
     replaces: bool = False
     """Whether other bytes lay there before, whole and good."""
 
@@ -51,30 +51,30 @@ class Arrival:
         return sha256(self.content).hexdigest()
 
 
-def plan(seed: int, images: int, seconds: float) -> list[Arrival]:
+def plan(seed: int, images: int, seconds: float) -> list[PlannedFile]:
     """So many names over so many seconds, in order: mostly good scans of bytes of their own; the same for a seed."""
     rng = random.Random(seed)
     drawn = [phantom_file(seed=seed, index=index, style=_STYLE) for index in range(_DRAWN)]
-    arrivals: list[Arrival] = []
+    arrivals: list[PlannedFile] = []
     for number in range(images):
         good = _of_its_own(*drawn[number % _DRAWN], number)
         (kind,) = rng.choices(tuple(_KINDS), _WEIGHTS)
         at = seconds * (number + rng.random()) / images
         name = f"{number % 20:02d}/scan-{number:06d}.dcm"
         content = _content(kind, good, [arrival.content for arrival in arrivals[-50:]], rng)
-        manner = _MANNERS.get(kind, Manner.RENAME)
-        arrivals.append(Arrival(at=at, name=name, content=content, manner=manner))
+        manner = _MANNERS.get(kind, WriteMode.RENAME)
+        arrivals.append(PlannedFile(at=at, name=name, content=content, manner=manner))
         if kind == "replaced":
             newer = _of_its_own(*drawn[(number + 1) % _DRAWN], images + number)
             later = min(seconds, at + rng.uniform(0.1, 20))
-            arrivals.append(Arrival(at=later, name=name, content=newer, manner=Manner.RENAME, replaces=True))
+            arrivals.append(PlannedFile(at=later, name=name, content=newer, manner=WriteMode.RENAME, replaces=True))
     return sorted(arrivals, key=lambda arrival: arrival.at)
 
 
-class Sender:
+class FileWriter:
     """Writes each file when its time has come, in a thread of its own for as long as the context lasts."""
 
-    def __init__(self, inbox: Path, arrivals: Sequence[Arrival]) -> None:
+    def __init__(self, inbox: Path, arrivals: Sequence[PlannedFile]) -> None:
         self._inbox = inbox
         self._arrivals = arrivals
         self._stop = threading.Event()
@@ -102,17 +102,17 @@ class Sender:
                 return
             self._write(arrival)
 
-    def _write(self, arrival: Arrival) -> None:
+    def _write(self, arrival: PlannedFile) -> None:
         path = self._inbox / arrival.name
         path.parent.mkdir(exist_ok=True)
-        if arrival.manner is Manner.RENAME:
+        if arrival.manner is WriteMode.RENAME:
             transfer = self._inbox.parent / "transfer"
             transfer.write_bytes(arrival.content)
             transfer.rename(path)
             return
         half = len(arrival.content) // 2
         path.write_bytes(arrival.content[:half])
-        if arrival.manner is Manner.DIRECT:
+        if arrival.manner is WriteMode.DIRECT:
             _append(path, arrival.content[half:])
             return
         timer = threading.Timer(_SLOW_SECONDS, _append, (path, arrival.content[half:]))

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.arrivals import plan
-from chaos.evening import Account, run
-from chaos.expectation import fates
+from chaos.expected_outcomes import expected_outcomes
+from chaos.run import RunResult, run
 
 _console = Console(width=120, highlight=False)
 _DATABASES = ("sqlite", "postgresql")
@@ -42,7 +42,7 @@ def main(
     for seed in seeds:
         arrivals = plan(seed, images, minutes * 60)
         _say(f"seed {seed}: {len(arrivals)} files; what becomes of them when nothing goes wrong?")
-        expected = fates(arrivals)
+        expected = expected_outcomes(arrivals)
         for database in databases:
             folder = Path(tempfile.mkdtemp(prefix="nr-chaos-"))
             folder.chmod(0o755)  # PostgreSQL runs as another user
@@ -72,7 +72,7 @@ def _say(line: str) -> None:
     _console.print(line, markup=False)
 
 
-def _show(account: Account) -> None:
+def _show(account: RunResult) -> None:
     _show_recoveries([account], f"{account.database}, seed {account.seed}: {account.faults} faults")
     tally = ", ".join(
         f"{account.tally[name]:,} {name}" for name in ("arrived", "done", "duplicate", "rejected", "failed")
@@ -85,7 +85,7 @@ def _show(account: Account) -> None:
     _say(f"logs in {account.folder}" if account.violations else "every file has its outcome; nothing is broken")
 
 
-def _show_together(accounts: Sequence[Account]) -> None:
+def _show_together(accounts: Sequence[RunResult]) -> None:
     for database in _DATABASES:
         those = [account for account in accounts if account.database == database]
         if those:
@@ -94,7 +94,7 @@ def _show_together(accounts: Sequence[Account]) -> None:
     _say(f"{len(accounts)} runs, {broken} with violations")
 
 
-def _show_recoveries(accounts: Sequence[Account], title: str) -> None:
+def _show_recoveries(accounts: Sequence[RunResult], title: str) -> None:
     recoveries: dict[str, list[float | None]] = {}
     for account in accounts:
         for name, seconds in account.recoveries.items():

@@ -11,8 +11,8 @@ from functools import partial
 
 import psutil
 
-from chaos.patience import wait_until
-from chaos.site import LEASE_SECONDS, ChaosSystem
+from chaos.system import LEASE_SECONDS, ChaosSystem
+from chaos.waiting import wait_until
 
 _STOPPED_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 5)
 _AWAY_SECONDS = (2.0, 6.0)
@@ -20,26 +20,26 @@ _SOMEBODY_SECONDS = 60.0
 _PARTS = {"worker": "the worker", "dispatch": "the dispatcher", "watch": "the producer"}
 _BETWEEN = {
     "kill between commit and publish": "db.ledger:form_batches:after",
-    "kill between publish and the next step": "producer.transport:Transport.publish:after",
+    "kill between publish and the next step": "producer.dispatcher.transport:Transport.publish:after",
     "kill between claim and analysis": "db.ledger:claim:after",
     "kill between record and acknowledgement": "db.ledger:record:after",
 }
 
-Strike = Callable[[ChaosSystem, random.Random], None]
+Inject = Callable[[ChaosSystem, random.Random], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class FaultKind:
     """One kind of thing that goes wrong."""
 
     name: str
-    strike: Strike
+    inject: Inject
     """Returns at the moment of healing; at once where nothing but a kill was done."""
 
 
-def kinds(chaos_system: ChaosSystem) -> list[Fault]:
+def kinds(chaos_system: ChaosSystem) -> list[FaultKind]:
     """Those that this site can suffer."""
-    faults: dict[str, Strike] = {
+    faults: dict[str, Inject] = {
         "SIGKILL of a worker child": _kill_child,
         "SIGSTOP of a worker child": _stop_child,
         **{f"SIGKILL of {name}": partial(_kill, part=part) for part, name in _PARTS.items()},
@@ -56,10 +56,10 @@ def kinds(chaos_system: ChaosSystem) -> list[Fault]:
         faults["SQLite locked"] = _lock_sqlite
     if chaos_system.disk.why_not_small is None:
         faults["disk full"] = _fill_disk
-    return [Fault(name=name, strike=strike) for name, strike in faults.items()]
+    return [FaultKind(name=name, inject=inject) for name, inject in faults.items()]
 
 
-def drawn(faults: Sequence[Fault], number: int, rng: random.Random) -> list[Fault]:
+def drawn(faults: Sequence[FaultKind], number: int, rng: random.Random) -> list[FaultKind]:
     """So many, no kind more than once more often than another, in random order."""
     whole, rest = divmod(number, len(faults))
     chosen = [*faults] * whole + rng.sample(faults, rest)

@@ -15,12 +15,12 @@ from types import ModuleType
 from typing import Any
 
 STEPS = {
-    "producer.intake": ("register",),
+    "producer.folders.intake": ("register",),
     "db.ledger": ("form_batches", "claim", "record", "return_expired", "end_delivery"),
-    "producer.transport": ("Transport.publish",),
-    "worker.reading": ("fetch", "open_scan", "expand"),
-    "worker.expand": ("_write", "sync_folder"),
-    "worker.predict": ("Predictor.scores",),
+    "producer.dispatcher.transport": ("Transport.publish",),
+    "worker.reading": ("fetch", "open_dicom_image", "expand"),
+    "worker.archives.expand": ("_write", "sync_folder"),
+    "worker.inference.predictor": ("Predictor.scores",),
 }
 _FOLDER = os.environ.get("NIGHTREAD_FAULTS_DIR")
 

@@ -4,10 +4,10 @@ import struct
 import zlib
 
 import numpy as np
+from dicom_files import changed, in_syntax, phantom, with_values
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian
-from scans import changed, in_syntax, phantom, with_values
 
 MiB = 1024**2
 SEQUENCE, ITEM = b"\x09\x00\x10\x10SQ\x00\x00", b"\xfe\xff\x00\xe0"

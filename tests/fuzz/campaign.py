@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from fuzz.child import FINDING, Observation, serve
 from fuzz.mutation import mutation
+from fuzz.reader_process import FINDING, Observation, serve
 from fuzz.seeds import Seed
 
 MiB = 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bounds:
+class CostLimits:
     """What one file may cost."""
 
     seconds: float = 10.0
@@ -27,7 +27,7 @@ class Bounds:
 
 
 @dataclass(kw_only=True, slots=True)
-class Account:
+class Totals:
     """What became of all of them."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -56,12 +56,12 @@ def run(
     *,
     files: tuple[Seed, ...],
     seed: int,
-    bounds: Bounds,
+    bounds: CostLimits,
     keep_in: Path | None = None,
-    note: Callable[[Account], None] | None = None,
-) -> Account:
+    note: Callable[[Totals], None] | None = None,
+) -> Totals:
     """Read each mutation in a child process. Those that are findings are kept as files in `keep_in`."""
-    account = Account()
+    account = Totals()
     with _Reader(files, seed, bounds) as reader:
         for seen in map(reader.read, numbers):
             judged = _judged(seen, bounds)
@@ -77,7 +77,7 @@ def run(
 class _Reader:
     """A child process, and another one when that is gone."""
 
-    def __init__(self, files: tuple[Seed, ...], seed: int, bounds: Bounds) -> None:
+    def __init__(self, files: tuple[Seed, ...], seed: int, bounds: CostLimits) -> None:
         self._files, self._seed, self._bounds = files, seed, bounds
         self._spawning = multiprocessing.get_context("forkserver")
         self._start()
@@ -118,7 +118,7 @@ class _Reader:
         self._process.join()
 
 
-def _judged(seen: Observation, bounds: Bounds) -> Observation:
+def _judged(seen: Observation, bounds: CostLimits) -> Observation:
     if seen.seconds > bounds.seconds and not seen.outcome.startswith(FINDING):
         return seen._replace(outcome=f"{FINDING}: hang")  # its answer came at the very end
     if seen.grown_bytes > bounds.memory_bytes and not seen.outcome.startswith(FINDING):

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fuzz.campaign import Account, Bounds, MiB, run
-from fuzz.child import FINDING
+from fuzz.campaign import CostLimits, MiB, Totals, run
 from fuzz.mutation import mutation
+from fuzz.reader_process import FINDING
 from fuzz.seeds import REAL_FILES, Seed, real_files, seeds
 
 _console = Console(width=120, highlight=False)
@@ -51,11 +51,11 @@ def main(  # noqa: PLR0913 - click hands over each option by its name
     if write is not None:
         _write(files, seed, numbers, write)
         return
-    bounds = Bounds(seconds=seconds, memory_bytes=memory * MiB)
+    bounds = CostLimits(seconds=seconds, memory_bytes=memory * MiB)
     with _progress() as progress:
         task = progress.add_task("mutations", total=count if minutes is None and number is None else None, found=0)
 
-        def note(account: Account) -> None:
+        def note(account: Totals) -> None:
             progress.update(task, completed=account.outcomes.total(), found=len(account.findings))
 
         account = run(numbers, files=files, seed=seed, bounds=bounds, keep_in=keep, note=note)
@@ -88,7 +88,7 @@ def _progress() -> Progress:
     )
 
 
-def _show(account: Account, seed: int) -> None:
+def _show(account: Totals, seed: int) -> None:
     table = Table(title=f"seed {seed}: {account.outcomes.total():,} mutations", title_justify="left")
     table.add_column("outcome")
     table.add_column("times", justify="right")

@@ -4,42 +4,42 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fuzz import codestreams, damage, headers
-from fuzz.anatomy import Anatomy, anatomy_of
+from fuzz import byte_mutations, header_mutations, pixel_mutations
+from fuzz.file_layout import FileLayout, layout_of
 from fuzz.seeds import Seed
 
-Change = Callable[[bytearray, Anatomy, random.Random], None]
+Change = Callable[[bytearray, FileLayout, random.Random], None]
 
 ANYWHERE: tuple[Change, ...] = (
-    damage.flip_bits,
-    damage.overwrite_run,
-    damage.insert_run,
-    damage.delete_run,
-    damage.repeat_run,
-    damage.truncate,
+    byte_mutations.flip_bits,
+    byte_mutations.overwrite_run,
+    byte_mutations.insert_run,
+    byte_mutations.delete_run,
+    byte_mutations.repeat_run,
+    byte_mutations.truncate,
 )
 IN_HEADER: tuple[Change, ...] = (
-    headers.change_length,
-    headers.change_vr,
-    headers.set_extreme_value,
-    headers.set_extreme_value,
-    headers.set_extreme_value,
-    headers.fill_value,
-    headers.delete_element,
-    headers.repeat_element,
-    headers.swap_elements,
-    headers.insert_nested_sequences,
-    headers.change_syntax,
+    header_mutations.change_length,
+    header_mutations.change_vr,
+    header_mutations.set_extreme_value,
+    header_mutations.set_extreme_value,
+    header_mutations.set_extreme_value,
+    header_mutations.fill_value,
+    header_mutations.delete_element,
+    header_mutations.repeat_element,
+    header_mutations.swap_elements,
+    header_mutations.insert_nested_sequences,
+    header_mutations.change_syntax,
 )
 IN_PIXELS: tuple[Change, ...] = (
-    codestreams.change_item_length,
-    codestreams.change_offset_table,
-    codestreams.change_stream_header,
-    codestreams.change_stream_header,
-    codestreams.change_stream_header,
-    codestreams.change_stream_middle,
-    codestreams.cut_stream,
-    codestreams.swap_items,
+    pixel_mutations.change_item_length,
+    pixel_mutations.change_offset_table,
+    pixel_mutations.change_stream_header,
+    pixel_mutations.change_stream_header,
+    pixel_mutations.change_stream_header,
+    pixel_mutations.change_stream_middle,
+    pixel_mutations.cut_stream,
+    pixel_mutations.swap_items,
 )
 
 
@@ -57,28 +57,28 @@ def mutation(files: tuple[Seed, ...], seed: int, number: int) -> Mutation:
     chosen = rng.choice(files)
     if rng.random() < 0.05:
         other = rng.choice(files)
-        data = damage.spliced(chosen.data, other.data, rng)
+        data = byte_mutations.spliced(chosen.data, other.data, rng)
         return Mutation(number, data, f"{chosen.name}: spliced with {other.name}")
-    anatomy = anatomy_of(chosen)
-    body = bytearray(anatomy.body)
+    layout = layout_of(chosen)
+    body = bytearray(layout.body)
     names = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        change = rng.choice(_possible(anatomy, rng))
-        change(body, anatomy, rng)
+        change = rng.choice(_possible(layout, rng))
+        change(body, layout, rng)
         names.append(change.__name__)
-    data = anatomy.file(bytes(body))
-    if anatomy.deflated and rng.random() < 0.3:
+    data = layout.file(bytes(body))
+    if layout.deflated and rng.random() < 0.3:
         packed = bytearray(data)
-        damage.flip_bits(packed, anatomy, rng)
+        byte_mutations.flip_bits(packed, layout, rng)
         data = bytes(packed)
     return Mutation(number, data, f"{chosen.name}: {', '.join(names)}")
 
 
-def _possible(anatomy: Anatomy, rng: random.Random) -> tuple[Change, ...]:
+def _possible(layout: FileLayout, rng: random.Random) -> tuple[Change, ...]:
     """Any place, or one that the file has; headers are aimed at as often as pixels."""
     kinds = [ANYWHERE]
-    if anatomy.parts:
+    if layout.parts:
         kinds += [IN_HEADER] * 2
-    if anatomy.fragments:
+    if layout.fragments:
         kinds += [IN_PIXELS] * 2
     return rng.choice(kinds)

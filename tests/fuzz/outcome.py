@@ -6,7 +6,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec, Intensity
 from imaging.traits import read_traits
-from nightread.errors import FateError
+from nightread.errors import ImageError
 
 DECODED = "decoded"
 SPECS = (
@@ -26,13 +26,13 @@ class OutOfRangeError(Exception):
 def outcome_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
     """`decoded`, or the reason. Whatever else is raised is a finding."""
     try:
-        scan = read(data, limits=limits, patient=_PATIENT, accept_raster=True)
-        read_traits(scan, "fuzz")
-        for frame in scan.frames():
+        dicom_image = read(data, limits=limits, patient=_PATIENT, accept_raster=True)
+        read_traits(dicom_image, "fuzz")
+        for frame in dicom_image.frames():
             for spec in SPECS:
                 prepared = prepare(frame, spec)
                 if not (prepared.min() >= -_ROUNDING and prepared.max() <= 1 + _ROUNDING):
                     raise OutOfRangeError(spec.intensity.kind)
-    except FateError as fate:
-        return str(fate.reason)
+    except ImageError as image_error:
+        return str(image_error.reason)
     return DECODED

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import cv2
 import imagecodecs
 import numpy as np
+from dicom_files import changed, directory, phantom, report
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1
-from scans import changed, directory, phantom, report
 from skip_reasons import SHARED_DATA
 
 from imaging import tags
-from models.phantom_codecs import SYNTAXES
-from models.phantom_dicom import PhantomStyle
+from models.phantoms.codecs import SYNTAXES
+from models.phantoms.dicom import PhantomStyle
 
 REAL_FILES = SHARED_DATA / "dicom"
 _SIZE = 64

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from night import Night, build_arrivals
+from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import select
 
 from cli.checks.machine import check_machine
 from cli.checks.services import check_services
+from cli.inputs.user import user_name
 from cli.main import cli
-from cli.user import user_name
 from db import ledger, queries
 from db.ledger import Cause
 from db.tables import audit
@@ -21,63 +21,63 @@ from nightread.errors import UsageFault
 from nightread.settings import load_settings
 
 
-def nightread(night: Night, *arguments: str) -> Result:
-    url = night.database.writer.url.render_as_string(hide_password=False)
+def nightread(ledger_driver: LedgerDriver, *arguments: str) -> Result:
+    url = ledger_driver.database.writer.url.render_as_string(hide_password=False)
     return CliRunner().invoke(cli, [*arguments, "--database-url", url], catch_exceptions=False)
 
 
-def said(night: Night, *arguments: str) -> str:
+def said(ledger_driver: LedgerDriver, *arguments: str) -> str:
     """What it prints: one line, and all went well."""
-    result = nightread(night, *arguments)
+    result = nightread(ledger_driver, *arguments)
     assert result.exit_code == 0
     (line,) = result.output.splitlines()
     return line
 
 
-def status(night: Night) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(nightread(night, "status", "--json").output)
+def status(ledger_driver: LedgerDriver) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(nightread(ledger_driver, "status", "--json").output)
     return found
 
 
-def test_a_person_pauses_and_resumes(night: Night) -> None:
+def test_a_person_pauses_and_resumes(ledger_driver: LedgerDriver) -> None:
     """One line each; a second pause tells of the first; both are audited."""
-    assert said(night, "pause", "--why", "new network").startswith("Paused: ")
-    again = said(night, "pause", "--why", "something else")
+    assert said(ledger_driver, "pause", "--why", "new network").startswith("Paused: ")
+    again = said(ledger_driver, "pause", "--why", "something else")
     assert again.startswith("Paused already, since ")
     assert again.endswith(f"by {user_name()}: new network")
-    assert [pause.detail for pause in queries.pauses(night.database)] == ["new network"]
-    assert said(night, "resume") == "Ended: the pause that a person made. Dispatch goes on."
-    assert said(night, "resume") == "No such pause was in force. Dispatch goes on."
-    with night.database.read() as connection:
+    assert [pause.detail for pause in queries.pauses(ledger_driver.database)] == ["new network"]
+    assert said(ledger_driver, "resume") == "Ended: the pause that a person made. Dispatch goes on."
+    assert said(ledger_driver, "resume") == "No such pause was in force. Dispatch goes on."
+    with ledger_driver.database.read() as connection:
         assert list(connection.execute(select(audit.c.action)).scalars()) == ["dispatch.pause", "dispatch.resume"]
 
 
-def test_one_cause_may_be_resumed_and_the_rest_stays(night: Night) -> None:
+def test_one_cause_may_be_resumed_and_the_rest_stays(ledger_driver: LedgerDriver) -> None:
     """What still holds dispatch back is named."""
     for cause in Cause:
-        ledger.pause(night.database, cause, detail="", now=night.clock())
-    line = said(night, "resume", "--cause", "breaker", "--cause", "person")
+        ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
+    line = said(ledger_driver, "resume", "--cause", "breaker", "--cause", "person")
     assert line.endswith("Still paused: disk.")
-    assert [pause.cause for pause in queries.pauses(night.database)] == [Cause.DISK]
+    assert [pause.cause for pause in queries.pauses(ledger_driver.database)] == [Cause.DISK]
 
 
 @pytest.mark.parametrize("why", ["", "  ", "x" * 501])
-def test_a_pause_needs_a_reason_that_fits(night: Night, why: str) -> None:
+def test_a_pause_needs_a_reason_that_fits(ledger_driver: LedgerDriver, why: str) -> None:
     """Status shows it to everybody."""
     with pytest.raises(UsageFault, match="--why"):
-        nightread(night, "pause", "--why", why)
+        nightread(ledger_driver, "pause", "--why", why)
 
 
-def test_status_says_what_is_paused_why_and_what_to_do(night: Night) -> None:
+def test_status_says_what_is_paused_why_and_what_to_do(ledger_driver: LedgerDriver) -> None:
     """In text and as JSON; nobody is told when it will be done."""
-    night.register(build_arrivals(3))
+    ledger_driver.register(build_arrivals(3))
     now = utc_now()
     detail = "62 of the latest 100 images failed or were defective, most of them for truncated."
-    ledger.pause(night.database, Cause.BREAKER, detail=detail, now=now)
-    ledger.pause(night.database, Cause.DISK, detail="The disk is short.", now=now)
-    ledger.pause(night.database, Cause.PERSON, detail="new network", actor="anna", now=now)
+    ledger.pause(ledger_driver.database, Cause.BREAKER, detail=detail, now=now)
+    ledger.pause(ledger_driver.database, Cause.DISK, detail="The disk is short.", now=now)
+    ledger.pause(ledger_driver.database, Cause.PERSON, detail="new network", actor="anna", now=now)
 
-    text = nightread(night, "status").output
+    text = nightread(ledger_driver, "status").output
     for part in (
         detail,
         "nightread query --in-state failed",
@@ -92,7 +92,7 @@ def test_status_says_what_is_paused_why_and_what_to_do(night: Night) -> None:
     ):
         assert part in text
 
-    found = status(night)
+    found = status(ledger_driver)
     assert (found["eta_seconds"], found["done_by"]) == (None, None)
     assert [(pause["cause"], pause["detail"], pause["actor"]) for pause in found["pauses"]] == [
         ("breaker", detail, "nightread"),
@@ -106,31 +106,31 @@ def test_status_says_what_is_paused_why_and_what_to_do(night: Night) -> None:
     assert probe["next_at"] > now.isoformat()
 
 
-def test_status_says_that_a_probe_is_under_way(night: Night) -> None:
+def test_status_says_that_a_probe_is_under_way(ledger_driver: LedgerDriver) -> None:
     """And by which batch it may be followed in Flower."""
-    night.register(build_arrivals(1))
-    ledger.pause(night.database, Cause.BREAKER, detail="", now=night.clock())
-    (batch,) = night.form()
-    ledger.note_probe(night.database, batch.id, now=night.clock())
-    assert "A few images are on trial now" in nightread(night, "status").output
-    probe = status(night)["pauses"][0]["probe"]
+    ledger_driver.register(build_arrivals(1))
+    ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
+    (batch,) = ledger_driver.form()
+    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    assert "A few images are on trial now" in nightread(ledger_driver, "status").output
+    probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.forget_probe(night.database)
-    assert "(the latest at " in nightread(night, "status").output
+    ledger.forget_probe(ledger_driver.database)
+    assert "(the latest at " in nightread(ledger_driver, "status").output
 
 
-def test_without_a_pause_status_mentions_none(night: Night) -> None:
+def test_without_a_pause_status_mentions_none(ledger_driver: LedgerDriver) -> None:
     """An empty list for programs, nothing for people."""
-    assert status(night)["pauses"] == []
-    assert "aused" not in nightread(night, "status").output
+    assert status(ledger_driver)["pauses"] == []
+    assert "aused" not in nightread(ledger_driver, "status").output
 
 
-def test_doctor_says_that_dispatch_is_paused(night: Night, tmp_path: Path) -> None:
+def test_doctor_says_that_dispatch_is_paused(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
     """Where somebody looks for why nothing moves."""
-    url = night.database.writer.url.render_as_string(hide_password=False)
+    url = ledger_driver.database.writer.url.render_as_string(hide_password=False)
     settings = load_settings(None, state_dir=tmp_path, database_url=url, disk_reserve_bytes=2**62)
     assert "dispatch" not in {check.name for check in check_services(settings)}
-    ledger.pause(night.database, Cause.DISK, detail="", now=night.clock())
+    ledger.pause(ledger_driver.database, Cause.DISK, detail="", now=ledger_driver.clock())
     found = {check.name: check for check in [*check_services(settings), *check_machine(settings)]}
-    assert (found["dispatch"].verdict, found["dispatch"].found) == ("warn", "paused (disk)")
+    assert (found["dispatch"].result, found["dispatch"].found) == ("warn", "paused (disk)")
     assert "all work is paused" in (found["disk"].remedy or "")

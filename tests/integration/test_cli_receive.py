@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from night import Night, SettableClock
-from peers import free_port
-from reception import NAME
+from cstore_receiver import NAME
+from dicom_peers import free_port
+from ledger_driver import LedgerDriver, SettableClock
 
 from cli.checks.spool import check_spool
 from cli.main import cli
@@ -35,26 +35,26 @@ def spool(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def received(database: Database, clock: SettableClock, spool: Path) -> Night:
+def received(database: Database, clock: SettableClock, spool: Path) -> LedgerDriver:
     """Failed long ago: image 1, whose file is there, and image 2, whose file was purged."""
     source_id = ledger.ensure_source(database, name=NAME, kind="receiver", root=str(spool), now=clock())
-    night = Night(database=database, clock=clock, source_id=source_id)
+    ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
     clock.now = utc_now()
     clock.advance(days=-20)
     for name in ("kept", "purged"):
-        night.register([Arrival(uri=f"20261101/0a1b2c3d/{name}.dcm", size=0, mtime_ns=1)])
-        night.analyse_all(state=State.FAILED, reason=Reason.IO_ERROR)
-    return night
+        ledger_driver.register([Arrival(uri=f"20261101/0a1b2c3d/{name}.dcm", size=0, mtime_ns=1)])
+        ledger_driver.analyse_all(state=State.FAILED, reason=Reason.IO_ERROR)
+    return ledger_driver
 
 
-def test_retry_leaves_alone_what_was_purged(received: Night) -> None:
+def test_retry_leaves_alone_what_was_purged(received: LedgerDriver) -> None:
     """It could only fail again, and forget why it failed first."""
     said = json.loads(_call(received.database, "retry", "--failed", "--json").stdout)
     assert (said["image_ids"], said["purged"], said["retried"]) == ([1], [2], 1)
     assert received.states() == ["received", "failed"]
 
 
-def test_audit_does_not_miss_what_was_purged(received: Night) -> None:
+def test_audit_does_not_miss_what_was_purged(received: LedgerDriver) -> None:
     """A file that went in its time is a number; one that is not due yet and gone is named."""
     received.clock.now = utc_now()
     received.register([Arrival(uri="20261101/0a1b2c3d/gone.dcm", size=0, mtime_ns=1)])
@@ -64,18 +64,18 @@ def test_audit_does_not_miss_what_was_purged(received: Night) -> None:
     assert [gone["image_id"] for gone in spool["gone"]] == [3]
 
 
-def test_doctor_says_for_how_many_nights_there_is_room(received: Night, tmp_path: Path) -> None:
+def test_doctor_says_for_how_many_nights_there_is_room(received: LedgerDriver, tmp_path: Path) -> None:
     """By the most that came in a day of the last week; a night that does not fit is a failure."""
     url = received.database.writer.url.render_as_string(hide_password=False)
     settings = load_settings(state_dir=tmp_path, database_url=url)
     received.clock.now = utc_now()
-    assert [check.verdict for check in check_spool(settings)] == ["ok"]
+    assert [check.result for check in check_spool(settings)] == ["ok"]
     received.register([Arrival(uri="20261101/0a1b2c3d/large.dcm", size=1 << 60, mtime_ns=1)])
     (check,) = check_spool(settings)
-    assert (check.verdict, "0.0 nights" in check.found) == ("fail", True)
+    assert (check.result, "0.0 nights" in check.found) == ("fail", True)
 
 
-def test_receipts_are_summed_by_sender(received: Night) -> None:
+def test_receipts_are_summed_by_sender(received: LedgerDriver) -> None:
     """What each was answered, as a table and for programs; other times have none."""
     for number, title in enumerate(("CT1", "CT1", "MR1")):
         _note(received, f"association-{number}", title, statuses={"A700": number, "aborted": 1})
@@ -121,7 +121,7 @@ def test_without_its_library_it_names_the_extra(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     for name in [
-        name for name in sys.modules if name.startswith(("pynetdicom.", "producer.receiver", "producer.store"))
+        name for name in sys.modules if name.startswith(("pynetdicom.", "producer.cstore.receiver", "producer.cstore"))
     ]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError) as raised:
@@ -134,8 +134,13 @@ def _call(database: Database, *arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments, "--database-url", url], catch_exceptions=False, standalone_mode=False)
 
 
-def _note(night: Night, association: str, title: str, *, statuses: dict[str, int]) -> None:
-    values: dict[str, Any] = {"began_at": night.clock(), "ended_at": night.clock(), "address": "10.1.2.3", "failed": 0}
+def _note(ledger_driver: LedgerDriver, association: str, title: str, *, statuses: dict[str, int]) -> None:
+    values: dict[str, Any] = {
+        "began_at": ledger_driver.clock(),
+        "ended_at": ledger_driver.clock(),
+        "address": "10.1.2.3",
+        "failed": 0,
+    }
     receipt = Receipt(
         association=association,
         calling_ae=title,
@@ -145,5 +150,10 @@ def _note(night: Night, association: str, title: str, *, statuses: dict[str, int
         **values,
     )
     ledger.receive(
-        night.database, source_id=night.source_id, arrivals=[], associations=[receipt], priority=5, now=night.clock()
+        ledger_driver.database,
+        source_id=ledger_driver.source_id,
+        arrivals=[],
+        associations=[receipt],
+        priority=5,
+        now=ledger_driver.clock(),
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import skip_reasons
 from compose_file import DOTENV, SECRETS, services
-from compose_site import ComposeProcesses, missing_programs, wait_until
+from compose_processes import ComposeProcesses, missing_programs, wait_until
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
@@ -24,8 +24,8 @@ from sqlalchemy.engine import make_url
 
 from db import queries
 from db.engine import Database, open_database
-from models.phantom_dicom import PhantomStyle, write_phantoms
-from models.phantom_truth import PhantomTruth
+from models.phantoms.dicom import PhantomStyle, write_phantoms
+from models.phantoms.truth_file import PhantomTruth
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
 
 PHANTOMS = 40

@@ -17,8 +17,8 @@ from imaging.prepare import prepare
 from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset, Examples
-from models.phantom_dicom import PhantomStyle, phantom_file
-from models.phantom_truth import PhantomTruth
+from models.phantoms.dicom import PhantomStyle, phantom_file
+from models.phantoms.truth_file import PhantomTruth
 from nightread.errors import RejectImage, RetryImage, UsageFault
 from nightread.reasons import Reason
 

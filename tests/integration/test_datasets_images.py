@@ -12,7 +12,7 @@ from cli.models.samples import samples_command
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.grid import draw_samples
-from models.phantom_dicom import phantom_file
+from models.phantoms.dicom import phantom_file
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 

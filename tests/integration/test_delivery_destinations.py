@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from night import Night
-from peers import free_port
+from analysed_studies import STUDY, AnalysedStudies, states
+from dicom_peers import free_port
+from ledger_driver import LedgerDriver
 from pydicom.uid import BasicTextSRStorage
-from takers import destination, pacs, taker, web
-from ward import STUDY, Ward, states
+from report_destinations import destination, pacs, taker, web
 
 from db import queries
 from nightread.errors import StopWork
@@ -46,101 +46,101 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
     """A site with one study to report."""
-    ward = Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
-    ward.study()
-    return ward
+    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
+    studies.study()
+    return studies
 
 
 @pytest.mark.parametrize(
     ("status", "end"),
     [(0xB000, ("delivered", None)), (0xA700, ("waiting", "busy")), (0xC000, ("failed", "not_understood"))],
 )
-def test_each_status_has_its_fate(ward: Ward, status: int, end: tuple[str, str | None]) -> None:
+def test_each_status_has_its_fate(studies: AnalysedStudies, status: int, end: tuple[str, str | None]) -> None:
     """Warnings mean that it is stored; a lack of resources passes; what is not understood never will be."""
     with pacs(status) as (store, got):
-        (told,) = ward.send(store)
+        (results,) = studies.send(store)
 
-    assert (told.state, told.reason) == end
-    assert told.detail == f"The destination answered with status {status:04X}H."
+    assert (results.state, results.reason) == end
+    assert results.detail == f"The destination answered with status {status:04X}H."
     assert len(got) == 1
 
 
-def test_a_store_without_structured_reports(ward: Ward) -> None:
+def test_a_store_without_structured_reports(studies: AnalysedStudies) -> None:
     """It accepts the association and not the SOP class."""
     with pacs(sop_class=BasicTextSRStorage) as (store, _):
-        assert states(ward.send(store)) == [("failed", "not_supported")]
+        assert states(studies.send(store)) == [("failed", "not_supported")]
 
 
-def test_a_store_that_knows_us_not(ward: Ward) -> None:
+def test_a_store_that_knows_us_not(studies: AnalysedStudies) -> None:
     """Somebody will add our AE title there: it is tried again."""
     with pacs(require_calling_aet=["OTHER"]) as (store, _):
-        assert states(ward.send(store)) == [("waiting", "refused")]
+        assert states(studies.send(store)) == [("waiting", "refused")]
 
 
-def test_down_and_up_again(ward: Ward) -> None:
+def test_down_and_up_again(studies: AnalysedStudies) -> None:
     """Each try comes later than the one before, with the same UID."""
     port = free_port()
     pauses = []
     for _ in range(4):
-        assert states(ward.send(destination(port))) == [("waiting", "unreachable")]
-        (row,) = queries.deliveries(ward.night.database)
+        assert states(studies.send(destination(port))) == [("waiting", "unreachable")]
+        (row,) = queries.deliveries(studies.ledger_driver.database)
         assert row.not_before is not None
-        pauses.append((row.not_before - ward.night.clock()).total_seconds())
-        assert states(ward.send(destination(port))) == [("waiting", "unreachable")]
-        ward.night.clock.advance(seconds=10)
+        pauses.append((row.not_before - studies.ledger_driver.clock()).total_seconds())
+        assert states(studies.send(destination(port))) == [("waiting", "unreachable")]
+        studies.ledger_driver.clock.advance(seconds=10)
     with pacs() as (store, got):
-        assert states(ward.send(store)) == [("delivered", None)]
+        assert states(studies.send(store)) == [("delivered", None)]
 
-    (row,) = queries.deliveries(ward.night.database)
+    (row,) = queries.deliveries(studies.ledger_driver.database)
     assert row.attempts == 5
     assert got == [row.sop_instance_uid]
     assert [0.5 * 2**attempt <= pause <= min(2**attempt, 8) for attempt, pause in enumerate(pauses)] == [True] * 4
 
 
-def test_what_may_be_there_is_not_forgotten_when_the_store_goes_down(ward: Ward) -> None:
+def test_what_may_be_there_is_not_forgotten_when_the_store_goes_down(studies: AnalysedStudies) -> None:
     """The UID that it may have is never given to other results: they are a revision."""
     with web(504) as (url, _):
-        assert states(ward.send(StowDestination(name="pacs", url=url))) == [("waiting", "no_answer")]
-    ward.night.clock.advance(seconds=10)
-    (told,) = ward.send(destination(free_port()))
-    assert (told.reason, told.detail) == ("no_answer", "The destination cannot be reached.")
-    ward.study(score=0.5)
-    ward.night.clock.advance(seconds=10)
+        assert states(studies.send(StowDestination(name="pacs", url=url))) == [("waiting", "no_answer")]
+    studies.ledger_driver.clock.advance(seconds=10)
+    (results,) = studies.send(destination(free_port()))
+    assert (results.reason, results.detail) == ("no_answer", "The destination cannot be reached.")
+    studies.study(score=0.5)
+    studies.ledger_driver.clock.advance(seconds=10)
     with pacs() as (store, got):
-        assert states(ward.send(store)) == [("delivered", None)]
+        assert states(studies.send(store)) == [("delivered", None)]
 
-    first, second = queries.deliveries(ward.night.database)
+    first, second = queries.deliveries(studies.ledger_driver.database)
     assert (first.reason, second.replaces) == ("overtaken", first.sop_instance_uid)
     assert got == [second.sop_instance_uid]
 
 
-def test_patience_ends(ward: Ward) -> None:
+def test_patience_ends(studies: AnalysedStudies) -> None:
     """Then it failed, until somebody says that it is to be tried again."""
     port = free_port()
-    ward.send(destination(port))
-    ward.night.clock.advance(hours=7)
+    studies.send(destination(port))
+    studies.ledger_driver.clock.advance(hours=7)
 
-    assert states(ward.send(destination(port))) == [("failed", "unreachable")]
+    assert states(studies.send(destination(port))) == [("failed", "unreachable")]
     with taker() as (store, got):
-        assert ward.send(store) == []
-        assert states(ward.send(store, again=True)) == [("delivered", None)]
+        assert studies.send(store) == []
+        assert states(studies.send(store, again=True)) == [("delivered", None)]
     assert len(got) == 1
 
 
-def test_a_store_that_is_down_is_asked_once_a_round(ward: Ward) -> None:
+def test_a_store_that_is_down_is_asked_once_a_round(studies: AnalysedStudies) -> None:
     """A hundred studies do not each wait for its time-out; all go once it is back."""
     port = free_port()
     for number in range(2, 5):
-        ward.study(study=f"{STUDY}{number}")
+        studies.study(study=f"{STUDY}{number}")
 
-    assert len(ward.send(destination(port))) == 4
+    assert len(studies.send(destination(port))) == 4
 
-    assert sorted(row.attempts for row in queries.deliveries(ward.night.database)) == [0, 0, 0, 1]
-    ward.night.clock.advance(seconds=10)
+    assert sorted(row.attempts for row in queries.deliveries(studies.ledger_driver.database)) == [0, 0, 0, 1]
+    studies.ledger_driver.clock.advance(seconds=10)
     with pacs() as (store, got):
-        ward.send(store)
+        studies.send(store)
     assert len(got) == 4
 
 
@@ -157,10 +157,12 @@ def test_a_store_that_is_down_is_asked_once_a_round(ward: Ward) -> None:
         (503, ("waiting", "busy")),
     ],
 )
-def test_each_answer_of_a_web_store_has_its_fate(ward: Ward, status: int, end: tuple[str, str | None]) -> None:
+def test_each_answer_of_a_web_store_has_its_fate(
+    studies: AnalysedStudies, status: int, end: tuple[str, str | None]
+) -> None:
     """Without a word in its body."""
     with web(status) as (url, _):
-        assert states(ward.send(StowDestination(name="web", url=url))) == [end]
+        assert states(studies.send(StowDestination(name="web", url=url))) == [end]
 
 
 @pytest.mark.parametrize(
@@ -182,77 +184,77 @@ def test_each_answer_of_a_web_store_has_its_fate(ward: Ward, status: int, end: t
     ids=["JSON", "XML"],
 )
 def test_a_web_store_may_say_that_it_failed(
-    ward: Ward, status: int, reason: int, end: str, media_type: str, template: bytes
+    studies: AnalysedStudies, status: int, reason: int, end: str, media_type: str, template: bytes
 ) -> None:
     """Failed SOP Sequence counts, whatever the HTTP status."""
     with web(status, template % reason, Content_Type=media_type) as (url, _):
-        (told,) = ward.send(StowDestination(name="web", url=url))
+        (results,) = studies.send(StowDestination(name="web", url=url))
 
-    assert told.reason == end
+    assert results.reason == end
 
 
-def test_a_redirection_is_not_followed(ward: Ward) -> None:
+def test_a_redirection_is_not_followed(studies: AnalysedStudies) -> None:
     """It would carry patient data elsewhere."""
     with web(200) as (elsewhere, got), web(307, Location=elsewhere) as (url, _):
-        assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "refused")]
+        assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "refused")]
         assert got == []
 
 
 @pytest.mark.parametrize("media_type", ["application/dicom+json", "application/dicom+xml"])
-def test_nonsense_from_the_address_is_no_success(ward: Ward, media_type: str) -> None:
+def test_nonsense_from_the_address_is_no_success(studies: AnalysedStudies, media_type: str) -> None:
     """A login page with status 200 says nothing of a report."""
     with web(200, b"<html>", Content_Type=media_type) as (url, _):
-        assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "no_answer")]
+        assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "no_answer")]
 
 
-def test_a_bearer_token_is_shown(ward: Ward) -> None:
+def test_a_bearer_token_is_shown(studies: AnalysedStudies) -> None:
     """And nothing that the machine's own configuration has for that host."""
     with web(200) as (url, got):
-        ward.send(StowDestination(name="web", url=url, login=Login(bearer="t0ken")))
+        studies.send(StowDestination(name="web", url=url, login=Login(bearer="t0ken")))
 
     assert got[0]["Authorization"] == "Bearer t0ken"
 
 
-def test_tls_is_verified(ward: Ward, certificate: tuple[Path, Path]) -> None:
+def test_tls_is_verified(studies: AnalysedStudies, certificate: tuple[Path, Path]) -> None:
     """Both ways: a store whose certificate we know is trusted, another one is not sent anything."""
     known = Tls(ca=certificate[0])
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*certificate)
     with pacs(tls=server) as (store, got):
         stranger = store.model_copy(update={"tls": Tls()})
-        assert states(ward.send(stranger)) == [("waiting", "unreachable")]
-        ward.night.clock.advance(seconds=10)
-        assert states(ward.send(store.model_copy(update={"tls": known}))) == [("delivered", None)]
+        assert states(studies.send(stranger)) == [("waiting", "unreachable")]
+        studies.ledger_driver.clock.advance(seconds=10)
+        assert states(studies.send(store.model_copy(update={"tls": known}))) == [("delivered", None)]
         assert len(got) == 1
     with web(200, tls=server) as (url, sent):
-        assert states(ward.send(StowDestination(name="stranger", url=url))) == [("waiting", "refused")]
-        assert states(ward.send(StowDestination(name="web", url=url, tls=known))) == [("delivered", None)]
+        assert states(studies.send(StowDestination(name="stranger", url=url))) == [("waiting", "refused")]
+        assert states(studies.send(StowDestination(name="web", url=url, tls=known))) == [("delivered", None)]
         assert len(sent) == 1
 
 
-def test_certificates_that_are_not_there(ward: Ward, tmp_path: Path) -> None:
+def test_certificates_that_are_not_there(studies: AnalysedStudies, tmp_path: Path) -> None:
     """That is ours to correct: nothing is tried."""
     tls = Tls(ca=tmp_path / "none.pem")
     with pytest.raises(StopWork):
-        ward.send(destination(1, tls=tls))
+        studies.send(destination(1, tls=tls))
     with pytest.raises(StopWork):
-        ward.send(StowDestination(name="web", url="https://127.0.0.1:1", tls=tls))
+        studies.send(StowDestination(name="web", url="https://127.0.0.1:1", tls=tls))
 
 
-def test_a_web_store_that_is_not_there_got_nothing(ward: Ward) -> None:
+def test_a_web_store_that_is_not_there_got_nothing(studies: AnalysedStudies) -> None:
     """It is told from one that may have the report and did not say so."""
     url = f"http://127.0.0.1:{free_port()}"
-    assert states(ward.send(StowDestination(name="web", url=url))) == [("waiting", "unreachable")]
+    assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "unreachable")]
 
 
-def test_a_log_names_no_uid(ward: Ward, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_names_no_uid(studies: AnalysedStudies, caplog: pytest.LogCaptureFixture) -> None:
     """Neither of libraries at their most talkative nor of ours."""
     caplog.set_level("DEBUG")
     with pacs() as (store, _), web(200) as (url, _):
-        ward.send(store, StowDestination(name="web", url=url))
-        ward.study(score=0.5)
-        (ward.inbox / "1.dcm").unlink()
-        ward.send(store)
+        studies.send(store, StowDestination(name="web", url=url))
+        studies.study(score=0.5)
+        (studies.inbox / "1.dcm").unlink()
+        studies.send(store)
 
     assert "report delivered" in caplog.text
     for identifying in ("1.2.826", "2.25.", "PHANTOM^", "PH0077"):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from night import SettableClock
+from ledger_driver import SettableClock
 
 from db import ledger, queries
 from db.engine import Database
@@ -16,7 +16,7 @@ SENDERS, STUDIES = 4, 20
 LEASE = timedelta(minutes=2)
 
 
-class Post:
+class DeliveryDriver:
     """The ledger's verbs for one study and destination."""
 
     def __init__(self, database: Database, clock: SettableClock) -> None:
@@ -54,141 +54,143 @@ class Post:
 
 
 @pytest.fixture
-def post(database: Database, clock: SettableClock) -> Post:
+def delivery_driver(database: Database, clock: SettableClock) -> DeliveryDriver:
     """On each database."""
-    return Post(database, clock)
+    return DeliveryDriver(database, clock)
 
 
-def sent(post: Post, content: str, state: DeliveryState, reason: str | None = None) -> Delivery:
+def sent(delivery_driver: DeliveryDriver, content: str, state: DeliveryState, reason: str | None = None) -> Delivery:
     """One that was tried and met this end."""
-    delivery = post.draft(content)
+    delivery = delivery_driver.draft(content)
     assert delivery is not None
-    assert post.take(delivery)
-    post.end(delivery, state, reason)
+    assert delivery_driver.take(delivery)
+    delivery_driver.end(delivery, state, reason)
     return delivery
 
 
-def test_what_was_delivered_is_not_drafted_again(post: Post) -> None:
+def test_what_was_delivered_is_not_drafted_again(delivery_driver: DeliveryDriver) -> None:
     """Unless its content changed: then the row names the one before."""
-    sent(post, "a", DeliveryState.DELIVERED)
+    sent(delivery_driver, "a", DeliveryState.DELIVERED)
 
-    assert post.draft("a") is None
-    assert post.draft("a", again=True) is None
-    revision = post.draft("b")
+    assert delivery_driver.draft("a") is None
+    assert delivery_driver.draft("a", again=True) is None
+    revision = delivery_driver.draft("b")
     assert revision is not None
     assert revision.replaces == "2.25.1"
 
 
-def test_back_to_what_was_said_before_is_a_revision_too(post: Post) -> None:
+def test_back_to_what_was_said_before_is_a_revision_too(delivery_driver: DeliveryDriver) -> None:
     """A, then B, then A: the destination has B by then."""
-    sent(post, "a", DeliveryState.DELIVERED)
-    sent(post, "b", DeliveryState.DELIVERED)
+    sent(delivery_driver, "a", DeliveryState.DELIVERED)
+    sent(delivery_driver, "b", DeliveryState.DELIVERED)
 
-    again = post.draft("a")
+    again = delivery_driver.draft("a")
 
     assert again is not None
     assert again.replaces == "2.25.2"
 
 
-def test_what_failed_is_tried_again_when_somebody_says_so(post: Post) -> None:
+def test_what_failed_is_tried_again_when_somebody_says_so(delivery_driver: DeliveryDriver) -> None:
     """As a new instance, without predecessor: the destination never had one."""
-    sent(post, "a", DeliveryState.FAILED, "source_gone")
+    sent(delivery_driver, "a", DeliveryState.FAILED, "source_gone")
 
-    assert post.draft("a") is None
-    again = post.draft("a", again=True)
+    assert delivery_driver.draft("a") is None
+    again = delivery_driver.draft("a", again=True)
     assert again is not None
     assert (again.sop_instance_uid, again.replaces) == ("2.25.2", None)
 
 
-def test_what_was_never_sent_takes_on_newer_results(post: Post) -> None:
+def test_what_was_never_sent_takes_on_newer_results(delivery_driver: DeliveryDriver) -> None:
     """It keeps its row and UID."""
-    first = post.draft("a")
-    second = post.draft("b")
+    first = delivery_driver.draft("a")
+    second = delivery_driver.draft("b")
 
     assert first is not None
     assert second is not None
     assert (second.id, second.sop_instance_uid, second.content) == (first.id, first.sop_instance_uid, "b")
-    assert not post.take(first)
-    assert post.take(second)
+    assert not delivery_driver.take(first)
+    assert delivery_driver.take(second)
 
 
 @pytest.mark.parametrize("reason", ["sending", "no_answer"])
-def test_what_may_have_been_taken_is_overtaken(post: Post, reason: str) -> None:
+def test_what_may_have_been_taken_is_overtaken(delivery_driver: DeliveryDriver, reason: str) -> None:
     """The same UID must not come to mean something else: a revision names it."""
-    first = post.draft("a")
+    first = delivery_driver.draft("a")
     assert first is not None
-    assert post.take(first)
+    assert delivery_driver.take(first)
     if reason != "sending":
-        later = post.clock() + LEASE
-        ledger.put_off_delivery(post.database, first, reason=reason, detail="", not_before=later)
-    post.clock.advance(minutes=3)
+        later = delivery_driver.clock() + LEASE
+        ledger.put_off_delivery(delivery_driver.database, first, reason=reason, detail="", not_before=later)
+    delivery_driver.clock.advance(minutes=3)
 
-    post.draft("b")
+    delivery_driver.draft("b")
 
-    assert post.rows() == [("2.25.1", "failed", "overtaken", None), ("2.25.2", "waiting", None, "2.25.1")]
+    assert delivery_driver.rows() == [("2.25.1", "failed", "overtaken", None), ("2.25.2", "waiting", None, "2.25.1")]
 
 
-def test_a_late_success_counts(post: Post) -> None:
+def test_a_late_success_counts(delivery_driver: DeliveryDriver) -> None:
     """Who was taken for dead and was not: the store has it."""
-    first = post.draft("a")
+    first = delivery_driver.draft("a")
     assert first is not None
-    assert post.take(first)
-    post.clock.advance(minutes=3)
-    post.draft("b")
+    assert delivery_driver.take(first)
+    delivery_driver.clock.advance(minutes=3)
+    delivery_driver.draft("b")
 
-    post.end(first, DeliveryState.DELIVERED)
+    delivery_driver.end(first, DeliveryState.DELIVERED)
 
-    assert post.rows()[0] == ("2.25.1", "delivered", None, None)
+    assert delivery_driver.rows()[0] == ("2.25.1", "delivered", None, None)
 
 
-def test_a_dead_sender_holds_it_for_the_length_of_its_lease(post: Post) -> None:
+def test_a_dead_sender_holds_it_for_the_length_of_its_lease(delivery_driver: DeliveryDriver) -> None:
     """Nobody else gets it before, not even at once."""
-    first = post.draft()
+    first = delivery_driver.draft()
     assert first is not None
-    assert post.take(first)
-    assert not post.take(first, at_once=True)
+    assert delivery_driver.take(first)
+    assert not delivery_driver.take(first, at_once=True)
 
-    post.clock.advance(minutes=3)
+    delivery_driver.clock.advance(minutes=3)
 
-    later = post.draft()
+    later = delivery_driver.draft()
     assert later is not None
-    assert post.take(later)
-    assert [delivery.attempts for delivery in queries.deliveries(post.database)] == [2]
+    assert delivery_driver.take(later)
+    assert [delivery.attempts for delivery in queries.deliveries(delivery_driver.database)] == [2]
 
 
-def test_pauses_are_kept_unless_a_person_waits(post: Post) -> None:
+def test_pauses_are_kept_unless_a_person_waits(delivery_driver: DeliveryDriver) -> None:
     """The pause after a try that failed is no lease."""
-    first = post.draft()
+    first = delivery_driver.draft()
     assert first is not None
-    assert post.take(first)
-    later = post.clock() + timedelta(hours=1)
-    ledger.put_off_delivery(post.database, first, reason="unreachable", detail="", not_before=later)
+    assert delivery_driver.take(first)
+    later = delivery_driver.clock() + timedelta(hours=1)
+    ledger.put_off_delivery(delivery_driver.database, first, reason="unreachable", detail="", not_before=later)
 
-    again = post.draft()
+    again = delivery_driver.draft()
     assert again is not None
-    assert not post.take(again)
-    assert post.take(again, at_once=True)
+    assert not delivery_driver.take(again)
+    assert delivery_driver.take(again, at_once=True)
 
 
-def test_who_was_taken_for_dead_puts_nothing_off(post: Post) -> None:
+def test_who_was_taken_for_dead_puts_nothing_off(delivery_driver: DeliveryDriver) -> None:
     """Another one is sending it by then: what it may be told meanwhile must not go under the same UID."""
-    first = post.draft("a")
+    first = delivery_driver.draft("a")
     assert first is not None
-    assert post.take(first)
-    post.clock.advance(minutes=3)
-    second = post.draft("a")
+    assert delivery_driver.take(first)
+    delivery_driver.clock.advance(minutes=3)
+    second = delivery_driver.draft("a")
     assert second is not None
-    assert not post.take(first)
-    assert post.take(second)
+    assert not delivery_driver.take(first)
+    assert delivery_driver.take(second)
 
-    ledger.put_off_delivery(post.database, first, reason="unreachable", detail="", not_before=post.clock())
+    ledger.put_off_delivery(
+        delivery_driver.database, first, reason="unreachable", detail="", not_before=delivery_driver.clock()
+    )
 
-    in_hand = post.draft("b")
+    in_hand = delivery_driver.draft("b")
     assert in_hand is not None
     assert (in_hand.id, in_hand.content, in_hand.reason) == (first.id, "a", "sending")
 
 
-def test_many_senders_at_once_send_each_report_once(post: Post) -> None:
+def test_many_senders_at_once_send_each_report_once(delivery_driver: DeliveryDriver) -> None:
     """They draft and take the same studies in the same moment."""
     barrier = threading.Barrier(SENDERS)
 
@@ -196,12 +198,12 @@ def test_many_senders_at_once_send_each_report_once(post: Post) -> None:
         taken = 0
         for study in range(STUDIES):
             barrier.wait()
-            drafted = post.draft(study=f"1.{study}")
-            taken += drafted is not None and post.take(drafted)
+            drafted = delivery_driver.draft(study=f"1.{study}")
+            taken += drafted is not None and delivery_driver.take(drafted)
         return taken
 
     with ThreadPoolExecutor(SENDERS) as threads:
         taken = list(threads.map(run, range(SENDERS)))
 
     assert sum(taken) == STUDIES
-    assert len(post.rows()) == STUDIES
+    assert len(delivery_driver.rows()) == STUDIES

@@ -12,7 +12,7 @@ from skip_reasons import SHARED_DATA
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.identity import read_identity
 from delivery.report import Revision, as_file, build_report
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.own_results import is_own_result
 from imaging.read import read
 
@@ -37,7 +37,7 @@ def _is_reported(path: Path) -> bool:
     data = path.read_bytes()
     try:
         scan = read(data)
-    except RejectScan:
+    except RejectDicomImage:
         return False
     facts = scan.facts
     if not (facts.sop_instance_uid and facts.sop_class_uid and facts.series_instance_uid and facts.study_instance_uid):

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night import Night
-from peers import free_port
+from analysed_studies import STUDY, AnalysedStudies, states
+from dicom_peers import free_port
+from ledger_driver import LedgerDriver
 from pydicom.dataset import FileDataset
-from takers import destination, taker
-from ward import STUDY, Ward, states
+from report_destinations import destination, taker
 
 from db import queries
-from db.ledger import Hints, Withdrawal
+from db.ledger import Annotations, Withdrawal
 from db.tables import State
-from delivery.scope import Scope
+from delivery.study_selection import Scope
 from nightread.reasons import Reason
 
 pytestmark = [
@@ -26,22 +26,22 @@ pytestmark = [
 
 
 @pytest.fixture
-def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
     """A site with one study to report."""
-    ward = Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
-    ward.study()
-    return ward
+    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
+    studies.study()
+    return studies
 
 
-def test_a_dry_run_tells_and_does_nothing(ward: Ward) -> None:
+def test_a_dry_run_tells_and_does_nothing(studies: AnalysedStudies) -> None:
     """Not even a row; of what waits and what was delivered it tells too."""
-    with taker() as (store, got), ward.rounds(store) as rounds:
-        (told,) = rounds.deliver([STUDY], dry_run=True)
-        assert told is not None
-        assert (told.delivery_id, told.state, told.revision) == (None, "waiting", 1)
-        assert list(queries.deliveries(ward.night.database)) == got == []
-        assert len(list(rounds.deliver([STUDY]))) == 1
-        assert list(rounds.deliver([STUDY], dry_run=True)) == [None]
+    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+        (results,) = delivery_loop.deliver([STUDY], dry_run=True)
+        assert results is not None
+        assert (results.delivery_id, results.state, results.revision) == (None, "waiting", 1)
+        assert list(queries.deliveries(studies.ledger_driver.database)) == got == []
+        assert len(list(delivery_loop.deliver([STUDY]))) == 1
+        assert list(delivery_loop.deliver([STUDY], dry_run=True)) == [None]
 
 
 @pytest.mark.parametrize(
@@ -53,71 +53,71 @@ def test_a_dry_run_tells_and_does_nothing(ward: Ward) -> None:
     ],
 )
 def test_the_original_is_not_what_it_was(
-    ward: Ward, happen: Callable[[Path], object], end: tuple[str, str | None]
+    studies: AnalysedStudies, happen: Callable[[Path], object], end: tuple[str, str | None]
 ) -> None:
     """Gone or changed: nobody can tell any more whose study it is. Its folder away: it will be back."""
-    (path,) = ward.inbox.iterdir()
+    (path,) = studies.inbox.iterdir()
     happen(path)
 
     with taker() as (store, got):
-        assert states(ward.send(store)) == [end]
+        assert states(studies.send(store)) == [end]
     assert got == []
 
 
-def test_another_original_will_do(ward: Ward) -> None:
+def test_another_original_will_do(studies: AnalysedStudies) -> None:
     """Any image tells whose study it is."""
-    ward.study(images=2)
-    next(ward.inbox.iterdir()).unlink()
+    studies.study(images=2)
+    next(studies.inbox.iterdir()).unlink()
 
     with taker() as (store, _):
-        assert states(ward.send(store)) == [("delivered", None)]
+        assert states(studies.send(store)) == [("delivered", None)]
 
 
-def test_a_study_of_two_patients_is_nobodys(ward: Ward) -> None:
+def test_a_study_of_two_patients_is_nobodys(studies: AnalysedStudies) -> None:
     """Results of the one must not be filed under the other."""
-    ward.study(change=lambda dataset: setattr(dataset, "PatientID", "SOMEBODY-ELSE"))
+    studies.study(change=lambda dataset: setattr(dataset, "PatientID", "SOMEBODY-ELSE"))
 
     with taker() as (store, got):
-        assert states(ward.send(store)) == [("failed", "mixed_patients")]
+        assert states(studies.send(store)) == [("failed", "mixed_patients")]
     assert got == []
 
 
-def test_a_study_waits_until_it_is_quiet(ward: Ward) -> None:
+def test_a_study_waits_until_it_is_quiet(studies: AnalysedStudies) -> None:
     """For `deliver_after_seconds`, and for images of the same source and time that nobody has read."""
-    ward.settings_given["deliver_after_seconds"] = 300
-    with taker() as (store, got), ward.rounds(store) as rounds:
-        assert rounds.ready() == []
-        assert rounds.lookout.unready == 1
-        ward.night.clock.advance(seconds=200)
-        ward.arrive(ward.scan())
-        ward.night.clock.advance(seconds=200)
-        assert rounds.ready() == []
-        ward.analyse()
-        assert rounds.ready() == []
-        ward.night.clock.advance(seconds=200)
-        assert rounds.ready() == [STUDY]
+    studies.settings_given["deliver_after_seconds"] = 300
+    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+        assert delivery_loop.ready() == []
+        assert delivery_loop.study_selector.unready == 1
+        studies.ledger_driver.clock.advance(seconds=200)
+        studies.arrive(studies.scan())
+        studies.ledger_driver.clock.advance(seconds=200)
+        assert delivery_loop.ready() == []
+        studies.analyse()
+        assert delivery_loop.ready() == []
+        studies.ledger_driver.clock.advance(seconds=200)
+        assert delivery_loop.ready() == [STUDY]
     assert got == []
 
 
-def test_a_study_that_somebody_names_need_not_be_quiet(ward: Ward) -> None:
+def test_a_study_that_somebody_names_need_not_be_quiet(studies: AnalysedStudies) -> None:
     """Its own images must have their outcome, though."""
-    ward.settings_given["deliver_after_seconds"] = 300
+    studies.settings_given["deliver_after_seconds"] = 300
     with taker() as (store, _):
-        assert states(ward.send(store, scope=Scope(study_instance_uid=STUDY))) == [("delivered", None)]
+        assert states(studies.send(store, scope=Scope(study_instance_uid=STUDY))) == [("delivered", None)]
 
 
-def test_old_results_are_left_alone(ward: Ward) -> None:
+def test_old_results_are_left_alone(studies: AnalysedStudies) -> None:
     """A destination that is new is not flooded with what was analysed last year; naming a time does it."""
-    long_ago = ward.night.clock()
-    ward.night.clock.advance(days=8)
+    long_ago = studies.ledger_driver.clock()
+    studies.ledger_driver.clock.advance(days=8)
     with taker() as (store, _):
-        assert ward.send(store) == []
-        assert states(ward.send(store, scope=Scope(since=long_ago))) == [("delivered", None)]
+        assert studies.send(store) == []
+        assert states(studies.send(store, scope=Scope(since=long_ago))) == [("delivered", None)]
 
 
-def test_a_database_that_goes_away_loses_no_report(ward: Ward) -> None:
+def test_a_database_that_goes_away_loses_no_report(studies: AnalysedStudies) -> None:
     """What was found and could not be dealt with is found again, however long ago its results are by then."""
-    database = ward.night.database
+    database = studies.ledger_driver.database
 
     def rename(table: str, name: str) -> None:
         database.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}"))
@@ -131,35 +131,37 @@ def test_a_database_that_goes_away_loses_no_report(ward: Ward) -> None:
                 rename("away", "expected")
             return self.looks == 2
 
-    with taker() as (store, got), ward.rounds(store) as rounds:
-        ward.night.clock.advance(minutes=5)
+    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+        studies.ledger_driver.clock.advance(minutes=5)
         rename("expected", "away")
-        rounds.follow(TwoLooks())
+        delivery_loop.follow(TwoLooks())
     assert len(got) == 1
 
 
-def test_what_is_superseded_is_not_reported(ward: Ward) -> None:
+def test_what_is_superseded_is_not_reported(studies: AnalysedStudies) -> None:
     """A newer version of an image has its result told, and the older one's not."""
 
     def newer(dataset: FileDataset) -> None:
         dataset.SOPInstanceUID, dataset.InstanceNumber = f"{STUDY}.3.1", 77
 
-    ward.study(change=newer, score=0.5)
+    studies.study(change=newer, score=0.5)
 
-    results = queries.study_results(ward.night.database, STUDY)
+    results = queries.study_results(studies.ledger_driver.database, STUDY)
 
     assert [result.score for result in results.results] == [0.5]
     assert results.images == 1
 
 
-def test_what_a_key_object_note_rejects_is_not_reported(ward: Ward) -> None:
+def test_what_a_key_object_note_rejects_is_not_reported(studies: AnalysedStudies) -> None:
     """What still waited to be sent of it is not sent."""
-    ward.send(destination(free_port()))
+    studies.send(destination(free_port()))
     note = Withdrawal(study_instance_uid=STUDY, code="113001", sop_instance_uids=(f"{STUDY}.3.1",))
-    key_object = ward.scan()
-    ward.arrive(key_object)
-    ward.analyse(state=State.REJECTED, reason=Reason.KEY_OBJECT, hints=Hints(withdrawal=note), label=None, score=None)
+    key_object = studies.scan()
+    studies.arrive(key_object)
+    studies.analyse(
+        state=State.REJECTED, reason=Reason.KEY_OBJECT, annotations=Annotations(withdrawal=note), label=None, score=None
+    )
 
     with taker() as (store, got):
-        assert states(ward.send(store)) == [("failed", "nothing_left")]
+        assert states(studies.send(store)) == [("failed", "nothing_left")]
     assert got == []

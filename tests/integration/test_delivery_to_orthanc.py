@@ -7,14 +7,14 @@ from pathlib import Path
 import highdicom
 import pydicom
 import pytest
-from night import Night
-from peers import Orthanc, dcmtk, private_orthanc
+from analysed_studies import DIGEST, STUDY, AnalysedStudies, states
+from dicom_peers import Orthanc, dcmtk, private_orthanc
+from ledger_driver import LedgerDriver
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from ward import DIGEST, STUDY, Ward, states
 
 from db import queries
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.read import read
 from nightread.reasons import Reason
 from nightread.sources import Destination, Login, StoreDestination, StowDestination
@@ -40,9 +40,9 @@ def destination(request: pytest.FixtureRequest, orthanc: Orthanc) -> Iterator[De
 
 
 @pytest.fixture
-def ward(night: Night, tmp_path: Path, bundle_id: int) -> Ward:
+def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
     """A site with a destination."""
-    return Ward(night=night, folder=tmp_path, bundle_id=bundle_id)
+    return AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
 
 
 def destinations(orthanc: Orthanc) -> dict[str, Destination]:
@@ -55,16 +55,16 @@ def destinations(orthanc: Orthanc) -> dict[str, Destination]:
 
 
 def test_the_store_has_the_right_numbers(
-    ward: Ward, orthanc: Orthanc, destination: Destination, tmp_path: Path
+    studies: AnalysedStudies, orthanc: Orthanc, destination: Destination, tmp_path: Path
 ) -> None:
     """Label, score, model and image of each group; what is read back says word for word what was sent."""
-    nodule, normal = ward.scan(), ward.scan()
-    ward.arrive(nodule)
-    ward.analyse(label="nodule", score=0.8735149502754211)
-    ward.arrive(normal)
-    ward.analyse(label="normal", score=0.75)
+    nodule, normal = studies.scan(), studies.scan()
+    studies.arrive(nodule)
+    studies.analyse(label="nodule", score=0.8735149502754211)
+    studies.arrive(normal)
+    studies.analyse(label="normal", score=0.75)
 
-    assert states(ward.send(destination)) == [("delivered", None)]
+    assert states(studies.send(destination)) == [("delivered", None)]
 
     (report,) = reports(orthanc)
     assert report.PatientName == pydicom.dcmread(nodule).PatientName
@@ -84,38 +84,38 @@ def test_the_store_has_the_right_numbers(
     assert 'Probability")="0.87351495027542"' in shown.stdout
 
 
-def test_twice_is_once(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+def test_twice_is_once(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """Another round has nothing to send; a person who names the study has neither."""
-    ward.study()
-    ward.send(destination)
+    studies.study()
+    studies.send(destination)
 
-    assert ward.send(destination) == []
-    assert len(reports(orthanc)) == len(list(queries.deliveries(ward.night.database))) == 1
+    assert studies.send(destination) == []
+    assert len(reports(orthanc)) == len(list(queries.deliveries(studies.ledger_driver.database))) == 1
 
 
-def test_another_result_is_a_revision(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+def test_another_result_is_a_revision(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """It has a UID of its own and names the report before it, in the same series."""
-    ward.study()
-    ward.send(destination)
-    ward.study(score=0.5)
+    studies.study()
+    studies.send(destination)
+    studies.study(score=0.5)
 
-    (told,) = ward.send(destination)
+    (results,) = studies.send(destination)
 
     first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
     (predecessor,) = second.PredecessorDocumentsSequence
     series = predecessor.ReferencedSeriesSequence[0]
-    assert (told.state, told.revision, int(second.InstanceNumber)) == ("delivered", 2, 2)
+    assert (results.state, results.revision, int(second.InstanceNumber)) == ("delivered", 2, 2)
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert series.SeriesInstanceUID == second.SeriesInstanceUID == first.SeriesInstanceUID
     assert "PredecessorDocumentsSequence" not in first
 
 
-def test_what_comes_back_is_our_own(ward: Ward, orthanc: Orthanc, destination: Destination) -> None:
+def test_what_comes_back_is_our_own(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """A poller or receiver that is given our report does not take it for somebody's."""
-    ward.study()
-    ward.send(destination)
+    studies.study()
+    studies.send(destination)
 
-    with pytest.raises(RejectScan) as rejected:
+    with pytest.raises(RejectDicomImage) as rejected:
         read(written(reports(orthanc)[0]))
 
     assert rejected.value.reason is Reason.OWN_RESULT

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from desk import Desk, opened
-from night import LEASE, Night
+from dispatcher_driver import DispatcherDriver, opened
+from ledger_driver import LEASE, LedgerDriver
 from sqlalchemy import text
 
 from db import ledger
@@ -17,8 +17,8 @@ from db.engine import Database
 from db.ledger import Arrival
 from nightread.contract import BATCH_QUEUE
 from nightread.errors import StopWork
-from nightread.wake import wake_dispatcher
-from producer.singleton import only_dispatcher
+from nightread.notify import notify_dispatcher
+from producer.dispatcher.singleton import only_dispatcher
 
 _END_LOCK_HOLDERS = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
@@ -29,19 +29,21 @@ MakeArrivals = Callable[..., list[Arrival]]
 
 
 @pytest.fixture
-def desk(night: Night, redis_url: str) -> Iterator[Desk]:
+def dispatcher_driver(ledger_driver: LedgerDriver, redis_url: str) -> Iterator[DispatcherDriver]:
     """A dispatcher, an empty ledger, an empty Redis and no worker."""
-    with opened(night, redis_url) as desk:
-        yield desk
+    with opened(ledger_driver, redis_url) as dispatcher_driver:
+        yield dispatcher_driver
 
 
-def test_a_message_names_its_batch_and_nothing_else(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_a_message_names_its_batch_and_nothing_else(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """One id is the task's, the batch's and the body's; the size is shown for Flower."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(1, uri="SECRET.dcm"))
-    desk.dispatcher.tick()
-    (message,) = desk.messages()
-    (batch_id,) = desk.night.open_batches()
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(1, uri="SECRET.dcm"))
+    dispatcher_driver.dispatcher.tick()
+    (message,) = dispatcher_driver.messages()
+    (batch_id,) = dispatcher_driver.ledger_driver.open_batches()
     args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
     assert (args, kwargs) == ([], {"v": 1, "batch": batch_id})
     assert message["headers"]["id"] == batch_id
@@ -49,136 +51,164 @@ def test_a_message_names_its_batch_and_nothing_else(desk: Desk, make_arrivals: M
     assert "SECRET" not in json.dumps(message)
 
 
-def test_the_queue_stays_short_whatever_arrives(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_the_queue_stays_short_whatever_arrives(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """Two batches a process, at least two in all; the rest waits in the ledger."""
-    desk.night.register(make_arrivals(100))
-    desk.dispatch_all()
-    assert len(desk.messages()) == 2
-    desk.worker(slots=3)
-    desk.dispatch_all()
-    assert len(desk.messages()) == 6
-    assert desk.night.states().count("queued") == 24
+    dispatcher_driver.ledger_driver.register(make_arrivals(100))
+    dispatcher_driver.dispatch_all()
+    assert len(dispatcher_driver.messages()) == 2
+    dispatcher_driver.worker(slots=3)
+    dispatcher_driver.dispatch_all()
+    assert len(dispatcher_driver.messages()) == 6
+    assert dispatcher_driver.ledger_driver.states().count("queued") == 24
 
 
-def test_urgent_images_overtake(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_urgent_images_overtake(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
     """Priority goes before age, in each new batch."""
-    desk.night.register(make_arrivals(20), priority=5)
-    desk.dispatch_all()
-    desk.night.register(make_arrivals(4), priority=0)
-    desk.worker(slots=2)
-    desk.dispatch_all()
-    third = desk.batches()[2]
-    assert {row.priority for row in desk.night.work() if row.batch_id == third} == {0}
+    dispatcher_driver.ledger_driver.register(make_arrivals(20), priority=5)
+    dispatcher_driver.dispatch_all()
+    dispatcher_driver.ledger_driver.register(make_arrivals(4), priority=0)
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.dispatch_all()
+    third = dispatcher_driver.batches()[2]
+    assert {row.priority for row in dispatcher_driver.ledger_driver.work() if row.batch_id == third} == {0}
 
 
-def test_work_that_must_travel_alone_does(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_work_that_must_travel_alone_does(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
     """What may have killed a process shares its batch with nobody."""
-    desk.night.register(make_arrivals(4))
-    desk.dispatch_all()
-    (batch,) = desk.batches()
-    ledger.claim(desk.night.database, batch, process=desk.night.process, lease=LEASE, now=desk.night.clock())
-    ledger.give_back_predecessor(desk.night.database, desk.night.process, now=desk.night.clock())
-    desk.worker(slots=8)
-    desk.dispatch_all()
-    sizes = [row.batch_id for row in desk.night.work()]
+    dispatcher_driver.ledger_driver.register(make_arrivals(4))
+    dispatcher_driver.dispatch_all()
+    (batch,) = dispatcher_driver.batches()
+    ledger.claim(
+        dispatcher_driver.ledger_driver.database,
+        batch,
+        process=dispatcher_driver.ledger_driver.process,
+        lease=LEASE,
+        now=dispatcher_driver.ledger_driver.clock(),
+    )
+    ledger.requeue_predecessor(
+        dispatcher_driver.ledger_driver.database,
+        dispatcher_driver.ledger_driver.process,
+        now=dispatcher_driver.ledger_driver.clock(),
+    )
+    dispatcher_driver.worker(slots=8)
+    dispatcher_driver.dispatch_all()
+    sizes = [row.batch_id for row in dispatcher_driver.ledger_driver.work()]
     assert len(set(sizes)) == 4
 
 
-def test_a_partial_batch_goes_at_once_to_an_idle_process(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_a_partial_batch_goes_at_once_to_an_idle_process(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """And is shared among all that are idle."""
-    desk.worker(slots=2)
-    desk.night.register(make_arrivals(3))
-    assert desk.dispatcher.tick() == 0
-    assert len(desk.messages()) == 2
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.ledger_driver.register(make_arrivals(3))
+    assert dispatcher_driver.dispatcher.tick() == 0
+    assert len(dispatcher_driver.messages()) == 2
 
 
-def test_a_partial_batch_waits_while_all_are_busy(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_a_partial_batch_waits_while_all_are_busy(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """For as long as batch_wait_seconds, in case more arrive; then it goes as it is."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(4))
-    desk.dispatch_all()
-    (busy,) = desk.batches()
-    ledger.claim(desk.night.database, busy, process=desk.night.process, lease=LEASE, now=desk.night.clock())
-    desk.night.register(make_arrivals(3))
-    wait = desk.dispatcher.tick()
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(4))
+    dispatcher_driver.dispatch_all()
+    (busy,) = dispatcher_driver.batches()
+    ledger.claim(
+        dispatcher_driver.ledger_driver.database,
+        busy,
+        process=dispatcher_driver.ledger_driver.process,
+        lease=LEASE,
+        now=dispatcher_driver.ledger_driver.clock(),
+    )
+    dispatcher_driver.ledger_driver.register(make_arrivals(3))
+    wait = dispatcher_driver.dispatcher.tick()
     assert 0 < wait <= 0.2
-    assert desk.batches() == [busy]
-    desk.transport.wait_for_wake(wait)
-    desk.dispatcher.tick()
-    assert len(desk.batches()) == 2
+    assert dispatcher_driver.batches() == [busy]
+    dispatcher_driver.transport.wait_for_notification(wait)
+    dispatcher_driver.dispatcher.tick()
+    assert len(dispatcher_driver.batches()) == 2
 
 
-def test_a_full_batch_does_not_wait(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_a_full_batch_does_not_wait(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
     """There is nothing to wait for."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(8))
-    desk.dispatch_all()
-    assert len(desk.batches()) == 2
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(8))
+    dispatcher_driver.dispatch_all()
+    assert len(dispatcher_driver.batches()) == 2
 
 
-def test_what_redis_forgot_is_found_by_two_looks(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_what_redis_forgot_is_found_by_two_looks(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """One empty look may be a message on its way; two are a loss, and the images are published again."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(3))
-    desk.dispatch_all()
-    (first,) = desk.batches()
-    desk.redis.flushdb()
-    desk.sweep()
-    assert (desk.night.open_batches(), desk.batches()) == ([first], [])
-    desk.sweep()
-    desk.dispatch_all()
-    (second,) = desk.batches()
-    assert (second != first, desk.night.open_batches()) == (True, [second])
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(3))
+    dispatcher_driver.dispatch_all()
+    (first,) = dispatcher_driver.batches()
+    dispatcher_driver.redis.flushdb()
+    dispatcher_driver.sweep()
+    assert (dispatcher_driver.ledger_driver.open_batches(), dispatcher_driver.batches()) == ([first], [])
+    dispatcher_driver.sweep()
+    dispatcher_driver.dispatch_all()
+    (second,) = dispatcher_driver.batches()
+    assert (second != first, dispatcher_driver.ledger_driver.open_batches()) == (True, [second])
 
 
-def test_a_message_in_delivery_is_not_lost(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_a_message_in_delivery_is_not_lost(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
     """A worker has it and may be about to claim it."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(3))
-    desk.dispatch_all()
-    desk.deliver_to_nobody()
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(3))
+    dispatcher_driver.dispatch_all()
+    dispatcher_driver.leave_unacknowledged()
     for _ in range(3):
-        desk.sweep()
-    assert set(desk.night.states()) == {"queued"}
+        dispatcher_driver.sweep()
+    assert set(dispatcher_driver.ledger_driver.states()) == {"queued"}
 
 
-def test_messages_of_another_application_do_no_harm(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_messages_of_another_application_do_no_harm(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """Its deliveries lie in the same hash of the same Redis, and may look like anything."""
     for tag, foreign in enumerate(("no json", "[]", '[{"body": ""}]', '{"a": 1}')):
-        desk.redis.hset("unacked", f"other-{tag}", foreign)
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(1))
-    desk.dispatch_all()
-    desk.redis.delete(BATCH_QUEUE)
+        dispatcher_driver.redis.hset("unacked", f"other-{tag}", foreign)
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(1))
+    dispatcher_driver.dispatch_all()
+    dispatcher_driver.redis.delete(BATCH_QUEUE)
     for _ in range(2):
-        desk.sweep()
-    assert len(desk.batches()) == 1
+        dispatcher_driver.sweep()
+    assert len(dispatcher_driver.batches()) == 1
 
 
-def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """Each batch is looked for by itself: Redis came back with an old delivery, and has lost a new message."""
-    desk.worker(slots=2)
-    desk.night.register(make_arrivals(1))
-    desk.dispatch_all()
-    (delivered,) = desk.batches()
-    desk.deliver_to_nobody()
-    desk.night.register(make_arrivals(1))
-    desk.dispatch_all()
-    (lost,) = desk.batches()
-    desk.redis.delete(BATCH_QUEUE)
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.ledger_driver.register(make_arrivals(1))
+    dispatcher_driver.dispatch_all()
+    (delivered,) = dispatcher_driver.batches()
+    dispatcher_driver.leave_unacknowledged()
+    dispatcher_driver.ledger_driver.register(make_arrivals(1))
+    dispatcher_driver.dispatch_all()
+    (lost,) = dispatcher_driver.batches()
+    dispatcher_driver.redis.delete(BATCH_QUEUE)
     for _ in range(2):
-        desk.sweep()
-    assert delivered in desk.night.open_batches()
-    assert lost not in desk.night.open_batches()
+        dispatcher_driver.sweep()
+    assert delivered in dispatcher_driver.ledger_driver.open_batches()
+    assert lost not in dispatcher_driver.ledger_driver.open_batches()
 
 
-def test_a_nudge_ends_the_wait(desk: Desk) -> None:
+def test_a_nudge_ends_the_wait(dispatcher_driver: DispatcherDriver) -> None:
     """Nobody waits for the next poll when something was registered."""
-    desk.transport.wait_for_wake(0.01)  # it listens from now on
-    nudge = threading.Timer(0.1, wake_dispatcher, [desk.redis])
+    dispatcher_driver.transport.wait_for_notification(0.01)  # it listens from now on
+    nudge = threading.Timer(0.1, notify_dispatcher, [dispatcher_driver.redis])
     nudge.start()
     asked = time.monotonic()
-    desk.transport.wait_for_wake(20)
+    dispatcher_driver.transport.wait_for_notification(20)
     assert time.monotonic() - asked < 10
     nudge.join()
 
@@ -207,37 +237,43 @@ def test_a_dispatcher_that_lost_its_lock_stops(request: pytest.FixtureRequest, t
             check()
 
 
-def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """Its message counts as delivered for a quarter of an hour; an idle process need not wait for that."""
-    desk.worker(slots=1)
-    desk.night.register(make_arrivals(3))
-    desk.dispatch_all()
-    (first,) = desk.batches()
-    desk.deliver_to_nobody()
-    desk.night.clock.advance(seconds=61)
-    desk.sweep()
-    assert desk.night.open_batches() == [first], "nobody is idle: the worker has not beaten for a minute"
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(3))
+    dispatcher_driver.dispatch_all()
+    (first,) = dispatcher_driver.batches()
+    dispatcher_driver.leave_unacknowledged()
+    dispatcher_driver.ledger_driver.clock.advance(seconds=61)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.ledger_driver.open_batches() == [first], (
+        "nobody is idle: the worker has not beaten for a minute"
+    )
 
-    desk.worker(slots=1)
-    desk.sweep()
-    desk.dispatch_all()
+    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.sweep()
+    dispatcher_driver.dispatch_all()
 
-    (second,) = desk.batches()
+    (second,) = dispatcher_driver.batches()
     assert second != first
-    assert desk.night.open_batches() == [second]
+    assert dispatcher_driver.ledger_driver.open_batches() == [second]
 
 
-def test_what_a_starting_process_was_handed_is_not_lost(desk: Desk, make_arrivals: MakeArrivals) -> None:
+def test_what_a_starting_process_was_handed_is_not_lost(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
     """One process is ready and idle, the other still loads its model: it claims its batch when it is ready."""
-    desk.worker(slots=2, starting=1)
-    desk.night.register(make_arrivals(1))
-    desk.dispatch_all()
-    (batch,) = desk.batches()
-    desk.deliver_to_nobody()
-    desk.night.clock.advance(seconds=25)
-    desk.sweep()
-    assert desk.night.open_batches() == [batch]
+    dispatcher_driver.worker(slots=2, starting=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(1))
+    dispatcher_driver.dispatch_all()
+    (batch,) = dispatcher_driver.batches()
+    dispatcher_driver.leave_unacknowledged()
+    dispatcher_driver.ledger_driver.clock.advance(seconds=25)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.ledger_driver.open_batches() == [batch]
 
-    desk.worker(slots=2)
-    desk.sweep()
-    assert batch not in desk.night.open_batches()
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.sweep()
+    assert batch not in dispatcher_driver.ledger_driver.open_batches()

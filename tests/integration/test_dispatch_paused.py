@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import Desk, opened
-from mounts import small_disk
-from night import Night, build_arrivals, build_outcome
+from dispatcher_driver import DispatcherDriver, opened
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
+from small_disk import small_disk
 
 from db import ledger, queries
 from db.ledger import Batch, Cause
@@ -23,254 +23,272 @@ MIB = 1024**2
 
 
 @pytest.fixture
-def desk(night: Night, redis_url: str) -> Iterator[Desk]:
+def dispatcher_driver(ledger_driver: LedgerDriver, redis_url: str) -> Iterator[DispatcherDriver]:
     """A dispatcher that decides on ten outcomes."""
-    with opened(night, redis_url, breaker_images=10, breaker_probe_seconds=300) as desk:
-        yield desk
+    with opened(ledger_driver, redis_url, breaker_images=10, breaker_probe_seconds=300) as dispatcher_driver:
+        yield dispatcher_driver
 
 
-def causes(desk: Desk) -> list[Cause]:
-    return [pause.cause for pause in queries.pauses(desk.night.database)]
+def causes(dispatcher_driver: DispatcherDriver) -> list[Cause]:
+    return [pause.cause for pause in queries.pauses(dispatcher_driver.ledger_driver.database)]
 
 
-def take(desk: Desk) -> Batch:
+def take(dispatcher_driver: DispatcherDriver) -> Batch:
     """The batch that waits longest in Redis, as a worker takes it."""
-    batch = desk.batches()[0]
-    desk.redis.rpop(BATCH_QUEUE)
-    images = sum(row.batch_id == batch for row in desk.night.work())
+    batch = dispatcher_driver.batches()[0]
+    dispatcher_driver.redis.rpop(BATCH_QUEUE)
+    images = sum(row.batch_id == batch for row in dispatcher_driver.ledger_driver.work())
     return Batch(id=batch, images=images)
 
 
-def drain(desk: Desk, **fields: Any) -> None:
+def drain(dispatcher_driver: DispatcherDriver, **fields: Any) -> None:
     """A worker ends what is published with this outcome, and what is published then."""
-    desk.worker(slots=2)
-    desk.dispatch_all()
-    while desk.batches():
-        desk.night.analyse(take(desk), **fields)
-        desk.dispatch_all()
-    desk.night.clock.advance(seconds=1)
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.dispatch_all()
+    while dispatcher_driver.batches():
+        dispatcher_driver.ledger_driver.analyse(take(dispatcher_driver), **fields)
+        dispatcher_driver.dispatch_all()
+    dispatcher_driver.ledger_driver.clock.advance(seconds=1)
 
 
-def trip(desk: Desk) -> None:
+def trip(dispatcher_driver: DispatcherDriver) -> None:
     """Ten bad outcomes, twenty images that wait, and a sweep."""
-    desk.night.register(build_arrivals(10))
-    drain(desk, **BAD)
-    desk.sweep()
-    desk.night.register(build_arrivals(20))
-    desk.worker(slots=2)
+    dispatcher_driver.ledger_driver.register(build_arrivals(10))
+    drain(dispatcher_driver, **BAD)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.register(build_arrivals(20))
+    dispatcher_driver.worker(slots=2)
 
 
-def test_bad_outcomes_pause_dispatch(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_outcomes_pause_dispatch(dispatcher_driver: DispatcherDriver, caplog: pytest.LogCaptureFixture) -> None:
     """What arrives is registered and waits; the log says so once, status why."""
-    trip(desk)
+    trip(dispatcher_driver)
     for _ in range(3):
-        desk.sweep()
-    assert causes(desk) == [Cause.BREAKER]
-    assert desk.batches() == []
-    assert desk.night.states().count("received") == 20
+        dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == [Cause.BREAKER]
+    assert dispatcher_driver.batches() == []
+    assert dispatcher_driver.ledger_driver.states().count("received") == 20
     assert [record.getMessage() for record in caplog.records].count(SAID) == 1
-    (pause,) = queries.pauses(desk.night.database)
+    (pause,) = queries.pauses(dispatcher_driver.ledger_driver.database)
     assert "10 of the latest 10 images" in pause.detail
     assert "bad_pixels" in pause.detail
 
 
-def test_few_bad_outcomes_pause_nothing(desk: Desk) -> None:
+def test_few_bad_outcomes_pause_nothing(dispatcher_driver: DispatcherDriver) -> None:
     """Scans are bad now and then."""
-    desk.night.register(build_arrivals(4))
-    drain(desk, **BAD)
-    desk.night.register(build_arrivals(6))
-    drain(desk)
-    desk.sweep()
-    assert causes(desk) == []
+    dispatcher_driver.ledger_driver.register(build_arrivals(4))
+    drain(dispatcher_driver, **BAD)
+    dispatcher_driver.ledger_driver.register(build_arrivals(6))
+    drain(dispatcher_driver)
+    dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == []
 
 
-def test_a_probe_of_sixteen_goes_in_its_time_and_one_only(desk: Desk) -> None:
+def test_a_probe_of_sixteen_goes_in_its_time_and_one_only(dispatcher_driver: DispatcherDriver) -> None:
     """Until its images have outcomes nothing else goes."""
-    trip(desk)
-    desk.night.clock.advance(seconds=299)
-    desk.sweep()
-    assert desk.batches() == []
-    desk.night.clock.advance(seconds=2)
-    desk.worker(slots=2)
-    desk.sweep()
-    (probe,) = desk.batches()
-    assert [row.batch_id for row in desk.night.work()].count(probe) == 16
-    desk.night.clock.advance(seconds=3600)
-    desk.sweep()
-    assert desk.batches() == [probe]
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=299)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.batches() == []
+    dispatcher_driver.ledger_driver.clock.advance(seconds=2)
+    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.sweep()
+    (probe,) = dispatcher_driver.batches()
+    assert [row.batch_id for row in dispatcher_driver.ledger_driver.work()].count(probe) == 16
+    dispatcher_driver.ledger_driver.clock.advance(seconds=3600)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.batches() == [probe]
 
 
-def test_what_waits_for_its_source_does_not_starve_the_probes(desk: Desk) -> None:
+def test_what_waits_for_its_source_does_not_starve_the_probes(dispatcher_driver: DispatcherDriver) -> None:
     """Forty images of a share that is away are older, and ready again whenever a probe is due."""
-    desk.night.register(build_arrivals(40))
-    away = desk.night.clock() + timedelta(seconds=200)
-    desk.night.analyse_all(state=State.RECEIVED, reason=Reason.SOURCE_GONE, not_before=away, uncounted=True)
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    (probe,) = desk.batches()
-    taken = {row.instance_id for row in desk.night.work() if row.batch_id == probe}
+    dispatcher_driver.ledger_driver.register(build_arrivals(40))
+    away = dispatcher_driver.ledger_driver.clock() + timedelta(seconds=200)
+    dispatcher_driver.ledger_driver.analyse_all(
+        state=State.RECEIVED, reason=Reason.SOURCE_GONE, not_before=away, uncounted=True
+    )
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    (probe,) = dispatcher_driver.batches()
+    taken = {row.instance_id for row in dispatcher_driver.ledger_driver.work() if row.batch_id == probe}
     assert min(taken) > 40
 
 
-def test_outcomes_of_another_night_pause_nothing(desk: Desk) -> None:
+def test_outcomes_of_another_night_pause_nothing(dispatcher_driver: DispatcherDriver) -> None:
     """They say nothing of this one."""
-    desk.night.register(build_arrivals(10))
-    drain(desk, **BAD)
-    desk.night.clock.advance(hours=13)
-    desk.sweep()
-    assert causes(desk) == []
+    dispatcher_driver.ledger_driver.register(build_arrivals(10))
+    drain(dispatcher_driver, **BAD)
+    dispatcher_driver.ledger_driver.clock.advance(hours=13)
+    dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == []
 
 
-def test_a_good_probe_ends_the_pause(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_good_probe_ends_the_pause(dispatcher_driver: DispatcherDriver, caplog: pytest.LogCaptureFixture) -> None:
     """Nobody need be awake for it."""
     caplog.set_level(logging.INFO)
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    desk.night.analyse(take(desk))
-    desk.sweep()
-    assert causes(desk) == []
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.analyse(take(dispatcher_driver))
+    dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == []
     assert "dispatch goes on" in caplog.text
-    drain(desk)
-    assert set(desk.night.states()[10:]) == {"done"}
+    drain(dispatcher_driver)
+    assert set(dispatcher_driver.ledger_driver.states()[10:]) == {"done"}
 
 
-def test_a_bad_probe_is_followed_by_another_in_its_time(desk: Desk) -> None:
+def test_a_bad_probe_is_followed_by_another_in_its_time(dispatcher_driver: DispatcherDriver) -> None:
     """Sixteen images each time, and not the whole night."""
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    desk.night.analyse(take(desk), **BAD)
-    desk.night.clock.advance(seconds=299)
-    desk.sweep()
-    assert (causes(desk), desk.batches()) == ([Cause.BREAKER], [])
-    desk.night.clock.advance(seconds=2)
-    desk.sweep()
-    assert len(desk.batches()) == 1
-    assert desk.night.states().count("queued") == 4
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.analyse(take(dispatcher_driver), **BAD)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=299)
+    dispatcher_driver.sweep()
+    assert (causes(dispatcher_driver), dispatcher_driver.batches()) == ([Cause.BREAKER], [])
+    dispatcher_driver.ledger_driver.clock.advance(seconds=2)
+    dispatcher_driver.sweep()
+    assert len(dispatcher_driver.batches()) == 1
+    assert dispatcher_driver.ledger_driver.states().count("queued") == 4
 
 
-def test_a_probe_whose_worker_died_is_followed_by_another(desk: Desk) -> None:
+def test_a_probe_whose_worker_died_is_followed_by_another(dispatcher_driver: DispatcherDriver) -> None:
     """It told nothing: what killed the worker goes on its own, and the next probe leaves it out."""
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    probe = take(desk)
-    desk.night.claim(probe)
-    desk.night.clock.advance(seconds=61)
-    desk.sweep()
-    assert desk.night.states().count("received") == 20
-    desk.night.clock.advance(seconds=240)
-    desk.sweep()
-    waiting = [row.alone for row in desk.night.work() if row.state == "queued"]
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    probe = take(dispatcher_driver)
+    dispatcher_driver.ledger_driver.claim(probe)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=61)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.ledger_driver.states().count("received") == 20
+    dispatcher_driver.ledger_driver.clock.advance(seconds=240)
+    dispatcher_driver.sweep()
+    waiting = [row.alone for row in dispatcher_driver.ledger_driver.work() if row.state == "queued"]
     assert waiting == [False] * 4
 
 
-def test_a_probe_of_suspects_goes_where_there_is_nothing_else(desk: Desk) -> None:
+def test_a_probe_of_suspects_goes_where_there_is_nothing_else(dispatcher_driver: DispatcherDriver) -> None:
     """Else a night of which only those are left would be paused for ever."""
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    probe = take(desk)
-    desk.night.claim(probe)
-    desk.night.clock.advance(seconds=61)
-    desk.sweep()
-    desk.night.clock.advance(seconds=240)
-    desk.sweep()
-    desk.night.analyse(take(desk), **BAD)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    assert [row.alone for row in desk.night.work() if row.state == "queued"] == [True]
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    probe = take(dispatcher_driver)
+    dispatcher_driver.ledger_driver.claim(probe)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=61)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.clock.advance(seconds=240)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.analyse(take(dispatcher_driver), **BAD)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    assert [row.alone for row in dispatcher_driver.ledger_driver.work() if row.state == "queued"] == [True]
 
 
-def test_a_dispatcher_that_starts_anew_finds_its_pauses(desk: Desk, redis_url: str) -> None:
+def test_a_dispatcher_that_starts_anew_finds_its_pauses(dispatcher_driver: DispatcherDriver, redis_url: str) -> None:
     """A probe that its predecessor sent included."""
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    with opened(desk.night, redis_url, breaker_images=10) as successor:
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    with opened(dispatcher_driver.ledger_driver, redis_url, breaker_images=10) as successor:
         successor.sweep()
         (probe,) = successor.batches()
-        assert successor.night.states().count("queued") == 16
-        successor.night.analyse(Batch(id=probe, images=16))
+        assert successor.ledger_driver.states().count("queued") == 16
+        successor.ledger_driver.analyse(Batch(id=probe, images=16))
         successor.redis.rpop(BATCH_QUEUE)
         successor.sweep()
         assert causes(successor) == []
 
 
-def test_a_dispatcher_whose_breaker_is_off_ends_the_pause(desk: Desk, redis_url: str) -> None:
+def test_a_dispatcher_whose_breaker_is_off_ends_the_pause(dispatcher_driver: DispatcherDriver, redis_url: str) -> None:
     """`nightread run` over the state of `nightread up`."""
-    trip(desk)
-    with opened(desk.night, redis_url, breaker_images=0) as other:
+    trip(dispatcher_driver)
+    with opened(dispatcher_driver.ledger_driver, redis_url, breaker_images=0) as other:
         other.sweep()
         assert causes(other) == []
         assert other.batches()
 
 
-def test_a_person_who_resumes_is_obeyed_at_the_next_look(desk: Desk) -> None:
+def test_a_person_who_resumes_is_obeyed_at_the_next_look(dispatcher_driver: DispatcherDriver) -> None:
     """The outcomes that tripped the breaker do not trip it again."""
-    trip(desk)
-    ledger.end_pauses(desk.night.database, actor="anna", now=desk.night.clock())
-    desk.sweep()
-    assert causes(desk) == []
-    assert desk.batches()
+    trip(dispatcher_driver)
+    ledger.end_pauses(
+        dispatcher_driver.ledger_driver.database, actor="anna", now=dispatcher_driver.ledger_driver.clock()
+    )
+    dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == []
+    assert dispatcher_driver.batches()
 
 
-def test_a_person_s_pause_stops_probes_too(desk: Desk) -> None:
+def test_a_person_s_pause_stops_probes_too(dispatcher_driver: DispatcherDriver) -> None:
     """Nothing goes at all; what the workers have is recorded."""
-    trip(desk)
-    ledger.pause(desk.night.database, Cause.PERSON, detail="", actor="anna", now=desk.night.clock())
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    assert desk.batches() == []
-    ledger.end_pauses(desk.night.database, [Cause.PERSON], now=desk.night.clock())
-    desk.sweep()
-    assert len(desk.batches()) == 1
+    trip(dispatcher_driver)
+    ledger.pause(
+        dispatcher_driver.ledger_driver.database,
+        Cause.PERSON,
+        detail="",
+        actor="anna",
+        now=dispatcher_driver.ledger_driver.clock(),
+    )
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    assert dispatcher_driver.batches() == []
+    ledger.end_pauses(
+        dispatcher_driver.ledger_driver.database, [Cause.PERSON], now=dispatcher_driver.ledger_driver.clock()
+    )
+    dispatcher_driver.sweep()
+    assert len(dispatcher_driver.batches()) == 1
 
 
-def test_sweeps_go_on_while_dispatch_is_paused(desk: Desk) -> None:
+def test_sweeps_go_on_while_dispatch_is_paused(dispatcher_driver: DispatcherDriver) -> None:
     """What a dead worker held is taken back, and waits."""
-    desk.night.register(build_arrivals(4))
-    desk.dispatch_all()
-    desk.night.claim(take(desk))
-    ledger.pause(desk.night.database, Cause.PERSON, detail="", actor="anna", now=desk.night.clock())
-    desk.night.clock.advance(seconds=61)
-    desk.sweep()
-    assert set(desk.night.states()) == {"received"}
+    dispatcher_driver.ledger_driver.register(build_arrivals(4))
+    dispatcher_driver.dispatch_all()
+    dispatcher_driver.ledger_driver.claim(take(dispatcher_driver))
+    ledger.pause(
+        dispatcher_driver.ledger_driver.database,
+        Cause.PERSON,
+        detail="",
+        actor="anna",
+        now=dispatcher_driver.ledger_driver.clock(),
+    )
+    dispatcher_driver.ledger_driver.clock.advance(seconds=61)
+    dispatcher_driver.sweep()
+    assert set(dispatcher_driver.ledger_driver.states()) == {"received"}
 
 
 def test_a_disk_that_runs_full_pauses_dispatch_until_there_is_room(
-    night: Night, redis_url: str, tmp_path: Path
+    ledger_driver: LedgerDriver, redis_url: str, tmp_path: Path
 ) -> None:
     """Room comes back a little above the mark, so that work does not start and stop by turns."""
     with small_disk(tmp_path / "disk", mib=8) as disk:
         knobs = {"state_dir": disk, "disk_reserve_bytes": 4 * MIB}
-        if night.database.is_sqlite:
-            knobs["database_url"] = str(night.database.writer.url)
-        with opened(night, redis_url, **knobs) as desk:
+        if ledger_driver.database.is_sqlite:
+            knobs["database_url"] = str(ledger_driver.database.writer.url)
+        with opened(ledger_driver, redis_url, **knobs) as dispatcher_driver:
             filler = disk / "filler"
             filler.write_bytes(bytes(5 * MIB))
-            night.register(build_arrivals(4))
-            desk.sweep()
-            assert (causes(desk), desk.batches()) == ([Cause.DISK], [])
+            ledger_driver.register(build_arrivals(4))
+            dispatcher_driver.sweep()
+            assert (causes(dispatcher_driver), dispatcher_driver.batches()) == ([Cause.DISK], [])
             filler.write_bytes(bytes(int(3.8 * MIB)))
-            desk.sweep()
-            assert causes(desk) == [Cause.DISK]
+            dispatcher_driver.sweep()
+            assert causes(dispatcher_driver) == [Cause.DISK]
             filler.unlink()
-            desk.sweep()
-            assert (causes(desk), len(desk.batches())) == ([], 1)
+            dispatcher_driver.sweep()
+            assert (causes(dispatcher_driver), len(dispatcher_driver.batches())) == ([], 1)
 
 
-def test_late_outcomes_of_a_probe_are_no_answer_to_the_next(desk: Desk) -> None:
+def test_late_outcomes_of_a_probe_are_no_answer_to_the_next(dispatcher_driver: DispatcherDriver) -> None:
     """A worker that lost its lease writes nothing, so the probe after it speaks for itself."""
-    trip(desk)
-    desk.night.clock.advance(seconds=301)
-    desk.sweep()
-    first = take(desk)
-    images = desk.night.claim(first)
-    desk.night.clock.advance(seconds=61)
-    desk.sweep()
-    desk.night.record(first, [build_outcome(image) for image in images])
-    desk.sweep()
-    assert causes(desk) == [Cause.BREAKER]
+    trip(dispatcher_driver)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=301)
+    dispatcher_driver.sweep()
+    first = take(dispatcher_driver)
+    images = dispatcher_driver.ledger_driver.claim(first)
+    dispatcher_driver.ledger_driver.clock.advance(seconds=61)
+    dispatcher_driver.sweep()
+    dispatcher_driver.ledger_driver.record(first, [build_outcome(image) for image in images])
+    dispatcher_driver.sweep()
+    assert causes(dispatcher_driver) == [Cause.BREAKER]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import skip_reasons
-from evaluation_answers import make_scored, make_verdict
+from scored_images import make_postprocessing, make_scored
 
 from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
@@ -22,17 +22,17 @@ from models.evaluation.judged import judge
 from models.evaluation.measure import measure_images
 from models.evaluation.mistakes import picture_uri, worst_mistakes
 from models.evaluation.page import Material, write_evaluation
-from models.scoring import Scored
-from models.verdict import Verdict
+from models.networks.scoring import Scored
+from models.postprocessing import Postprocessing
 
 SPEC = InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="full"))
-MULTI = make_verdict(("mass", "<b>$x_1$"), normal_label="clear", activation="sigmoid")
+MULTI = make_postprocessing(("mass", "<b>$x_1$"), normal_label="clear", activation="sigmoid")
 
 
-def _scored(verdict: Verdict, images: int = 60) -> Scored:
+def _scored(postprocessing: Postprocessing, images: int = 60) -> Scored:
     """Half right; the seventh image is wrong with the greatest confidence."""
     rng = np.random.default_rng(2)
-    columns = len(verdict.labels)
+    columns = len(postprocessing.labels)
     truth = np.eye(columns)[np.arange(images) % columns]
     scores = rng.dirichlet(np.ones(columns), images) * 0.9 + 0.05
     scores[7] = np.where(truth[7] > 0, 0.001, 0.999 / max(columns - 1, 1))
@@ -49,13 +49,13 @@ def _examples(scored: Scored) -> Examples:
     )
 
 
-def _write(folder: Path, verdict: Verdict, *, not_for_diagnosis: bool = True) -> str:
-    scored = _scored(verdict)
-    judged = judge(verdict, scored)
+def _write(folder: Path, postprocessing: Postprocessing, *, not_for_diagnosis: bool = True) -> str:
+    scored = _scored(postprocessing)
+    judged = judge(postprocessing, scored)
     bundle = Bundle(
         name="toy",
         version="2.1",
-        verdict=verdict,
+        postprocessing=postprocessing,
         spec=SPEC,
         intended_use="tests",
         digest="d" * 64,
@@ -68,10 +68,10 @@ def _write(folder: Path, verdict: Verdict, *, not_for_diagnosis: bool = True) ->
     return page.read_text()
 
 
-@pytest.mark.parametrize("verdict", [make_verdict(), MULTI], ids=["softmax", "sigmoid"])
-def test_the_page_holds_everything_and_needs_nothing_else(verdict: Verdict, tmp_path: Path) -> None:
+@pytest.mark.parametrize("postprocessing", [make_postprocessing(), MULTI], ids=["softmax", "sigmoid"])
+def test_the_page_holds_everything_and_needs_nothing_else(postprocessing: Postprocessing, tmp_path: Path) -> None:
     """Bundle, digest, data, plots and pictures in one file that loads nothing."""
-    page = _write(tmp_path, verdict)
+    page = _write(tmp_path, postprocessing)
     for expected in ("toy@2.1", "d" * 64, "npz:x", "Not for diagnosis.", "Operating points", "Worst mistakes"):
         assert expected in page
     assert page.count("<svg") == 4
@@ -89,12 +89,12 @@ def test_labels_and_names_are_text_not_markup(tmp_path: Path) -> None:
 
 def test_the_line_for_patients_can_be_taken_off(tmp_path: Path) -> None:
     """Where the bundle says that it is cleared."""
-    assert "Not for diagnosis." not in _write(tmp_path, make_verdict(), not_for_diagnosis=False)
+    assert "Not for diagnosis." not in _write(tmp_path, make_postprocessing(), not_for_diagnosis=False)
 
 
 def test_the_json_holds_the_same_for_programs(tmp_path: Path) -> None:
     """Bundle, data and figures."""
-    _write(tmp_path, make_verdict())
+    _write(tmp_path, make_postprocessing())
     document = json.loads((tmp_path / "evaluation.json").read_text())
     assert (document["model"], document["data"]["reference"]) == ("toy@2.1", "npz:x")
     assert document["evaluation"]["images"] == 60
@@ -103,8 +103,8 @@ def test_the_json_holds_the_same_for_programs(tmp_path: Path) -> None:
 
 def test_the_most_confident_mistake_comes_first() -> None:
     """With its names and the score of what was given; only wrong images are shown."""
-    scored = _scored(make_verdict())
-    judged = judge(make_verdict(), scored)
+    scored = _scored(make_postprocessing())
+    judged = judge(make_postprocessing(), scored)
     mistakes = worst_mistakes(judged, scored, _examples(scored), SPEC)
     first = mistakes[0]
     assert (first.name, first.true, first.given, first.label) == ("image <7>", "nodule", "clear", "clear")
@@ -137,7 +137,7 @@ def test_pictures_show_what_the_network_saw(channel_order: str, display: tuple[f
 @pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
 def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
     """The background is that of the reader's scheme, and a good deal of ink stands out from it."""
-    _write(tmp_path, make_verdict())
+    _write(tmp_path, make_postprocessing())
     picture = tmp_path / "page.png"
     command = [
         "chromium",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from databases import NewSqlite
 from keras import layers
-from night import Night, SettableClock
+from ledger_driver import LedgerDriver, SettableClock
 
 from cli.main import main
 from db import ledger
@@ -23,12 +23,12 @@ from imaging.read import read
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.catalogue import find_bundle
-from models.explain import explain
-from models.explained_frame import explain_scan
-from models.network import Network, load_network
-from models.phantom_dicom import phantom_file
-from models.phantom_truth import PhantomTruth
-from models.verdict import Verdict
+from models.explanations.explain import explain
+from models.explanations.frame_choice import explain_image
+from models.networks.network import Network, load_network
+from models.phantoms.dicom import phantom_file
+from models.phantoms.truth_file import PhantomTruth
+from models.postprocessing import Postprocessing
 from nightread.errors import UsageFault
 from nightread.paths import root_text
 
@@ -131,7 +131,7 @@ def two_squares(*, nested: bool, end: Any) -> Any:
 )
 def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) -> None:
     """Through inner networks and whatever the network ends with."""
-    verdict = Verdict(
+    postprocessing = Postprocessing(
         labels=("bright", "dark"),
         normal_label=None,
         activation=activation,
@@ -140,7 +140,7 @@ def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) ->
         aggregate="max",
     )
     spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
-    bundle = Bundle(name="squares", version="1", verdict=verdict, spec=spec, intended_use="tests")
+    bundle = Bundle(name="squares", version="1", postprocessing=postprocessing, spec=spec, intended_use="tests")
     network = Network(bundle, two_squares(nested=nested, end=end))
     image = np.full((32, 32, 1), 0.5, np.float32)
     image[4:10, 4:10], image[20:26, 22:28] = 1, 0
@@ -162,11 +162,11 @@ def test_the_frame_that_tells_most_is_chosen(network: Network) -> None:
     """Of a picture with one frame that one; a frame that is not there is named."""
     content, _ = next(films_with_lesions(1))
     scan = read(content)
-    assert explain_scan(network, scan)[0] == 0
+    assert explain_image(network, scan)[0] == 0
     with pytest.raises(UsageFault, match="has 1 frames"):
-        explain_scan(network, scan, frame=1)
+        explain_image(network, scan, frame=1)
     with pytest.raises(UsageFault, match="no label mass"):
-        explain_scan(network, scan, label="mass")
+        explain_image(network, scan, label="mass")
 
 
 Nightread = Callable[..., tuple[int, str, str]]
@@ -198,7 +198,7 @@ def film(tmp_path: Path) -> Path:
 def image_id(record: Database, film: Path, clock: SettableClock, make_arrivals: Any) -> int:
     """A film in the record that the shipped phantom bundle has judged."""
     source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
-    night = Night(database=record, clock=clock, source_id=source)
+    ledger_driver = LedgerDriver(database=record, clock=clock, source_id=source)
     bundle = find_bundle("phantom")
     bundle_id = ledger.register_bundle(
         record,
@@ -206,12 +206,12 @@ def image_id(record: Database, film: Path, clock: SettableClock, make_arrivals: 
         version=bundle.version,
         digest=bundle.digest,
         labels=list(bundle.labels),
-        normal_label=bundle.verdict.normal_label,
+        normal_label=bundle.postprocessing.normal_label,
         now=clock(),
     )
-    night.register(make_arrivals(1, uri=film.name))
-    night.analyse_all(bundle_id=bundle_id, sha256=sha256(film.read_bytes()).hexdigest(), label="nodule")
-    return int(night.instances()[0].id)
+    ledger_driver.register(make_arrivals(1, uri=film.name))
+    ledger_driver.analyse_all(bundle_id=bundle_id, sha256=sha256(film.read_bytes()).hexdigest(), label="nodule")
+    return int(ledger_driver.instances()[0].id)
 
 
 @pytest.fixture
@@ -265,8 +265,8 @@ def test_what_cannot_be_explained_says_why(
 ) -> None:
     """Unknown, unfinished, moved, changed, and judged by a bundle that is gone."""
     source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
-    night = Night(database=record, clock=clock, source_id=source)
-    night.register([ledger.Arrival(uri="other.dcm", size=1, mtime_ns=1)])
+    ledger_driver = LedgerDriver(database=record, clock=clock, source_id=source)
+    ledger_driver.register([ledger.Arrival(uri="other.dcm", size=1, mtime_ns=1)])
 
     assert "There is no image 999" in nightread("explain", 999)[2]
     assert "is received: no network" in nightread("explain", image_id + 1)[2]

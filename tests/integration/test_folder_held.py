@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from mounts import small_disk
+from small_disk import small_disk
 from sqlalchemy import select
 
 from db import queries
 from db.engine import Database
 from db.tables import instances
 from nightread.settings import Settings, load_settings
-from producer.folder import Folder
-from producer.watch import FolderWatcher
+from producer.folders.folder import Folder
+from producer.folders.watch import FolderWatcher
 
 PATIENCE_SECONDS = 30
 MIB = 1024**2
@@ -66,7 +66,7 @@ def test_a_watcher_waits_for_room_and_says_so_once(
     database: Database, inbox: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What came by events, by scans and before the start is registered then."""
-    caplog.set_level(logging.INFO, logger="producer.watch")
+    caplog.set_level(logging.INFO, logger="producer.folders.watch")
     with small_disk(tmp_path / "disk", mib=8) as disk:
         settings = load_settings(
             None, state_dir=disk, settle_seconds=0.05, scan_seconds=0.05, disk_reserve_bytes=4 * MIB

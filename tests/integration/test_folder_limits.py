@@ -45,7 +45,7 @@ from pathlib import Path
 from db import schema
 from db.engine import open_database
 from nightread.settings import load_settings
-from producer.watch import Inbox, watch
+from producer.folders.watch import Inbox, watch
 settings = load_settings(state_dir=Path(sys.argv[2]))
 database = open_database(settings.sql_url)
 schema.upgrade(database)

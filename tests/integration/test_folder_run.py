@@ -4,8 +4,8 @@ from pathlib import Path
 
 from db.engine import Database
 from nightread.settings import load_settings
-from producer.folder import Folder
-from producer.intake import Intake
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
 
 
 def test_run_takes_all_and_then_nothing_new(database: Database, tmp_path: Path) -> None:

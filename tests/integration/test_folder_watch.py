@@ -17,10 +17,10 @@ from db import schema
 from db.engine import Database
 from db.tables import instances, sources, work
 from nightread.settings import Settings, load_settings
-from producer.events import NoEvents
-from producer.folder import Folder
-from producer.folder_report import FolderReport
-from producer.watch import FolderWatcher, Inbox, watch
+from producer.folders.events import NoEvents
+from producer.folders.folder import Folder
+from producer.folders.report import FolderReport
+from producer.folders.watch import FolderWatcher, Inbox, watch
 
 NEVER = 3600.0
 SOON = 0.05
@@ -180,7 +180,7 @@ def test_without_events_scans_find_everything(
     database: Database, inbox: Path, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a network mount: a file is registered once it settled."""
-    monkeypatch.setattr("producer.watch.open_events", lambda _root, stop: NoEvents(stop))
+    monkeypatch.setattr("producer.folders.watch.open_events", lambda _root, stop: NoEvents(stop))
     with watching(make_settings(settle_seconds=SOON, scan_seconds=SOON), database, inbox):
         (inbox / "s").mkdir()
         (inbox / "s" / "a.dcm").touch()
@@ -228,7 +228,7 @@ def test_a_root_that_goes_away_costs_nothing(
     database: Database, inbox: Path, make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The watcher says so once, waits, and goes on when the folder is back; the ledger keeps all."""
-    caplog.set_level(logging.INFO, logger="producer.watch")
+    caplog.set_level(logging.INFO, logger="producer.folders.watch")
     (inbox / "a").touch()
     with watching(make_settings(settle_seconds=SOON, scan_seconds=SOON), database, inbox) as watcher:
         eventually(lambda: ledger_rows(database) == ["a"])

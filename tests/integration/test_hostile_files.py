@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
+from dicom_files import directory, phantom, with_values
 from fuzz.bombs import (
     ITEM,
     ITEM_END,
@@ -29,16 +30,15 @@ from fuzz.bombs import (
     many_tiny,
     nested,
 )
-from fuzz.meter import measured
+from fuzz.cost import measured
 from fuzz.outcome import DECODED, outcome_of
 from pydicom.uid import RLELossless
-from scans import directory, phantom, with_values
 
 from imaging.read import read
-from models.phantom_dicom import PhantomStyle
+from models.phantoms.dicom import PhantomStyle
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
-from worker.fetch import fetch
+from worker.fetching.files import fetch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=skip_reasons.LINUX)
 
@@ -47,7 +47,7 @@ SECONDS = 3.0
 GROWTH_BYTES = 64 * MiB
 
 
-def bounded(data: bytes, *, growth_bytes: int = GROWTH_BYTES) -> str:
+def outcome_within_limits(data: bytes, *, growth_bytes: int = GROWTH_BYTES) -> str:
     """What becomes of the file, after a look at what it took."""
     began = time.process_time()
     outcome, cost = measured(lambda: outcome_of(data))
@@ -79,7 +79,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_a_deflated_bomb_is_inflated_no_further_than_its_image_needs(name: str) -> None:
     """Sixteen gigabytes of zeros in sixteen megabytes."""
     make, expected = BOMBS[name]
-    assert bounded(make(), growth_bytes=160 * MiB) == expected
+    assert outcome_within_limits(make(), growth_bytes=160 * MiB) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_deflated_bomb_is_inflated_no_further_than_its_image_needs(name: str) 
 def test_a_small_file_that_declares_much_costs_nothing(values: dict[str, int], expected: str) -> None:
     """Refused by its header."""
     data = with_values(1, **values)
-    assert bounded(data, growth_bytes=8 * MiB) == expected
+    assert outcome_within_limits(data, growth_bytes=8 * MiB) == expected
 
 
 HUGE = struct.pack(">HH", 60_000, 60_000)
@@ -119,20 +119,22 @@ SEGMENT = struct.pack("<16I", 2, 64, 66, *([0] * 13)) + b"\x81\0" * 2
 )
 def test_a_codestream_larger_than_its_header_is_not_decoded(syntax: str, frame: bytes) -> None:
     """What the codestream declares is compared before a decoder sees it."""
-    assert bounded(compressed(syntax, [frame]), growth_bytes=8 * MiB) == Reason.BAD_PIXELS
+    assert outcome_within_limits(compressed(syntax, [frame]), growth_bytes=8 * MiB) == Reason.BAD_PIXELS
 
 
 def test_run_lengths_that_end_early_fill_no_frame() -> None:
     """Two hundred megabytes are declared; the memory is touched only where there are pixels."""
     data = compressed(RLELossless, [SEGMENT], Rows=10_000, Columns=10_000)
-    assert bounded(data, growth_bytes=220 * MiB) == Reason.TRUNCATED
+    assert outcome_within_limits(data, growth_bytes=220 * MiB) == Reason.TRUNCATED
 
 
 def test_a_jpeg_of_endless_scans_is_not_decoded() -> None:
     """A scan of ten bytes goes over the whole image again."""
     head = b"\xff\xd8\xff\xc2\x00\x0b\x08\x00\x40\x00\x40\x01\x01\x11\x00"
     scans = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * 100_000
-    assert bounded(compressed("1.2.840.10008.1.2.4.50", [head + scans + b"\xff\xd9"])) == Reason.BAD_PIXELS
+    assert (
+        outcome_within_limits(compressed("1.2.840.10008.1.2.4.50", [head + scans + b"\xff\xd9"])) == Reason.BAD_PIXELS
+    )
 
 
 def test_a_jpeg_ls_frame_without_its_end_does_not_hang() -> None:
@@ -140,7 +142,7 @@ def test_a_jpeg_ls_frame_without_its_end_does_not_hang() -> None:
     whole = read(phantom(1, PhantomStyle(size=64, bits=12, syntax="jpegls"))).source
     spans, data = whole.stored._spans[0], whole.stored._elements.data  # type: ignore[union-attr]
     frame = b"".join(data[start:end] for start, end in spans)[:300]
-    assert bounded(compressed("1.2.840.10008.1.2.4.80", [frame])) == Reason.TRUNCATED
+    assert outcome_within_limits(compressed("1.2.840.10008.1.2.4.80", [frame])) == Reason.TRUNCATED
 
 
 def test_a_million_fragments_are_not_listed() -> None:
@@ -148,7 +150,8 @@ def test_a_million_fragments_are_not_listed() -> None:
     head = compressed(RLELossless, [SEGMENT])
     at = head.index(ITEM, head.index(b"\xe0\x7f\x10\x00OB")) + 8
     assert (
-        bounded(head[:at] + (ITEM + b"\0\0\0\0") * 4_000_000 + SEQUENCE_END, growth_bytes=160 * MiB) == Reason.TOO_LARGE
+        outcome_within_limits(head[:at] + (ITEM + b"\0\0\0\0") * 4_000_000 + SEQUENCE_END, growth_bytes=160 * MiB)
+        == Reason.TOO_LARGE
     )
 
 
@@ -157,7 +160,7 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
     head = compressed(RLELossless, [SEGMENT])
     at = head.index(ITEM, head.index(b"\xe0\x7f\x10\x00OB"))
     table = ITEM + struct.pack("<I", 64 * MiB) + bytes(64 * MiB)
-    assert bounded(head[:at] + table + head[at + 8 :], growth_bytes=80 * MiB) == Reason.TRUNCATED
+    assert outcome_within_limits(head[:at] + table + head[at + 8 :], growth_bytes=80 * MiB) == Reason.TRUNCATED
 
 
 @pytest.mark.parametrize(
@@ -188,7 +191,7 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
 )
 def test_headers_without_end_are_passed_or_refused(elements: bytes, expected: str) -> None:
     """One walk over the bytes, and a bounded number of elements kept."""
-    assert bounded(inserted(elements)) == expected
+    assert outcome_within_limits(inserted(elements)) == expected
 
 
 @pytest.mark.parametrize("filling", [b"\x1b", b"\x1b$B", b"\\", b"1\\", b"\xff"])
@@ -200,7 +203,7 @@ def test_values_without_end_are_cut(filling: bytes) -> None:
         at = implicit.index(tag)
         (length,) = struct.unpack_from("<I", implicit, at + 4)
         data = implicit[: at + 4] + struct.pack("<I", len(value)) + value + implicit[at + 8 + length :]
-        assert bounded(data) in (DECODED, Reason.BAD_HEADER)
+        assert outcome_within_limits(data) in (DECODED, Reason.BAD_HEADER)
 
 
 def test_a_directory_that_points_at_itself_is_not_followed() -> None:
@@ -210,7 +213,7 @@ def test_a_directory_that_points_at_itself_is_not_followed() -> None:
     to_itself = struct.pack("<I", len(whole))
     item = record.replace(b"%s", to_itself)
     cyclic = whole + b"\x04\x00\x20\x12SQ\0\0" + struct.pack("<I", len(item) + 8) + ITEM
-    assert bounded(cyclic + struct.pack("<I", len(item)) + item) == Reason.NON_IMAGE
+    assert outcome_within_limits(cyclic + struct.pack("<I", len(item)) + item) == Reason.NON_IMAGE
 
 
 def frames_of(data: bytes) -> int:
@@ -255,7 +258,7 @@ def test_what_stands_outside_of_ten_thousand_groups_is_read_once() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Name:
+class SpecialFile:
     """A name in a folder, as it was registered."""
 
     root: str
@@ -273,7 +276,7 @@ def test_a_device_named_like_a_scan_is_not_read(tmp_path: Path) -> None:
     except PermissionError:
         pytest.skip(skip_reasons.DEVICES)
     with pytest.raises(RejectImage) as refusal:
-        fetch(Name(root=str(tmp_path)), roots={}, max_bytes=GiB)
+        fetch(SpecialFile(root=str(tmp_path)), roots={}, max_bytes=GiB)
     assert refusal.value.reason is Reason.NOT_A_FILE
 
 
@@ -284,7 +287,7 @@ def test_a_file_of_holes_is_refused_by_its_size(tmp_path: Path) -> None:
 
     def refused() -> Reason:
         with pytest.raises(RejectImage) as refusal:
-            fetch(Name(root=str(tmp_path)), roots={}, max_bytes=2 * GiB)
+            fetch(SpecialFile(root=str(tmp_path)), roots={}, max_bytes=2 * GiB)
         return refusal.value.reason
 
     reason, cost = measured(refused)

@@ -16,7 +16,7 @@ from skip_reasons import SHARED_DATA
 
 from imaging.array import Array
 from imaging.dicom_image import DicomFrames, Frame
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.header import read_header
 from imaging.limits import DEFAULT_LIMITS
 from imaging.prepare import prepare
@@ -90,7 +90,7 @@ def test_facts_equal_the_manifest(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("path", "reason"), REFUSED.items(), ids=list(REFUSED))
 def test_what_is_no_image_is_refused_for_the_right_reason(path: str, reason: Reason) -> None:
     """Every file that the manifest does not call image_ok is rejected by its header alone."""
-    with pytest.raises(RejectScan) as refusal:
+    with pytest.raises(RejectDicomImage) as refusal:
         read((REAL_FILES / path).read_bytes())
 
     assert refusal.value.reason is reason

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import foreign_authors as authors
 import keras
 import numpy as np
 import pytest
+import third_party_models as authors
 from keras import layers
 
 from cli.main import main
@@ -21,7 +21,7 @@ from models.importing.card import bundle_of
 from models.importing.checks import check
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
-from models.network import load_network
+from models.networks.network import load_network
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from night import LEASE, Night, SettableClock, build_outcome
+from ledger_driver import LEASE, LedgerDriver, SettableClock, build_outcome
 from servers import PostgresServer
 from sqlalchemy import delete, select
 
@@ -43,7 +43,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 connection.execute(delete(table))
         clock = SettableClock()
         source = ledger.ensure_source(self.database, name="inbox", kind="folder", root="/", now=clock())
-        self.night = Night(database=self.database, clock=clock, source_id=source)
+        self.ledger_driver = LedgerDriver(database=self.database, clock=clock, source_id=source)
         self.folder: dict[str, Arrival] = {}
         self.seen: set[Arrival] = set()
         self.messages: list[Batch] = []
@@ -58,27 +58,27 @@ class LedgerMachine(RuleBasedStateMachine):
         arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
         self.folder[arrival.uri] = arrival
         self.seen.add(arrival)
-        registered = self.night.register(list(self.folder.values()))
+        registered = self.ledger_driver.register(list(self.folder.values()))
         assert registered.new + registered.changed == 1
-        assert self.night.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
+        assert self.ledger_driver.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
 
     @rule(images=st.integers(1, 4))
     def dispatch(self, images: int) -> None:
         """Batches are formed and published."""
-        self.messages += self.night.form(count=2, images=images)
+        self.messages += self.ledger_driver.form(count=2, images=images)
 
     @rule()
     def fail_to_publish(self) -> None:
         """Redis is away."""
-        for batch in self.night.form(count=1):
-            ledger.return_unpublished(self.database, batch.id, now=self.night.clock())
+        for batch in self.ledger_driver.form(count=1):
+            ledger.return_unpublished(self.database, batch.id, now=self.ledger_driver.clock())
 
     @precondition(lambda self: self.messages)
     @rule(data=st.data(), process=st.sampled_from(PROCESSES))
     def deliver(self, data: st.DataObject, process: WorkerProcess) -> None:
         """A message arrives, for the first time or again."""
         batch = data.draw(st.sampled_from(self.messages[-4:]))
-        images = self.night.claim(batch, process=process)
+        images = self.ledger_driver.claim(batch, process=process)
         assert not (images and batch.id in self.claimed), "a batch was claimed twice"
         if images:
             self.claimed[batch.id] = images
@@ -86,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), images=st.integers(1, 4))
     def work_undisturbed(self, data: st.DataObject, images: int) -> None:
         """One batch goes all the way; its message may come again."""
-        self.messages += self.night.form(count=1, images=images)
+        self.messages += self.ledger_driver.form(count=1, images=images)
         for batch in self.messages[-1:]:
             self.deliver(data, PROCESSES[0])
             if batch.id in self.claimed:
@@ -98,72 +98,74 @@ class LedgerMachine(RuleBasedStateMachine):
         """A worker records, in time or much too late."""
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
         outcomes = [_outcome(image, data.draw(FATES)) for image in self.claimed[batch_id]]
-        self.night.record(Batch(id=batch_id, images=len(outcomes)), outcomes)
+        self.ledger_driver.record(Batch(id=batch_id, images=len(outcomes)), outcomes)
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         """A worker makes progress."""
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
-        ledger.renew(self.database, batch_id, lease=LEASE, now=self.night.clock())
+        ledger.renew(self.database, batch_id, lease=LEASE, now=self.ledger_driver.clock())
 
-    @precondition(lambda self: State.RUNNING in self.night.states())
+    @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
     @rule(process=st.sampled_from(PROCESSES))
     def crash(self, process: WorkerProcess) -> None:
         """A process dies, and its successor gives back what it had."""
-        ledger.give_back_predecessor(self.database, process, now=self.night.clock())
+        ledger.requeue_predecessor(self.database, process, now=self.ledger_driver.clock())
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def sweep(self, seconds: int) -> None:
         """Time passes, and the dispatcher looks for what was lost."""
-        now = self.night.clock.advance(seconds=seconds)
+        now = self.ledger_driver.clock.advance(seconds=seconds)
         ledger.return_expired(self.database, now=now)
         ledger.return_overtaken(self.database, now=now)
 
-    @precondition(lambda self: State.QUEUED in self.night.states())
+    @precondition(lambda self: State.QUEUED in self.ledger_driver.states())
     @rule()
     def redis_forgets(self) -> None:
         """The queue is found empty."""
-        ledger.return_batches(self.database, ledger.open_batches(self.database), now=self.night.clock())
+        ledger.return_batches(self.database, ledger.open_batches(self.database), now=self.ledger_driver.clock())
 
-    @precondition(lambda self: State.RUNNING in self.night.states())
+    @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
     @rule()
     def restart(self) -> None:
         """An embedded start."""
-        ledger.reset_unfinished(self.database, now=self.night.clock())
+        ledger.reset_unfinished(self.database, now=self.ledger_driver.clock())
 
-    @precondition(lambda self: {State.FAILED, State.REJECTED} & set(self.night.states()))
+    @precondition(lambda self: {State.FAILED, State.REJECTED} & set(self.ledger_driver.states()))
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         """A person wants images tried again, some of which may be beyond it."""
-        images = [row.instance_id for row in self.night.work()]
+        images = [row.instance_id for row in self.ledger_driver.work()]
         chosen = data.draw(st.lists(st.sampled_from(images), min_size=1, unique=True))
         ended = {
-            row.id for row in self.night.work() if row.state in ("failed", "rejected") and row.instance_id in chosen
+            row.id
+            for row in self.ledger_driver.work()
+            if row.state in ("failed", "rejected") and row.instance_id in chosen
         }
-        assert ledger.retry(self.database, chosen, actor="ann", now=self.night.clock()) == len(ended)
+        assert ledger.retry(self.database, chosen, actor="ann", now=self.ledger_driver.clock()) == len(ended)
         for work_id in ended:
             self.final.pop(work_id, None)
 
     @invariant()
     def books_are_straight(self) -> None:
         """What holds after every step."""
-        work = self.night.work()
-        assert [row.instance_id for row in work] == [row.id for row in self.night.instances()]
+        work = self.ledger_driver.work()
+        assert [row.instance_id for row in work] == [row.id for row in self.ledger_driver.instances()]
         assert {row.ordinal for row in work} <= {0}
         for row in work:
             _assert_consistent(row)
             assert self.final.get(row.id, row) == row, "a final row changed"
         self.final |= {row.id: row for row in work if row.state in FINAL}
-        assert set(self.night.predicted()) == {row.id for row in work if row.state == State.DONE}
+        assert set(self.ledger_driver.predicted()) == {row.id for row in work if row.state == State.DONE}
 
     @invariant()
     def contents_have_one_owner(self) -> None:
         """At most one done row per content, and each duplicate names it."""
-        instances = {row.id: row.sha256 for row in self.night.instances()}
-        done = {instances[row.instance_id]: row for row in self.night.work() if row.state == State.DONE}
-        assert len(done) == self.night.states().count(State.DONE)
-        for row in self.night.work():
+        instances = {row.id: row.sha256 for row in self.ledger_driver.instances()}
+        done = {instances[row.instance_id]: row for row in self.ledger_driver.work() if row.state == State.DONE}
+        assert len(done) == self.ledger_driver.states().count(State.DONE)
+        for row in self.ledger_driver.work():
             if row.state == State.DUPLICATE:
                 assert done[instances[row.instance_id]].instance_id == row.duplicate_of
         with self.database.read() as connection:
@@ -176,7 +178,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.database.read() as connection:
             open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
             claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
-        for row in self.night.work():
+        for row in self.ledger_driver.work():
             if row.state in (State.QUEUED, State.RUNNING):
                 assert claimed[row.batch_id] == (row.state == State.RUNNING)
 
@@ -184,17 +186,17 @@ class LedgerMachine(RuleBasedStateMachine):
         """Driven to the end, every arrival has its outcome and every batch is closed."""
         if not hasattr(self, "night"):
             return
-        while any(state in UNFINISHED for state in self.night.states()):
+        while any(state in UNFINISHED for state in self.ledger_driver.states()):
             self.sweep(61)
             self.redis_forgets()
-            for batch in self.night.form():
-                images = self.night.claim(batch)
-                self.night.record(batch, [_outcome(image, State.DONE) for image in images])
+            for batch in self.ledger_driver.form():
+                images = self.ledger_driver.claim(batch)
+                self.ledger_driver.record(batch, [_outcome(image, State.DONE) for image in images])
         self.sweep(61)
         self.books_are_straight()
         self.contents_have_one_owner()
-        assert self.night.open_batches() == []
-        final = {(row.uri, row.size, row.mtime_ns) for row in self.night.instances()}
+        assert self.ledger_driver.open_batches() == []
+        final = {(row.uri, row.size, row.mtime_ns) for row in self.ledger_driver.instances()}
         assert final >= {(arrival.uri, arrival.size, arrival.mtime_ns) for arrival in self.folder.values()}
 
 

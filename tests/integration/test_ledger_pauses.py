@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from night import Night, build_arrivals, build_outcome
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import select
 
 from db import ledger, queries
@@ -18,52 +18,54 @@ DEFECTIVE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.TRUNCATED
 OUT_OF_SCOPE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.LOCALIZER}
 
 
-def finish(night: Night, number: int, **fields: Any) -> None:
+def finish(ledger_driver: LedgerDriver, number: int, **fields: Any) -> None:
     """So many images get this outcome."""
-    night.register(build_arrivals(number))
-    night.analyse_all(**fields)
-    night.clock.advance(seconds=1)
+    ledger_driver.register(build_arrivals(number))
+    ledger_driver.analyse_all(**fields)
+    ledger_driver.clock.advance(seconds=1)
 
 
-def latest(night: Night, at_most: int = 100) -> Outcomes:
-    since = night.clock() - timedelta(hours=12)
-    return queries.latest_outcomes(night.database, at_most=at_most, since=since, now=night.clock())
+def latest(ledger_driver: LedgerDriver, at_most: int = 100) -> Outcomes:
+    since = ledger_driver.clock() - timedelta(hours=12)
+    return queries.latest_outcomes(ledger_driver.database, at_most=at_most, since=since, now=ledger_driver.clock())
 
 
-def causes(night: Night) -> list[Cause]:
-    return [pause.cause for pause in queries.pauses(night.database)]
+def causes(ledger_driver: LedgerDriver) -> list[Cause]:
+    return [pause.cause for pause in queries.pauses(ledger_driver.database)]
 
 
-def test_of_each_cause_one_pause_is_in_force(night: Night) -> None:
+def test_of_each_cause_one_pause_is_in_force(ledger_driver: LedgerDriver) -> None:
     """The second changes nothing; those of other causes stand beside it."""
-    assert ledger.pause(night.database, Cause.PERSON, detail="first", actor="anna", now=night.clock())
-    assert not ledger.pause(night.database, Cause.PERSON, detail="second", actor="ben", now=night.clock())
-    assert ledger.pause(night.database, Cause.DISK, detail="full", now=night.clock())
+    assert ledger.pause(ledger_driver.database, Cause.PERSON, detail="first", actor="anna", now=ledger_driver.clock())
+    assert not ledger.pause(
+        ledger_driver.database, Cause.PERSON, detail="second", actor="ben", now=ledger_driver.clock()
+    )
+    assert ledger.pause(ledger_driver.database, Cause.DISK, detail="full", now=ledger_driver.clock())
 
-    assert [(pause.cause, pause.detail, pause.actor) for pause in queries.pauses(night.database)] == [
+    assert [(pause.cause, pause.detail, pause.actor) for pause in queries.pauses(ledger_driver.database)] == [
         (Cause.PERSON, "first", "anna"),
         (Cause.DISK, "full", "nightread"),
     ]
 
 
-def test_a_pause_ends_by_its_cause_and_may_come_again(night: Night) -> None:
+def test_a_pause_ends_by_its_cause_and_may_come_again(ledger_driver: LedgerDriver) -> None:
     """Who ends one that is not in force is told so."""
     for cause in Cause:
-        ledger.pause(night.database, cause, detail="", now=night.clock())
-    assert ledger.end_pauses(night.database, [Cause.DISK], now=night.clock()) == [Cause.DISK]
-    assert ledger.end_pauses(night.database, [Cause.DISK], now=night.clock()) == []
-    assert ledger.end_pauses(night.database, now=night.clock()) == [Cause.BREAKER, Cause.PERSON]
-    assert ledger.pause(night.database, Cause.DISK, detail="", now=night.clock())
-    assert causes(night) == [Cause.DISK]
+        ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
+    assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == [Cause.DISK]
+    assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == []
+    assert ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock()) == [Cause.BREAKER, Cause.PERSON]
+    assert ledger.pause(ledger_driver.database, Cause.DISK, detail="", now=ledger_driver.clock())
+    assert causes(ledger_driver) == [Cause.DISK]
 
 
-def test_what_people_do_is_audited_and_what_happens_by_itself_is_not(night: Night) -> None:
+def test_what_people_do_is_audited_and_what_happens_by_itself_is_not(ledger_driver: LedgerDriver) -> None:
     """Who stopped the night, and who let it go on."""
-    ledger.pause(night.database, Cause.DISK, detail="full", now=night.clock())
-    ledger.pause(night.database, Cause.PERSON, detail="why", actor="anna", now=night.clock())
-    ledger.end_pauses(night.database, [Cause.DISK], now=night.clock())
-    ledger.end_pauses(night.database, actor="ben", now=night.clock())
-    with night.database.read() as connection:
+    ledger.pause(ledger_driver.database, Cause.DISK, detail="full", now=ledger_driver.clock())
+    ledger.pause(ledger_driver.database, Cause.PERSON, detail="why", actor="anna", now=ledger_driver.clock())
+    ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock())
+    ledger.end_pauses(ledger_driver.database, actor="ben", now=ledger_driver.clock())
+    with ledger_driver.database.read() as connection:
         kept = connection.execute(select(audit.c.actor, audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
     assert [tuple(row) for row in kept] == [
         ("anna", "dispatch.pause", {"cause": "person", "detail": "why"}),
@@ -71,105 +73,117 @@ def test_what_people_do_is_audited_and_what_happens_by_itself_is_not(night: Nigh
     ]
 
 
-def test_failed_and_defective_outcomes_are_bad_and_no_others(night: Night) -> None:
+def test_failed_and_defective_outcomes_are_bad_and_no_others(ledger_driver: LedgerDriver) -> None:
     """Images that are none of ours, and copies, raise no alarm."""
-    finish(night, 3)
-    finish(night, 2, **FAILED)
-    finish(night, 4, **DEFECTIVE)
-    finish(night, 5, **OUT_OF_SCOPE)
-    assert latest(night) == Outcomes(total=14, bad=6, worst="truncated")
+    finish(ledger_driver, 3)
+    finish(ledger_driver, 2, **FAILED)
+    finish(ledger_driver, 4, **DEFECTIVE)
+    finish(ledger_driver, 5, **OUT_OF_SCOPE)
+    assert latest(ledger_driver) == Outcomes(total=14, bad=6, worst="truncated")
 
 
-def test_the_latest_outcomes_are_looked_at(night: Night) -> None:
+def test_the_latest_outcomes_are_looked_at(ledger_driver: LedgerDriver) -> None:
     """What was bad yesterday is forgotten once enough went well."""
-    finish(night, 10, **FAILED)
-    finish(night, 10)
-    assert latest(night, at_most=10) == Outcomes(total=10, bad=0, worst=None)
-    assert latest(night, at_most=15) == Outcomes(total=15, bad=5, worst="internal_error")
+    finish(ledger_driver, 10, **FAILED)
+    finish(ledger_driver, 10)
+    assert latest(ledger_driver, at_most=10) == Outcomes(total=10, bad=0, worst=None)
+    assert latest(ledger_driver, at_most=15) == Outcomes(total=15, bad=5, worst="internal_error")
 
 
-def test_after_a_pause_the_breaker_counts_from_zero(night: Night) -> None:
+def test_after_a_pause_the_breaker_counts_from_zero(ledger_driver: LedgerDriver) -> None:
     """Else what it paused for would make it pause again."""
-    finish(night, 10, **FAILED)
-    ledger.pause(night.database, Cause.BREAKER, detail="", now=night.clock())
-    ledger.end_pauses(night.database, now=night.clock())
-    assert latest(night).total == 0
-    night.clock.advance(seconds=1)
-    finish(night, 3)
-    assert latest(night) == Outcomes(total=3, bad=0, worst=None)
+    finish(ledger_driver, 10, **FAILED)
+    ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
+    ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
+    assert latest(ledger_driver).total == 0
+    ledger_driver.clock.advance(seconds=1)
+    finish(ledger_driver, 3)
+    assert latest(ledger_driver) == Outcomes(total=3, bad=0, worst=None)
 
 
-def test_a_pause_by_a_person_hides_no_outcomes(night: Night) -> None:
+def test_a_pause_by_a_person_hides_no_outcomes(ledger_driver: LedgerDriver) -> None:
     """Only the breaker's own pauses begin the count anew."""
-    finish(night, 10, **FAILED)
-    ledger.pause(night.database, Cause.PERSON, detail="", now=night.clock())
-    ledger.end_pauses(night.database, now=night.clock())
-    assert latest(night).bad == 10
+    finish(ledger_driver, 10, **FAILED)
+    ledger.pause(ledger_driver.database, Cause.PERSON, detail="", now=ledger_driver.clock())
+    ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
+    assert latest(ledger_driver).bad == 10
 
 
-def test_images_that_a_person_retries_are_no_outcomes(night: Night) -> None:
+def test_images_that_a_person_retries_are_no_outcomes(ledger_driver: LedgerDriver) -> None:
     """They wait again."""
-    finish(night, 4, **FAILED)
-    ledger.retry(night.database, [row.instance_id for row in night.work()][:3], actor="anna", now=night.clock())
-    assert latest(night).total == 1
+    finish(ledger_driver, 4, **FAILED)
+    ledger.retry(
+        ledger_driver.database,
+        [row.instance_id for row in ledger_driver.work()][:3],
+        actor="anna",
+        now=ledger_driver.clock(),
+    )
+    assert latest(ledger_driver).total == 1
 
 
 @pytest.fixture
-def probe(night: Night) -> Batch:
+def probe(ledger_driver: LedgerDriver) -> Batch:
     """A batch of three that went in spite of the breaker's pause."""
-    ledger.pause(night.database, Cause.BREAKER, detail="", now=night.clock())
-    night.register(build_arrivals(3))
-    (batch,) = night.form()
-    ledger.note_probe(night.database, batch.id, now=night.clock())
+    ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
+    ledger_driver.register(build_arrivals(3))
+    (batch,) = ledger_driver.form()
+    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
     return batch
 
 
-def probe_outcomes(night: Night) -> Outcomes | None:
-    (pause,) = queries.pauses(night.database)
-    return queries.probe_outcomes(night.database, pause)
+def probe_outcomes(ledger_driver: LedgerDriver) -> Outcomes | None:
+    (pause,) = queries.pauses(ledger_driver.database)
+    return queries.probe_outcomes(ledger_driver.database, pause)
 
 
-def test_a_probe_is_known_by_its_batch_until_it_is_recorded(night: Night, probe: Batch) -> None:
+def test_a_probe_is_known_by_its_batch_until_it_is_recorded(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """Other outcomes of that time are not its own."""
-    assert probe_outcomes(night) is None
-    night.register(build_arrivals(2))
-    night.analyse_all(**FAILED)
-    images = night.claim(probe)
-    assert probe_outcomes(night) is None
-    night.record(probe, [build_outcome(images[0]), *(build_outcome(image, **DEFECTIVE) for image in images[1:])])
-    assert probe_outcomes(night) == Outcomes(total=3, bad=2, worst="truncated")
+    assert probe_outcomes(ledger_driver) is None
+    ledger_driver.register(build_arrivals(2))
+    ledger_driver.analyse_all(**FAILED)
+    images = ledger_driver.claim(probe)
+    assert probe_outcomes(ledger_driver) is None
+    ledger_driver.record(
+        probe, [build_outcome(images[0]), *(build_outcome(image, **DEFECTIVE) for image in images[1:])]
+    )
+    assert probe_outcomes(ledger_driver) == Outcomes(total=3, bad=2, worst="truncated")
 
 
-def test_a_probe_that_was_given_back_told_nothing(night: Night, probe: Batch) -> None:
+def test_a_probe_that_was_given_back_told_nothing(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """Its worker died: the images go on their own, and the batch is closed."""
-    night.claim(probe)
-    ledger.give_back_predecessor(night.database, night.process, now=night.clock())
-    assert probe_outcomes(night) == Outcomes(total=0, bad=0, worst=None)
+    ledger_driver.claim(probe)
+    ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
+    assert probe_outcomes(ledger_driver) == Outcomes(total=0, bad=0, worst=None)
 
 
-def test_a_probe_of_a_worker_whose_clock_is_behind_counts(night: Night, probe: Batch) -> None:
+def test_a_probe_of_a_worker_whose_clock_is_behind_counts(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """Outcomes carry its time, which may lie a little before the probe went."""
-    night.clock.advance(seconds=-8)
-    night.analyse(probe)
-    assert probe_outcomes(night) == Outcomes(total=3, bad=0, worst=None)
+    ledger_driver.clock.advance(seconds=-8)
+    ledger_driver.analyse(probe)
+    assert probe_outcomes(ledger_driver) == Outcomes(total=3, bad=0, worst=None)
 
 
-def test_a_probe_is_forgotten_and_its_time_is_not(night: Night, probe: Batch) -> None:
+def test_a_probe_is_forgotten_and_its_time_is_not(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """The next one is counted from it."""
-    ledger.forget_probe(night.database)
-    (pause,) = queries.pauses(night.database)
-    assert (pause.probe_batch, pause.probed_at) == (None, night.clock())
+    ledger.forget_probe(ledger_driver.database)
+    (pause,) = queries.pauses(ledger_driver.database)
+    assert (pause.probe_batch, pause.probed_at) == (None, ledger_driver.clock())
 
 
-def test_without_suspects_images_that_travel_alone_stay(night: Night) -> None:
+def test_without_suspects_images_that_travel_alone_stay(ledger_driver: LedgerDriver) -> None:
     """A probe of images that killed their process would tell of them and not of the deploy."""
-    night.register(build_arrivals(2))
-    (batch,) = night.form()
-    night.claim(batch)
-    ledger.give_back_predecessor(night.database, night.process, now=night.clock())
-    night.register(build_arrivals(3))
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
+    ledger_driver.claim(batch)
+    ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
+    ledger_driver.register(build_arrivals(3))
     (formed,) = ledger.form_batches(
-        night.database, count=1, images=16, max_bytes=2**30, now=night.clock(), batch_filter=ledger.BatchFilter.UNTRIED
+        ledger_driver.database,
+        count=1,
+        images=16,
+        max_bytes=2**30,
+        now=ledger_driver.clock(),
+        batch_filter=ledger.BatchFilter.UNTRIED,
     )
     assert formed.images == 3
-    assert night.states()[:2] == [State.RECEIVED, State.RECEIVED]
+    assert ledger_driver.states()[:2] == [State.RECEIVED, State.RECEIVED]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from databases import NewSqlite
-from night import LEASE, Night, SettableClock, build_arrivals
+from ledger_driver import LEASE, LedgerDriver, SettableClock, build_arrivals
 from sqlalchemy import event
 
 from db import ledger
 from db.engine import Database
-from db.ledger import FramePrediction, FurtherPrediction, Hints, Members, Withdrawal
+from db.ledger import Annotations, FramePrediction, FurtherPrediction, Members, Withdrawal
 from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
@@ -26,78 +26,98 @@ WHOLE_TABLE = re.compile(rf"SCAN (work|instances|contents|predictions|batches|la
 
 
 @pytest.fixture
-def night_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, clock: SettableClock) -> Iterator[Night]:
+def night_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, clock: SettableClock) -> Iterator[LedgerDriver]:
     """SQLite plans by rules as long as it has no statistics, so that an empty ledger tells."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         source = ledger.ensure_source(database, name="inbox", kind="folder", root="/", now=clock())
-        yield Night(database=database, clock=clock, source_id=source)
+        yield LedgerDriver(database=database, clock=clock, source_id=source)
 
 
-def test_every_statement_finds_its_rows_by_an_index(night_on_sqlite: Night) -> None:
+def test_every_statement_finds_its_rows_by_an_index(night_on_sqlite: LedgerDriver) -> None:
     """Neither `work` nor `instances` nor the history of batches is ever read whole."""
-    night = night_on_sqlite
-    with _statements(night.database) as statements:
-        _live_through_everything(night)
+    ledger_driver = night_on_sqlite
+    with _statements(ledger_driver.database) as statements:
+        _live_through_everything(ledger_driver)
 
     assert len(statements) > 30
-    slow = {statement: lines for statement, lines in _plans(night.database, statements).items() if lines}
+    slow = {statement: lines for statement, lines in _plans(ledger_driver.database, statements).items() if lines}
     assert slow == {}
 
 
-def _live_through_everything(night: Night) -> None:
+def _live_through_everything(ledger_driver: LedgerDriver) -> None:
     facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2", study_instance_uid="1.1")
     arrivals = build_arrivals(8)
-    night.register(arrivals)
-    night.register([replace(arrivals[0], size=5)])
-    ledger.look(night.database, images=10, now=night.clock())
-    first, second, third, fourth = night.form(images=2)
+    ledger_driver.register(arrivals)
+    ledger_driver.register([replace(arrivals[0], size=5)])
+    ledger.queue_status(ledger_driver.database, images=10, now=ledger_driver.clock())
+    first, second, third, fourth = ledger_driver.form(images=2)
     bundle_id = ledger.register_bundle(
-        night.database, name="n", version="1", digest="d" * 64, labels=["a"], normal_label=None, now=night.clock()
+        ledger_driver.database,
+        name="n",
+        version="1",
+        digest="d" * 64,
+        labels=["a"],
+        normal_label=None,
+        now=ledger_driver.clock(),
     )
     further = (
         FurtherPrediction(
             bundle_id=bundle_id, shadow=True, frames=(FramePrediction(frame=0, label="a", score=1, scores=[1]),)
         ),
     )
-    hints = Hints(
-        members=Members(source_id=night.source_id, arrivals=tuple(build_arrivals(2))),
+    annotations = Annotations(
+        members=Members(source_id=ledger_driver.source_id, arrivals=tuple(build_arrivals(2))),
         counts={"1.1": 5},
         withdrawal=Withdrawal(study_instance_uid="1.1", code="113001", sop_instance_uids=("1.2.3",)),
     )
-    night.analyse(first, facts=facts, sha256="c" * 64, further=further, hints=hints)
-    routes_in_force(night.database)
-    ledger.known_contents(night.database, ["c" * 64])
-    night.claim(second)
-    ledger.renew(night.database, second.id, lease=LEASE, now=night.clock())
-    ledger.give_back_predecessor(night.database, night.process, now=night.clock())
-    night.claim(third)
-    night.clock.advance(seconds=61)
-    ledger.return_expired(night.database, now=night.clock())
-    ledger.return_overtaken(night.database, now=night.clock())
-    ledger.return_batches(night.database, ledger.open_batches(night.database), now=night.clock())
-    for batch in night.form(count=1):
-        ledger.return_unpublished(night.database, batch.id, now=night.clock())
-    night.analyse_all(state=State.RECEIVED, size=7, mtime_ns=7)
-    _live_through_a_pause(night)
-    night.claim(fourth)
-    ledger.reset_unfinished(night.database, now=night.clock())
+    ledger_driver.analyse(first, facts=facts, sha256="c" * 64, further=further, annotations=annotations)
+    routes_in_force(ledger_driver.database)
+    ledger.known_contents(ledger_driver.database, ["c" * 64])
+    ledger_driver.claim(second)
+    ledger.renew(ledger_driver.database, second.id, lease=LEASE, now=ledger_driver.clock())
+    ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
+    ledger_driver.claim(third)
+    ledger_driver.clock.advance(seconds=61)
+    ledger.return_expired(ledger_driver.database, now=ledger_driver.clock())
+    ledger.return_overtaken(ledger_driver.database, now=ledger_driver.clock())
+    ledger.return_batches(
+        ledger_driver.database, ledger.open_batches(ledger_driver.database), now=ledger_driver.clock()
+    )
+    for batch in ledger_driver.form(count=1):
+        ledger.return_unpublished(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger_driver.analyse_all(state=State.RECEIVED, size=7, mtime_ns=7)
+    _live_through_a_pause(ledger_driver)
+    ledger_driver.claim(fourth)
+    ledger.reset_unfinished(ledger_driver.database, now=ledger_driver.clock())
 
 
-def _live_through_a_pause(night: Night) -> None:
+def _live_through_a_pause(ledger_driver: LedgerDriver) -> None:
     for _ in range(2):
-        latest_outcomes(night.database, at_most=100, since=night.clock() - timedelta(hours=1), now=night.clock())
-        ledger.pause(night.database, ledger.Cause.BREAKER, detail="", now=night.clock())
+        latest_outcomes(
+            ledger_driver.database,
+            at_most=100,
+            since=ledger_driver.clock() - timedelta(hours=1),
+            now=ledger_driver.clock(),
+        )
+        ledger.pause(ledger_driver.database, ledger.Cause.BREAKER, detail="", now=ledger_driver.clock())
         for batch in ledger.form_batches(
-            night.database, count=1, images=16, max_bytes=1, now=night.clock(), batch_filter=ledger.BatchFilter.UNTRIED
+            ledger_driver.database,
+            count=1,
+            images=16,
+            max_bytes=1,
+            now=ledger_driver.clock(),
+            batch_filter=ledger.BatchFilter.UNTRIED,
         ):
-            ledger.note_probe(night.database, batch.id, now=night.clock())
-        (pause,) = pauses(night.database)
-        probe_outcomes(night.database, pause)
-        ledger.forget_probe(night.database)
-        ledger.end_pauses(night.database, now=night.clock())
+            ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+        (pause,) = pauses(ledger_driver.database)
+        probe_outcomes(ledger_driver.database, pause)
+        ledger.forget_probe(ledger_driver.database)
+        ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
     minute = timedelta(seconds=60)
     for days in (0, 1):
-        ledger.bring_back(night.database, lease=LEASE, longest_wait=minute, now=night.clock() - timedelta(days=days))
+        ledger.clamp_future_times(
+            ledger_driver.database, lease=LEASE, longest_wait=minute, now=ledger_driver.clock() - timedelta(days=days)
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from threading import Barrier, Event
 from typing import Any
 
 import pytest
-from night import Night, build_arrivals, build_outcome
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from servers import PostgresServer
 from sqlalchemy import Connection, event, text
 
@@ -23,35 +23,35 @@ TURN_SECONDS = 0.3
 
 
 @pytest.fixture
-def other(night: Night) -> Iterator[Night]:
+def other(ledger_driver: LedgerDriver) -> Iterator[LedgerDriver]:
     """The same ledger, seen by another process."""
-    database = open_database(night.database.writer.url.render_as_string(hide_password=False))
-    yield replace(night, database=database, process=replace(night.process, index=1))
+    database = open_database(ledger_driver.database.writer.url.render_as_string(hide_password=False))
+    yield replace(ledger_driver, database=database, process=replace(ledger_driver.process, index=1))
     database.close()
 
 
-def test_two_workers_claim_each_batch_once(night: Night, other: Night) -> None:
+def test_two_workers_claim_each_batch_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """Sixty batches delivered to both at the same moment are claimed once each, without an error."""
-    night.register(build_arrivals(120))
-    batches = night.form(images=2)
+    ledger_driver.register(build_arrivals(120))
+    batches = ledger_driver.form(images=2)
     start = Barrier(2)
 
-    def deliver(worker: Night) -> list[int]:
+    def deliver(worker: LedgerDriver) -> list[int]:
         start.wait()
         return [image.work_id for batch in batches for image in worker.claim(batch)]
 
-    first, second = _together(lambda: deliver(night), lambda: deliver(other))
+    first, second = _together(lambda: deliver(ledger_driver), lambda: deliver(other))
 
-    assert sorted(first + second) == sorted(row.id for row in night.work())
-    assert {(row.state, row.attempts) for row in night.work()} == {(State.RUNNING, 1)}
+    assert sorted(first + second) == sorted(row.id for row in ledger_driver.work())
+    assert {(row.state, row.attempts) for row in ledger_driver.work()} == {(State.RUNNING, 1)}
 
 
-def test_a_producer_and_workers_write_at_the_same_time(night: Night, other: Night) -> None:
+def test_a_producer_and_workers_write_at_the_same_time(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """Registering thousands while another process dispatches, claims and records ends with every image done."""
     arrivals = build_arrivals(2000)
 
     def produce() -> int:
-        return sum(night.register(arrivals[i : i + 100]).new for i in range(0, 2000, 100))
+        return sum(ledger_driver.register(arrivals[i : i + 100]).new for i in range(0, 2000, 100))
 
     def analyse() -> int:
         done = 0
@@ -60,125 +60,135 @@ def test_a_producer_and_workers_write_at_the_same_time(night: Night, other: Nigh
         return done
 
     assert _together(produce, analyse) == (2000, 2000)
-    assert set(night.states()) == {State.DONE}
+    assert set(ledger_driver.states()) == {State.DONE}
 
 
-def test_two_scans_of_one_folder_register_each_file_once(night: Night, other: Night) -> None:
+def test_two_scans_of_one_folder_register_each_file_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """The same arrivals, registered by two at once in opposite order, get one row of work each."""
     arrivals = build_arrivals(50)
 
     with _held_before_commit(other) as hold:
-        first, second = hold(lambda: other.register(arrivals), lambda: night.register(arrivals[::-1]))
+        first, second = hold(lambda: other.register(arrivals), lambda: ledger_driver.register(arrivals[::-1]))
 
     assert first == Registered(new=50, changed=0)
     assert second.changed == 0
-    assert len(night.work()) == len(night.instances()) == 50
+    assert len(ledger_driver.work()) == len(ledger_driver.instances()) == 50
 
 
-def test_copies_in_two_batches_are_done_once(night: Night, other: Night) -> None:
+def test_copies_in_two_batches_are_done_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """Two workers record the same bytes at the same moment: one is done, the other its duplicate."""
-    night.register(build_arrivals(2))
-    one, two = night.form(images=1)
-    images = [*night.claim(one), *other.claim(two)]
+    ledger_driver.register(build_arrivals(2))
+    one, two = ledger_driver.form(images=1)
+    images = [*ledger_driver.claim(one), *other.claim(two)]
     first, second = (build_outcome(image, sha256="c" * 64) for image in images)
 
     with _held_before_commit(other) as hold:
-        hold(lambda: other.record(two, [second]), lambda: night.record(one, [first]))
+        hold(lambda: other.record(two, [second]), lambda: ledger_driver.record(one, [first]))
 
-    assert night.states() == [State.DUPLICATE, State.DONE]
-    assert night.work()[0].duplicate_of == second.instance_id
-    assert night.predicted() == [second.work_id]
+    assert ledger_driver.states() == [State.DUPLICATE, State.DONE]
+    assert ledger_driver.work()[0].duplicate_of == second.instance_id
+    assert ledger_driver.predicted() == [second.work_id]
 
 
-def test_versions_in_two_batches_leave_one_current(night: Night, other: Night) -> None:
+def test_versions_in_two_batches_leave_one_current(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """Two versions of one image recorded at the same moment: the newer arrival is current, alone."""
-    night.register(build_arrivals(2))
-    one, two = night.form(images=1)
+    ledger_driver.register(build_arrivals(2))
+    one, two = ledger_driver.form(images=1)
     facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2")
-    first, second = (build_outcome(image, facts=facts) for image in [*night.claim(one), *other.claim(two)])
+    first, second = (build_outcome(image, facts=facts) for image in [*ledger_driver.claim(one), *other.claim(two)])
 
     with _held_before_commit(other) as hold:
-        hold(lambda: other.record(two, [second]), lambda: night.record(one, [first]))
+        hold(lambda: other.record(two, [second]), lambda: ledger_driver.record(one, [first]))
 
-    assert [row.superseded_by for row in night.instances()] == [second.instance_id, None]
+    assert [row.superseded_by for row in ledger_driver.instances()] == [second.instance_id, None]
 
 
-def test_a_file_that_changes_while_its_outcome_is_committed_is_a_new_arrival(night: Night, other: Night) -> None:
+def test_a_file_that_changes_while_its_outcome_is_committed_is_a_new_arrival(
+    ledger_driver: LedgerDriver, other: LedgerDriver
+) -> None:
     """The newer bytes are never hidden behind the outcome of the older ones."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
-    (batch,) = night.form()
+    ledger_driver.register([arrival])
+    (batch,) = ledger_driver.form()
     outcomes = [build_outcome(image) for image in other.claim(batch)]
 
     with _held_before_commit(other) as hold:
         _, registered = hold(
-            lambda: other.record(batch, outcomes), lambda: night.register([replace(arrival, size=2000)])
+            lambda: other.record(batch, outcomes), lambda: ledger_driver.register([replace(arrival, size=2000)])
         )
 
     assert registered == Registered(new=1, changed=0)
-    assert [(row.state, image.size) for row, image in zip(night.work(), night.instances(), strict=True)] == [
+    assert [
+        (row.state, image.size) for row, image in zip(ledger_driver.work(), ledger_driver.instances(), strict=True)
+    ] == [
         (State.DONE, 1000),
         (State.RECEIVED, 2000),
     ]
 
 
-def test_an_outcome_that_comes_while_its_file_is_changed_is_not_recorded(night: Night, other: Night) -> None:
+def test_an_outcome_that_comes_while_its_file_is_changed_is_not_recorded(
+    ledger_driver: LedgerDriver, other: LedgerDriver
+) -> None:
     """The other way round: register came first, so the outcome of the older bytes finds its row taken back."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
-    (batch,) = night.form()
-    outcomes = [build_outcome(image) for image in night.claim(batch)]
+    ledger_driver.register([arrival])
+    (batch,) = ledger_driver.form()
+    outcomes = [build_outcome(image) for image in ledger_driver.claim(batch)]
 
     with _held_before_commit(other) as hold:
-        _, counts = hold(lambda: other.register([replace(arrival, size=2000)]), lambda: night.record(batch, outcomes))
+        _, counts = hold(
+            lambda: other.register([replace(arrival, size=2000)]), lambda: ledger_driver.record(batch, outcomes)
+        )
 
     assert counts == {}
-    assert (night.states(), night.predicted()) == ([State.RECEIVED], [])
+    assert (ledger_driver.states(), ledger_driver.predicted()) == ([State.RECEIVED], [])
 
 
-def test_two_dispatchers_do_not_share_an_image(night: Night, other: Night) -> None:
+def test_two_dispatchers_do_not_share_an_image(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """While a dispatcher hands over to its successor, no image is queued in two batches."""
-    night.register(build_arrivals(6))
+    ledger_driver.register(build_arrivals(6))
 
     with _held_before_commit(other) as hold:
-        first, second = hold(lambda: other.form(count=1, images=4), lambda: night.form(images=4))
+        first, second = hold(lambda: other.form(count=1, images=4), lambda: ledger_driver.form(images=4))
 
-    formed = [*first, *second, *night.form()]
-    claimed = [night.claim(batch) for batch in formed]
+    formed = [*first, *second, *ledger_driver.form()]
+    claimed = [ledger_driver.claim(batch) for batch in formed]
     assert [len(images) for images in claimed] == [batch.images for batch in formed]
-    assert sorted(image.work_id for images in claimed for image in images) == [row.id for row in night.work()]
+    assert sorted(image.work_id for images in claimed for image in images) == [row.id for row in ledger_driver.work()]
 
 
-def test_a_sweep_does_not_take_what_is_being_recorded(night: Night, other: Night) -> None:
+def test_a_sweep_does_not_take_what_is_being_recorded(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
     """An outcome whose lease ran out is kept if its record came before the sweep."""
-    night.register(build_arrivals(1))
-    (batch,) = night.form()
+    ledger_driver.register(build_arrivals(1))
+    (batch,) = ledger_driver.form()
     outcomes = [build_outcome(image) for image in other.claim(batch)]
-    night.clock.advance(seconds=61)
+    ledger_driver.clock.advance(seconds=61)
 
     with _held_before_commit(other) as hold:
         _, expired = hold(
             lambda: other.record(batch, outcomes),
-            lambda: ledger.return_expired(night.database, now=night.clock()),
+            lambda: ledger.return_expired(ledger_driver.database, now=ledger_driver.clock()),
         )
 
     assert expired == 0
-    assert night.states() == [State.DONE]
+    assert ledger_driver.states() == [State.DONE]
 
 
-def test_a_lost_batch_that_is_claimed_at_that_moment_stays_claimed(night: Night, other: Night) -> None:
+def test_a_lost_batch_that_is_claimed_at_that_moment_stays_claimed(
+    ledger_driver: LedgerDriver, other: LedgerDriver
+) -> None:
     """Returning a batch that its worker claims just then takes nothing and leaves the batch open."""
-    night.register(build_arrivals(3))
-    (batch,) = night.form()
+    ledger_driver.register(build_arrivals(3))
+    (batch,) = ledger_driver.form()
 
     with _held_before_commit(other) as hold:
         images, returned = hold(
             lambda: other.claim(batch),
-            lambda: ledger.return_batches(night.database, [batch.id], now=night.clock()),
+            lambda: ledger.return_batches(ledger_driver.database, [batch.id], now=ledger_driver.clock()),
         )
 
     assert (len(images), returned) == (3, 0)
-    assert night.open_batches() == [batch.id]
+    assert ledger_driver.open_batches() == [batch.id]
 
 
 @pytest.mark.servers
@@ -208,12 +218,12 @@ def test_a_deadlock_is_tried_again(postgres_server: PostgresServer) -> None:
         assert len(attempts) >= 3  # on a busy machine the loser may lose again
 
 
-def test_readers_see_the_ledger_while_somebody_writes(night: Night) -> None:
+def test_readers_see_the_ledger_while_somebody_writes(ledger_driver: LedgerDriver) -> None:
     """A look, and a claim's page of results, never wait for a writer."""
-    night.register(build_arrivals(1))
-    with night.database.writer.begin() as connection:
+    ledger_driver.register(build_arrivals(1))
+    with ledger_driver.database.writer.begin() as connection:
         connection.execute(text("UPDATE work SET priority = 1"))
-        assert ledger.look(night.database, images=5, now=night.clock()).ready == 1
+        assert ledger.queue_status(ledger_driver.database, images=5, now=ledger_driver.clock()).ready == 1
 
 
 def _together(*calls: Callable[[], Any]) -> tuple[Any, ...]:
@@ -223,7 +233,7 @@ def _together(*calls: Callable[[], Any]) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _held_before_commit(writer: Night) -> Iterator[Callable[..., tuple[Any, Any]]]:
+def _held_before_commit(writer: LedgerDriver) -> Iterator[Callable[..., tuple[Any, Any]]]:
     """`hold(first, second)`: `second` meets the open transaction of `first`, which `writer` is about to commit."""
     reached, proceed = Event(), Event()
 

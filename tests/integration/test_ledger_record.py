@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from night import Night, build_arrivals, build_outcome
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import select
 
 from db.ledger import FramePrediction, FurtherPrediction, Outcome
@@ -26,30 +26,30 @@ POSTGRESQL_REFUSES: dict[str, Callable[[Outcome], Outcome]] = {
 }
 
 
-def test_an_outcome_is_recorded_whole(night: Night, bundle_id: int) -> None:
+def test_an_outcome_is_recorded_whole(ledger_driver: LedgerDriver, bundle_id: int) -> None:
     """Rule 3: state, facts, predictions by frame and the batch's figures are one commit."""
-    night.register(build_arrivals(1))
-    (batch,) = night.form()
-    (image,) = night.claim(batch)
+    ledger_driver.register(build_arrivals(1))
+    (batch,) = ledger_driver.form()
+    (image,) = ledger_driver.claim(batch)
     frames = tuple(FramePrediction(frame=i, label="nodule", score=0.9, scores=[0.1, 0.9]) for i in range(3))
     facts = Facts(modality="CR", rows=2048, columns=1024, frames=3, series_instance_uid="1.2")
 
-    night.clock.advance(seconds=5)
-    counts = night.record(
+    ledger_driver.clock.advance(seconds=5)
+    counts = ledger_driver.record(
         batch, [build_outcome(image, bundle_id=bundle_id, frames=frames, facts=facts, label="nodule")]
     )
 
     assert counts == {"done": 1}
-    (row,), (instance,) = night.work(), night.instances()
+    (row,), (instance,) = ledger_driver.work(), ledger_driver.instances()
     assert (row.state, row.label, row.bundle_id, row.finished_at) == (
         State.DONE,
         "nodule",
         bundle_id,
-        night.clock(),
+        ledger_driver.clock(),
     )
     assert (row.lease_until, row.reason) == (None, None)
     assert (instance.modality, instance.rows, instance.columns, instance.frames) == ("CR", 2048, 1024, 3)
-    with night.database.read() as connection:
+    with ledger_driver.database.read() as connection:
         assert connection.execute(select(predictions.c.frame, predictions.c.scores)).all() == [
             (0, [0.1, 0.9]),
             (1, [0.1, 0.9]),
@@ -57,7 +57,7 @@ def test_an_outcome_is_recorded_whole(night: Night, bundle_id: int) -> None:
         ]
         closed = connection.execute(select(batches)).one()
     assert (closed.finished_at, closed.seconds, closed.outcomes, closed.release) == (
-        night.clock(),
+        ledger_driver.clock(),
         {"read": 0.5},
         {"done": 1},
         "test",
@@ -65,22 +65,24 @@ def test_an_outcome_is_recorded_whole(night: Night, bundle_id: int) -> None:
 
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
-def test_predictions_belong_to_done_images(night: Night, state: State) -> None:
+def test_predictions_belong_to_done_images(ledger_driver: LedgerDriver, state: State) -> None:
     """Whatever a worker hands over, an image without a result has no predictions."""
-    night.register(build_arrivals(1))
+    ledger_driver.register(build_arrivals(1))
     frames = (FramePrediction(frame=0, label="x", score=1.0, scores=[1.0]),)
 
-    assert night.analyse_all(state=state, reason=Reason.BAD_PIXELS, frames=frames) == {state.value: 1}
-    assert night.predicted() == []
+    assert ledger_driver.analyse_all(state=state, reason=Reason.BAD_PIXELS, frames=frames) == {state.value: 1}
+    assert ledger_driver.predicted() == []
 
 
-def test_an_image_to_be_tried_again_goes_back_with_its_reason(night: Night) -> None:
+def test_an_image_to_be_tried_again_goes_back_with_its_reason(ledger_driver: LedgerDriver) -> None:
     """A retry is received, has no finish, and its next claim clears the reason and counts on."""
-    night.register(build_arrivals(1))
-    later = night.clock() + timedelta(seconds=10)
-    night.analyse_all(state=State.RECEIVED, reason=Reason.MISSING_FILE, detail="Gone.", not_before=later, alone=True)
+    ledger_driver.register(build_arrivals(1))
+    later = ledger_driver.clock() + timedelta(seconds=10)
+    ledger_driver.analyse_all(
+        state=State.RECEIVED, reason=Reason.MISSING_FILE, detail="Gone.", not_before=later, alone=True
+    )
 
-    (row,) = night.work()
+    (row,) = ledger_driver.work()
     assert (row.state, row.reason, row.not_before, row.finished_at) == (
         State.RECEIVED,
         Reason.MISSING_FILE,
@@ -88,97 +90,103 @@ def test_an_image_to_be_tried_again_goes_back_with_its_reason(night: Night) -> N
         None,
     )
     assert row.alone
-    night.clock.advance(seconds=10)
-    (batch,) = night.form()
-    (image,) = night.claim(batch)
-    assert (image.attempts, image.alone, night.work()[0].reason) == (2, True, None)
+    ledger_driver.clock.advance(seconds=10)
+    (batch,) = ledger_driver.form()
+    (image,) = ledger_driver.claim(batch)
+    assert (image.attempts, image.alone, ledger_driver.work()[0].reason) == (2, True, None)
 
 
-def test_a_record_without_any_outcome_closes_the_batch(night: Night) -> None:
+def test_a_record_without_any_outcome_closes_the_batch(ledger_driver: LedgerDriver) -> None:
     """A worker that lost all its images says so by recording nothing."""
-    night.register(build_arrivals(1))
-    (batch,) = night.form()
+    ledger_driver.register(build_arrivals(1))
+    (batch,) = ledger_driver.form()
 
-    assert night.record(batch, []) == {}
-    assert night.open_batches() == []
+    assert ledger_driver.record(batch, []) == {}
+    assert ledger_driver.open_batches() == []
 
 
-def test_a_record_delivered_twice_changes_nothing(night: Night) -> None:
+def test_a_record_delivered_twice_changes_nothing(ledger_driver: LedgerDriver) -> None:
     """Everything can run twice: the second record of a batch finds no row that it holds."""
-    night.register(build_arrivals(2))
-    (batch,) = night.form()
-    outcomes = [build_outcome(image) for image in night.claim(batch)]
-    night.record(batch, outcomes)
-    before = night.work()
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
+    outcomes = [build_outcome(image) for image in ledger_driver.claim(batch)]
+    ledger_driver.record(batch, outcomes)
+    before = ledger_driver.work()
 
-    assert night.record(batch, outcomes) == {}
-    assert night.work() == before
+    assert ledger_driver.record(batch, outcomes) == {}
+    assert ledger_driver.work() == before
 
 
 @pytest.mark.parametrize("spoil", UNSTORABLE.values(), ids=UNSTORABLE.keys())
-def test_an_unstorable_value_costs_its_own_row(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
+def test_an_unstorable_value_costs_its_own_row(
+    ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]
+) -> None:
     """Rule 9: the image is failed(unstorable), its neighbours are done, the batch is closed."""
-    check_one_spoiled_row(night, spoil)
+    check_one_spoiled_row(ledger_driver, spoil)
 
 
 @pytest.mark.parametrize("spoil", POSTGRESQL_REFUSES.values(), ids=POSTGRESQL_REFUSES.keys())
 def test_what_only_postgresql_refuses_costs_its_own_row_there(
-    night: Night, spoil: Callable[[Outcome], Outcome]
+    ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]
 ) -> None:
     """Rule 9: PostgreSQL is stricter about text, lengths and ranges; SQLite stores these values."""
-    if night.database.is_sqlite:
-        night.register(build_arrivals(1))
-        (batch,) = night.form()
-        assert night.record(batch, [spoil(build_outcome(image)) for image in night.claim(batch)]) == {"done": 1}
+    if ledger_driver.database.is_sqlite:
+        ledger_driver.register(build_arrivals(1))
+        (batch,) = ledger_driver.form()
+        assert ledger_driver.record(batch, [spoil(build_outcome(image)) for image in ledger_driver.claim(batch)]) == {
+            "done": 1
+        }
     else:
-        check_one_spoiled_row(night, spoil)
+        check_one_spoiled_row(ledger_driver, spoil)
 
 
-def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(
+    ledger_driver: LedgerDriver, caplog: pytest.LogCaptureFixture
+) -> None:
     """What the database refuses may be a patient's: the warning names the image and the class of the error."""
-    night.register(build_arrivals(1))
-    night.analyse_all(label="CANARY\ud800", facts=Facts(body_part="CANARY"))
+    ledger_driver.register(build_arrivals(1))
+    ledger_driver.analyse_all(label="CANARY\ud800", facts=Facts(body_part="CANARY"))
 
     assert "the database refused the values of an image" in caplog.messages
     assert "CANARY" not in caplog.text
     assert not any("CANARY" in str(vars(line)) for line in caplog.records)
 
 
-def check_one_spoiled_row(night: Night, spoil: Callable[[Outcome], Outcome]) -> None:
-    night.register(build_arrivals(3))
-    (batch,) = night.form()
-    first, second, third = (build_outcome(image) for image in night.claim(batch))
+def check_one_spoiled_row(ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]) -> None:
+    ledger_driver.register(build_arrivals(3))
+    (batch,) = ledger_driver.form()
+    first, second, third = (build_outcome(image) for image in ledger_driver.claim(batch))
 
-    counts = night.record(batch, [first, spoil(second), third])
+    counts = ledger_driver.record(batch, [first, spoil(second), third])
 
     assert counts == {"done": 2, "failed": 1}
-    row = night.work()[1]
+    row = ledger_driver.work()[1]
     assert (row.state, row.reason, row.detail) == (State.FAILED, Reason.UNSTORABLE, Reason.UNSTORABLE.sentence)
-    assert night.predicted() == [first.work_id, third.work_id]
-    assert night.open_batches() == []
+    assert ledger_driver.predicted() == [first.work_id, third.work_id]
+    assert ledger_driver.open_batches() == []
 
 
-def test_a_second_record_leaves_what_the_first_wrote(night: Night, bundle_id: int) -> None:
+def test_a_second_record_leaves_what_the_first_wrote(ledger_driver: LedgerDriver, bundle_id: int) -> None:
     """A worker whose commit arrived and whose answer was lost records again: it holds nothing any more."""
-    night.register(build_arrivals(2))
-    (batch,) = night.form()
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
     further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
-    outcomes = [build_outcome(image, further=further) for image in night.claim(batch)]
-    assert night.record(batch, outcomes) == {"done": 2}
-    assert night.record(batch, outcomes) == {}
-    assert [row.ordinal for row in night.work()] == [0, 0, 1, 1]
-    with night.database.read() as connection:
+    outcomes = [build_outcome(image, further=further) for image in ledger_driver.claim(batch)]
+    assert ledger_driver.record(batch, outcomes) == {"done": 2}
+    assert ledger_driver.record(batch, outcomes) == {}
+    assert [row.ordinal for row in ledger_driver.work()] == [0, 0, 1, 1]
+    with ledger_driver.database.read() as connection:
         assert connection.execute(select(batches.c.outcomes)).scalar_one() == {"done": 2}
 
 
 def test_results_beside_the_answer_are_written_once_beside_an_unstorable_neighbour(
-    night: Night, bundle_id: int
+    ledger_driver: LedgerDriver, bundle_id: int
 ) -> None:
     """Recording row by row tries each image in a savepoint first: nothing of the trial stays."""
-    night.register(build_arrivals(2))
-    (batch,) = night.form()
-    good, bad = night.claim(batch)
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
+    good, bad = ledger_driver.claim(batch)
     further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
     outcomes = [build_outcome(good, further=further), build_outcome(bad, further=further, bundle_id=10**30)]
-    assert night.record(batch, outcomes) == {"done": 1, "failed": 1}
-    assert [(row.instance_id, row.ordinal) for row in night.work()] == [(1, 0), (2, 0), (1, 1)]
+    assert ledger_driver.record(batch, outcomes) == {"done": 1, "failed": 1}
+    assert [(row.instance_id, row.ordinal) for row in ledger_driver.work()] == [(1, 0), (2, 0), (1, 1)]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from night import Night, build_arrivals, build_outcome
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import update
 
 from db import ledger
@@ -12,131 +12,135 @@ from db.tables import State, work
 from nightread.reasons import Reason
 
 
-def test_each_arrival_gets_one_row_of_work(night: Night) -> None:
+def test_each_arrival_gets_one_row_of_work(ledger_driver: LedgerDriver) -> None:
     """Three files are three instances, each with its first row of work, received."""
-    assert night.register(build_arrivals(3), priority=2) == Registered(new=3, changed=0)
+    assert ledger_driver.register(build_arrivals(3), priority=2) == Registered(new=3, changed=0)
 
-    assert [(row.state, row.ordinal, row.priority, row.attempts) for row in night.work()] == [
+    assert [(row.state, row.ordinal, row.priority, row.attempts) for row in ledger_driver.work()] == [
         (State.RECEIVED, 0, 2, 0)
     ] * 3
-    assert [row.instance_id for row in night.work()] == [row.id for row in night.instances()]
+    assert [row.instance_id for row in ledger_driver.work()] == [row.id for row in ledger_driver.instances()]
 
 
-def test_a_restart_registers_nothing_twice(night: Night) -> None:
+def test_a_restart_registers_nothing_twice(ledger_driver: LedgerDriver) -> None:
     """Known files are not counted as new, whether waiting or done."""
     arrivals = build_arrivals(3)
-    night.register(arrivals)
-    assert night.register(arrivals) == Registered(new=0, changed=0)
-    night.analyse_all()
+    ledger_driver.register(arrivals)
+    assert ledger_driver.register(arrivals) == Registered(new=0, changed=0)
+    ledger_driver.analyse_all()
 
-    assert night.register([*arrivals, *build_arrivals(1)]) == Registered(new=1, changed=0)
-    assert night.states() == [State.DONE] * 3 + [State.RECEIVED]
+    assert ledger_driver.register([*arrivals, *build_arrivals(1)]) == Registered(new=1, changed=0)
+    assert ledger_driver.states() == [State.DONE] * 3 + [State.RECEIVED]
 
 
-def test_one_place_named_twice_is_one_arrival(night: Night) -> None:
+def test_one_place_named_twice_is_one_arrival(ledger_driver: LedgerDriver) -> None:
     """A source that yields a path twice in one call registers it once, as it was seen last."""
     (arrival,) = build_arrivals(1)
 
-    assert night.register([arrival, replace(arrival, size=5)]).new == 1
-    assert [row.size for row in night.instances()] == [5]
+    assert ledger_driver.register([arrival, replace(arrival, size=5)]).new == 1
+    assert [row.size for row in ledger_driver.instances()] == [5]
 
 
-def test_the_same_path_in_two_sources_is_two_arrivals(night: Night) -> None:
+def test_the_same_path_in_two_sources_is_two_arrivals(ledger_driver: LedgerDriver) -> None:
     """A place is a source and a path."""
     arrivals = build_arrivals(1)
-    night.register(arrivals)
-    night.source_id = ledger.ensure_source(
-        night.database, name="archive", kind="folder", root="/archive", now=night.clock()
+    ledger_driver.register(arrivals)
+    ledger_driver.source_id = ledger.ensure_source(
+        ledger_driver.database, name="archive", kind="folder", root="/archive", now=ledger_driver.clock()
     )
 
-    assert night.register(arrivals).new == 1
+    assert ledger_driver.register(arrivals).new == 1
 
 
-def test_a_changed_file_updates_its_waiting_row(night: Night) -> None:
+def test_a_changed_file_updates_its_waiting_row(ledger_driver: LedgerDriver) -> None:
     """While nobody has read the older bytes there is only one arrival."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
+    ledger_driver.register([arrival])
 
-    assert night.register([replace(arrival, size=2000)]) == Registered(new=0, changed=1)
-    assert [row.size for row in night.instances()] == [2000]
-    assert night.states() == [State.RECEIVED]
+    assert ledger_driver.register([replace(arrival, size=2000)]) == Registered(new=0, changed=1)
+    assert [row.size for row in ledger_driver.instances()] == [2000]
+    assert ledger_driver.states() == [State.RECEIVED]
 
 
-def test_a_changed_file_is_taken_back_from_whoever_reads_the_older_bytes(night: Night) -> None:
+def test_a_changed_file_is_taken_back_from_whoever_reads_the_older_bytes(ledger_driver: LedgerDriver) -> None:
     """The outcome of the older bytes, even one that names no size, is not recorded for the newer ones."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
-    (batch,) = night.form()
-    (image,) = night.claim(batch)
+    ledger_driver.register([arrival])
+    (batch,) = ledger_driver.form()
+    (image,) = ledger_driver.claim(batch)
 
-    assert night.register([replace(arrival, size=2000)]).changed == 1
+    assert ledger_driver.register([replace(arrival, size=2000)]).changed == 1
     late = build_outcome(image, state=State.REJECTED, reason=Reason.TIMEOUT, size=None, mtime_ns=None)
-    assert night.record(batch, [late]) == {}
+    assert ledger_driver.record(batch, [late]) == {}
 
-    assert [(row.state, row.attempts, row.batch_id) for row in night.work()] == [(State.RECEIVED, 0, None)]
-    assert night.analyse_all() == {"done": 1}
+    assert [(row.state, row.attempts, row.batch_id) for row in ledger_driver.work()] == [(State.RECEIVED, 0, None)]
+    assert ledger_driver.analyse_all() == {"done": 1}
 
 
-def test_a_file_that_changed_after_its_outcome_is_a_new_arrival(night: Night) -> None:
+def test_a_file_that_changed_after_its_outcome_is_a_new_arrival(ledger_driver: LedgerDriver) -> None:
     """The outcome of the older bytes stays what it was."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
-    night.analyse_all()
+    ledger_driver.register([arrival])
+    ledger_driver.analyse_all()
 
-    assert night.register([replace(arrival, mtime_ns=7)]) == Registered(new=1, changed=0)
-    assert night.states() == [State.DONE, State.RECEIVED]
+    assert ledger_driver.register([replace(arrival, mtime_ns=7)]) == Registered(new=1, changed=0)
+    assert ledger_driver.states() == [State.DONE, State.RECEIVED]
 
 
-def test_recorded_bytes_that_are_not_the_arrivals_are_read_again(night: Night) -> None:
+def test_recorded_bytes_that_are_not_the_arrivals_are_read_again(ledger_driver: LedgerDriver) -> None:
     """An outcome of bytes of another size than the ledger lists is put back as still changing."""
-    night.register(build_arrivals(2))
-    (batch,) = night.form()
-    first, second = night.claim(batch)
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
+    first, second = ledger_driver.claim(batch)
 
-    counts = night.record(batch, [build_outcome(first, size=first.size + 1), build_outcome(second)])
+    counts = ledger_driver.record(batch, [build_outcome(first, size=first.size + 1), build_outcome(second)])
 
     assert counts == {"received": 1, "done": 1}
-    changed, _ = night.work()
+    changed, _ = ledger_driver.work()
     assert (changed.state, changed.reason, changed.score) == (State.RECEIVED, Reason.STILL_CHANGING, None)
-    assert night.predicted() == [second.work_id]
-    assert night.instances()[0].sha256 is None
+    assert ledger_driver.predicted() == [second.work_id]
+    assert ledger_driver.instances()[0].sha256 is None
 
 
-def test_a_retry_may_tell_the_ledger_what_the_file_became(night: Night) -> None:
+def test_a_retry_may_tell_the_ledger_what_the_file_became(ledger_driver: LedgerDriver) -> None:
     """A worker that finds a file changed puts it back with its new size, an empty file included."""
-    night.register(build_arrivals(1))
-    night.analyse_all(state=State.RECEIVED, reason=Reason.STILL_CHANGING, size=0, mtime_ns=99)
+    ledger_driver.register(build_arrivals(1))
+    ledger_driver.analyse_all(state=State.RECEIVED, reason=Reason.STILL_CHANGING, size=0, mtime_ns=99)
 
-    assert [(row.size, row.mtime_ns) for row in night.instances()] == [(0, 99)]
-    assert night.analyse_all() == {"done": 1}
+    assert [(row.size, row.mtime_ns) for row in ledger_driver.instances()] == [(0, 99)]
+    assert ledger_driver.analyse_all() == {"done": 1}
 
 
-def test_paths_of_twelve_thousand_characters_are_told_apart(night: Night) -> None:
+def test_paths_of_twelve_thousand_characters_are_told_apart(ledger_driver: LedgerDriver) -> None:
     """Over-long paths that differ in their last character only are two arrivals, known again the next time."""
     arrivals = [*build_arrivals(1, uri="d/" * 6000 + "a"), *build_arrivals(1, uri="d/" * 6000 + "b")]
 
-    assert night.register(arrivals).new == 2
-    assert night.register(arrivals) == Registered(new=0, changed=0)
-    assert [image.uri for batch in night.form() for image in night.claim(batch)] == [a.uri for a in arrivals]
+    assert ledger_driver.register(arrivals).new == 2
+    assert ledger_driver.register(arrivals) == Registered(new=0, changed=0)
+    assert [image.uri for batch in ledger_driver.form() for image in ledger_driver.claim(batch)] == [
+        a.uri for a in arrivals
+    ]
 
 
-def test_ensure_source_keeps_its_id_and_follows_its_root(night: Night) -> None:
+def test_ensure_source_keeps_its_id_and_follows_its_root(ledger_driver: LedgerDriver) -> None:
     """A source that moved on the producer's host is the same source; claims carry the new root."""
-    moved = ledger.ensure_source(night.database, name="inbox", kind="folder", root="/elsewhere", now=night.clock())
-    assert moved == night.source_id
+    moved = ledger.ensure_source(
+        ledger_driver.database, name="inbox", kind="folder", root="/elsewhere", now=ledger_driver.clock()
+    )
+    assert moved == ledger_driver.source_id
 
-    night.register(build_arrivals(1))
-    (batch,) = night.form()
-    (image,) = night.claim(batch)
+    ledger_driver.register(build_arrivals(1))
+    (batch,) = ledger_driver.form()
+    (image,) = ledger_driver.claim(batch)
     assert (image.source, image.root) == ("inbox", "/elsewhere")
 
 
 @pytest.mark.parametrize("state", [State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED])
-def test_every_final_state_lets_a_changed_file_in(night: Night, state: State) -> None:
+def test_every_final_state_lets_a_changed_file_in(ledger_driver: LedgerDriver, state: State) -> None:
     """Whatever became of the older bytes, newer ones are analysed."""
     (arrival,) = build_arrivals(1)
-    night.register([arrival])
-    with night.database.writer.begin() as connection:
-        connection.execute(update(work).values(state=state, finished_at=night.clock()))
+    ledger_driver.register([arrival])
+    with ledger_driver.database.writer.begin() as connection:
+        connection.execute(update(work).values(state=state, finished_at=ledger_driver.clock()))
 
-    assert night.register([replace(arrival, size=9)]).new == 1
+    assert ledger_driver.register([replace(arrival, size=9)]).new == 1

@@ -12,15 +12,15 @@ import pytest
 from imaging.read import read
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.catalogue import find_bundle
-from models.cnn import build_network
 from models.datasets.dataset import Examples
 from models.datasets.phantom_series import phantom_examples
 from models.evaluation.measure import measure
-from models.network import Network, load_network
-from models.phantom_dicom import PhantomStyle, phantom_file
-from models.scoring import score
+from models.networks.cnn import build_network
+from models.networks.network import Network, load_network
+from models.networks.scoring import score
+from models.phantoms.dicom import PhantomStyle, phantom_file
 from nightread.errors import StopWork
-from worker.predict import Predictor
+from worker.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def unseen() -> Examples:
 
 def test_unseen_phantoms_are_told_apart(bundle: Bundle, network: Network, unseen: Examples) -> None:
     """Precision and recall reach 0.95 on 300 films of a seed that no training run uses, all syntaxes mixed."""
-    clear, nodule = measure(bundle.verdict, score(network, unseen)).classes
+    clear, nodule = measure(bundle.postprocessing, score(network, unseen)).classes
     assert min(clear.support, nodule.support) > 100
     assert min(nodule.precision or 0, nodule.recall or 0) >= 0.95
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from night import Night
+from ledger_driver import LedgerDriver
 from sqlalchemy import delete, insert, update
 
 from db import queries
@@ -51,25 +51,27 @@ _DAMAGE = [
 
 
 @pytest.fixture
-def evening(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> Night:
+def evening(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
     """1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
-    night.register(make_arrivals(2))
-    night.analyse_all(bundle_id=bundle_id, sha256="a" * 64)
-    night.register(make_arrivals(1))
-    night.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
-    night.register(make_arrivals(1), priority=9)
-    night.register(make_arrivals(1))
-    night.form(count=1, images=1)
-    return night
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64)
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+    ledger_driver.register(make_arrivals(1), priority=9)
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.form(count=1, images=1)
+    return ledger_driver
 
 
-def test_a_sound_record_has_no_violations(evening: Night) -> None:
+def test_a_sound_record_has_no_violations(evening: LedgerDriver) -> None:
     """Whatever the ledger itself wrote holds together."""
     assert list(queries.violations(evening.database)) == []
 
 
 @pytest.mark.parametrize(("rule", "damage", "image_id"), _DAMAGE)
-def test_damage_is_found_by_the_rule_it_breaks(evening: Night, rule: str, damage: Any, image_id: int | None) -> None:
+def test_damage_is_found_by_the_rule_it_breaks(
+    evening: LedgerDriver, rule: str, damage: Any, image_id: int | None
+) -> None:
     """Each rule names the image whose row is wrong."""
     evening.database.write(lambda connection: connection.execute(damage))
 

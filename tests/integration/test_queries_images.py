@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from night import Night, SettableClock
+from ledger_driver import LedgerDriver, SettableClock
 
 from db import ledger, queries
 from db.ledger import Arrival, FramePrediction
@@ -19,14 +19,16 @@ MakeArrivals = Callable[..., list[Arrival]]
 
 
 def test_an_image_is_told_with_all_names_that_programs_rely_on(
-    night: Night, make_arrivals: MakeArrivals, bundle_id: int
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:
     """The names of the contract, with the full path, scores by label and aware times."""
-    night.register(make_arrivals(1, uri="ward%20a/scan%0A.dcm"))
+    ledger_driver.register(make_arrivals(1, uri="ward%20a/scan%0A.dcm"))
     facts = Facts(sop_instance_uid="1.2.3", modality="CR", rows=512, columns=256, frames=1)
-    night.analyse_all(bundle_id=bundle_id, facts=facts, sha256="b" * 64, label="nodule", score=0.8, scores=[0.2, 0.8])
+    ledger_driver.analyse_all(
+        bundle_id=bundle_id, facts=facts, sha256="b" * 64, label="nodule", score=0.8, scores=[0.2, 0.8]
+    )
 
-    (image,) = queries.images(night.database)
+    (image,) = queries.images(ledger_driver.database)
 
     assert tuple(image) == queries.COLUMNS
     assert image["uri"] == "/inbox/ward a/scan%0A.dcm"
@@ -73,26 +75,26 @@ def test_an_image_is_told_with_all_names_that_programs_rely_on(
     ids=str,
 )
 def test_a_filter_finds_exactly_what_it_names(
-    night: Night, make_arrivals: MakeArrivals, bundle_id: int, wanted: ImageFilter, found: list[int]
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int, wanted: ImageFilter, found: list[int]
 ) -> None:
     """Alone and together, each condition holds."""
-    _six_images(night, make_arrivals, bundle_id)
+    _six_images(ledger_driver, make_arrivals, bundle_id)
 
-    assert [image["image_id"] for image in queries.images(night.database, wanted)] == found
+    assert [image["image_id"] for image in queries.images(ledger_driver.database, wanted)] == found
 
 
-def test_frames_are_rows_of_their_own(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+def test_frames_are_rows_of_their_own(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> None:
     """Each with its own scores, in order; an image without predictions is one row without a frame."""
-    night.register(make_arrivals(1))
+    ledger_driver.register(make_arrivals(1))
     frames = tuple(
         FramePrediction(frame=number, label="nodule", score=score, scores=[1 - score, score])
         for number, score in enumerate((0.75, 0.5))
     )
-    night.analyse_all(bundle_id=bundle_id, label="nodule", score=0.75, scores=[0.25, 0.75], frames=frames)
-    night.register(make_arrivals(1))
-    night.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+    ledger_driver.analyse_all(bundle_id=bundle_id, label="nodule", score=0.75, scores=[0.25, 0.75], frames=frames)
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
 
-    rows = list(queries.images(night.database, ImageFilter(per_frame=True)))
+    rows = list(queries.images(ledger_driver.database, ImageFilter(per_frame=True)))
 
     assert [(row["image_id"], row["frame"], row["score"]) for row in rows] == [
         (1, 0, 0.75),
@@ -102,16 +104,18 @@ def test_frames_are_rows_of_their_own(night: Night, make_arrivals: MakeArrivals,
     assert rows[1]["scores"] == {"normal": 0.5, "nodule": 0.5}
 
 
-def test_every_arrival_is_shown_and_the_current_versions_on_demand(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_every_arrival_is_shown_and_the_current_versions_on_demand(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
     """One row per arrival, so that counts add up; an older version names the newer one, and --current leaves it out."""
     facts = Facts(sop_instance_uid="1.3", series_instance_uid="1.2")
     for _ in range(2):
-        night.register(make_arrivals(1))
-        night.analyse_all(facts=facts)
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(facts=facts)
 
-    shown = list(queries.images(night.database, ImageFilter()))
+    shown = list(queries.images(ledger_driver.database, ImageFilter()))
     assert [(image["image_id"], image["superseded_by"]) for image in shown] == [(1, 2), (2, None)]
-    current = queries.images(night.database, ImageFilter(current=True))
+    current = queries.images(ledger_driver.database, ImageFilter(current=True))
     assert [image["image_id"] for image in current] == [2]
 
 
@@ -124,7 +128,7 @@ def test_every_arrival_is_shown_and_the_current_versions_on_demand(night: Night,
     ],
 )
 def test_suspicion_in_sql_is_that_of_the_verdict(
-    night: Night,
+    ledger_driver: LedgerDriver,
     make_arrivals: MakeArrivals,
     labels: list[str],
     normal_label: str,
@@ -133,51 +137,57 @@ def test_suspicion_in_sql_is_that_of_the_verdict(
 ) -> None:
     """Between an image that is a little less and one that is a little more suspicious."""
     bundle = ledger.register_bundle(
-        night.database,
+        ledger_driver.database,
         name="x",
         version="1",
         digest="e" * 64,
         labels=labels,
         normal_label=normal_label,
-        now=night.clock(),
+        now=ledger_driver.clock(),
     )
     probe = ledger.register_bundle(
-        night.database, name="y", version="1", digest="f" * 64, labels=["p"], normal_label="n", now=night.clock()
+        ledger_driver.database,
+        name="y",
+        version="1",
+        digest="f" * 64,
+        labels=["p"],
+        normal_label="n",
+        now=ledger_driver.clock(),
     )
     for number, values in ((bundle, scores), (probe, [suspicion - 0.01]), (probe, [suspicion + 0.01])):
-        night.register(make_arrivals(1))
-        night.analyse_all(bundle_id=number, scores=values)
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(bundle_id=number, scores=values)
 
-    ranked = queries.images(night.database, ImageFilter(sort="suspicion"))
+    ranked = queries.images(ledger_driver.database, ImageFilter(sort="suspicion"))
 
     assert [image["image_id"] for image in ranked] == [3, 1, 2]
 
 
-def test_images_are_streamed(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_images_are_streamed(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """The first ones are there before the last ones are read, and leaving early frees the connection."""
-    night.register(make_arrivals(3000))
+    ledger_driver.register(make_arrivals(3000))
 
-    stream = queries.images(night.database)
+    stream = queries.images(ledger_driver.database)
     first = next(stream)
     stream.close()  # type: ignore[attr-defined]
 
     assert first["image_id"] == 1
-    assert night.database.reader.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert ledger_driver.database.reader.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
-def test_an_image_can_be_written_as_json(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_an_image_can_be_written_as_json(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """Nothing in it but numbers, text, dicts and times."""
-    night.register(make_arrivals(1))
-    night.analyse_all()
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all()
 
-    (image,) = queries.images(night.database)
+    (image,) = queries.images(ledger_driver.database)
 
     assert json.loads(json.dumps(image, default=datetime.isoformat))["finished_at"] == "2026-11-05T22:00:00+00:00"
 
 
-def _six_images(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> None:
+def _six_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> None:
     """1 normal, 2 nodule, 3 duplicate of 2, 4 rejected, 5 failed, 6 waiting since two hours later."""
-    clock: SettableClock = night.clock
+    clock: SettableClock = ledger_driver.clock
     keys = {"patient_key": "p" * 64, "accession_key": "a" * 64}
     uids = {"study_instance_uid": "1.1", "series_instance_uid": "1.2", "sop_instance_uid": "1.3"}
     outcomes: list[dict[str, Any]] = [
@@ -188,8 +198,8 @@ def _six_images(night: Night, make_arrivals: MakeArrivals, bundle_id: int) -> No
         {"state": State.FAILED, "reason": Reason.TIMEOUT},
     ]
     for outcome in outcomes:
-        night.register(make_arrivals(1))
-        night.analyse_all(bundle_id=bundle_id, **outcome)
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(bundle_id=bundle_id, **outcome)
         clock.advance(minutes=1)
     clock.advance(hours=2)
-    night.register(make_arrivals(1))
+    ledger_driver.register(make_arrivals(1))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from night import Night, SettableClock, build_outcome
+from ledger_driver import LedgerDriver, SettableClock, build_outcome
 from sqlalchemy import delete
 
 from db import ledger, queries
@@ -16,86 +16,90 @@ from nightread.reasons import Reason
 MakeArrivals = Callable[..., list[Arrival]]
 
 
-def test_a_tally_counts_each_arrival_where_its_first_row_stands(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_a_tally_counts_each_arrival_where_its_first_row_stands(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
     """Waiting, queued, running and each outcome are told apart, and together they are all that arrived."""
-    night.register(make_arrivals(4))
-    night.analyse_all()
-    night.register(make_arrivals(3))
-    night.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED)
-    night.register(make_arrivals(2))
-    night.analyse_all(state=State.FAILED, reason=Reason.MISSING_FILE)
-    night.register(make_arrivals(1))
-    (running,) = night.form()
-    night.claim(running)
-    night.register(make_arrivals(5))
-    night.form(count=1, images=2)
+    ledger_driver.register(make_arrivals(4))
+    ledger_driver.analyse_all()
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED)
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.MISSING_FILE)
+    ledger_driver.register(make_arrivals(1))
+    (running,) = ledger_driver.form()
+    ledger_driver.claim(running)
+    ledger_driver.register(make_arrivals(5))
+    ledger_driver.form(count=1, images=2)
 
-    counted = queries.tally(night.database)
+    counted = queries.tally(ledger_driver.database)
 
     assert counted == queries.Tally(arrived=15, done=4, rejected=3, failed=2, running=1, queued=2, waiting=3)
     assert counted.adds_up
-    assert counted.unfinished == queries.unfinished(night.database) == 6
+    assert counted.unfinished == queries.unfinished(ledger_driver.database) == 6
 
 
-def test_the_same_bytes_again_count_as_a_duplicate(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_the_same_bytes_again_count_as_a_duplicate(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """Two files with one content: one is done, one a duplicate."""
-    night.register(make_arrivals(2))
-    night.analyse_all(sha256="a" * 64)
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(sha256="a" * 64)
 
-    counted = queries.tally(night.database)
+    counted = queries.tally(ledger_driver.database)
 
     assert (counted.done, counted.duplicate) == (1, 1)
 
 
-def test_an_arrival_without_work_does_not_add_up(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_an_arrival_without_work_does_not_add_up(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """Arrivals are counted by themselves, so that a lost row of work shows."""
-    night.register(make_arrivals(3))
-    night.database.write(lambda connection: connection.execute(delete(work).where(work.c.instance_id == 2)))
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.database.write(lambda connection: connection.execute(delete(work).where(work.c.instance_id == 2)))
 
-    assert not queries.tally(night.database).adds_up
+    assert not queries.tally(ledger_driver.database).adds_up
 
 
-def test_a_rerun_does_not_count_as_an_arrival(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_a_rerun_does_not_count_as_an_arrival(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """A further row of work leaves tally, progress and results as they were."""
-    night.register(make_arrivals(1))
-    night.analyse_all()
-    _add_rerun(night.database, instance_id=1)
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all()
+    _add_rerun(ledger_driver.database, instance_id=1)
 
-    assert queries.tally(night.database) == queries.Tally(arrived=1, done=1)
-    assert [image["state"] for image in queries.images(night.database)] == ["done"]
+    assert queries.tally(ledger_driver.database) == queries.Tally(arrived=1, done=1)
+    assert [image["state"] for image in queries.images(ledger_driver.database)] == ["done"]
 
 
 @pytest.mark.parametrize("other_first", [True, False])
 def test_sources_are_counted_apart(
-    night: Night, make_arrivals: MakeArrivals, clock: SettableClock, *, other_first: bool
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock, *, other_first: bool
 ) -> None:
     """A tally, reasons and progress of some sources leave the others out."""
-    other = ledger.ensure_source(night.database, name="other", kind="folder", root="/other", now=clock())
-    night.register(make_arrivals(2))
-    night.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
-    ledger.register(night.database, source_id=other, arrivals=make_arrivals(3), priority=5, now=clock())
+    other = ledger.ensure_source(ledger_driver.database, name="other", kind="folder", root="/other", now=clock())
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+    ledger.register(ledger_driver.database, source_id=other, arrivals=make_arrivals(3), priority=5, now=clock())
 
-    both = [other, night.source_id] if other_first else [night.source_id, other]
+    both = [other, ledger_driver.source_id] if other_first else [ledger_driver.source_id, other]
 
-    assert queries.tally(night.database, [other]) == queries.Tally(arrived=3, waiting=3)
-    assert queries.tally(night.database, [night.source_id]) == queries.Tally(arrived=2, rejected=2)
-    assert queries.tally(night.database, both) == queries.tally(night.database)
-    assert queries.unfinished(night.database, [other]) == 3
-    assert queries.reasons(night.database, [other]) == []
-    assert queries.reasons(night.database, [night.source_id]) == [("rejected", "empty", "defective", 2)]
+    assert queries.tally(ledger_driver.database, [other]) == queries.Tally(arrived=3, waiting=3)
+    assert queries.tally(ledger_driver.database, [ledger_driver.source_id]) == queries.Tally(arrived=2, rejected=2)
+    assert queries.tally(ledger_driver.database, both) == queries.tally(ledger_driver.database)
+    assert queries.unfinished(ledger_driver.database, [other]) == 3
+    assert queries.reasons(ledger_driver.database, [other]) == []
+    assert queries.reasons(ledger_driver.database, [ledger_driver.source_id]) == [("rejected", "empty", "defective", 2)]
 
 
-def test_reasons_come_with_their_class_the_most_frequent_first(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_reasons_come_with_their_class_the_most_frequent_first(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
     """Defective, out of scope and failed are told apart."""
     for number, state, reason in (
         (1, State.REJECTED, Reason.TRUNCATED),
         (3, State.REJECTED, Reason.NON_IMAGE),
         (2, State.FAILED, Reason.TIMEOUT),
     ):
-        night.register(make_arrivals(number))
-        night.analyse_all(state=state, reason=reason)
+        ledger_driver.register(make_arrivals(number))
+        ledger_driver.analyse_all(state=state, reason=reason)
 
-    assert queries.reasons(night.database) == [
+    assert queries.reasons(ledger_driver.database) == [
         ("rejected", "non_image", "out_of_scope", 3),
         ("failed", "timeout", "failed", 2),
         ("rejected", "truncated", "defective", 1),
@@ -103,65 +107,75 @@ def test_reasons_come_with_their_class_the_most_frequent_first(night: Night, mak
 
 
 def test_the_pace_of_the_last_minute_foretells_the_end(
-    night: Night, make_arrivals: MakeArrivals, clock: SettableClock
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
 ) -> None:
     """Twenty images in ten seconds are two a second; another eight take four seconds."""
-    night.register(make_arrivals(28))
-    (batch,) = night.form(count=1, images=20)
-    claimed = night.claim(batch)
+    ledger_driver.register(make_arrivals(28))
+    (batch,) = ledger_driver.form(count=1, images=20)
+    claimed = ledger_driver.claim(batch)
     clock.advance(seconds=10)
-    night.record(batch, [_done(image) for image in claimed])
+    ledger_driver.record(batch, [_done(image) for image in claimed])
 
-    pace = queries.pace(night.database, unfinished=8, now=clock())
+    pace = queries.pace(ledger_driver.database, unfinished=8, now=clock())
 
     assert pace.per_second == pytest.approx(2)
     assert pace.eta_seconds == pytest.approx(4)
-    assert queries.rate(night.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)
+    assert queries.rate(ledger_driver.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)
 
 
-def test_work_that_stands_still_has_no_end(night: Night, make_arrivals: MakeArrivals, clock: SettableClock) -> None:
+def test_work_that_stands_still_has_no_end(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
+) -> None:
     """After a minute without an outcome the pace is nought and the end unknown; with nothing left it is now."""
-    night.register(make_arrivals(2))
-    night.analyse_all()
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all()
     clock.advance(minutes=2)
 
-    assert queries.pace(night.database, unfinished=5, now=clock()) == queries.Pace(per_second=0.0, eta_seconds=None)
-    assert queries.pace(night.database, unfinished=0, now=clock()) == queries.Pace(per_second=0.0, eta_seconds=0.0)
-    assert queries.rate(night.database, since=clock()) is None
+    assert queries.pace(ledger_driver.database, unfinished=5, now=clock()) == queries.Pace(
+        per_second=0.0, eta_seconds=None
+    )
+    assert queries.pace(ledger_driver.database, unfinished=0, now=clock()) == queries.Pace(
+        per_second=0.0, eta_seconds=0.0
+    )
+    assert queries.rate(ledger_driver.database, since=clock()) is None
 
 
-def test_the_oldest_waiting_image_is_found(night: Night, make_arrivals: MakeArrivals, clock: SettableClock) -> None:
+def test_the_oldest_waiting_image_is_found(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
+) -> None:
     """Of those that wait, not of those that are done."""
-    night.register(make_arrivals(1))
-    night.analyse_all()
-    assert queries.oldest_waiting(night.database) is None
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all()
+    assert queries.oldest_waiting(ledger_driver.database) is None
     waiting_since = clock.advance(minutes=5)
-    night.register(make_arrivals(1))
+    ledger_driver.register(make_arrivals(1))
     clock.advance(minutes=5)
-    night.register(make_arrivals(1))
+    ledger_driver.register(make_arrivals(1))
 
-    assert queries.oldest_waiting(night.database) == waiting_since
+    assert queries.oldest_waiting(ledger_driver.database) == waiting_since
 
 
 def test_workers_are_listed_with_the_silent_ones_marked(database: Database, clock: SettableClock) -> None:
     """A worker that has not been heard of is shown and does not count as alive."""
-    ledger.beat(database, node="gone", boot_id="1", slots=2, device="2 CPU", release="0", now=clock())
+    ledger.heartbeat(database, node="gone", boot_id="1", slots=2, device="2 CPU", release="0", now=clock())
     clock.advance(minutes=5)
-    ledger.beat(database, node="here", boot_id="2", slots=4, device="1 GPU", release="0", now=clock())
+    ledger.heartbeat(database, node="here", boot_id="2", slots=4, device="1 GPU", release="0", now=clock())
 
     found = queries.workers(database, now=clock())
 
     assert [(worker.node, worker.slots, worker.alive) for worker in found] == [("gone", 2, False), ("here", 4, True)]
 
 
-def test_open_batches_are_those_published_and_those_claimed(night: Night, make_arrivals: MakeArrivals) -> None:
+def test_open_batches_are_those_published_and_those_claimed(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
     """A finished batch is neither."""
-    night.register(make_arrivals(3))
-    first, second, _ = night.form(images=1)
-    night.analyse(first)
-    night.claim(second)
+    ledger_driver.register(make_arrivals(3))
+    first, second, _ = ledger_driver.form(images=1)
+    ledger_driver.analyse(first)
+    ledger_driver.claim(second)
 
-    assert queries.open_batches(night.database) == (1, 1)
+    assert queries.open_batches(ledger_driver.database) == (1, 1)
 
 
 def _done(image: ledger.Claimed) -> ledger.Outcome:
@@ -176,14 +190,14 @@ def _add_rerun(database: Database, *, instance_id: int) -> None:
 
 
 def test_results_beside_the_answer_do_not_quicken_the_pace(
-    night: Night, make_arrivals: MakeArrivals, clock: SettableClock, bundle_id: int
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock, bundle_id: int
 ) -> None:
     """Images are counted, not networks: or the end would be foretold too early."""
-    night.register(make_arrivals(20))
-    (batch,) = night.form(images=20)
-    claimed = night.claim(batch)
+    ledger_driver.register(make_arrivals(20))
+    (batch,) = ledger_driver.form(images=20)
+    claimed = ledger_driver.claim(batch)
     clock.advance(seconds=10)
     further = (FurtherPrediction(bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5]),)
-    night.record(batch, [build_outcome(image, bundle_id=bundle_id, further=further) for image in claimed])
-    assert queries.pace(night.database, unfinished=8, now=clock()).per_second == pytest.approx(2)
-    assert queries.rate(night.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)
+    ledger_driver.record(batch, [build_outcome(image, bundle_id=bundle_id, further=further) for image in claimed])
+    assert queries.pace(ledger_driver.database, unfinished=8, now=clock()).per_second == pytest.approx(2)
+    assert queries.rate(ledger_driver.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)

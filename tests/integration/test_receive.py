@@ -10,11 +10,11 @@ from pathlib import Path
 import pydicom
 import pytest
 import skip_reasons
-from peers import dcmsend, echoscu, storescu
+from cstore_receiver import RunningReceiver, receiving, write_copies
+from dicom_files import phantom
+from dicom_peers import dcmsend, echoscu, storescu
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
-from reception import Reception, receiving, write_copies
-from scans import phantom
 from skip_reasons import SHARED_DATA
 from sqlalchemy import select
 
@@ -29,10 +29,10 @@ UNKNOWN_TO_DCMTK = ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.201")
 
 
 @pytest.fixture
-def reception(tmp_path: Path, database: Database) -> Iterator[Reception]:
+def receiver(tmp_path: Path, database: Database) -> Iterator[RunningReceiver]:
     """A receiver that anybody may call."""
-    with receiving(tmp_path, database) as reception:
-        yield reception
+    with receiving(tmp_path, database) as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -43,76 +43,76 @@ def scan(tmp_path: Path) -> Path:
     return path
 
 
-def test_c_echo_is_answered(reception: Reception) -> None:
+def test_c_echo_is_answered(receiver: RunningReceiver) -> None:
     """Verification succeeds and leaves no receipt: monitoring asks every minute."""
-    assert echoscu(reception.port).returncode == 0
-    assert reception.associations == []
+    assert echoscu(receiver.port).returncode == 0
+    assert receiver.associations == []
 
 
-def test_an_acknowledged_image_is_a_file_and_an_arrival(reception: Reception, scan: Path) -> None:
+def test_an_acknowledged_image_is_a_file_and_an_arrival(receiver: RunningReceiver, scan: Path) -> None:
     """The spooled file is a DICOM file with the sent dataset, and the ledger names its place."""
-    sent = storescu(reception.port, "-aet", "CT1", scan)
-    (file,) = reception.files
+    sent = storescu(receiver.port, "-aet", "CT1", scan)
+    (file,) = receiver.files
     assert sent.returncode == 0, sent.stderr
-    assert reception.arrivals == [str(file.relative_to(reception.spool))]
-    assert reception.woken.is_set()
+    assert receiver.arrivals == [str(file.relative_to(receiver.spool))]
+    assert receiver.woken.is_set()
     original, received = pydicom.dcmread(scan), pydicom.dcmread(file)
     assert received.SOPInstanceUID == received.file_meta.MediaStorageSOPInstanceUID == original.SOPInstanceUID
     assert received.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
     assert received.PixelData == original.PixelData
-    (receipt,) = reception.associations
+    (receipt,) = receiver.associations
     assert (receipt.calling_ae, receipt.address, receipt.received) == ("CT1", "127.0.0.1", 1)
 
 
-def test_the_same_object_twice_gives_the_same_bytes(reception: Reception, scan: Path) -> None:
+def test_the_same_object_twice_gives_the_same_bytes(receiver: RunningReceiver, scan: Path) -> None:
     """So that the worker knows a repeated transfer as a duplicate, whoever sends it."""
-    storescu(reception.port, "-aet", "CT1", scan)
-    storescu(reception.port, "-aet", "CT2", scan)
-    one, other = reception.files
+    storescu(receiver.port, "-aet", "CT1", scan)
+    storescu(receiver.port, "-aet", "CT2", scan)
+    one, other = receiver.files
     assert one.read_bytes() == other.read_bytes()
     assert one.name != other.name
-    assert len(reception.arrivals) == 2
+    assert len(receiver.arrivals) == 2
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-def test_every_storable_real_file_is_received_as_it_is(reception: Reception) -> None:
+def test_every_storable_real_file_is_received_as_it_is(receiver: RunningReceiver) -> None:
     """Private classes, compressed and retired syntaxes too: nothing is converted, nothing is lost."""
     storable = [Path(DATA, row["path"]) for row in _manifest() if row["sop_class"] and row["sop_instance_uid"]]
     by_syntax: defaultdict[str, list[Path]] = defaultdict(list)
     for path in storable:
         by_syntax[_identity(path)[0]].append(path)
     for syntax in UNKNOWN_TO_DCMTK:
-        _send_by_pynetdicom(reception.port, by_syntax.pop(syntax))
+        _send_by_pynetdicom(receiver.port, by_syntax.pop(syntax))
     # dcmsend would turn these into Explicit VR Little Endian, which it proposes first.
-    storescu(reception.port, "-xi", *by_syntax.pop(ImplicitVRLittleEndian))
-    storescu(reception.port, "-xb", *by_syntax.pop(ExplicitVRBigEndian))
-    sent = dcmsend(reception.port, "-nh", "-nuc", "+f", *(path for paths in by_syntax.values() for path in paths))
+    storescu(receiver.port, "-xi", *by_syntax.pop(ImplicitVRLittleEndian))
+    storescu(receiver.port, "-xb", *by_syntax.pop(ExplicitVRBigEndian))
+    sent = dcmsend(receiver.port, "-nh", "-nuc", "+f", *(path for paths in by_syntax.values() for path in paths))
     assert len(storable) == 47
-    assert Counter(map(_identity, reception.files)) == Counter(map(_identity, storable)), sent.stdout + sent.stderr
-    assert len(reception.arrivals) == len(storable)
+    assert Counter(map(_identity, receiver.files)) == Counter(map(_identity, storable)), sent.stdout + sent.stderr
+    assert len(receiver.arrivals) == len(storable)
 
 
 @pytest.mark.parametrize("images", [80, pytest.param(1000, marks=pytest.mark.slow)])
 def test_many_images_over_eight_associations_at_once(
-    reception: Reception, tmp_path: Path, capsys: pytest.CaptureFixture[str], images: int
+    receiver: RunningReceiver, tmp_path: Path, capsys: pytest.CaptureFixture[str], images: int
 ) -> None:
     """Each has its file and its arrival, each association its receipt; the rate is printed."""
     write_copies(tmp_path / "sent", images=images, folders=ASSOCIATIONS)
     began = time.monotonic()
     with ThreadPoolExecutor(ASSOCIATIONS) as pool:
-        ended = list(pool.map(lambda folder: storescu(reception.port, "+sd", folder), (tmp_path / "sent").iterdir()))
+        ended = list(pool.map(lambda folder: storescu(receiver.port, "+sd", folder), (tmp_path / "sent").iterdir()))
     seconds = time.monotonic() - began
     with capsys.disabled():
         print(f" {images / seconds:,.0f} images/s ", end="")
     assert [one.returncode for one in ended] == [0] * ASSOCIATIONS
-    assert len(reception.files) == len(reception.arrivals) == images
-    assert [receipt.received for receipt in reception.associations] == [images // ASSOCIATIONS] * ASSOCIATIONS
+    assert len(receiver.files) == len(receiver.arrivals) == images
+    assert [receipt.received for receipt in receiver.associations] == [images // ASSOCIATIONS] * ASSOCIATIONS
 
 
 def test_a_source_has_its_own_priority(tmp_path: Path, database: Database, scan: Path) -> None:
     """Urgent images go first from the moment they are registered."""
-    with receiving(tmp_path, database, priority=0) as reception:
-        storescu(reception.port, scan)
+    with receiving(tmp_path, database, priority=0) as receiver:
+        storescu(receiver.port, scan)
     with database.read() as connection:
         assert connection.execute(select(work.c.priority)).scalars().all() == [0]
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compose_site import wait_until
+from compose_processes import wait_until
+from cstore_receiver import RunningReceiver, receiving, write_copies
 from databases import NewSqlite
-from mounts import full, small_disk
-from peers import echoscu, free_port, storescu
+from dicom_files import phantom
+from dicom_peers import echoscu, free_port, storescu
 from postgres_stopped import stopped
 from pydicom import dcmread
 from pynetdicom import AE, evt
@@ -16,13 +17,12 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
-from reception import Reception, receiving, write_copies
-from scans import phantom
 from servers import PostgresServer
+from small_disk import full, small_disk
 
 from db.engine import Database
 from nightread.errors import UsageFault
-from producer.callers import Callers
+from producer.cstore.allow_list import AllowList
 
 pytestmark = pytest.mark.servers
 
@@ -59,10 +59,10 @@ def test_a_caller_who_is_not_listed_is_rejected(
     tmp_path: Path, sqlite: Database, scan: Path, callers: list[dict[str, str]], why: str
 ) -> None:
     """With the reason that the standard has for it; nothing is written."""
-    with receiving(tmp_path, sqlite, callers=callers) as reception:
-        sent = storescu(reception.port, "-aet", "STORESCU", scan)
+    with receiving(tmp_path, sqlite, callers=callers) as receiver:
+        sent = storescu(receiver.port, "-aet", "STORESCU", scan)
         assert (sent.returncode != 0, why in sent.stderr) == (True, True), sent.stderr
-        assert (reception.files, reception.associations) == ([], [])
+        assert (receiver.files, receiver.associations) == ([], [])
 
 
 def test_a_list_that_cannot_be_read_lets_nobody_in(
@@ -73,35 +73,35 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Callers, "objection", fail)
-    with receiving(tmp_path, sqlite) as reception:
-        assert "No Reason" in storescu(reception.port, scan).stderr
-        assert reception.files == []
+    monkeypatch.setattr(AllowList, "objection", fail)
+    with receiving(tmp_path, sqlite) as receiver:
+        assert "No Reason" in storescu(receiver.port, scan).stderr
+        assert receiver.files == []
 
 
 def test_a_listed_caller_is_served(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """By title, by network, or by both."""
     callers = [{"ae_title": "CT1", "address": "127.0.0.0/8"}, {"ae_title": "MR1"}]
-    with receiving(tmp_path, sqlite, callers=callers) as reception:
-        assert [storescu(reception.port, "-aet", title, scan).returncode for title in ("CT1", "MR1")] == [0, 0]
+    with receiving(tmp_path, sqlite, callers=callers) as receiver:
+        assert [storescu(receiver.port, "-aet", title, scan).returncode for title in ("CT1", "MR1")] == [0, 0]
 
 
 def test_who_calls_another_title_is_rejected(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """A sender that means somebody else must not believe that its images are there."""
-    with receiving(tmp_path, sqlite, ae_title="NIGHT") as reception:
-        sent = storescu(reception.port, scan, called="ARCHIVE")
+    with receiving(tmp_path, sqlite, ae_title="NIGHT") as receiver:
+        sent = storescu(receiver.port, scan, called="ARCHIVE")
         assert "Called AE Title Not Recognized" in sent.stderr
-        assert echoscu(reception.port, called="NIGHT").returncode == 0
+        assert echoscu(receiver.port, called="NIGHT").returncode == 0
 
 
 def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """A700, of which the receipt tells; nothing is left in the spool, and C-ECHO goes on."""
-    with receiving(tmp_path, sqlite, settings={"disk_reserve_bytes": FAR_TOO_MUCH}) as reception:
-        sent = storescu(reception.port, "-v", scan)
+    with receiving(tmp_path, sqlite, settings={"disk_reserve_bytes": FAR_TOO_MUCH}) as receiver:
+        sent = storescu(receiver.port, "-v", scan)
         assert "OutOfResources" in sent.stderr
-        assert reception.files == []
-        assert echoscu(reception.port).returncode == 0
-    (receipt,) = reception.associations
+        assert receiver.files == []
+        assert echoscu(receiver.port).returncode == 0
+    (receipt,) = receiver.associations
     assert (receipt.received, receipt.refused, receipt.statuses) == (0, 1, {"A700": 1})
 
 
@@ -111,45 +111,45 @@ def test_a_disk_that_fills_up_in_the_middle_answers_out_of_resources(tmp_path: P
     first, second = sorted((tmp_path / "sent").rglob("*.dcm"))
     with (
         small_disk(tmp_path / "disk", mib=4) as disk,
-        receiving(tmp_path, sqlite, settings={"spool_dir": disk / "spool", "disk_reserve_bytes": 0}) as reception,
+        receiving(tmp_path, sqlite, settings={"spool_dir": disk / "spool", "disk_reserve_bytes": 0}) as receiver,
     ):
         with full(disk):
-            assert "OutOfResources" in storescu(reception.port, "-v", first).stderr
-            assert reception.files == []
-        assert storescu(reception.port, second).returncode == 0
-        assert len(reception.files) == len(reception.arrivals) == 1
+            assert "OutOfResources" in storescu(receiver.port, "-v", first).stderr
+            assert receiver.files == []
+        assert storescu(receiver.port, second).returncode == 0
+        assert len(receiver.files) == len(receiver.arrivals) == 1
 
 
 def test_a_database_that_is_away_fails_the_image_and_the_next_one_is_taken(
     tmp_path: Path, postgres_server: PostgresServer, scan: Path
 ) -> None:
     """The sender keeps what is not in the ledger; both transfers may be there in the end, none is lost."""
-    with postgres_server.database() as database, receiving(tmp_path, database) as reception:
-        assert storescu(reception.port, scan).returncode == 0
+    with postgres_server.database() as database, receiving(tmp_path, database) as receiver:
+        assert storescu(receiver.port, scan).returncode == 0
         with stopped(postgres_server):
-            sent = storescu(reception.port, "-v", scan)
+            sent = storescu(receiver.port, "-v", scan)
             assert "0x110" in sent.stderr, sent
-        wait_until(lambda: len(reception.arrivals) == 2, seconds=10, what="the failed transfer is registered late")
-        assert storescu(reception.port, scan).returncode == 0
-        assert len(reception.arrivals) == len(reception.files) == 3
-        assert sum(receipt.received for receipt in reception.associations) == 2
+        wait_until(lambda: len(receiver.arrivals) == 2, seconds=10, what="the failed transfer is registered late")
+        assert storescu(receiver.port, scan).returncode == 0
+        assert len(receiver.arrivals) == len(receiver.files) == 3
+        assert sum(receipt.received for receipt in receiver.associations) == 2
 
 
 def test_a_transfer_that_breaks_off_leaves_nothing(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """Half an image is no file; the receiver serves the next caller."""
-    with receiving(tmp_path, sqlite) as reception:
-        _send_half(reception, scan)
-        assert storescu(reception.port, scan).returncode == 0
-        assert len(reception.files) == 1
+    with receiving(tmp_path, sqlite) as receiver:
+        _send_half(receiver, scan)
+        assert storescu(receiver.port, scan).returncode == 0
+        assert len(receiver.files) == 1
 
 
 def test_a_silent_client_holds_up_nobody(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """It connects and says nothing; others are served meanwhile, and it is hung up on in the end."""
     with (
-        receiving(tmp_path, sqlite, idle_seconds=1) as reception,
-        socket.create_connection(("127.0.0.1", reception.port)) as silent,
+        receiving(tmp_path, sqlite, idle_seconds=1) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port)) as silent,
     ):
-        assert storescu(reception.port, scan).returncode == 0
+        assert storescu(receiver.port, scan).returncode == 0
         silent.settimeout(20)
         assert silent.recv(1) == b""
 
@@ -157,13 +157,13 @@ def test_a_silent_client_holds_up_nobody(tmp_path: Path, sqlite: Database, scan:
 def test_a_pdu_longer_than_any_may_be_ends_the_connection(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """Its sender could otherwise have us take 4 GiB into memory."""
     with (
-        receiving(tmp_path, sqlite, idle_seconds=1) as reception,
-        socket.create_connection(("127.0.0.1", reception.port)) as peer,
+        receiving(tmp_path, sqlite, idle_seconds=1) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port)) as peer,
     ):
         peer.sendall(b"\x01\x00\xff\xff\xff\xff")
         peer.settimeout(10)
         assert peer.recv(1) == b""
-        assert storescu(reception.port, scan).returncode == 0
+        assert storescu(receiver.port, scan).returncode == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"\x03garbage", b"\x03" + bytes(8)])
@@ -171,18 +171,18 @@ def test_a_message_that_makes_no_sense_ends_its_association(
     tmp_path: Path, sqlite: Database, scan: Path, data: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its sender is told, no thread dies of it, and nothing of it is written anywhere."""
-    with receiving(tmp_path, sqlite) as reception:
-        association, _ = _calling(reception, scan)
+    with receiving(tmp_path, sqlite) as receiver:
+        association, _ = _calling(receiver, scan)
         association.dul.send_pdu(_fragments(data))
         wait_until(lambda: association.is_aborted, seconds=5, what="the association is aborted")
-        assert storescu(reception.port, scan).returncode == 0
+        assert storescu(receiver.port, scan).returncode == 0
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_who_does_not_wait_for_answers_is_refused(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """Each image that waits for its turn is an open file, of which a process may have a thousand."""
-    with receiving(tmp_path, sqlite) as reception:
-        association, command = _calling(reception, scan)
+    with receiving(tmp_path, sqlite) as receiver:
+        association, command = _calling(receiver, scan)
         statuses: list[int] = []
         association.bind(evt.EVT_DIMSE_RECV, lambda event: statuses.append(event.message.command_set.Status))
         for _ in range(_HASTE):
@@ -191,17 +191,17 @@ def test_who_does_not_wait_for_answers_is_refused(tmp_path: Path, sqlite: Databa
         wait_until(lambda: len(statuses) == _HASTE, seconds=20, what="each has its answer")
         association.release()
         assert set(statuses) == {0x0000, 0xA700}
-        assert len(reception.files) == len(reception.arrivals) == statuses.count(0x0000)
+        assert len(receiver.files) == len(receiver.arrivals) == statuses.count(0x0000)
 
 
 def test_more_associations_than_allowed_are_told_to_come_back(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """Rejected for now, not for ever."""
-    with receiving(tmp_path, sqlite, associations=1) as reception:
+    with receiving(tmp_path, sqlite, associations=1) as receiver:
         entity = AE()
         entity.add_requested_context("1.2.840.10008.1.1")
-        going = entity.associate("127.0.0.1", reception.port, ae_title="NIGHTREAD")
+        going = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
         assert going.is_established
-        sent = storescu(reception.port, scan)
+        sent = storescu(receiver.port, scan)
         going.release()
         assert "Transient" in sent.stderr
         assert "Local Limit Exceeded" in sent.stderr
@@ -236,15 +236,15 @@ def test_a_port_in_use_is_said(tmp_path: Path, sqlite: Database) -> None:
         pass
 
 
-def _send_half(reception: Reception, scan: Path) -> None:
+def _send_half(receiver: RunningReceiver, scan: Path) -> None:
     """The command and a first fragment of the dataset; then the sender is gone."""
-    association, command = _calling(reception, scan)
+    association, command = _calling(receiver, scan)
     association.dul.send_pdu(command)
     association.dul.send_pdu(_fragments(b"\x00" + scan.read_bytes()[400:4000]))
     association.abort()
 
 
-def _calling(reception: Reception, scan: Path) -> tuple[Association, P_DATA]:
+def _calling(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA]:
     """An association, and the command of a C-STORE request in its first context."""
     dataset = dcmread(scan)
     entity = AE()
@@ -256,7 +256,7 @@ def _calling(reception: Reception, scan: Path) -> tuple[Association, P_DATA]:
     message.primitive_to_message(request)
     message.command_set.CommandDataSetType = 1
     (command,) = message.encode_msg(1, 16384)
-    return entity.associate("127.0.0.1", reception.port, ae_title="NIGHTREAD"), command
+    return entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD"), command
 
 
 def _fragments(*data: bytes) -> P_DATA:

@@ -4,10 +4,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from night import Night, SettableClock
-from peers import storescu
-from reception import NAME, receiving
-from scans import phantom
+from cstore_receiver import NAME, receiving
+from dicom_files import phantom
+from dicom_peers import storescu
+from ledger_driver import LedgerDriver, SettableClock
 from servers import PostgresServer
 from sqlalchemy import text
 
@@ -18,8 +18,8 @@ from db.tables import State
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings, load_settings
-from producer.purge import purge
-from producer.spool import Spool, spool_root
+from producer.spool.purge import purge
+from producer.spool.spool import Spool, spool_root
 
 pytestmark = pytest.mark.servers
 
@@ -36,22 +36,22 @@ def test_a_start_registers_what_was_complete_and_removes_what_was_not(
     tmp_path: Path, database: Database, scan: Path
 ) -> None:
     """A receiver that was killed between the file and its commit, or in the middle of a file."""
-    with receiving(tmp_path, database) as reception:
-        assert storescu(reception.port, scan).returncode == 0
-        folder = reception.files[0].parent
+    with receiving(tmp_path, database) as receiver:
+        assert storescu(receiver.port, scan).returncode == 0
+        folder = receiver.files[0].parent
     (folder / "0123456789abcdef0123456789abcdef.dcm").write_bytes(scan.read_bytes())
     (folder / "fedcba9876543210fedcba9876543210.dcm.partial").write_bytes(b"half")
-    with receiving(tmp_path, database) as reception:
-        assert reception.woken.is_set()
-        assert reception.arrivals == sorted(str(file.relative_to(reception.spool)) for file in reception.files)
-        assert len(reception.arrivals) == 2
+    with receiving(tmp_path, database) as receiver:
+        assert receiver.woken.is_set()
+        assert receiver.arrivals == sorted(str(file.relative_to(receiver.spool)) for file in receiver.files)
+        assert len(receiver.arrivals) == 2
 
 
 def test_a_start_ends_the_receipts_of_the_dead(tmp_path: Path, database: Database, clock: SettableClock) -> None:
     """An association cannot outlive its receiver."""
     _receive(database, _source(database, clock), clock, ended=False)
-    with receiving(tmp_path, database) as reception:
-        assert [receipt.ended_at is None for receipt in reception.associations] == [False]
+    with receiving(tmp_path, database) as receiver:
+        assert [receipt.ended_at is None for receipt in receiver.associations] == [False]
 
 
 def test_a_second_receiver_of_a_source_is_refused(tmp_path: Path, database: Database) -> None:
@@ -68,12 +68,12 @@ def test_files_go_some_days_after_their_outcome(tmp_path: Path, database: Databa
     """Good ones after `spool_keep_days`, bad ones later, unfinished ones and those nobody knows never."""
     settings = load_settings(state_dir=tmp_path, spool_keep_days=3, spool_keep_failed_days=14)
     spool, source_id = Spool(spool_root(settings, NAME), clock=clock), _source(database, clock)
-    night = Night(database=database, clock=clock, source_id=source_id)
+    ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
     good, failed, defective, unfinished, unknown = (_spooled(spool) for _ in range(5))
-    _finish(night, good)
-    _finish(night, failed, state=State.FAILED, reason=Reason.MISSING_FILE)
-    _finish(night, defective, state=State.REJECTED, reason=Reason.TRUNCATED)
-    night.register([unfinished])
+    _finish(ledger_driver, good)
+    _finish(ledger_driver, failed, state=State.FAILED, reason=Reason.MISSING_FILE)
+    _finish(ledger_driver, defective, state=State.REJECTED, reason=Reason.TRUNCATED)
+    ledger_driver.register([unfinished])
     kept = {arrival.uri for arrival in (failed, defective, unfinished, unknown)}
     assert _purge(database, spool, settings, source_id, clock, days=2.9) == 0
     assert _purge(database, spool, settings, source_id, clock, days=0.2) == 1
@@ -139,9 +139,9 @@ def _spooled(spool: Spool) -> Arrival:
     return incoming.complete()
 
 
-def _finish(night: Night, arrival: Arrival, **outcome: object) -> None:
-    night.register([arrival])
-    night.analyse_all(**outcome)
+def _finish(ledger_driver: LedgerDriver, arrival: Arrival, **outcome: object) -> None:
+    ledger_driver.register([arrival])
+    ledger_driver.analyse_all(**outcome)
 
 
 def _purge(

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 from databases import NewSqlite
-from mounts import full, small_disk
 from postgres_stopped import stopped
 from servers import private_postgres
+from small_disk import full, small_disk
 from sqlalchemy import func, select
 
 from db import schema
 from db.engine import Database, open_database
 from db.tables import batches, instances
 from nightread.errors import StopWork
+from nightread.notify import open_redis
 from nightread.queue import make_celery
 from nightread.settings import Settings, load_settings
-from nightread.wake import open_redis
-from producer.dispatch import Dispatcher
-from producer.folder import Folder
-from producer.intake import Intake
-from producer.transport import Transport
-from producer.watch import FolderWatcher
+from producer.dispatcher.dispatch import Dispatcher
+from producer.dispatcher.transport import Transport
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
+from producer.folders.watch import FolderWatcher
 
 PATIENCE_SECONDS = 30
 SOON = 0.05
@@ -89,7 +89,7 @@ def count(database: Database) -> tuple[int, int]:
 
 
 def both_said(caplog: pytest.LogCaptureFixture, sentence: str) -> bool:
-    return {"producer.watch", "producer.dispatch"} <= who_said(caplog, sentence)
+    return {"producer.folders.watch", "producer.dispatcher.dispatch"} <= who_said(caplog, sentence)
 
 
 def who_said(caplog: pytest.LogCaptureFixture, sentence: str) -> set[str]:
@@ -121,7 +121,7 @@ def test_both_wait_for_a_lock(
             other.execute("ROLLBACK")
             eventually(lambda: count(database) == (2, 2))
     by = [record.name for record in caplog.records if "another program holds its lock" in record.getMessage()]
-    assert by.count("producer.dispatch") == 1
+    assert by.count("producer.dispatcher.dispatch") == 1
 
 
 def test_both_wait_for_room_on_a_disk_that_is_really_full(
@@ -139,7 +139,7 @@ def test_both_wait_for_room_on_a_disk_that_is_really_full(
             with full(disk):
                 for number in range(300):
                     (inbox / f"{number:0200}").touch()
-                eventually(lambda: "producer.watch" in who_said(caplog, "disk is full"))
+                eventually(lambda: "producer.folders.watch" in who_said(caplog, "disk is full"))
             eventually(lambda: count(database)[0] == 301)
             eventually(lambda: count(database)[1] >= 2)
         assert count(database)[0] == 301

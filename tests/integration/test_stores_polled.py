@@ -12,12 +12,12 @@ from pathlib import Path
 import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
-from night import Night, SettableClock
+from ledger_driver import LedgerDriver, SettableClock
+from polled_store import PolledOrthanc
 from sqlalchemy import select
 from store_contents import ROOT, fill, scans
-from store_site import PolledOrthanc
 from web_server import Reply, serving
-from worker_bench import Bench
+from worker_driver import WorkerDriver
 
 from db import queries
 from db.store_tables import expected
@@ -25,7 +25,7 @@ from nightread.instance import dicomweb_uri, retrieve
 from nightread.settings import load_settings
 from nightread.sources import OrthancSource
 from nightread.stores import open_store
-from producer.poll import poll
+from producer.stores.poll import poll
 
 pytestmark = pytest.mark.servers
 
@@ -41,30 +41,30 @@ def clock() -> SettableClock:
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
 def polled(
-    request: pytest.FixtureRequest, night: Night, tmp_path: Path, redis_url: str, bundle_id: int
+    request: pytest.FixtureRequest, ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int
 ) -> PolledOrthanc:
     """Each way to ask the same store."""
-    bench = Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
-    return PolledOrthanc(folder=tmp_path, bench=bench, kind=request.param)
+    worker_driver = WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    return PolledOrthanc(folder=tmp_path, worker_driver=worker_driver, kind=request.param)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("polled", "database"), [("orthanc", "sqlite"), ("dicomweb", "postgresql")], indirect=True)
 def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(polled: PolledOrthanc) -> None:
     """The poller dies after its first commit, the store is killed, 50 more come: each has one row, and is done."""
-    night = polled.bench.night
+    ledger_driver = polled.worker_driver.ledger_driver
     with polled.running() as orthanc:
         fill(orthanc, SCANS)
         dying = threading.Event()
         polled.poller(lambda _: dying.set()).look(dying)
-        assert 0 < len(night.instances()) < SCANS
+        assert 0 < len(ledger_driver.instances()) < SCANS
         orthanc.process.kill()
     poller = polled.poller()
     assert not poller._look_patiently(threading.Event())
     assert poller.report.troubles == ("cannot be reached: is it running, and are address and port right?",)
     with polled.running() as orthanc:
         assert poller._look_patiently(threading.Event())
-        assert len(night.instances()) == SCANS
+        assert len(ledger_driver.instances()) == SCANS
         fill(orthanc, LATER, first=SCANS)
         done = polled.analyse()
         assert polled.look() == LATER
@@ -72,8 +72,8 @@ def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(polled: P
         done += polled.analyse()
         orthanc.process.kill()
     assert done == {"done": SCANS + LATER}
-    assert len(night.instances()) == polled.registered == SCANS + LATER
-    assert {row.attempts for row in night.work()} == {1}
+    assert len(ledger_driver.instances()) == polled.registered == SCANS + LATER
+    assert {row.attempts for row in ledger_driver.work()} == {1}
 
 
 @OF_ONE_DATABASE
@@ -109,21 +109,21 @@ def test_another_database_at_the_same_address_is_read_from_its_beginning(
 @OF_ONE_DATABASE
 def test_a_record_from_a_backup_has_the_cursor_of_its_time(polled: PolledOrthanc) -> None:
     """What was registered since is found again, and only that."""
-    path = Path(str(polled.bench.night.database.writer.url.database))
+    path = Path(str(polled.worker_driver.ledger_driver.database.writer.url.database))
     with polled.running() as orthanc:
         fill(orthanc, 2)
         polled.look()
-        polled.bench.night.database.close()
+        polled.worker_driver.ledger_driver.database.close()
         backup = path.read_bytes()
         fill(orthanc, 3, first=2)
         assert polled.look() == 3
-        polled.bench.night.database.close()
+        polled.worker_driver.ledger_driver.database.close()
         for journal in path.parent.glob(f"{path.name}-*"):
             journal.unlink()
         with path.open("r+b") as file:
             file.write(backup)
             file.truncate()
-        assert len(polled.bench.night.instances()) == 2
+        assert len(polled.worker_driver.ledger_driver.instances()) == 2
         assert polled.look() == 3
         orthanc.process.kill()
 
@@ -165,7 +165,7 @@ def test_another_client_of_dicomweb_finds_the_same(polled: PolledOrthanc) -> Non
         polled.look()
         other = DICOMwebClient(f"{orthanc.url}/dicom-web", session=orthanc.session)
         theirs = [DicomJson(row) for row in other.search_for_instances(limit=100)]
-        assert {row.uri for row in polled.bench.night.instances()} == {row.uri for row in theirs}
+        assert {row.uri for row in polled.worker_driver.ledger_driver.instances()} == {row.uri for row in theirs}
         one = other.retrieve_instance(*theirs[0].uids)
         ours = retrieve(open_store(polled.store), theirs[0].uri, max_bytes=2**20)
         assert pydicom.dcmread(io.BytesIO(ours)) == one
@@ -204,13 +204,13 @@ def test_a_trouble_is_said_once_and_shown_until_it_is_over(
         assert again._look_patiently(threading.Event())
         assert _reported(polled) == []
         orthanc.process.kill()
-    messages = [record.getMessage() for record in caplog.records if record.name == "producer.poll"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "producer.stores.poll"]
     assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store answers again"]
     assert "wrong-word" not in caplog.text
 
 
 @OF_ONE_DATABASE
-def test_polling_stops_at_once_even_while_a_store_is_silent(night: Night) -> None:
+def test_polling_stops_at_once_even_while_a_store_is_silent(ledger_driver: LedgerDriver) -> None:
     """One of two stores does not answer: the other is polled, and neither keeps the process."""
     stop, asked, hang = threading.Event(), threading.Event(), threading.Event()
 
@@ -221,7 +221,9 @@ def test_polling_stops_at_once_even_while_a_store_is_silent(night: Night) -> Non
 
     with serving(lambda _: Reply(body=silence())) as server:
         store = OrthancSource.model_validate({"name": "pacs", "url": server.url})
-        poller = threading.Thread(target=poll, args=(load_settings(), night.database, [store], stop, lambda _: None))
+        poller = threading.Thread(
+            target=poll, args=(load_settings(), ledger_driver.database, [store], stop, lambda _: None)
+        )
         poller.start()
         assert asked.wait(10)
         began = time.monotonic()
@@ -240,14 +242,18 @@ class DicomJson:
 
 
 def _reported(polled: PolledOrthanc) -> list[str]:
-    (source,) = [source for source in queries.sources(polled.bench.night.database) if source.name == "pacs"]
+    (source,) = [
+        source for source in queries.sources(polled.worker_driver.ledger_driver.database) if source.name == "pacs"
+    ]
     return list(source.report["troubles"]) if source.report else []
 
 
 def _expected(polled: PolledOrthanc) -> dict[str, int]:
-    with polled.bench.night.database.read() as connection:
-        rows = connection.execute(select(expected.c.study_instance_uid, expected.c.images, expected.c.told_by)).all()
-    assert {row.told_by for row in rows} <= {"store"}
+    with polled.worker_driver.ledger_driver.database.read() as connection:
+        rows = connection.execute(
+            select(expected.c.study_instance_uid, expected.c.images, expected.c.reported_by)
+        ).all()
+    assert {row.reported_by for row in rows} <= {"store"}
     return {row.study_instance_uid: row.images for row in rows}
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from night import Night, SettableClock
+from ledger_driver import LedgerDriver, SettableClock
+from polled_store import PolledOrthanc
 from sqlalchemy import update
 from store_contents import fill, scans
-from store_site import PolledOrthanc
 from web_server import Asked, Reply, serving
-from worker_bench import Bench
+from worker_driver import WorkerDriver
 
 from db import queries
 from db.ledger import Arrival, ensure_source, register
@@ -32,20 +32,20 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture
-def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """A worker."""
-    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
-def polled(request: pytest.FixtureRequest, bench: Bench, tmp_path: Path) -> PolledOrthanc:
+def polled(request: pytest.FixtureRequest, worker_driver: WorkerDriver, tmp_path: Path) -> PolledOrthanc:
     """Each way to retrieve from the same store."""
-    return PolledOrthanc(folder=tmp_path, bench=bench, kind=request.param)
+    return PolledOrthanc(folder=tmp_path, worker_driver=worker_driver, kind=request.param)
 
 
-def states(bench: Bench) -> Counter[tuple[str, str | None]]:
+def states(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
     """How many images in each state, for each reason."""
-    return Counter((row.state, row.reason) for row in bench.night.work())
+    return Counter((row.state, row.reason) for row in worker_driver.ledger_driver.work())
 
 
 def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> None:
@@ -56,7 +56,9 @@ def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> No
         orthanc.process.kill()
     for _ in range(4):
         assert polled.analyse() == {"received": 6}
-    assert {(row.reason, row.attempts) for row in polled.bench.night.work()} == {("store_unavailable", 0)}
+    assert {(row.reason, row.attempts) for row in polled.worker_driver.ledger_driver.work()} == {
+        ("store_unavailable", 0)
+    }
     assert polled.analyse(hold_missing_sources=False) == {"received": 6}
     with polled.running() as orthanc:
         assert polled.analyse() == {"done": 6}
@@ -87,7 +89,7 @@ def test_an_instance_that_was_deleted_meanwhile_is_missing(polled: PolledOrthanc
         assert polled.analyse() == {"received": 1, "done": 2}
         assert polled.analyse() == {"failed": 1}
         orthanc.process.kill()
-    assert states(polled.bench) == {("failed", "missing_file"): 1, ("done", None): 2}
+    assert states(polled.worker_driver) == {("failed", "missing_file"): 1, ("done", None): 2}
 
 
 def test_an_instance_beyond_the_limit_is_rejected(polled: PolledOrthanc) -> None:
@@ -103,7 +105,7 @@ def test_an_instance_beyond_the_limit_is_rejected(polled: PolledOrthanc) -> None
 def test_the_same_bytes_by_two_ways_are_one_content(polled: PolledOrthanc) -> None:
     """Dropped into a folder, and found in a store: the later one is a duplicate."""
     (scan,) = scans(1)
-    polled.bench.put(dropped=scan)
+    polled.worker_driver.put(dropped=scan)
     with polled.running() as orthanc:
         orthanc.upload(scan)
         polled.look()
@@ -116,11 +118,13 @@ def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
     with polled.running() as orthanc:
         fill(orthanc, 1)
         polled.look()
-        polled.bench.night.database.write(lambda connection: connection.execute(update(work).values(alone=True)))
-        desk = polled.bench.desk(sources=(polled.store,))
-        assert polled.bench.analyse(desk) == {"done": 1}
-        assert desk.rehearsal._room is not None
-        desk.rehearsal.close()
+        polled.worker_driver.ledger_driver.database.write(
+            lambda connection: connection.execute(update(work).values(alone=True))
+        )
+        context = polled.worker_driver.context(sources=(polled.store,))
+        assert polled.worker_driver.analyse(context) == {"done": 1}
+        assert context.rehearsal._room is not None
+        context.rehearsal.close()
         orthanc.process.kill()
 
 
@@ -129,13 +133,13 @@ def test_people_see_the_whole_url(polled: PolledOrthanc) -> None:
     with polled.running() as orthanc:
         fill(orthanc, 1)
         polled.look()
-        (image,) = queries.images(polled.bench.night.database, queries.ImageFilter())
+        (image,) = queries.images(polled.worker_driver.ledger_driver.database, queries.ImageFilter())
         assert image["uri"].startswith(polled.store.url + "/")
         assert orthanc.session.get(image["uri"], timeout=10).ok
         orthanc.process.kill()
 
 
-def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(bench: Bench) -> None:
+def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(worker_driver: WorkerDriver) -> None:
     """It answers other questions, so that it is not down: the try counts, and the next one succeeds."""
     (scan,) = scans(1)
     speaks = threading.Event()
@@ -149,16 +153,16 @@ def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(bench: Benc
         return Reply(body=[json.dumps({}).encode()] if asked.path == "/system" else slowly())
 
     with serving(answer) as server:
-        register_one(bench, server.url)
+        register_one(worker_driver, server.url)
         slow = {"kind": "orthanc", "name": "pacs", "url": server.url, "timeout_seconds": 0.2}
-        assert bench.analyse(bench.desk(sources=[slow])) == {"received": 1}
-        (row,) = bench.night.work()
+        assert worker_driver.analyse(worker_driver.context(sources=[slow])) == {"received": 1}
+        (row,) = worker_driver.ledger_driver.work()
         assert (row.reason, row.attempts, row.detail) == ("io_error", 1, "The store does not answer within 0.2 s.")
         speaks.set()
-        assert bench.analyse(bench.desk(sources=[slow])) == {"done": 1}
+        assert worker_driver.analyse(worker_driver.context(sources=[slow])) == {"done": 1}
 
 
-def test_half_an_image_is_not_analysed(bench: Bench) -> None:
+def test_half_an_image_is_not_analysed(worker_driver: WorkerDriver) -> None:
     """A transfer that breaks off is a fault of the store, and never a truncated image."""
     (scan,) = scans(1)
     whole = {"Content-Length": str(len(scan))}
@@ -167,34 +171,36 @@ def test_half_an_image_is_not_analysed(bench: Bench) -> None:
         return Reply(body=[b"{}"]) if asked.path == "/system" else Reply(headers=whole, body=[scan[:-100]])
 
     with serving(answer) as server:
-        register_one(bench, server.url)
-        bench.analyse(bench.desk())
-        assert states(bench) == {("received", "io_error"): 1}
+        register_one(worker_driver, server.url)
+        worker_driver.analyse(worker_driver.context())
+        assert states(worker_driver) == {("received", "io_error"): 1}
 
 
-def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(bench: Bench) -> None:
+def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(worker_driver: WorkerDriver) -> None:
     """Its file is damaged there, and the rest of the store well."""
     with serving(lambda asked: Reply(body=[b"{}"]) if asked.path == "/system" else Reply(status=500)) as server:
-        register_one(bench, server.url)
-        assert bench.analyse(bench.desk()) == {"received": 1}
-        assert bench.analyse(bench.desk()) == {"failed": 1}
-        assert states(bench) == {("failed", "io_error"): 1}
+        register_one(worker_driver, server.url)
+        assert worker_driver.analyse(worker_driver.context()) == {"received": 1}
+        assert worker_driver.analyse(worker_driver.context()) == {"failed": 1}
+        assert states(worker_driver) == {("failed", "io_error"): 1}
 
 
-def test_a_login_is_shown_to_no_store_but_its_own(bench: Bench) -> None:
+def test_a_login_is_shown_to_no_store_but_its_own(worker_driver: WorkerDriver) -> None:
     """A source of another name at any address is asked without one."""
     other = {"kind": "orthanc", "name": "other", "url": "http://127.0.0.1:1", "login": {"bearer": "secret"}}
     (scan,) = scans(1)
     with serving(lambda _: Reply(body=[scan])) as server:
-        register_one(bench, server.url)
-        assert bench.analyse(bench.desk(sources=[other])) == {"done": 1}
-    assert pydicom.dcmread(io.BytesIO(scan)).SOPInstanceUID == bench.night.instances()[0].sop_instance_uid
+        register_one(worker_driver, server.url)
+        assert worker_driver.analyse(worker_driver.context(sources=[other])) == {"done": 1}
+    assert (
+        pydicom.dcmread(io.BytesIO(scan)).SOPInstanceUID == worker_driver.ledger_driver.instances()[0].sop_instance_uid
+    )
     assert "Authorization" not in server.asked[0].headers
 
 
-def register_one(bench: Bench, url: str) -> None:
+def register_one(worker_driver: WorkerDriver, url: str) -> None:
     """One arrival of the store `pacs` at this address."""
-    night = bench.night
-    source = ensure_source(night.database, name="pacs", kind="orthanc", root=url, now=night.clock())
+    ledger_driver = worker_driver.ledger_driver
+    source = ensure_source(ledger_driver.database, name="pacs", kind="orthanc", root=url, now=ledger_driver.clock())
     arrival = Arrival(uri=orthanc_uri("1"), size=0, mtime_ns=0)
-    register(night.database, source_id=source, arrivals=[arrival], priority=5, now=night.clock())
+    register(ledger_driver.database, source_id=source, arrivals=[arrival], priority=5, now=ledger_driver.clock())

@@ -7,15 +7,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from media import disc, note, scan_of, uid_of
-from night import Night
-from scans import with_values
-from worker_bench import Bench
+from dicom_files import with_values
+from dicom_media import disc, note, scan_of, uid_of
+from ledger_driver import LedgerDriver
+from worker_driver import WorkerDriver
 
-from cli.console import out
+from cli.output.console import out
 from cli.studies import list_studies, require_only_times
 from db import ledger, queries
-from db.ledger import Expected, Hints, Withdrawal
+from db.ledger import Annotations, Expected, Withdrawal
 from db.queries import Study
 from db.tables import State
 from imaging.facts import Facts
@@ -29,130 +29,140 @@ STUDY, OTHER = "1.2.826.1", "1.2.826.2"
 
 
 @pytest.fixture
-def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """An empty inbox and a network that is content with everything."""
-    night.clock.now = utc_now()
-    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    ledger_driver.clock.now = utc_now()
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
-def study_of(night: Night, uid: str = STUDY, **later: float) -> Study:
+def study_of(ledger_driver: LedgerDriver, uid: str = STUDY, **later: float) -> Study:
     """What is said of the study."""
-    now = night.clock() + timedelta(**later)
-    (found,) = queries.studies(night.database, now=now, study_instance_uid=uid)
+    now = ledger_driver.clock() + timedelta(**later)
+    (found,) = queries.studies(ledger_driver.database, now=now, study_instance_uid=uid)
     return found
 
 
-def arrive(night: Night, make_arrivals: Any, *uids: str, study: str = STUDY, **fields: Any) -> None:
+def arrive(ledger_driver: LedgerDriver, make_arrivals: Any, *uids: str, study: str = STUDY, **fields: Any) -> None:
     """Images of the study with these SOP Instance UIDs, analysed one by one."""
     for uid in uids:
-        night.register(make_arrivals(1))
-        night.analyse_all(facts=Facts(study_instance_uid=study, sop_instance_uid=uid), **fields)
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(facts=Facts(study_instance_uid=study, sop_instance_uid=uid), **fields)
 
 
-def tell(night: Night, images: int, told_by: Any = "manifest", study: str = STUDY) -> None:
+def tell(ledger_driver: LedgerDriver, images: int, reported_by: Any = "manifest", study: str = STUDY) -> None:
     """Somebody says how large the study is."""
-    row = Expected(study_instance_uid=study, source_id=night.source_id, told_by=told_by, images=images)
-    ledger.expect(night.database, [row], now=night.clock())
+    row = Expected(study_instance_uid=study, source_id=ledger_driver.source_id, reported_by=reported_by, images=images)
+    ledger.expect(ledger_driver.database, [row], now=ledger_driver.clock())
 
 
-def test_a_study_of_which_nobody_knows_the_size_is_arriving_and_then_quiet(night: Night, make_arrivals: Any) -> None:
+def test_a_study_of_which_nobody_knows_the_size_is_arriving_and_then_quiet(
+    ledger_driver: LedgerDriver, make_arrivals: Any
+) -> None:
     """Which is all that can be said of it."""
-    arrive(night, make_arrivals, "1.1", "1.2")
-    assert study_of(night, minutes=14).words == "arriving"
-    assert study_of(night, minutes=16).words == "quiet"
+    arrive(ledger_driver, make_arrivals, "1.1", "1.2")
+    assert study_of(ledger_driver, minutes=14).words == "arriving"
+    assert study_of(ledger_driver, minutes=16).words == "quiet"
 
 
-def test_a_study_is_complete_when_each_of_its_images_came(night: Night, make_arrivals: Any) -> None:
+def test_a_study_is_complete_when_each_of_its_images_came(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
     """Each is counted once: copies, and what came again after it was rejected, make it no larger."""
-    tell(night, 3)
-    assert study_of(night).words == "incomplete (0 of 3)"
-    arrive(night, make_arrivals, "1.1", "1.2")
-    arrive(night, make_arrivals, "1.2", state=State.REJECTED, reason=Reason.TRUNCATED, sha256="c" * 64)
-    night.register(make_arrivals(1))
-    night.analyse_all(state=State.DUPLICATE, duplicate_of=1, sha256=f"{1:064x}")
-    assert study_of(night).words == "incomplete (2 of 3)"
-    assert queries.study_counts(night.database, since=night.clock()).incomplete == 1
-    arrive(night, make_arrivals, "1.3", state=State.FAILED, reason=Reason.TIMEOUT, sha256="d" * 64)
-    found = study_of(night)
+    tell(ledger_driver, 3)
+    assert study_of(ledger_driver).words == "incomplete (0 of 3)"
+    arrive(ledger_driver, make_arrivals, "1.1", "1.2")
+    arrive(ledger_driver, make_arrivals, "1.2", state=State.REJECTED, reason=Reason.TRUNCATED, sha256="c" * 64)
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.DUPLICATE, duplicate_of=1, sha256=f"{1:064x}")
+    assert study_of(ledger_driver).words == "incomplete (2 of 3)"
+    assert queries.study_counts(ledger_driver.database, since=ledger_driver.clock()).incomplete == 1
+    arrive(ledger_driver, make_arrivals, "1.3", state=State.FAILED, reason=Reason.TIMEOUT, sha256="d" * 64)
+    found = study_of(ledger_driver)
     assert (found.words, found.images, found.done, found.no_result) == ("complete (3 of 3)", 3, 2, 2)
-    assert queries.study_counts(night.database, since=night.clock()).complete == 1
+    assert queries.study_counts(ledger_driver.database, since=ledger_driver.clock()).complete == 1
 
 
-def test_the_most_trusted_number_counts(night: Night, make_arrivals: Any) -> None:
+def test_the_most_trusted_number_counts(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
     """A store knows better than a manifest, a manifest better than a header that was written before the rest came."""
-    arrive(night, make_arrivals, "1.1")
-    tell(night, 1, "header")
-    assert study_of(night).words == "complete (1 of 1)"
-    tell(night, 4, "manifest")
-    tell(night, 2, "store")
-    assert (study_of(night).words, study_of(night).told_by) == ("incomplete (1 of 2)", "store")
+    arrive(ledger_driver, make_arrivals, "1.1")
+    tell(ledger_driver, 1, "header")
+    assert study_of(ledger_driver).words == "complete (1 of 1)"
+    tell(ledger_driver, 4, "manifest")
+    tell(ledger_driver, 2, "store")
+    assert (study_of(ledger_driver).words, study_of(ledger_driver).reported_by) == ("incomplete (1 of 2)", "store")
 
 
-def test_of_several_headers_the_highest_number_counts(night: Night) -> None:
+def test_of_several_headers_the_highest_number_counts(ledger_driver: LedgerDriver) -> None:
     """Images of one study come in any order, and some were written before others were added."""
     for images in (100, 50, 120):
-        tell(night, images, "header")
-    assert study_of(night).expected == 120
+        tell(ledger_driver, images, "header")
+    assert study_of(ledger_driver).expected == 120
     for images in (100, 50):
-        tell(night, images, "manifest")
-    assert study_of(night).expected == 50
+        tell(ledger_driver, images, "manifest")
+    assert study_of(ledger_driver).expected == 50
 
 
-def test_a_number_that_is_told_again_is_no_news(night: Night) -> None:
+def test_a_number_that_is_told_again_is_no_news(ledger_driver: LedgerDriver) -> None:
     """Stores are listed again and again; another number is news."""
-    tell(night, 5)
-    night.clock.advance(hours=5)
-    since = night.clock() - timedelta(hours=1)
-    tell(night, 5)
-    assert queries.study_counts(night.database, since=since).incomplete == 0
-    tell(night, 6)
-    assert queries.study_counts(night.database, since=since).incomplete == 1
+    tell(ledger_driver, 5)
+    ledger_driver.clock.advance(hours=5)
+    since = ledger_driver.clock() - timedelta(hours=1)
+    tell(ledger_driver, 5)
+    assert queries.study_counts(ledger_driver.database, since=since).incomplete == 0
+    tell(ledger_driver, 6)
+    assert queries.study_counts(ledger_driver.database, since=since).incomplete == 1
 
 
-def test_studies_are_asked_for_by_time(night: Night, make_arrivals: Any) -> None:
+def test_studies_are_asked_for_by_time(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
     """Those of which something arrived, or was told; the latest first."""
-    arrive(night, make_arrivals, "1.1")
-    night.clock.advance(hours=24)
-    arrive(night, make_arrivals, "2.1", "2.2", study=OTHER)
-    tell(night, 9, study="1.2.826.3")
-    since = night.clock() - timedelta(hours=1)
-    found = {study.study_instance_uid for study in queries.studies(night.database, now=night.clock(), since=since)}
+    arrive(ledger_driver, make_arrivals, "1.1")
+    ledger_driver.clock.advance(hours=24)
+    arrive(ledger_driver, make_arrivals, "2.1", "2.2", study=OTHER)
+    tell(ledger_driver, 9, study="1.2.826.3")
+    since = ledger_driver.clock() - timedelta(hours=1)
+    found = {
+        study.study_instance_uid
+        for study in queries.studies(ledger_driver.database, now=ledger_driver.clock(), since=since)
+    }
     assert found == {OTHER, "1.2.826.3"}
-    latest = queries.studies(night.database, now=night.clock(), limit=2)
+    latest = queries.studies(ledger_driver.database, now=ledger_driver.clock(), limit=2)
     assert OTHER in [study.study_instance_uid for study in latest]
 
 
-def test_headers_manifests_and_dicomdirs_tell_numbers(bench: Bench, tmp_path: Path) -> None:
+def test_headers_manifests_and_dicomdirs_tell_numbers(worker_driver: WorkerDriver, tmp_path: Path) -> None:
     """Without any alarm."""
     scans = [scan_of(STUDY, index) for index in (1, 2)]
     named = with_values(7, StudyInstanceUID=OTHER, NumberOfStudyRelatedInstances="12")
     directory = disc(tmp_path / "disc", scans)["DICOMDIR"]
-    bench.put(a=scans[0], b=named, c=directory, d=f"study_instance_uid,images\n{STUDY},7".encode())
-    bench.analyse(bench.desk())
-    assert bench.outcomes() == {
+    worker_driver.put(a=scans[0], b=named, c=directory, d=f"study_instance_uid,images\n{STUDY},7".encode())
+    worker_driver.analyse(worker_driver.context())
+    assert worker_driver.outcomes() == {
         "a": ("done", None),
         "b": ("done", None),
         "c": ("rejected", "non_image"),
         "d": ("rejected", "manifest"),
     }
-    assert study_of(bench.night).expected == 7, "of several manifests that with the highest number counts"
-    assert (study_of(bench.night, OTHER).expected, study_of(bench.night, OTHER).told_by) == (12, "header")
+    assert study_of(worker_driver.ledger_driver).expected == 7, (
+        "of several manifests that with the highest number counts"
+    )
+    assert (
+        study_of(worker_driver.ledger_driver, OTHER).expected,
+        study_of(worker_driver.ledger_driver, OTHER).reported_by,
+    ) == (12, "header")
     assert {reason.fault for reason in (Reason.MANIFEST, Reason.NON_IMAGE)} == {"out_of_scope"}
 
 
-def test_a_broken_dicomdir_is_rejected_and_tells_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_a_broken_dicomdir_is_rejected_and_tells_nothing(worker_driver: WorkerDriver, tmp_path: Path) -> None:
     """Its neighbours are done."""
     directory = disc(tmp_path / "disc", [scan_of(STUDY, 1)])["DICOMDIR"]
     place = directory.index(b"\x04\x00\x20\x14UL\x04\x00") + 8
     broken = directory[:place] + b"\x01\x00\x00\x00" + directory[place + 4 :]
-    bench.put(a=broken, b=scan_of(STUDY, 1))
-    bench.analyse(bench.desk())
-    assert bench.outcomes() == {"a": ("rejected", "bad_dicomdir"), "b": ("done", None)}
-    assert study_of(bench.night).expected is None
+    worker_driver.put(a=broken, b=scan_of(STUDY, 1))
+    worker_driver.analyse(worker_driver.context())
+    assert worker_driver.outcomes() == {"a": ("rejected", "bad_dicomdir"), "b": ("done", None)}
+    assert study_of(worker_driver.ledger_driver).expected is None
 
 
 @pytest.mark.parametrize("note_first", [True, False])
-def test_a_note_withdraws_its_images_whenever_they_come(bench: Bench, note_first: bool) -> None:
+def test_a_note_withdraws_its_images_whenever_they_come(worker_driver: WorkerDriver, note_first: bool) -> None:
     """And none of another study, though it be named."""
     good, bad = scan_of(STUDY, 1), scan_of(STUDY, 2)
     elsewhere = with_values(3, StudyInstanceUID=OTHER)
@@ -160,29 +170,31 @@ def test_a_note_withdraws_its_images_whenever_they_come(bench: Bench, note_first
     rejecting = note(STUDY, [uid_of(bad), uid_of(elsewhere)], code="113037")
     files = {"note": rejecting, **files} if note_first else {**files, "note": rejecting}
     for name, content in files.items():
-        bench.put(**{name: content})
-        bench.analyse(bench.desk())
-    assert bench.outcomes()["note"] == ("rejected", "key_object")
-    marked = {row.uri: row.withdrawn_code for row in bench.night.instances()}
+        worker_driver.put(**{name: content})
+        worker_driver.analyse(worker_driver.context())
+    assert worker_driver.outcomes()["note"] == ("rejected", "key_object")
+    marked = {row.uri: row.withdrawn_code for row in worker_driver.ledger_driver.instances()}
     assert marked == {"scan": "113037", "other": None, "elsewhere": None, "note": None}
-    assert study_of(bench.night).withdrawn == queries.withdrawn(bench.night.database) == 1
-    assert list(queries.violations(bench.night.database)) == []
-    current = queries.images(bench.night.database, queries.ImageFilter(current=True, states=("done",)))
+    assert (
+        study_of(worker_driver.ledger_driver).withdrawn == queries.withdrawn(worker_driver.ledger_driver.database) == 1
+    )
+    assert list(queries.violations(worker_driver.ledger_driver.database)) == []
+    current = queries.images(worker_driver.ledger_driver.database, queries.ImageFilter(current=True, states=("done",)))
     assert {row["withdrawn_code"] for row in current} == {None}
-    (withdrawn,) = queries.images(bench.night.database, queries.ImageFilter(withdrawn=True))
+    (withdrawn,) = queries.images(worker_driver.ledger_driver.database, queries.ImageFilter(withdrawn=True))
     assert withdrawn["sop_instance_uid"] == uid_of(bad)
 
 
-def test_studies_go_to_programs_in_each_format(night: Night, make_arrivals: Any, tmp_path: Path) -> None:
+def test_studies_go_to_programs_in_each_format(ledger_driver: LedgerDriver, make_arrivals: Any, tmp_path: Path) -> None:
     """Numbers stay numbers, and times are of UTC."""
-    tell(night, 3)
-    arrive(night, make_arrivals, "1.1")
+    tell(ledger_driver, 3)
+    arrive(ledger_driver, make_arrivals, "1.1")
     wanted = queries.ImageFilter(study_instance_uid=STUDY)
     settings = load_settings(None, state_dir=tmp_path)
     for style in ("json", "csv", "jsonl", "parquet"):
-        list_studies(out, night.database, wanted, style, tmp_path / style, settings)
+        list_studies(out, ledger_driver.database, wanted, style, tmp_path / style, settings)
     (row,) = json.loads((tmp_path / "json").read_text())
-    assert (row["completeness"], row["images"], row["expected"], row["told_by"]) == ("incomplete", 1, 3, "manifest")
+    assert (row["completeness"], row["images"], row["expected"], row["reported_by"]) == ("incomplete", 1, 3, "manifest")
     (same,) = pq.read_table(tmp_path / "parquet").to_pylist()
     assert {**same, **dict.fromkeys(TIMES)} == {**row, **dict.fromkeys(TIMES)}
 
@@ -194,14 +206,16 @@ def test_studies_are_counted_whole(wanted: queries.ImageFilter) -> None:
         require_only_times(wanted)
 
 
-def test_hints_of_an_image_that_is_tried_again_are_not_heeded_yet(night: Night, make_arrivals: Any) -> None:
+def test_hints_of_an_image_that_is_tried_again_are_not_heeded_yet(
+    ledger_driver: LedgerDriver, make_arrivals: Any
+) -> None:
     """They come with its outcome."""
-    hints = Hints(
+    annotations = Annotations(
         counts={STUDY: 5}, withdrawal=Withdrawal(study_instance_uid=STUDY, code="113001", sop_instance_uids=("1.1",))
     )
-    night.register(make_arrivals(1))
-    night.analyse_all(state=State.RECEIVED, reason=Reason.IO_ERROR, hints=hints)
-    assert list(queries.studies(night.database, now=night.clock())) == []
-    night.analyse_all(state=State.REJECTED, reason=Reason.KEY_OBJECT, hints=hints)
-    night.register(make_arrivals(1))
-    assert study_of(night).expected == 5
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.RECEIVED, reason=Reason.IO_ERROR, annotations=annotations)
+    assert list(queries.studies(ledger_driver.database, now=ledger_driver.clock())) == []
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.KEY_OBJECT, annotations=annotations)
+    ledger_driver.register(make_arrivals(1))
+    assert study_of(ledger_driver).expected == 5

@@ -18,8 +18,8 @@ from cli.models.train import train_command
 from models.bundle import load_bundle
 from models.datasets import open_dataset
 from models.evaluation.measure import measure
-from models.network import load_network
-from models.scoring import score
+from models.networks.network import load_network
+from models.networks.scoring import score
 from nightread.errors import UsageFault
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["training"]["backend"] == "jax"
     bundle = load_bundle(folder)
-    again = measure(bundle.verdict, score(load_network(bundle), open_dataset("phantom:40").test))
+    again = measure(bundle.postprocessing, score(load_network(bundle), open_dataset("phantom:40").test))
     assert again.accuracy == report["evaluation"]["accuracy"]
     assert again.loss == pytest.approx(report["evaluation"]["loss"], abs=1e-4)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras.applications import densenet, resnet, resnet_v2
 
-from models.backbones import backbone_names, preprocessed
-from models.cnn import build_network
+from models.networks.backbones import backbone_names, preprocessed
+from models.networks.cnn import build_network
 from nightread.errors import UsageFault
 
 OWN = [("classic", (28, 28, 1)), ("residual", (28, 28, 3)), ("residual", (128, 128, 1)), ("detector", (28, 28, 1))]

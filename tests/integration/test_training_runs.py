@@ -14,15 +14,15 @@ from cli.models.training_options import card_from
 from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.bundle import load_bundle
-from models.checkpoint import FOLDER, Checkpoint
 from models.datasets.arrays import array_examples, array_frame, array_spec
 from models.datasets.dataset import BY_IMAGE, Dataset, Examples
-from models.legacy_h5 import CLASSIC_FILE
-from models.listener import Listener
-from models.network import load_network
-from models.order import Order
-from models.recipe import Augmentation, Recipe
-from models.train import CURVES_FILE, Trained, train
+from models.networks.network import load_network
+from models.training.checkpoint import FOLDER, Checkpoint
+from models.training.legacy_h5 import CLASSIC_FILE
+from models.training.listener import Listener
+from models.training.recipe import Augmentation, Recipe
+from models.training.request import TrainingRequest
+from models.training.train import CURVES_FILE, Trained, train
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.reasons import Reason
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 LABELS = ("left", "right")
 
 
-class Ear(Listener):
+class RecordingListener(Listener):
     """Remembers what it heard."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Ear(Listener):
         self.remarks.append(text)
 
 
-class Power(Listener):
+class FailingListener(Listener):
     """Fails after an epoch, as a power supply may."""
 
     def __init__(self, *, fails_after: int) -> None:
@@ -92,12 +92,12 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture
-def order(dataset: Dataset, tmp_path: Path) -> Callable[..., Order]:
+def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., TrainingRequest]:
     """`order(epochs=2, memory_gib=0.0, ...)`: fields of the recipe and of the order alike."""
 
-    def build(data: Dataset = dataset, **wanted: Any) -> Order:
+    def build(data: Dataset = dataset, **wanted: Any) -> TrainingRequest:
         fields = {"network": "classic", "epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "spec": data.native_spec}
-        of_order = {field.name for field in dataclasses.fields(Order)}
+        of_order = {field.name for field in dataclasses.fields(TrainingRequest)}
         recipe = Recipe(**fields | {name: value for name, value in wanted.items() if name not in of_order})
         card = card_from(
             data,
@@ -110,17 +110,26 @@ def order(dataset: Dataset, tmp_path: Path) -> Callable[..., Order]:
             aggregate="max",
         )
         rest = {name: value for name, value in wanted.items() if name in of_order}
-        return Order(
-            **{"dataset": data, "recipe": recipe, "card": card, "folder": tmp_path / "out", "listener": Ear()} | rest
+        return TrainingRequest(
+            **{
+                "dataset": data,
+                "recipe": recipe,
+                "card": card,
+                "folder": tmp_path / "out",
+                "listener": RecordingListener(),
+            }
+            | rest
         )
 
     return build
 
 
-def test_what_cannot_be_written_as_h5_is_said_before_the_training(order: Callable[..., Order]) -> None:
+def test_what_cannot_be_written_as_h5_is_said_before_the_training(
+    training_request: Callable[..., TrainingRequest],
+) -> None:
     """Not after hours of it: MobileNetV3 has operations between its layers."""
     spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
-    ordered = order(network="MobileNetV3Small", spec=spec, also_h5=True)
+    ordered = training_request(network="MobileNetV3Small", spec=spec, also_h5=True)
     with pytest.raises(UsageFault, match=r"cannot hold MobileNetV3Small.*without --also-h5"):
         train(ordered)
     assert ordered.listener.stages == []
@@ -130,9 +139,9 @@ def weights_of(trained: Trained) -> list[np.ndarray]:
     return load_network(trained.bundle).model.get_weights()
 
 
-def test_a_training_leaves_a_bundle_with_all_its_papers(order: Callable[..., Order]) -> None:
+def test_a_training_leaves_a_bundle_with_all_its_papers(training_request: Callable[..., TrainingRequest]) -> None:
     """It tells left from right, loads, is evaluated on the test part, and names no folder of this machine."""
-    trained = train(order(epochs=6, also_h5=True))
+    trained = train(training_request(epochs=6, also_h5=True))
     folder = trained.bundle.path
     assert load_bundle(folder) == trained.bundle
     assert trained.evaluation.images == 16
@@ -146,9 +155,9 @@ def test_a_training_leaves_a_bundle_with_all_its_papers(order: Callable[..., Ord
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}
 
 
-def test_the_legacy_file_answers_as_the_bundle_does(order: Callable[..., Order]) -> None:
+def test_the_legacy_file_answers_as_the_bundle_does(training_request: Callable[..., TrainingRequest]) -> None:
     """Loaded by Keras alone."""
-    trained = train(order(epochs=1, also_h5=True))
+    trained = train(training_request(epochs=1, also_h5=True))
     inputs = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
     legacy = keras.saving.load_model(trained.bundle.path / CLASSIC_FILE, compile=False)
     np.testing.assert_allclose(
@@ -156,18 +165,18 @@ def test_the_legacy_file_answers_as_the_bundle_does(order: Callable[..., Order])
     )
 
 
-def test_the_weights_that_ship_have_no_optimizer(order: Callable[..., Order]) -> None:
+def test_the_weights_that_ship_have_no_optimizer(training_request: Callable[..., TrainingRequest]) -> None:
     """Which is two thirds of the file."""
-    trained = train(order(epochs=1))
+    trained = train(training_request(epochs=1))
     model = keras.saving.load_model(trained.bundle.weights)
     assert getattr(model, "optimizer", None) is None
 
 
-def test_streaming_gives_what_memory_gives(order: Callable[..., Order], tmp_path: Path) -> None:
+def test_streaming_gives_what_memory_gives(training_request: Callable[..., TrainingRequest], tmp_path: Path) -> None:
     """With augmentation both take the same batches in the same order: the same network but for rounding."""
     plan = {"augmentation": Augmentation(rotation_degrees=10, flip=False, shift_share=0.1), "seed": 3}
-    in_memory = train(order(**plan, folder=tmp_path / "memory"))
-    streamed = train(order(**plan, folder=tmp_path / "stream", memory_gib=0.0))
+    in_memory = train(training_request(**plan, folder=tmp_path / "memory"))
+    streamed = train(training_request(**plan, folder=tmp_path / "stream", memory_gib=0.0))
     assert streamed.run.history["loss"] == pytest.approx(in_memory.run.history["loss"], rel=1e-3)
     for left, right in zip(weights_of(in_memory), weights_of(streamed), strict=True):
         np.testing.assert_allclose(left, right, atol=1e-3)
@@ -175,52 +184,56 @@ def test_streaming_gives_what_memory_gives(order: Callable[..., Order], tmp_path
 
 @pytest.mark.parametrize("memory_gib", [2.0, 0.0])
 def test_an_interrupted_training_runs_only_the_epochs_that_are_left(
-    order: Callable[..., Order], memory_gib: float
+    training_request: Callable[..., TrainingRequest], memory_gib: float
 ) -> None:
     """Optimizer and learning rate go on where they were, and the checkpoint is gone at the end."""
     plan = {"epochs": 3, "memory_gib": memory_gib}
     with pytest.raises(KeyboardInterrupt):
-        train(order(**plan, listener=Power(fails_after=1)))
-    again = order(**plan)
+        train(training_request(**plan, listener=FailingListener(fails_after=1)))
+    again = training_request(**plan)
     assert Checkpoint(again.folder / FOLDER).exists()
     assert not (again.folder / "bundle.json").exists()
     trained = train(again, resume=True)
     assert again.listener.epochs == [2, 3]
     assert trained.run.epochs == 3
-    whole = train(order(**plan, folder=again.folder / "whole"))
+    whole = train(training_request(**plan, folder=again.folder / "whole"))
     assert trained.run.history["learning_rate"] == pytest.approx(whole.run.history["learning_rate"])
     assert not (again.folder / FOLDER).exists()
 
 
-def test_a_resumed_stream_ends_as_an_uninterrupted_one(order: Callable[..., Order], tmp_path: Path) -> None:
+def test_a_resumed_stream_ends_as_an_uninterrupted_one(
+    training_request: Callable[..., TrainingRequest], tmp_path: Path
+) -> None:
     """The detector has no dropout: with the order drawn per epoch, the loss is the same to the end."""
     plan = {"epochs": 3, "memory_gib": 0.0, "network": "detector"}
-    whole = train(order(**plan, folder=tmp_path / "whole"))
+    whole = train(training_request(**plan, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        train(order(**plan, listener=Power(fails_after=2)))
-    resumed = train(order(**plan), resume=True)
+        train(training_request(**plan, listener=FailingListener(fails_after=2)))
+    resumed = train(training_request(**plan), resume=True)
     assert resumed.run.history["loss"] == pytest.approx(whole.run.history["loss"], rel=1e-3)
 
 
-def test_resuming_with_another_recipe_is_refused(order: Callable[..., Order]) -> None:
+def test_resuming_with_another_recipe_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
     """The learning rate of a cosine depends on all epochs to come."""
     with pytest.raises(KeyboardInterrupt):
-        train(order(listener=Power(fails_after=1)))
+        train(training_request(listener=FailingListener(fails_after=1)))
     with pytest.raises(UsageFault, match="had another recipe"):
-        train(order(epochs=5), resume=True)
+        train(training_request(epochs=5), resume=True)
 
 
-def test_resuming_nothing_is_refused(order: Callable[..., Order]) -> None:
+def test_resuming_nothing_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
     """A typing error in --out would train for hours in the wrong place."""
     with pytest.raises(UsageFault, match="no unfinished training"):
-        train(order(), resume=True)
+        train(training_request(), resume=True)
 
 
-def test_early_stopping_keeps_the_best_weights(dataset: Dataset, order: Callable[..., Order]) -> None:
+def test_early_stopping_keeps_the_best_weights(
+    dataset: Dataset, training_request: Callable[..., TrainingRequest]
+) -> None:
     """Where validation contradicts training, it ends long before its 40 epochs, with the lowest loss it saw."""
     images, truth = sides(16, 2)
     contrary = dataclasses.replace(dataset, validation=array_examples(images, truth[:, ::-1], name="contrary"))
-    trained = train(order(contrary, epochs=40, schedule="constant", patience=2))
+    trained = train(training_request(contrary, epochs=40, schedule="constant", patience=2))
     losses = trained.run.history["val_loss"]
     best = int(np.argmin(losses))
     assert trained.run.epochs == best + 3 < 40
@@ -242,11 +255,11 @@ def broken(examples: Examples, numbers: set[int], *, from_call: int = 0) -> Exam
 
 @pytest.mark.parametrize("memory_gib", [2.0, 0.0])
 def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
-    dataset: Dataset, order: Callable[..., Order], memory_gib: float
+    dataset: Dataset, training_request: Callable[..., TrainingRequest], memory_gib: float
 ) -> None:
     """Before the first epoch, in memory as well as streamed."""
     holed = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}), test=broken(dataset.test, {3}))
-    ordered = order(holed, epochs=1, memory_gib=memory_gib)
+    ordered = training_request(holed, epochs=1, memory_gib=memory_gib)
     trained = train(ordered)
     assert trained.run.left_out == 2
     remark = "frames cannot be decoded and were left out."
@@ -256,36 +269,40 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
 
 
 def test_a_frame_that_breaks_during_the_training_stops_it_with_its_reason(
-    dataset: Dataset, order: Callable[..., Order]
+    dataset: Dataset, training_request: Callable[..., TrainingRequest]
 ) -> None:
     """Not with the trace of a thread within Keras."""
     holed = dataclasses.replace(dataset, train=broken(dataset.train, {5}, from_call=64))
     with pytest.raises(StopWork, match="cannot be read any more: The pixel data cannot be decoded"):
-        train(order(holed, memory_gib=0.0))
+        train(training_request(holed, memory_gib=0.0))
 
 
-def test_rare_labels_count_more_with_class_weights(dataset: Dataset, order: Callable[..., Order]) -> None:
+def test_rare_labels_count_more_with_class_weights(
+    dataset: Dataset, training_request: Callable[..., TrainingRequest]
+) -> None:
     """Of 4 left among 64, a network that learns by weight still finds those of the test part."""
     images, truth = sides(64, 1)
     rare = np.flatnonzero((truth[:, 1] == 1) | (np.arange(64) < 8))
     skewed = dataclasses.replace(dataset, train=array_examples(images[rare], truth[rare], name="skewed"))
-    trained = train(order(skewed, epochs=8, class_weights=True))
+    trained = train(training_request(skewed, epochs=8, class_weights=True))
     left = next(figures for figures in trained.evaluation.classes if figures.label == "left")
     assert left.recall == 1.0
 
 
-def test_several_labels_at_once_are_trained_by_sigmoid(dataset: Dataset, order: Callable[..., Order]) -> None:
+def test_several_labels_at_once_are_trained_by_sigmoid(
+    dataset: Dataset, training_request: Callable[..., TrainingRequest]
+) -> None:
     """Thresholds are numbers then, fitted on the validation part."""
     both = dataclasses.replace(dataset, exclusive=False)
-    trained = train(order(both, epochs=6))
-    assert trained.bundle.verdict.activation == "sigmoid"
-    assert all(isinstance(level, float) for level in trained.bundle.verdict.thresholds.values())
+    trained = train(training_request(both, epochs=6))
+    assert trained.bundle.postprocessing.activation == "sigmoid"
+    assert all(isinstance(level, float) for level in trained.bundle.postprocessing.thresholds.values())
     assert trained.evaluation.accuracy == 1.0
 
 
-def test_mixed_precision_ends_in_a_network_of_float32(order: Callable[..., Order]) -> None:
+def test_mixed_precision_ends_in_a_network_of_float32(training_request: Callable[..., TrainingRequest]) -> None:
     """Workers without a GPU would be slow and coarse with float16."""
-    trained = train(order(epochs=4, mixed_precision="on"))
+    trained = train(training_request(epochs=4, mixed_precision="on"))
     model = load_network(trained.bundle).model
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"

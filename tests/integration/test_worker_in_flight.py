@@ -7,47 +7,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night import Night
-from packed import zipped
-from scans import cine, phantom
-from worker_bench import Bench, even
+from archive_files import zip_file
+from dicom_files import cine, phantom
+from ledger_driver import LedgerDriver
+from worker_driver import WorkerDriver, even
 
-from worker import decode, expand, fetch, results
-from worker.blackbox import BlackBox
-from worker.desk import Desk
+from worker import decode, results
+from worker.archives import expand
+from worker.context import WorkerContext
 from worker.errors import BatchTakenError
+from worker.fetching import files
+from worker.isolation.in_flight import InFlightTable
 
-STEPS = {"open": (fetch, "_read_all"), "parse": (decode, "read"), "prepare": (decode, "prepare")}
-STEPS |= {"unpack": (expand, "members"), "sidecar": (results, "companion_of"), "fail": (results, "outcome_of_error")}
+STEPS = {"open": (files, "_read_all"), "parse": (decode, "read"), "prepare": (decode, "prepare")}
+STEPS |= {"unpack": (expand, "members"), "sidecar": (results, "sidecar_of"), "fail": (results, "outcome_of_error")}
 
 
 @pytest.fixture
-def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """An empty inbox and a network that accepts everything."""
-    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
 class Watched:
     """A desk, and for each step of its batches the row of work that was marked."""
 
-    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bench = bench
+    def __init__(self, worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.worker_driver = worker_driver
         self.seen: list[tuple[str, int | None]] = []
-        self._box = BlackBox()
-        bench.network.answer = self._watched("predict", even)
+        self._box = InFlightTable()
+        worker_driver.network.answer = self._watched("predict", even)
         for step, (module, name) in STEPS.items():
             monkeypatch.setattr(module, name, self._watched(step, getattr(module, name)))
 
-    def desk(self, **knobs: Any) -> Desk:
+    def context(self, **knobs: Any) -> WorkerContext:
         """An open desk in the first seat."""
-        desk = self.bench.desk(**knobs)
-        desk.seat = self._box.seat(0)
-        desk.keep_lease = self._watched("progress", desk.keep_lease)  # type: ignore[method-assign]
-        return desk
+        context = self.worker_driver.context(**knobs)
+        context.slot = self._box.slot(0)
+        context.keep_lease = self._watched("progress", context.keep_lease)  # type: ignore[method-assign]
+        return context
 
     def marked(self) -> int | None:
         """The row of work that is in flight now."""
-        return self._box.seat(0).in_hand(0)
+        return self._box.slot(0).work_in_flight(0)
 
     def steps(self, *left_out: str) -> list[tuple[str, int | None]]:
         """What was seen, without some steps."""
@@ -62,16 +64,16 @@ class Watched:
 
 
 @pytest.fixture
-def watched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watched:
+def watched(worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> Watched:
     """A desk whose steps are watched."""
-    return Watched(bench, monkeypatch)
+    return Watched(worker_driver, monkeypatch)
 
 
 def test_an_image_is_marked_while_it_is_opened_parsed_and_prepared(watched: Watched) -> None:
     """The network, the ledger and the renewal of the lease can harm no process: nothing is marked there."""
-    watched.bench.put(a=phantom(1), b=phantom(2))
-    assert watched.bench.analyse(watched.desk()) == {"done": 2}
-    first, second = (row.id for row in watched.bench.night.work())
+    watched.worker_driver.put(a=phantom(1), b=phantom(2))
+    assert watched.worker_driver.analyse(watched.context()) == {"done": 2}
+    first, second = (row.id for row in watched.worker_driver.ledger_driver.work())
     assert watched.seen == [
         ("progress", None),
         *((step, first) for step in ("open", "parse", "prepare")),
@@ -86,9 +88,9 @@ def test_an_image_is_marked_while_it_is_opened_parsed_and_prepared(watched: Watc
 
 def test_a_long_cine_is_marked_whenever_frames_of_it_are_decoded(watched: Watched) -> None:
     """Its chunks are decoded while the network takes them."""
-    watched.bench.put(a=phantom(1), long=cine(2, frames=130))
-    assert watched.bench.analyse(watched.desk()) == {"done": 2}
-    first, long = (row.id for row in watched.bench.night.work())
+    watched.worker_driver.put(a=phantom(1), long=cine(2, frames=130))
+    assert watched.worker_driver.analyse(watched.context()) == {"done": 2}
+    first, long = (row.id for row in watched.worker_driver.ledger_driver.work())
     in_order = [step for step, _ in groupby(watched.steps("open", "parse", "progress"))]
     assert in_order == [("prepare", first), *[("prepare", long), ("predict", None)] * 3]
     assert watched.marked() is None
@@ -96,9 +98,9 @@ def test_a_long_cine_is_marked_whenever_frames_of_it_are_decoded(watched: Watche
 
 def test_an_archive_is_marked_while_it_is_unpacked(watched: Watched) -> None:
     """Decompressors are decoders too."""
-    watched.bench.put(disc=zipped({"IM1": phantom(1)}))
-    assert watched.bench.analyse(watched.desk()) == {"expanded": 1}
-    (archive, _) = (row.id for row in watched.bench.night.work())
+    watched.worker_driver.put(disc=zip_file({"IM1": phantom(1)}))
+    assert watched.worker_driver.analyse(watched.context()) == {"expanded": 1}
+    (archive, _) = (row.id for row in watched.worker_driver.ledger_driver.work())
     steps = [step for step in watched.steps() if step != ("progress", archive)]
     assert steps == [("progress", None), ("open", archive), ("unpack", archive)]
     assert watched.marked() is None
@@ -106,9 +108,9 @@ def test_an_archive_is_marked_while_it_is_unpacked(watched: Watched) -> None:
 
 def test_a_file_is_marked_while_a_sidecar_is_looked_for_in_it(watched: Watched) -> None:
     """A bad file is parsed once more; the image after it is marked in its turn."""
-    watched.bench.put(a=b"no image", b=phantom(2))
-    watched.bench.analyse(watched.desk(arrival_timeout_seconds=0))
-    bad, good = (row.id for row in watched.bench.night.work())
+    watched.worker_driver.put(a=b"no image", b=phantom(2))
+    watched.worker_driver.analyse(watched.context(arrival_timeout_seconds=0))
+    bad, good = (row.id for row in watched.worker_driver.ledger_driver.work())
     assert watched.steps("progress", "predict") == [
         *((step, bad) for step in ("open", "parse", "sidecar", "fail")),
         *((step, good) for step in ("open", "parse", "prepare")),
@@ -118,10 +120,10 @@ def test_a_file_is_marked_while_a_sidecar_is_looked_for_in_it(watched: Watched) 
 
 def test_nothing_is_marked_where_a_network_works_beside(watched: Watched) -> None:
     """Nobody could tell which of the two ended the process."""
-    watched.bench.put(a=phantom(1), long=cine(2, frames=70))
-    desk = watched.desk()
-    with ThreadPoolExecutor(1) as desk.ahead:
-        assert watched.bench.analyse(desk) == {"done": 2}
+    watched.worker_driver.put(a=phantom(1), long=cine(2, frames=70))
+    context = watched.context()
+    with ThreadPoolExecutor(1) as context.network_thread:
+        assert watched.worker_driver.analyse(context) == {"done": 2}
     assert {marked for _, marked in watched.seen} == {None}
 
 
@@ -131,8 +133,8 @@ def test_nothing_stays_marked_where_a_batch_ends_early(watched: Watched, monkeyp
     def lose_the_batch(*_: object) -> None:
         raise BatchTakenError
 
-    watched.bench.put(disc=zipped({"IM1": phantom(1)}))
+    watched.worker_driver.put(disc=zip_file({"IM1": phantom(1)}))
     monkeypatch.setattr(expand, "members", lose_the_batch)
     with pytest.raises(BatchTakenError):
-        watched.bench.analyse(watched.desk())
+        watched.worker_driver.analyse(watched.context())
     assert watched.marked() is None

@@ -6,52 +6,52 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from night import Night
-from scans import phantom, with_values
+from dicom_files import phantom, with_values
+from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from worker_bench import BUNDLE, Array, Bench, Network, even
+from worker_driver import BUNDLE, Array, Network, WorkerDriver, even
 
 from db import ledger, queries
 from db.queries import ImageFilter
 from db.tables import work
 from models.routing import Role, Rule, Rules
-from worker.panel import Panel, Reader
-from worker.predict import Predictor
+from worker.inference.model_set import LoadedModel, ModelSet
+from worker.inference.predictor import Predictor
 
 
 @pytest.fixture
-def bench(night: Night, tmp_path: Path, redis_url: str, bundle_id: int) -> Bench:
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """An empty inbox."""
-    return Bench(night=night, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
-def reader(bench: Bench, name: str, network: Network | None = None, *, size: int = 128) -> Reader:
+def model(worker_driver: WorkerDriver, name: str, network: Network | None = None, *, size: int = 128) -> LoadedModel:
     """A network of its own, known to the record."""
     bundle = replace(BUNDLE, name=name, spec=replace(BUNDLE.spec, height=size, width=size))
     bundle_id = ledger.register_bundle(
-        bench.night.database,
+        worker_driver.ledger_driver.database,
         name=name,
         version=bundle.version,
         digest=name.ljust(64, "0"),
         labels=bundle.labels,
-        normal_label=bundle.verdict.normal_label,
-        now=bench.night.clock(),
+        normal_label=bundle.postprocessing.normal_label,
+        now=worker_driver.ledger_driver.clock(),
     )
-    return Reader(predictor=Predictor(bundle, network or Network()), bundle_id=bundle_id)
+    return LoadedModel(predictor=Predictor(bundle, network or Network()), bundle_id=bundle_id)
 
 
-def panel(*entries: tuple[Reader, str, tuple[str, ...]]) -> Panel:
+def model_set(*entries: tuple[LoadedModel, str, tuple[str, ...]]) -> ModelSet:
     """Rules in this order: (network, role, conditions)."""
     rules = [
         Rule.from_texts(bundle=who.bundle.reference, role=role, conditions=conditions, route_id=number)
         for number, (who, role, conditions) in enumerate(entries, start=1)
     ]
-    return Panel(Rules(rules), {who.bundle.reference: who for who, _, _ in entries})
+    return ModelSet(Rules(rules), {who.bundle.reference: who for who, _, _ in entries})
 
 
-def results(bench: Bench, **wanted: object) -> list[tuple[int, str | None, str | None, str]]:
+def results(worker_driver: WorkerDriver, **wanted: object) -> list[tuple[int, str | None, str | None, str]]:
     """(image, model, label or reason, state) of each row."""
-    rows = queries.images(bench.night.database, ImageFilter(**wanted))  # type: ignore[arg-type]
+    rows = queries.images(worker_driver.ledger_driver.database, ImageFilter(**wanted))  # type: ignore[arg-type]
     return [(row["image_id"], row["model"], row["label"] or row["reason"], row["state"]) for row in rows]
 
 
@@ -60,81 +60,97 @@ def certain(inputs: Array) -> Array:
     return np.tile(np.array([[0.0, 1.0]], np.float32), (len(inputs), 1))
 
 
-def test_rules_send_images_to_their_networks(bench: Bench) -> None:
+def test_rules_send_images_to_their_networks(worker_driver: WorkerDriver) -> None:
     """Each image is scored by the network whose rule takes it; what none takes is rejected."""
-    chest, hand = reader(bench, "chest"), reader(bench, "hand", Network(certain), size=32)
-    bench.put(
+    chest, hand = model(worker_driver, "chest"), model(worker_driver, "hand", Network(certain), size=32)
+    worker_driver.put(
         a=with_values(1, BodyPartExamined="CHEST"),
         b=with_values(2, BodyPartExamined="HAND"),
         c=with_values(3, BodyPartExamined="FOOT"),
     )
-    desk = bench.desk(panel=panel((chest, Role.ANSWER, ("body_part=CHEST",)), (hand, Role.ANSWER, ("body_part=HAND",))))
-    assert bench.analyse(desk) == {"done": 2, "rejected": 1}
-    assert results(bench) == [
+    context = worker_driver.context(
+        model_set=model_set((chest, Role.ANSWER, ("body_part=CHEST",)), (hand, Role.ANSWER, ("body_part=HAND",)))
+    )
+    assert worker_driver.analyse(context) == {"done": 2, "rejected": 1}
+    assert results(worker_driver) == [
         (1, "chest", "clear", "done"),
         (2, "hand", "nodule", "done"),
         (3, None, "no_model", "rejected"),
     ]
-    assert [row.matched for row in bench.night.work()] == [{"body_part": "CHEST"}, {"body_part": "HAND"}, None]
-    assert [row.route_id for row in bench.night.work()] == [1, 2, None]
+    assert [row.matched for row in worker_driver.ledger_driver.work()] == [
+        {"body_part": "CHEST"},
+        {"body_part": "HAND"},
+        None,
+    ]
+    assert [row.route_id for row in worker_driver.ledger_driver.work()] == [1, 2, None]
 
 
-def test_one_image_goes_to_several_networks(bench: Bench) -> None:
+def test_one_image_goes_to_several_networks(worker_driver: WorkerDriver) -> None:
     """Further results stand beside the answer; the counts know one outcome per image."""
-    chest, tubes, trial = reader(bench, "chest"), reader(bench, "tubes", size=64), reader(bench, "trial", size=64)
-    tubes.predictor.network = Network(certain)
-    bench.put(a=phantom(1), b=phantom(2))
-    desk = bench.desk(
-        panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (trial, Role.SHADOW, ("rows>=1",)))
+    chest, tubes, trial = (
+        model(worker_driver, "chest"),
+        model(worker_driver, "tubes", size=64),
+        model(worker_driver, "trial", size=64),
     )
-    assert bench.analyse(desk) == {"done": 2}
-    assert results(bench) == [(1, "chest", "clear", "done"), (2, "chest", "clear", "done")]
-    assert results(bench, models=("tubes",)) == [(1, "tubes", "nodule", "done"), (2, "tubes", "nodule", "done")]
-    assert results(bench, models=("trial",)) == []
-    assert results(bench, models=("trial@1.0",), shadow=True) == results(bench, shadow=True)
-    assert [row[1] for row in results(bench, shadow=True)] == ["trial", "trial"]
-    assert [row["matched"] for row in queries.images(bench.night.database, ImageFilter(shadow=True))] == [
+    tubes.predictor.network = Network(certain)
+    worker_driver.put(a=phantom(1), b=phantom(2))
+    context = worker_driver.context(
+        model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (trial, Role.SHADOW, ("rows>=1",)))
+    )
+    assert worker_driver.analyse(context) == {"done": 2}
+    assert results(worker_driver) == [(1, "chest", "clear", "done"), (2, "chest", "clear", "done")]
+    assert results(worker_driver, models=("tubes",)) == [(1, "tubes", "nodule", "done"), (2, "tubes", "nodule", "done")]
+    assert results(worker_driver, models=("trial",)) == []
+    assert results(worker_driver, models=("trial@1.0",), shadow=True) == results(worker_driver, shadow=True)
+    assert [row[1] for row in results(worker_driver, shadow=True)] == ["trial", "trial"]
+    assert [
+        row["matched"] for row in queries.images(worker_driver.ledger_driver.database, ImageFilter(shadow=True))
+    ] == [
         {"rows": "64"},
         {"rows": "64"},
     ]
-    assert queries.tally(bench.night.database).done == 2
-    assert list(queries.violations(bench.night.database)) == []
-    assert len(bench.night.predicted()) == 6
+    assert queries.tally(worker_driver.ledger_driver.database).done == 2
+    assert list(queries.violations(worker_driver.ledger_driver.database)) == []
+    assert len(worker_driver.ledger_driver.predicted()) == 6
 
 
-def test_a_network_on_trial_never_answers(bench: Bench) -> None:
+def test_a_network_on_trial_never_answers(worker_driver: WorkerDriver) -> None:
     """An image that only a shadow rule takes is rejected all the same, and the trial's result is kept."""
-    trial = reader(bench, "trial")
-    bench.put(a=phantom(1))
-    assert bench.analyse(bench.desk(panel=panel((trial, Role.SHADOW, ())))) == {"rejected": 1}
-    assert results(bench) == [(1, None, "no_model", "rejected")]
-    assert results(bench, shadow=True) == [(1, "trial", "clear", "done")]
-    assert list(queries.violations(bench.night.database)) == []
+    trial = model(worker_driver, "trial")
+    worker_driver.put(a=phantom(1))
+    assert worker_driver.analyse(worker_driver.context(model_set=model_set((trial, Role.SHADOW, ())))) == {
+        "rejected": 1
+    }
+    assert results(worker_driver) == [(1, None, "no_model", "rejected")]
+    assert results(worker_driver, shadow=True) == [(1, "trial", "clear", "done")]
+    assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
-def test_a_network_on_trial_that_fails_costs_nobody_a_result(bench: Bench) -> None:
+def test_a_network_on_trial_that_fails_costs_nobody_a_result(worker_driver: WorkerDriver) -> None:
     """Its own row says why; the answer stands."""
 
     def nonsense(inputs: Array) -> Array:
         return np.full((len(inputs), 2), np.nan, np.float32)
 
-    chest, trial = reader(bench, "chest"), reader(bench, "trial", Network(nonsense))
-    bench.put(a=phantom(1))
-    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))) == {"done": 1}
-    assert results(bench) == [(1, "chest", "clear", "done")]
-    assert results(bench, shadow=True) == [(1, "trial", "bad_scores", "failed")]
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(nonsense))
+    worker_driver.put(a=phantom(1))
+    assert worker_driver.analyse(
+        worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))
+    ) == {"done": 1}
+    assert results(worker_driver) == [(1, "chest", "clear", "done")]
+    assert results(worker_driver, shadow=True) == [(1, "trial", "bad_scores", "failed")]
 
 
-def test_a_copy_has_no_results_of_its_own(bench: Bench) -> None:
+def test_a_copy_has_no_results_of_its_own(worker_driver: WorkerDriver) -> None:
     """Neither answer nor further ones: it points to its original."""
-    chest, tubes = reader(bench, "chest"), reader(bench, "tubes")
-    bench.put(a=phantom(1), b=phantom(1))
-    desk = bench.desk(panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
-    assert bench.analyse(desk) == {"done": 1, "duplicate": 1}
-    assert len(results(bench, models=("tubes",))) == 1
+    chest, tubes = model(worker_driver, "chest"), model(worker_driver, "tubes")
+    worker_driver.put(a=phantom(1), b=phantom(1))
+    context = worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
+    assert worker_driver.analyse(context) == {"done": 1, "duplicate": 1}
+    assert len(results(worker_driver, models=("tubes",))) == 1
 
 
-def test_an_image_that_is_tried_again_has_further_results_once(bench: Bench) -> None:
+def test_an_image_that_is_tried_again_has_further_results_once(worker_driver: WorkerDriver) -> None:
     """Where the answering network had no room, nothing of the first attempt stays."""
     full = True
 
@@ -143,21 +159,21 @@ def test_an_image_that_is_tried_again_has_further_results_once(bench: Bench) -> 
             raise MemoryError
         return even(inputs)
 
-    chest, tubes = reader(bench, "chest", Network(out_of_memory)), reader(bench, "tubes")
-    bench.put(a=phantom(1))
-    desk = bench.desk(panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
-    assert bench.analyse(desk) == {"received": 1}
+    chest, tubes = model(worker_driver, "chest", Network(out_of_memory)), model(worker_driver, "tubes")
+    worker_driver.put(a=phantom(1))
+    context = worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
+    assert worker_driver.analyse(context) == {"received": 1}
     full = False
-    assert bench.analyse(desk) == {"done": 1}
-    with bench.night.database.read() as connection:
+    assert worker_driver.analyse(context) == {"done": 1}
+    with worker_driver.ledger_driver.database.read() as connection:
         assert connection.execute(select(work.c.ordinal, work.c.state).order_by(work.c.id)).all() == [
             (0, "done"),
             (1, "done"),
         ]
 
 
-@pytest.mark.parametrize("ahead", [False, True])
-def test_a_cine_goes_to_networks_of_several_sizes(bench: Bench, ahead: bool) -> None:
+@pytest.mark.parametrize("network_thread", [False, True])
+def test_a_cine_goes_to_networks_of_several_sizes(worker_driver: WorkerDriver, network_thread: bool) -> None:
     """Frames and single images mixed: each network's scores find their image, also while it works ahead."""
     size_of: dict[str, list[tuple[int, ...]]] = {"chest": [], "tubes": []}
 
@@ -169,19 +185,22 @@ def test_a_cine_goes_to_networks_of_several_sizes(bench: Bench, ahead: bool) -> 
 
         return Network(answer)
 
-    chest, tubes = reader(bench, "chest", mean("chest")), reader(bench, "tubes", mean("tubes"), size=32)
-    alike = reader(bench, "alike", mean("chest"))
+    chest, tubes = model(worker_driver, "chest", mean("chest")), model(worker_driver, "tubes", mean("tubes"), size=32)
+    alike = model(worker_driver, "alike", mean("chest"))
     frames = np.linspace(0, 4095, 70, dtype=np.uint16)[:, None, None] * np.ones((1, 64, 64), np.uint16)
-    bench.put(a=phantom(1), b=with_values(3, NumberOfFrames=70, PixelData=frames.tobytes()), c=phantom(2))
-    desk = bench.desk(
-        panel=panel((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (alike, Role.SHADOW, ("rows>=1",)))
+    worker_driver.put(a=phantom(1), b=with_values(3, NumberOfFrames=70, PixelData=frames.tobytes()), c=phantom(2))
+    context = worker_driver.context(
+        model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (alike, Role.SHADOW, ("rows>=1",)))
     )
     with ThreadPoolExecutor(1) as executor:
-        desk.ahead = executor if ahead else None
-        assert bench.analyse(desk) == {"done": 3}
+        context.network_thread = executor if network_thread else None
+        assert worker_driver.analyse(context) == {"done": 3}
     assert {name: set(sizes) for name, sizes in size_of.items()} == {"chest": {(128, 128)}, "tubes": {(32, 32)}}
     rows = {
-        name: [(row["image_id"], row["frame"], row["scores"]) for row in queries.images(bench.night.database, wanted)]
+        name: [
+            (row["image_id"], row["frame"], row["scores"])
+            for row in queries.images(worker_driver.ledger_driver.database, wanted)
+        ]
         for name, wanted in {
             "chest": ImageFilter(models=("chest",), per_frame=True),
             "tubes": ImageFilter(models=("tubes",), per_frame=True),
@@ -191,25 +210,29 @@ def test_a_cine_goes_to_networks_of_several_sizes(bench: Bench, ahead: bool) -> 
     assert [row[:2] for row in rows["tubes"]] == [(1, 0), *((2, frame) for frame in range(70)), (3, 0)]
     assert rows["alike"] == rows["chest"]
     assert rows["chest"][1][2] != rows["chest"][70][2]
-    assert list(queries.violations(bench.night.database)) == []
+    assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
-def test_a_network_on_trial_that_breaks_stops_nobody(bench: Bench) -> None:
+def test_a_network_on_trial_that_breaks_stops_nobody(worker_driver: WorkerDriver) -> None:
     """The answer stands, the trial's row says that it failed, and the batch is recorded."""
 
     def broken(inputs: Array) -> Array:
         raise ValueError(inputs.shape)
 
-    chest, trial = reader(bench, "chest"), reader(bench, "trial", Network(broken))
-    bench.put(a=phantom(1), b=phantom(2))
-    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))) == {"done": 2}
-    assert [row[2:] for row in results(bench, shadow=True)] == [("internal_error", "failed")] * 2
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(broken))
+    worker_driver.put(a=phantom(1), b=phantom(2))
+    assert worker_driver.analyse(
+        worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))
+    ) == {"done": 2}
+    assert [row[2:] for row in results(worker_driver, shadow=True)] == [("internal_error", "failed")] * 2
 
 
-def test_a_copy_that_no_rule_takes_any_more_is_a_copy(bench: Bench) -> None:
+def test_a_copy_that_no_rule_takes_any_more_is_a_copy(worker_driver: WorkerDriver) -> None:
     """Its original is done, so it has a result."""
-    chest = reader(bench, "chest")
-    bench.put(a=phantom(1))
-    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ())))) == {"done": 1}
-    bench.put(b=phantom(1))
-    assert bench.analyse(bench.desk(panel=panel((chest, Role.ANSWER, ("modality=XX",))))) == {"duplicate": 1}
+    chest = model(worker_driver, "chest")
+    worker_driver.put(a=phantom(1))
+    assert worker_driver.analyse(worker_driver.context(model_set=model_set((chest, Role.ANSWER, ())))) == {"done": 1}
+    worker_driver.put(b=phantom(1))
+    assert worker_driver.analyse(
+        worker_driver.context(model_set=model_set((chest, Role.ANSWER, ("modality=XX",))))
+    ) == {"duplicate": 1}

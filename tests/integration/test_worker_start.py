@@ -11,7 +11,7 @@ from servers import private_postgres
 from db import schema
 from db.engine import open_database
 from db.retry import OutageLog, retry_while_unavailable
-from worker.desk import START_RETRY, log
+from worker.context import START_RETRY, log
 
 
 @pytest.mark.servers

@@ -2,9 +2,9 @@
 
 import pytest
 
-from db.ledger import Outlook
+from db.ledger import QueueStatus
 from db.queries import Worked
-from producer.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_batch, share
+from producer.dispatcher.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_batch, share
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def test_no_batch_is_larger_than_allowed() -> None:
 )
 def test_shares_shrink_towards_the_end_of_a_backlog(ready: int, images: int) -> None:
     """A quarter of what is left for two processes, so that neither has a full batch when the other has nothing."""
-    outlook = Outlook(ready=ready, waiting=3, running=2, slots=2)
-    assert share(outlook, 1000, LEAST_IMAGES) == images
+    queue_status = QueueStatus(ready=ready, waiting=3, running=2, slots=2)
+    assert share(queue_status, 1000, LEAST_IMAGES) == images
 
 
 @pytest.mark.parametrize(("ready", "least", "images"), [(2000, 768, 768), (2000, 320, 512), (1025, 1000, 1000)])
 def test_no_share_is_below_the_least(ready: int, least: int, images: int) -> None:
     """Of images that cost microseconds, full batches until there is no full one."""
-    outlook = Outlook(ready=ready, waiting=3, running=2, slots=2)
-    assert share(outlook, 1000, least) == images
+    queue_status = QueueStatus(ready=ready, waiting=3, running=2, slots=2)
+    assert share(queue_status, 1000, least) == images
 
 
 def test_slow_images_make_small_shares() -> None:
     """The least share is no more than a full batch."""
-    assert share(Outlook(ready=30, waiting=0, running=0, slots=2), 4, LEAST_IMAGES) == 4
+    assert share(QueueStatus(ready=30, waiting=0, running=0, slots=2), 4, LEAST_IMAGES) == 4

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cli.tables import duration, make_table, per_second, show, show_tally
+from cli.output.tables import duration, make_table, per_second, show, show_tally
 from db.queries import Tally
 
 

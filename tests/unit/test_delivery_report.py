@@ -8,10 +8,10 @@ from typing import Any
 import highdicom
 import pydicom
 import pytest
+from dicom_files import changed, phantom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
-from scans import changed, phantom
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.codes import label_code, procedures

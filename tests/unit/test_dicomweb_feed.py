@@ -13,15 +13,15 @@ from web_server import Asked, Reply, WebServer, serving
 
 from db.ledger import Cursor
 from nightread.web import UnavailableError, UnexpectedError, Website
-from producer.dicomweb import PAGE_ROWS, DicomwebFeed
-from producer.news import News
+from producer.stores.change_feed import ChangePage
+from producer.stores.dicomweb import PAGE_ROWS, DicomwebFeed
 
 TODAY = date(2026, 11, 21)
 TAGS = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}
 
 
 @dataclass(kw_only=True)
-class Qido:
+class FakeQidoStore:
     """A store with studies of one series each, and with manners of its own."""
 
     studies: dict[str, list[str]]
@@ -67,29 +67,29 @@ def _value(value: object) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Looks:
+class Polls:
     """A feed, its cursor, and what it has found so far."""
 
     feed: DicomwebFeed
-    qido: Qido
+    qido: FakeQidoStore
     cursor: Cursor | None = None
     found: list[str] = field(default_factory=list)
-    last: News | None = None
+    last: ChangePage | None = None
 
     def look(self) -> list[str]:
         """The uris of another look, and what was searched for it."""
         self.qido.searches.clear()
         uris = []
-        for news in self.feed.since(self.cursor):
-            uris += [arrival.uri for arrival in news.arrivals]
-            self.cursor, self.last = json.loads(json.dumps(news.cursor)), news
+        for change_page in self.feed.since(self.cursor):
+            uris += [arrival.uri for arrival in change_page.arrivals]
+            self.cursor, self.last = json.loads(json.dumps(change_page.cursor)), change_page
         return uris
 
 
 @contextmanager
-def looking(qido: Qido, **knobs: Any) -> Iterator[Looks]:
+def polling(qido: FakeQidoStore, **knobs: Any) -> Iterator[Polls]:
     with serving(qido) as server:
-        yield Looks(feed=feed(server, **knobs), qido=qido)
+        yield Polls(feed=feed(server, **knobs), qido=qido)
 
 
 def feed(server: WebServer, **knobs: Any) -> DicomwebFeed:
@@ -99,7 +99,7 @@ def feed(server: WebServer, **knobs: Any) -> DicomwebFeed:
 
 def test_only_studies_whose_count_changed_are_looked_into() -> None:
     """A second look costs the list of studies; so does one by another start, with the ledger's cursor."""
-    with looking(Qido(studies={"1.1": ["a", "b"], "1.2": ["c"]})) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a", "b"], "1.2": ["c"]})) as looks:
         assert looks.look() == [
             "studies/1.1/series/1.1.1/instances/a",
             "studies/1.1/series/1.1.1/instances/b",
@@ -113,7 +113,7 @@ def test_only_studies_whose_count_changed_are_looked_into() -> None:
 
 def test_the_cursor_is_no_larger_than_the_window() -> None:
     """A study that has left it is forgotten, and its UID is not in the cursor at all."""
-    with looking(Qido(studies={"1.1": ["a"], "1.2": ["c"]})) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a"], "1.2": ["c"]})) as looks:
         looks.look()
         assert looks.cursor is not None
         assert "1.1" not in json.dumps(looks.cursor)
@@ -124,14 +124,14 @@ def test_the_cursor_is_no_larger_than_the_window() -> None:
 
 def test_a_study_that_holds_less_than_it_counts_is_looked_into_again() -> None:
     """The store may know of images that it has not sorted in yet: they must not be taken for seen."""
-    with looking(Qido(studies={"1.1": ["a"]}, overcounts=1)) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, overcounts=1)) as looks:
         assert looks.look() == looks.look() == ["studies/1.1/series/1.1.1/instances/a"]
 
 
 def test_a_study_is_looked_into_again_after_an_hour_even_if_it_counts_the_same() -> None:
     """One image may have gone and another come."""
     now = [0.0]
-    with looking(Qido(studies={"1.1": ["a"]}), monotonic=lambda: now[0]) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}), monotonic=lambda: now[0]) as looks:
         looks.look()
         looks.qido.studies["1.1"] = ["z"]
         now[0] = 3500.0
@@ -142,7 +142,7 @@ def test_a_study_is_looked_into_again_after_an_hour_even_if_it_counts_the_same()
 
 def test_a_store_that_does_not_count_is_listed_each_time() -> None:
     """And tells nobody how many images to expect."""
-    with looking(Qido(studies={"1.1": ["a"]}, counts=False)) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, counts=False)) as looks:
         assert looks.look() == looks.look() == ["studies/1.1/series/1.1.1/instances/a"]
         assert looks.last is not None
         assert looks.last.counts == []
@@ -152,7 +152,7 @@ def test_a_store_that_does_not_count_is_listed_each_time() -> None:
 def test_long_lists_are_read_to_their_end(manners: dict[str, bool]) -> None:
     """Page by page, or at once where the store knows no pages."""
     many = [f"i{number}" for number in range(2 * PAGE_ROWS + 1)]
-    with looking(Qido(studies={"1.1": many}, **manners)) as looks:  # type: ignore[arg-type]
+    with polling(FakeQidoStore(studies={"1.1": many}, **manners)) as looks:  # type: ignore[arg-type]
         assert len(looks.look()) == len(many)
         assert looks.last is not None
         assert looks.last.troubles == []
@@ -161,7 +161,7 @@ def test_long_lists_are_read_to_their_end(manners: dict[str, bool]) -> None:
 def test_a_store_that_never_gives_the_second_page_is_told_of() -> None:
     """It has more than it shows."""
     many = [f"i{number}" for number in range(2 * PAGE_ROWS)]
-    with looking(Qido(studies={"1.1": many}, offsets=False)) as looks:
+    with polling(FakeQidoStore(studies={"1.1": many}, offsets=False)) as looks:
         assert len(looks.look()) == PAGE_ROWS
         assert looks.last is not None
         assert "first 500 rows" in looks.last.troubles[0]
@@ -169,7 +169,7 @@ def test_a_store_that_never_gives_the_second_page_is_told_of() -> None:
 
 def test_instances_that_cannot_be_addressed_are_told_of() -> None:
     """Without its series an instance has no URL."""
-    with looking(Qido(studies={"1.1": ["a"]}, names_series=False)) as looks:
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, names_series=False)) as looks:
         assert looks.look() == []
         assert looks.last is not None
         assert "SeriesInstanceUID" in looks.last.troubles[0]
@@ -177,8 +177,10 @@ def test_instances_that_cannot_be_addressed_are_told_of() -> None:
 
 def test_a_study_that_its_store_cannot_list_hides_no_other() -> None:
     """It is told of and asked for again; the third failure in a row is one of the store."""
-    qido = Qido(studies={"1.1": ["a"], "1.2": ["b"], "1.3": ["c"], "1.4": ["d"]}, broken=frozenset({"1.1", "1.2"}))
-    with looking(qido) as looks:
+    qido = FakeQidoStore(
+        studies={"1.1": ["a"], "1.2": ["b"], "1.3": ["c"], "1.4": ["d"]}, broken=frozenset({"1.1", "1.2"})
+    )
+    with polling(qido) as looks:
         assert [uri[-1] for uri in looks.look()] == ["c", "d"]
         assert looks.last is not None
         assert looks.last.troubles == ["does not list the images of a study: it says that it cannot (status 500)"]
@@ -207,6 +209,6 @@ def test_one_sop_instance_in_two_series_is_two_instances() -> None:
         return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
 
     with serving(answer) as server:
-        (news,) = feed(server).since(None)
-    assert [arrival.uri for arrival in news.arrivals] == [f"studies/1.2/series/{n}/instances/7" for n in (3, 4)]
-    assert list(news.cursor["studies"].values()) == [[2, 2]]
+        (change_page,) = feed(server).since(None)
+    assert [arrival.uri for arrival in change_page.arrivals] == [f"studies/1.2/series/{n}/instances/7" for n in (3, 4)]
+    assert list(change_page.cursor["studies"].values()) == [[2, 2]]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from evaluation_answers import judged_binary, make_verdict
+from scored_images import judged_binary, make_postprocessing
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from models.evaluation.bootstrap import image_weights, resampling, weighted_figures
@@ -76,5 +76,7 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 def test_large_data_take_fewer_rounds_and_say_so() -> None:
     """Two million images would take minutes."""
     assert resampling(judged_binary([0, 1], [0.1, 0.9]), rounds=1000, seed=0).rounds == 1000
-    large = judged_images(make_verdict(), truth=np.eye(2)[[0, 1] * 10**6], scores=np.ones((2 * 10**6, 2)), given=[])
+    large = judged_images(
+        make_postprocessing(), truth=np.eye(2)[[0, 1] * 10**6], scores=np.ones((2 * 10**6, 2)), given=[]
+    )
     assert resampling(large, rounds=1000, seed=0).rounds == 200

@@ -1,7 +1,7 @@
 """Two networks on the same images."""
 
 import pytest
-from evaluation_answers import judged_binary
+from scored_images import judged_binary
 
 from models.evaluation.comparison import Comparison, compare
 from models.evaluation.judged import Judged

@@ -4,20 +4,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_answers import make_verdict
+from scored_images import make_postprocessing
 
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset, Examples
 from models.evaluation.matching import matched, part_of
-from models.verdict import Verdict
+from models.postprocessing import Postprocessing
 from nightread.errors import UsageFault
 
 SPEC = InputSpec(height=8, width=8, channels=1, intensity=Intensity(kind="full"))
 
 
-def _bundle(verdict: Verdict) -> Bundle:
-    return Bundle(name="toy", version="1", verdict=verdict, spec=SPEC, intended_use="tests")
+def _bundle(postprocessing: Postprocessing) -> Bundle:
+    return Bundle(name="toy", version="1", postprocessing=postprocessing, spec=SPEC, intended_use="tests")
 
 
 def _examples(truth: Any) -> Examples:
@@ -39,14 +39,14 @@ def _dataset(labels: tuple[str, ...], truth: Any, *, exclusive: bool = True) -> 
 def test_labels_come_into_the_order_of_the_bundle() -> None:
     """Data that call the nodule first, a network that calls it last."""
     dataset = _dataset(("nodule", "clear"), [(1, 0), (0, 1)])
-    assert matched(_bundle(make_verdict()), dataset, dataset.test).truth.tolist() == [[0, 1], [1, 0]]
+    assert matched(_bundle(make_postprocessing()), dataset, dataset.test).truth.tolist() == [[0, 1], [1, 0]]
 
 
 def test_normality_may_be_a_label_of_the_data_alone() -> None:
     """A sigmoid network needs no output for it: such an image has none of the findings."""
-    verdict = make_verdict(("nodule",), normal_label="clear", activation="sigmoid")
+    postprocessing = make_postprocessing(("nodule",), normal_label="clear", activation="sigmoid")
     dataset = _dataset(("clear", "nodule"), [(1, 0), (0, 1)])
-    assert matched(_bundle(verdict), dataset, dataset.test).truth.tolist() == [[0], [1]]
+    assert matched(_bundle(postprocessing), dataset, dataset.test).truth.tolist() == [[0], [1]]
 
 
 @pytest.mark.parametrize("labels", [("clear", "mass"), ("clear", "nodule", "mass"), ("clear",)])
@@ -54,14 +54,14 @@ def test_other_labels_are_refused_by_name(labels: tuple[str, ...]) -> None:
     """The message has both lists."""
     dataset = _dataset(labels, np.eye(len(labels)))
     with pytest.raises(UsageFault, match=rf"are {', '.join(labels)};.*are clear, nodule\."):
-        matched(_bundle(make_verdict()), dataset, dataset.test)
+        matched(_bundle(make_postprocessing()), dataset, dataset.test)
 
 
 def test_several_labels_per_image_need_a_sigmoid_network() -> None:
     """A softmax network could not get such an image right."""
     dataset = _dataset(("clear", "nodule"), [(1, 1)], exclusive=False)
     with pytest.raises(UsageFault, match="one label per image"):
-        matched(_bundle(make_verdict()), dataset, dataset.test)
+        matched(_bundle(make_postprocessing()), dataset, dataset.test)
 
 
 def test_a_part_without_images_is_refused() -> None:

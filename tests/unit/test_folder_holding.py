@@ -10,7 +10,7 @@ from db.ledger import Arrival
 from nightread.errors import UsageFault
 from nightread.paths import uri_of
 from nightread.settings import Settings, load_settings
-from producer.folder import Folder
+from producer.folders.folder import Folder
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from db.ledger import Arrival
 from nightread.paths import path_of
 from nightread.settings import Settings, load_settings
-from producer.folder import Folder
-from producer.walk import RootMissing
+from producer.folders.folder import Folder
+from producer.folders.walk import RootMissing
 
 STRANGE = [b"a b.dcm", b"new\nline", b"\xff\xfe.dcm", b"%41", "\N{SNOWMAN}".encode(), b"x" * 255, b"-rf", b"a\\b"]
 
 
-class Time:
+class ManualMonotonicClock:
     """A clock that stands until it is moved."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def test_a_slow_walk_lets_the_consumer_breathe(inbox: Path, settings: Settings) 
 
 def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:
     """Two seconds by our own clock, whatever the file's time says."""
-    clock = Time()
+    clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").write_bytes(b"1")
     os.utime(inbox / "a", (4e9, 4e9))
@@ -130,7 +130,7 @@ def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Setting
 
 def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
     """Each growth starts the wait anew."""
-    clock = Time()
+    clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     with (inbox / "a").open("wb") as file:
         for _ in range(5):
@@ -144,7 +144,7 @@ def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
 
 def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Settings) -> None:
     """What a scan did not meet is no longer remembered."""
-    clock = Time()
+    clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
     status = (inbox / "a").stat()
@@ -160,7 +160,7 @@ def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Setti
 
 def test_a_cold_start_takes_old_files_at_once(inbox: Path, settings: Settings) -> None:
     """What lay there for an hour needs no watching; what comes later always does, whatever time it carries."""
-    clock, wall = Time(), Time()
+    clock, wall = ManualMonotonicClock(), ManualMonotonicClock()
     wall.now = (inbox.stat().st_mtime) + 3600
     folder = Folder(inbox, settings, monotonic=clock, wall=wall)
     (inbox / "old").touch()
@@ -178,7 +178,7 @@ def test_a_time_set_back_does_not_make_a_file_old(inbox: Path, settings: Setting
 
 def test_a_completed_file_that_is_named_is_taken_at_once(inbox: Path, settings: Settings) -> None:
     """A close event needs no scan and no wait, and the next scan knows the file."""
-    clock = Time()
+    clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "s").mkdir()
     (inbox / "s" / "a").touch()
@@ -251,7 +251,7 @@ def test_an_emptied_root_is_reported_until_files_are_back(complete: Folder, inbo
 
 def test_a_scan_broken_off_by_a_missing_root_keeps_the_waiting_files(inbox: Path, settings: Settings) -> None:
     """A short loss of the mount does not start every wait anew."""
-    clock = Time()
+    clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
     list(folder.scan())

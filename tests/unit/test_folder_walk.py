@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 
-from producer.walk import Obstacles, RootMissing, walk
+from producer.folders.walk import Obstacles, RootMissing, walk
 
 NOBODY = 65534
 

@@ -161,9 +161,9 @@ def test_the_closest_alternative_is_the_one_with_the_smallest_largest_difference
 
 def test_a_card_fills_in_thresholds() -> None:
     """Softmax: the highest label; sigmoid: 0.5; what is given stays."""
-    assert bundle_of(CARD).verdict.thresholds == {"nodule": None}
-    assert bundle_of(CARD | {"activation": "sigmoid"}).verdict.thresholds == {"nodule": 0.5}
-    assert bundle_of(CARD | {"thresholds": {"nodule": 0.2}}).verdict.thresholds == {"nodule": 0.2}
+    assert bundle_of(CARD).postprocessing.thresholds == {"nodule": None}
+    assert bundle_of(CARD | {"activation": "sigmoid"}).postprocessing.thresholds == {"nodule": 0.5}
+    assert bundle_of(CARD | {"thresholds": {"nodule": 0.2}}).postprocessing.thresholds == {"nodule": 0.2}
 
 
 @pytest.mark.parametrize(

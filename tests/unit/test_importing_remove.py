@@ -8,18 +8,18 @@ from click.testing import CliRunner
 from cli.models.remove import removable, remove_command
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle, save_bundle
-from models.verdict import Verdict
+from models.postprocessing import Postprocessing
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    verdict = Verdict(
+    postprocessing = Postprocessing(
         labels=("a",), normal_label=None, activation="sigmoid", thresholds={"a": 0.5}, temperature=1, aggregate="max"
     )
     spec = InputSpec(height=8, width=8, channels=1, intensity=Intensity(kind="full"))
-    bundle = Bundle(name="toy", version="1.0", verdict=verdict, spec=spec, intended_use="tests")
+    bundle = Bundle(name="toy", version="1.0", postprocessing=postprocessing, spec=spec, intended_use="tests")
     save_bundle(bundle, tmp_path / "bundles" / "toy-1.0", lambda path: path.write_bytes(b"weights"))
     return Settings(state_dir=tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from imaging.spec import InputSpec, Intensity
 from models.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, load_bundle, save_bundle
-from models.verdict import Verdict
+from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
 
 WEIGHTS = bytes(range(256)) * 8
@@ -21,7 +21,7 @@ def make_bundle(**changes: Any) -> Bundle:
     values = {
         "name": "toy",
         "version": "1.0",
-        "verdict": Verdict(
+        "postprocessing": Postprocessing(
             labels=("clear", "nodule"),
             normal_label="clear",
             activation="softmax",

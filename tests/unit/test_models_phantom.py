@@ -10,9 +10,9 @@ import pydicom
 import pytest
 from pydicom.pixels import pixel_array
 
-from models.phantom import CLEAR, NODULE, Lesion, draw
-from models.phantom_dicom import SYNTAXES, PhantomStyle, phantom_file, write_phantoms
-from models.phantom_truth import PhantomTruth
+from models.phantoms.dicom import SYNTAXES, PhantomStyle, phantom_file, write_phantoms
+from models.phantoms.phantom import CLEAR, NODULE, Lesion, draw
+from models.phantoms.truth_file import PhantomTruth
 
 
 def parsed(content: bytes) -> pydicom.Dataset:

@@ -7,7 +7,7 @@ import pytest
 import skip_reasons
 
 from nightread.settings import load_settings
-from producer.disk import DiskReserve
+from producer.dispatcher.disk import DiskReserve
 
 
 def reserve(folder: Path, reserve_bytes: float, **knobs: object) -> DiskReserve:

@@ -13,11 +13,11 @@ from nightread.errors import UsageFault
 from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from nightread.settings import load_settings
 from nightread.sources import Caller
-from producer.answer import store_answer
-from producer.call import CStoreStatus
-from producer.callers import Callers, Diagnostic
-from producer.part10 import file_head
-from producer.spool import Spool, spool_root
+from producer.cstore.allow_list import AllowList, Diagnostic
+from producer.cstore.association import CStoreStatus
+from producer.cstore.part10 import file_head
+from producer.cstore.response import encode_c_store_rsp
+from producer.spool.spool import Spool, spool_root
 
 CLASS, INSTANCE = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.45"
 
@@ -36,7 +36,7 @@ CLASS, INSTANCE = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.45"
 )
 def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str, objection: Diagnostic | None) -> None:
     """A strange address learns nothing of titles; titles are exact (DICOM PS3.5, section 6.2: case matters)."""
-    callers = Callers(
+    callers = AllowList(
         [
             Caller(ae_title="CT1", address="10.1.0.0/16"),
             Caller(ae_title="MR1", address="10.0.0.0/8"),
@@ -48,7 +48,7 @@ def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str
 
 def test_without_callers_everybody_may() -> None:
     """The network is the boundary then."""
-    assert Callers(()).objection("ANY", "203.0.113.9") is None
+    assert AllowList(()).objection("ANY", "203.0.113.9") is None
 
 
 def test_a_caller_who_is_nobody_is_refused() -> None:
@@ -60,7 +60,7 @@ def test_a_caller_who_is_nobody_is_refused() -> None:
 def test_an_address_that_is_none_is_said() -> None:
     """Host names are not looked up: their owner could say anything."""
     with pytest.raises(UsageFault, match=r"pacs\.example"):
-        Callers([Caller(address="pacs.example")])
+        AllowList([Caller(address="pacs.example")])
 
 
 def test_a_head_is_what_pydicom_reads() -> None:
@@ -78,7 +78,7 @@ def test_a_head_is_what_pydicom_reads() -> None:
 @pytest.mark.parametrize("status", list(CStoreStatus))
 def test_an_answer_is_what_pydicom_reads(status: CStoreStatus) -> None:
     """Each element of a C-STORE response, in the order of their tags."""
-    answer = store_answer(sop_class=CLASS, sop_instance=INSTANCE, message_id=7, status=status)
+    answer = encode_c_store_rsp(sop_class=CLASS, sop_instance=INSTANCE, message_id=7, status=status)
     command = read_dataset(BytesIO(answer), is_implicit_VR=True, is_little_endian=True)
     assert command.CommandGroupLength == len(answer) - 12
     assert (command.CommandField, command.CommandDataSetType) == (0x8001, 0x0101)

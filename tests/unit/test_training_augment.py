@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from imaging.spec import InputSpec, Intensity
-from models.augment import augmented, darkest
-from models.recipe import Augmentation
+from models.training.augment import augmented, darkest
+from models.training.recipe import Augmentation
 
 SPEC = InputSpec(height=16, width=20, channels=1, intensity=Intensity(kind="full"), scale_low=-1.0, scale_high=1.0)
 

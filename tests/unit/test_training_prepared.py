@@ -12,7 +12,7 @@ from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import Examples
 from models.datasets.files import FileExamples
-from models.prepared import decodable, in_memory, prepared_bytes
+from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import RejectImage, RetryImage, StopWork
 from nightread.reasons import Reason
 

@@ -5,8 +5,8 @@ import pytest
 from cli.models.training_options import card_from
 from imaging.spec import InputSpec, Intensity
 from models.datasets import open_dataset
-from models.recipe import Augmentation, Recipe, usual
-from models.schedule import PLATEAU_FACTOR, best_epoch, is_exhausted, plateau_rate
+from models.training.recipe import Augmentation, Recipe, usual
+from models.training.schedule import PLATEAU_FACTOR, best_epoch, is_exhausted, plateau_rate
 
 SPEC = InputSpec(height=28, width=28, channels=1, intensity=Intensity(kind="full"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 import skip_reasons
-from scans import phantom, with_values
+from dicom_files import phantom, with_values
 from skip_reasons import SHARED_DATA
 
 from imaging.read import read
@@ -20,7 +20,7 @@ def test_every_trait_is_read() -> None:
         BodyPartExamined="CHEST ",
         ViewPosition="PA",
         SeriesDescription="Thorax",
-        StudyDescription="Night",
+        StudyDescription="LedgerDriver",
         Modality="CR",
     )
     traits = read_traits(read(data), "inbox")
@@ -32,7 +32,7 @@ def test_every_trait_is_read() -> None:
         "presentation_intent": ("FOR PROCESSING",),
         "body_part": ("CHEST",),
         "view": ("PA",),
-        "description": ("Thorax", "Night"),
+        "description": ("Thorax", "LedgerDriver"),
         "rows": 64,
         "columns": 64,
     }

@@ -9,41 +9,41 @@ import zipfile
 from collections import deque
 
 import pytest
-from packed import encrypted, lying, taped, taped_and_zipped, taped_member, zipped, zipped_link
-from scans import phantom
+from archive_files import encrypted, tar_file, tar_gz_file, tar_member, zip_file, zip_with_false_size, zip_with_link
+from dicom_files import phantom
 
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
-from worker.allowance import Allowance
-from worker.archives import Kind, kind_of, members
+from worker.archives.detect import ArchiveKind, archive_kind, members
+from worker.archives.limits import ArchiveLimits
 
 MIB = 1024**2
 FILES = {"a/b.dcm": b"one" * 1000, "a/c": b"", "d" * 150: b"x" * 512, "ä/e.dcm": b"three"}
-PACKED = {Kind.ZIP: zipped, Kind.TAR: taped, Kind.TAR_GZ: taped_and_zipped}
-PLENTY = Allowance(members=100, member_bytes=64 * MIB, total_bytes=64 * MIB)
+PACKED = {ArchiveKind.ZIP: zip_file, ArchiveKind.TAR: tar_file, ArchiveKind.TAR_GZ: tar_gz_file}
+PLENTY = ArchiveLimits(members=100, member_bytes=64 * MIB, total_bytes=64 * MIB)
 
 
-def taken(data: bytes, allowance: Allowance = PLENTY) -> list[bytes]:
+def taken(data: bytes, limits: ArchiveLimits = PLENTY) -> list[bytes]:
     """The members' contents."""
-    kind = kind_of(data)
+    kind = archive_kind(data)
     assert kind is not None
-    return [b"".join(pieces) for pieces in members(data, kind, allowance)]
+    return [b"".join(pieces) for pieces in members(data, kind, limits)]
 
 
-def refused(data: bytes, allowance: Allowance = PLENTY) -> Reason:
+def refused(data: bytes, limits: ArchiveLimits = PLENTY) -> Reason:
     """Why the archive is not taken apart."""
-    kind = kind_of(data)
+    kind = archive_kind(data)
     assert kind is not None
     with pytest.raises(RejectImage) as caught:
-        deque((piece for pieces in members(data, kind, allowance) for piece in pieces), maxlen=0)
+        deque((piece for pieces in members(data, kind, limits) for piece in pieces), maxlen=0)
     return caught.value.reason
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_members_come_out_byte_for_byte_in_their_order(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_members_come_out_byte_for_byte_in_their_order(kind: ArchiveKind) -> None:
     """Whatever their names are."""
     data = PACKED[kind](FILES)
-    assert kind_of(data) is kind
+    assert archive_kind(data) is kind
     assert taken(data) == list(FILES.values())
 
 
@@ -51,7 +51,7 @@ def test_members_come_out_byte_for_byte_in_their_order(kind: Kind) -> None:
 def test_all_common_forms_of_tar_are_read(form: int) -> None:
     """Long names included."""
     files = {"/".join(["folder" * 10, "scan.dcm"]): b"1", "f" * 90: b"22"}
-    assert taken(taped(files, form=form)) == [b"1", b"22"]
+    assert taken(tar_file(files, form=form)) == [b"1", b"22"]
 
 
 def test_folders_and_equal_names_are_no_trouble() -> None:
@@ -63,31 +63,31 @@ def test_folders_and_equal_names_are_no_trouble() -> None:
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("folder/a", b"2")
     assert taken(buffer.getvalue()) == [b"1", b"2"]
-    assert taken(taped_member(tarfile.DIRTYPE)) == []
+    assert taken(tar_member(tarfile.DIRTYPE)) == []
 
 
 def test_a_dicom_file_is_never_an_archive() -> None:
     """Its preamble may look like the beginning of anything."""
     scan = phantom(1)
     for preamble in (b"PK\x03\x04", b"\x1f\x8b\x08"):
-        assert kind_of(preamble + scan[len(preamble) :]) is None
-    assert kind_of(scan) is None
-    assert kind_of(b"\x08\x00" + zipped(FILES)) is None
+        assert archive_kind(preamble + scan[len(preamble) :]) is None
+    assert archive_kind(scan) is None
+    assert archive_kind(b"\x08\x00" + zip_file(FILES)) is None
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"PK", gzip.compress(b"a text", mtime=0), b"\x1f\x8b\x08", bz2.compress(taped(FILES))],
+    [b"", b"PK", gzip.compress(b"a text", mtime=0), b"\x1f\x8b\x08", bz2.compress(tar_file(FILES))],
     ids=["empty", "zip magic alone", "text in gzip", "gzip magic alone", "tar in bzip2"],
 )
 def test_other_files_are_no_archives(data: bytes) -> None:
     """Nor are gzip files that hold no tar file, and what other programs compress."""
-    assert kind_of(data) is None
+    assert archive_kind(data) is None
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..\\x", "\\x", "C:\\x", "c:x", "a/..", "folder/../"])
-@pytest.mark.parametrize("kind", Kind)
-def test_names_that_lead_out_condemn_the_whole_archive(kind: Kind, name: str) -> None:
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_names_that_lead_out_condemn_the_whole_archive(kind: ArchiveKind, name: str) -> None:
     """Though no name is ever used, who sends such a thing means no good."""
     assert refused(PACKED[kind]({"good": b"1", name: b"2"})) is Reason.ARCHIVE_ESCAPES
 
@@ -95,24 +95,24 @@ def test_names_that_lead_out_condemn_the_whole_archive(kind: Kind, name: str) ->
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_condemn_the_whole_archive(kind: bytes) -> None:
     """Wherever they point."""
-    assert refused(taped_member(kind, linkname="a")) is Reason.ARCHIVE_ESCAPES
+    assert refused(tar_member(kind, linkname="a")) is Reason.ARCHIVE_ESCAPES
 
 
 def test_a_link_in_a_zip_file_condemns_it_too() -> None:
     """As Info-ZIP writes them on Unix."""
-    assert refused(zipped_link("link", "/etc/passwd")) is Reason.ARCHIVE_ESCAPES
+    assert refused(zip_with_link("link", "/etc/passwd")) is Reason.ARCHIVE_ESCAPES
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_members_are_counted(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_members_are_counted(kind: ArchiveKind) -> None:
     """One more than are allowed is too many."""
     data = PACKED[kind](FILES)
-    assert len(taken(data, Allowance(members=4, member_bytes=MIB, total_bytes=MIB))) == 4
-    assert refused(data, Allowance(members=3, member_bytes=MIB, total_bytes=MIB)) is Reason.ARCHIVE_LIMITS
+    assert len(taken(data, ArchiveLimits(members=4, member_bytes=MIB, total_bytes=MIB))) == 4
+    assert refused(data, ArchiveLimits(members=3, member_bytes=MIB, total_bytes=MIB)) is Reason.ARCHIVE_LIMITS
 
 
-@pytest.mark.parametrize("kind", [Kind.ZIP, Kind.TAR_GZ])
-def test_a_bomb_is_stopped_at_what_comes_out_of_it(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ArchiveKind.ZIP, ArchiveKind.TAR_GZ])
+def test_a_bomb_is_stopped_at_what_comes_out_of_it(kind: ArchiveKind) -> None:
     """Memory stays that of a few pieces."""
     bomb = PACKED[kind]({"zeros": bytes(200 * MIB)})
     assert len(bomb) < 2 * MIB
@@ -120,15 +120,15 @@ def test_a_bomb_is_stopped_at_what_comes_out_of_it(kind: Kind) -> None:
     assert refused(bomb) is Reason.ARCHIVE_LIMITS
     assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     tracemalloc.stop()
-    member = Allowance(members=9, member_bytes=MIB, total_bytes=2**40)
+    member = ArchiveLimits(members=9, member_bytes=MIB, total_bytes=2**40)
     assert refused(bomb, member) is Reason.ARCHIVE_LIMITS
 
 
 def test_what_a_zip_file_declares_is_not_believed() -> None:
     """A member that is said to be short or long is a fault of the archive, and is not read beyond what was said."""
-    bomb = zipped({"zeros": bytes(8 * MIB)})
-    assert refused(lying(bomb, 10)) is Reason.BAD_ARCHIVE
-    assert refused(lying(bomb, 2**31)) is Reason.BAD_ARCHIVE
+    bomb = zip_file({"zeros": bytes(8 * MIB)})
+    assert refused(zip_with_false_size(bomb, 10)) is Reason.BAD_ARCHIVE
+    assert refused(zip_with_false_size(bomb, 2**31)) is Reason.BAD_ARCHIVE
 
 
 def test_a_long_name_is_not_read_into_memory() -> None:
@@ -144,27 +144,27 @@ def test_a_long_name_is_not_read_into_memory() -> None:
 
 def test_headers_without_files_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a few megabytes of gzip keep a worker busy with folders for an hour."""
-    monkeypatch.setattr("worker.tape._MOST_HEADERS", 10)
-    folder = taped_member(tarfile.DIRTYPE)[:512]
+    monkeypatch.setattr("worker.archives.tar._MOST_HEADERS", 10)
+    folder = tar_member(tarfile.DIRTYPE)[:512]
     assert taken(folder * 10 + bytes(1024)) == []
     assert refused(folder * 11 + bytes(1024)) is Reason.ARCHIVE_LIMITS
 
 
 def test_a_directory_that_is_too_long_is_not_read() -> None:
     """A zip file of a hundred thousand empty members is refused before they are looked at."""
-    many = zipped({f"{number:0>200}": b"" for number in range(20_000)}, method=zipfile.ZIP_STORED)
+    many = zip_file({f"{number:0>200}": b"" for number in range(20_000)}, method=zipfile.ZIP_STORED)
     assert refused(many) is Reason.ARCHIVE_LIMITS
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_what_breaks_off_is_truncated(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_what_breaks_off_is_truncated(kind: ArchiveKind) -> None:
     """So that a file whose rest is on its way is waited for."""
     data = PACKED[kind]({"a": phantom(1), "b": phantom(2)})
     assert {refused(data[:end]) for end in (600, len(data) // 2)} == {Reason.TRUNCATED}
 
 
-@pytest.mark.parametrize("kind", [Kind.ZIP, Kind.TAR_GZ])
-def test_damage_is_noticed(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ArchiveKind.ZIP, ArchiveKind.TAR_GZ])
+def test_damage_is_noticed(kind: ArchiveKind) -> None:
     """Both formats carry checksums."""
     data = bytearray(PACKED[kind]({"a": phantom(1)}))
     middle = len(data) // 2
@@ -175,13 +175,13 @@ def test_damage_is_noticed(kind: Kind) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        encrypted(zipped(FILES)),
-        zipped(FILES, method=zipfile.ZIP_LZMA),
-        zipped(FILES, method=zipfile.ZIP_BZIP2),
+        encrypted(zip_file(FILES)),
+        zip_file(FILES, method=zipfile.ZIP_LZMA),
+        zip_file(FILES, method=zipfile.ZIP_BZIP2),
         b"PK\x05\x06" + b"\xff" * 18,
-        taped_member(tarfile.GNUTYPE_SPARSE),
-        taped_member(b"M"),
-        taped_member(tarfile.REGTYPE, pax_headers={"GNU.sparse.major": "1"}),
+        tar_member(tarfile.GNUTYPE_SPARSE),
+        tar_member(b"M"),
+        tar_member(tarfile.REGTYPE, pax_headers={"GNU.sparse.major": "1"}),
     ],
     ids=["encrypted", "lzma", "bzip2", "zip64 without members", "GNU sparse", "volume", "PAX sparse"],
 )
@@ -192,4 +192,4 @@ def test_what_we_do_not_take_is_a_bad_archive(data: bytes) -> None:
 
 def test_programs_and_office_documents_are_no_archives_of_scans() -> None:
     """Viewers on a CD bring hundreds of classes."""
-    assert refused(zipped({"META-INF/MANIFEST.MF": b"", "a.class": b"1"})) is Reason.NOT_DICOM
+    assert refused(zip_file({"META-INF/MANIFEST.MF": b"", "a.class": b"1"})) is Reason.NOT_DICOM

@@ -10,10 +10,10 @@ import skip_reasons
 
 from db.ledger import Claimed
 from nightread.clock import utc_now
-from nightread.errors import FateError, RejectImage, RetryImage
+from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import ROOT_MARKER, mtime_of, uri_of
 from nightread.reasons import Reason
-from worker.fetch import FileChangedError, fetch
+from worker.fetching.files import FileChangedError, fetch
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
 
 def reason(image: Claimed, **knobs: object) -> tuple[type[Exception], Reason]:
     """Class and reason of the error that fetching it raises."""
-    with pytest.raises(FateError) as caught:
+    with pytest.raises(ImageError) as caught:
         fetch(image, **{"roots": {}, "max_bytes": 1000, **knobs})  # type: ignore[arg-type]
     return type(caught.value), caught.value.reason
 

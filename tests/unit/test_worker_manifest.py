@@ -6,7 +6,7 @@ import pytest
 
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
-from worker.manifest import read_manifest
+from worker.sidecars.manifest import read_manifest
 
 COUNTS = {"1.2.3": 500, "1.2.4": 0}
 ENTRIES = [{"study_instance_uid": study, "images": images} for study, images in COUNTS.items()]

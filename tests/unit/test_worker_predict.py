@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from test_models_bundle import make_bundle
 
-from nightread.errors import FateError
+from nightread.errors import ImageError
 from nightread.reasons import Reason
-from worker.predict import SIZES, Predictor, micro_batch
+from worker.inference.predictor import SIZES, Predictor, micro_batch
 
 Array = NDArray[np.float32]
 
@@ -72,7 +72,7 @@ def test_a_full_device_gets_smaller_batches_from_then_on(error: type[Exception] 
 
 def test_a_frame_that_does_not_fit_alone_fails() -> None:
     """There is nothing left to halve."""
-    with pytest.raises(FateError) as caught:
+    with pytest.raises(ImageError) as caught:
         Predictor(make_bundle(), SmallDevice(capacity=0)).scores(make_inputs(3))
     assert caught.value.reason is Reason.OUT_OF_MEMORY
 

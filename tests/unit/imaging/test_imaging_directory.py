@@ -5,7 +5,7 @@ import struct
 
 import pydicom
 import pytest
-from media import disc, scan_of
+from dicom_media import disc, scan_of
 from pydicom.dataset import Dataset
 
 from imaging.directory import count_files, is_directory

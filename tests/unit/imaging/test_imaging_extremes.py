@@ -10,7 +10,7 @@ from conftest import MakeDicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from imaging.elements import MAX_ELEMENTS, Elements, Encoding
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.limits import Limits
 from imaging.prepare import prepare
 from imaging.read import read
@@ -72,7 +72,7 @@ def test_frames_are_limited(make_dicom: MakeDicom) -> None:
     """Each is a prediction and a row, however small it is."""
     data = make_dicom(np.zeros((4, 2), np.uint8), Rows=2, NumberOfFrames=2, HighBit=7)
     assert read(data, limits=Limits(frames=2)).frame_count == 2
-    with pytest.raises(RejectScan) as refusal:
+    with pytest.raises(RejectDicomImage) as refusal:
         read(data, limits=Limits(frames=1))
     assert refusal.value.reason is Reason.TOO_LARGE
 

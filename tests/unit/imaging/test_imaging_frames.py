@@ -22,7 +22,7 @@ from imaging.read import read
 from imaging.spec import Intensity
 from imaging.tags import PIXEL_DATA
 from imaging.voi import Lut, Ramp, Sigmoid
-from nightread.errors import FateError, RejectImage
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
 MakeDicom = Callable[..., bytes]
@@ -230,7 +230,7 @@ def test_padding_is_masked_as_the_pixels_are(make_dicom: MakeDicom) -> None:
     assert frame.grayscale.padding == (2096, 2096)
 
 
-@pytest.mark.parametrize("error", [FateError(Reason.TIMEOUT), MemoryError()])
+@pytest.mark.parametrize("error", [ImageError(Reason.TIMEOUT), MemoryError()])
 def test_an_end_of_time_or_memory_is_not_blamed_on_the_pixels(error: Exception) -> None:
     """What the worker's alarm raises while a decoder runs passes through; what a library raises does not."""
     form = PixelForm(

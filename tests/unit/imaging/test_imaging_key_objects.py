@@ -1,7 +1,7 @@
 """Notes that reject images, and others."""
 
 import pytest
-from media import note
+from dicom_media import note
 
 from imaging.header import read_header
 from imaging.key_objects import REJECTING_TITLES, Rejection, read_rejection

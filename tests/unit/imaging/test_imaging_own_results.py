@@ -4,10 +4,10 @@ import io
 
 import pydicom
 import pytest
+from dicom_files import report
 from pydicom.dataset import Dataset
-from scans import report
 
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.read import read
 from nightread.reasons import Reason
 
@@ -41,7 +41,7 @@ def declaring(scheme: str) -> list[Dataset]:
 )
 def test_maker_or_codes_tell(values: dict[str, object], reason: Reason) -> None:
     """A store may put itself down as the maker; the codes that a report declares stay."""
-    with pytest.raises(RejectScan) as rejected:
+    with pytest.raises(RejectDicomImage) as rejected:
         read(sent(**values))
 
     assert rejected.value.reason is reason

@@ -19,7 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from imaging.errors import RejectScan
+from imaging.errors import RejectDicomImage
 from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from imaging.read import read
@@ -104,7 +104,7 @@ def test_every_prefix_of_a_file_is_rejected(make_dicom: MakeDicom) -> None:
 
 def test_a_truncated_file_keeps_its_facts(make_dicom: MakeDicom) -> None:
     """The ledger learns which image it was that arrived broken."""
-    with pytest.raises(RejectScan) as refusal:
+    with pytest.raises(RejectDicomImage) as refusal:
         read(make_dicom()[:-1], patient=SITE)
 
     assert refusal.value.reason is Reason.TRUNCATED
@@ -276,10 +276,10 @@ def test_pictures_are_read_only_where_they_are_accepted() -> None:
     _, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     data = png.tobytes()
 
-    scan = read(data, accept_raster=True)
+    dicom_image = read(data, accept_raster=True)
 
-    assert np.array_equal(next(scan.frames()).stored, rgb)
-    assert (scan.facts.rows, scan.facts.columns, scan.facts.sop_instance_uid) == (8, 6, None)
+    assert np.array_equal(next(dicom_image.frames()).stored, rgb)
+    assert (dicom_image.facts.rows, dicom_image.facts.columns, dicom_image.facts.sop_instance_uid) == (8, 6, None)
     assert reason_of(data) is Reason.NOT_DICOM
     assert reason_of(data, accept_raster=True, limits=Limits(frame_pixels=40)) is Reason.TOO_LARGE
     assert reason_of(data[:60], accept_raster=True) is Reason.BAD_PIXELS

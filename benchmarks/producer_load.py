@@ -1,0 +1,44 @@
+"""The producer's two halves, each alone and as fast as it goes."""
+
+import time
+from pathlib import Path
+
+from benchmarks.servers import private_redis
+from db import ledger
+from db.engine import Database
+from nightread.clock import utc_now
+from nightread.notify import open_redis
+from nightread.queue import make_celery
+from nightread.settings import load_settings
+from producer.dispatcher.transport import Transport
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
+
+_BATCHES = 16
+"""Formed in one transaction, as for a window that is wide open."""
+
+
+def rates(database: Database, folder: Path, state: Path) -> dict[str, float]:
+    """Images per second of walking and registering, and of forming and publishing batches, which nobody takes."""
+    settings = load_settings(state_dir=state)
+    began = time.perf_counter()
+    images = Intake(settings, database, Folder.holding(folder, settings), lambda _new: None).take_all().new
+    registered = time.perf_counter()
+    with private_redis() as url:
+        transport = Transport(make_celery(url, settings), open_redis(url))
+        transport.ping()
+        ready = time.perf_counter()
+        while formed := ledger.form_batches(
+            database,
+            count=_BATCHES,
+            images=settings.batch_images,
+            max_bytes=settings.batch_bytes,
+            now=utc_now(),
+        ):
+            for batch in formed:
+                transport.publish(batch.id, batch.images)
+        published = time.perf_counter()
+    return {
+        "producer: walk and register": images / (registered - began),
+        "dispatcher: form and publish": images / (published - ready),
+    }

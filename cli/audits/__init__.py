@@ -1,0 +1,1 @@
+"""Compare the database with folders, queue and spool."""

@@ -1,0 +1,1 @@
+"""Turn command-line options into settings, times and database connections."""

@@ -1,0 +1,92 @@
+"""The file of an image in the record, and the bundle that judged it, as both were then."""
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from cli.audits.spool_audit import KINDS as SPOOLED
+from cli.inputs.existing_database import one_line_errors, open_existing_database
+from db.queries.originals import Original, original
+from db.tables import State
+from models.bundle import Bundle, load_bundle
+from models.catalogue import entries
+from nightread.errors import UsageFault
+from nightread.paths import path_of, root_path
+from nightread.settings import Settings
+from nightread.stores import STORES, open_store, store_of
+
+_BY_FILE = "`nightread explain FILE --model NAME` explains a copy of it."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """Bytes that are those that were analysed, and the network that analysed them."""
+
+    data: bytes
+    bundle: Bundle
+    label: str | None
+
+
+def find_original(settings: Settings, image_id: int) -> Found:
+    """Raise UsageFault that says which of the two is not what it was, or why the image has no result."""
+    with open_existing_database(settings) as database, one_line_errors():
+        image = original(database, image_id)
+    if image is None:
+        raise UsageFault(f"There is no image {image_id} in the record: `nightread query` lists them.")
+    _require_result(image)
+    return Found(data=_read(image, settings), bundle=_bundle(image, settings), label=image.label)
+
+
+def _require_result(image: Original) -> None:
+    if image.duplicate_of is not None:
+        raise UsageFault(
+            f"Image {image.image_id} is a copy of image {image.duplicate_of}: `nightread explain {image.duplicate_of}`."
+        )
+    if image.state != State.DONE or image.bundle is None:
+        why = f" ({image.reason})" if image.reason else ""
+        raise UsageFault(f"Image {image.image_id} is {image.state}{why}: no network has given it a result to explain.")
+
+
+def _read(image: Original, settings: Settings) -> bytes:
+    data = _retrieve(image, settings) if image.kind in STORES else _read_file(image, settings)
+    if sha256(data).hexdigest() != image.sha256:
+        raise UsageFault(
+            f"The original of image {image.image_id} was changed since it was analysed (other SHA-256): {_BY_FILE}"
+        )
+    return data
+
+
+def _read_file(image: Original, settings: Settings) -> bytes:
+    root = settings.roots.get(image.source) or root_path(image.root)
+    try:
+        return Path(os.fsdecode(path_of(root, image.uri))).read_bytes()
+    except FileNotFoundError as error:
+        purged, moved = "was removed in its time (spool_keep_days):", "is gone from its folder: where it was moved,"
+        where = purged if image.kind in SPOOLED else moved
+        raise UsageFault(f"The original of image {image.image_id} {where} {_BY_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise UsageFault(f"The original of image {image.image_id} cannot be read ({type(error).__name__}).") from error
+
+
+def _retrieve(image: Original, settings: Settings) -> bytes:
+    from nightread.instance import retrieve  # noqa: PLC0415 - urllib3 is needed for originals in stores only
+    from nightread.web import WebError  # noqa: PLC0415
+
+    try:
+        site = open_store(store_of(settings, name=image.source, root=image.root))
+        return retrieve(site, image.uri, max_bytes=settings.max_file_bytes)
+    except WebError as error:
+        raise UsageFault(f"The original of image {image.image_id} cannot be read: its store {error}.") from error
+
+
+def _bundle(image: Original, settings: Settings) -> Bundle:
+    for entry in entries(settings.bundle_folders):
+        if entry.reference == image.bundle:
+            bundle = load_bundle(entry.path)
+            if bundle.digest == image.digest:
+                return bundle
+    raise UsageFault(
+        f"Image {image.image_id} was analysed by {image.bundle} (digest {str(image.digest)[:12]}...), which is no "
+        "longer at hand: put its folder back into the state folder's bundles, or into NIGHTREAD_BUNDLE_DIRS."
+    )

@@ -1,0 +1,23 @@
+"""Times as people give them on the command line."""
+
+from datetime import datetime
+
+import click
+
+from cli.inputs.nights import evening_named, nights_of
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
+
+def arrival_bounds(
+    settings: Settings, since: datetime | None, until: datetime | None, night: str | None
+) -> tuple[datetime | None, datetime | None]:
+    """From when, and until before when, in UTC. Raises UsageFault where a night and times are both given."""
+    nights = nights_of(settings)
+    if not night:
+        return nights.utc(since) if since else None, nights.utc(until) if until else None
+    if since or until:
+        raise UsageFault("--night names a time already: leave --since and --until away.")
+    return nights.bounds(evening_named(night, nights))

@@ -1,0 +1,1 @@
+"""Print results as tables and write them as files."""

@@ -1,0 +1,83 @@
+"""How a run went: the tally, what is new, how fast."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cli.output.tables import show_tally
+from db import queries
+from db.engine import Database
+from nightread.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """What `run` prints and what its exit code says."""
+
+    tally: queries.Tally
+    reasons: Sequence[tuple[str, str, str, int]]
+    """(state, reason, class, images)."""
+    new: int
+    """Files that the ledger had not seen before, or not in this version."""
+    rate_per_second: float | None
+    model: str | None
+    state_dir: Path
+    remarks: Sequence[str]
+    """On what has no row."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the counts add up and nothing failed."""
+        return 0 if self.tally.adds_up and self.tally.failed == 0 else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Stable names for programs."""
+        return {
+            **self.tally.to_json(),
+            "new": self.new,
+            "rate_per_second": self.rate_per_second,
+            "adds_up": self.tally.adds_up,
+            "remarks": list(self.remarks),
+            "reasons": [
+                {"state": state, "reason": reason, "class": fault, "images": images}
+                for state, reason, fault, images in self.reasons
+            ],
+        }
+
+
+def summarise(
+    database: Database,
+    source_ids: Sequence[int],
+    *,
+    new: int,
+    since: datetime,
+    settings: Settings,
+    remarks: Sequence[str] = (),
+) -> Summary:
+    """Read the record back: what is printed is what was committed."""
+    return Summary(
+        tally=queries.tally(database, source_ids),
+        reasons=queries.reasons(database, source_ids),
+        new=new,
+        rate_per_second=queries.rate(database, since=since),
+        model=settings.model,
+        state_dir=settings.state_dir,
+        remarks=remarks,
+    )
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """The tally as a table, and what to do about what is in it."""
+    if summary.new == 0:
+        console.print(f"Nothing new: all {summary.tally.arrived} files were known already. Their outcomes:")
+    show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
+    for remark in summary.remarks:
+        console.print(remark)
+    if not summary.tally.adds_up:
+        console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report what it finds.")
+    if summary.model is None and summary.tally.rejected:
+        console.print("No model was named, so nothing was analysed: try `--model phantom` or `nightread models list`.")

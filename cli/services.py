@@ -1,0 +1,118 @@
+"""`nightread watch|dispatch|worker|flower`: the parts, each a process of its own in production."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from cli.embedded.children import flower_arguments, flower_environment, worker_arguments
+from cli.embedded.redis_url import redis_url_of
+from cli.embedded.state_folder import make_state_folder
+from cli.inputs.options import settings_from, state_options, worker_options
+from cli.service import service
+from nightread.errors import UsageFault
+from nightread.notify import notify_dispatcher, open_redis
+from nightread.paths import NAME_LENGTH
+from nightread.queue import make_celery
+from nightread.settings import Settings
+from nightread.sources import FolderSource
+from producer.dispatcher.dispatch import Dispatcher
+from producer.dispatcher.singleton import only_dispatcher
+from producer.dispatcher.transport import Transport
+
+
+@click.command("watch")
+@click.option("--inbox", multiple=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
+@click.option("--name", help="Name of the source, if there is one inbox [its path].")
+@state_options
+def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> None:
+    """Register what arrives in drop folders.
+
+    Without --inbox: all folders that the settings name as `sources`. Needs no TensorFlow.
+
+    \b
+    Examples: nightread watch --inbox /srv/dropbox
+              nightread watch --config /etc/nightread.toml
+    """  # noqa: D301 - click reads the backspace itself
+    from producer.folders.watch import Inbox, watch  # noqa: PLC0415
+
+    settings = settings_from(**options)
+    if name and len(inbox) != 1:
+        raise UsageFault("--name names one source: give one --inbox with it.")
+    if name and len(name) > NAME_LENGTH:
+        raise UsageFault(f"--name has {len(name)} characters; a source's name has at most {NAME_LENGTH}.")
+    inboxes = [Inbox(root=root, name=name) for root in inbox] or [
+        Inbox(root=source.path, name=source.name, priority=source.priority) for source in folder_sources(settings)
+    ]
+    if not inboxes:
+        raise UsageFault(
+            "The settings name no folder: give --inbox, "
+            'or add [[sources]] with kind = "folder" and a path to the settings file.'
+        )
+    with service(settings) as (database, stop):
+        redis = open_redis(redis_url_of(settings))
+        watch(settings, database, inboxes, stop, lambda _arrivals: notify_dispatcher(redis))
+
+
+@click.command("dispatch")
+@state_options
+def dispatch_command(**options: Any) -> None:
+    """Form batches and publish them.
+
+    There is one dispatcher for a database.
+
+    Example: nightread dispatch --database-url postgresql://... --redis-url redis://...
+    """
+    settings = settings_from(**options)
+    url = redis_url_of(settings)
+    with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
+        transport = Transport(make_celery(url, settings), open_redis(url))
+        alive = settings.state_dir / "dispatcher.alive"
+
+        def before_each() -> None:
+            still_mine()
+            alive.touch()  # health checks look at its age
+
+        Dispatcher(database, transport, settings).run(stop, before_each=before_each)
+
+
+@click.command("worker")
+@worker_options
+@state_options
+def worker_command(**options: Any) -> None:
+    """Analyse batches.
+
+    One process per GPU, else one per core.
+
+    Example: nightread worker --model phantom --redis-url redis://... --database-url postgresql://...
+    """
+    settings = settings_from(**options)
+    _become(worker_arguments(settings), settings, {})
+
+
+@click.command("flower")
+@state_options
+def flower_command(**options: Any) -> None:
+    """Flower, the web page of workers and batches.
+
+    Example: NIGHTREAD_FLOWER_AUTH=me:secret nightread flower --redis-url redis://...
+    """
+    settings = settings_from(**options)
+    _become(flower_arguments(settings), settings, flower_environment(settings))
+
+
+def folder_sources(settings: Settings) -> Sequence[FolderSource]:
+    """Those among the sources of the settings."""
+    return [source for source in settings.sources if isinstance(source, FolderSource)]
+
+
+def _become(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:
+    """Replace this process: signals and exit code are then Celery's own."""
+    make_state_folder(settings.state_dir)
+    known = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
+    os.chdir(settings.state_dir)
+    os.execve(sys.executable, arguments, {**os.environ, **known.to_environment(), **environment})

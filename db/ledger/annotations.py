@@ -1,0 +1,59 @@
+"""What one file says of other arrivals, kept in the transaction of its own outcome."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select
+
+from db.ledger.arrivals import register_members
+from db.ledger.expected import expect_within
+from db.ledger.values import Annotations, Expected, Members, Outcome, ReportedBy
+from db.ledger.withdrawals import apply_pending_withdrawals, withdraw
+from db.tables import FINAL, instances, work
+
+
+def apply_annotations(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Act on what final outcomes bring along: members become arrivals, counts are expected, images are withdrawn."""
+    final = [outcome for outcome in outcomes if outcome.state in FINAL]
+    telling = [(outcome, outcome.annotations) for outcome in final if outcome.annotations]
+    if any(annotations.counts for _, annotations in telling):
+        _expect(connection, telling, now)
+    for outcome, annotations in telling:
+        if annotations.members:
+            _add_members(connection, outcome, annotations.members, now)
+        if annotations.withdrawal:
+            withdraw(connection, outcome.instance_id, annotations.withdrawal)
+    apply_pending_withdrawals(connection, final)
+
+
+def _expect(connection: Connection, telling: Sequence[tuple[Outcome, Annotations]], now: datetime) -> None:
+    """The highest of several numbers: one image of a study may have been copied before others were added."""
+    ids = [outcome.instance_id for outcome, _ in telling]
+    sources = {row.id: row.source_id for row in connection.execute(_SOURCES, {"instances": ids})}
+    highest: dict[tuple[str, int, ReportedBy], int] = {}
+    for outcome, annotations in telling:
+        for study, images in annotations.counts.items():
+            key = study, sources[outcome.instance_id], annotations.reported_by
+            highest[key] = max(images, highest.get(key, 0))
+    rows = [
+        Expected(study_instance_uid=study, source_id=source_id, reported_by=reported_by, images=images)
+        for (study, source_id, reported_by), images in highest.items()
+    ]
+    expect_within(connection, rows, now=now)
+
+
+def _add_members(connection: Connection, outcome: Outcome, members: Members, now: datetime) -> None:
+    register_members(
+        connection,
+        source_id=members.source_id,
+        parent_id=outcome.instance_id,
+        arrivals=members.arrivals,
+        priority=connection.execute(_PRIORITY, {"work": outcome.work_id}).scalar_one(),
+        now=now,
+    )
+
+
+_SOURCES = select(instances.c.id, instances.c.source_id).where(
+    instances.c.id.in_(bindparam("instances", expanding=True))
+)
+_PRIORITY = select(work.c.priority).where(work.c.id == bindparam("work"))

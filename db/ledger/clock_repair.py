@@ -1,0 +1,64 @@
+"""A clock that was set back leaves times ahead of now, for which nobody may wait: bring them to where they belong."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
+
+from db.engine import Database
+from db.tables import IN_BATCH, State, batches, in_state, pauses, work, workers
+
+_SKEW = timedelta(seconds=60)
+"""Clocks of hosts may differ by less."""
+
+
+def clamp_future_times(database: Database, *, lease: timedelta, longest_wait: timedelta, now: datetime) -> int:
+    """Leases, waits, heartbeats, open batches and pauses from a clock that was ahead. Returns how many rows there were.
+
+    A lease may end two leases from now, an image wait for `longest_wait`; nothing else may lie ahead at all.
+    """
+    bounds = {
+        "now": now,
+        "lease": now + lease,
+        "late_lease": now + 2 * lease,
+        "wait": now + longest_wait,
+        "late_wait": now + longest_wait + _SKEW,
+        "late": now + _SKEW,
+    }
+
+    def transaction(connection: Connection) -> int:
+        return sum(connection.execute(_correct(*wrong), bounds).rowcount for wrong in _WRONG)
+
+    with database.read() as connection:
+        if not any(connection.execute(_any(*wrong), bounds).first() for wrong in _WRONG):
+            return 0
+    return database.write(transaction)
+
+
+def _any(table: Table, wrong: ColumnElement[bool], _column: str, _to: str) -> Any:
+    return select(table.primary_key.columns[0]).where(wrong).limit(1)
+
+
+def _correct(table: Table, wrong: ColumnElement[bool], column: str, to: str) -> Any:
+    return update(table).where(wrong).values({column: bindparam(to, type_=table.c[column].type)})
+
+
+_WRONG: tuple[tuple[Table, ColumnElement[bool], str, str], ...] = (
+    (
+        work,
+        IN_BATCH & in_state(State.RUNNING) & (work.c.lease_until > bindparam("late_lease")),
+        "lease_until",
+        "lease",
+    ),
+    (work, in_state(State.RECEIVED) & (work.c.not_before > bindparam("late_wait")), "not_before", "wait"),
+    (workers, workers.c.heartbeat_at > bindparam("late"), "heartbeat_at", "now"),
+    (
+        batches,
+        batches.c.finished_at.is_(None) & batches.c.claimed_at.is_(None) & (batches.c.created_at > bindparam("late")),
+        "created_at",
+        "now",
+    ),
+    (pauses, pauses.c.began_at > bindparam("late"), "began_at", "now"),
+    (pauses, pauses.c.probed_at > bindparam("late"), "probed_at", "now"),
+    (pauses, pauses.c.ended_at > bindparam("late"), "ended_at", "now"),
+)

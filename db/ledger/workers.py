@@ -1,0 +1,44 @@
+"""Which workers are alive."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, update
+
+from db.engine import Database
+from db.tables import workers
+
+
+def heartbeat(
+    database: Database,
+    *,
+    node: str,
+    boot_id: str,
+    slots: int,
+    starting: int = 0,
+    device: str,
+    release: str,
+    now: datetime,
+) -> None:
+    """Record that a worker is alive, how many processes it has, and how many of them are still starting."""
+    values = {
+        "boot_id": boot_id,
+        "slots": slots,
+        "starting": starting,
+        "device": device,
+        "release": release,
+        "heartbeat_at": now,
+    }
+
+    def transaction(connection: Connection) -> None:
+        known = connection.execute(update(workers).where(workers.c.node == node, workers.c.boot_id == boot_id), values)
+        if known.rowcount == 0:
+            connection.execute(delete(workers).where(workers.c.node == node))
+            connection.execute(insert(workers), {"node": node, "started_at": now, **values})
+
+    database.write(transaction)
+
+
+def deregister(database: Database, *, node: str, boot_id: str) -> None:
+    """A worker ends in good order: its slots are gone at once."""
+    statement = delete(workers).where(workers.c.node == bindparam("n"), workers.c.boot_id == bindparam("b"))
+    database.write(lambda connection: connection.execute(statement, {"n": node, "b": boot_id}))

@@ -1,0 +1,220 @@
+"""Brings reports to one destination: draft, committed; sent; recorded."""
+
+import logging
+import random
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+
+from pydicom.dataset import Dataset
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import ledger, queries
+from db.engine import Database
+from db.ledger.delivery_values import POSSIBLY_TAKEN
+from db.queries import Delivery, DeliveryState, StudyResults
+from delivery.content import digest_of
+from delivery.originals import Originals
+from delivery.reasons import DeliveryReason, NotDelivered
+from delivery.report import Revision, build_report
+from delivery.send import ReportSender
+from delivery.uids import new_uid
+from nightread.clock import Clock, utc_now
+from nightread.errors import StopWork
+from nightread.settings import Settings
+from nightread.sources import Destination
+
+log = logging.getLogger(__name__)
+
+_ORIGINALS = 3
+"""So many are looked for whose header tells whose study it is."""
+_LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
+_DOUBLINGS = 30
+_DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryResult:
+    """What became of one report this time."""
+
+    delivery_id: int | None
+    """None in a dry run, for a report that was never made."""
+    study_instance_uid: str
+    destination: str
+    revision: int
+    images: int
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+
+
+class ReportDelivery:
+    """Of one destination; several couriers of the same one, on any host, do not send anything twice."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        destination: Destination,
+        sender: ReportSender,
+        *,
+        zone: tzinfo | None = None,
+        at_once: bool = False,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`zone` is the site's; None: the machine's. `at_once`: pauses between tries are not kept."""
+        self._settings = settings
+        self._database = database
+        self._destination = destination
+        self._sender = sender
+        self._zone = zone
+        self._at_once = at_once
+        self._clock = clock
+        self._originals = Originals(settings)
+        self._is_down = False
+
+    def begin_pass(self) -> None:
+        """A destination that was found to be down is tried anew."""
+        self._is_down = False
+
+    def preview(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
+        """What `deliver` would do, and nothing done."""
+        study = queries.study_results(self._database, study_instance_uid)
+        known = self._known(study_instance_uid)
+        latest = known[-1] if known else None
+        if not study.results or not _has_news(latest, self._digest(study), again=again):
+            return None
+        waits = latest is not None and latest.state == DeliveryState.WAITING
+        return self._result(study, latest if waits else None, len(known) + (not waits), DeliveryState.WAITING)
+
+    def deliver(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
+        """Bring what is new of a study; None where nothing is, or it is in another sender's hands.
+
+        `again`: what failed with the same content is tried as a revision.
+        """
+        study = queries.study_results(self._database, study_instance_uid)
+        if not study.results:
+            return self._nothing_left(study)
+        drafted = ledger.draft_delivery(
+            self._database,
+            study_instance_uid=study_instance_uid,
+            destination=self._destination.name,
+            content=self._digest(study),
+            make_uid=new_uid,
+            again=again,
+            now=self._clock(),
+        )
+        if drafted is None:
+            return None
+        draft, number = drafted
+        is_in_hand = draft.content != self._digest(study)
+        if self._is_down or is_in_hand or not self._take(draft, study):
+            return self._still_waiting(draft, number, study)
+        return self._send(draft, number, study)
+
+    def _nothing_left(self, study: StudyResults) -> DeliveryResult | None:
+        """All images were withdrawn or superseded: what still waits to be sent is not sent."""
+        known = self._known(study.study_instance_uid)
+        if not known or known[-1].state != DeliveryState.WAITING:
+            return None
+        return self._failed(known[-1], len(known), study, NotDelivered(DeliveryReason.NOTHING_LEFT))
+
+    def _send(self, draft: Delivery, number: int, study: StudyResults) -> DeliveryResult:
+        try:
+            warning = self._sender.send(self._report(draft, number, study))
+        except NotDelivered as trouble:
+            return self._failed(draft, number, study, trouble)
+        except (StopWork, SQLAlchemyError):
+            raise
+        except Exception as error:
+            log.exception("unexpected error", extra={"delivery": draft.id})
+            detail = f"An unexpected {type(error).__name__}; the log has the place."
+            return self._failed(draft, number, study, NotDelivered(DeliveryReason.INTERNAL_ERROR, detail))
+        state = DeliveryState.DELIVERED
+        ledger.end_delivery(self._database, draft.id, state, reason=None, detail=warning, now=self._clock())
+        log.info("report delivered", extra=self._ids(draft) | {"images": study.images})
+        return self._result(study, draft, number, state, detail=warning)
+
+    def _report(self, draft: Delivery, number: int, study: StudyResults) -> Dataset:
+        if study.patients > 1:
+            raise NotDelivered(DeliveryReason.MIXED_PATIENTS)
+        originals = queries.study_originals(self._database, study.study_instance_uid, limit=_ORIGINALS)
+        revision = Revision(
+            sop_instance_uid=draft.sop_instance_uid,
+            replaces=draft.replaces,
+            number=number,
+            made_at=draft.created_at.astimezone(self._zone),
+        )
+        return build_report(
+            study,
+            revision,
+            self._originals.identity(study.study_instance_uid, originals),
+            not_for_diagnosis=self._settings.not_for_diagnosis,
+        )
+
+    def _take(self, draft: Delivery, study: StudyResults) -> bool:
+        now = self._clock()
+        seconds = _LEASE_SECONDS + 4 * self._destination.timeout_seconds + _LEASE_SECONDS_PER_IMAGE * study.images
+        until = now + timedelta(seconds=seconds)
+        return ledger.take_delivery(self._database, draft, until=until, at_once=self._at_once, now=now)
+
+    def _failed(self, draft: Delivery, number: int, study: StudyResults, trouble: NotDelivered) -> DeliveryResult:
+        reason, detail, now = trouble.reason, trouble.detail, self._clock()
+        self._is_down = reason in _DOWN
+        if draft.reason in POSSIBLY_TAKEN and not reason.final:
+            reason = DeliveryReason.NO_ANSWER  # of an earlier try: other results must not go under this UID
+        patience = timedelta(seconds=self._settings.retry_patience_seconds)
+        log.warning("report not delivered", extra=self._ids(draft) | {"reason": trouble.reason.value})
+        if reason.final or now - draft.created_at >= patience:
+            state = DeliveryState.FAILED
+            ledger.end_delivery(self._database, draft.id, state, reason=reason, detail=detail, now=now)
+        else:
+            state, later = DeliveryState.WAITING, now + self._pause(draft.attempts)
+            ledger.put_off_delivery(self._database, draft, reason=reason, detail=detail, not_before=later)
+        return self._result(study, draft, number, state, reason=reason, detail=detail)
+
+    def _pause(self, attempts: int) -> timedelta:
+        """Doubling, capped and jittered."""
+        longest = self._settings.retry_base_seconds * 2 ** min(attempts, _DOUBLINGS)
+        return timedelta(seconds=min(longest, self._settings.retry_cap_seconds) * random.uniform(0.5, 1))  # noqa: S311
+
+    def _still_waiting(self, draft: Delivery, number: int, study: StudyResults) -> DeliveryResult:
+        return self._result(study, draft, number, draft.state, reason=draft.reason, detail=draft.detail)
+
+    def _result(
+        self,
+        study: StudyResults,
+        draft: Delivery | None,
+        number: int,
+        state: DeliveryState | str,
+        *,
+        reason: str | None = None,
+        detail: str | None = None,
+    ) -> DeliveryResult:
+        return DeliveryResult(
+            delivery_id=draft.id if draft else None,
+            study_instance_uid=study.study_instance_uid,
+            destination=self._destination.name,
+            revision=number,
+            images=study.images,
+            state=str(state),
+            reason=reason and str(reason),
+            detail=detail,
+        )
+
+    def _digest(self, study: StudyResults) -> str:
+        return digest_of(study, not_for_diagnosis=self._settings.not_for_diagnosis)
+
+    def _known(self, study_instance_uid: str) -> list[Delivery]:
+        found = queries.deliveries(
+            self._database, destination=self._destination.name, study_instance_uid=study_instance_uid
+        )
+        return list(found)
+
+    def _ids(self, draft: Delivery) -> dict[str, object]:
+        return {"delivery": draft.id, "destination": self._destination.name}
+
+
+def _has_news(latest: Delivery | None, content: str, *, again: bool) -> bool:
+    if latest is None or latest.state == DeliveryState.WAITING or latest.content != content:
+        return True
+    return again and latest.state == DeliveryState.FAILED

@@ -1,0 +1,1 @@
+"""Show which pixels a prediction depends on (Grad-CAM)."""

@@ -1,0 +1,148 @@
+"""Where a network looked: Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle
+from models.explanations.gradients import executed, gradient, tapped
+from models.networks.network import Network
+from models.postprocessing import SOFTMAX
+from nightread.errors import UsageFault
+
+_CONVOLUTIONS = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")
+_COMPLETIONS = (
+    *("BatchNormalization", "LayerNormalization", "GroupNormalization", "Dropout", "SpatialDropout2D"),
+    *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Add", "Concatenate", "Multiply"),
+)
+"""What a convolution's map goes through at the same size: the heat is made from what finally comes of it, with the
+other path of a residual block, not from a half of it.
+"""
+_TINY = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why one frame got one score."""
+
+    bundle: Bundle
+    label: str
+    score: float
+    """Of `label`, as the network gave it: neither calibrated nor aggregated."""
+    layer: str
+    """The convolution that the map is made from."""
+    heat: NDArray[np.float32]
+    """(height, width) of the input, 0..1: what speaks for `label`, the most at 1. All zero where nothing does."""
+    prepared: NDArray[np.float32]
+    """(height, width, channels): what the network saw."""
+
+
+def explain(network: Network, prepared: NDArray[np.float32], label: str | None = None) -> Explanation:
+    """Explain one prepared frame, (height, width, channels); without `label` its most suspicious finding.
+
+    Raises UsageFault for an unknown label and for a network without convolutions.
+    """
+    bundle = network.bundle
+    inputs = np.ascontiguousarray(prepared[None], np.float32)
+    scores = network.batch_scores(inputs)[0]
+    output = _output_of(bundle, scores, label)
+    layer, shape = _last_convolution(network, inputs)
+    with _logits(network.model) as bare:
+        objective = _evidence(
+            output, len(bundle.labels), bare=bare, softmax=bundle.postprocessing.activation == SOFTMAX
+        )
+        features, slopes = gradient(network.model, layer, shape, inputs, objective)
+    return Explanation(
+        bundle=bundle,
+        label=bundle.labels[output],
+        score=float(scores[output]),
+        layer=layer.name,
+        heat=_heat(features[0], slopes[0], bundle.spec.shape[:2]),
+        prepared=inputs[0],
+    )
+
+
+def _output_of(bundle: Bundle, scores: NDArray[np.float32], label: str | None) -> int:
+    if label is not None:
+        if label not in bundle.labels:
+            raise UsageFault(f"{bundle.reference} has no label {label}; it has {', '.join(bundle.labels)}.")
+        return bundle.labels.index(label)
+    findings = [index for index, name in enumerate(bundle.labels) if name != bundle.postprocessing.normal_label]
+    return max(findings or range(len(scores)), key=lambda index: float(scores[index]))
+
+
+def _last_convolution(network: Network, inputs: NDArray[np.float32]) -> tuple[Any, tuple[int, ...]]:
+    """The last one that still has a map to speak of, or the last of what completes it, and its output's shape."""
+    ran = executed(network.model, inputs)
+    found = [
+        index
+        for index, (layer, shape) in enumerate(ran)
+        if type(layer).__name__ in _CONVOLUTIONS and len(shape) == inputs.ndim and shape[1] * shape[2] > 1
+    ]
+    if not found:
+        raise UsageFault(f"{network.bundle.reference} has no convolution that a map could be made from.")
+    last = found[-1]
+    while last + 1 < len(ran) and _completes(*ran[last + 1], size=ran[last][1][1:3]):
+        last += 1
+    return ran[last]
+
+
+def _completes(layer: Any, shape: tuple[int, ...], *, size: tuple[int, ...]) -> bool:
+    return type(layer).__name__ in _COMPLETIONS and shape[1:3] == size
+
+
+@contextmanager
+def _logits(model: Any) -> Iterator[bool]:
+    """The network without its last softmax or sigmoid, where it can be found; whether it was.
+
+    A softmax that is sure of itself has no gradient left.
+    """
+    import keras  # noqa: PLC0415 - seconds to import
+
+    last = model
+    while hasattr(last, "layers"):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        last.activation = keras.activations.linear
+        try:
+            yield True
+        finally:
+            last.activation = activation
+    elif type(last).__name__ == "Softmax":
+        before: Callable[[Any], Any] = keras.ops.log  # a softmax of logs is the softmax: up to a constant, its logits
+        with tapped(last, before):
+            yield True
+    else:
+        yield False
+
+
+def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callable[[Any], Any]:
+    """The log odds of one label: its logit, for softmax against those of all others together."""
+    import keras  # noqa: PLC0415
+
+    others = [index for index in range(labels) if index != output]
+
+    def evidence(answer: Any) -> Any:
+        if not bare:
+            score = keras.ops.clip(answer[output], _TINY, 1 - _TINY)
+            return keras.ops.log(score) - keras.ops.log(1 - score)
+        if not softmax or not others:
+            return answer[output]
+        return answer[output] - keras.ops.logsumexp(keras.ops.stack([answer[index] for index in others]))
+
+    return evidence
+
+
+def _heat(features: NDArray[np.float32], slopes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Channels weighed by their mean slope, what speaks against dropped, at the size of the input."""
+    weighed = np.maximum((features * slopes.mean(axis=(0, 1))).sum(axis=-1), 0)
+    heat = cv2.resize(weighed, (size[1], size[0]), interpolation=cv2.INTER_CUBIC).clip(0)
+    highest = float(heat.max())
+    scaled: NDArray[np.float32] = heat / np.float32(highest) if highest > 0 else heat
+    return scaled

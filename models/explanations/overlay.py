@@ -1,0 +1,87 @@
+"""An explanation as a picture: what the network saw, and the same with its heat on it."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.spec import BGR, InputSpec
+from models.explanations.explain import Explanation
+
+Picture = NDArray[np.uint8]
+"""(rows, columns, 3), BGR as OpenCV writes it."""
+
+_SIDE = 448
+"""Pixels of the longer side of each panel, at least."""
+_OPACITY = 0.6
+_TOP_COLOUR = 235
+"""Of 255: the last colours of the map are so dark a red that the hottest place would look like a shadow."""
+_CONTOUR = 0.5
+_BAR, _MARGIN, _GAP = 26, 8, 4
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+_LIGHT, _CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
+
+
+def save_overlay(explanation: Explanation, path: Path, *, title: str, remark: str = "") -> None:
+    """Write a PNG of two panels under `title` and above `remark`; texts are ASCII, for other letters stands a `?`."""
+    written, content = cv2.imencode(".png", overlay(explanation, title=title, remark=remark))
+    if not written:
+        raise ValueError("the picture cannot be encoded")
+    path.write_bytes(content.tobytes())
+
+
+def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Picture:
+    """The picture that save_overlay writes."""
+    plain = shown(explanation.prepared, explanation.bundle.spec)
+    scale = max(_SIDE / max(plain.shape[:2]), 1.0)
+    size = round(plain.shape[1] * scale), round(plain.shape[0] * scale)
+    enlarged: Picture = cv2.resize(plain, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    heat = cv2.resize(explanation.heat, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    gap = np.zeros((size[1], _GAP, 3), np.uint8)
+    panels = np.hstack([enlarged, gap, _heated(enlarged, heat)])
+    legend = f"{explanation.bundle.reference}  {explanation.label} {explanation.score:.3f}"
+    return np.vstack([_bar(panels.shape[1], title, legend), panels, _bar(panels.shape[1], _SCALE_TEXT, remark)]).astype(
+        np.uint8
+    )
+
+
+def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
+    """The input of a network as a picture again: scaling and mean undone."""
+    mean = np.array(spec.mean or (0.0,) * spec.channels, np.float32)
+    std = np.array(spec.std or (1.0,) * spec.channels, np.float32)
+    values = (prepared * std + mean - spec.scale_low) / (spec.scale_high - spec.scale_low)
+    if spec.channels == 1:
+        values = np.repeat(values, 3, axis=2)
+    elif spec.channel_order != BGR:
+        values = values[..., ::-1]
+    picture: Picture = np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return picture
+
+
+def _heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+    """The hotter, the more colour, on gray, so that all colour is heat. A line runs around the hot half."""
+    gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    colours = cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO)
+    share = (_OPACITY * np.sqrt(heat))[..., None]
+    mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours * share).astype(np.uint8))
+    contours, _ = cv2.findContours((heat >= _CONTOUR).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(mixed, contours, -1, _CONTOUR_COLOUR, 1, cv2.LINE_AA)
+    return mixed
+
+
+def _bar(width: int, left: str, right: str) -> Picture:
+    bar = np.zeros((_BAR, width, 3), np.uint8)
+    baseline = _BAR - 9
+    cv2.putText(bar, _ascii(left), (_MARGIN, baseline), _FONT, _FONT_SCALE, _LIGHT, 1, cv2.LINE_AA)
+    (length, _), _ = cv2.getTextSize(_ascii(right), _FONT, _FONT_SCALE, 1)
+    place = (max(width - length - _MARGIN, _MARGIN), baseline)
+    cv2.putText(bar, _ascii(right), place, _FONT, _FONT_SCALE, _LIGHT, 1, cv2.LINE_AA)
+    return bar
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode("ascii")
+
+
+_SCALE_TEXT = "Grad-CAM: red speaks most for the label; line: half of the highest"

@@ -1,0 +1,110 @@
+"""The networks, by name. Keras 3 on any backend; inputs are prepared frames, outputs scores in 0..1."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from models.networks.backbones import backbone, backbone_names
+from models.training.recipe import CLASSIC, DETECTOR, OWN_NETWORKS, RESIDUAL
+from nightread.errors import UsageFault
+
+_DETECTOR_WIDTHS = (8, 16, 24, 32, 32)
+_RESIDUAL_WIDTHS = (16, 32, 64)
+_SMALLEST_CLASSIC = 10
+"""Two unpadded convolutions and two poolings leave one pixel of it."""
+_LARGE = 64
+"""From this side on the residual network halves its input first."""
+
+
+def build_network(
+    name: str,
+    shape: tuple[int, int, int],
+    labels: int,
+    activation: str,
+    *,
+    weights: Path | None = None,
+    seed: int | None = None,
+) -> Any:
+    """An untrained keras.Model, inputs (n, *shape) to scores (n, labels) in float32.
+
+    `weights` is a file of pretrained weights, for keras.applications only. Raises UsageFault for an unknown name,
+    a size that the network cannot take, and weights that do not fit.
+    """
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    inputs = keras.Input(shape)
+    if name.lower() not in OWN_NETWORKS:
+        features = backbone(_known(name), inputs, weights)
+    elif weights is not None:
+        raise UsageFault(f"there are no pretrained weights for {name}: name a network of keras.applications")
+    else:
+        features = _OWN[name.lower()](inputs)
+    # In float32 even where the rest runs in float16, which knows no score below 6e-8.
+    scores = layers.Dense(labels, activation=activation, dtype="float32", name="scores")(features)
+    return keras.Model(inputs, scores, name=name.lower())
+
+
+def _known(name: str) -> str:
+    """The name as keras.applications spells it."""
+    spelled = {known.lower(): known for known in backbone_names()}
+    if name.lower() not in spelled:
+        known = ", ".join((*OWN_NETWORKS, *spelled.values()))
+        raise UsageFault(f"there is no network {name}; known: {known}")
+    return spelled[name.lower()]
+
+
+def _classic(inputs: Any) -> Any:
+    """The network of the Keras guide for MNIST, with a dense layer before the last."""
+    if min(inputs.shape[1:3]) < _SMALLEST_CLASSIC:
+        raise UsageFault(f"classic needs images of at least {_SMALLEST_CLASSIC} x {_SMALLEST_CLASSIC}")
+    features = layers.Conv2D(32, 3, activation="relu")(inputs)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Conv2D(64, 3, activation="relu")(features)
+    features = layers.MaxPooling2D(2)(features)
+    features = layers.Dense(128, activation="relu")(layers.Flatten()(features))
+    return layers.Dropout(0.5)(features)
+
+
+def _residual(inputs: Any) -> Any:
+    """Three stages of two residual blocks (He et al., 2016) and a global mean: 0.7 MB for sides of 28 to 128."""
+    stem = 2 if min(inputs.shape[1:3]) >= _LARGE else 1
+    features = _block(inputs, _RESIDUAL_WIDTHS[0], strides=stem)
+    for stage, width in enumerate(_RESIDUAL_WIDTHS):
+        features = _residual_block(features, width, strides=1 if stage == 0 else 2)
+        features = _residual_block(features, width, strides=1)
+    return layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(features))
+
+
+def _residual_block(features: Any, width: int, *, strides: int) -> Any:
+    inner = _block(features, width, strides=strides)
+    inner = layers.Conv2D(width, 3, padding="same", use_bias=False)(inner)
+    inner = layers.BatchNormalization(momentum=0.9)(inner)
+    if strides != 1 or features.shape[-1] != width:
+        features = layers.Conv2D(width, 1, strides=strides, padding="same", use_bias=False)(features)
+        features = layers.BatchNormalization(momentum=0.9)(features)
+    return layers.ReLU()(layers.Add()([features, inner]))
+
+
+def _detector(inputs: Any) -> Any:
+    """Five convolutions and a global maximum.
+
+    The two strides at the start make it cheap, the global maximum makes it a detector: one lesion anywhere is enough,
+    and class activation maps point at it.
+    """
+    first, second, third, *last = _DETECTOR_WIDTHS
+    features = _block(inputs, first, kernel=5, strides=2)
+    features = _block(features, second, strides=2)
+    features = layers.MaxPooling2D(2, padding="same")(_block(features, third))
+    for width in last:
+        features = _block(features, width)
+    return layers.GlobalMaxPooling2D()(features)
+
+
+def _block(features: Any, width: int, *, kernel: int = 3, strides: int = 1) -> Any:
+    features = layers.Conv2D(width, kernel, strides=strides, padding="same", use_bias=False)(features)
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
+
+
+_OWN = {CLASSIC: _classic, RESIDUAL: _residual, DETECTOR: _detector}

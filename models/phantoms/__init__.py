@@ -1,0 +1,1 @@
+"""Draw synthetic radiographs with known truth."""

@@ -1,0 +1,40 @@
+"""What is known about a folder of phantoms, as a CSV file that lies beside it."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.phantoms.phantom import Lesion
+
+_COLUMNS = ("file", "sop_instance_uid", "label", "lesions", "pixel_spacing_mm", "syntax", "photometric", "bits")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhantomTruth:
+    """One phantom file and what it shows."""
+
+    file: str
+    """Name inside its folder."""
+    sop_instance_uid: str
+    label: str
+    lesions: tuple[Lesion, ...]
+    pixel_spacing_mm: float
+    """Times a lesion's radius in pixels: its radius in millimetres."""
+    syntax: str
+    photometric: str
+    bits: int
+
+
+def write_truth(path: Path, truths: Iterable[PhantomTruth]) -> None:
+    """Write one line per file; lesions are `row column radius` in pixels, separated by semicolons."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, _COLUMNS)
+        writer.writeheader()
+        for truth in truths:
+            row = {name: getattr(truth, name) for name in _COLUMNS}
+            writer.writerow(row | {"lesions": ";".join(map(_lesion_text, truth.lesions))})
+
+
+def _lesion_text(lesion: Lesion) -> str:
+    return f"{lesion.row!r} {lesion.column!r} {lesion.radius!r}"

@@ -1,0 +1,48 @@
+"""Training images, moved about a little: in numpy and OpenCV, so that threads can do it beside the network."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.spec import InputSpec
+from models.training.recipe import Augmentation
+
+Images = NDArray[np.float32]
+
+
+def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: np.random.Generator) -> Images:
+    """A copy of prepared inputs (n, height, width, channels), each moved at random; what moves in is darkest.
+
+    The values of a pixel stay what `spec` makes of them: nothing is brightened or scaled.
+    """
+    count, height, width, _ = inputs.shape
+    moved = np.array(inputs, np.float32, order="C")
+    if augmentation.moves:
+        moves = rng.uniform(-1, 1, (count, 3))
+        moves *= (
+            augmentation.rotation_degrees,
+            augmentation.shift_share * width,
+            augmentation.shift_share * height,
+        )
+        for image, (degrees, right, down) in zip(moved, moves.tolist(), strict=True):
+            image[...] = _moved(image, degrees, (right, down), darkest(spec))
+    if augmentation.flip:
+        mirrored = rng.integers(0, 2, count, dtype=bool)
+        moved[mirrored] = moved[mirrored][:, :, ::-1]
+    return moved
+
+
+def darkest(spec: InputSpec) -> tuple[float, ...]:
+    """The prepared value of the lowest intensity, per channel: what imaging.prepare pads with."""
+    mean, std = spec.mean or (0.0,) * spec.channels, spec.std or (1.0,) * spec.channels
+    return tuple((spec.scale_low - centre) / width for centre, width in zip(mean, std, strict=True))
+
+
+def _moved(image: Images, degrees: float, shift: tuple[float, float], border: tuple[float, ...]) -> Images:
+    height, width = image.shape[:2]
+    matrix = np.asarray(cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0))
+    matrix[:, 2] += np.array(shift)
+    turned = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=border
+    )
+    return np.asarray(turned, np.float32).reshape(image.shape)

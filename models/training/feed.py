@@ -1,0 +1,77 @@
+"""Batches for training that do not lie ready as arrays: decoded or augmented by threads beside the network."""
+
+import math
+import os
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.dataset import Examples
+from models.training.augment import augmented
+from models.training.recipe import Recipe
+from nightread.errors import ImageError
+
+
+class Feed(keras.utils.PyDataset):  # type: ignore[misc]
+    """One part of a data set as batches of (inputs, targets[, weights]).
+
+    For training they come in another order and newly augmented in each epoch, by the seed and the number of the
+    epoch alone: neither threads nor a resumed run change what is drawn.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        recipe: Recipe,
+        *,
+        training: bool,
+        first_epoch: int = 0,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
+        """`weights`, (frames,): how much each frame counts; None for all alike."""
+        workers = max(2, len(os.sched_getaffinity(0)))  # with one, the network would wait for each batch
+        super().__init__(workers=workers, max_queue_size=2 * workers)
+        self.trouble: ImageError | None = None
+        """What broke the feed: Keras wraps it beyond recognition."""
+        self._examples = examples
+        self._recipe = recipe
+        self._training = training
+        self._targets = examples.frame_truth
+        self._weights = weights
+        self._epoch = first_epoch
+        self._lock = threading.Lock()
+        self._order = self._shuffled()
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the last one may be smaller."""
+        return math.ceil(len(self._examples) / self._recipe.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        """Batch `index` of this epoch. Raises ImageError, kept as `trouble`, for a frame that cannot be decoded."""
+        size = self._recipe.batch_size
+        rows = self._order[index * size : (index + 1) * size]
+        try:
+            inputs = self._examples.inputs(rows, self._recipe.spec)
+        except ImageError as error:
+            with self._lock:
+                self.trouble = self.trouble or error
+            raise
+        if self._training and self._recipe.augmentation.changes_anything:
+            rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
+            inputs = augmented(inputs, self._recipe.augmentation, self._recipe.spec, rng)
+        batch = (inputs, self._targets[rows])
+        return batch if self._weights is None else (*batch, self._weights[rows])
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch: Keras has stopped its threads here, and not yet at the beginning of one."""
+        self._epoch += 1
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> NDArray[Any]:
+        count = len(self._examples)
+        if not self._training:
+            return np.arange(count)
+        return np.random.default_rng((self._recipe.seed, self._epoch)).permutation(count)

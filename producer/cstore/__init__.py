@@ -1,0 +1,1 @@
+"""Receive images by DICOM C-STORE and register them."""

@@ -1,0 +1,49 @@
+"""Who may send to a receiver."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from nightread.errors import UsageFault
+from nightread.sources import Caller
+
+
+class Diagnostic(IntEnum):
+    """Why an association is rejected by the service user (DICOM PS3.8, table 9-21)."""
+
+    NO_REASON_GIVEN = 1
+    CALLING_AE_TITLE_NOT_RECOGNIZED = 3
+    CALLED_AE_TITLE_NOT_RECOGNIZED = 7
+
+
+class AllowList:
+    """The allow list; without entries everybody may."""
+
+    def __init__(self, callers: Sequence[Caller]) -> None:
+        """Raises UsageFault for an address that is none."""
+        self._allowed = [(caller.ae_title, _network(caller.address)) for caller in callers]
+
+    def objection(self, ae_title: str, address: str) -> Diagnostic | None:
+        """Why this caller may not send; None where it may. A strange address is told nothing of the titles."""
+        if not self._allowed:
+            return None
+        caller = ip_address(address.partition("%")[0])
+        if isinstance(caller, IPv6Address) and caller.ipv4_mapped:
+            caller = caller.ipv4_mapped
+        titles = [title for title, network in self._allowed if network is None or caller in network]
+        if not titles:
+            return Diagnostic.NO_REASON_GIVEN
+        if None in titles or ae_title in titles:
+            return None
+        return Diagnostic.CALLING_AE_TITLE_NOT_RECOGNIZED
+
+
+def _network(address: str | None) -> IPv4Network | IPv6Network | None:
+    if address is None:
+        return None
+    try:
+        return ip_network(address, strict=False)
+    except ValueError:
+        raise UsageFault(
+            f"A receiver's callers: {address} is neither an IP address nor a network such as 10.1.0.0/16."
+        ) from None

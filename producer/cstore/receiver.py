@@ -1,0 +1,152 @@
+"""`nightread receive`: receivers, each with its spool, for as long as the process lives."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import error_messages, queries
+from db.engine import Database
+from db.ledger import end_receipts, ensure_source, report_source
+from db.ledger import receive as register_received
+from nightread.clock import Clock, utc_now
+from nightread.paths import root_text
+from nightread.settings import Settings
+from nightread.shutdown import wait_for_shutdown
+from nightread.sources import ReceiverSource
+from nightread.thread_group import ThreadGroup
+from producer.cstore.group_commit import GroupCommitter
+from producer.cstore.store_scp import StoreScp
+from producer.spool.purge import purge
+from producer.spool.spool import Spool, spool_root
+
+log = logging.getLogger(__name__)
+
+KIND = "receiver"
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 60.0
+_PURGE_SECONDS = 600.0
+_REST_PER_PURGE = 50
+"""A purge that takes a second is followed by so many without."""
+_JOIN_SECONDS = 5.0
+"""For each thread that is to end."""
+
+
+def receive(
+    settings: Settings,
+    database: Database,
+    sources: Sequence[ReceiverSource],
+    stop: threading.Event,
+    on_registered: Callable[[int], None],
+    *,
+    on_listening: Callable[[], None] = lambda: None,
+) -> None:
+    """Run a receiver for each source until `stop` is set; `database` must be durable.
+
+    `on_registered` hears of each commit, from several threads, and must neither raise nor take long; `on_listening` is
+    called by each receiver once. Raises UsageFault for what cannot be listened on, StopWork and our own errors,
+    whichever of the receivers met them.
+    """
+    receivers = [Receiver(source, settings, database, on_registered) for source in sources]
+    with ThreadGroup(stop, join_seconds=_JOIN_SECONDS * len(receivers)) as group:
+        for receiver in receivers:
+            group.start(partial(receiver.run, stop, on_listening))
+        wait_for_shutdown(stop)
+
+
+class Receiver:
+    """One source: listens, registers, and keeps house in its spool."""
+
+    def __init__(
+        self,
+        source: ReceiverSource,
+        settings: Settings,
+        database: Database,
+        on_registered: Callable[[int], None],
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._database = database
+        self._on_registered = on_registered
+        self._clock = clock
+        self._priority = settings.default_priority if source.priority is None else source.priority
+        self._spool = Spool(spool_root(settings, source.name), clock=clock)
+        self._source_id = 0
+        self._told_at = self._purged_at = float("-inf")
+        self._purge_pause = _PURGE_SECONDS
+        self._told: dict[str, object] = {}
+
+    def run(self, stop: threading.Event, on_listening: Callable[[], None]) -> None:
+        """Receive until `stop` is set. Raises UsageFault, StopWork, and errors of the database at the start."""
+        with self._spool.held():
+            self._take_over()
+            group_committer = GroupCommitter(
+                self._database,
+                self._spool,
+                source_id=self._source_id,
+                priority=self._priority,
+                on_registered=self._on_registered,
+                clock=self._clock,
+            )
+            scp = StoreScp(self._source, self._settings, self._spool, group_committer, clock=self._clock)
+            with ThreadGroup(stop, join_seconds=2 * _JOIN_SECONDS) as group:
+                group.start(group_committer.run, on_stop=group_committer.close)
+                group.start(scp.serve, on_stop=scp.end)
+                log.info("listening", extra={"source": self._source.name, "port": scp.port})
+                on_listening()
+                while not stop.wait(_LOOK_SECONDS):
+                    self._keep_house(scp)
+
+    def _take_over(self) -> None:
+        """Where an earlier receiver died: complete files become arrivals, others go, open receipts end."""
+        now, root = self._clock(), root_text(self._spool.root)
+        self._source_id = ensure_source(self._database, name=self._source.name, kind=KIND, root=root, now=now)
+        partial, found = self._spool.remove_partial(), 0
+        for paths in self._spool.files():
+            unknown = queries.missing_from_ledger(self._database, self._source_id, paths)
+            arrivals = [arrival for path in unknown if (arrival := self._spool.arrival(path))]
+            if arrivals:
+                self._spool.sync_folders(arrivals)
+                done = register_received(
+                    self._database,
+                    source_id=self._source_id,
+                    arrivals=arrivals,
+                    associations=[],
+                    priority=self._priority,
+                    now=now,
+                )
+                found += done.new
+        broken_off = end_receipts(self._database, self._source_id, now=now)
+        if partial or found or broken_off:
+            log.warning(
+                "an earlier receiver did not end by itself",
+                extra={"source": self._source_id, "registered": found, "removed": partial, "associations": broken_off},
+            )
+        if found:
+            self._on_registered(found)
+
+    def _keep_house(self, scp: StoreScp) -> None:
+        """Tell `status`, and purge, now and then. A database or a disk that fails is tried again later."""
+        began = time.monotonic()
+        report: dict[str, object] = {
+            "disk_short": scp.disk_short,
+            "associations": scp.associations,
+            "rejected": scp.rejected,
+        }
+        try:
+            if began - self._told_at >= _TELL_SECONDS or report["disk_short"] != self._told.get("disk_short"):
+                self._told_at, self._told = began, report
+                report_source(self._database, self._source_id, report, now=self._clock())
+            if began - self._purged_at >= self._purge_pause:
+                self._purged_at = began
+                purge(self._database, self._spool, self._settings, source_id=self._source_id, now=self._clock())
+                self._purge_pause = max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
+        except SQLAlchemyError as error:
+            log.warning("housekeeping failed: %s", error_messages.describe(error), extra={"source": self._source_id})
+        except OSError as error:
+            log.warning("housekeeping failed", extra={"source": self._source_id, "errno": error.errno})

@@ -1,0 +1,1 @@
+"""Form batches, publish them and take back lost ones."""

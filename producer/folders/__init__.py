@@ -1,0 +1,1 @@
+"""Find complete files in drop folders and register them."""

@@ -1,0 +1,1 @@
+"""Keep received and unpacked files until some days after their outcome."""

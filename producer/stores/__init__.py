@@ -1,0 +1,1 @@
+"""Poll DICOMweb and Orthanc stores for new images."""

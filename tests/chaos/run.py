@@ -1,0 +1,155 @@
+"""One run: arrivals at their pace, faults at random moments, and the account at the end."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from chaos.arrivals import FileWriter, PlannedFile
+from chaos.expected_outcomes import ExpectedOutcome
+from chaos.faults import FaultKind, drawn, kinds
+from chaos.invariants import all_final, violations
+from chaos.state_log import install_triggers
+from chaos.system import ChaosSystem, chaos_system
+from chaos.waiting import WaitTimeoutError, wait_until
+from db import queries
+from db.engine import Database
+from db.tables import instances, work
+from nightread.clock import utc_now
+
+_END_SECONDS = 180.0
+_READY_SECONDS = 180.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InjectedFault:
+    """One fault that happened."""
+
+    name: str
+    at: datetime
+    healed_at: datetime
+
+
+@dataclass(kw_only=True, slots=True)
+class RunResult:
+    """How a run went."""
+
+    database: str
+    seed: int
+    minutes: float
+    folder: str
+    faults: int = 0
+    violations: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    tally: dict[str, int | bool] = field(default_factory=dict)
+    analyses_per_image: float = 0.0
+    recoveries: dict[str, list[float | None]] = field(default_factory=dict)
+    """By fault: seconds from healing until the next outcome of an image that arrived after the strike."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """Of each process, the first included."""
+
+
+def run(
+    folder: Path,
+    *,
+    database: str,
+    seed: int,
+    minutes: float,
+    faults: int,
+    arrivals: Sequence[PlannedFile],
+    expected: Mapping[str, ExpectedOutcome],
+    say: Say,
+) -> RunResult:
+    """Start a site below `folder`, let an evening go by, and hold the site to account."""
+    account = RunResult(database=database, seed=seed, minutes=minutes, folder=str(folder))
+    rng = random.Random(seed)
+    with chaos_system(folder, database=database) as made:
+        made.start()
+        record = made.database()
+        install_triggers(record)
+        made.start_parts()
+        if made.disk.why_not_small:
+            account.skipped.append(f"disk full: {made.disk.why_not_small}")
+        with FileWriter(made.inbox, arrivals[:1]):
+            wait_until(lambda: _has_outcome(record), seconds=_READY_SECONDS, what="the networks are loaded")
+        with FileWriter(made.inbox, arrivals[1:]) as sender:
+            struck = _inject(made, drawn(kinds(made), faults, rng), rng, account, say)
+            sender.wait()
+        account.faults = len(struck)
+        _wait_for_the_end(made, record, account, say)
+        account.violations += violations(made, record, arrivals, expected) + made.orphans()
+        _measure(account, made, record, struck)
+        record.close()
+        account.violations += made.stop()
+    return account
+
+
+def _inject(
+    made: ChaosSystem, chosen: Sequence[FaultKind], rng: random.Random, account: RunResult, say: Say
+) -> list[InjectedFault]:
+    """One after the other, at random moments while files arrive; one that is due while another lasts comes after it."""
+    began = time.monotonic()
+    moments = sorted(rng.uniform(0, 0.85 * 60 * account.minutes) for _ in chosen)
+    struck = []
+    for number, (moment, fault) in enumerate(zip(moments, chosen, strict=True), start=1):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        say(f"{time.monotonic() - began:4.0f} s  {number}/{len(chosen)}  {fault.name}")
+        at = utc_now()
+        try:
+            fault.inject(made, rng)
+        except WaitTimeoutError as error:
+            account.violations.append(f"{fault.name}: {error}")
+        struck.append(InjectedFault(name=fault.name, at=at, healed_at=utc_now()))
+    return struck
+
+
+def _wait_for_the_end(made: ChaosSystem, record: Database, account: RunResult, say: Say) -> None:
+    say("waiting until every file has its outcome")
+    began = time.monotonic()
+
+    def done() -> bool:
+        try:
+            return all_final(made, record)
+        except SQLAlchemyError:
+            return False
+
+    try:
+        wait_until(done, seconds=_END_SECONDS, what="every file has its outcome", every=0.5)
+    except WaitTimeoutError as error:
+        account.violations.append(str(error))
+    say(f"{time.monotonic() - began:.0f} s after the last arrival")
+
+
+def _has_outcome(record: Database) -> bool:
+    tally = queries.tally(record)
+    return tally.arrived > tally.unfinished
+
+
+def _measure(account: RunResult, made: ChaosSystem, record: Database, struck: Sequence[InjectedFault]) -> None:
+    first = work.c.ordinal == 0
+    with record.read() as connection:
+        account.analyses_per_image = float(
+            connection.execute(select(func.avg(work.c.attempts)).where(first)).scalar_one()
+        )
+    account.tally = queries.tally(record).to_json()
+    account.starts = {name: kept.starts for name, kept in made.kept.items()}
+    for fault in struck:
+        account.recoveries.setdefault(fault.name, []).append(_recovery_seconds(record, fault))
+
+
+def _recovery_seconds(record: Database, fault: InjectedFault) -> float | None:
+    """None where nothing arrived after it any more."""
+    later = (
+        select(func.min(work.c.finished_at))
+        .join(instances, instances.c.id == work.c.instance_id)
+        .where(work.c.ordinal == 0, instances.c.arrived_at > fault.at, work.c.finished_at > fault.healed_at)
+    )
+    with record.read() as connection:
+        back = connection.execute(later).scalar()
+    return None if back is None else (back - fault.healed_at).total_seconds()

@@ -1,0 +1,107 @@
+"""Redis and PostgreSQL as kept processes: they may be killed and come back with what they had, or without it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+from redis import Redis
+from redis.exceptions import RedisError
+
+from chaos.supervisor import SupervisedProcess
+from chaos.waiting import wait_until
+from cli.embedded.redis_server import find_redis_server
+from nightread.settings import load_settings
+
+_START_SECONDS = 30
+_PRECAUTIONS_OFF = ("fsync", "full_page_writes")
+"""They guard against the machine's death, which is not tried here. Commits are written at once: that is."""
+
+
+class SupervisedRedis:
+    """A Redis with an append-only file, on a unix socket."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], logs: Path) -> None:
+        self._files, socket = folder / "redis", folder / "r.sock"
+        self._files.mkdir()
+        self.url = f"unix://{socket}?db=0"
+        place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self._files)]
+        lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        self.kept = SupervisedProcess(
+            name="redis",
+            arguments=[find_redis_server(load_settings()), *place, *lasting],
+            environment=environment,
+            folder=folder,
+            log_file=logs / "redis.log",
+        )
+
+    def wait_until_it_answers(self) -> None:
+        """Raises NotInTimeError."""
+        wait_until(self.answers, seconds=_START_SECONDS, what="Redis answers")
+
+    def answers(self) -> bool:
+        """Whether it takes commands."""
+        with Redis.from_url(self.url, socket_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except (RedisError, OSError):
+                return False
+
+    def forget(self) -> None:
+        """All it had written down is gone: it will start as one without an append-only file does."""
+        shutil.rmtree(self._files)
+        self._files.mkdir()
+
+    def flush(self) -> None:
+        """Forget everything while it runs."""
+        with Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+class PostgresServer:
+    """A cluster of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
+
+    def __init__(self, folder: Path, sockets: Path, environment: Mapping[str, str], logs: Path) -> None:
+        user = "nobody" if os.getuid() == 0 else None
+        self._sockets = sockets
+        for place in (folder, sockets):
+            place.mkdir()
+            if user:
+                shutil.chown(place, user)
+        binaries = _postgres_binaries()
+        data = folder / "data"
+        small = ["--wal-segsize=1", "-A", "trust", "-E", "UTF8", "-N"]
+        initialise: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", *small]
+        subprocess.run(initialise, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
+        options = ["-cmax_wal_size=32MB", "-cmin_wal_size=4MB", *(f"-c{name}=off" for name in _PRECAUTIONS_OFF)]
+        self.url = f"postgresql+psycopg://postgres@/postgres?host={sockets}"
+        self.kept = SupervisedProcess(
+            name="postgresql",
+            arguments=[binaries / "postgres", "-D", data, "-k", sockets, "-h", "", *options],
+            environment=environment,
+            folder=folder,
+            log_file=logs / "postgresql.log",
+            user=user,
+        )
+
+    def wait_until_it_answers(self) -> None:
+        """Raises NotInTimeError."""
+        wait_until(self.answers, seconds=_START_SECONDS, what="PostgreSQL answers")
+
+    def answers(self) -> bool:
+        """Whether it lets us in."""
+        try:
+            psycopg.connect(host=str(self._sockets), user="postgres", dbname="postgres", connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _postgres_binaries() -> Path:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if not (installed or on_path):
+        raise FileNotFoundError("PostgreSQL is not installed: initdb was not found")
+    return (installed[-1] if installed else Path(on_path or "").resolve()).parent

@@ -1,0 +1,214 @@
+"""The whole system as separate processes: Redis, the database, watcher, dispatcher and a worker of two processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from chaos.disk import Disk, small_disk
+from chaos.supervised_servers import PostgresServer, SupervisedRedis
+from chaos.supervisor import SupervisedProcess, Supervisor
+from chaos.waiting import WaitTimeoutError, wait_until
+from db.engine import Database, open_database
+
+NIGHTREAD = str(Path(sys.executable).with_name("nightread"))
+LEASE_SECONDS = 5.0
+FAULTS = Path(__file__).parents[1] / "faults"
+_SETTINGS = {
+    "MODEL": "phantom",
+    "WORKERS": 2,
+    "BATCH_IMAGES": 16,
+    "LEASE_SECONDS": LEASE_SECONDS,
+    "IMAGE_TIMEOUT_SECONDS": LEASE_SECONDS,
+    "SETTLE_SECONDS": 0.5,
+    "SCAN_SECONDS": 2,
+    "ARRIVAL_TIMEOUT_SECONDS": 15,
+    "RETRY_BASE_SECONDS": 0.2,
+    "RETRY_CAP_SECONDS": 5,
+    "DISK_RESERVE_BYTES": 8 * 1024**2,
+}
+_RUN = "CHAOS_RUN"
+_ORPHAN_SECONDS = 20
+
+
+@dataclass(kw_only=True)
+class ChaosSystem:
+    """What runs, and where."""
+
+    folder: Path
+    disk: Disk
+    environment: dict[str, str]
+    database_url: str
+    redis: SupervisedRedis
+    postgres: PostgresServer | None
+    kept: dict[str, SupervisedProcess] = field(default_factory=dict)
+
+    @property
+    def servers(self) -> list[SupervisedRedis | PostgresServer]:
+        """What everything else stands on."""
+        return [self.redis, *([self.postgres] if self.postgres else [])]
+
+    @property
+    def inbox(self) -> Path:
+        """The watched folder."""
+        return self.folder / "inbox"
+
+    @property
+    def logs(self) -> Path:
+        """One file for each process."""
+        return self.folder / "logs"
+
+    @property
+    def state(self) -> Path:
+        """The state folder, on the small disk."""
+        return self.disk.folder / "state"
+
+    @property
+    def worker_children(self) -> list[psutil.Process]:
+        """The processes that analyse."""
+        return self.kept["worker"].children
+
+    def arm(self, step: str) -> Path:
+        """Who gets to this step of tests/faults dies there; the file is gone then."""
+        token = self.folder / "faults" / step
+        token.touch()
+        return token
+
+    def database(self) -> Database:
+        """A connection of our own; to be closed."""
+        return open_database(self.database_url)
+
+    def nightread(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A command with the site's settings, to its end."""
+        command = [NIGHTREAD, *map(str, arguments)]
+        return subprocess.run(
+            command, env=self.environment, cwd=self.folder, check=False, capture_output=True, text=True, timeout=120
+        )
+
+    def start(self) -> None:
+        """Servers first; then the record at its newest version and, beside it, what `watched` puts there."""
+        for server in self.servers:
+            server.kept.keep()
+            server.wait_until_it_answers()
+        upgraded = self.nightread("db", "upgrade")
+        if upgraded.returncode:
+            raise WaitTimeoutError(f"nightread db upgrade: {upgraded.stderr}")
+
+    def start_parts(self) -> None:
+        """Watcher, dispatcher and worker; returns once the worker has both of its processes."""
+        for kept in self.kept.values():
+            kept.keep()
+        wait_until(lambda: len(self.worker_children) >= 2, seconds=60, what="the worker has two processes")
+
+    def orphans(self) -> list[str]:
+        """Processes of ours that belong to none of those that are kept, once those had the time to end."""
+        try:
+            wait_until(lambda: not self._strays(), seconds=_ORPHAN_SECONDS, what="no orphans")
+        except WaitTimeoutError:
+            return [f"process {stray.pid}: {' '.join(stray.cmdline())[:120]}" for stray in self._strays()]
+        return []
+
+    def stop(self) -> list[str]:
+        """In order; returns what had to be killed or stayed."""
+        stubborn = [f"{name} had to be killed" for name, kept in self.kept.items() if not kept.end()]
+        servers = [server.kept for server in self.servers]
+        stubborn += [f"{kept.name} had to be killed" for kept in servers if not kept.end(_end_signal(kept))]
+        orphans = self.orphans()
+        for stray in self._strays():
+            stray.kill()
+        return stubborn + orphans
+
+    def _strays(self) -> list[psutil.Process]:
+        run = self.environment[_RUN]
+        ours = [process for process in psutil.process_iter() if _belongs_to(process, run)]
+        servers = [server.kept for server in self.servers]
+        family = set()
+        for kept in (*self.kept.values(), *servers):
+            if kept.process is not None and kept.is_alive:
+                parent = psutil.Process(kept.process.pid)
+                family |= {parent.pid, *(child.pid for child in parent.children(recursive=True))}
+        return [process for process in ours if process.pid not in family]
+
+
+@contextmanager
+def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
+    """A site that is prepared and not started; whatever happens, nothing of it is left running."""
+    with ExitStack() as stack:
+        for name in ("inbox", "logs", "faults"):
+            (folder / name).mkdir(parents=True)
+        disk = stack.enter_context(small_disk(folder / "disk"))
+        sockets = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-"))
+        )  # their paths must be short
+        sockets.chmod(0o711)
+        made = _prepared(folder, disk, sockets, database)
+        stack.callback(made.stop)
+        servers = [server.kept for server in made.servers]
+        stack.enter_context(Supervisor([*servers, *made.kept.values()]))
+        yield made
+
+
+def settings_environment(**settings: object) -> dict[str, str]:
+    """Settings of the machine that runs the tests must not change what is tested."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
+    chosen = {**_SETTINGS, **settings}
+    return inherited | {
+        f"NIGHTREAD_{name}": value if isinstance(value, str) else json.dumps(value) for name, value in chosen.items()
+    }
+
+
+def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSystem:
+    state = disk.folder / "state"
+    state.mkdir()
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = {_RUN: str(uuid.uuid4())}
+    redis = SupervisedRedis(sockets, plain | run, folder / "logs")
+    postgres = None
+    if database == "postgresql":
+        postgres = PostgresServer(disk.folder / "pg", sockets / "pg", plain | run, folder / "logs")
+    url = postgres.url if postgres else f"sqlite:///{state / 'nightread.sqlite3'}"
+    settings = settings_environment(
+        STATE_DIR=str(state), DATABASE_URL=url, REDIS_URL=redis.url, FAULTS_DIR=str(folder / "faults")
+    )
+    made = ChaosSystem(
+        folder=folder,
+        disk=disk,
+        environment=settings | run | {"PYTHONPATH": str(FAULTS)},
+        database_url=url,
+        redis=redis,
+        postgres=postgres,
+    )
+    parts = {"watch": ["--inbox", str(made.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+    made.kept = {
+        part: SupervisedProcess(
+            name=part,
+            arguments=[NIGHTREAD, part, *arguments],
+            environment=made.environment,
+            folder=folder,
+            log_file=made.logs / f"{part}.log",
+        )
+        for part, arguments in parts.items()
+    }
+    return made
+
+
+def _belongs_to(process: psutil.Process, run: str) -> bool:
+    try:
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and process.pid != os.getpid() and process.environ().get(_RUN) == run
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _end_signal(kept: SupervisedProcess) -> signal.Signals:
+    """PostgreSQL waits for its clients at SIGTERM."""
+    return signal.SIGINT if kept.name == "postgresql" else signal.SIGTERM

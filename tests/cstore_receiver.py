@@ -1,0 +1,97 @@
+"""A C-STORE receiver in this process, for DCMTK's programs to call."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from dicom_files import phantom
+from dicom_peers import free_port
+
+from db import queries
+from db.engine import Database
+from nightread.settings import Settings, load_settings
+from nightread.sources import ReceiverSource
+from producer.cstore.receiver import receive
+from producer.spool.spool import spool_root
+
+NAME = "pacs"
+_START_SECONDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningReceiver:
+    """A receiver that listens."""
+
+    port: int
+    settings: Settings
+    database: Database
+    woken: threading.Event
+    """Set once something was registered."""
+
+    @property
+    def spool(self) -> Path:
+        """Where its files lie."""
+        return spool_root(self.settings, NAME)
+
+    @property
+    def files(self) -> list[Path]:
+        """What lies there, complete or not."""
+        return sorted(path for path in self.spool.glob("*/*/*") if path.is_file())
+
+    @property
+    def associations(self) -> list[queries.Association]:
+        """The receipts so far."""
+        return queries.associations(self.database)
+
+    @property
+    def arrivals(self) -> list[str]:
+        """Paths of all arrivals below the spool."""
+        (source,) = queries.sources(self.database)
+        return sorted(uri for _, uri in queries.uris_of(self.database, source.id))
+
+
+def write_copies(folder: Path, *, images: int, folders: int = 1) -> None:
+    """So many small scans that differ in their SOP Instance UID, spread over folders named 0, 1, ..."""
+    scan = phantom(1)
+    uid = str(pydicom.dcmread(BytesIO(scan)).SOPInstanceUID).encode()
+    for index in range(images):
+        path = folder / str(index % folders) / f"{index}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(scan.replace(uid, uid[:-5] + b"%05d" % (10000 + index)))
+
+
+@contextmanager
+def receiving(
+    folder: Path, database: Database, *, settings: dict[str, Any] | None = None, **source: Any
+) -> Iterator[RunningReceiver]:
+    """A receiver with its state in `folder`; `settings` are nightread's, other keywords the source's."""
+    source_settings = ReceiverSource(name=NAME, **{"port": free_port(), **source})
+    stop, listening = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+    known = load_settings(state_dir=folder, **(settings or {}))
+    woken = threading.Event()
+
+    def run() -> None:
+        try:
+            receive(known, database, [source_settings], stop, lambda _arrivals: woken.set(), on_listening=listening.set)
+        except Exception as error:  # noqa: BLE001 - raised again in the test
+            failures.append(error)
+            listening.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert listening.wait(_START_SECONDS), "the receiver does not listen"
+        if not failures:
+            yield RunningReceiver(port=source_settings.port, settings=known, database=database, woken=woken)
+    finally:
+        stop.set()
+        thread.join(_START_SECONDS)
+        assert not thread.is_alive(), "the receiver does not stop"
+        if failures:
+            raise failures[0]

@@ -1,0 +1,60 @@
+"""What happens to bytes that nobody understands."""
+
+import random
+
+from fuzz.file_layout import FileLayout
+
+_FILLINGS = (b"\x00", b"\xff", b"\x7f", b"\x80", b"\\", b"9", b"\x1b$B", b"\xff\xfe")
+
+
+def flip_bits(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """One to 64 bits, half of the time in the first four kilobytes."""
+    reach = len(body) if rng.random() < 0.5 else min(len(body), 4096)
+    for _ in range(rng.choice((1, 2, 8, 64)) if reach else 0):
+        body[rng.randrange(reach)] ^= 1 << rng.randrange(8)
+
+
+def overwrite_run(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """Up to a kilobyte, with one filling or with noise."""
+    start, length = _run(body, rng)
+    body[start : start + length] = _filling(length, rng)
+
+
+def insert_run(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """Everything behind it moves."""
+    start, length = _run(body, rng)
+    body[start:start] = _filling(length, rng)
+
+
+def delete_run(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """Everything behind it moves."""
+    start, length = _run(body, rng)
+    del body[start : start + length]
+
+
+def repeat_run(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """The same bytes up to a hundred times in a row."""
+    start, length = _run(body, rng)
+    body[start:start] = body[start : start + length] * rng.choice((1, 3, 100))
+
+
+def truncate(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+    """Anywhere, or just before the end."""
+    keep = rng.randrange(len(body) + 1) if rng.random() < 0.5 else len(body) - rng.randrange(min(len(body), 64) + 1)
+    del body[keep:]
+
+
+def spliced(first: bytes, second: bytes, rng: random.Random) -> bytes:
+    """The head of one file and the tail of another."""
+    return first[: rng.randrange(len(first) + 1)] + second[rng.randrange(len(second) + 1) :]
+
+
+def _run(body: bytearray, rng: random.Random) -> tuple[int, int]:
+    return rng.randrange(len(body) + 1), rng.choice((1, 2, 4, 8, 64, 1024))
+
+
+def _filling(length: int, rng: random.Random) -> bytes:
+    if rng.random() < 0.3:
+        return rng.randbytes(length)
+    filling = rng.choice(_FILLINGS)
+    return (filling * length)[:length]

@@ -1,0 +1,85 @@
+"""`nightread status` and `db upgrade`, and what all say of a record that is not there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ledger_driver import LedgerDriver
+
+from db import ledger
+from db.ledger import Arrival
+from db.tables import State
+from nightread.reasons import Reason
+
+MakeArrivals = Callable[..., list[Arrival]]
+Nightread = Callable[..., tuple[int, str, str]]
+
+
+def test_status_as_json_has_the_names_that_programs_rely_on(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """And nothing else is on standard output."""
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
+    ledger_driver.register(make_arrivals(1))
+    ledger.heartbeat(
+        ledger_driver.database, node="w@h", boot_id="1", slots=2, device="2 CPU", release="0", now=ledger_driver.clock()
+    )
+
+    code, text, _ = nightread("status", "--json")
+
+    status = json.loads(text)
+    assert code == 0
+    counts = {"arrived": 3, "rejected": 2, "waiting": 1, "rejected_defective": 2, "out_of_scope": 0}
+    assert counts.items() <= status.items()
+    assert {"done", "duplicate", "failed", "queued", "running", "rate_per_second", "eta_seconds"} <= status.keys()
+    assert [(worker["node"], worker["slots"], worker["alive"]) for worker in status["workers"]] == [("w@h", 2, False)]
+    assert status["adds_up"] is True
+
+
+def test_status_for_people_says_what_is_wrong(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """Counts with their reasons, and that nothing moves."""
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.MISSING_FILE)
+    ledger_driver.register(make_arrivals(1))
+
+    _, text, _ = nightread("status")
+
+    assert "missing_file" in text
+    assert "1 to go, and nothing was finished in the last minute." in text
+    assert "No worker is running." in text
+    assert "\x1b" not in text
+
+
+def test_a_missing_record_is_one_line_and_stays_missing(nightread: Nightread, tmp_path: Path) -> None:
+    """The line names the folder and what to do; nothing is made by looking."""
+    for command in (["status"], ["query"], ["audit"]):
+        code, text, error = nightread(*command, "--state", str(tmp_path / "elsewhere"))
+
+        assert (code, text) == (2, "")
+        assert error.startswith("error: There is no nightread database in")
+        assert "--state" in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_record_without_schema_is_told_how_to_get_one(nightread: Nightread, tmp_path: Path) -> None:
+    """`db upgrade` is named, does it, and may run twice."""
+    (tmp_path / "x.sqlite3").touch()
+    url = ("--database-url", f"sqlite:///{tmp_path / 'x.sqlite3'}")
+
+    assert "nightread db upgrade" in nightread("status", *url)[2]
+    assert nightread("db", "upgrade", *url)[0] == 0
+    assert nightread("db", "upgrade", *url)[0] == 0
+    assert nightread("status", *url)[0] == 0
+
+
+def test_a_database_that_does_not_answer_is_one_line(nightread: Nightread) -> None:
+    """Without the password that its URL holds."""
+    code, _, error = nightread("status", "--database-url", "postgresql://me:secret@127.0.0.1:1/x")
+
+    assert code == 2
+    assert error.startswith("error: The database does not answer")
+    assert "secret" not in error

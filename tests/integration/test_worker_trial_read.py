@@ -1,0 +1,219 @@
+"""A disposable process reads what may be the end of it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from dicom_files import cine, phantom
+from faults_poison.poison import HANG, HANG_IN_C, HOG, KILL
+
+from db.ledger import Claimed
+from imaging.limits import Limits
+from models.catalogue import find_bundle
+from nightread.clock import utc_now
+from nightread.errors import ImageError, RetryImage
+from nightread.reasons import Reason
+from nightread.settings import load_settings
+from worker.isolation.trial_read import TrialReader
+
+FAULTS = Path(__file__).parents[1] / "faults_poison"
+SPECS = (find_bundle("phantom", ()).spec,)
+LIMITS = Limits()
+_STUCK_SECONDS = 0.2
+
+
+class TrialReaderDriver:
+    """A rehearsal, the files that are tried, and the deaths it heard of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.deaths = 0
+        settings = load_settings(None, image_timeout_seconds=0.5, image_memory_bytes=256 * 1024**2)
+        self.trial_reader = TrialReader(settings, LIMITS, record_death=self._count)
+
+    def read(self, content: bytes, progress: Callable[[], None] = lambda: None) -> None:
+        """Rehearse a file of this content."""
+        path = self.folder / "scan.dcm"
+        path.write_bytes(content)
+        self.trial_reader.read(_claimed(path), SPECS, progress)
+
+    def _count(self) -> None:
+        self.deaths += 1
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialReaderDriver]:
+    """Its reading room knows poison; this process does not."""
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    driver = TrialReaderDriver(tmp_path)
+    yield driver
+    driver.trial_reader.close()
+
+
+def test_what_does_no_harm_passes(driver: TrialReaderDriver) -> None:
+    """Good scans, one of many frames that takes longer than one frame may, and files that will be rejected."""
+    frames = []
+    for content in (phantom(1), b"not a scan", b"", phantom(2)[:-100]):
+        driver.read(content)
+    driver.read(cine(3, frames=20), lambda: frames.append(1))
+    assert (len(frames), driver.deaths) == (21, 0)
+
+
+def test_a_file_that_is_gone_passes(driver: TrialReaderDriver, tmp_path: Path) -> None:
+    """Why it is gone is found out by whoever reads it in earnest."""
+    path = tmp_path / "gone.dcm"
+    path.write_bytes(phantom(1))
+    image = _claimed(path)
+    path.unlink()
+    driver.trial_reader.read(image, SPECS, lambda: None)
+    assert driver.deaths == 0
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason", "deaths"),
+    [
+        (KILL, Reason.KILLED_WORKER, 3),
+        (HANG, Reason.TIMEOUT, 1),
+        (HANG_IN_C, Reason.TIMEOUT, 1),
+        (HOG, Reason.OUT_OF_MEMORY, 0),
+    ],
+    ids=["kill", "hang", "hang in C", "hog"],
+)
+def test_poison_ends_its_reader_and_nobody_else(
+    driver: TrialReaderDriver, deed: bytes, reason: Reason, deaths: int
+) -> None:
+    """The image gets the reason, those who must be careful hear of it, and the next image is read as ever."""
+    with pytest.raises(ImageError) as caught:
+        driver.read(phantom(1) + deed)
+    assert caught.value.reason is reason
+    assert isinstance(caught.value, RetryImage) == (reason is Reason.OUT_OF_MEMORY)
+    assert driver.deaths == deaths
+    driver.read(phantom(2))
+
+
+def test_a_reading_room_that_was_killed_is_opened_again(driver: TrialReaderDriver) -> None:
+    """By a person, or by a kernel that needed memory."""
+    driver.read(phantom(1))
+    killed = _rooms(os.getpid())
+    for process in killed:
+        process.kill()
+        process.wait()
+    driver.read(phantom(2))
+    assert killed
+    assert {room.pid for room in _rooms(os.getpid())}.isdisjoint(room.pid for room in killed)
+    assert driver.deaths == 0
+
+
+def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a reader that is stuck in C."""
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    with _worker_that_tries(tmp_path, phantom(1) + HANG_IN_C) as pid:
+        _wait_until(lambda: any(room.cpu_times().user > _STUCK_SECONDS for room in _rooms(pid)[1:]))
+        rooms = _rooms(pid)
+        os.kill(pid, signal.SIGKILL)
+        _wait_until(lambda: not any(map(_lives, rooms)))
+    assert len(rooms) > 1
+
+
+@contextmanager
+def _worker_that_tries(folder: Path, content: bytes) -> Iterator[int]:
+    path = folder / "scan.dcm"
+    path.write_bytes(content)
+    if (pid := os.fork()) == 0:
+        try:
+            TrialReader(load_settings(None), LIMITS, record_death=lambda: None).read(
+                _claimed(path), SPECS, lambda: None
+            )
+        finally:
+            os._exit(1)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "not within 30 s"
+        time.sleep(0.05)
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _rooms(pid: int) -> list[psutil.Process]:
+    """Reading room and reader below this process."""
+    return [process for process in psutil.Process(pid).children(recursive=True) if _is_room(process)]
+
+
+def _is_room(process: psutil.Process) -> bool:
+    try:
+        return "worker.isolation.trial_process" in process.cmdline()
+    except psutil.NoSuchProcess:  # it ended meanwhile, or nobody has waited for it yet
+        return False
+
+
+def _claimed(path: Path) -> Claimed:
+    status = path.stat()
+    return Claimed(
+        work_id=1,
+        instance_id=1,
+        source="inbox",
+        root=str(path.parent),
+        uri=path.name,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        attempts=1,
+        alone=False,
+        first=True,
+        arrived_at=utc_now(),
+        tried_since=utc_now(),
+        marked=False,
+    )
+
+
+class GivenUpError(Exception):
+    """The batch was taken away."""
+
+
+def test_an_answer_that_comes_late_is_nobodys(driver: TrialReaderDriver) -> None:
+    """Who gave up on one image must not take its end for that of the next, which is poison."""
+
+    def give_up() -> None:
+        raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        driver.read(cine(1, 8), progress=give_up)
+    with pytest.raises(ImageError, match="killed_worker"):
+        driver.read(phantom(2) + KILL)
+
+
+def test_a_reader_that_is_killed_while_it_waits_costs_nobody(driver: TrialReaderDriver) -> None:
+    """Another takes its place, and no answer is one image late."""
+    driver.read(phantom(1))
+    (room,) = filter(_is_room, psutil.Process().children())
+    (reader,) = room.children()
+    reader.kill()
+    driver.read(phantom(2))
+    with pytest.raises(ImageError, match="killed_worker"):
+        driver.read(phantom(3) + KILL)
+    driver.read(phantom(4))
+    assert driver.deaths == 3
+
+
+def test_a_room_that_cannot_start_is_not_the_images_fault(
+    driver: TrialReaderDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again later, and the room closed."""
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(RetryImage, match="internal_error"):
+        driver.read(phantom(1))
+    assert driver.deaths == 0

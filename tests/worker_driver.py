@@ -1,0 +1,121 @@
+"""A worker's desk with a network that a test controls, on a real ledger and real files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ledger_driver import LedgerDriver
+from numpy.typing import NDArray
+from redis import Redis
+
+from db.ledger import Batch
+from imaging.limits import Limits
+from imaging.patient import PatientHasher
+from models.catalogue import find_bundle
+from models.routing import Rule, Rules
+from nightread.settings import Settings, load_settings
+from producer.folders.folder import Folder
+from producer.folders.intake import Intake
+from worker import decode
+from worker.analyse import analyse
+from worker.context import WorkerContext
+from worker.inference.model_set import LoadedModel, ModelSet
+from worker.inference.predictor import Predictor
+
+Array = NDArray[np.float32]
+SHIPPED = find_bundle("phantom", ())
+BUNDLE = replace(SHIPPED, postprocessing=replace(SHIPPED.postprocessing, temperature=1))
+"""Scores are recorded as the network gives them."""
+
+
+def even(inputs: Array) -> Array:
+    """The same scores for every frame."""
+    return np.tile(np.array([[0.75, 0.25]], np.float32), (len(inputs), 1))
+
+
+@dataclass
+class Network:
+    """Answers as it is told."""
+
+    answer: Callable[[Array], Array] = even
+
+    def batch_scores(self, inputs: Array) -> Array:
+        """Whatever the test wants."""
+        return self.answer(inputs)
+
+
+@dataclass(kw_only=True)
+class WorkerDriver:
+    """One inbox, one ledger, one process."""
+
+    ledger_driver: LedgerDriver
+    folder: Path
+    redis_url: str
+    bundle_id: int
+    network: Network = field(default_factory=Network)
+
+    def __post_init__(self) -> None:
+        self.inbox = self.folder / "inbox"
+        self.inbox.mkdir()
+
+    def settings(self, **knobs: Any) -> Settings:
+        """Little patience, and what the test names."""
+        return load_settings(None, **{"state_dir": self.folder / "state", "retry_limit": 2, **knobs})
+
+    def context(
+        self, *, largest: int = 64, with_model: bool = True, model_set: ModelSet | None = None, **knobs: Any
+    ) -> WorkerContext:
+        """An open desk, whose one network reads everything unless the test brings a panel."""
+        decode._listen_for_the_alarm.cache_clear()  # pytest-timeout listens to the same signal
+        settings = self.settings(**knobs)
+        return WorkerContext(
+            settings=settings,
+            database=self.ledger_driver.database,
+            redis=Redis.from_url(self.redis_url),
+            process=self.ledger_driver.process,
+            limits=Limits(
+                file_bytes=settings.max_file_bytes,
+                frame_pixels=settings.max_frame_pixels,
+                object_bytes=settings.max_object_bytes,
+            ),
+            patient=PatientHasher(b"a key for tests"),
+            model_set=model_set or (self.model_set(largest) if with_model else ModelSet(Rules([]), {})),
+            clock=self.ledger_driver.clock,
+        )
+
+    def model_set(self, largest: int) -> ModelSet:
+        """The one network reads everything, as with --model."""
+        model = LoadedModel(predictor=Predictor(BUNDLE, self.network, largest=largest), bundle_id=self.bundle_id)
+        return ModelSet(Rules([Rule(bundle=BUNDLE.reference)]), {BUNDLE.reference: model})
+
+    def put(self, **contents: bytes) -> None:
+        """Write files, named by keyword, and register them in this order."""
+        for name, content in contents.items():
+            (self.inbox / name).write_bytes(content)
+            self.register()
+
+    def register(self) -> None:
+        """Register what lies in the inbox."""
+        settings = self.settings()
+        folder = Folder.holding(self.inbox, settings)
+        Intake(settings, self.ledger_driver.database, folder, lambda _: None, name="inbox").take_all()
+
+    def form(self, images: int = 64) -> list[Batch]:
+        """Batches of what may go now."""
+        return self.ledger_driver.form(images=images)
+
+    def analyse(self, context: WorkerContext) -> dict[str, int]:
+        """All that may go now, later retries included; images by state."""
+        self.ledger_driver.clock.advance(minutes=10)
+        total: dict[str, int] = {}
+        for batch in self.form():
+            for state, images in analyse(context, batch.id).items():
+                total[state] = total.get(state, 0) + images
+        return total
+
+    def outcomes(self) -> dict[str, tuple[str, str | None]]:
+        """State and reason by name of file."""
+        uris = {row.id: row.uri for row in self.ledger_driver.instances()}
+        return {uris[row.instance_id]: (row.state, row.reason) for row in self.ledger_driver.work()}

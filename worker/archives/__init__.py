@@ -1,0 +1,1 @@
+"""Unpack zip and tar archives into the spool."""

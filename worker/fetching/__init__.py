@@ -1,0 +1,1 @@
+"""Read the bytes of images, from files and from DICOM stores."""

@@ -1,0 +1,1 @@
+"""Run the loaded models on prepared frames."""

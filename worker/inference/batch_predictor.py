@@ -1,0 +1,55 @@
+"""Predict the images of one batch with every network that their routes name."""
+
+from collections.abc import Iterable
+
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+from worker.context import WorkerContext
+from worker.inference.micro_batcher import MicroBatcher
+from worker.inference.predictions import Predictions, predictions_of
+from worker.phase_timer import PhaseTimer
+from worker.prepared_image import PreparedImage, ReadImage
+from worker.results import Results
+
+
+class BatchPredictor:
+    """Hands prepared frames to the networks, which score frames of many images together."""
+
+    def __init__(self, context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> None:
+        self._context = context
+        self._batch_id = batch_id
+        self._results = results
+        self._batchers = {
+            bundle: MicroBatcher(
+                model.predictor, context.network_thread, on_trial=context.model_set.on_trial(bundle), timer=timer
+            )
+            for bundle, model in context.model_set.models.items()
+        }
+        self._read_images: list[ReadImage] = []
+
+    def add(self, images: Iterable[PreparedImage]) -> None:
+        """Hand over all frames of these images; one that fails on the way gets its outcome. Raises BatchError."""
+        for prepared in images:
+            read_image = prepared.read_image
+            with self._results.capture_errors(read_image.image, read_image.file):
+                self._add(prepared)
+                self._read_images.append(read_image)
+
+    def finish(self) -> None:
+        """Turn all scores into the outcomes of their images. Raises NetworkBrokenError."""
+        models = self._context.model_set.models
+        predictions: dict[str, Predictions] = {
+            bundle: predictions_of(models[bundle].bundle.postprocessing, batcher)
+            for bundle, batcher in self._batchers.items()
+        }
+        self._results.add_predictions(self._read_images, predictions)
+
+    def _add(self, prepared: PreparedImage) -> None:
+        """The lease is renewed after each chunk of frames."""
+        read_image, spec_of, chunks, _ = prepared
+        if not read_image.matches:
+            raise RejectImage(Reason.NO_MODEL)
+        for inputs in chunks:
+            for match, spec in zip(read_image.matches, spec_of, strict=True):
+                self._batchers[match.bundle].add(read_image.image.work_id, inputs[spec])
+            self._context.keep_lease(self._batch_id)

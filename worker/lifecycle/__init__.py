@@ -1,0 +1,1 @@
+"""Start, recover and watch the worker process."""

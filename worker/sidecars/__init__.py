@@ -1,0 +1,1 @@
+"""Read non-image files that describe images."""
