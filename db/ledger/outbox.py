@@ -28,7 +28,7 @@ class QueueStatus:
     """Batches claimed and not yet finished."""
     slots: int
     """Processes of live workers."""
-    starting: int
+    starting: int = 0
     """Those of them that load their model: what they were handed they claim later."""
 
     @property
