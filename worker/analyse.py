@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from db import ledger
 from db.ledger import Claimed
 from nightread import __version__
+from worker.batch_predictor import BatchPredictor
 from worker.context import WorkerContext
 from worker.fetching.prefetch import Prefetcher
-from worker.inference.batch_predictor import BatchPredictor
 from worker.lifecycle.requeue import requeue_dead_sibling
 from worker.phase_timer import PhaseTimer
 from worker.prepared_image import PreparedImage

@@ -13,8 +13,9 @@ from imaging.spec import ASPECTS, InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset
 from models.evaluation.operating import YOUDEN, Policy
+from models.networks.names import OWN_NETWORKS
 from models.postprocessing import SIGMOID, SOFTMAX, Postprocessing
-from models.training.recipe import MIXED_PRECISION, OPTIMIZERS, OWN_NETWORKS, SCHEDULES, Augmentation, Recipe, usual
+from models.training.recipe import MIXED_PRECISION, OPTIMIZERS, SCHEDULES, Augmentation, Recipe, usual
 from nightread.errors import UsageFault
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from models.networks.backbones import backbone, backbone_names
-from models.training.recipe import CLASSIC, DETECTOR, OWN_NETWORKS, RESIDUAL
+from models.networks.names import CLASSIC, DETECTOR, OWN_NETWORKS, RESIDUAL
 from nightread.errors import UsageFault
 
 _DETECTOR_WIDTHS = (8, 16, 24, 32, 32)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.training.recipe import CLASSIC
+from models.networks.names import CLASSIC
 from nightread.errors import UsageFault
 
 CLASSIC_FILE = "medical_image_analysis_model.h5"

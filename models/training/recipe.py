@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from imaging.spec import InputSpec
+from models.networks.names import CLASSIC, DETECTOR, RESIDUAL
 
 COSINE, PLATEAU, CONSTANT = SCHEDULES = ("cosine", "plateau", "constant")
 ADAM, ADAMW = OPTIMIZERS = ("adam", "adamw")
 AUTO, ON, OFF = MIXED_PRECISION = ("auto", "on", "off")
-CLASSIC, RESIDUAL, DETECTOR = OWN_NETWORKS = ("classic", "residual", "detector")
 
 
 @dataclass(frozen=True, kw_only=True)

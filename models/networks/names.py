@@ -1,0 +1,3 @@
+"""Name the network architectures that nightread builds itself."""
+
+CLASSIC, RESIDUAL, DETECTOR = OWN_NETWORKS = ("classic", "residual", "detector")
