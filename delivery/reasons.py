@@ -45,6 +45,6 @@ class NotDelivered(Exception):  # noqa: N818 - the fate is the name
     """The report did not get there. `detail` is our own sentence: it quotes neither header nor peer."""
 
     def __init__(self, reason: DeliveryReason, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail or reason.sentence}")
+        super().__init__(f"{reason}: {detail or reason.message}")
         self.reason = reason
-        self.detail = detail or reason.sentence
+        self.detail = detail or reason.message

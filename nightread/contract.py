@@ -1,4 +1,4 @@
-"""The queue message and the names that producers, workers and Flower agree on."""
+"""Define the queue message and the names that producers, workers and Flower share."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,17 +12,17 @@ NOTIFY_CHANNEL = "nightread.notify"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchMessage:
-    """One Celery message: the id of one batch. No path, no patient, no pixels."""
+    """One Celery message: the id of one batch. It holds no path, no patient data and no pixels."""
 
     batch_id: str
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments of the task, as they travel through Redis."""
+        """Return the keyword arguments of the Celery task, which Redis stores as JSON."""
         return {"v": VERSION, "batch": self.batch_id}
 
     @classmethod
     def from_kwargs(cls, *, v: int, batch: str) -> Self:
         """Read the keyword arguments of the task. Raises ValueError for a message of another version."""
         if v != VERSION:
-            raise ValueError(f"message version {v} is not {VERSION}: producer and worker are of different releases")
+            raise ValueError(f"message version {v} is not {VERSION}: run producer and worker of the same release")
         return cls(batch_id=str(UUID(batch)))

@@ -76,7 +76,7 @@ def test_a_wrong_password_fails_the_image_with_a_clear_sentence(polled: PolledOr
         orthanc.process.kill()
     assert (polled.work().reason, polled.work().detail) == (
         "unreadable",
-        "The store refuses us (status 401): correct its login, or its rules for us.",
+        "The store refused access (status 401): correct `login`, or the permissions on the server.",
     )
 
 

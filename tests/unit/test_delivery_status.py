@@ -40,4 +40,4 @@ def test_a_failure_has_its_reason(status: int, reason: DeliveryReason) -> None:
 
 def test_reasons_fit_their_column() -> None:
     """And each has a sentence."""
-    assert all(len(reason) <= 32 and reason.sentence.endswith((".", "?")) for reason in DeliveryReason)
+    assert all(len(reason) <= 32 and reason.message.endswith((".", "?")) for reason in DeliveryReason)

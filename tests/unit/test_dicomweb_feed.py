@@ -183,7 +183,9 @@ def test_a_study_that_its_store_cannot_list_hides_no_other() -> None:
     with polling(qido) as looks:
         assert [uri[-1] for uri in looks.look()] == ["c", "d"]
         assert looks.last is not None
-        assert looks.last.troubles == ["does not list the images of a study: it says that it cannot (status 500)"]
+        assert looks.last.troubles == [
+            "does not list the images of a study: it reports that it is unavailable (status 500)"
+        ]
         qido.broken = frozenset()
         assert [uri[-1] for uri in looks.look()] == ["a", "b"]
         looks.cursor, qido.broken = None, frozenset(qido.studies)

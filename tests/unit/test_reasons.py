@@ -17,9 +17,9 @@ def test_a_reason_is_a_word_that_fits_its_column_and_a_sentence(reason: Reason) 
     assert reason.value.isidentifier()
     assert reason.value.islower()
     assert len(reason.value) <= WORD_LENGTH
-    assert len(reason.sentence) <= DETAIL_LENGTH
-    assert reason.sentence[0].isupper()
-    assert reason.sentence.endswith(".")
+    assert len(reason.message) <= DETAIL_LENGTH
+    assert reason.message[0].isupper()
+    assert reason.message.endswith(".")
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -37,12 +37,12 @@ def test_every_class_has_reasons() -> None:
 @pytest.mark.parametrize("reason", REJECTING)
 def test_an_image_at_fault_can_be_rejected(reason: Reason) -> None:
     """Without a detail of its own the error carries the reason's sentence."""
-    assert RejectImage(reason).detail == reason.sentence
+    assert RejectImage(reason).detail == reason.message
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.fault is Fault.FAILED])
 def test_the_world_at_fault_rejects_no_image(reason: Reason) -> None:
     """A missing file is no property of the image: it can only be retried."""
-    with pytest.raises(ValueError, match="no reason to reject"):
+    with pytest.raises(ValueError, match="cannot be used to reject"):
         RejectImage(reason)
     assert RetryImage(reason, "The share is down.").detail == "The share is down."

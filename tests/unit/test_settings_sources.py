@@ -27,10 +27,10 @@ def test_a_source_without_a_kind_is_a_folder(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[[sources]]\nname = "a"\nkind = "orthank"', "`kind` is one of folder"),
+        ('[[sources]]\nname = "a"\nkind = "orthank"', "`kind` must be one of folder"),
         ('[[destinations]]\nname = "a"', "store (C-STORE) or stow (STOW-RS)"),
-        ('[[sources]]\nname = "archives"\npath = "/a"', "is kept for what archives hold"),
-        ('[[sources]]\nname = "a"\npath = "/a"\n[[sources]]\nname = "a"\npath = "/b"', "the name a is given twice"),
+        ('[[sources]]\nname = "archives"\npath = "/a"', "is reserved for the members of archives"),
+        ('[[sources]]\nname = "a"\npath = "/a"\n[[sources]]\nname = "a"\npath = "/b"', "the name a is used twice"),
         ('[[sources]]\nname = "a"\nkind = "orthanc"\nurl = "http://me:secret@pacs"', "String should match pattern"),
     ],
 )

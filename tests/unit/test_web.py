@@ -51,7 +51,7 @@ def test_the_login_goes_along_and_no_further(login: dict[str, str], header: str)
     with serving(lambda _: Reply()) as stranger, serving(answer) as server:
         site = Website(server.url, login=Login.model_validate(login))
         assert site.json("who") == header
-        with pytest.raises(UnexpectedError, match="elsewhere"):
+        with pytest.raises(UnexpectedError, match="redirects"):
             site.json("elsewhere")
         assert stranger.asked == []
 
@@ -97,7 +97,7 @@ def test_a_server_that_is_not_there_is_told_from_one_that_is_silent() -> None:
     """Nobody at the port, no such name, nobody who answers."""
     with pytest.raises(UnreachableError, match="cannot be reached"):
         Website(f"http://127.0.0.1:{free_port()}").json("x")
-    with pytest.raises(UnreachableError, match="nobody knows"):
+    with pytest.raises(UnreachableError, match="cannot be resolved"):
         Website("http://no-such-host.invalid").json("x")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
@@ -117,7 +117,7 @@ def test_a_trickle_is_as_good_as_silence() -> None:
 
     began = time.monotonic()
     with serving(lambda _: Reply(body=drops())) as server:
-        with pytest.raises(UnavailableError, match="bytes a second"):
+        with pytest.raises(UnavailableError, match="bytes per second"):
             Website(server.url, timeout_seconds=0.3).read("x", {})
         ended.set()
     assert time.monotonic() - began < 3
@@ -170,7 +170,7 @@ def test_what_is_posted_is_sent_once() -> None:
 
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
-        with pytest.raises(UnavailableError, match="broke off") as caught:
+        with pytest.raises(UnavailableError, match="closed the connection") as caught:
             Website(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=5).post("x", b"content", {})
         thread.join(5)
     assert not isinstance(caught.value, UnreachableError)
@@ -230,7 +230,7 @@ def test_a_page_is_no_image(uri: str) -> None:
 @pytest.mark.parametrize("uid", ["", ".", ".."])
 def test_a_uid_that_is_no_name_has_no_address(uid: str) -> None:
     """It would climb to another resource; other bad letters are quoted."""
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="empty name"):
         dicomweb_uri("1", "2", uid)
     assert dicomweb_uri("1/2", "a b", "\u00e9?") == "studies/1%2F2/series/a%20b/instances/%C3%A9%3F"
 
