@@ -24,5 +24,5 @@ class BatchMessage:
     def from_kwargs(cls, *, v: int, batch: str) -> Self:
         """Read the keyword arguments of the task. Raises ValueError for a message of another version."""
         if v != VERSION:
-            raise ValueError(f"message version {v} is not {VERSION}: run producer and worker of the same release")
+            raise ValueError(f"message version {v} is not {VERSION}: producer and worker are of different releases")
         return cls(batch_id=str(UUID(batch)))

@@ -14,6 +14,7 @@ from pydicom.uid import BasicTextSRStorage
 from report_destinations import destination, pacs, taker, web
 
 from db import queries
+from delivery.reasons import DeliveryReason
 from nightread.errors import StopWork
 from nightread.sources import Login, StowDestination, Tls
 
@@ -63,7 +64,7 @@ def test_each_status_has_its_fate(studies: AnalysedStudies, status: int, end: tu
         (results,) = studies.send(store)
 
     assert (results.state, results.reason) == end
-    assert results.detail == f"The destination answered with status {status:04X}H."
+    assert results.detail == f"The destination returned status {status:04X}H."
     assert len(got) == 1
 
 
@@ -105,7 +106,7 @@ def test_what_may_be_there_is_not_forgotten_when_the_store_goes_down(studies: An
         assert states(studies.send(StowDestination(name="pacs", url=url))) == [("waiting", "no_answer")]
     studies.ledger_driver.clock.advance(seconds=10)
     (results,) = studies.send(destination(free_port()))
-    assert (results.reason, results.detail) == ("no_answer", "The destination cannot be reached.")
+    assert (results.reason, results.detail) == ("no_answer", DeliveryReason.UNREACHABLE.message)
     studies.study(score=0.5)
     studies.ledger_driver.clock.advance(seconds=10)
     with pacs() as (store, got):

@@ -11,7 +11,7 @@ from skip_reasons import SHARED_DATA
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.identity import read_identity
-from delivery.report import Revision, as_file, build_report
+from delivery.report import Revision, build_report, file_bytes
 from imaging.errors import RejectDicomImage
 from imaging.own_results import is_own_result
 from imaging.read import read
@@ -63,7 +63,7 @@ def _is_reported(path: Path) -> bool:
         patients=1,
     )
     identity = read_identity(data, study_instance_uid=facts.study_instance_uid, sop_instance_uid=facts.sop_instance_uid)
-    report = pydicom.dcmread(io.BytesIO(as_file(build_report(study, REVISION, identity, not_for_diagnosis=True))))
+    report = pydicom.dcmread(io.BytesIO(file_bytes(build_report(study, REVISION, identity, not_for_diagnosis=True))))
     source = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDate"):
         assert str(report.get(keyword) or "") == str(source.get(keyword) or ""), path.name

@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.codes import label_code, procedures
-from delivery.content import digest_of
+from delivery.content import content_digest
 from delivery.identity import UnreadableHeaderError, read_identity
-from delivery.report import Revision, as_file, build_report
+from delivery.report import Revision, build_report, file_bytes
 from delivery.tree import device_uid
 
 BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
@@ -52,7 +52,7 @@ def report(
         sop_instance_uid=str(PHANTOM.SOPInstanceUID),
     )
     built = build_report(study(*results, **fields), revision, identity, not_for_diagnosis=True)
-    return pydicom.dcmread(io.BytesIO(as_file(built)))
+    return pydicom.dcmread(io.BytesIO(file_bytes(built)))
 
 
 def groups(of: Dataset) -> list[Any]:
@@ -137,14 +137,14 @@ def test_the_same_revision_is_the_same_file() -> None:
 def test_the_digest_is_of_what_is_said() -> None:
     """Not of ids of ours, nor of the order in which images came."""
     other = replace(RESULT, sop_instance_uid="1.2.3")
-    digest = digest_of(study(RESULT, other), not_for_diagnosis=True)
+    digest = content_digest(study(RESULT, other), not_for_diagnosis=True)
 
-    assert digest == digest_of(study(other, replace(RESULT, image_id=9)), not_for_diagnosis=True)
+    assert digest == content_digest(study(other, replace(RESULT, image_id=9)), not_for_diagnosis=True)
     others = {
-        digest_of(study(RESULT, other), not_for_diagnosis=False),
-        digest_of(study(RESULT, replace(other, score=0.5)), not_for_diagnosis=True),
-        digest_of(study(RESULT, replace(other, bundle=replace(BUNDLE, digest="e" * 64))), not_for_diagnosis=True),
-        digest_of(study(RESULT, other, without_result=1), not_for_diagnosis=True),
+        content_digest(study(RESULT, other), not_for_diagnosis=False),
+        content_digest(study(RESULT, replace(other, score=0.5)), not_for_diagnosis=True),
+        content_digest(study(RESULT, replace(other, bundle=replace(BUNDLE, digest="e" * 64))), not_for_diagnosis=True),
+        content_digest(study(RESULT, other, without_result=1), not_for_diagnosis=True),
     }
     assert len(others - {digest}) == 4
 

@@ -58,5 +58,5 @@ def test_what_the_store_warned_of_is_told() -> None:
     reply = Reply(status=202, headers={"Content-Type": "application/dicom+json"}, body=[body])
     with serving(lambda _: reply) as server:
         stow = Stow(StowDestination(name="web", url=server.url))
-        assert stow.send(_report()) == "The destination answered with status B000H."
+        assert stow.send(_report()) == "The destination returned status B000H."
         stow.close()
