@@ -58,10 +58,10 @@ def test_the_store_has_the_right_numbers(
     studies: AnalysedStudies, orthanc: Orthanc, destination: Destination, tmp_path: Path
 ) -> None:
     """Label, score, model and image of each group; what is read back says word for word what was sent."""
-    nodule, normal = studies.scan(), studies.scan()
-    studies.arrive(nodule)
+    nodule, normal = studies.write_scan(), studies.write_scan()
+    studies.register(nodule)
     studies.analyse(label="nodule", score=0.8735149502754211)
-    studies.arrive(normal)
+    studies.register(normal)
     studies.analyse(label="normal", score=0.75)
 
     assert states(studies.send(destination)) == [("delivered", None)]
@@ -86,7 +86,7 @@ def test_the_store_has_the_right_numbers(
 
 def test_twice_is_once(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """Another round has nothing to send; a person who names the study has neither."""
-    studies.study()
+    studies.add_study()
     studies.send(destination)
 
     assert studies.send(destination) == []
@@ -95,9 +95,9 @@ def test_twice_is_once(studies: AnalysedStudies, orthanc: Orthanc, destination: 
 
 def test_another_result_is_a_revision(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """It has a UID of its own and names the report before it, in the same series."""
-    studies.study()
+    studies.add_study()
     studies.send(destination)
-    studies.study(score=0.5)
+    studies.add_study(score=0.5)
 
     (results,) = studies.send(destination)
 
@@ -112,7 +112,7 @@ def test_another_result_is_a_revision(studies: AnalysedStudies, orthanc: Orthanc
 
 def test_what_comes_back_is_our_own(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
     """A poller or receiver that is given our report does not take it for somebody's."""
-    studies.study()
+    studies.add_study()
     studies.send(destination)
 
     with pytest.raises(RejectDicomImage) as rejected:

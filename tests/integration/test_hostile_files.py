@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from dicom_files import directory, phantom, with_values
+from dicom_files import dicomdir, phantom, with_values
 from fuzz.bombs import (
     ITEM,
     ITEM_END,
@@ -208,7 +208,7 @@ def test_values_without_end_are_cut(filling: bytes) -> None:
 
 def test_a_directory_that_points_at_itself_is_not_followed() -> None:
     """Records whose next and lower records are the first again: it is no image, and that is all that is asked."""
-    whole = directory()
+    whole = dicomdir()
     record = b"\x04\x00\x00\x14UL\x04\x00%s\x04\x00\x20\x14UL\x04\x00%s"
     to_itself = struct.pack("<I", len(whole))
     item = record.replace(b"%s", to_itself)

@@ -16,7 +16,7 @@ from ledger_driver import LedgerDriver, SettableClock
 from polled_store import PolledOrthanc
 from sqlalchemy import select
 from store_contents import ROOT, fill, scans
-from web_server import Reply, serving
+from web_server import Reply, running_web_server
 from worker_driver import WorkerDriver
 
 from db import queries
@@ -222,7 +222,7 @@ def test_polling_stops_at_once_even_while_a_store_is_silent(ledger_driver: Ledge
         hang.wait(30)
         return []
 
-    with serving(lambda _: Reply(body=silence())) as server:
+    with running_web_server(lambda _: Reply(body=silence())) as server:
         store = OrthancSource.model_validate({"name": "pacs", "url": server.url})
         poller = threading.Thread(
             target=poll, args=(load_settings(), ledger_driver.database, [store], stop, lambda _: None)

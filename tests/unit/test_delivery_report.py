@@ -8,7 +8,7 @@ from typing import Any
 import highdicom
 import pydicom
 import pytest
-from dicom_files import changed, phantom
+from dicom_files import modified_phantom, phantom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
@@ -164,7 +164,7 @@ def test_a_name_keeps_its_bytes(characters: str | list[str], name: str) -> None:
     def change(dataset: FileDataset) -> None:
         dataset.SpecificCharacterSet, dataset.PatientName = characters, name
 
-    source = changed(1, change)
+    source = modified_phantom(1, change)
     of = report(RESULT, source=source)
 
     assert of.get_item("PatientName").value == pydicom.dcmread(io.BytesIO(source)).get_item("PatientName").value
@@ -215,7 +215,7 @@ def test_odd_values_are_handed_on_as_they_are() -> None:
             setattr(dataset, keyword, value)
         del dataset.StudyID
 
-    of = report(replace(RESULT, sop_class_uid="1.2.276.99"), source=changed(1, change))
+    of = report(replace(RESULT, sop_class_uid="1.2.276.99"), source=modified_phantom(1, change))
 
     assert {keyword: of[keyword].value for keyword in odd} == odd
     assert of["StudyID"].is_empty
@@ -263,4 +263,4 @@ def _with(**values: object) -> bytes:
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
 
-    return changed(1, change)
+    return modified_phantom(1, change)

@@ -7,7 +7,7 @@ from io import BytesIO
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 
 from delivery.stow import Stow
 from nightread.sources import Login, StowDestination
@@ -25,14 +25,14 @@ def _report() -> Dataset:
     return report
 
 
-def _message(asked: Asked) -> Message:
+def _message(asked: Request) -> Message:
     head = f"Content-Type: {asked.headers['Content-Type']}\r\n\r\n".encode()
     return message_from_bytes(head + asked.body, policy=policy.HTTP)
 
 
 def test_the_message_is_the_one_that_the_standard_asks_for() -> None:
     """DICOM PS3.18, section 10.5.1: to `studies`, with the type of its parts; what comes out is what went in."""
-    with serving(lambda _: Reply()) as server:
+    with running_web_server(lambda _: Reply()) as server:
         stow = Stow(StowDestination(name="web", url=f"{server.url}/dicom-web", login=Login(bearer="t0ken")))
         assert stow.send(_report()) is None
         stow.close()
@@ -56,7 +56,7 @@ def test_what_the_store_warned_of_is_told() -> None:
         b'"00081196":{"vr":"US","Value":[45056]}}]}}' % UID.encode()
     )
     reply = Reply(status=202, headers={"Content-Type": "application/dicom+json"}, body=[body])
-    with serving(lambda _: reply) as server:
+    with running_web_server(lambda _: reply) as server:
         stow = Stow(StowDestination(name="web", url=server.url))
         assert stow.send(_report()) == "The destination returned status B000H."
         stow.close()

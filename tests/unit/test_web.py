@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from dicom_peers import free_port
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 
 from nightread.instance import dicomweb_uri, orthanc_uri, retrieve
 from nightread.sources import Login, Tls
@@ -43,12 +43,12 @@ MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; bound
 def test_the_login_goes_along_and_no_further(login: dict[str, str], header: str) -> None:
     """A redirection could lead it to a stranger: it is not followed."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if asked.path == "/elsewhere":
             return Reply(status=302, headers={"Location": f"{stranger.url}/x"})
         return Reply(body=[json.dumps(asked.headers["Authorization"]).encode()])
 
-    with serving(lambda _: Reply()) as stranger, serving(answer) as server:
+    with running_web_server(lambda _: Reply()) as stranger, running_web_server(answer) as server:
         site = Website(server.url, login=Login.model_validate(login))
         assert site.json("who") == header
         with pytest.raises(UnexpectedError, match="redirects"):
@@ -72,24 +72,27 @@ def test_the_login_goes_along_and_no_further(login: dict[str, str], header: str)
 )
 def test_each_status_means_something(status: int, error: type[WebError]) -> None:
     """What may be tried again is told from what must be corrected, without a word of the server's."""
-    with serving(lambda _: Reply(status=status, body=[b"PATIENT"])) as server, pytest.raises(error) as caught:
+    with (
+        running_web_server(lambda _: Reply(status=status, body=[b"PATIENT"])) as server,
+        pytest.raises(error) as caught,
+    ):
         Website(server.url).json("x?name=PATIENT")
     assert str(status) in str(caught.value)
     assert "PATIENT" not in str(caught.value)
 
 
-def _cut(_: Asked) -> Reply:
+def _cut(_: Request) -> Reply:
     return Reply(headers={"Content-Length": "10"}, body=[b"half"])
 
 
-def _page(_: Asked) -> Reply:
+def _page(_: Request) -> Reply:
     return Reply(body=[b"<html>welcome</html>"])
 
 
 @pytest.mark.parametrize(("answer", "error"), [(_cut, UnavailableError), (_page, UnexpectedError)])
-def test_half_an_answer_is_none(answer: Callable[[Asked], Reply], error: type[WebError]) -> None:
+def test_half_an_answer_is_none(answer: Callable[[Request], Reply], error: type[WebError]) -> None:
     """Nor is the login page of something else."""
-    with serving(answer) as server, pytest.raises(error):
+    with running_web_server(answer) as server, pytest.raises(error):
         Website(server.url).json("x")
 
 
@@ -116,7 +119,7 @@ def test_a_trickle_is_as_good_as_silence() -> None:
             yield b"."
 
     began = time.monotonic()
-    with serving(lambda _: Reply(body=drops())) as server:
+    with running_web_server(lambda _: Reply(body=drops())) as server:
         with pytest.raises(UnavailableError, match="bytes per second"):
             Website(server.url, timeout_seconds=0.3).read("x", {})
         ended.set()
@@ -132,14 +135,14 @@ def test_there_is_an_end_to_what_is_read() -> None:
             sent.append(1)
             yield bytes(100_000)
 
-    with serving(lambda _: Reply(body=flood())) as server, pytest.raises(TooMuchError):
+    with running_web_server(lambda _: Reply(body=flood())) as server, pytest.raises(TooMuchError):
         Website(server.url).read("x", {}, max_bytes=1_000_000)
     assert len(sent) < 1000
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_costs_nothing() -> None:
     """Orthanc hangs up after a second without a question."""
-    with serving(
+    with running_web_server(
         lambda _: Reply(headers={"Content-Length": "4", "Connection": "keep-alive"}, body=[b"true"])
     ) as server:
         site = Website(server.url)
@@ -150,7 +153,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_costs_nothing() -> None:
 def test_what_is_posted_is_answered_with_any_status(status: int) -> None:
     """The caller knows what it means; the content arrives as it is."""
     reply = Reply(status=status, headers={"Content-Type": "text/x"}, body=[b"said"])
-    with serving(lambda _: reply) as server:
+    with running_web_server(lambda _: reply) as server:
         site = Website(server.url)
         answer = site.post("studies", b"\x00content", {"Content-Type": "a/b"})
         site.close()
@@ -182,25 +185,25 @@ def test_what_is_posted_is_sent_once() -> None:
 def test_an_instance_comes_as_it_is_stored(uri: str, content: bytes) -> None:
     """Bare or as the part of a message, in its own transfer syntax."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if asked.path.startswith("/studies/"):
             assert asked.headers["Accept"].endswith("transfer-syntax=*")
             return Reply(headers=MULTIPART, body=[PART % content])
         return Reply(body=[content])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         assert retrieve(Website(server.url), uri, max_bytes=100) == content
 
 
 def test_a_store_that_knows_no_wildcard_may_choose_the_syntax() -> None:
     """As those did that were written before PS3.18 had it."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if "*" in asked.headers["Accept"]:
             return Reply(status=406)
         return Reply(headers=MULTIPART, body=[PART % b"scan"])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         assert retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100) == b"scan"
 
 
@@ -215,7 +218,7 @@ def test_a_store_that_knows_no_wildcard_may_choose_the_syntax() -> None:
 )
 def test_a_message_that_is_not_whole_is_no_image(headers: dict[str, str], body: bytes, error: type[WebError]) -> None:
     """Nor is one that is larger than allowed."""
-    with serving(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(error):
+    with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(error):
         retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100)
 
 
@@ -223,7 +226,7 @@ def test_a_message_that_is_not_whole_is_no_image(headers: dict[str, str], body: 
 def test_a_page_is_no_image(uri: str) -> None:
     """A proxy that asks for a login answers with success: the image is not to be rejected for it."""
     page = Reply(headers={"Content-Type": "text/html; charset=utf-8"}, body=[b"<html>"])
-    with serving(lambda _: page) as server, pytest.raises(UnexpectedError, match="login"):
+    with running_web_server(lambda _: page) as server, pytest.raises(UnexpectedError, match="login"):
         retrieve(Website(server.url), uri, max_bytes=100)
 
 
@@ -258,7 +261,7 @@ def test_only_trusted_servers_are_asked_and_we_show_our_certificate(certificate:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(certificate)
-    with serving(lambda _: Reply(body=[b"1"]), tls=context) as server:
+    with running_web_server(lambda _: Reply(body=[b"1"]), tls=context) as server:
         assert Website(server.url, tls=_tls(ca=certificate, certificate=certificate)).json("x") == 1
         with pytest.raises(RefusedError, match="certificate"):
             Website(server.url).json("x")

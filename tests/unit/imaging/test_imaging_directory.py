@@ -5,7 +5,7 @@ import struct
 
 import pydicom
 import pytest
-from dicom_media import disc, scan_of
+from dicom_media import cd_files, scan_of_study
 from pydicom.dataset import Dataset
 
 from imaging.directory import count_files, is_directory
@@ -24,8 +24,8 @@ NEXT, LOWER, IN_USE = (
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A DICOMDIR of two studies with three files and one."""
-    scans = [scan_of("1.2.1", index) for index in (1, 2, 3)] + [scan_of("1.2.2", 4)]
-    return disc(tmp_path_factory.mktemp("disc"), scans)["DICOMDIR"]
+    scans = [scan_of_study("1.2.1", index) for index in (1, 2, 3)] + [scan_of_study("1.2.2", 4)]
+    return cd_files(tmp_path_factory.mktemp("disc"), scans)["DICOMDIR"]
 
 
 def elements(data: bytes) -> Elements:

@@ -4,7 +4,7 @@ import io
 
 import pydicom
 import pytest
-from dicom_files import report
+from dicom_files import structured_report
 from pydicom.dataset import Dataset
 
 from imaging.errors import RejectDicomImage
@@ -14,7 +14,7 @@ from nightread.reasons import Reason
 
 def sent(**values: object) -> bytes:
     """A report with these values."""
-    dataset = pydicom.dcmread(io.BytesIO(report()))
+    dataset = pydicom.dcmread(io.BytesIO(structured_report()))
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     buffer = io.BytesIO()
