@@ -1,4 +1,4 @@
-"""Reports on files as they come from hospitals and vendors."""
+"""Reports for images of hospitals and vendors."""
 
 import io
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_image_can_be_reported_on() -> None:
-    """Whatever its header holds: the report can be written, read again, and names the patient in the same words."""
+    """For any header, the report can be written and read again, and names the patient in the same words."""
     if not DATA.is_dir():
         pytest.skip(skip_reasons.NO_SHARED_DATA)
     assert sum(map(_is_reported, _files())) > 30
