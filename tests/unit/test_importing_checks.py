@@ -172,7 +172,7 @@ def test_a_card_fills_in_thresholds() -> None:
         ({"labels": None, "intended_use": ""}, "Give --labels, --intended-use"),
         ({"thresholds": {"nodle": 0.5}}, "nodle is none"),
         ({"input": {"height": 8, "width": 8, "channels": 2, "intensity": {"kind": "full"}}}, "channels is 2"),
-        ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "needs low < high"),
+        ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "requires low < high"),
         ({"input": {"height": 8, "width": 8, "channels": 1, "size": 2, "intensity": {"kind": "full"}}}, "size"),
         ({"name": "Toy Net"}, "lower-case"),
     ],
