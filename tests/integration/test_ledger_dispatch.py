@@ -112,7 +112,7 @@ def test_the_window_counts_batches_and_slots_in_the_ledger(ledger_driver: Ledger
     queue_status = ledger.queue_status(ledger_driver.database, images=100, now=now)
     assert (queue_status.ready, queue_status.waiting, queue_status.running, queue_status.slots) == (2, 1, 1, 5)
     assert queue_status.idle_slots == 3
-    assert queue_status.room == 9
+    assert queue_status.free_places == 9
     ledger_driver.register(build_arrivals(20))
     assert ledger.queue_status(ledger_driver.database, images=2, now=now).ready == 20
 

@@ -127,7 +127,7 @@ def probe(ledger_driver: LedgerDriver) -> Batch:
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
-    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
     return batch
 
 
@@ -165,7 +165,7 @@ def test_a_probe_of_a_worker_whose_clock_is_behind_counts(ledger_driver: LedgerD
 
 def test_a_probe_is_forgotten_and_its_time_is_not(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """The next one is counted from it."""
-    ledger.forget_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database)
     (pause,) = queries.pauses(ledger_driver.database)
     assert (pause.probe_batch, pause.probed_at) == (None, ledger_driver.clock())
 

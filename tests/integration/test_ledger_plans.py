@@ -108,10 +108,10 @@ def _live_through_a_pause(ledger_driver: LedgerDriver) -> None:
             now=ledger_driver.clock(),
             batch_filter=ledger.BatchFilter.UNTRIED,
         ):
-            ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+            ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
         (pause,) = pauses(ledger_driver.database)
         probe_outcomes(ledger_driver.database, pause)
-        ledger.forget_probe(ledger_driver.database)
+        ledger.clear_probe(ledger_driver.database)
         ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
     minute = timedelta(seconds=60)
     for days in (0, 1):

@@ -42,10 +42,10 @@ _DAMAGE = [
     ("a done image or archive owns its contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
-    ("what came out of an archive names an archive that was taken apart", _instance(2, parent_id=1), 2),
+    ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
     ("a withdrawn image is named by a note of its study", _instance(1, withdrawn_by=3), 1),
-    ("an outcome has its time", _work(1, finished_at=None), 1),
-    ("unfinished work has no outcome's time", _work(1, state="received"), 1),
+    ("a final row of work has a finish time", _work(1, finished_at=None), 1),
+    ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
 ]
 
