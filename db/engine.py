@@ -70,7 +70,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is one SQLite file on this machine."""
+        """True if the database is one SQLite file on this machine."""
         return self.writer.dialect.name == "sqlite"
 
     @contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _FULL = "its disk is full: free some space on it"
-_READ_ONLY = "it is read-only: mount its disk for writing, and let this user write to the file and its folder"
+_READ_ONLY = "it is read-only: check that its disk is mounted for writing, and that this user may write to its file"
 _LOCKED = "another program holds its lock: wait for that program, or end it"
 _CANNOT_OPEN = (
     "its file cannot be opened: check that its folder exists, is mounted for writing, and may be written by this user"

@@ -1,4 +1,4 @@
-"""Apply what one file says about other arrivals, in the transaction of its own outcome."""
+"""Apply the annotations of a file, facts about other arrivals, in the transaction of its own outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime

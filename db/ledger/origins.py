@@ -5,7 +5,7 @@ from sqlalchemy import ScalarSelect, func, select
 from db.tables import instances, sources
 
 DEPTH = 2
-"""How many nested archives are unpacked; these statements follow that many parents."""
+"""The number of nested levels of archives that are unpacked; these statements follow that many parents."""
 
 _parent = instances.alias("parent")
 _grandparent = instances.alias("grandparent")

@@ -29,7 +29,7 @@ class QueueStatus:
     slots: int
     """Processes of live workers."""
     starting: int = 0
-    """How many of the slots still load their models; they claim their batch later."""
+    """The number of slots that still load their models; they claim their batch later."""
 
     @property
     def window(self) -> int:

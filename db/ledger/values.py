@@ -52,12 +52,12 @@ class Claimed(NamedTuple):
     """The number of claims, including this one."""
     alone: bool
     first: bool
-    """Whether this is the arrival's first row of work; only a first row can become a duplicate."""
+    """True if this is the arrival's first row of work; only a first row can become a duplicate."""
     arrived_at: datetime
     tried_since: datetime
     """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
     marked: bool
-    """Whether a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
+    """True if a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
     origin: str = ""
     """Name of the source; for a member of an archive, the source of the outermost archive."""
 
@@ -95,7 +95,7 @@ class Withdrawal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotations:
-    """What one file says about other arrivals; fields are empty if it says nothing."""
+    """The annotations of one file: facts about other arrivals. Fields without a fact are empty."""
 
     members: Members | None = None
     reported_by: ReportedBy = "header"
@@ -120,7 +120,7 @@ class FurtherPrediction:
 
     bundle_id: int
     shadow: bool
-    """Whether the bundle is on trial: its results are shown only on request."""
+    """True if the bundle is on trial: its results are shown only on request."""
     route_id: int | None = None
     matched: dict[str, str] | None = None
     label: str | None = None
@@ -141,7 +141,7 @@ class Outcome(NamedTuple):
     detail: str | None = None
     not_before: datetime | None = None
     alone: bool = False
-    """Whether it must travel in a batch of one when it is tried again."""
+    """True if it must travel in a batch of one when it is tried again."""
     uncounted: bool = False
     """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
     sha256: str | None = None
@@ -161,4 +161,4 @@ class Outcome(NamedTuple):
     further: tuple[FurtherPrediction, ...] = ()
     """The results of other bundles for the same image."""
     annotations: Annotations | None = None
-    """What the file says about other arrivals."""
+    """Facts about other arrivals, which are applied if the outcome is final."""

@@ -13,7 +13,7 @@ class ArchiveTotals:
     """The outermost archive and everything that was unpacked from it, directly or from an archive inside of it."""
 
     depth: int
-    """How deep the requested archive is nested: 0 for the outermost archive itself."""
+    """The number of archives around the requested one; 0 for the outermost archive itself."""
     outermost_id: int
     outermost_bytes: int
     members: int

@@ -42,7 +42,7 @@ class ImageFilter:
     parent_ids: tuple[int, ...] = ()
     """Unpacked from one of these archives."""
     withdrawn: bool | None = None
-    """Whether a key object note rejects the image; None: both match."""
+    """True matches images that a key object note rejects, False matches the others, None matches both."""
     current: bool = False
     """Leave out images that were withdrawn or of which a newer version arrived."""
     per_frame: bool = False

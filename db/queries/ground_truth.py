@@ -23,7 +23,7 @@ class ResultWithTruth:
     scores: tuple[float, ...]
     """Calibrated scores of the image, in the order of the bundle's labels."""
     truth: dict[str, bool] = field(default_factory=dict)
-    """Whether each known label is present; keys of the image go before keys of its study, then its order."""
+    """True or False for each known label; keys of the image go before keys of its study, and these before its order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def results_with_truth(
 def coverage(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Coverage:
-    """Count what `results_with_truth` with the same arguments can draw on."""
+    """Count current images with a result of the bundle in this time, and all keys with ground truth."""
     analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
     keys = select(truths.c.subject, truths.c.key).distinct().subquery()
     with snapshot(database) as connection:

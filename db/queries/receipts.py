@@ -39,7 +39,7 @@ class Sender:
     addresses: Sequence[str]
     associations: int
     open: int
-    """How many of the associations have not ended."""
+    """The number of these associations that have not ended."""
     received: int
     refused: int
     failed: int

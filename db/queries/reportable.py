@@ -43,7 +43,7 @@ class ReportableResult:
 
     @property
     def is_finding(self) -> bool:
-        """Whether the label is a finding, which means any label other than the normal label."""
+        """True if the label is a finding, which means any label other than the normal label."""
         return self.label is not None and self.label != self.bundle.normal_label
 
 
@@ -82,9 +82,9 @@ class Pending:
     """The images that may still add results to a study."""
 
     own: bool
-    """Whether images of the study have no outcome yet."""
+    """True if images of the study have no outcome yet."""
     nearby: bool
-    """Whether unread images came from the same source at about the same time; they may belong to the study."""
+    """True if unread images came from the same source at about the same time; they may belong to the study."""
 
 
 def studies_with_outcomes(database: Database, *, since: datetime, until: datetime | None = None) -> list[str]:

@@ -23,9 +23,9 @@ class Retriable:
     root: str
     uri: str
     replaced: bool
-    """Whether a newer file arrived at the same place, so that the failed bytes no longer exist."""
+    """True if a newer file arrived at the same place, so that the failed bytes no longer exist."""
     copy_is_done: bool
-    """Whether an image with the same bytes has a result by now."""
+    """True if an image with the same bytes has a result by now."""
 
 
 def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:

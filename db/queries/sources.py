@@ -26,7 +26,7 @@ class Source:
     """Figures of the watcher's latest directory pass (producer.folders.report)."""
     reported_at: datetime | None
     marked: bool
-    """Whether `nightread.paths.ROOT_MARKER` was once in the folder; without it the folder counts as unavailable."""
+    """True if `nightread.paths.ROOT_MARKER` was once in the folder; without it the folder counts as unavailable."""
 
 
 def sources(database: Database) -> list[Source]:

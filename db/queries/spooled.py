@@ -25,7 +25,7 @@ class Spooled:
     finished_at: datetime | None
     """Time of the latest outcome; None while any row of work is unfinished."""
     bad: bool
-    """Whether the image failed or is defective, so that a person may want to inspect it."""
+    """True if the image failed or is defective, so that a person may want to inspect it."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
         """Return whether the file may be removed, because its outcome is older than the limit for its kind."""

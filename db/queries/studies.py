@@ -15,13 +15,13 @@ from db.tables import UNFINISHED, State, instances, work
 from nightread.reasons import Fault, Reason
 
 QUIET_AFTER = timedelta(minutes=15)
-"""A study without expected number counts as quiet when no image arrived for this time."""
+"""A study without an expected number counts as quiet when no image arrived for this time."""
 _PRECEDENCE = ("store", "manifest", "header")
-"""Who may report a number, in order of precedence."""
+"""The origins of expected numbers; the first one with a number goes before the others."""
 
 
 class Completeness(StrEnum):
-    """Whether all images of a study arrived."""
+    """The completeness of a study, by number of images."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -45,7 +45,7 @@ class Study:
     withdrawn: int
     expected: int | None
     reported_by: str | None
-    """Who reported the expected number: store, manifest or header."""
+    """The origin of the expected number: store, manifest or header."""
     first_arrival: datetime | None
     last_arrival: datetime | None
     completeness: Completeness

@@ -15,7 +15,7 @@ from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
 
 SourceIds = Sequence[int] | None
-"""Ids of sources, including members of their archives; None: all sources."""
+"""Ids of sources; members of their archives are included. None means all sources."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Tally:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the states add up to the number of arrivals."""
+        """True if the states add up to the number of arrivals."""
         outcomes = self.done + self.duplicate + self.rejected + self.failed + self.expanded
         return self.arrived == outcomes + self.unfinished
 

@@ -73,7 +73,7 @@ def _finished_since(
 ) -> Row[int, datetime, datetime]:
     """Return the number of outcomes, the first claim among their batches, and the time of the last outcome.
 
-    Outcomes after `now` do not count: their clock was set back afterwards.
+    Outcomes after `now` do not count: they were written before the clock was set back.
     """
     recent: ColumnElement[bool] = work.c.finished_at >= since
     if now is not None:

@@ -25,7 +25,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the dispatcher counts its slots."""
+        """True if the dispatcher counts its slots."""
         return self.heartbeat_seconds <= LIVE_SECONDS
 
 
