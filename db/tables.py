@@ -72,9 +72,7 @@ sources = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("report", Json),  # figures of the latest directory pass (producer.folders.report)
     Column("reported_at", UtcDateTime),
-    Column(
-        "marked", Boolean, nullable=False, server_default=false()
-    ),  # its folder once had nightread.paths.ROOT_MARKER
+    Column("marked", Boolean, nullable=False, server_default=false()),  # folder once had nightread.paths.ROOT_MARKER
     Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
 )
 

@@ -13,7 +13,7 @@ from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
 _OWNING = (State.DONE, State.EXPANDED)
-_RECORD_LOCK = 0x6E696768  # "nigh"
+_RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 
 
 def lock_recording(connection: Connection) -> None:

@@ -21,7 +21,7 @@ class QueueStatus:
     """The state of the queue, on which the dispatcher decides."""
 
     ready: int
-    """Images that may be dispatched now; counting stops at as many full batches as the window has."""
+    """Images that may be dispatched now; counting stops at the number that fills the window."""
     waiting: int
     """Batches published and not yet claimed."""
     running: int
