@@ -1,4 +1,4 @@
-"""Leases and heartbeats compare the clocks of hosts: these must agree."""
+"""Check that the clocks of this host and of the database agree, as leases and heartbeats require."""
 
 from sqlalchemy import func, select
 
@@ -10,14 +10,14 @@ TOLERATED_SECONDS = 10.0
 
 
 def require_clock_agreement(database: Database, clock: Clock = utc_now) -> None:
-    """Raise StopWork where this host's clock differs from the database's; SQLite has no host of its own."""
+    """Raise StopWork if the two clocks differ by more than TOLERATED_SECONDS; SQLite has no clock of its own."""
     if database.is_sqlite:
         return
     with database.read() as connection:
-        theirs = connection.execute(select(func.now())).scalar_one()
-    ahead = (clock() - theirs).total_seconds()
+        database_time = connection.execute(select(func.now())).scalar_one()
+    ahead = (clock() - database_time).total_seconds()
     if abs(ahead) > TOLERATED_SECONDS:
         raise StopWork(
-            f"This host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's: "
-            "set both by NTP, or leases run out while work goes on."
+            f"This host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's clock. "
+            "Leases would expire while images are being analysed: synchronise both clocks with NTP."
         )

@@ -1,4 +1,4 @@
-"""Connections: one engine that writes and one that reads."""
+"""Open the database: one engine for writing and one for reading."""
 
 import os
 import sqlite3
@@ -18,8 +18,8 @@ from db.types import json_text
 from nightread.errors import StopWork
 
 BUSY_SECONDS = 20
-_NAP_SECONDS, _LONG_NAP_SECONDS = 0.001, 0.005
-_SOON_SECONDS = 0.1
+_PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.001, 0.005
+_LONG_PAUSES_AFTER_SECONDS = 0.1
 _SERIALIZATION_CODES = frozenset({"40001", "40P01"})
 _TRIES = 5
 
@@ -28,62 +28,65 @@ T = TypeVar("T")
 
 @dataclass(kw_only=True, slots=True)
 class DatabaseFile:
-    """The file of an SQLite record, known again by device and inode.
+    """The file of an SQLite database, identified by device and inode.
 
-    Who has opened it would go on with a file that was removed or replaced, and never learn that nobody reads it.
+    SQLite continues to write to an open file after it was removed or replaced, and no other process reads that file.
     """
 
     path: Path
     _identity: tuple[int, int] | None = field(default=None, init=False)
 
     def remember(self) -> None:
-        """It was connected to, and therefore exists: this is the one."""
+        """Store the identity of the file at the first connection, which creates the file if it is missing."""
         if self._identity is None:
-            self._identity = self._look()
+            self._identity = self._read_identity()
 
     def require_same(self) -> None:
-        """Raise StopWork where another file or none lies at its place."""
-        if self._identity is not None and self._look() != self._identity:
+        """Raise StopWork if the path now has another file or no file."""
+        if self._identity is not None and self._read_identity() != self._identity:
             raise StopWork(
                 f"The database file {self.path} was removed or replaced while it was in use: "
-                "put the right one there; everything starts over with what is there then."
+                "put the right file there, and start nightread again unless it restarts by itself."
             )
 
-    def _look(self) -> tuple[int, int] | None:
+    def _read_identity(self) -> tuple[int, int] | None:
         try:
             status = os.stat(self.path)  # noqa: PTH116 - before each transaction: twice as fast as Path.stat
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
-            return self._identity  # SQLite will say what is wrong with the disk
+            return self._identity  # the next statement fails with the reason of the disk error
         return status.st_dev, status.st_ino
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Database:
-    """The record's two doors. On PostgreSQL both are one engine; on SQLite only the writer takes the lock at BEGIN."""
+    """The two engines of the database. On PostgreSQL both are the same; on SQLite only the writer locks at BEGIN."""
 
     writer: Engine
     reader: Engine
     file: DatabaseFile | None = None
-    """SQLite's; None on a server."""
+    """The database file of SQLite; None on PostgreSQL."""
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the record is one file on this machine."""
+        """True if the database is one SQLite file on this machine."""
         return self.writer.dialect.name == "sqlite"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading; on PostgreSQL each statement sees what is committed by then. Raises StopWork."""
+        """Yield a connection for reading. On PostgreSQL each statement sees what was committed before it.
+
+        Raises StopWork if SQLite's file was removed or replaced.
+        """
         self._require_same_file()
         with self.reader.connect() as connection:
             yield connection
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
-        """Run `transaction` in one transaction; again when PostgreSQL ended it for a deadlock or a conflict.
+        """Run `transaction` in one transaction, up to five times if PostgreSQL ends it for a deadlock or a conflict.
 
-        Raises StopWork where SQLite's file was removed or replaced, and what SQLAlchemy raises.
+        Raises StopWork if SQLite's file was removed or replaced, and the errors of SQLAlchemy.
         """
         self._require_same_file()
         for attempt in range(_TRIES):
@@ -106,17 +109,20 @@ class Database:
 
 
 def open_database(sql_url: str, *, durable: bool = False) -> Database:
-    """Engines for this URL; connects to nothing yet. Values of rows stay out of error messages.
+    """Create the engines for this URL without connecting. Error messages do not contain values of rows.
 
-    `durable`: what is committed outlives a loss of power too. Without it SQLite may forget its latest commits then,
-    which is no loss to those who can look again (files in a folder); a sender was told that it may forget its image.
+    With `durable`, every commit survives a loss of power. Without it SQLite may lose its latest commits. A folder
+    watcher finds its files again, but a C-STORE sender may delete an image once it was confirmed.
+
+    Raises StopWork if the URL names another kind of database, or SQLite's folder does not exist.
     """
     url = make_url(sql_url)
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(sql_url, Path(url.database or ""), durable=durable)
     if url.get_backend_name() != "postgresql":
         raise StopWork(
-            f"The database URL names {url.get_backend_name()}; nightread keeps its record in PostgreSQL or SQLite."
+            f"The database URL names {url.get_backend_name()}, which nightread does not support: "
+            "use PostgreSQL or SQLite."
         )
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -127,13 +133,13 @@ def open_database(sql_url: str, *, durable: bool = False) -> Database:
         json_serializer=json_text,
         connect_args={
             "connect_timeout": 5,
-            # A network that was cut must not hold a process for the quarter of an hour that TCP would wait.
+            # Without these, a process waits about 15 minutes for TCP after the network was cut.
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             "application_name": "nightread",
-            # A plan cached while the tables were small scans them whole when they are large: 35 times slower.
+            # A plan cached while the tables were small scans them completely when they are large: 35 times slower.
             "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan"
             + (" -c synchronous_commit=on" if durable else ""),
         },
@@ -154,32 +160,35 @@ def _open_sqlite(sql_url: str, path: Path, *, durable: bool) -> Database:
     for engine in (writer, reader):
         event.listen(engine, "connect", partial(_prepare_sqlite, synchronous="FULL" if durable else "NORMAL"))
         event.listen(engine, "connect", lambda _connection, _record: file.remember())
-    event.listen(writer, "connect", _undo_in_memory)
+    event.listen(writer, "connect", _statement_journal_in_memory)
     event.listen(writer, "begin", _begin_immediate)
     event.listen(reader, "begin", _begin_deferred)
     return Database(writer=writer, reader=reader, file=file)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any, *, synchronous: str) -> None:
-    # The driver's own BEGIN is deferred: two such writers end in "database is locked" whatever the timeout.
+    # The driver's own BEGIN is deferred: of two such writers one fails with "database is locked" despite the timeout.
     connection.isolation_level = None
-    waiting = f"busy_timeout={BUSY_SECONDS * 1000}"
-    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", waiting):
+    timeout = f"busy_timeout={BUSY_SECONDS * 1000}"
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", timeout):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _undo_in_memory(connection: sqlite3.Connection, _record: Any) -> None:
-    """What would undo one statement of a transaction stays in memory; by default it goes to a file beyond 64 KiB.
+def _statement_journal_in_memory(connection: sqlite3.Connection, _record: Any) -> None:
+    """Keep the statement journal in memory; by default SQLite writes it to a file beyond 64 KiB.
 
-    A thousand updates in one transaction are over that: recording them takes 13 us a row instead of 22
-    (`python -m benchmarks.ledger`). For the writer alone, since a reader may sort a million rows.
+    A thousand updates in one transaction exceed that: in memory they take 13 us per row instead of 22 us
+    (`python -m benchmarks.ledger`). This is for the writer only, because a reader may sort a million rows.
     """
     connection.execute("PRAGMA temp_store=MEMORY")
 
 
 @contextmanager
-def undoing_on_disk(connection: Connection) -> Iterator[None]:
-    """For statements over whole tables, before their transaction begins: what would undo them may be all of a table."""
+def statement_journal_on_disk(connection: Connection) -> Iterator[None]:
+    """Keep the statement journal on disk meanwhile; enter this before a transaction that changes whole tables.
+
+    Their statement journal can be as large as a table.
+    """
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         yield
@@ -188,14 +197,14 @@ def undoing_on_disk(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        _undo_in_memory(driver, None)
+        _statement_journal_in_memory(driver, None)
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """Wait for the one writer's lock by asking often.
+    """Wait for the writer's lock by trying often.
 
-    SQLite's own waiting sleeps up to a tenth of a second at a time while the lock is long free: two processes that
-    write in turn got 0.4 of what one gets, sixteen 0.25 (`python -m benchmarks --only saturation`).
+    SQLite's own busy handler sleeps up to 0.1 s at a time although the lock is free: with it, two processes that write
+    in turn reach 0.4 of the throughput of one, and sixteen reach 0.25 (`python -m benchmarks --only saturation`).
     """
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     started = time.monotonic()
@@ -207,10 +216,10 @@ def _begin_immediate(connection: Connection) -> None:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the low byte of an extended code
                     break
-                time.sleep(_LONG_NAP_SECONDS if waited > _SOON_SECONDS else _NAP_SECONDS)
+                time.sleep(_LONG_PAUSE_SECONDS if waited > _LONG_PAUSES_AFTER_SECONDS else _PAUSE_SECONDS)
             else:
                 return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the error as SQLAlchemy's
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the error as an error of SQLAlchemy
     finally:
         driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 

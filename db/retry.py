@@ -18,38 +18,38 @@ FAILED = "the database failed, trying again"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """Which errors are worth another attempt, how long to pause before it, and when to give up."""
+    """The errors that are worth another attempt, the pauses between attempts, and the time to give up."""
 
     errors: tuple[type[SQLAlchemyError], ...] = (OperationalError, InterfaceError)
-    """By default those of a lost connection or a held lock, and none that the statement itself causes."""
+    """By default errors of a lost connection or a held lock, and no error that the statement itself causes."""
     pause_seconds: float = 1.0
     longest_pause_seconds: float = 0.0
-    """The pause doubles up to this; it stays the same where this is less."""
+    """The pause doubles up to this value; if this value is smaller than the pause, the pause stays the same."""
     give_up_after_seconds: float = math.inf
 
 
 @dataclass(slots=True)
 class OutageLog:
-    """Logs a database error when it begins or changes, and once more when the database answers again."""
+    """Log a database error when it begins or changes, and log once when the database is available again."""
 
     logger: logging.Logger
-    """The caller's: its name says which part of nightread waits."""
-    message: str = "the database does not answer, trying again"
+    """The logger of the caller; its name shows which part of nightread waits."""
+    message: str = "the database is unavailable, trying again"
     source: int | None = None
-    """Id of the source whose arrivals wait, where it is one."""
-    _trouble: str = field(default="", init=False)
+    """Id of the source whose arrivals wait; None if all sources wait."""
+    _last_message: str = field(default="", init=False)
 
     def failed(self, error: SQLAlchemyError) -> None:
-        """Log the error in our own words, unless it is the one that was logged last."""
-        before, self._trouble = self._trouble, error_messages.describe(error)
-        if self._trouble != before:
-            self.logger.warning("%s: %s", self.message, self._trouble, extra=self._extra)
+        """Log the error without the driver's text, unless it was the last one that was logged."""
+        before, self._last_message = self._last_message, error_messages.describe(error)
+        if self._last_message != before:
+            self.logger.warning("%s: %s", self.message, self._last_message, extra=self._extra)
 
-    def answered(self) -> None:
+    def succeeded(self) -> None:
         """Log the end of an outage, if there was one."""
-        if self._trouble:
-            self.logger.info("the database answers again", extra=self._extra)
-        self._trouble = ""
+        if self._last_message:
+            self.logger.info("the database is available again", extra=self._extra)
+        self._last_message = ""
 
     @property
     def _extra(self) -> dict[str, int]:
@@ -66,10 +66,10 @@ def retry_while_unavailable(
     on_failure: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Return what the operation returns, after as many attempts as that takes; `on_failure` runs after each failure.
+    """Repeat the operation until it succeeds, and return its result; `on_failure` runs after each failure.
 
     `wait` pauses for a number of seconds; by default it ends early when `stop` is set. Raises the operation's last
-    error once `stop` is set or the policy gives up, and at once an error that the policy does not name.
+    error when `stop` is set or the policy gives up, and raises an error that the policy does not list at once.
     """
     wait = wait or (stop.wait if stop else time.sleep)
     give_up_at = clock() + policy.give_up_after_seconds
@@ -87,6 +87,6 @@ def retry_while_unavailable(
             if stop and stop.is_set():
                 raise
         else:
-            outage.answered()
+            outage.succeeded()
             return result
         pause = max(pause, min(2 * pause, policy.longest_pause_seconds))

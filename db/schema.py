@@ -1,4 +1,4 @@
-"""The schema's version: upgrade it, or refuse to work on another."""
+"""Upgrade the schema of the database, and refuse to work with any other version."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from db.engine import Database, undoing_on_disk
+from db.engine import Database, statement_journal_on_disk
 from nightread.errors import StopWork
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_UPGRADE_LOCK = 0x75706772  # "upgr": several hosts may start at once
+_UPGRADE_LOCK = 0x75706772  # "upgr"; the lock is needed because several hosts may start at the same time
 
 
 def upgrade(database: Database) -> None:
-    """Bring the database to the newest version; does nothing when it is there."""
+    """Upgrade the schema to the newest version; do nothing if it is up to date."""
     config = _config()
-    with database.writer.connect() as connection, undoing_on_disk(connection), connection.begin():
+    with database.writer.connect() as connection, statement_journal_on_disk(connection), connection.begin():
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         config.attributes["connection"] = connection
@@ -26,13 +26,13 @@ def upgrade(database: Database) -> None:
 
 
 def require_newest(database: Database) -> None:
-    """Raise StopWork unless the database has the version that this release writes."""
+    """Raise StopWork unless the schema has the version of this release."""
     script = ScriptDirectory.from_config(_config())
     newest = script.get_current_head()
     with database.read() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     if present is not None and present not in {revision.revision for revision in script.walk_revisions()}:
-        raise StopWork(f"The database has schema {present}, made by a newer release: install that one here.")
+        raise StopWork(f"The database has schema {present} of a newer release: install that release on this host.")
     if present != newest:
         raise StopWork(
             f"The database has schema {present or 'none'}, this release needs {newest}: run `nightread db upgrade`."

@@ -1,4 +1,4 @@
-"""The record of receivers, stores and reports: further tables of db.tables.metadata."""
+"""Define the tables of receivers, stores and reports; they belong to db.tables.metadata."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
 
@@ -15,27 +15,27 @@ receipts = Table(
     Column("calling_ae", String(16), nullable=False),
     Column("address", String(64), nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: it goes on, or the receiver died
+    Column("ended_at", UtcDateTime),  # null: the association is open, or the receiver died
     Column("received", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-    Column("statuses", Json, nullable=False),  # how many answers of each DIMSE status other than success
+    Column("statuses", Json, nullable=False),  # number of responses by DIMSE status, without success
     Index("ix_receipts_began_at", "began_at"),
 )
 
 expected = Table(
-    "expected",  # how many images a study has, as somebody else says
+    "expected",  # how many images a study has, according to a store, a manifest or a header
     metadata,
     Column("study_instance_uid", String(UID_LENGTH), primary_key=True),
     Column("source_id", Id, ForeignKey("sources.id"), primary_key=True),
     Column("reported_by", String(16), primary_key=True),  # store, manifest or header
     Column("images", Integer, nullable=False),
-    Column("reported_at", UtcDateTime, nullable=False),  # when it last said another number
+    Column("reported_at", UtcDateTime, nullable=False),  # when the number last changed
     Index("ix_expected_reported_at", "reported_at"),
 )
 
 withdrawals = Table(
-    "withdrawals",  # what key object notes reject, whether it came before or after them
+    "withdrawals",  # images that key object notes reject, whether they came before or after the note
     metadata,
     Column("study_instance_uid", String(UID_LENGTH), primary_key=True),
     Column("sop_instance_uid", String(UID_LENGTH), primary_key=True),
@@ -50,8 +50,8 @@ deliveries = Table(
     Column("study_instance_uid", String(UID_LENGTH), nullable=False),
     Column("destination", String(200), nullable=False),
     Column("sop_instance_uid", String(UID_LENGTH), nullable=False, unique=True),
-    Column("replaces", String(UID_LENGTH)),  # the SOP instance of the revision before
-    Column("content", String(64), nullable=False),  # digest of what it says: the same is not sent again
+    Column("replaces", String(UID_LENGTH)),  # SOP Instance UID of the previous revision
+    Column("content", String(64), nullable=False),  # digest of the content: the same content is not sent again
     Column("state", String(10), nullable=False),  # waiting, delivered or failed
     Column("reason", String(32)),
     Column("detail", String(500)),

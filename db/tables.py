@@ -1,6 +1,6 @@
-"""The record: which table holds what; db.store_tables has those of receivers and stores.
+"""Define the tables of the database; db.store_tables defines those of receivers, stores and reports.
 
-Migrations make these; `tests/integration/test_migrations.py` compares.
+Migrations create the tables; `tests/integration/test_migrations.py` compares the result with these definitions.
 """
 
 from enum import StrEnum
@@ -31,7 +31,7 @@ from imaging.facts import CODE_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
 
 
 class State(StrEnum):
-    """Where one row of work stands. `received -> queued -> running -> final`, and back to `received` only."""
+    """The state of one row of work: `received -> queued -> running -> final`; the only way back is to `received`."""
 
     RECEIVED = "received"
     QUEUED = "queued"
@@ -58,7 +58,7 @@ metadata = MetaData(
 
 
 def when(condition: str) -> dict[str, Any]:
-    """A partial index: small, because nearly all work is final."""
+    """Return the arguments of a partial index; such an index is small, because nearly all work is final."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -68,11 +68,11 @@ sources = Table(
     Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
-    Column("root", Text, nullable=False),  # where the producer's host has it; settings.roots may say otherwise
+    Column("root", Text, nullable=False),  # path on the host of the producer; settings.roots may map it to another
     Column("created_at", UtcDateTime, nullable=False),
-    Column("report", Json),  # numbers of the watcher's latest look (producer.folders.report)
+    Column("report", Json),  # figures of the latest directory pass (producer.folders.report)
     Column("reported_at", UtcDateTime),
-    Column("marked", Boolean, nullable=False, server_default=false()),  # its folder held nightread.paths.ROOT_MARKER
+    Column("marked", Boolean, nullable=False, server_default=false()),  # folder once had nightread.paths.ROOT_MARKER
     Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
 )
 
@@ -92,19 +92,19 @@ routes = Table(
     "routes",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("position", Integer, nullable=False),  # rules are looked at in this order, those of one position by id
+    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
     Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
     Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
-    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition reads
+    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
     Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force; never deleted, since results name their rule
+    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
     Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
 )
 
 truths = Table(
     "truths",
     metadata,
-    Column("subject", String(9), primary_key=True),  # what the key names: sop, study or accession
+    Column("subject", String(9), primary_key=True),  # the kind of key: sop, study or accession
     Column("key", String(KEY_LENGTH), primary_key=True),  # a UID, or the hash of an accession number
     Column("label", String(100), primary_key=True),
     Column("present", Boolean, nullable=False),
@@ -140,7 +140,7 @@ instances = Table(
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
     Column("superseded_by", Id, ForeignKey("instances.id")),
-    Column("withdrawn_by", Id),  # the instance of the key object note that rejects it
+    Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
@@ -171,9 +171,9 @@ batches = Table(
     Column("node", String(200)),
     Column("boot_id", String(36)),
     Column("process_index", Integer),
-    Column("release", String(50)),  # of nightread, where it was analysed
-    Column("seconds", Json),  # by phase of worker.analyse
-    Column("outcomes", Json),  # how many images by state
+    Column("release", String(50)),  # release of nightread on the worker
+    Column("seconds", Json),  # seconds by phase of worker.analyse
+    Column("outcomes", Json),  # number of images by state
     Index("ix_batches_open", "created_at", **when("finished_at IS NULL")),
     Index("ix_batches_created_at", "created_at"),
 )
@@ -183,36 +183,35 @@ work = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("instance_id", Id, ForeignKey("instances.id"), nullable=False),
-    Column("ordinal", Integer, nullable=False),  # 0: the first, which the tally counts; further rows are re-runs
-    # No foreign keys here and at duplicate_of: docs/decisions/0012-cost-of-recording-an-outcome.md.
-    Column("bundle_id", Id),  # of bundles
+    Column("ordinal", Integer, nullable=False),  # 0: the first row, which is counted; others: further bundles
+    # bundle_id and duplicate_of have no foreign key: see docs/decisions/0012-cost-of-recording-an-outcome.md.
+    Column("bundle_id", Id),  # bundles.id
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
-    Column(
-        "deaths", Integer, nullable=False
-    ),  # of its process, while it travelled alone under a living parent or was in hand
-    Column("expiries", Integer, nullable=False),  # of its lease
+    # Deaths of the worker process while the image travelled alone under a living parent, or was in flight.
+    Column("deaths", Integer, nullable=False),
+    Column("expiries", Integer, nullable=False),  # how many of its leases expired
     Column("lease_until", UtcDateTime),
     Column("not_before", UtcDateTime),
     Column("priority", Integer, nullable=False),
     Column("alone", Boolean, nullable=False),
     Column("reason", String(32)),
     Column("detail", String(500)),
-    Column("duplicate_of", Id),  # of instances
+    Column("duplicate_of", Id),  # instances.id
     Column("label", String(100)),
     Column("score", Float),
     Column("scores", Json),  # of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
-    Column("route_id", Id),  # which rule chose the bundle; null: --model did
-    Column("matched", Json),  # header values that the rule matched, by its field
-    Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: left out unless asked for
-    Column("tried_since", UtcDateTime),  # of the first claim; null again once the file changed or a person said retry
+    Column("route_id", Id),  # the rule that chose the bundle; null: --model chose it
+    Column("matched", Json),  # header values that the rule matched, by field
+    Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: shown only on request
+    Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),
     Index("ix_work_batch", "batch_id", **when("state IN ('queued', 'running')")),
-    # Final rows only: unfinished ones change state three times, and SQLite would prefer this index to the two above.
+    # Final rows only: unfinished rows change state three times, and SQLite would prefer this index to the two above.
     Index("ix_work_outcome", "state", "instance_id", **when("finished_at IS NOT NULL")),
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
@@ -245,7 +244,7 @@ workers = Table(
     Column("node", String(200), primary_key=True),
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
-    Column("starting", Integer, nullable=False, server_default="0"),  # of the slots: processes that load their model
+    Column("starting", Integer, nullable=False, server_default="0"),  # how many of the slots still load their models
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
@@ -260,7 +259,7 @@ pauses = Table(
     Column("detail", String(500), nullable=False),
     Column("actor", String(100), nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
-    Column("probe_batch", String(36)),  # which may go in spite of the pause, to see whether it is over
+    Column("probe_batch", String(36)),  # batch that is sent despite the pause, to test whether to end it
     Column("probed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),  # null: in force
     Column("ended_by", String(100)),
@@ -279,10 +278,10 @@ audit = Table(
 
 
 def in_state(*states: State) -> ColumnElement[bool]:
-    """Work in one of these states, as constants in the statement: no planner finds a partial index for a parameter."""
+    """Match work in these states by constants: neither database uses a partial index for a parameter."""
     constants: list[ColumnElement[Any]] = [literal_column(f"'{state.value}'") for state in states]
     return work.c.state == constants[0] if len(constants) == 1 else work.c.state.in_(constants)
 
 
-# What ix_work_batch holds, word for word: SQLite does not conclude it from `state = 'running'`.
+# The condition of ix_work_batch, word for word: SQLite does not derive it from `state = 'running'`.
 IN_BATCH = in_state(State.QUEUED, State.RUNNING)

@@ -155,7 +155,7 @@ class ReportDelivery:
         now = self._clock()
         seconds = _LEASE_SECONDS + 4 * self._destination.timeout_seconds + _LEASE_SECONDS_PER_IMAGE * study.images
         until = now + timedelta(seconds=seconds)
-        return ledger.take_delivery(self._database, draft, until=until, at_once=self._at_once, now=now)
+        return ledger.claim_delivery(self._database, draft, until=until, at_once=self._at_once, now=now)
 
     def _failed(self, draft: Delivery, number: int, study: StudyResults, error: NotDelivered) -> DeliveryResult:
         reason, detail, now = error.reason, error.detail, self._clock()
@@ -170,7 +170,7 @@ class ReportDelivery:
             ledger.end_delivery(self._database, draft.id, state, reason=reason, detail=detail, now=now)
         else:
             state, later = DeliveryState.WAITING, now + self._pause(draft.attempts)
-            ledger.put_off_delivery(self._database, draft, reason=reason, detail=detail, not_before=later)
+            ledger.postpone_delivery(self._database, draft, reason=reason, detail=detail, not_before=later)
         return self._result(study, draft, number, state, reason=reason, detail=detail)
 
     def _pause(self, attempts: int) -> timedelta:

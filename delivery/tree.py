@@ -18,7 +18,7 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 
-from db.queries import JudgedBy, ReportableResult, StudyResults
+from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery import codes
 from delivery.uids import stable_uid
 from imaging.own_results import MAKER
@@ -45,7 +45,7 @@ def measurement_report(study: StudyResults, *, not_for_diagnosis: bool) -> Measu
     return report
 
 
-def device_uid(bundle: JudgedBy) -> str:
+def device_uid(bundle: ReportedBundle) -> str:
     """Return the UID of the observer: the same for all results of one bundle."""
     return stable_uid("device", bundle.digest)
 

@@ -1,4 +1,4 @@
-"""SQLite databases for tests: copies of one template that has the newest schema."""
+"""Create SQLite databases for tests: copies of one template that has the newest schema."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from sqlalchemy import event
 from db.engine import Database, open_database
 
 NewSqlite = Callable[..., AbstractContextManager[Database]]
-"""The fixture `new_sqlite`: it takes what `sqlite_copy` takes behind the template."""
+"""The type of the fixture `new_sqlite`, which has the parameters of `sqlite_copy` without the template."""
 
 
 @contextmanager

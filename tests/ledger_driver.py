@@ -1,4 +1,4 @@
-"""Call the functions of the ledger with default arguments: one clock, one source and one worker."""
+"""Call the ledger with default arguments: one source, one worker process, and a settable clock."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ _numbers = count()
 
 @dataclass
 class SettableClock:
-    """A Clock that stands still until a test moves it."""
+    """A Clock whose time changes only when a test changes it."""
 
     now: datetime = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 
     def __call__(self) -> datetime:
-        """Return the current time."""
+        """Return the present time."""
         return self.now
 
     def advance(self, **duration: float) -> datetime:
-        """Move the time forward by the keyword arguments of a timedelta; return the new time."""
+        """Advance by the keyword arguments of timedelta; returns the new time."""
         self.now += timedelta(**duration)
         return self.now
 
 
 @dataclass(kw_only=True)
 class LedgerDriver:
-    """The steps of the work protocol with default arguments, and queries for the resulting rows."""
+    """Calls of the ledger with default arguments, and reads of its tables."""
 
     database: Database
     clock: SettableClock
@@ -44,7 +44,7 @@ class LedgerDriver:
     process: WorkerProcess = field(default_factory=lambda: WorkerProcess(node="w1", boot_id="boot-1", index=0))
 
     def register(self, arrivals: Sequence[Arrival], *, priority: int = 5) -> Registered:
-        """Register arrivals of the default source."""
+        """Register arrivals of the source."""
         return ledger.register(
             self.database, source_id=self.source_id, arrivals=arrivals, priority=priority, now=self.clock()
         )
@@ -54,19 +54,19 @@ class LedgerDriver:
         return ledger.form_batches(self.database, count=count, images=images, max_bytes=max_bytes, now=self.clock())
 
     def claim(self, batch: Batch, *, process: WorkerProcess | None = None) -> list[Claimed]:
-        """Claim a batch for the default worker process, or for another one."""
+        """Claim a batch for the default process or another one."""
         return ledger.claim(self.database, batch.id, process=process or self.process, lease=LEASE, now=self.clock())
 
     def record(self, batch: Batch, outcomes: Sequence[Outcome]) -> Counter[str]:
-        """Record the outcomes of a batch and finish it."""
+        """Record outcomes and close the batch."""
         return ledger.record(self.database, batch.id, outcomes, seconds={"read": 0.5}, release="test", now=self.clock())
 
     def analyse(self, batch: Batch, **fields: object) -> Counter[str]:
-        """Claim a batch, and record the same fields for each of its images."""
+        """Claim and record a batch; all images get the same fields."""
         return self.record(batch, [build_outcome(image, **fields) for image in self.claim(batch)])
 
     def analyse_all(self, **fields: object) -> Counter[str]:
-        """Form batches of all ready images, and record the same fields for each image."""
+        """Form, claim and record all images that are ready."""
         return sum((self.analyse(batch, **fields) for batch in self.form()), Counter())
 
     def work(self) -> list[Any]:
@@ -85,24 +85,24 @@ class LedgerDriver:
             return list(connection.execute(select(work.c.state).order_by(work.c.id)).scalars())
 
     def predicted(self) -> list[int]:
-        """Return the ids of all rows of work with predictions."""
+        """Return the ids of the rows of work that have predictions."""
         with self.database.read() as connection:
             return list(connection.execute(select(predictions.c.work_id).order_by(predictions.c.work_id)).scalars())
 
     def open_batches(self) -> list[str]:
-        """Return the ids of all unfinished batches, claimed or not."""
+        """Return the ids of batches that are not finished, claimed or not."""
         with self.database.read() as connection:
             return list(connection.execute(select(batches.c.id).where(batches.c.finished_at.is_(None))).scalars())
 
 
 def build_arrivals(number: int, **fields: object) -> list[Arrival]:
-    """Return this number of arrivals, different at each call; keywords set fields of all."""
+    """Build arrivals that no other call returned; keywords set fields of all of them."""
     numbers = [next(_numbers) for _ in range(number)]
     return [Arrival(**{"uri": f"scan-{i}.dcm", "size": 1000, "mtime_ns": i, **fields}) for i in numbers]  # type: ignore[arg-type]
 
 
 def build_outcome(claimed: Claimed, **fields: object) -> Outcome:
-    """Return the outcome of one claimed image: `done`, unless `state` says otherwise."""
+    """Build the outcome of one claimed image: `done` unless `state` has another value."""
     values: dict[str, object] = {
         "work_id": claimed.work_id,
         "instance_id": claimed.instance_id,

@@ -1,4 +1,4 @@
-"""The only writer of work: register, dispatch, claim, record, sweep. The rules are in docs/ledger.md."""
+"""Provide the ledger, the only writer of work: register, dispatch, claim, record, sweep (docs/ledger.md)."""
 
 from db.ledger.arrivals import register
 from db.ledger.bundles import register_bundle
@@ -12,13 +12,13 @@ from db.ledger.claims import (
 )
 from db.ledger.clock_repair import clamp_future_times
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
-from db.ledger.deliveries import draft_delivery, end_delivery, put_off_delivery, take_delivery
+from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, postpone_delivery
 from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.outbox import Batch, BatchFilter, QueueStatus, form_batches, queue_status, return_unpublished
 from db.ledger.outcomes import record
-from db.ledger.pauses import Cause, end_pauses, forget_probe, note_probe, pause
+from db.ledger.pauses import Cause, clear_probe, end_pauses, pause, set_probe
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -62,7 +62,9 @@ __all__ = [
     "WorkerProcess",
     "add_route",
     "claim",
+    "claim_delivery",
     "clamp_future_times",
+    "clear_probe",
     "cursor_of",
     "deregister",
     "draft_delivery",
@@ -73,17 +75,15 @@ __all__ = [
     "ensure_source",
     "expect",
     "expire_leases_of_previous_starts",
-    "forget_probe",
     "form_batches",
     "heartbeat",
     "is_marked",
     "known_contents",
     "mark_source",
-    "note_probe",
     "open_batches",
     "owner_of",
     "pause",
-    "put_off_delivery",
+    "postpone_delivery",
     "queue_status",
     "receive",
     "record",
@@ -102,5 +102,5 @@ __all__ = [
     "return_overtaken",
     "return_unpublished",
     "save_ground_truth",
-    "take_delivery",
+    "set_probe",
 ]

@@ -1,4 +1,4 @@
-"""What one file says of other arrivals, kept in the transaction of its own outcome."""
+"""Apply the annotations of a file, facts about other arrivals, in the transaction of its own outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,12 +13,12 @@ from db.tables import FINAL, instances, work
 
 
 def apply_annotations(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """Act on what final outcomes bring along: members become arrivals, counts are expected, images are withdrawn."""
+    """Apply the annotations of final outcomes: register members, store expected numbers, withdraw images."""
     final = [outcome for outcome in outcomes if outcome.state in FINAL]
-    telling = [(outcome, outcome.annotations) for outcome in final if outcome.annotations]
-    if any(annotations.counts for _, annotations in telling):
-        _expect(connection, telling, now)
-    for outcome, annotations in telling:
+    annotated = [(outcome, outcome.annotations) for outcome in final if outcome.annotations]
+    if any(annotations.counts for _, annotations in annotated):
+        _expect(connection, annotated, now)
+    for outcome, annotations in annotated:
         if annotations.members:
             _add_members(connection, outcome, annotations.members, now)
         if annotations.withdrawal:
@@ -26,12 +26,12 @@ def apply_annotations(connection: Connection, outcomes: Sequence[Outcome], now: 
     apply_pending_withdrawals(connection, final)
 
 
-def _expect(connection: Connection, telling: Sequence[tuple[Outcome, Annotations]], now: datetime) -> None:
-    """The highest of several numbers: one image of a study may have been copied before others were added."""
-    ids = [outcome.instance_id for outcome, _ in telling]
+def _expect(connection: Connection, annotated: Sequence[tuple[Outcome, Annotations]], now: datetime) -> None:
+    """Store the highest number of each study: an image may have been copied before others were added to the study."""
+    ids = [outcome.instance_id for outcome, _ in annotated]
     sources = {row.id: row.source_id for row in connection.execute(_SOURCES, {"instances": ids})}
     highest: dict[tuple[str, int, ReportedBy], int] = {}
-    for outcome, annotations in telling:
+    for outcome, annotations in annotated:
         for study, images in annotations.counts.items():
             key = study, sources[outcome.instance_id], annotations.reported_by
             highest[key] = max(images, highest.get(key, 0))

@@ -1,4 +1,4 @@
-"""Register: one arrival, one row of work."""
+"""Register arrivals: each gets its first row of work."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,10 +18,11 @@ _CHUNK = 1000
 def register(
     database: Database, *, source_id: int, arrivals: Sequence[Arrival], priority: int, now: datetime
 ) -> Registered:
-    """Give each arrival that the ledger has not seen its row of work, in one transaction.
+    """Insert each new arrival with its first row of work, in one transaction.
 
-    The same place, size and time again is known. A file that changed updates its row while that is unfinished and
-    takes it back from whoever works on the older bytes; it is a new arrival once the old one has its outcome.
+    An arrival with the same source, place, size and time is known and is ignored. If a file changed while its image
+    was unfinished, the row is taken back from the process that holds it, now describes the newer file, and its
+    attempts start at zero. If a file changed after its outcome, it is a new arrival.
     """
     return database.write(
         lambda connection: register_within(
@@ -33,7 +34,7 @@ def register(
 def register_within(
     connection: Connection, *, source_id: int, arrivals: Sequence[Arrival], priority: int, now: datetime
 ) -> Registered:
-    """Register as part of the caller's transaction."""
+    """Register arrivals as part of the caller's transaction."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
     known, unfinished = _compare(connection, source_id, by_key)
     changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
@@ -44,12 +45,12 @@ def register_within(
 
 
 def uri_key(uri: str) -> str:
-    """The 32 hex digits under which a place is indexed."""
+    """Return the key by which a place is indexed: 32 hex digits, BLAKE2b-128 of the URI."""
     return blake2b(uri.encode(), digest_size=16).hexdigest()
 
 
 def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> tuple[set[str], dict[str, int]]:
-    """The keys of arrivals that are known as they are, and the unfinished instances of those that changed."""
+    """Return the keys of known arrivals, and the unfinished instances, by key, of arrivals that changed."""
     known: set[str] = set()
     unfinished: dict[str, int] = {}
     for row in connection.execute(_KNOWN, {"source": source_id, "keys": list(by_key)}):
@@ -62,7 +63,7 @@ def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival])
 
 
 def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: dict[str, int]) -> set[str]:
-    """The keys that could be changed: a row that got its outcome meanwhile is beyond it."""
+    """Let unfinished rows describe the newer files. Returns the keys of all rows that were still unfinished."""
     if not unfinished:
         return set()
     taken = set(connection.execute(_TAKE_BACK, {"instances": list(unfinished.values())}).scalars())
@@ -85,7 +86,7 @@ def register_members(
     priority: int,
     now: datetime,
 ) -> None:
-    """Give what was taken out of the archive `parent_id` its rows; a member that has them already keeps them."""
+    """Register the members of the archive `parent_id`; members that are already known stay as they are."""
     for start in range(0, len(arrivals), _CHUNK):
         by_key = {uri_key(arrival.uri): arrival for arrival in arrivals[start : start + _CHUNK]}
         _insert(connection, source_id, by_key, priority, now, parent_id=parent_id)

@@ -1,4 +1,4 @@
-"""Which bundles have ever analysed something."""
+"""Register bundles, and check that outcomes name registered ones."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ def register_bundle(
     normal_label: str | None,
     now: datetime,
 ) -> int:
-    """The id of the bundle of this digest, made if it is new."""
+    """Return the id of the bundle with this digest; insert the bundle if it is new."""
     row = {
         "name": name,
         "version": version,
@@ -42,10 +42,10 @@ def register_bundle(
 def require_registered(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Raise StatementError unless all bundles that these outcomes name are registered.
 
-    One look for all of them instead of a foreign key for each (docs/decisions/0012-cost-of-recording-an-outcome.md).
+    One query for the batch replaces a foreign key check per row (docs/decisions/0012-cost-of-recording-an-outcome.md).
     """
     named = {outcome.bundle_id for outcome in outcomes}
-    named.update(answer.bundle_id for outcome in outcomes for answer in outcome.further)
+    named.update(prediction.bundle_id for outcome in outcomes for prediction in outcome.further)
     named.discard(None)
     if named and len(connection.execute(_REGISTERED, {"ids": list(named)}).all()) < len(named):
         raise StatementError("an outcome names a bundle that is not registered", str(_REGISTERED), None, None)

@@ -1,4 +1,4 @@
-"""Claim a batch, keep its lease by progress, give back what a dead process left."""
+"""Claim batches, renew their leases, and requeue the images of dead processes."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,10 @@ _KILLED = f"The worker process died {DEATHS_ALLOWED} times while it worked on th
 def claim(
     database: Database, batch_id: str, *, process: WorkerProcess, lease: timedelta, now: datetime
 ) -> list[Claimed]:
-    """Take over a batch: `queued` becomes `running`. A second delivery of the same batch gets an empty list."""
+    """Take over a batch: its `queued` images become `running`, with one attempt more and a lease.
+
+    A second delivery of the batch gets an empty list. So does a batch that lost its images; that batch is closed.
+    """
 
     def transaction(connection: Connection) -> list[Claimed]:
         taken = connection.execute(_CLAIM, {"batch": batch_id, "until": now + lease, "now": now})
@@ -26,7 +29,7 @@ def claim(
             connection.execute(_CLOSE_EMPTY, {"batch": batch_id, "now": now})
             return []
         owner = {"node": process.node, "boot": process.boot_id, "index": process.index}
-        connection.execute(_OWN, {"batch": batch_id, "now": now, **owner})
+        connection.execute(_SET_OWNER, {"batch": batch_id, "now": now, **owner})
         rows = connection.execute(_CLAIMED, {"batch": batch_id}).all()
         return [Claimed(*row) for row in rows]
 
@@ -34,14 +37,14 @@ def claim(
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:
-    """Prolong the lease after progress. Returns how many images are still ours: 0 means that the batch was taken."""
+    """Prolong the lease after progress. Returns how many images the batch still holds; 0: they were taken back."""
     return database.write(
         lambda connection: connection.execute(_RENEW, {"batch": batch_id, "until": now + lease}).rowcount
     )
 
 
 def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
-    """Who claimed this batch and has not finished it; None where nobody did, or it is finished."""
+    """Return the process that claimed this batch; None if the batch is unclaimed or finished."""
     with database.read() as connection:
         row = connection.execute(_OWNER, {"batch": batch_id}).first()
     return WorkerProcess(node=row.node, boot_id=row.boot_id, index=row.process_index) if row else None
@@ -50,11 +53,11 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """What the process before this one died on goes back. Returns the number of images.
+    """Return the images of the dead predecessor of this process to `received`. Returns their number.
 
-    `in_hand` is the row of work that it was reading: that one travels alone, its neighbours are innocent. Where nobody
-    knows, each of them travels alone. An image that was alone already and has now killed its process for the third
-    time is `failed(killed_worker)`.
+    `work_in_flight` is the row of work that the dead process was working on: that image goes back alone, with one
+    death more; the other images of the batch go back as they were. If it is None, all of them go back alone. An image
+    that travelled alone and whose process died for the third time becomes `failed(killed_worker)`.
     """
     return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 
@@ -62,9 +65,9 @@ def requeue_predecessor(
 def requeue_batch(
     database: Database, batch_id: str, *, owner: WorkerProcess, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """The same for one batch, by whoever knows that its `owner` is dead. Returns the number of images.
+    """Do the same as `requeue_predecessor` for one batch of a dead `owner`. Returns the number of images.
 
-    A batch that its owner's successor gave back meanwhile is finished, and nobody can have claimed it since.
+    If the successor of the owner was faster, the batch is already closed and the number is 0.
     """
     return _requeue(database, owner, _LEFT_OPEN_ONE, {"batch": batch_id}, work_in_flight, now)
 
@@ -82,8 +85,8 @@ def _requeue(
         left = connection.execute(left_open, {**dead, **which}).scalars().all()
         if not left:
             return 0
-        held = {"batches": left, "now": now, "culprit": work_in_flight}
-        statements = (_GIVE_BACK_ALONE,) if work_in_flight is None else (_GIVE_BACK_CULPRIT, _GIVE_BACK_INNOCENT)
+        held = {"batches": left, "now": now, "in_flight": work_in_flight}
+        statements = (_REQUEUE_ALL_ALONE,) if work_in_flight is None else (_REQUEUE_IN_FLIGHT, _REQUEUE_OTHERS)
         images = sum(connection.execute(statement, held).rowcount for statement in statements)
         connection.execute(_CLOSE_ALL, held)
         return images
@@ -92,16 +95,19 @@ def _requeue(
 
 
 def expire_leases_of_previous_starts(database: Database, *, node: str, boot_id: str, now: datetime) -> int:
-    """A worker that starts knows that its earlier starts are dead: the next sweep need not wait for their leases."""
+    """End the leases of earlier starts of this worker, so that the next sweep requeues their images.
+
+    Returns the number of images.
+    """
     owner = {"node": node, "boot": boot_id, "now": now}
     return database.write(lambda connection: connection.execute(_END_LEASES, owner).rowcount)
 
 
-_MINE = (work.c.batch_id == bindparam("batch")) & IN_BATCH
+_OF_BATCH = (work.c.batch_id == bindparam("batch")) & IN_BATCH
 
 _CLAIM = (
     update(work)
-    .where(_MINE, in_state(State.QUEUED))
+    .where(_OF_BATCH, in_state(State.QUEUED))
     .values(
         state=State.RUNNING,
         attempts=work.c.attempts + 1,
@@ -118,7 +124,7 @@ _CLOSE_EMPTY = (
     .values(finished_at=bindparam("now"))
 )
 
-_OWN = (
+_SET_OWNER = (
     update(batches)
     .where(batches.c.id == bindparam("batch"))
     .values(
@@ -148,11 +154,11 @@ _CLAIMED = (
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)
-    .where(_MINE, in_state(State.RUNNING))
+    .where(_OF_BATCH, in_state(State.RUNNING))
     .order_by(work.c.id)
 )
 
-_RENEW = update(work).where(_MINE, in_state(State.RUNNING)).values(lease_until=bindparam("until"))
+_RENEW = update(work).where(_OF_BATCH, in_state(State.RUNNING)).values(lease_until=bindparam("until"))
 
 _LEFT_OPEN = select(batches.c.id).where(
     batches.c.finished_at.is_(None),
@@ -183,19 +189,19 @@ _TO_TRAVEL_ALONE: dict[str, Any] = {
     "lease_until": None,
 }
 
-_GIVE_BACK_ALONE = (
+_REQUEUE_ALL_ALONE = (
     update(work)
     .where(*_LEFT_RUNNING)
     .values(**_TO_TRAVEL_ALONE, deaths=case((work.c.alone, work.c.deaths + 1), else_=work.c.deaths))
 )
-_GIVE_BACK_CULPRIT = (
+_REQUEUE_IN_FLIGHT = (
     update(work)
-    .where(*_LEFT_RUNNING, work.c.id == bindparam("culprit"))
+    .where(*_LEFT_RUNNING, work.c.id == bindparam("in_flight"))
     .values(**_TO_TRAVEL_ALONE, deaths=work.c.deaths + 1)
 )
-_GIVE_BACK_INNOCENT = (
+_REQUEUE_OTHERS = (
     update(work)
-    .where(*_LEFT_RUNNING, work.c.id != bindparam("culprit"))
+    .where(*_LEFT_RUNNING, work.c.id != bindparam("in_flight"))
     .values(state=State.RECEIVED, batch_id=None, lease_until=None)
 )
 

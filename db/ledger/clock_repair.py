@@ -1,4 +1,4 @@
-"""A clock that was set back leaves times ahead of now, for which nobody may wait: bring them to where they belong."""
+"""Repair times in the future, which appear when a clock was set back."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,13 +9,14 @@ from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, pauses, work, workers
 
 _SKEW = timedelta(seconds=60)
-"""Clocks of hosts may differ by less."""
+"""The largest accepted difference between the clocks of hosts."""
 
 
 def clamp_future_times(database: Database, *, lease: timedelta, longest_wait: timedelta, now: datetime) -> int:
-    """Leases, waits, heartbeats, open batches and pauses from a clock that was ahead. Returns how many rows there were.
+    """Replace times that are too far in the future. Returns the number of repaired rows.
 
-    A lease may end two leases from now, an image wait for `longest_wait`; nothing else may lie ahead at all.
+    A lease that ends more than two leases from now becomes one lease from now. A retry pause longer than `longest_wait`
+    becomes `longest_wait`. Heartbeats, unclaimed batches and pauses with a time in the future get the time `now`.
     """
     bounds = {
         "now": now,

@@ -1,4 +1,4 @@
-"""How far a store was read, kept with what was read of it."""
+"""Store how far a store was read, in the same commit as its arrivals."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,11 +12,11 @@ from db.ledger.values import Arrival, Registered
 from db.tables import sources
 
 Cursor = Mapping[str, Any]
-"""JSON whose meaning is its poller's own (producer.stores.orthanc, producer.stores.dicomweb)."""
+"""JSON that only the poller of the store interprets (producer.stores.orthanc, producer.stores.dicomweb)."""
 
 
 def cursor_of(database: Database, source_id: int) -> Cursor | None:
-    """What was last kept for this source; None for one that was never read."""
+    """Return the last cursor of this source; None for a source that was never read."""
     with database.read() as connection:
         cursor: Cursor | None = connection.execute(_CURSOR, {"source": source_id}).scalar()
     return cursor
@@ -33,8 +33,8 @@ def register_and_move(
 ) -> Registered:
     """Register arrivals and move the source's cursor behind them, in one transaction.
 
-    Whoever dies meets both or neither: an arrival is behind the cursor only if the ledger has it. A record that comes
-    back from a backup brings the cursor of its own time, and the store is read again from there.
+    If the process dies, either both are stored or neither is. A database that is restored from a backup also restores
+    the cursor of that time, and the store is read again from there.
     """
 
     def transaction(connection: Connection) -> Registered:

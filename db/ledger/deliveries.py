@@ -1,4 +1,4 @@
-"""Reports on their way to a destination: committed before anything is sent, with one UID for all tries."""
+"""Store deliveries of reports: commit them before sending, with one UID for all attempts."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -23,11 +23,12 @@ def draft_delivery(
     again: bool,
     now: datetime,
 ) -> tuple[Delivery, int] | None:
-    """The report that is to be sent now, with the number of its revision; None where there is none to send.
+    """Return the delivery to send now and its revision number, from 1; None if nothing is to be sent.
 
-    What was delivered is not sent again with the same content; what failed with it only `again`, as a revision.
-    One that waits with another content takes on this one, unless its destination may have it already: then it is
-    overtaken. Of several senders at once one makes the row and the others find it.
+    A delivered report is not sent again with the same content. A failed one is sent again with the same content only
+    with `again`, as a revision. A waiting delivery with other content gets the new content, unless its destination may
+    already have it: then it fails as `overtaken`, and a revision follows. If several senders call this at the same
+    time, one inserts the row and the others get the same row.
     """
 
     def transaction(connection: Connection) -> tuple[Delivery, int] | None:
@@ -35,10 +36,10 @@ def draft_delivery(
         known = _revisions(connection, study_instance_uid, destination)
         latest = known[-1] if known else None
         if latest and latest.state == DeliveryState.WAITING:
-            if latest.content == content or _in_hand(latest, now):
+            if latest.content == content or _is_being_sent(latest, now):
                 return latest, len(known)
             if latest.reason not in POSSIBLY_TAKEN:
-                connection.execute(_TAKE_ON, {"which": latest.id, "new_content": content})
+                connection.execute(_REPLACE_CONTENT, {"which": latest.id, "new_content": content})
                 return _revisions(connection, study_instance_uid, destination)[-1], len(known)
             connection.execute(_OVERTAKE, {"which": latest.id, "at": now})
         elif latest and latest.content == content and (latest.state == DeliveryState.DELIVERED or not again):
@@ -60,10 +61,10 @@ def draft_delivery(
     return database.write(transaction)
 
 
-def take_delivery(database: Database, delivery: Delivery, *, until: datetime, at_once: bool, now: datetime) -> bool:
-    """Become its sender until then. False where another one has it or had it since, or it is not due.
+def claim_delivery(database: Database, delivery: Delivery, *, until: datetime, at_once: bool, now: datetime) -> bool:
+    """Claim a delivery until `until`. Returns False if another process claimed it since, or it is not due.
 
-    `at_once`: it is due, however short ago it was last tried.
+    With `at_once` it is due regardless of the pause after its last attempt.
     """
     values = {
         "which": delivery.id,
@@ -72,25 +73,30 @@ def take_delivery(database: Database, delivery: Delivery, *, until: datetime, at
         "present": now,
         "lease": until,
     }
-    statement = _TAKE.where(or_(_DUE, deliveries.c.reason != SENDING) if at_once else _DUE)
+    statement = _CLAIM.where(or_(_DUE, deliveries.c.reason != SENDING) if at_once else _DUE)
     return database.write(lambda connection: connection.execute(statement, values).rowcount) == 1
 
 
-def put_off_delivery(database: Database, delivery: Delivery, *, reason: str, detail: str, not_before: datetime) -> None:
-    """It was not taken this time. `delivery` as it was before it was taken in hand: whoever was since has the say."""
+def postpone_delivery(
+    database: Database, delivery: Delivery, *, reason: str, detail: str, not_before: datetime
+) -> None:
+    """Let a delivery wait until `not_before` after an attempt failed.
+
+    `delivery` is the value from before `claim_delivery`; if another process claimed it since, nothing changes.
+    """
     values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "not_before": not_before}
-    mine = update(deliveries).where(
+    claimed = update(deliveries).where(
         deliveries.c.id == delivery.id,
         deliveries.c.state == DeliveryState.WAITING,
         deliveries.c.attempts == delivery.attempts + 1,
     )
-    database.write(lambda connection: connection.execute(mine.values(**values)))
+    database.write(lambda connection: connection.execute(claimed.values(**values)))
 
 
 def end_delivery(
     database: Database, delivery_id: int, state: DeliveryState, *, reason: str | None, detail: str | None, now: datetime
 ) -> None:
-    """Delivered, or failed for good. A later success of a sender that was given up on still counts."""
+    """End a delivery as delivered or failed. A success that comes after a failure still counts as delivered."""
     values = {"state": state, "reason": reason, "detail": detail and detail[:_DETAIL_LENGTH], "finished_at": now}
     statement = update(deliveries).where(deliveries.c.id == delivery_id).values(**values, not_before=None)
     if state is not DeliveryState.DELIVERED:
@@ -99,7 +105,7 @@ def end_delivery(
 
 
 def _lock(connection: Connection, study_instance_uid: str, destination: str) -> None:
-    """One draft of a study for a destination at a time, on any host; SQLite has one writer anyway."""
+    """Let one process at a time draft this delivery, on any host; SQLite has only one writer."""
     if connection.dialect.name == "postgresql":
         name = func.hashtextextended(f"{study_instance_uid}|{destination}", _LOCK_SEED)
         connection.execute(select(func.pg_advisory_xact_lock(name)))
@@ -110,12 +116,12 @@ def _revisions(connection: Connection, study_instance_uid: str, destination: str
     return [as_delivery(row) for row in connection.execute(_REVISIONS, named)]
 
 
-def _in_hand(delivery: Delivery, now: datetime) -> bool:
+def _is_being_sent(delivery: Delivery, now: datetime) -> bool:
     return delivery.reason == SENDING and delivery.not_before is not None and delivery.not_before > now
 
 
 def _predecessor(known: list[Delivery]) -> str | None:
-    """The latest that its destination has, or may have."""
+    """Return the SOP Instance UID of the latest revision that the destination has or may have."""
     for delivery in reversed(known):
         if delivery.state == DeliveryState.DELIVERED or delivery.reason in (*POSSIBLY_TAKEN, OVERTAKEN):
             return delivery.sop_instance_uid
@@ -133,7 +139,9 @@ _REVISIONS = (
     .order_by(deliveries.c.id)
 )
 
-_TAKE_ON = update(deliveries).where(deliveries.c.id == bindparam("which")).values(content=bindparam("new_content"))
+_REPLACE_CONTENT = (
+    update(deliveries).where(deliveries.c.id == bindparam("which")).values(content=bindparam("new_content"))
+)
 
 _OVERTAKE = (
     update(deliveries)
@@ -141,7 +149,7 @@ _OVERTAKE = (
     .values(
         state=DeliveryState.FAILED,
         reason=OVERTAKEN,
-        detail="Its results changed before its destination said that it has it: a revision took its place.",
+        detail="The results changed before the destination confirmed the report: a revision replaces it.",
         finished_at=bindparam("at"),
         not_before=None,
     )
@@ -149,7 +157,7 @@ _OVERTAKE = (
 
 _DUE = or_(deliveries.c.not_before.is_(None), deliveries.c.not_before <= bindparam("present"))
 
-_TAKE = (
+_CLAIM = (
     update(deliveries)
     .where(
         deliveries.c.id == bindparam("which"),

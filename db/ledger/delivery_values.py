@@ -1,4 +1,4 @@
-"""Define one report on its way to a destination, and the states and reasons that it can have."""
+"""Define a delivery, with the states and reasons that it can have."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 
 class DeliveryState(StrEnum):
-    """The state of one report for one destination."""
+    """The state of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -18,7 +18,7 @@ class DeliveryState(StrEnum):
 
 SENDING, NO_ANSWER = "sending", "no_answer"
 POSSIBLY_TAKEN = (SENDING, NO_ANSWER)
-"""Reasons after which the destination may have the report although it never confirmed that."""
+"""Reasons with which the destination may have the report although it never confirmed it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +30,9 @@ class Delivery:
     destination: str
     sop_instance_uid: str
     replaces: str | None
-    """SOP Instance UID of the revision before."""
+    """SOP Instance UID of the previous revision."""
     content: str
-    """Digest of what it says."""
+    """Digest of the content of the report."""
     state: str
     reason: str | None
     detail: str | None
@@ -43,5 +43,5 @@ class Delivery:
 
 
 def as_delivery(row: Row[Any]) -> Delivery:
-    """Turn a row into a value."""
-    return Delivery(**row._mapping)  # noqa: SLF001 - its public name, with an underscore to keep columns apart
+    """Build a delivery from a row of `deliveries`."""
+    return Delivery(**row._mapping)  # noqa: SLF001 - public despite its underscore, which avoids clashes with columns

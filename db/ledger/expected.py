@@ -1,4 +1,4 @@
-"""How many images a study has, as somebody else says."""
+"""Store how many images a study has, according to a store, a manifest or a header."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,25 +13,25 @@ from db.store_tables import expected
 
 
 def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:
-    """Keep what was said last of each study by each source in each way; of headers, what the highest of them said.
+    """Store the latest number of each study, source and kind of reporter; of numbers from headers, the highest.
 
-    An image may have been copied before others were added, and images come in any order. `told_at` stays while the
-    number does: a store that is listed again and again says nothing new.
+    An image may have been copied before others were added to its study, and images arrive in any order.
+    `reported_at` changes only when the number changes, because a store may be listed many times.
     """
     if rows:
         database.write(lambda connection: expect_within(connection, rows, now=now))
 
 
 def expect_within(connection: Connection, rows: Sequence[Expected], *, now: datetime) -> None:
-    """The same as part of the caller's transaction."""
+    """Store expected numbers as part of the caller's transaction."""
     values = [(row.study_instance_uid, row.source_id, row.reported_by, row.images, now) for row in rows]
     insert_if_absent(connection, expected, _COLUMNS, values)
-    execute_many(connection, _SAY_AGAIN, tuple(f"the_{name}" for name in _COLUMNS), values)
+    execute_many(connection, _UPDATE, tuple(f"the_{name}" for name in _COLUMNS), values)
 
 
 _COLUMNS = ("study_instance_uid", "source_id", "reported_by", "images", "reported_at")
 
-_SAY_AGAIN = (
+_UPDATE = (
     update(expected)
     .where(
         expected.c.study_instance_uid == bindparam("the_study_instance_uid"),

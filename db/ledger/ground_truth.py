@@ -1,4 +1,4 @@
-"""What turned out to be true, told after the fact."""
+"""Store ground truth: labels that are known after the analysis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Subject = Literal["sop", "study", "accession"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundTruth:
-    """Whether a label holds for everything that a key names."""
+    """The fact that a label is present or absent in everything that a key names."""
 
     subject: Subject
-    """What the key names: one image, one study, or one order."""
+    """The kind of key: of one image, one study, or one order."""
     key: str
     """SOP or Study Instance UID, or the hash of an accession number."""
     label: str
@@ -26,7 +26,7 @@ class GroundTruth:
 
 
 def save_ground_truth(database: Database, known: Iterable[GroundTruth], *, actor: str, now: datetime) -> int:
-    """Store truths; what was known of a key before is replaced as a whole. Returns the number of keys."""
+    """Store ground truth, and replace everything that was known of the same keys. Returns the number of keys."""
     rows = {
         (truth.subject, truth.key, truth.label): {
             "subject": truth.subject,
@@ -41,13 +41,13 @@ def save_ground_truth(database: Database, known: Iterable[GroundTruth], *, actor
 
     def transaction(connection: Connection) -> None:
         if rows:
-            connection.execute(_FORGET, [{"of": subject, "named": key} for subject, key in keys])
+            connection.execute(_DELETE, [{"of": subject, "named": key} for subject, key in keys])
             connection.execute(insert(truths), list(rows.values()))
-            told = {"subjects": sorted({subject for subject, _ in keys}), "keys": len(keys), "labels": len(rows)}
-            connection.execute(insert(audit).values(at=now, actor=actor, action="truths.import", detail=told))
+            detail = {"subjects": sorted({subject for subject, _ in keys}), "keys": len(keys), "labels": len(rows)}
+            connection.execute(insert(audit).values(at=now, actor=actor, action="truths.import", detail=detail))
 
     database.write(transaction)
     return len(keys)
 
 
-_FORGET = delete(truths).where(truths.c.subject == bindparam("of"), truths.c.key == bindparam("named"))
+_DELETE = delete(truths).where(truths.c.subject == bindparam("of"), truths.c.key == bindparam("named"))

@@ -1,4 +1,4 @@
-"""Who is whose copy, and which of several versions of one image is the current one."""
+"""Find duplicates by hash, and the current version of an image by SOP Instance UID."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,27 +13,29 @@ from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
 _OWNING = (State.DONE, State.EXPANDED)
-_RECORD_LOCK = 0x6E696768  # "nigh": one recorder at a time settles identity on PostgreSQL
+_RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 
 
-def one_recorder_at_a_time(connection: Connection) -> None:
-    """Two recorders that do not see each other's rows would both be current. SQLite has one writer anyway."""
+def lock_recording(connection: Connection) -> None:
+    """Let transactions that record outcomes run one after the other; SQLite has only one writer.
+
+    Two that do not see each other's rows would both mark their version of an image as current.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"key": _RECORD_LOCK})
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
-    """SHA-256 -> instance id of contents that are done already, or were taken apart."""
+    """Return the instance ids, by SHA-256, of contents that are done or expanded."""
     with database.read() as connection:
         rows = connection.execute(_OWNERS, {"hashes": list(hashes)}).all()
         return {row.sha256: row.instance_id for row in rows}
 
 
 def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The first to record a content owns it; everybody else with the same bytes becomes its duplicate.
+    """Turn outcomes with the bytes of an earlier one into duplicates of it: the first outcome of a content owns it.
 
-    Only `done` and `expanded` outcomes own contents: bytes that failed or were rejected are taken up when they come
-    again.
+    Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """
     claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.first and o.sha256}
     owners = _owners(connection, claims)
@@ -46,9 +48,10 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
 
 def supersede(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Of several done images with one SOP and Series Instance UID, the newest arrival is the current one.
+    """Make the newest arrival the current one of all done images with the same SOP and Series Instance UID.
 
-    Each of the others names a newer one, not always the newest: ten thousand images under one UID cost no more.
+    Each other one names a newer one, which need not be the newest: this keeps the cost low even if ten thousand images
+    have the same UID.
     """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)
@@ -76,7 +79,7 @@ class _Owner(NamedTuple):
 
 
 def _owners(connection: Connection, claims: dict[str, Outcome]) -> dict[str, "_Owner"]:
-    """Who owns each of these contents: whoever claims it, unless somebody did before."""
+    """Return the owner of each content, by SHA-256: its earlier owner, or else the outcome that claims it now."""
     rows = [(sha256, claims[sha256].work_id) for sha256 in sorted(claims)]
     if insert_if_absent(connection, contents, ("sha256", "work_id"), rows) == len(rows):
         return {sha256: _Owner(outcome.work_id, outcome.instance_id) for sha256, outcome in claims.items()}
@@ -101,7 +104,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-    """A duplicate was not parsed again: its header facts are those of its original, byte for byte."""
+    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again."""
     originals = {o.duplicate_of for o in outcomes if o.state is State.DUPLICATE}
     if not originals:
         return outcomes

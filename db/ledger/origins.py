@@ -1,11 +1,11 @@
-"""Where what was in an archive came from: the source of the outermost archive."""
+"""Build statements that find the source of an archive's member: the source of the outermost archive."""
 
 from sqlalchemy import ScalarSelect, func, select
 
 from db.tables import instances, sources
 
 DEPTH = 2
-"""Archives inside of each other that are taken apart: what these statements know how to climb."""
+"""The number of nested levels of archives that are unpacked; these statements follow that many parents."""
 
 _parent = instances.alias("parent")
 _grandparent = instances.alias("grandparent")
@@ -13,7 +13,7 @@ _OUTERMOST = func.coalesce(_grandparent.c.source_id, _parent.c.source_id)
 
 
 def origin_id() -> ScalarSelect[int]:
-    """Id of the source, for a row of `instances` that has a parent; correlated to it."""
+    """Return a subquery for the id of the source, correlated to a row of `instances` that has a parent."""
     return (
         select(_OUTERMOST)
         .select_from(_parent)
@@ -25,7 +25,7 @@ def origin_id() -> ScalarSelect[int]:
 
 
 def origin_name() -> ScalarSelect[str]:
-    """The same source's name."""
+    """Return the same subquery for the name of the source."""
     its_source = sources.alias("its_source")
     return (
         select(its_source.c.name)

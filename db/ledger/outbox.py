@@ -1,4 +1,4 @@
-"""Dispatch: form batches in the ledger first, publish them afterwards (a transactional outbox)."""
+"""Form batches, which are published after the commit (transactional outbox)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from db.tables import IN_BATCH, State, batches, in_state, instances, work, worke
 
 _LEAST_WINDOW = 2
 LIVE_SECONDS = 45
-"""A worker that has not beaten for this long has no slots."""
+"""A worker counts only if its heartbeat is younger than this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueStatus:
-    """What the dispatcher decides on."""
+    """The state of the queue, on which the dispatcher decides."""
 
     ready: int
-    """Images that may go now, counted no further than to as many full batches as the window holds."""
+    """Images that may be dispatched now; counting stops at the number that fills the window."""
     waiting: int
     """Batches published and not yet claimed."""
     running: int
@@ -29,21 +29,21 @@ class QueueStatus:
     slots: int
     """Processes of live workers."""
     starting: int = 0
-    """Those of them that load their model: what they were handed they claim later."""
+    """The number of slots that still load their models; they claim their batch later."""
 
     @property
     def window(self) -> int:
-        """Batches that may wait in Redis: a worker's next one should be there when it is done with this one."""
+        """The number of batches that may wait in Redis: two per process, so that none waits for a batch."""
         return _window(self.slots)
 
     @property
-    def room(self) -> int:
-        """Batches that may be published."""
+    def free_places(self) -> int:
+        """The number of batches that may be published now."""
         return self.window - self.waiting
 
     @property
     def idle_slots(self) -> int:
-        """Processes with nothing to do and nothing on the way to them."""
+        """The number of processes without a batch, claimed or published."""
         return max(0, self.slots - self.running - self.waiting)
 
 
@@ -54,7 +54,7 @@ class BatchFilter(Enum):
     UNSUSPECTED = "unsuspected"
     """Leave out images that travel alone."""
     UNTRIED = "untried"
-    """Leave out those, and images that were given back with a reason: some wait for their source for ever."""
+    """Leave out images that travel alone, and images that are tried again: their source may be unavailable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,10 @@ class Batch:
 
 
 def queue_status(database: Database, *, images: int, now: datetime) -> QueueStatus:
-    """A look at work, batches of `images` and workers, made to decide on: what it misses, the next look finds."""
+    """Read the state of the queue, for batches of `images` images.
+
+    The statements are not one snapshot: the next call sees what this one misses.
+    """
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
         waiting, running = connection.execute(_OPEN_COUNTS).one()
@@ -89,10 +92,10 @@ def form_batches(
     now: datetime,
     batch_filter: BatchFilter = BatchFilter.ANY,
 ) -> list[Batch]:
-    """Up to `count` batches of the most urgent, oldest work: `received` becomes `queued` under the batch's id.
+    """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
-    A batch holds at most `images` images and, beyond its first, at most `max_bytes` of files; work marked `alone`
-    travels in a batch of one.
+    A batch has at most `images` images. It has at most `max_bytes` bytes, unless its first image alone is larger. An
+    image that is marked `alone` travels in a batch of one.
     """
 
     def transaction(connection: Connection) -> list[Batch]:
@@ -103,7 +106,7 @@ def form_batches(
 
 
 def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> None:
-    """A batch that could not be published: its images are `received` again where the batch is still theirs."""
+    """Return the `queued` images of a batch that could not be published, and close it unless a worker claimed it."""
 
     def transaction(connection: Connection) -> None:
         connection.execute(_RETURN, {"batch": batch_id})

@@ -1,4 +1,4 @@
-"""Record: the outcomes of a batch, in one transaction, for the rows that are still ours."""
+"""Record the outcomes of a batch, in one transaction."""
 
 import logging
 from collections import Counter
@@ -13,8 +13,8 @@ from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import require_registered
-from db.ledger.identity import one_recorder_at_a_time, settle_duplicates, supersede
-from db.ledger.predictions import add_further_answers, insert_predictions
+from db.ledger.identity import lock_recording, settle_duplicates, supersede
+from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.values import Outcome
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES
@@ -34,10 +34,11 @@ def record(
     release: str,
     now: datetime,
 ) -> Counter[str]:
-    """Write outcomes, facts and predictions of the rows that this batch still holds, and close the batch.
+    """Write outcomes, facts and predictions of the images that this batch still holds, and close the batch.
 
-    Rows that were taken back meanwhile are left alone: their new owner speaks for them. A value that the database
-    refuses costs its own row (`failed(unstorable)`), not the batch. Returns the number of images by state.
+    Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database
+    refuses the values of one image, only that image becomes `failed(unstorable)`. Returns the number of images by
+    state.
     """
 
     def in_bulk(connection: Connection) -> Counter[str]:
@@ -50,9 +51,9 @@ def record(
     try:
         return database.write(in_bulk)
     except _REFUSALS as error:
-        if not _speaks_of_a_value(error):
+        if not _is_refused_value(error):
             raise
-        log.warning("the database refused a value: recording row by row", extra={"batch": batch_id})
+        log.warning("the database refused a value: recording the batch image by image", extra={"batch": batch_id})
         return database.write(one_by_one)
 
 
@@ -64,23 +65,23 @@ def _record(
     release: str,
     now: datetime,
 ) -> Counter[str]:
-    one_recorder_at_a_time(connection)
+    lock_recording(connection)
     held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
-    ours = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
-    require_registered(connection, ours)
-    ours = settle_duplicates(connection, ours)
-    _write(connection, ours, now)
-    add_further_answers(connection, batch_id, ours, now)
-    supersede(connection, ours)
-    apply_annotations(connection, ours, now)
-    counts = Counter(outcome.state.value for outcome in ours)
+    held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
+    require_registered(connection, held_outcomes)
+    held_outcomes = settle_duplicates(connection, held_outcomes)
+    _write(connection, held_outcomes, now)
+    add_further_predictions(connection, batch_id, held_outcomes, now)
+    supersede(connection, held_outcomes)
+    apply_annotations(connection, held_outcomes, now)
+    counts = Counter(outcome.state.value for outcome in held_outcomes)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
     connection.execute(_CLOSE, closing)
     return counts
 
 
 def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
-    """An outcome of bytes that the ledger no longer lists (the file was replaced meanwhile) is not the arrival's."""
+    """Return the outcome, or `received` if the ledger knows that the file was replaced after it was read."""
     if (
         outcome.size is None
         or outcome.state is State.RECEIVED
@@ -96,23 +97,23 @@ def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
     )
 
 
-def _write(connection: Connection, ours: Sequence[Outcome], now: datetime) -> None:
-    if not ours:
+def _write(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
+    if not outcomes:
         return
-    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, now) for outcome in ours])
-    read = [outcome for outcome in ours if outcome.sha256 is not None]
+    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, now) for outcome in outcomes])
+    read = [outcome for outcome in outcomes if outcome.sha256 is not None]
     kept = [(outcome.instance_id, outcome.sha256, *_fact_values(outcome.facts)) for outcome in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     if changed := [
-        _changed_row(outcome) for outcome in ours if outcome.state is State.RECEIVED and outcome.size is not None
+        _changed_row(outcome) for outcome in outcomes if outcome.state is State.RECEIVED and outcome.size is not None
     ]:
         connection.execute(_FOLLOW_FILE, changed)
-    done = (outcome for outcome in ours if outcome.state is State.DONE)
+    done = (outcome for outcome in outcomes if outcome.state is State.DONE)
     insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
 
 
 def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
-    """In the order of _FINISH_NAMES."""
+    """Return the values in the order of _FINISH_NAMES."""
     return (
         outcome.work_id,
         outcome.state.value,
@@ -137,9 +138,9 @@ def _changed_row(outcome: Outcome) -> dict[str, object]:
 
 
 def _storable(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> Outcome:
-    """The outcome, or what the database takes of it: a further answer that it refuses costs no image its result."""
-    alone = outcome._replace(further=())
-    for attempt in (outcome, alone) if outcome.further else (outcome,):
+    """Return the part of the outcome that the database accepts: all, all but further predictions, or the failure."""
+    without_further = outcome._replace(further=())
+    for attempt in (outcome, without_further) if outcome.further else (outcome,):
         if _can_store(connection, batch_id, attempt, now):
             return attempt
     return _refused(outcome)
@@ -150,7 +151,7 @@ def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: dat
     try:
         _record(connection, batch_id, [outcome], {}, "", now)
     except _REFUSALS as error:
-        if not _speaks_of_a_value(error):
+        if not _is_refused_value(error):
             raise
         extra = {"image": outcome.instance_id, "error": type(error).__name__}
         log.warning("the database refused the values of an image", extra=extra)
@@ -160,8 +161,8 @@ def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: dat
     return True
 
 
-def _speaks_of_a_value(error: Exception) -> bool:
-    """Whether driver or database refused a value, and not the whole transaction."""
+def _is_refused_value(error: Exception) -> bool:
+    """Return whether the driver or the database refused a value, and not the whole transaction."""
     return not isinstance(error, DBAPIError) or isinstance(error, (DataError, IntegrityError))
 
 
@@ -239,7 +240,7 @@ _FOLLOW_FILE = (
     update(instances)
     .where(
         instances.c.id == bindparam("instance"),
-        # The file may have become, once more, one that has its own row: then the source registers it by itself.
+        # If the file at this place is one that has its own row, a change would violate the unique constraint.
         ~select(_SAME_PLACE.c.id)
         .where(
             _SAME_PLACE.c.source_id == instances.c.source_id,
@@ -254,7 +255,7 @@ _FOLLOW_FILE = (
 
 _CLOSE = (
     update(batches)
-    # A second record, after a commit whose answer was lost, holds no image and would say that there were none.
+    # A second call, after a commit without confirmation, holds no image and would overwrite the counts with zero.
     .where(batches.c.id == bindparam("batch"), batches.c.finished_at.is_(None))
     .values(
         finished_at=bindparam("now"),

@@ -1,4 +1,4 @@
-"""What a C-STORE receiver took in, and what it answered: one receipt per association."""
+"""Store receipts of a C-STORE receiver: one row per association."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from db.store_tables import receipts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """An association as it stands."""
+    """The present state of an association."""
 
     association: str
-    """A UUID of our own."""
+    """A UUID that nightread assigns."""
     calling_ae: str
     address: str
     began_at: datetime
     ended_at: datetime | None
     received: int
-    """Images that were answered with success: each is an arrival."""
+    """Images with the response success; each is an arrival."""
     refused: int
-    """Images that were answered with a lack of resources (A7xx): the sender is to try again."""
+    """Images with the response out of resources (A7xx): the sender should try again."""
     failed: int
-    """Images that were answered with another failure."""
+    """Images with another failure as response."""
     statuses: Mapping[str, int]
-    """Answers of each DIMSE status but success, as four hex digits; and `aborted` or `lost` for how it ended."""
+    """Number of responses by DIMSE status, four hex digits, without success; `aborted` or `lost` counts such an end."""
 
 
 def receive(
@@ -44,9 +44,9 @@ def receive(
     priority: int,
     now: datetime,
 ) -> Registered:
-    """Register what was received and bring the receipts of their associations up to date, in one transaction.
+    """Register arrivals and update the receipts of their associations, in one transaction.
 
-    Whoever answers a sender with success on the strength of it needs a durable database (db.engine.open_database).
+    Only a commit of a durable database (db.engine.open_database) allows a success response to the sender.
     """
 
     def transaction(connection: Connection) -> Registered:
@@ -58,12 +58,12 @@ def receive(
 
 
 def end_receipts(database: Database, source_id: int, *, now: datetime) -> int:
-    """End the receipts that an earlier receiver of this source left open when it died. Returns their number."""
+    """End the open receipts of an earlier receiver of this source that died. Returns their number."""
     return database.write(lambda connection: connection.execute(_END, {"source": source_id, "now": now}).rowcount)
 
 
 def _row(receipt: Receipt, source_id: int) -> tuple[object, ...]:
-    """In the order of _COLUMNS."""
+    """Return the values in the order of _COLUMNS."""
     return (
         source_id,
         receipt.association,

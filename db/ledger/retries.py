@@ -1,4 +1,4 @@
-"""Try again: the one way back from an outcome, and only because a person says so."""
+"""Retry failed and rejected images at the command of a person; nothing else changes an outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,14 +11,14 @@ from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
 _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""What ended for one of these goes on to travel alone."""
+"""Images that ended with one of these reasons travel alone when they are tried again."""
 
 
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """Failed and rejected images are `received` again, as if nobody had tried them. Returns their number.
+    """Return failed and rejected images to `received`, without attempts, deaths and reasons. Returns their number.
 
-    Images in any other state by now are left alone. Each thousand is one transaction with its own row of `audit`,
-    which keeps the reasons that are forgotten here.
+    Images in other states stay unchanged. Each thousand images are one transaction with a row of `audit`, which keeps
+    their earlier states, reasons and attempts.
     """
     return sum(
         _retry_some(database, image_ids[begin : begin + _IMAGES_AT_ONCE], actor, now)
@@ -32,8 +32,8 @@ def _retry_some(database: Database, image_ids: Sequence[int], actor: str, now: d
         if not ended:
             return 0
         taken = connection.execute(_AGAIN, {"images": [row.instance_id for row in ended]}).rowcount
-        told = {"images": [[row.instance_id, row.state, row.reason, row.attempts] for row in ended]}
-        connection.execute(insert(audit).values(at=now, actor=actor, action="images.retry", detail=told))
+        detail = {"images": [[row.instance_id, row.state, row.reason, row.attempts] for row in ended]}
+        connection.execute(insert(audit).values(at=now, actor=actor, action="images.retry", detail=detail))
         return taken
 
     return database.write(transaction)

@@ -1,4 +1,4 @@
-"""Which bundle is in force for which images. Every change is kept, with who made it."""
+"""Add, end and replace routing rules; each change is written to `audit` with the person who made it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from db.tables import audit, bundles, routes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewRoute:
-    """A rule as a person asks for it."""
+    """A routing rule to be added."""
 
     bundle_id: int
     role: str
@@ -20,32 +20,35 @@ class NewRoute:
 
 
 def add_route(database: Database, route: NewRoute, *, first: bool, actor: str, now: datetime) -> int:
-    """Put a rule after all others, or before them. Returns its id."""
+    """Add a rule behind all others, or with `first` before them. Returns its id."""
 
     def transaction(connection: Connection) -> int:
         edge = connection.execute(_FIRST if first else _LAST).scalar_one_or_none()
         position = 0 if edge is None else edge - 1 if first else edge + 1
         number = _insert(connection, route, position, now)
-        _note(connection, actor, "activate", [number], now)
+        _write_audit(connection, actor, "activate", [number], now)
         return number
 
     return database.write(transaction)
 
 
 def end_routes(database: Database, route_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """Take rules out of force. Returns how many were in force."""
+    """End rules. Returns how many of them were in force."""
 
     def transaction(connection: Connection) -> int:
         ended = _end(connection, route_ids, now)
         if ended:
-            _note(connection, actor, "deactivate", route_ids, now)
+            _write_audit(connection, actor, "deactivate", route_ids, now)
         return ended
 
     return database.write(transaction)
 
 
 def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, now: datetime) -> int:
-    """Every rule in force that names one bundle names another from now on, in its place. Returns how many did."""
+    """Replace all rules in force that name one bundle by rules for another, at the same positions.
+
+    Returns the number of replaced rules.
+    """
 
     def transaction(connection: Connection) -> int:
         taken = connection.execute(
@@ -62,7 +65,7 @@ def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, 
             for row in taken
         ]
         if fresh:
-            _note(connection, actor, "replace", [*(row.id for row in taken), *fresh], now)
+            _write_audit(connection, actor, "replace", [*(row.id for row in taken), *fresh], now)
         return len(fresh)
 
     return database.write(transaction)
@@ -84,7 +87,7 @@ def _end(connection: Connection, route_ids: Sequence[int], now: datetime) -> int
     return connection.execute(ended).rowcount
 
 
-def _note(connection: Connection, actor: str, action: str, route_ids: Sequence[int], now: datetime) -> None:
+def _write_audit(connection: Connection, actor: str, action: str, route_ids: Sequence[int], now: datetime) -> None:
     named = connection.execute(
         select(routes.c.id, routes.c.position, routes.c.role, routes.c.conditions, bundles.c.name, bundles.c.version)
         .join(bundles, bundles.c.id == routes.c.bundle_id)

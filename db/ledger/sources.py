@@ -1,4 +1,4 @@
-"""Where arrivals come from."""
+"""Register sources, and store their reports and markers."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from db.tables import sources
 
 
 def ensure_source(database: Database, *, name: str, kind: str, root: str, now: datetime) -> int:
-    """The id of the source of this name, made if it is new; its root is brought up to date."""
+    """Return the id of the source with this name; insert it if it is new, and update its root."""
 
     def transaction(connection: Connection) -> int:
         row = {"name": name, "kind": kind, "root": root, "created_at": now}
@@ -22,18 +22,18 @@ def ensure_source(database: Database, *, name: str, kind: str, root: str, now: d
 
 
 def report_source(database: Database, source_id: int, report: dict[str, object], *, now: datetime) -> None:
-    """Keep the numbers of a watcher's latest look, for `status`, which is another process."""
+    """Store the figures of a watcher's latest directory pass, so that `nightread status` can show them."""
     statement = update(sources).where(sources.c.id == source_id).values(report=report, reported_at=now)
     database.write(lambda connection: connection.execute(statement))
 
 
 def mark_source(database: Database, source_id: int) -> None:
-    """Its folder was seen with nightread.paths.ROOT_MARKER in it: without the marker it counts as away from now on."""
+    """Store that the source's folder has nightread.paths.ROOT_MARKER; without it the folder counts as unavailable."""
     statement = update(sources).where(sources.c.id == source_id).values(marked=True)
     database.write(lambda connection: connection.execute(statement))
 
 
 def is_marked(database: Database, source_id: int) -> bool:
-    """Whether its folder was ever seen with the marker."""
+    """Return whether the marker was ever seen in the source's folder."""
     with database.read() as connection:
         return bool(connection.execute(select(sources.c.marked).where(sources.c.id == source_id)).scalar())

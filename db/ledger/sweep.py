@@ -1,4 +1,4 @@
-"""Take back what was lost: by the dispatcher alone. A false alarm costs one empty claim."""
+"""Take back lost work; only the dispatcher does this. A false alarm costs one empty claim."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,13 +11,15 @@ from nightread.reasons import Reason
 
 EXPIRIES_ALLOWED = 10
 OVERTAKEN_SECONDS = 60
-_EXPIRED = f"The worker went away without a word {EXPIRIES_ALLOWED} times while it had this image."
+_EXPIRED = (
+    f"The lease of this image expired {EXPIRIES_ALLOWED} times: each time its worker stopped without recording it."
+)
 
 
 def return_expired(database: Database, *, now: datetime) -> int:
-    """Images whose lease ran out are `received` again, to travel alone; the tenth time they failed.
+    """Return images whose lease expired to `received`, to travel alone, and close batches without any image.
 
-    Batches that hold no image any more are closed.
+    The tenth time an image becomes `failed(killed_worker)`. Returns the number of images.
     """
 
     def transaction(connection: Connection) -> int:
@@ -26,13 +28,16 @@ def return_expired(database: Database, *, now: datetime) -> int:
         return expired
 
     with database.read() as connection:
-        if not any(connection.execute(look, {"now": now}).scalar() for look in (_ANY_EXPIRED, _ANY_EMPTY)):
+        if not any(connection.execute(query, {"now": now}).scalar() for query in (_ANY_EXPIRED, _ANY_EMPTY)):
             return 0
     return database.write(transaction)
 
 
 def return_overtaken(database: Database, *, now: datetime) -> int:
-    """Published batches that a later one overtook more than a minute ago: their messages are lost."""
+    """Return the images of batches that a later batch overtook more than 60 s ago: their messages are lost.
+
+    Returns the number of images.
+    """
     with database.read() as connection:
         before = {"before": now - timedelta(seconds=OVERTAKEN_SECONDS)}
         lost = connection.execute(_OVERTAKEN, before).scalars().all()
@@ -40,14 +45,14 @@ def return_overtaken(database: Database, *, now: datetime) -> int:
 
 
 def open_batches(database: Database, *, created_before: datetime | None = None) -> list[str]:
-    """Batches that were published and not claimed, or those of them that are older than this."""
+    """List published batches that no worker claimed, optionally only those older than `created_before`."""
     older = batches.c.created_at < created_before if created_before else true()
     with database.read() as connection:
         return list(connection.execute(_UNCLAIMED.where(older)).scalars())
 
 
 def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetime) -> int:
-    """The images of these unclaimed batches are `received` again. Returns their number."""
+    """Return the images of these unclaimed batches to `received`. Returns their number."""
     if not batch_ids:
         return 0
 
@@ -60,7 +65,10 @@ def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetim
 
 
 def reset_unfinished(database: Database, *, now: datetime) -> int:
-    """At an embedded start, with the state lock held and Redis emptied: nobody works on anything."""
+    """Return all queued and running images to `received`, and close all batches. Returns the number of images.
+
+    Call this only at an embedded start, with the state lock held and Redis empty, when no process works.
+    """
 
     def transaction(connection: Connection) -> int:
         connection.execute(update(batches).where(batches.c.finished_at.is_(None)).values(finished_at=now))
@@ -70,7 +78,7 @@ def reset_unfinished(database: Database, *, now: datetime) -> int:
     return database.write(transaction)
 
 
-# By the index of what is in batches, which is little: one of leases would be kept for every image.
+# This uses the small index of rows in batches; an index on leases would have to be updated for every image.
 _IS_EXPIRED = IN_BATCH & in_state(State.RUNNING) & (work.c.lease_until < bindparam("now"))
 _ANY_EXPIRED = select(work.c.id).where(_IS_EXPIRED).limit(1)
 _GIVEN_UP = work.c.expiries + 1 >= EXPIRIES_ALLOWED
@@ -90,7 +98,7 @@ _EXPIRE = (
     )
 )
 
-# Claimed or not: what changes while it is queued leaves its batch, and the message may be lost with nobody to miss it.
+# Claimed or not: an image whose file changes leaves its batch, and the message of an empty batch may be lost.
 _IS_EMPTY = (
     batches.c.finished_at.is_(None) & ~select(work.c.id).where(work.c.batch_id == batches.c.id, IN_BATCH).exists()
 )

@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT DO NOTHING, which SQLAlchemy spells once per dialect."""
+"""Insert rows unless they exist: INSERT ... ON CONFLICT DO NOTHING, in both dialects."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +10,7 @@ from db.bulk import Row, execute_many
 
 
 def insert_if_absent(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> int:
-    """Insert rows, values of these columns, by executemany; a row whose key exists already is left as it is.
+    """Insert rows with values of these columns; leave rows whose key exists unchanged.
 
     Returns the number of rows that were inserted.
     """

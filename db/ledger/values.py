@@ -12,7 +12,7 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
-    """A file as it was found: its place, size and time."""
+    """One file or object that came in: its place, size and modification time."""
 
     uri: str
     """Path below the source's root, percent-encoded from its bytes; or a URL."""
@@ -22,16 +22,16 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """How many of the arrivals were new or changed."""
+    """The number of new and of changed arrivals."""
 
     new: int
     changed: int
-    """Unfinished rows that now stand for the newer file at the same place."""
+    """Unfinished images that now describe the newer file at the same place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerProcess:
-    """One process of one start of one worker; a respawned process has the same three values as the one before."""
+    """One process of one start of one worker; its successor after a death has the same three values."""
 
     node: str
     boot_id: str
@@ -49,17 +49,17 @@ class Claimed(NamedTuple):
     size: int
     mtime_ns: int
     attempts: int
-    """This one included."""
+    """The number of claims, including this one."""
     alone: bool
     first: bool
-    """Whether this is the arrival's first row of work, which may turn out a duplicate."""
+    """True if this is the arrival's first row of work; only a first row can become a duplicate."""
     arrived_at: datetime
     tried_since: datetime
     """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
     marked: bool
-    """Whether a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
+    """True if a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
     origin: str = ""
-    """The source that it came from; for a file out of an archive, the source of the archive."""
+    """Name of the source; for a member of an archive, the source of the outermost archive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class Withdrawal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotations:
-    """What one file says about other arrivals; fields are empty where it says nothing."""
+    """The annotations of one file: facts about other arrivals. Fields without a fact are empty."""
 
     members: Members | None = None
     reported_by: ReportedBy = "header"
@@ -105,7 +105,7 @@ class Annotations:
 
 
 class FramePrediction(NamedTuple):
-    """The prediction of a network for one frame."""
+    """The result of a network for one frame."""
 
     frame: int
     label: str | None
@@ -116,11 +116,11 @@ class FramePrediction(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FurtherPrediction:
-    """The prediction of a further network for an image, or the reason why that network failed."""
+    """The result of a further bundle for an image, or the reason why its network failed."""
 
     bundle_id: int
     shadow: bool
-    """Whether it is a trial result, which people see only on request."""
+    """True if the bundle is on trial: its results are shown only on request."""
     route_id: int | None = None
     matched: dict[str, str] | None = None
     label: str | None = None
@@ -141,13 +141,13 @@ class Outcome(NamedTuple):
     detail: str | None = None
     not_before: datetime | None = None
     alone: bool = False
-    """Whether it must travel in a batch of one when it is tried again."""
+    """True if it must travel in a batch of one when it is tried again."""
     uncounted: bool = False
     """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
-    """Size and time of the bytes that were read; with state `received`, of the file that is there now."""
+    """Size and time of the bytes that were read; with state `received`, of the present file."""
     facts: Facts = NO_FACTS
     duplicate_of: int | None = None
     bundle_id: int | None = None
@@ -157,8 +157,8 @@ class Outcome(NamedTuple):
     frames: tuple[FramePrediction, ...] = ()
     route_id: int | None = None
     matched: dict[str, str] | None = None
-    """The header values that the rule `route_id` matched; both are None where `--model` chose the bundle."""
+    """The header values that the rule `route_id` matched; both are None if `--model` chose the bundle."""
     further: tuple[FurtherPrediction, ...] = ()
-    """The predictions of other bundles that analysed the image too."""
+    """The results of other bundles for the same image."""
     annotations: Annotations | None = None
-    """What the file says about other arrivals."""
+    """Facts about other arrivals, which are applied if the outcome is final."""

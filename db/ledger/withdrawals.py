@@ -1,4 +1,4 @@
-"""Images that a key object note rejects: those that are here, and those that are still to come."""
+"""Withdraw images that a key object note rejects, whether they arrived before or after the note."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _CHUNK = 500
 
 
 def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> None:
-    """Mark what the note names, and remember its names for images that come after it."""
+    """Mark the images that the note names, and store the names for images that arrive later."""
     study, code = withdrawal.study_instance_uid, withdrawal.code
     named = list(dict.fromkeys(withdrawal.sop_instance_uids))
     rows = [(study, uid, note_id, code) for uid in named]
@@ -26,9 +26,9 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal) -> No
 
 
 def apply_pending_withdrawals(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Mark those of these images that a note named before they came; of several notes the last one counts.
+    """Apply withdrawals that came before their images; of several notes the last one counts.
 
-    Most records have no such note and need not be asked for those of a batch's studies, which costs 1 us an image.
+    Most databases have no note at all; checking that first saves 1 us per image.
     """
     if connection.execute(_ANY).first() is None:
         return
@@ -52,7 +52,7 @@ _MARK_NAMED = (
     update(instances)
     .where(
         instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
-        # Written as an expression, or SQLite would look through the whole study for each of them.
+        # As an expression: otherwise SQLite searches the whole study for each UID.
         instances.c.study_instance_uid.concat("") == bindparam("study"),
     )
     .values(**_MARKED)
@@ -66,7 +66,7 @@ _NOTES = (
     select(withdrawals)
     .where(
         withdrawals.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
-        # One note may name all twenty thousand images of a study.
+        # The UIDs limit the result, because one note may name all 20,000 images of a study.
         withdrawals.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
     )
     .order_by(withdrawals.c.note_id)

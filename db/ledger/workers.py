@@ -1,4 +1,4 @@
-"""Which workers are alive."""
+"""Store heartbeats of workers."""
 
 from datetime import datetime
 
@@ -19,7 +19,10 @@ def heartbeat(
     release: str,
     now: datetime,
 ) -> None:
-    """Record that a worker is alive, how many processes it has, and how many of them are still starting."""
+    """Store that a worker is alive, with its number of processes and how many of them are still starting.
+
+    A new `boot_id` replaces the row of the worker's earlier start.
+    """
     values = {
         "boot_id": boot_id,
         "slots": slots,
@@ -39,6 +42,6 @@ def heartbeat(
 
 
 def deregister(database: Database, *, node: str, boot_id: str) -> None:
-    """A worker ends in good order: its slots are gone at once."""
+    """Remove a worker that ends, so that its slots no longer count."""
     statement = delete(workers).where(workers.c.node == bindparam("n"), workers.c.boot_id == bindparam("b"))
     database.write(lambda connection: connection.execute(statement, {"n": node, "b": boot_id}))

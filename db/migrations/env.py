@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that db.schema hands over."""
+"""Run the migrations on the connection that db.schema passes to Alembic."""
 
 from alembic import context
 

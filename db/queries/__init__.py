@@ -1,7 +1,7 @@
-"""What people ask. Nothing here writes."""
+"""Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
-from db.queries.archives import Family, family
+from db.queries.archives import ArchiveTotals, archive_totals
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
@@ -10,10 +10,10 @@ from db.queries.images import COLUMNS, images
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
-    JudgedBy,
     OriginalFile,
     Pending,
     ReportableResult,
+    ReportedBundle,
     StudyResults,
     pending,
     studies_with_outcomes,
@@ -26,27 +26,28 @@ from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, reasons, tally, unfinished
-from db.queries.throughput import Pace, Worked, latest_batches, oldest_waiting, pace, rate
+from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
 __all__ = [
     "COLUMNS",
     "RULES",
+    "ArchiveTotals",
     "Association",
+    "BatchDuration",
     "Completeness",
     "Coverage",
     "Delivery",
     "DeliveryState",
-    "Family",
     "ImageFilter",
-    "JudgedBy",
     "OriginalFile",
     "Outcomes",
     "Pace",
     "Pause",
     "Pending",
     "ReportableResult",
+    "ReportedBundle",
     "ResultWithTruth",
     "Retriable",
     "Route",
@@ -58,15 +59,14 @@ __all__ = [
     "StudyResults",
     "Tally",
     "Violation",
-    "Worked",
     "Worker",
     "all_spooled",
+    "archive_totals",
     "associations",
     "batches_of",
     "bytes_arrived",
     "coverage",
     "deliveries",
-    "family",
     "images",
     "known_batches",
     "known_keys",

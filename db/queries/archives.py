@@ -1,4 +1,4 @@
-"""An archive among those that it came in, and what came out of them so far."""
+"""Count what was unpacked so far from an archive and from the archives around it."""
 
 from dataclasses import dataclass
 
@@ -9,30 +9,30 @@ from db.tables import instances
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Family:
-    """The outermost archive and all that came out of it, directly or out of an archive in it."""
+class ArchiveTotals:
+    """The outermost archive and everything that was unpacked from it, directly or from an archive inside of it."""
 
     depth: int
-    """Of the archive that was asked for: 0 for the outermost itself."""
+    """The number of archives around the requested one; 0 for the outermost archive itself."""
     outermost_id: int
     outermost_bytes: int
     members: int
     member_bytes: int
 
 
-def family(database: Database, instance_id: int) -> Family:
-    """Of the archive that is this instance."""
+def archive_totals(database: Database, instance_id: int) -> ArchiveTotals:
+    """Return the totals for the archive with this instance id."""
     with database.read() as connection:
         depth, outermost = 0, instance_id
         while (parent := connection.execute(_PARENT, {"instance": outermost}).scalar()) is not None:
             depth, outermost = depth + 1, parent
-        return _family(connection, depth, outermost)
+        return _totals(connection, depth, outermost)
 
 
-def _family(connection: Connection, depth: int, outermost: int) -> Family:
+def _totals(connection: Connection, depth: int, outermost: int) -> ArchiveTotals:
     size = connection.execute(select(instances.c.size).where(instances.c.id == outermost)).scalar_one()
     members, member_bytes = connection.execute(_DESCENDANTS, {"outermost": outermost}).one() if depth else (0, 0)
-    return Family(
+    return ArchiveTotals(
         depth=depth,
         outermost_id=outermost,
         outermost_bytes=size,

@@ -1,4 +1,4 @@
-"""What must hold in every record, looked for row by row and without trusting the code that wrote it."""
+"""Check row by row what must hold in every database, independently of the code that wrote it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Violation:
-    """One thing that should not be."""
+    """One violation of a rule."""
 
     rule: str
-    """What should hold; the same words for all violations of one rule."""
+    """The rule, in the words of RULES."""
     image_id: int | None
-    """Whose row breaks it; None where the rule is about the whole record."""
+    """The image whose row violates the rule; None if the rule is about the whole database."""
 
 
 def violations(database: Database) -> Iterator[Violation]:
-    """Everything in the record that contradicts itself; may take minutes on millions of images."""
+    """Find all violations of RULES; this may take minutes on millions of images."""
     if not tally(database).adds_up:
         yield Violation(rule=_COUNTS, image_id=None)
     with snapshot(database) as connection:
@@ -43,7 +43,7 @@ _ORIGINAL = instances.alias("original")
 _ITS_WORK = work.alias("its_work")
 
 
-def _without_one_first_row() -> Select[Any]:
+def _arrivals_without_one_first_row() -> Select[Any]:
     return (
         select(instances.c.id)
         .outerjoin(work, and_(_OF_ARRIVAL, _FIRST))
@@ -52,11 +52,11 @@ def _without_one_first_row() -> Select[Any]:
     )
 
 
-def _predicted_but_not_done() -> Select[Any]:
+def _predictions_of_work_not_done() -> Select[Any]:
     return select(work.c.instance_id).where(~_IS_DONE, work.c.id.in_(select(predictions.c.work_id)))
 
 
-def _frames_not_all_predicted() -> Select[Any]:
+def _done_without_all_frames() -> Select[Any]:
     return (
         select(work.c.instance_id)
         .join(instances, _OF_ARRIVAL)
@@ -72,7 +72,7 @@ def _frames_not_all_predicted() -> Select[Any]:
     )
 
 
-def _duplicate_of_nothing() -> Select[Any]:
+def _duplicates_without_original() -> Select[Any]:
     return (
         select(work.c.instance_id)
         .join(instances, _OF_ARRIVAL)
@@ -90,7 +90,7 @@ def _duplicate_of_nothing() -> Select[Any]:
     )
 
 
-def _same_content_twice() -> Select[Any]:
+def _contents_done_twice() -> Select[Any]:
     return (
         select(func.max(instances.c.id))
         .join(work, and_(_OF_ARRIVAL, _FIRST))
@@ -100,7 +100,7 @@ def _same_content_twice() -> Select[Any]:
     )
 
 
-def _content_without_owner() -> Select[Any]:
+def _contents_without_owner() -> Select[Any]:
     return (
         select(instances.c.id)
         .select_from(contents)
@@ -118,7 +118,7 @@ def _done_without_content() -> Select[Any]:
     )
 
 
-def _member_of_nothing() -> Select[Any]:
+def _members_without_archive() -> Select[Any]:
     return (
         select(instances.c.id)
         .outerjoin(_ITS_WORK, and_(_ITS_WORK.c.instance_id == instances.c.parent_id, _ITS_WORK.c.ordinal == 0))
@@ -129,7 +129,7 @@ def _member_of_nothing() -> Select[Any]:
     )
 
 
-def _withdrawn_by_no_note() -> Select[Any]:
+def _withdrawn_without_note() -> Select[Any]:
     return (
         select(instances.c.id)
         .outerjoin(
@@ -144,7 +144,7 @@ def _withdrawn_by_no_note() -> Select[Any]:
     )
 
 
-def _on_the_way_without_batch() -> Select[Any]:
+def _in_batch_without_open_batch() -> Select[Any]:
     return (
         select(work.c.instance_id)
         .outerjoin(batches, batches.c.id == work.c.batch_id)
@@ -152,7 +152,7 @@ def _on_the_way_without_batch() -> Select[Any]:
     )
 
 
-def _superseded_by_nothing() -> Select[Any]:
+def _superseded_without_newer() -> Select[Any]:
     newer = _ORIGINAL
     return (
         select(instances.c.id)
@@ -176,22 +176,22 @@ def _rows_of_work(*wrong: Any) -> Select[Any]:
 _STATES_WITH_REASON = (State.REJECTED.value, State.FAILED.value)
 
 _RULES: dict[str, Select[Any]] = {
-    "every arrival has exactly one first row of work": _without_one_first_row(),
-    "only done images have predictions": _predicted_but_not_done(),
-    "a done image has predictions for each of its frames": _frames_not_all_predicted(),
-    "what came out of an archive names an archive that was taken apart": _member_of_nothing(),
+    "every arrival has exactly one first row of work": _arrivals_without_one_first_row(),
+    "only done images have predictions": _predictions_of_work_not_done(),
+    "a done image has predictions for each of its frames": _done_without_all_frames(),
+    "a member of an archive names an archive that was expanded": _members_without_archive(),
     "a result names a bundle that is registered": _rows_of_work(
         work.c.bundle_id.is_not(None), work.c.bundle_id.not_in(select(bundles.c.id))
     ),
-    "a withdrawn image is named by a note of its study": _withdrawn_by_no_note(),
-    "a duplicate names a done image with the same bytes": _duplicate_of_nothing(),
-    "the same bytes are done once": _same_content_twice(),
-    "contents belong to done images and archives with these bytes": _content_without_owner(),
+    "a withdrawn image is named by a note of its study": _withdrawn_without_note(),
+    "a duplicate names a done image with the same bytes": _duplicates_without_original(),
+    "the same bytes are done once": _contents_done_twice(),
+    "contents belong to done images and archives with these bytes": _contents_without_owner(),
     "a done image or archive owns its contents": _done_without_content(),
-    "queued and running images are in an open batch": _on_the_way_without_batch(),
-    "a superseded image names a newer one with the same UIDs": _superseded_by_nothing(),
-    "an outcome has its time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
-    "unfinished work has no outcome's time": _rows_of_work(
+    "queued and running images are in an open batch": _in_batch_without_open_batch(),
+    "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
+    "a final row of work has a finish time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
+    "an unfinished row of work has no finish time": _rows_of_work(
         work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)
     ),
     "rejected and failed images have a reason from the list": _rows_of_work(
@@ -202,4 +202,4 @@ _RULES: dict[str, Select[Any]] = {
 
 _COUNTS = "the counts add up"
 RULES = (_COUNTS, *_RULES)
-"""What is checked, in words."""
+"""The rules that are checked, in words."""

@@ -1,4 +1,4 @@
-"""What reports went where, and what became of them."""
+"""List deliveries of reports, with their states."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,7 +21,10 @@ def deliveries(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[Delivery]:
-    """Those that answer to all of this, oldest first, streamed; times are of when a report was first made."""
+    """Stream the deliveries that match all conditions, oldest first.
+
+    `since` (included) and `until` (excluded) refer to the time at which a delivery was created.
+    """
     statement = select(table).order_by(table.c.id)
     if destination is not None:
         statement = statement.where(table.c.destination == destination)
@@ -35,7 +38,7 @@ def deliveries(
 
 
 def waiting_studies(database: Database, destination: str) -> list[str]:
-    """Studies with a report that this destination is still to get."""
+    """List the studies with a waiting delivery for this destination, oldest first."""
     statement = (
         select(table.c.study_instance_uid)
         .where(table.c.state == DeliveryState.WAITING, table.c.destination == destination)

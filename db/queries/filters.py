@@ -1,4 +1,4 @@
-"""Which arrivals are asked for."""
+"""Filter arrivals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ Sort = Literal["id", "score", "suspicion", "finished"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFilter:
-    """Conditions that all hold at once; several values of one are alternatives. Empty: every current arrival."""
+    """Conditions that must all hold; several values of one are alternatives. By default all arrivals match."""
 
     image_ids: tuple[int, ...] = ()
     states: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     min_score: float | None = None
-    """Of the label that was found, both ends included."""
+    """Limits of the score of the image's label, both included."""
     max_score: float | None = None
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    """`NAME` or `NAME@VERSION`: their results, be they the image's answer or beside it."""
+    """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
     shadow: bool = False
-    """Results on trial, and nothing else; without this none of them."""
+    """Match results on trial only; by default they never match."""
     patient_key: str | None = None
     accession_key: str | None = None
     study_instance_uid: str | None = None
@@ -40,26 +40,26 @@ class ImageFilter:
     until: datetime | None = None
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
-    """Came out of one of these archives."""
+    """Unpacked from one of these archives."""
     withdrawn: bool | None = None
-    """Whether a key object note rejects the image; None: either."""
+    """True matches images that a key object note rejects, False matches the others, None matches both."""
     current: bool = False
-    """Without images of which a newer version arrived, or that were withdrawn."""
+    """Leave out images that were withdrawn or of which a newer version arrived."""
     per_frame: bool = False
     sort: Sort = "id"
-    """`score`, `suspicion` and `finished`: the highest or latest first, and only arrivals that have one."""
+    """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
     limit: int | None = None
-    """Rows: arrivals, or frames of them."""
+    """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """The filter as SQL over instances and their rows of work.
+    """Yield the filter as SQL conditions on `instances` and `work`.
 
-    SQLite has no statistics here and would take the index of whatever column is compared with a constant. So columns
-    that must not lead the search are written as expressions, which no index answers.
+    SQLite has no statistics here and may use the index of any column that is compared with a constant. Columns that
+    must not lead the search are therefore written as expressions, for which there is no index.
     """
     yield from _which_row(wanted)
-    yield from _of_work(wanted, leading=not _names_few(wanted))
+    yield from _of_work(wanted, leading=not _matches_few(wanted))
     yield from _of_arrival(wanted)
     yield from _arrived(wanted)
     if wanted.current:
@@ -68,27 +68,27 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
-    """The arrival's id in the spelling whose order costs least.
+    """Return the expression of the image id by which sorting costs least.
 
-    The id of the table that leads the search comes in order from its index. Where few arrivals remain they are sorted:
-    PostgreSQL would rather walk all arrivals by id until it has met as many as the limit allows.
+    The id of the table that leads the search comes in order from its index. If only a few arrivals match, they are
+    sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
     few = wanted.parent_ids or wanted.withdrawn or any(getattr(wanted, name) for name in _NARROW)
     if few or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
-    return work.c.instance_id if outcomes and not _names_few(wanted) else instances.c.id
+    return work.c.instance_id if outcomes and not _matches_few(wanted) else instances.c.id
 
 
-def _names_few(wanted: ImageFilter) -> bool:
-    """Whether arrivals are named so that few remain, whatever became of them."""
+def _matches_few(wanted: ImageFilter) -> bool:
+    """Return whether conditions on arrivals alone leave only a few of them."""
     named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
 def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """An arrival is one row, its first, unless results of networks are asked for."""
+    """Choose the rows of work: the first of each arrival, unless results of certain bundles are requested."""
     if wanted.shadow:
         yield work.c.shadow
         yield work.c.ordinal > 0
@@ -119,7 +119,7 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """With the words that open the partial index of these states; `in_state` alone opens that of `received`."""
+    """Add the condition of the partial index of these states; for `received`, `in_state` alone is enough."""
     yield in_state(*(State(state) for state in states))
     if set(states) <= set(FINAL):
         yield work.c.finished_at.is_not(None)
@@ -133,10 +133,10 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.parent_ids:
         yield instances.c.parent_id.in_(wanted.parent_ids)
     if wanted.withdrawn is not None:
-        # A comparison opens the partial index, which SQLite does not search for `IS NOT NULL`.
+        # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
         yield instances.c.withdrawn_by > 0 if wanted.withdrawn else instances.c.withdrawn_by.is_(None)
     if wanted.sources:
-        # Most records have one source that holds nearly everything: its index would cost a sort of it all.
+        # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
     if wanted.modalities:
         yield instances.c.modality.in_(wanted.modalities)
@@ -146,17 +146,17 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """A time as the ids of those that arrived then, in whose order they are shown: nothing has to be sorted.
+    """Limit the ids to those that arrived in this time: ids are the order of the result, so no sort is needed.
 
-    Ids follow the clock but for a clock that was set back, so that each time is looked at all the same.
+    Ids do not follow times if a clock was set back, so the time of each arrival is checked too.
     """
     if wanted.since is None and wanted.until is None:
         return
-    if _names_few(wanted):
+    if _matches_few(wanted):
         yield from _within(instances.c.arrived_at, wanted)
         return
     lead, then = image_id(wanted), tuple(_within(_then.c.arrived_at, wanted))
-    # The sums keep planners from walking all ids until one fits.
+    # `+ 0` prevents both databases from reading ids in order until one matches.
     yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
     yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
     yield from _within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)

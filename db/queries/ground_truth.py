@@ -1,4 +1,4 @@
-"""Results beside what turned out to be true."""
+"""Read results together with their ground truth."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,34 +14,35 @@ from db.tables import State, bundles, in_state, instances, truths, work
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultWithTruth:
-    """One image that a network saw and whose truth is known."""
+    """The result of one image with known ground truth."""
 
     image_id: int
     patient_key: str | None
     label: str | None
-    """What the network found."""
+    """The label of the result."""
     scores: tuple[float, ...]
-    """Of the image, calibrated, in the order of the bundle's labels."""
+    """Calibrated scores of the image, in the order of the bundle's labels."""
     truth: dict[str, bool] = field(default_factory=dict)
-    """What is known, by label; the closest knowledge counts: of the image before its study before its order."""
+    """True or False for each known label; keys of the image go before keys of its study, and these before its order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coverage:
-    """How much of the truth met how much of the results."""
+    """The number of results and the number of keys with ground truth."""
 
     analysed: int
-    """Current images that the network has a result for."""
+    """Current images with a result of the bundle."""
     keys: int
-    """Images, studies and orders of which something is known."""
+    """Images, studies and orders with ground truth."""
 
 
 def results_with_truth(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[ResultWithTruth]:
-    """Current images with a result of this bundle, on trial or not, that arrived in this time and whose truth is known.
+    """List current images with a result of this bundle, on trial or not, and with known ground truth.
 
-    One entry per image, by id. Of several results of the bundle for one image the newest counts.
+    `since` and `until` limit the time of arrival. There is one entry per image, in the order of ids. If the bundle has
+    several results for one image, the newest counts.
     """
     wanted = _wanted(digest, since, until)
     found: dict[int, ResultWithTruth] = {}
@@ -51,15 +52,15 @@ def results_with_truth(
             for row in stream(connection, _with_truth(subject, key, wanted)):
                 if row.image_id in found:
                     continue
-                one = known.get(row.image_id)
-                if one is None:
-                    one = known[row.image_id] = ResultWithTruth(
+                result = known.get(row.image_id)
+                if result is None:
+                    result = known[row.image_id] = ResultWithTruth(
                         image_id=row.image_id,
                         patient_key=row.patient_key,
                         label=row.label,
                         scores=tuple(row.scores),
                     )
-                one.truth[row.truth_label] = row.present
+                result.truth[row.truth_label] = row.present
             found |= known
     return [found[image_id] for image_id in sorted(found)]
 
@@ -67,7 +68,7 @@ def results_with_truth(
 def coverage(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Coverage:
-    """Counts beside `results_with_truth`."""
+    """Count current images with a result of the bundle in this time, and all keys with ground truth."""
     analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
     keys = select(truths.c.subject, truths.c.key).distinct().subquery()
     with snapshot(database) as connection:
@@ -78,7 +79,7 @@ def coverage(
 
 
 def known_keys(database: Database, subject: str, keys: Sequence[str]) -> int:
-    """How many of these name at least one arrival in the record."""
+    """Return how many of these keys name at least one arrival in the database."""
     column = dict(_CLOSEST_FIRST)[subject]
     with database.read() as connection:
         return sum(
@@ -117,7 +118,7 @@ def _conditions(digest: str, since: datetime | None, until: datetime | None) -> 
     if since is None:
         yield in_state(State.DONE)
         yield work.c.finished_at.is_not(None)
-    else:  # An expression, which no index answers: arrivals of the time lead, not every result there ever was.
+    else:  # An expression without index: the search starts with the arrivals of this time, not with all results.
         yield work.c.state.concat("") == State.DONE.value
     yield instances.c.superseded_by.is_(None)
     yield instances.c.withdrawn_by.is_(None)

@@ -1,4 +1,4 @@
-"""Arrivals with what is known of them, one dict each."""
+"""Stream images as dicts."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,14 +47,14 @@ COLUMNS = (
     "shadow",
     "matched",
 )
-"""Names that programs rely on, in this order; with `per_frame` there is also `frame`, from 0."""
+"""Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
 
 def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[dict[str, Any]]:
-    """One dict per arrival (or per frame), streamed: a million rows are never in memory at once.
+    """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
-    `uri` is the full path or URL, `scores` a dict from label to score, times are aware, in UTC; what is absent is None.
-    An arrival without predictions is one row with `frame` None.
+    `uri` is the full path or URL, `scores` is a dict from label to score, and times are aware and in UTC. An absent
+    value is None. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
     wanted = wanted or ImageFilter()
     with snapshot(database) as connection:

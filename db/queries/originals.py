@@ -1,4 +1,4 @@
-"""Where the file of an image lies, and which bundle judged it."""
+"""Find the file of an image and the bundle that analysed it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Original:
     source: str
     kind: str
     root: str
-    """As the ledger keeps it: nightread.paths.root_path reads it."""
+    """The root as stored in the database; nightread.paths.root_path turns it into a path."""
     uri: str
     sha256: str | None
     state: str
@@ -25,12 +25,12 @@ class Original:
     duplicate_of: int | None
     label: str | None
     bundle: str | None
-    """NAME@VERSION; None where no network has judged it."""
+    """NAME@VERSION; None if no bundle analysed the image."""
     digest: str | None
 
 
 def original(database: Database, image_id: int) -> Original | None:
-    """None where there is no such image."""
+    """Return the image with this id; None if there is no such image."""
     with database.read() as connection:
         row: Any = connection.execute(_STATEMENT.where(instances.c.id == image_id)).first()
     if row is None:

@@ -1,4 +1,4 @@
-"""Whether dispatch is paused and why, and the outcomes by which it is decided."""
+"""Read the pauses in force, and the outcomes on which the circuit breaker decides."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from db.tables import pauses as pauses_table
 from nightread.reasons import Fault, Reason
 
 _SKEW = timedelta(seconds=60)
-"""Outcomes carry the time of the worker's host, which may be a little behind."""
+"""Outcomes have the time of the worker's host, whose clock may be this much behind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,29 +26,29 @@ class Pause:
     actor: str
     since: datetime
     probe_batch: str | None
-    """The batch that went in spite of it and whose outcomes are awaited."""
+    """The batch that was sent despite the pause and whose outcomes are awaited."""
     probed_at: datetime | None
-    """When the latest such batch went."""
+    """When the latest probe was sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcomes:
-    """Some first rows of work that got their outcome."""
+    """A summary of the outcomes of some images."""
 
     total: int
     bad: int
     """Failed, or rejected because the image is defective."""
     worst: str | None
-    """The most frequent reason of the bad ones."""
+    """The most frequent reason of the bad outcomes."""
 
     @property
     def share(self) -> float:
-        """Of the bad ones among all; 0 where there are none."""
+        """The share of bad outcomes, from 0 to 1; 0 if there are no outcomes."""
         return self.bad / self.total if self.total else 0.0
 
 
 def pauses(database: Database) -> list[Pause]:
-    """The pauses in force, oldest first: at most one of each cause."""
+    """List the pauses in force, oldest first; there is at most one per cause."""
     statement = select(pauses_table).where(pauses_table.c.ended_at.is_(None)).order_by(pauses_table.c.id)
     with database.read() as connection:
         rows = connection.execute(statement).all()
@@ -66,7 +66,7 @@ def pauses(database: Database) -> list[Pause]:
 
 
 def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> Outcomes:
-    """The latest ones after `since` and the end of the breaker's last pause, read backwards by their index."""
+    """Summarise up to `at_most` latest outcomes after `since` and after the circuit breaker's last pause."""
     ended = select(func.max(pauses_table.c.ended_at)).where(pauses_table.c.cause == Cause.BREAKER.value)
     with database.read() as connection:
         after = max(since, connection.execute(ended).scalar() or since)
@@ -85,15 +85,15 @@ def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: d
 
 
 def probe_outcomes(database: Database, pause: Pause) -> Outcomes | None:
-    """Those of the pause's probe; None while it is under way. Images that were given back have none."""
+    """Summarise the outcomes of the pause's probe; None while its batch is open. Only final images count."""
     with database.read() as connection:
-        open_still = select(batches.c.id).where(batches.c.id == pause.probe_batch, batches.c.finished_at.is_(None))
-        if pause.probed_at is None or connection.execute(open_still).first():
+        still_open = select(batches.c.id).where(batches.c.id == pause.probe_batch, batches.c.finished_at.is_(None))
+        if pause.probed_at is None or connection.execute(still_open).first():
             return None
         of_probe = select(work.c.state, work.c.reason).where(
             work.c.finished_at >= pause.probed_at - _SKEW, work.c.batch_id == pause.probe_batch, work.c.ordinal == 0
         )
-        # At most a batch: grouped in SQL, SQLite would walk the index on states whole.
+        # Counted here, because SQLite reads the whole index on states to group rows. There is at most one batch.
         return _summed(Counter((row.state, row.reason) for row in connection.execute(of_probe)))
 
 

@@ -1,4 +1,4 @@
-"""What C-STORE receivers took in, by association and by who called."""
+"""Read the receipts of C-STORE receivers, by association and by sender."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from db.tables import sources
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Association:
-    """One association, as its receipt has it."""
+    """The receipt of one association."""
 
     source: str
     association: str
@@ -22,12 +22,12 @@ class Association:
     address: str
     began_at: datetime
     ended_at: datetime | None
-    """None: it goes on, or its receiver died and has not been started again."""
+    """None: the association is open, or its receiver died and was not started again."""
     received: int
     refused: int
     failed: int
     statuses: Mapping[str, int]
-    """Answers of each DIMSE status but success, as hex digits; `aborted` and `lost` for associations."""
+    """Number of responses by DIMSE status, four hex digits, without success; `aborted` or `lost` counts such an end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class Sender:
     addresses: Sequence[str]
     associations: int
     open: int
-    """Of them, those that have not ended."""
+    """The number of these associations that have not ended."""
     received: int
     refused: int
     failed: int
@@ -51,7 +51,7 @@ class Sender:
 def associations(
     database: Database, *, since: datetime | None = None, until: datetime | None = None, source: str | None = None
 ) -> list[Association]:
-    """Associations that began between these moments, oldest first."""
+    """List associations that began in this time, oldest first; `until` is excluded."""
     statement = select(receipts_table, sources.c.name).join(sources, sources.c.id == receipts_table.c.source_id)
     if since is not None:
         statement = statement.where(receipts_table.c.began_at >= since)
@@ -79,7 +79,7 @@ def associations(
 
 
 def senders(found: Iterable[Association]) -> list[Sender]:
-    """The same by who called, in order of source and title."""
+    """Sum up associations by source and calling AE title, in the order of both."""
     by_sender: dict[tuple[str, str], list[Association]] = {}
     for association in found:
         by_sender.setdefault((association.source, association.calling_ae), []).append(association)

@@ -1,4 +1,4 @@
-"""What there is to report of a study: its current results, and whether more are to come."""
+"""Read what the report of a study needs: its current results, and whether more can follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTI
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgedBy:
-    """The bundle that a result came from."""
+class ReportedBundle:
+    """The bundle of a result."""
 
     name: str
     version: str
@@ -28,7 +28,7 @@ class JudgedBy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportableResult:
-    """What one bundle said of one image, with what it takes to refer to the image."""
+    """The result of one bundle for one image, with the UIDs by which a report refers to the image."""
 
     image_id: int
     sop_instance_uid: str
@@ -38,35 +38,35 @@ class ReportableResult:
     label: str | None
     score: float
     frames: tuple[int, ...]
-    """From 1: those that were called by `label`, where that is a finding of some frames and not of all; else none."""
-    bundle: JudgedBy
+    """Numbers, from 1, of the frames with this label; empty unless it is a finding in some frames but not in all."""
+    bundle: ReportedBundle
 
     @property
     def is_finding(self) -> bool:
-        """Whether something was found in it."""
+        """True if the label is a finding, which means any label other than the normal label."""
         return self.label is not None and self.label != self.bundle.normal_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyResults:
-    """All that a report of a study can say."""
+    """The current results of a study."""
 
     study_instance_uid: str
     results: tuple[ReportableResult, ...]
-    """In the order of arrival; an image that several bundles judged is there several times."""
+    """In the order of arrival, with one entry per image and bundle."""
     images: int
-    """With a result; fewer than `results` where several bundles judged."""
+    """Number of images with a result; several bundles may have results for one image."""
     without_result: int
-    """Images that failed or are defective."""
+    """Number of images that failed or are defective."""
     nameless: int
-    """Images with a result to which no report can refer: they have no UID, or no SOP class."""
+    """Number of images with a result that no report can name, because one of its UIDs is missing."""
     patients: int
-    """How many different patients the images are of, as far as one site key can tell."""
+    """Number of different patients, as far as one site key can distinguish them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalFile:
-    """Where the file of an image lies, as the record has it."""
+    """The place of an image's file, as stored in the database."""
 
     image_id: int
     source: str
@@ -79,16 +79,16 @@ class OriginalFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """What a study may still get results of."""
+    """The images that may still add results to a study."""
 
     own: bool
-    """Images that are known to be its own have no outcome yet."""
+    """True if images of the study have no outcome yet."""
     nearby: bool
-    """Images that came from the same source at about the same time have none, and may turn out to be its own."""
+    """True if unread images came from the same source at about the same time; they may belong to the study."""
 
 
 def studies_with_outcomes(database: Database, *, since: datetime, until: datetime | None = None) -> list[str]:
-    """Studies of which some image met its outcome in this time, by the time of the first of them."""
+    """List studies with an outcome in this time, in the order of the first such outcome; `until` is excluded."""
     statement = (
         select(instances.c.study_instance_uid, func.min(work.c.finished_at))
         .join(work, work.c.instance_id == instances.c.id)
@@ -104,16 +104,16 @@ def studies_with_outcomes(database: Database, *, since: datetime, until: datetim
 
 
 def study_results(database: Database, study_instance_uid: str) -> StudyResults:
-    """Current, done, neither withdrawn nor on trial; empty for a study that the record does not have."""
+    """Return the results of current, done images, without results on trial; empty for an unknown study."""
     with snapshot(database) as connection:
         rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
-        frames = _called_frames(connection, study_instance_uid)
+        frames = _frames_with_label(connection, study_instance_uid)
         without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
     named = [row for row in rows if row.sop_instance_uid and row.sop_class_uid and row.series_instance_uid]
-    judges = {row.bundle_id: _judge(row) for row in rows}
+    bundles_by_id = {row.bundle_id: _bundle(row) for row in rows}
     return StudyResults(
         study_instance_uid=study_instance_uid,
-        results=tuple(_result(row, judges[row.bundle_id], frames.get(row.work_id, ())) for row in named),
+        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, ())) for row in named),
         images=len({row.image_id for row in named}),
         without_result=without,
         nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
@@ -122,14 +122,14 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
 
 
 def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
-    """Files of images with a result, the smallest first: any of them tells whose study it is."""
+    """List files of images with a result, the smallest first; each of them names the patient of the study."""
     with database.read() as connection:
         rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
     return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
-    """Of a study of which something arrived."""
+    """Return whether more results may follow; images within `around` of the study's arrivals may belong to it."""
     named = {"study": study.study_instance_uid}
     first, last = study.first_arrival, study.last_arrival
     with snapshot(database) as connection:
@@ -139,13 +139,13 @@ def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
     return Pending(own=own is not None, nearby=nearby is not None)
 
 
-def _judge(row: Row[Any]) -> JudgedBy:
-    return JudgedBy(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
+def _bundle(row: Row[Any]) -> ReportedBundle:
+    return ReportedBundle(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
 
 
-def _result(row: Row[Any], bundle: JudgedBy, called: Sequence[int]) -> ReportableResult:
+def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> ReportableResult:
     finding = row.label is not None and row.label != bundle.normal_label
-    some = finding and 0 < len(called) < (row.frames or 1)
+    in_some_frames = finding and 0 < len(frames) < (row.frames or 1)
     return ReportableResult(
         image_id=row.image_id,
         sop_instance_uid=row.sop_instance_uid,
@@ -154,20 +154,20 @@ def _result(row: Row[Any], bundle: JudgedBy, called: Sequence[int]) -> Reportabl
         modality=row.modality,
         label=row.label,
         score=row.score,
-        frames=tuple(frame + 1 for frame in called) if some else (),
+        frames=tuple(frame + 1 for frame in frames) if in_some_frames else (),
         bundle=bundle,
     )
 
 
-def _called_frames(connection: Connection, study_instance_uid: str) -> dict[int, list[int]]:
+def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    for row in connection.execute(_CALLED_FRAMES, {"study": study_instance_uid}):
+    for row in connection.execute(_FRAMES_WITH_LABEL, {"study": study_instance_uid}):
         found.setdefault(row.work_id, []).append(row.frame)
     return found
 
 
 def _patients(rows: Sequence[Row[Any]]) -> int:
-    """Keys of different site keys cannot be compared, and an image without a patient is not one of somebody's."""
+    """Count patients, without comparing keys of different site keys; images without key count as one patient."""
     by_key: dict[str | None, set[str | None]] = {}
     for row in rows:
         by_key.setdefault(row.key_id, set()).add(row.patient_key)
@@ -203,7 +203,7 @@ _RESULTS: Select[Any] = (
     .order_by(instances.c.id, work.c.ordinal)
 )
 
-_CALLED_FRAMES = (
+_FRAMES_WITH_LABEL = (
     select(predictions.c.work_id, predictions.c.frame)
     .join(work, work.c.id == predictions.c.work_id)
     .join(instances, instances.c.id == work.c.instance_id)
@@ -242,7 +242,7 @@ _OWN = (
     .limit(1)
 )
 
-# An image that nobody has read yet has no study: those of the same source and time are taken to be of this one.
+# An unread image has no study yet; images of the same source and time may belong to this one.
 _NEARBY = (
     select(work.c.id)
     .join(instances, instances.c.id == work.c.instance_id)
@@ -252,7 +252,7 @@ _NEARBY = (
         instances.c.study_instance_uid.is_(None),
         instances.c.arrived_at >= bindparam("begin"),
         instances.c.arrived_at <= bindparam("end"),
-        # An expression, so that the time leads the search: a source has nearly all arrivals.
+        # An expression, so that the search starts with the time: one source has nearly all arrivals.
         (instances.c.source_id + 0).in_(select(instances.c.source_id).where(_OF_STUDY).distinct()),
     )
     .limit(1)

@@ -1,4 +1,4 @@
-"""Which images may be tried again, and what awaits them."""
+"""List failed and rejected images that can be tried again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Retriable:
     root: str
     uri: str
     replaced: bool
-    """A newer file arrived at the same place: the bytes that failed are gone."""
+    """True if a newer file arrived at the same place, so that the failed bytes no longer exist."""
     copy_is_done: bool
-    """An image with the same bytes has a result meanwhile."""
+    """True if an image with the same bytes has a result by now."""
 
 
 def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
-    """The failed and rejected images among those that the filter asks for, by id."""
+    """Stream the failed and rejected images that match the filter, in the order of ids."""
     statement = (
         select(
             instances.c.id.label("image_id"),

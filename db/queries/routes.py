@@ -1,4 +1,4 @@
-"""The routing rules in force."""
+"""List the routing rules in force."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,13 @@ from db.tables import bundles, routes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """One rule, as models.routing understands it."""
+    """One routing rule, for models.routing."""
 
     id: int
     bundle: str
     """`NAME@VERSION`."""
     digest: str
-    """Of the bundle that was activated: another folder of the same name is not meant."""
+    """Digest of the bundle; the rule does not apply to other bundles with the same name."""
     bundle_id: int
     role: str
     conditions: tuple[str, ...]
@@ -25,7 +25,7 @@ class Route:
 
 
 def routes_in_force(database: Database) -> tuple[Route, ...]:
-    """In the order in which they are looked at."""
+    """Return the rules in force in the order in which they apply."""
     with database.read() as connection:
         return tuple(
             Route(

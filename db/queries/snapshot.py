@@ -1,4 +1,4 @@
-"""One view for several statements."""
+"""Read several statements from one snapshot, and stream their rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from db.engine import Database
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Connection]:
-    """A connection whose statements all see the same moment, however much is committed meanwhile.
+    """Yield a connection whose statements all see the database at the same moment.
 
-    SQLite does so in any transaction; PostgreSQL by itself only within one statement, so that counts taken one after
-    the other would not add up while images are moving.
+    On SQLite every transaction does. On PostgreSQL, by default, each statement sees later commits too, so that counts
+    from several statements would not add up while images change state.
     """
     with database.read() as connection:
         if database.is_sqlite:
@@ -24,7 +24,7 @@ def snapshot(database: Database) -> Iterator[Connection]:
 
 
 def stream(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
-    """The rows, a thousand in memory at a time; leaving early closes the cursor of the server."""
+    """Yield the rows with at most 1,000 in memory; closing the iterator closes the server's cursor."""
     with connection.execution_options(yield_per=_CHUNK).execute(statement) as result:
         yield from result
 

@@ -1,4 +1,4 @@
-"""Where arrivals come from, and which of a list of places are known."""
+"""List sources, and look up their arrivals by place."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from db.tables import sources as sources_table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One source as the ledger knows it."""
+    """One source, as stored in the database."""
 
     id: int
     name: str
     kind: str
     root: str
     report: dict[str, Any] | None
-    """Numbers of the watcher's latest look (producer.folders.report)."""
+    """Figures of the watcher's latest directory pass (producer.folders.report)."""
     reported_at: datetime | None
     marked: bool
-    """Its folder was seen with `nightread.paths.ROOT_MARKER`: without it, it is not there."""
+    """True if `nightread.paths.ROOT_MARKER` was once in the folder; without it the folder counts as unavailable."""
 
 
 def sources(database: Database) -> list[Source]:
-    """All sources, oldest first."""
+    """List all sources, oldest first."""
     with database.read() as connection:
         rows = connection.execute(select(sources_table).order_by(sources_table.c.id)).all()
     return [
@@ -48,7 +48,7 @@ def sources(database: Database) -> list[Source]:
 
 
 def missing_from_ledger(database: Database, source_id: int, uris: Sequence[str]) -> list[str]:
-    """Those of `uris` that no arrival of this source has."""
+    """Return the `uris` for which this source has no arrival."""
     keys = [uri_key(uri) for uri in uris]
     with database.read() as connection:
         known = set(connection.execute(_KNOWN, {"source": source_id, "keys": keys}).scalars())
@@ -56,7 +56,7 @@ def missing_from_ledger(database: Database, source_id: int, uris: Sequence[str])
 
 
 def uris_of(database: Database, source_id: int) -> Iterator[tuple[int, str]]:
-    """(image id, uri) of every arrival of this source, streamed."""
+    """Stream (image id, uri) of every arrival of this source."""
     statement = select(instances.c.id, instances.c.uri).where(instances.c.source_id == source_id)
     with database.read() as connection:
         for row in stream(connection, statement):

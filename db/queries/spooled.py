@@ -1,4 +1,4 @@
-"""Which received files are still needed."""
+"""Find out which received or unpacked files are still needed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Faul
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spooled:
-    """A received file and what became of it."""
+    """A file of the spool and the outcome of its image."""
 
     image_id: int
     uri: str
     finished_at: datetime | None
-    """Of its latest outcome; None while any of its work is unfinished."""
+    """Time of the latest outcome; None while any row of work is unfinished."""
     bad: bool
-    """It failed, or is defective: somebody may want to look at it."""
+    """True if the image failed or is defective, so that a person may want to inspect it."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
-        """Whether it may be removed: its outcome is older than what is kept of its kind."""
+        """Return whether the file may be removed, because its outcome is older than the limit for its kind."""
         return self.finished_at is not None and self.finished_at < (bad_before if self.bad else good_before)
 
 
 def spooled_at(database: Database, source_id: int, uris: Sequence[str]) -> list[Spooled]:
-    """The arrivals of these places, each found by an index."""
+    """Return the arrivals at these places, each found by an index."""
     keys = [uri_key(uri) for uri in uris]
     with database.read() as connection:
         return [_spooled(row) for row in connection.execute(_AT, {"source": source_id, "keys": keys})]
 
 
 def all_spooled(database: Database, source_id: int) -> Iterator[Spooled]:
-    """Every arrival of this source, streamed."""
+    """Stream every arrival of this source."""
     with database.read() as connection:
         for row in stream(connection, _OUTCOMES.where(instances.c.source_id == source_id)):
             yield _spooled(row)

@@ -1,4 +1,4 @@
-"""Which studies are complete, by count."""
+"""Compare the images of studies with their expected numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,43 +15,44 @@ from db.tables import UNFINISHED, State, instances, work
 from nightread.reasons import Fault, Reason
 
 QUIET_AFTER = timedelta(minutes=15)
-"""A study of which nobody says how large it is may be whole when nothing has come for so long."""
-_TRUST = ("store", "manifest", "header")
-"""Whose number counts, where several say one."""
+"""A study without an expected number counts as quiet when no image arrived for this time."""
+_PRECEDENCE = ("store", "manifest", "header")
+"""The origins of expected numbers; the first one with a number goes before the others."""
 
 
 class Completeness(StrEnum):
-    """What can be said of a study's images."""
+    """The completeness of a study, by number of images."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
     QUIET = "quiet"
-    """Nobody says how many there are, and none has come for a while."""
+    """The expected number is unknown, and no image arrived for QUIET_AFTER."""
     ARRIVING = "arriving"
+    """The expected number is unknown, and an image arrived within QUIET_AFTER."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """One study and its images, each counted once however often it came."""
+    """One study; each instance counts once, even if it arrived several times."""
 
     study_instance_uid: str
     images: int
-    """Different instances that were read, whatever became of them: reports and other objects without image too."""
+    """Different instances with any outcome, including reports and other objects that are no images."""
     done: int
     no_result: int
-    """Failed, or rejected as defective."""
+    """Instances that failed or are defective."""
     unfinished: int
     withdrawn: int
     expected: int | None
     reported_by: str | None
-    """Who said so: store, manifest or header."""
+    """The origin of the expected number: store, manifest or header."""
     first_arrival: datetime | None
     last_arrival: datetime | None
     completeness: Completeness
 
     @property
     def words(self) -> str:
-        """Such as `incomplete (6490 of 6500)`."""
+        """The completeness for people, such as `incomplete (6490 of 6500)`."""
         if self.expected is None:
             return self.completeness.value
         return f"{self.completeness.value} ({self.images} of {self.expected})"
@@ -59,7 +60,7 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyCounts:
-    """Of studies of which somebody said how large they are."""
+    """Numbers of complete and incomplete studies among those with an expected number."""
 
     complete: int
     incomplete: int
@@ -74,7 +75,7 @@ def studies(
     study_instance_uid: str | None = None,
     limit: int | None = None,
 ) -> Iterator[Study]:
-    """Studies of which images arrived, or a number was told, in this time; the latest first, streamed."""
+    """Stream studies of which an image arrived or a number was reported in this time, the latest first."""
     named = _named(since, until, study_instance_uid)
     with snapshot(database) as connection:
         for row in stream(connection, _statement(named).limit(limit)):
@@ -82,7 +83,7 @@ def studies(
 
 
 def study_counts(database: Database, *, since: datetime) -> StudyCounts:
-    """Of the studies of which a number was told in this time: what `status` says at each look."""
+    """Count the studies of which a number was reported since then, for `nightread status`."""
     recent = select(expected.c.study_instance_uid).where(expected.c.reported_at >= since)
     wanted = _expected(recent).subquery()
     arrived = (
@@ -98,21 +99,21 @@ def study_counts(database: Database, *, since: datetime) -> StudyCounts:
 
 
 def withdrawn(database: Database) -> int:
-    """Arrivals that key object notes reject."""
+    """Return the number of arrivals that key object notes reject."""
     with database.read() as connection:
         return connection.execute(select(func.count()).where(instances.c.withdrawn_by.is_not(None))).scalar_one()
 
 
 def _named(since: datetime | None, until: datetime | None, study_instance_uid: str | None) -> Any:
-    """The studies that are asked for, each once."""
+    """Select the requested studies, each once."""
     arrived = select(instances.c.study_instance_uid).where(
         instances.c.study_instance_uid.is_not(None), *_within(instances.c.arrived_at, since, until)
     )
-    told = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
+    reported = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
     if study_instance_uid is not None:
         arrived = arrived.where(instances.c.study_instance_uid == study_instance_uid)
-        told = told.where(expected.c.study_instance_uid == study_instance_uid)
-    return union(arrived, told)
+        reported = reported.where(expected.c.study_instance_uid == study_instance_uid)
+    return union(arrived, reported)
 
 
 def _within(
@@ -126,41 +127,45 @@ def _within(
 
 def _statement(named: Any) -> Select[Any]:
     chosen = named.subquery()
-    told = _expected(select(chosen.c.study_instance_uid)).subquery()
+    reported = _expected(select(chosen.c.study_instance_uid)).subquery()
     return (
         select(
             chosen.c.study_instance_uid,
-            told.c.images.label("expected"),
-            told.c.reported_by,
+            reported.c.images.label("expected"),
+            reported.c.reported_by,
             func.min(instances.c.arrived_at).label("first_arrival"),
             func.max(instances.c.arrived_at).label("last_arrival"),
             *(_different(condition).label(name) for name, condition in _COUNTED.items()),
         )
         .select_from(chosen)
-        .outerjoin(told, told.c.study_instance_uid == chosen.c.study_instance_uid)
+        .outerjoin(reported, reported.c.study_instance_uid == chosen.c.study_instance_uid)
         .outerjoin(instances, instances.c.study_instance_uid == chosen.c.study_instance_uid)
         .outerjoin(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
-        .group_by(chosen.c.study_instance_uid, told.c.images, told.c.reported_by)
+        .group_by(chosen.c.study_instance_uid, reported.c.images, reported.c.reported_by)
         .order_by(func.max(instances.c.id).desc(), chosen.c.study_instance_uid)
     )
 
 
 def _different(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """How many different instances there are among these arrivals."""
+    """Count the different instances among the arrivals that match the condition."""
     return func.count(distinct(case((condition, instances.c.sop_instance_uid))))
 
 
-def _expected(of: Any) -> Select[Any]:
-    """The number of each study that counts, and who said it."""
-    numbers = [func.max(case((expected.c.reported_by == reported_by, expected.c.images))) for reported_by in _TRUST]
-    who = [case((number.is_not(None), reported_by)) for number, reported_by in zip(numbers, _TRUST, strict=True)]
+def _expected(wanted: Any) -> Select[Any]:
+    """Select the expected number of each study, and who reported it."""
+    numbers = [
+        func.max(case((expected.c.reported_by == reported_by, expected.c.images))) for reported_by in _PRECEDENCE
+    ]
+    reporters = [
+        case((number.is_not(None), reported_by)) for number, reported_by in zip(numbers, _PRECEDENCE, strict=True)
+    ]
     return (
         select(
             expected.c.study_instance_uid,
             func.coalesce(*numbers).label("images"),
-            func.coalesce(*who).label("reported_by"),
+            func.coalesce(*reporters).label("reported_by"),
         )
-        .where(expected.c.study_instance_uid.in_(of))
+        .where(expected.c.study_instance_uid.in_(wanted))
         .group_by(expected.c.study_instance_uid)
     )
 

@@ -1,4 +1,4 @@
-"""How much speaks against normality, computed from stored scores."""
+"""Compute the suspicion of results from stored scores, in SQL."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from db.tables import work
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleLabels:
-    """What is needed to read the scores of one bundle."""
+    """The labels of one bundle, in the order of its scores."""
 
     name: str
     version: str
@@ -21,7 +21,7 @@ class BundleLabels:
 
 
 def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
-    """All bundles that ever analysed something: a handful."""
+    """Return all registered bundles by id; there are only a few."""
     return {
         row.id: BundleLabels(
             name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label
@@ -31,17 +31,15 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
 
 
 def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:
-    """`models.postprocessing.Postprocessing.suspicion` in SQL; NULL where the bundle has no normal label."""
+    """Build `models.postprocessing.Postprocessing.suspicion` in SQL; NULL if the bundle has no normal label."""
     greatest = func.max if dialect == "sqlite" else func.greatest
     known = {
-        number: _against_normality(bundle, greatest)
-        for number, bundle in bundles.items()
-        if bundle.normal_label is not None
+        number: _suspicion_of(bundle, greatest) for number, bundle in bundles.items() if bundle.normal_label is not None
     }
     return case(known, value=work.c.bundle_id, else_=null()) if known else null()
 
 
-def _against_normality(bundle: BundleLabels, greatest: Callable[..., ColumnElement[Any]]) -> ColumnElement[Any]:
+def _suspicion_of(bundle: BundleLabels, greatest: Callable[..., ColumnElement[Any]]) -> ColumnElement[Any]:
     scores = [work.c.scores[position].as_float() for position in range(len(bundle.labels))]
     if bundle.normal_label in bundle.labels:
         normality: ColumnElement[Any] = scores[bundle.labels.index(bundle.normal_label)]

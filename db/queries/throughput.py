@@ -1,4 +1,4 @@
-"""How fast it goes, and when it will be done."""
+"""Compute throughput and remaining time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,40 +10,40 @@ from db.tables import State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
-"""Batches made before this are not looked at: their images count, but say nothing about when work began."""
+"""Older batches are not searched for the first claim, although their images count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """Images per second now, and what follows for those that are left."""
+    """The present throughput in images per second, and the remaining time."""
 
     per_second: float
     eta_seconds: float | None
-    """0 when nothing is left, None when nothing moves."""
+    """0 if no image is left, None if no image was finished lately."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Worked:
-    """What one batch took its process."""
+class BatchDuration:
+    """The time that one batch took its process."""
 
     images: int
     seconds: float
-    """In which files were read and the network worked: waiting for the ledger is no pace."""
+    """Time for reading files and for predictions; the time for the database is not included."""
 
 
-def latest_batches(database: Database, count: int) -> list[Worked]:
-    """Of the batches made last, so many that were recorded by who claimed them."""
+def latest_batches(database: Database, count: int) -> list[BatchDuration]:
+    """Return the durations of the `count` batches formed last that were recorded by the process that claimed them."""
     with database.read() as connection:
         rows = connection.execute(_LATEST, {"count": count})
         return [
-            Worked(images=row.images, seconds=sum(row.seconds.get(phase, 0.0) for phase in _PHASES))
+            BatchDuration(images=row.images, seconds=sum(row.seconds.get(phase, 0.0) for phase in _PHASES))
             for row in rows
             if row.seconds
         ]
 
 
 def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
-    """From the outcomes of the last minute, or of as much of it as there was work."""
+    """Compute the throughput from the outcomes of the last 60 s, or since work began if that is less."""
     row = _finished_since(database, now - RECENT, _LONGEST_BATCH, now)
     per_second = _per_second(row, earliest=now - RECENT, latest=now if unfinished else None)
     if unfinished == 0:
@@ -52,13 +52,16 @@ def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
 
 
 def rate(database: Database, *, since: datetime) -> float | None:
-    """Images per second of a whole run: outcomes since `since`, from the first claim to the last outcome."""
+    """Return the images per second of a whole run, from the first claim since `since` to the last outcome.
+
+    None if there is no outcome.
+    """
     return _per_second(_finished_since(database, since, timedelta(), None), earliest=since, latest=None) or None
 
 
 def oldest_waiting(database: Database) -> datetime | None:
-    """When the arrival came that waits longest for its turn."""
-    # The sum keeps planners from walking all work in the order of its ids until one waits.
+    """Return the arrival time of the waiting image with the lowest id; None if no image waits for a batch."""
+    # `+ 0` prevents both databases from reading all work in the order of ids until one row matches.
     first = select(func.min(work.c.id + 0)).where(in_state(State.RECEIVED)).scalar_subquery()
     arrival = select(instances.c.arrived_at).join(work, work.c.instance_id == instances.c.id)
     with database.read() as connection:
@@ -68,9 +71,9 @@ def oldest_waiting(database: Database) -> datetime | None:
 def _finished_since(
     database: Database, since: datetime, reach: timedelta, now: datetime | None
 ) -> Row[int, datetime, datetime]:
-    """Images that got their outcome, the first claim among their batches, and the last outcome.
+    """Return the number of outcomes, the first claim among their batches, and the time of the last outcome.
 
-    What lies after `now` was written under a clock that has been set back.
+    Outcomes after `now` do not count: they were written before the clock was set back.
     """
     recent: ColumnElement[bool] = work.c.finished_at >= since
     if now is not None:
@@ -102,7 +105,7 @@ def _per_second(row: Row[int, datetime, datetime], *, earliest: datetime, latest
     return float(row.images / seconds) if seconds > 0 else 0.0
 
 
-_PHASES = ("read", "predict")  # of worker.analyse
+_PHASES = ("read", "predict")  # phases of worker.analyse
 _LATEST = (
     select(batches.c.images, batches.c.seconds)
     .where(batches.c.seconds.is_not(None))

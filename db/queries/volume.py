@@ -1,4 +1,4 @@
-"""How many bytes arrive."""
+"""Sum up the bytes of arrivals."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from db.tables import instances, sources
 
 
 def bytes_arrived(database: Database, *, kind: str, since: datetime, until: datetime) -> int:
-    """Bytes of all arrivals between these moments from sources of this kind."""
+    """Return the bytes of all arrivals in this time from sources of this kind; `until` is excluded."""
     statement = (
         select(func.coalesce(func.sum(instances.c.size), 0))
         .join(sources, sources.c.id == instances.c.source_id)

@@ -1,4 +1,4 @@
-"""Who works, and on what."""
+"""List workers and open batches."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from db.tables import workers as workers_table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """One worker that has not signed off."""
+    """One worker that has not deregistered."""
 
     node: str
     slots: int
     device: str
     release: str
     heartbeat_seconds: float
-    """Since it was last heard of."""
+    """Seconds since the last heartbeat."""
 
     @property
     def alive(self) -> bool:
-        """Whether the dispatcher counts on its slots."""
+        """True if the dispatcher counts its slots."""
         return self.heartbeat_seconds <= LIVE_SECONDS
 
 
 def workers(database: Database, *, now: datetime) -> list[Worker]:
-    """All workers by name, those that went silent included."""
+    """List all workers by name, including those without a recent heartbeat."""
     with database.read() as connection:
         rows = connection.execute(select(workers_table).order_by(workers_table.c.node)).all()
     return [
@@ -46,7 +46,7 @@ def workers(database: Database, *, now: datetime) -> list[Worker]:
 
 
 def open_batches(database: Database) -> tuple[int, int]:
-    """Batches published and not yet claimed; batches claimed and not yet finished."""
+    """Return two numbers: batches published and not yet claimed, and batches claimed and not yet finished."""
     published = batches.c.claimed_at.is_(None)
     with database.read() as connection:
         row = connection.execute(
@@ -58,20 +58,20 @@ def open_batches(database: Database) -> tuple[int, int]:
 
 
 def unclaimed_batches(database: Database, *, created_before: datetime) -> set[str]:
-    """Open batches that nobody has claimed and that are older than this."""
+    """Return the ids of open, unclaimed batches that were created before this time."""
     waiting = (batches.c.finished_at.is_(None), batches.c.claimed_at.is_(None), batches.c.created_at < created_before)
     with database.read() as connection:
         return set(connection.execute(select(batches.c.id).where(*waiting)).scalars())
 
 
 def known_batches(database: Database, batch_ids: Collection[str]) -> set[str]:
-    """Those of them that are batches of this record."""
+    """Return those of the ids that are batches in this database."""
     with database.read() as connection:
         return set(connection.execute(select(batches.c.id).where(batches.c.id.in_(batch_ids))).scalars())
 
 
 def batches_of(database: Database, node: str) -> int:
-    """Batches that this worker has claimed and not finished."""
+    """Return how many batches this worker has claimed and not finished."""
     running = (batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None), batches.c.node == node)
     with database.read() as connection:
         return connection.execute(select(func.count()).select_from(batches).where(*running)).scalar_one()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from db.ledger import QueueStatus
-from db.queries import Worked
+from db.queries import BatchDuration
 
 LEARNT_FROM = 8
 """Latest batches whose pace counts: what comes tonight may be of another kind than what came an hour ago."""
@@ -18,7 +18,7 @@ LEAST_SHARE = 0.1
 """Of the seconds of a full batch: so much longer than another may one process work at the end of a backlog."""
 
 
-def full_batch(latest: Sequence[Worked], *, seconds: float, largest: int) -> int:
+def full_batch(latest: Sequence[BatchDuration], *, seconds: float, largest: int) -> int:
     """Images that keep a process busy for so many seconds, by the pace of the latest batches.
 
     What a batch costs (a message, two transactions, five wake-ups: some 10 ms) is then a hundredth of it whatever the

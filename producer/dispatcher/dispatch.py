@@ -94,20 +94,22 @@ class Dispatcher:
     def _dispatch(self) -> float:
         full, least = self._batch_sizes()
         queue_status = ledger.queue_status(self._database, images=full, now=self._clock())
-        if queue_status.room <= 0 or queue_status.ready == 0:
+        if queue_status.free_places <= 0 or queue_status.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
         if queue_status.ready >= full * max(1, queue_status.idle_slots):
             images = share(queue_status, full, least)
             return self._look_after(
-                self._send(count=min(queue_status.room, queue_status.ready // images), images=images)
+                self._send(count=min(queue_status.free_places, queue_status.ready // images), images=images)
             )
         remaining = self._remaining_patience()
         if queue_status.idle_slots or remaining <= 0:
             shares = max(
                 1,
                 min(
-                    queue_status.room, queue_status.idle_slots or queue_status.ready // LEAST_IMAGES, queue_status.ready
+                    queue_status.free_places,
+                    queue_status.idle_slots or queue_status.ready // LEAST_IMAGES,
+                    queue_status.ready,
                 ),
             )
             return self._look_after(self._send(count=shares, images=ceil(queue_status.ready / shares)))
@@ -159,7 +161,7 @@ class Dispatcher:
         if not formed:
             return Sent.NOTHING
         if is_probe:
-            ledger.note_probe(self._database, formed[0].id, now=self._clock())
+            ledger.set_probe(self._database, formed[0].id, now=self._clock())
         unpublished = self._publish(formed)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())

@@ -74,4 +74,4 @@ class PauseController:
         if next_action is BreakerAction.RESUME:
             ledger.end_pauses(self._database, [Cause.BREAKER], now=now)
         elif next_action is BreakerAction.FORGET:
-            ledger.forget_probe(self._database)
+            ledger.clear_probe(self._database)

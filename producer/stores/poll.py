@@ -134,7 +134,7 @@ class StorePoller:
         except SQLAlchemyError as error:
             self._outage.failed(error)
         else:
-            self._outage.answered()
+            self._outage.succeeded()
             return True
         return False
 

@@ -111,11 +111,11 @@ def test_status_says_that_a_probe_is_under_way(ledger_driver: LedgerDriver) -> N
     ledger_driver.register(build_arrivals(1))
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     (batch,) = ledger_driver.form()
-    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
     assert "A few images are on trial now" in nightread(ledger_driver, "status").output
     probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.forget_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database)
     assert "(the latest at " in nightread(ledger_driver, "status").output
 
 

@@ -1,4 +1,4 @@
-"""A clock that jumps costs time and repeated work, and never work itself."""
+"""Clock jumps cause delays and repeated work, but no lost work."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,20 +22,20 @@ WAIT = timedelta(seconds=300)
 
 @pytest.fixture
 def dispatcher_driver(ledger_driver: LedgerDriver, redis_url: str) -> Iterator[DispatcherDriver]:
-    """A dispatcher with leases of a minute."""
+    """A dispatcher with leases of 60 s."""
     knobs = {"lease_seconds": 60, "image_timeout_seconds": 60, "breaker_images": 10}
     with opened(ledger_driver, redis_url, **knobs) as dispatcher_driver:
         yield dispatcher_driver
 
 
-def jump(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """The clock of every host is set, and the dispatcher looks for what lies ahead."""
+def set_clock(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """Move the clock of every host, and let the dispatcher repair future times."""
     dispatcher_driver.ledger_driver.clock.now += by
     sweep(dispatcher_driver)
 
 
 def sweep(dispatcher_driver: DispatcherDriver) -> None:
-    """Let the time until the next look at the clock pass, and sweep."""
+    """Let the time until the next clock check pass, and sweep."""
     dispatcher_driver.monotonic.advance(CLOCK_SECONDS)
     dispatcher_driver.sweep()
 
@@ -44,8 +44,8 @@ def clamp_future_times(ledger_driver: LedgerDriver) -> int:
     return ledger.clamp_future_times(ledger_driver.database, lease=LEASE, longest_wait=WAIT, now=ledger_driver.clock())
 
 
-def live_through(dispatcher_driver: DispatcherDriver, *, minutes: int) -> None:
-    """A worker that lives takes what there is, a sweep every half minute."""
+def run_worker_for(dispatcher_driver: DispatcherDriver, *, minutes: int) -> None:
+    """Run a live worker that takes all batches, with a sweep every 30 s."""
     for _ in range(2 * minutes):
         dispatcher_driver.worker(slots=2)
         dispatcher_driver.sweep()
@@ -57,73 +57,69 @@ def live_through(dispatcher_driver: DispatcherDriver, *, minutes: int) -> None:
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_what_a_dead_worker_held_is_taken_back_within_a_lease(
+def test_images_of_a_dead_worker_are_taken_back_within_a_lease(
     dispatcher_driver: DispatcherDriver, by: timedelta
 ) -> None:
-    """However far ahead its lease was to end."""
+    """This holds however far in the future its lease ended."""
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
     dispatcher_driver.redis.rpop(BATCH_QUEUE)
     dispatcher_driver.ledger_driver.claim(Batch(id=batch, images=4))
-    jump(dispatcher_driver, by)
-    live_through(dispatcher_driver, minutes=3)
+    set_clock(dispatcher_driver, by)
+    run_worker_for(dispatcher_driver, minutes=3)
     assert set(dispatcher_driver.ledger_driver.states()) == {"done"}
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_a_worker_that_lives_records_what_it_holds_or_others_do(
+def test_each_image_is_recorded_once_by_its_worker_or_by_another(
     dispatcher_driver: DispatcherDriver, by: timedelta
 ) -> None:
-    """Nothing twice: a lease that a jump ended gives the images to others, and the late record writes nothing."""
+    """If the jump ends a lease, other processes get the images, and the late record writes nothing."""
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
     dispatcher_driver.redis.rpop(BATCH_QUEUE)
     images = dispatcher_driver.ledger_driver.claim(Batch(id=batch, images=4))
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     recorded = dispatcher_driver.ledger_driver.record(
         Batch(id=batch, images=4), [build_outcome(image) for image in images]
     )
     assert recorded == ({} if by > timedelta() else {"done": 4})
-    live_through(dispatcher_driver, minutes=3)
+    run_worker_for(dispatcher_driver, minutes=3)
     assert set(dispatcher_driver.ledger_driver.states()) == {"done"}
     assert len(dispatcher_driver.ledger_driver.predicted()) == 4
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_an_image_that_waits_for_its_next_try_waits_no_longer_than_the_cap(
-    dispatcher_driver: DispatcherDriver, by: timedelta
-) -> None:
-    """And not until the clock shows again what it showed."""
+def test_a_retry_pause_is_not_longer_than_the_longest_pause(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """The image does not wait until the clock reaches the old time again."""
     dispatcher_driver.ledger_driver.register(build_arrivals(1))
     (batch,) = dispatcher_driver.ledger_driver.form()
     later = dispatcher_driver.ledger_driver.clock() + timedelta(seconds=200)
     dispatcher_driver.ledger_driver.analyse(batch, state=State.RECEIVED, not_before=later)
-    jump(dispatcher_driver, by)
-    live_through(dispatcher_driver, minutes=6)
+    set_clock(dispatcher_driver, by)
+    run_worker_for(dispatcher_driver, minutes=6)
     assert set(dispatcher_driver.ledger_driver.states()) == {"done"}
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_a_message_that_was_lost_in_delivery_is_overdue_all_the_same(
-    dispatcher_driver: DispatcherDriver, by: timedelta
-) -> None:
-    """The batch says that it was made in the future; a minute from now it counts as lost."""
+def test_a_message_that_was_lost_in_delivery_is_found(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """Its batch was created in the future; 60 s after the repair it counts as lost."""
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     dispatcher_driver.dispatch_all()
     dispatcher_driver.leave_unacknowledged()
-    jump(dispatcher_driver, by)
-    live_through(dispatcher_driver, minutes=3)
+    set_clock(dispatcher_driver, by)
+    run_worker_for(dispatcher_driver, minutes=3)
     assert set(dispatcher_driver.ledger_driver.states()) == {"done"}
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_a_batch_that_others_overtook_is_lost_all_the_same(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """Time is counted between batches that were made after the jump."""
+def test_an_overtaken_batch_is_taken_back(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """The time counts between batches that were formed after the jump."""
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     (lost,) = dispatcher_driver.ledger_driver.form()
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=1)
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     (later,) = dispatcher_driver.ledger_driver.form()
@@ -135,9 +131,9 @@ def test_a_batch_that_others_overtook_is_lost_all_the_same(dispatcher_driver: Di
 
 @pytest.mark.parametrize("by", JUMPS)
 def test_a_worker_that_is_dead_has_no_slots_a_minute_later(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """A heartbeat from the future is no sign of life."""
+    """A heartbeat in the future does not count as a sign of life."""
     dispatcher_driver.worker(slots=8)
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=46)
     assert (
         ledger.queue_status(
@@ -154,10 +150,12 @@ def test_a_worker_that_is_dead_has_no_slots_a_minute_later(dispatcher_driver: Di
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_a_worker_that_lives_has_its_slots_at_its_next_beat(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """Ten seconds later."""
+def test_a_live_worker_has_its_slots_again_at_its_next_heartbeat(
+    dispatcher_driver: DispatcherDriver, by: timedelta
+) -> None:
+    """The next heartbeat comes 10 s later."""
     dispatcher_driver.worker(slots=8)
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=10)
     dispatcher_driver.worker(slots=8)
     assert (
@@ -168,21 +166,21 @@ def test_a_worker_that_lives_has_its_slots_at_its_next_beat(dispatcher_driver: D
     )
 
 
-def bad_night(dispatcher_driver: DispatcherDriver) -> None:
-    """Ten bad outcomes, a second before now."""
+def ten_failures(dispatcher_driver: DispatcherDriver) -> None:
+    """Record ten bad outcomes, one second before now."""
     dispatcher_driver.ledger_driver.register(build_arrivals(10))
     dispatcher_driver.ledger_driver.analyse_all(state=State.FAILED)
     dispatcher_driver.ledger_driver.clock.advance(seconds=1)
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_the_breaker_counts_what_comes_after_the_jump(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """Outcomes from a future that did not come hide none of today's."""
+def test_the_breaker_counts_outcomes_after_the_jump(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """Outcomes with a time in the future do not hide present ones."""
     dispatcher_driver.ledger_driver.register(build_arrivals(10))
     dispatcher_driver.ledger_driver.analyse_all()
     dispatcher_driver.ledger_driver.clock.advance(seconds=1)
-    jump(dispatcher_driver, by)
-    bad_night(dispatcher_driver)
+    set_clock(dispatcher_driver, by)
+    ten_failures(dispatcher_driver)
     dispatcher_driver.sweep()
     assert [pause.cause for pause in queries.pauses(dispatcher_driver.ledger_driver.database)] == [Cause.BREAKER]
 
@@ -191,33 +189,31 @@ def test_the_breaker_counts_what_comes_after_the_jump(dispatcher_driver: Dispatc
 def test_a_breaker_that_was_reset_counts_from_zero_after_the_jump(
     dispatcher_driver: DispatcherDriver, by: timedelta
 ) -> None:
-    """A pause that ended in the future ends now: neither old outcomes nor none at all are counted until then."""
-    bad_night(dispatcher_driver)
+    """A pause that ended in the future ends now, and only later outcomes count."""
+    ten_failures(dispatcher_driver)
     dispatcher_driver.sweep()
     ledger.end_pauses(
         dispatcher_driver.ledger_driver.database, actor="anna", now=dispatcher_driver.ledger_driver.clock()
     )
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     assert queries.pauses(dispatcher_driver.ledger_driver.database) == []
     dispatcher_driver.ledger_driver.clock.advance(seconds=1)
-    bad_night(dispatcher_driver)
+    ten_failures(dispatcher_driver)
     dispatcher_driver.sweep()
     assert len(queries.pauses(dispatcher_driver.ledger_driver.database)) == 1
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_the_next_probe_is_not_waited_for_longer_than_its_time(
-    dispatcher_driver: DispatcherDriver, by: timedelta
-) -> None:
-    """Neither the first, counted from the pause, nor one after a probe."""
-    bad_night(dispatcher_driver)
+def test_the_next_probe_is_not_delayed(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """This holds for the first probe, counted from the pause, and for later ones."""
+    ten_failures(dispatcher_driver)
     dispatcher_driver.sweep()
     dispatcher_driver.ledger_driver.register(build_arrivals(20))
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=301)
     dispatcher_driver.sweep()
     (probe,) = dispatcher_driver.batches()
-    jump(dispatcher_driver, by)
+    set_clock(dispatcher_driver, by)
     dispatcher_driver.redis.rpop(BATCH_QUEUE)
     dispatcher_driver.ledger_driver.analyse(Batch(id=probe, images=16))
     dispatcher_driver.sweep()
@@ -225,8 +221,8 @@ def test_the_next_probe_is_not_waited_for_longer_than_its_time(
     assert queries.pauses(dispatcher_driver.ledger_driver.database) == []
 
 
-def test_times_that_may_lie_ahead_are_left_alone(ledger_driver: LedgerDriver) -> None:
-    """Leases that were just renewed by a host whose clock is a little ahead, waits within the cap."""
+def test_valid_times_in_the_future_stay(ledger_driver: LedgerDriver) -> None:
+    """Leases that a host with a slightly fast clock renewed, and retry pauses within the limit, stay."""
     ledger_driver.register(build_arrivals(3))
     waiting, running, _open = ledger_driver.form(images=1)
     ledger_driver.analyse(waiting, state=State.RECEIVED, not_before=ledger_driver.clock() + WAIT)
@@ -237,14 +233,14 @@ def test_times_that_may_lie_ahead_are_left_alone(ledger_driver: LedgerDriver) ->
     assert rows(ledger_driver) == before
 
 
-def test_what_lies_ahead_is_corrected_once(ledger_driver: LedgerDriver) -> None:
-    """A lease to a lease from now, a wait to the longest, the rest to now."""
+def test_times_in_the_future_are_repaired_once(ledger_driver: LedgerDriver) -> None:
+    """A lease becomes one lease from now, a retry pause the longest pause, other times become now."""
     ledger_driver.register(build_arrivals(3))
     waiting, running, open_one = ledger_driver.form(images=1)
     ledger_driver.analyse(waiting, state=State.RECEIVED, not_before=ledger_driver.clock() + WAIT)
     ledger_driver.claim(running)
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
-    ledger.note_probe(ledger_driver.database, open_one.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, open_one.id, now=ledger_driver.clock())
     with ledger_driver.database.writer.begin() as connection:
         beat = {"node": "w", "boot_id": "b", "slots": 1, "device": "", "release": ""}
         connection.execute(

@@ -1,4 +1,4 @@
-"""Values come back from their columns as they went in, on both databases."""
+"""Values are read from their columns as they were written, on both databases."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -16,8 +16,8 @@ _TWICE = datetime(2026, 10, 25, 2, 30, tzinfo=_BERLIN)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
-def test_the_hour_that_comes_twice_is_told_apart(database: Database, zone: str) -> None:
-    """Whatever zone the server answers in, and the times were given in."""
+def test_both_hours_of_the_end_of_summer_time_are_distinguished(database: Database, zone: str) -> None:
+    """This holds in every time zone of the server and of the values."""
     first, second = _TWICE, _TWICE.replace(fold=1)
     given = [
         first,
@@ -40,7 +40,7 @@ def test_the_hour_that_comes_twice_is_told_apart(database: Database, zone: str) 
 
 
 def test_json_comes_back_as_it_was(database: Database) -> None:
-    """Numbers to the last bit, and text of every script."""
+    """Numbers keep every bit, and text may use every script."""
     values = {"scores": [0.1 + 0.2, 1e-300, 0.0, -1.5, 3], "name": "Ärzte 医師 \n\"'\\", "none": None, "yes": True}
 
     database.write(lambda connection: connection.execute(insert(audit), _entry(values)))

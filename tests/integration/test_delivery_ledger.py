@@ -40,7 +40,7 @@ class DeliveryDriver:
     def take(self, delivery: Delivery, *, at_once: bool = False) -> bool:
         """Take the report, with a lease."""
         now = self.clock()
-        return ledger.take_delivery(self.database, delivery, until=now + LEASE, at_once=at_once, now=now)
+        return ledger.claim_delivery(self.database, delivery, until=now + LEASE, at_once=at_once, now=now)
 
     def end(self, delivery: Delivery, state: DeliveryState, reason: str | None = None) -> None:
         """End the delivery."""
@@ -120,7 +120,7 @@ def test_a_possibly_stored_report_is_overtaken(delivery_driver: DeliveryDriver, 
     assert delivery_driver.take(first)
     if reason != "sending":
         later = delivery_driver.clock() + LEASE
-        ledger.put_off_delivery(delivery_driver.database, first, reason=reason, detail="", not_before=later)
+        ledger.postpone_delivery(delivery_driver.database, first, reason=reason, detail="", not_before=later)
     delivery_driver.clock.advance(minutes=3)
 
     delivery_driver.draft("b")
@@ -162,7 +162,7 @@ def test_pauses_are_kept_unless_a_person_is_waiting(delivery_driver: DeliveryDri
     assert first is not None
     assert delivery_driver.take(first)
     later = delivery_driver.clock() + timedelta(hours=1)
-    ledger.put_off_delivery(delivery_driver.database, first, reason="unreachable", detail="", not_before=later)
+    ledger.postpone_delivery(delivery_driver.database, first, reason="unreachable", detail="", not_before=later)
 
     again = delivery_driver.draft()
     assert again is not None
@@ -181,7 +181,7 @@ def test_a_sender_without_a_lease_cannot_postpone_a_report(delivery_driver: Deli
     assert not delivery_driver.take(first)
     assert delivery_driver.take(second)
 
-    ledger.put_off_delivery(
+    ledger.postpone_delivery(
         delivery_driver.database, first, reason="unreachable", detail="", not_before=delivery_driver.clock()
     )
 

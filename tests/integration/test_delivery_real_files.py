@@ -9,7 +9,7 @@ import pytest
 import skip_reasons
 from skip_reasons import SHARED_DATA
 
-from db.queries import JudgedBy, ReportableResult, StudyResults
+from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery.identity import read_identity
 from delivery.report import Revision, build_report, file_bytes
 from imaging.errors import RejectDicomImage
@@ -17,7 +17,7 @@ from imaging.own_results import is_own_result
 from imaging.read import read
 
 DATA = SHARED_DATA / "dicom"
-BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
+BUNDLE = ReportedBundle(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
 REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=datetime(2026, 11, 5, tzinfo=UTC))
 
 

@@ -1,4 +1,4 @@
-"""Rules 2, 3 and 5: who holds a batch, for how long, and what a dead process leaves."""
+"""Rules 2, 3 and 5: claims, leases, and the images of dead processes."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,8 +11,8 @@ from db.tables import State
 from nightread.reasons import Reason
 
 
-def test_a_claim_hands_out_the_images_under_a_lease(ledger_driver: LedgerDriver) -> None:
-    """Rule 2: queued becomes running, attempts count, the lease runs."""
+def test_a_claim_returns_the_images_and_sets_a_lease(ledger_driver: LedgerDriver) -> None:
+    """Rule 2: queued becomes running, the attempt counts, and the lease starts."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
@@ -26,7 +26,7 @@ def test_a_claim_hands_out_the_images_under_a_lease(ledger_driver: LedgerDriver)
 
 
 def test_a_second_delivery_claims_nothing(ledger_driver: LedgerDriver) -> None:
-    """Rule 2: the same message again gets no image, while the first works and after it is done."""
+    """Rule 2: the same message gets no image again, neither before nor after the batch is recorded."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
@@ -38,7 +38,7 @@ def test_a_second_delivery_claims_nothing(ledger_driver: LedgerDriver) -> None:
 
 
 def test_an_empty_claim_closes_a_batch_that_lost_its_images(ledger_driver: LedgerDriver) -> None:
-    """Rule 6: a batch whose only file changed while it was queued does not fill the window for ever."""
+    """Rule 2: a batch whose only file changed while it was queued does not stay open."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     (batch,) = ledger_driver.form()
@@ -50,7 +50,7 @@ def test_an_empty_claim_closes_a_batch_that_lost_its_images(ledger_driver: Ledge
 
 
 def test_the_sweep_closes_a_batch_that_lost_its_images_and_its_message(ledger_driver: LedgerDriver) -> None:
-    """Rule 6: nobody will claim it, and nothing in it would ever be missed."""
+    """Rule 4: the sweep closes a batch without any image."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     ledger_driver.form()
@@ -62,7 +62,7 @@ def test_the_sweep_closes_a_batch_that_lost_its_images_and_its_message(ledger_dr
 
 
 def test_progress_renews_the_lease(ledger_driver: LedgerDriver) -> None:
-    """Rule 3: a batch that is renewed in time is not swept, however long it takes."""
+    """Rule 3: a batch whose lease is renewed in time is not swept, however long it takes."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
@@ -74,8 +74,8 @@ def test_progress_renews_the_lease(ledger_driver: LedgerDriver) -> None:
     assert ledger_driver.record(batch, [build_outcome(image) for image in images]) == {"done": 2}
 
 
-def test_a_batch_that_was_taken_cannot_be_renewed(ledger_driver: LedgerDriver) -> None:
-    """Rule 3: the heartbeat of a worker that lost its lease says so."""
+def test_a_batch_that_was_taken_back_cannot_be_renewed(ledger_driver: LedgerDriver) -> None:
+    """Rule 3: a worker that lost its lease learns it from `renew`."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     ledger_driver.claim(batch)
@@ -85,8 +85,8 @@ def test_a_batch_that_was_taken_cannot_be_renewed(ledger_driver: LedgerDriver) -
     assert ledger.renew(ledger_driver.database, batch.id, lease=LEASE, now=ledger_driver.clock()) == 0
 
 
-def test_a_late_record_after_the_lease_ran_out_writes_nothing(ledger_driver: LedgerDriver) -> None:
-    """Rule 3: neither outcome nor facts nor predictions of a worker that came too late; its successor speaks."""
+def test_a_late_record_after_the_lease_expired_writes_nothing(ledger_driver: LedgerDriver) -> None:
+    """Rule 3: it writes neither outcome nor facts nor predictions; the next batch records the image."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     (image,) = ledger_driver.claim(batch)
@@ -104,8 +104,8 @@ def test_a_late_record_after_the_lease_ran_out_writes_nothing(ledger_driver: Led
     assert [row.label for row in ledger_driver.work()] == ["normal"]
 
 
-def test_a_late_record_after_a_give_back_writes_nothing(ledger_driver: LedgerDriver) -> None:
-    """Rule 3: what a process said after its successor gave the batch back is not heard."""
+def test_a_late_record_after_a_requeue_writes_nothing(ledger_driver: LedgerDriver) -> None:
+    """Rule 3: a process records nothing after its successor returned the batch."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     (image,) = ledger_driver.claim(batch)
@@ -115,8 +115,8 @@ def test_a_late_record_after_a_give_back_writes_nothing(ledger_driver: LedgerDri
     assert (ledger_driver.states(), ledger_driver.predicted()) == ([State.RECEIVED], [])
 
 
-def test_predictions_are_written_for_rows_still_held_only(ledger_driver: LedgerDriver) -> None:
-    """Rule 3: of a batch that lost one of its two images, one is recorded."""
+def test_predictions_are_written_only_for_images_still_held(ledger_driver: LedgerDriver) -> None:
+    """Rule 3: a batch lost one of its two images, and the other one is recorded."""
     first, second = build_arrivals(2)
     ledger_driver.register([first, second])
     (batch,) = ledger_driver.form()
@@ -128,11 +128,11 @@ def test_predictions_are_written_for_rows_still_held_only(ledger_driver: LedgerD
     assert ledger_driver.states() == [State.RECEIVED, State.DONE]
 
 
-def test_a_respawned_process_gives_back_what_its_predecessor_had(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: its rows are received and alone; those of other processes, nodes and starts stay where they are."""
+def test_a_respawned_process_requeues_the_images_of_its_predecessor(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: they are received and alone; images of other processes, nodes and starts stay running."""
     ledger_driver.register(build_arrivals(4))
-    mine, *others = ledger_driver.form(images=1)
-    ledger_driver.claim(mine)
+    own_batch, *others = ledger_driver.form(images=1)
+    ledger_driver.claim(own_batch)
     strangers = (
         replace(ledger_driver.process, index=1),
         replace(ledger_driver.process, node="w2"),
@@ -150,14 +150,14 @@ def test_a_respawned_process_gives_back_what_its_predecessor_had(ledger_driver: 
     assert ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock()) == 0
 
 
-def test_an_image_that_kills_its_process_fails_and_its_neighbours_are_done(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: after three deaths alone the image is failed(killed_worker); the innocent of its batch are done."""
+def test_an_image_that_kills_its_process_fails_and_the_others_are_done(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: after three deaths alone the image is failed(killed_worker); the others are done."""
     ledger_driver.register(build_arrivals(5))
-    killer = ledger_driver.work()[2].id
+    killer_id = ledger_driver.work()[2].id
     crashes = 0
     while batches := ledger_driver.form(count=1):
         images = ledger_driver.claim(batches[0])
-        if killer in [image.work_id for image in images]:
+        if killer_id in [image.work_id for image in images]:
             crashes += 1
             ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
         else:
@@ -170,18 +170,18 @@ def test_an_image_that_kills_its_process_fails_and_its_neighbours_are_done(ledge
     assert ledger_driver.open_batches() == []
 
 
-def test_the_neighbours_of_a_known_culprit_go_back_as_they_were(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: where the black box names the image, it alone travels alone; the others are one batch again."""
+def test_the_other_images_of_the_batch_go_back_as_they_were(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: if the in-flight table names an image, only that one travels alone."""
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
     work_in_flight = images[0].work_id
 
-    given_back = ledger.requeue_predecessor(
+    requeued = ledger.requeue_predecessor(
         ledger_driver.database, ledger_driver.process, work_in_flight=work_in_flight, now=ledger_driver.clock()
     )
 
-    assert given_back == 3
+    assert requeued == 3
     assert [(row.state, row.alone, row.deaths) for row in ledger_driver.work()] == [
         (State.RECEIVED, True, 1),
         (State.RECEIVED, False, 0),
@@ -190,19 +190,21 @@ def test_the_neighbours_of_a_known_culprit_go_back_as_they_were(ledger_driver: L
     assert sorted(len(ledger_driver.claim(again)) for again in ledger_driver.form()) == [1, 2]
 
 
-def test_a_known_culprit_that_was_alone_fails_at_its_third_death(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: the death among others counts too, since it is known whose it was."""
+def test_an_image_that_was_in_flight_fails_at_its_third_death(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: a death with other images in the batch counts too, because the image is known."""
     ledger_driver.register(build_arrivals(2))
-    killer = ledger_driver.work()[0].id
+    killer_id = ledger_driver.work()[0].id
     for deaths in (1, 2, 3):
         batch = next(
-            batch for batch in ledger_driver.form() if killer in [image.work_id for image in ledger_driver.claim(batch)]
+            batch
+            for batch in ledger_driver.form()
+            if killer_id in [image.work_id for image in ledger_driver.claim(batch)]
         )
         ledger.requeue_batch(
             ledger_driver.database,
             batch.id,
             owner=ledger_driver.process,
-            work_in_flight=killer,
+            work_in_flight=killer_id,
             now=ledger_driver.clock(),
         )
         assert ledger_driver.work()[0].deaths == deaths
@@ -210,8 +212,8 @@ def test_a_known_culprit_that_was_alone_fails_at_its_third_death(ledger_driver: 
     assert not ledger_driver.work()[1].alone
 
 
-def test_a_culprit_that_is_not_in_the_batch_any_more_leaves_the_others_innocent(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: its file changed while it was read."""
+def test_an_image_that_left_the_batch_does_not_make_the_others_travel_alone(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: the file of the image in flight changed while it was read."""
     first, second = build_arrivals(2)
     ledger_driver.register([first, second])
     (batch,) = ledger_driver.form()
@@ -224,23 +226,23 @@ def test_a_culprit_that_is_not_in_the_batch_any_more_leaves_the_others_innocent(
 
 
 def test_one_batch_of_a_dead_process_goes_back_once(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: other batches of the same process stay, and a second finder finds nothing."""
+    """Rule 5: other batches of the process stay, and a second call returns nothing."""
     ledger_driver.register(build_arrivals(2))
     one, other = ledger_driver.form(images=1)
     ledger_driver.claim(one)
     ledger_driver.claim(other)
     assert ledger.owner_of(ledger_driver.database, one.id) == ledger_driver.process
-    for given_back in (1, 0):
+    for requeued in (1, 0):
         assert (
             ledger.requeue_batch(ledger_driver.database, one.id, owner=ledger_driver.process, now=ledger_driver.clock())
-            == given_back
+            == requeued
         )
     assert ledger_driver.states() == [State.RECEIVED, State.RUNNING]
     assert ledger.owner_of(ledger_driver.database, one.id) is None
 
 
-def test_a_batch_is_given_back_for_its_owner_only(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: who is mistaken about the owner takes nothing away; neither does who comes after its successor."""
+def test_a_batch_is_requeued_for_its_owner_only(ledger_driver: LedgerDriver) -> None:
+    """Rule 5: a call with another owner, or after the successor's call, takes nothing back."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     assert ledger.owner_of(ledger_driver.database, batch.id) is None
@@ -250,7 +252,7 @@ def test_a_batch_is_given_back_for_its_owner_only(ledger_driver: LedgerDriver) -
 
     ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
     (again,) = ledger_driver.form()
-    ledger_driver.claim(again)  # by the successor, which lives
+    ledger_driver.claim(again)  # by the successor, which is alive
     assert (
         ledger.requeue_batch(ledger_driver.database, batch.id, owner=ledger_driver.process, now=ledger_driver.clock())
         == 0
@@ -258,8 +260,8 @@ def test_a_batch_is_given_back_for_its_owner_only(ledger_driver: LedgerDriver) -
     assert ledger_driver.states() == [State.RUNNING]
 
 
-def test_the_first_claim_begins_an_image_s_patience(ledger_driver: LedgerDriver) -> None:
-    """Later claims leave it; a file that changed begins anew."""
+def test_the_first_claim_starts_the_retry_time_of_an_image(ledger_driver: LedgerDriver) -> None:
+    """Later claims do not change it; a changed file starts it again."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     began = ledger_driver.clock()
@@ -276,7 +278,7 @@ def test_the_first_claim_begins_an_image_s_patience(ledger_driver: LedgerDriver)
     assert (image.tried_since, image.arrived_at) == (ledger_driver.clock(), began)
 
 
-def test_a_lease_is_a_duration_of_the_claim(ledger_driver: LedgerDriver) -> None:
+def test_each_claim_has_its_own_lease(ledger_driver: LedgerDriver) -> None:
     """A claim with a longer lease is swept later."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()

@@ -1,4 +1,4 @@
-"""Rules 1 and 6: batches are formed in the ledger, and counted there."""
+"""Rules 1 and 6: batches are formed and counted in the ledger."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from db.tables import State
 
 
 def test_a_batch_is_committed_before_it_is_published(ledger_driver: LedgerDriver) -> None:
-    """Rule 1: formed work is queued under the id of its batch, and not formed again."""
+    """Rule 1: formed images are queued with the id of their batch and are not formed again."""
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
 
@@ -19,7 +19,7 @@ def test_a_batch_is_committed_before_it_is_published(ledger_driver: LedgerDriver
 
 
 def test_a_batch_that_could_not_be_published_is_received_again(ledger_driver: LedgerDriver) -> None:
-    """Rule 1: when publishing fails, the images go into a further batch and the first one is closed."""
+    """Rule 1: if publishing fails, the batch is closed and its images go into another batch."""
     ledger_driver.register(build_arrivals(2))
     (lost,) = ledger_driver.form()
 
@@ -32,8 +32,8 @@ def test_a_batch_that_could_not_be_published_is_received_again(ledger_driver: Le
     assert ledger_driver.analyse(again) == {"done": 2}
 
 
-def test_a_publish_that_failed_only_seemingly_leaves_the_worker_alone(ledger_driver: LedgerDriver) -> None:
-    """Rule 1: a batch that a worker has claimed already keeps its rows and stays open."""
+def test_a_batch_that_was_claimed_despite_a_publish_error_stays_claimed(ledger_driver: LedgerDriver) -> None:
+    """Rule 1: a batch that a worker claimed keeps its images and stays open."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     claimed = ledger_driver.claim(batch)
@@ -56,7 +56,7 @@ def test_urgent_work_goes_first_and_old_work_before_new(ledger_driver: LedgerDri
 
 
 def test_batches_keep_to_their_limits(ledger_driver: LedgerDriver) -> None:
-    """No batch holds more images or bytes than asked, but for one image that is larger by itself."""
+    """No batch exceeds the limits of images and bytes, except for one image that is larger by itself."""
     ledger_driver.register(build_arrivals(3, size=400))
     ledger_driver.register(build_arrivals(1, size=5000))
     ledger_driver.register(build_arrivals(3, size=10))
@@ -64,8 +64,8 @@ def test_batches_keep_to_their_limits(ledger_driver: LedgerDriver) -> None:
     assert [batch.images for batch in ledger_driver.form(images=2, max_bytes=1000)] == [2, 1, 1, 2, 1]
 
 
-def test_no_more_batches_than_asked(ledger_driver: LedgerDriver) -> None:
-    """What does not fit into the window waits in the ledger."""
+def test_no_more_batches_than_requested(ledger_driver: LedgerDriver) -> None:
+    """The other images stay received."""
     ledger_driver.register(build_arrivals(7))
 
     assert len(ledger_driver.form(count=2, images=2)) == 2
@@ -73,8 +73,8 @@ def test_no_more_batches_than_asked(ledger_driver: LedgerDriver) -> None:
     assert ledger_driver.form(count=0) == []
 
 
-def test_work_that_must_wait_is_not_formed_before_its_time(ledger_driver: LedgerDriver) -> None:
-    """`not_before` holds an image back, and no longer."""
+def test_an_image_is_not_dispatched_before_its_not_before(ledger_driver: LedgerDriver) -> None:
+    """It is dispatched as soon as that time is reached."""
     ledger_driver.register(build_arrivals(1))
     ledger_driver.analyse_all(state=State.RECEIVED, not_before=ledger_driver.clock() + timedelta(seconds=30))
 
@@ -86,7 +86,7 @@ def test_work_that_must_wait_is_not_formed_before_its_time(ledger_driver: Ledger
 
 
 def test_work_marked_alone_travels_in_a_batch_of_one(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: a suspect among others gets its own batch, wherever it stands in the order."""
+    """Rule 5: such an image gets its own batch, at any place in the order."""
     ledger_driver.register(build_arrivals(4))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
@@ -98,7 +98,7 @@ def test_work_marked_alone_travels_in_a_batch_of_one(ledger_driver: LedgerDriver
 
 
 def test_the_window_counts_batches_and_slots_in_the_ledger(ledger_driver: LedgerDriver) -> None:
-    """Rule 6: published, claimed and finished batches, ready images up to the window, slots of live workers."""
+    """Rule 6: the status counts batches by state, ready images up to the window, and live slots."""
     now = ledger_driver.clock()
     for node, slots in (("w1", 2), ("w2", 3)):
         ledger.heartbeat(
@@ -112,7 +112,7 @@ def test_the_window_counts_batches_and_slots_in_the_ledger(ledger_driver: Ledger
     queue_status = ledger.queue_status(ledger_driver.database, images=100, now=now)
     assert (queue_status.ready, queue_status.waiting, queue_status.running, queue_status.slots) == (2, 1, 1, 5)
     assert queue_status.idle_slots == 3
-    assert queue_status.room == 9
+    assert queue_status.free_places == 9
     ledger_driver.register(build_arrivals(20))
     assert ledger.queue_status(ledger_driver.database, images=2, now=now).ready == 20
 
@@ -126,8 +126,8 @@ def test_the_window_counts_batches_and_slots_in_the_ledger(ledger_driver: Ledger
     assert ledger.queue_status(ledger_driver.database, images=1, now=ledger_driver.clock()).slots == 0
 
 
-def test_a_worker_that_started_anew_replaces_itself(ledger_driver: LedgerDriver) -> None:
-    """Slots of the earlier start of a node do not count, and its late goodbye does not end the new one."""
+def test_a_worker_that_started_again_replaces_its_row(ledger_driver: LedgerDriver) -> None:
+    """Slots of its earlier start do not count, and a late deregistration of that start changes nothing."""
     for boot_id, slots in (("old", 8), ("new", 2)):
         ledger.heartbeat(
             ledger_driver.database,

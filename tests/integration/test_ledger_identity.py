@@ -1,4 +1,4 @@
-"""Whose copy is it, and which version is the current one."""
+"""Duplicates by hash, versions by SOP Instance UID."""
 
 from itertools import permutations
 
@@ -16,7 +16,7 @@ FACTS = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2", modality="DX"
 
 
 def test_the_same_bytes_twice_in_one_batch_are_done_once(ledger_driver: LedgerDriver) -> None:
-    """The first of them is done, the other its duplicate, with its facts and without a prediction."""
+    """The first one is done; the other is its duplicate, with its facts and without a prediction."""
     ledger_driver.register(build_arrivals(3))
 
     assert ledger_driver.analyse_all(sha256=CONTENT, facts=FACTS) == {"done": 1, "duplicate": 2}
@@ -30,7 +30,7 @@ def test_the_same_bytes_twice_in_one_batch_are_done_once(ledger_driver: LedgerDr
 
 
 def test_the_same_bytes_in_a_later_batch_are_a_duplicate(ledger_driver: LedgerDriver) -> None:
-    """A copy that arrives days later names the image that was done."""
+    """A copy that arrives days later names the done image."""
     ledger_driver.register(build_arrivals(1))
     ledger_driver.analyse_all(sha256=CONTENT)
     ledger_driver.clock.advance(days=3)
@@ -40,8 +40,8 @@ def test_the_same_bytes_in_a_later_batch_are_a_duplicate(ledger_driver: LedgerDr
     assert ledger_driver.work()[1].duplicate_of == ledger_driver.instances()[0].id
 
 
-def test_known_contents_spare_the_reading(ledger_driver: LedgerDriver) -> None:
-    """A worker may ask first and record the duplicate unread: it gets the facts of its original."""
+def test_known_contents_need_not_be_read(ledger_driver: LedgerDriver) -> None:
+    """A worker may look up the hash and record the duplicate unread; it gets the facts of its original."""
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
     ledger_driver.analyse(first, sha256=CONTENT, facts=FACTS)
@@ -55,10 +55,10 @@ def test_known_contents_spare_the_reading(ledger_driver: LedgerDriver) -> None:
 
 
 @pytest.mark.parametrize(("state", "reason"), [(State.FAILED, Reason.KILLED_WORKER), (State.REJECTED, Reason.NO_MODEL)])
-def test_bytes_without_a_result_are_taken_up_when_they_come_again(
+def test_a_copy_of_bytes_without_a_result_is_analysed(
     ledger_driver: LedgerDriver, state: State, reason: Reason
 ) -> None:
-    """A copy of what failed or was rejected is analysed, and owns the content from then on."""
+    """A copy of failed or rejected bytes is analysed, and owns the content afterwards."""
     ledger_driver.register(build_arrivals(1))
     ledger_driver.analyse_all(state=state, reason=reason, sha256=CONTENT)
     assert ledger.known_contents(ledger_driver.database, [CONTENT]) == {}
@@ -69,8 +69,8 @@ def test_bytes_without_a_result_are_taken_up_when_they_come_again(
     assert ledger_driver.work()[2].duplicate_of == ledger_driver.instances()[1].id
 
 
-def test_a_refused_original_does_not_swallow_its_copy(ledger_driver: LedgerDriver) -> None:
-    """When the first of two copies cannot be stored, the second is done and no duplicate of a failure."""
+def test_a_copy_of_an_unstorable_image_is_done(ledger_driver: LedgerDriver) -> None:
+    """If the first of two copies cannot be stored, the second is done and no duplicate of a failure."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     first, second = ledger_driver.claim(batch)
@@ -84,7 +84,7 @@ def test_a_refused_original_does_not_swallow_its_copy(ledger_driver: LedgerDrive
 
 
 def test_a_file_replaced_by_its_own_copy_is_its_own_duplicate(ledger_driver: LedgerDriver) -> None:
-    """The same path with a new time and the same bytes is a further arrival, and a duplicate."""
+    """The same path with a new time and the same bytes is a further arrival and a duplicate."""
     ledger_driver.register([Arrival(uri="a.dcm", size=1, mtime_ns=1)])
     ledger_driver.analyse_all(sha256=CONTENT)
     ledger_driver.register([Arrival(uri="a.dcm", size=1, mtime_ns=2)])
@@ -93,10 +93,10 @@ def test_a_file_replaced_by_its_own_copy_is_its_own_duplicate(ledger_driver: Led
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_the_newest_arrival_is_current_in_whatever_order_they_are_recorded(
+def test_the_newest_arrival_is_current_in_every_order_of_records(
     ledger_driver: LedgerDriver, order: tuple[int, ...]
 ) -> None:
-    """Of one SOP and Series Instance UID with other bytes one image is current, and the others lead to it."""
+    """With the same SOP and Series Instance UID one image is current, and the others lead to it."""
     ledger_driver.register(build_arrivals(3))
     batches = ledger_driver.form(images=1)
     for index in order:
@@ -109,7 +109,7 @@ def test_the_newest_arrival_is_current_in_whatever_order_they_are_recorded(
 
 
 def test_versions_in_one_batch_supersede_each_other(ledger_driver: LedgerDriver) -> None:
-    """Three versions of one image in one batch: the last arrival is current."""
+    """Of three versions of one image in one batch the last arrival is current."""
     ledger_driver.register(build_arrivals(3))
     ledger_driver.analyse_all(facts=FACTS)
 
@@ -127,8 +127,8 @@ def test_versions_in_one_batch_supersede_each_other(ledger_driver: LedgerDriver)
     ],
     ids=["another series", "another image", "no series", "no UID at all"],
 )
-def test_other_clashes_supersede_nothing(ledger_driver: LedgerDriver, facts: Facts) -> None:
-    """Only SOP and Series Instance UID together name one image."""
+def test_one_equal_uid_alone_supersedes_nothing(ledger_driver: LedgerDriver, facts: Facts) -> None:
+    """Only the SOP and the Series Instance UID together identify an image."""
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
     ledger_driver.analyse(first, facts=FACTS)

@@ -1,4 +1,4 @@
-"""Any order of arrivals, deliveries, crashes and sweeps keeps the books straight."""
+"""Random orders of arrivals, deliveries, crashes and sweeps keep the invariants of the ledger."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,17 +27,17 @@ from imaging.facts import Facts
 from nightread.reasons import Reason
 
 PROCESSES = [WorkerProcess(node="w1", boot_id="boot", index=index) for index in range(2)]
-FATES = st.sampled_from([State.DONE, State.DONE, State.DONE, State.REJECTED, State.FAILED, State.RECEIVED])
+OUTCOME_STATES = st.sampled_from([State.DONE, State.DONE, State.DONE, State.REJECTED, State.FAILED, State.RECEIVED])
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """A producer, a dispatcher, a Redis that repeats and forgets, and workers that die."""
+    """A producer, a dispatcher, a Redis that repeats and loses messages, and workers that die."""
 
     database: ClassVar[Database]
 
     @initialize()
     def start(self) -> None:
-        """An empty ledger."""
+        """Start with an empty ledger."""
         with self.database.writer.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(delete(table))
@@ -54,7 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=st.integers(0, 5), size=st.integers(1, 3))
     def write_file(self, name: int, size: int) -> None:
-        """A file appears or changes, and the folder is scanned."""
+        """Create or change a file, and scan the folder."""
         arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
         self.folder[arrival.uri] = arrival
         self.seen.add(arrival)
@@ -64,19 +64,19 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(images=st.integers(1, 4))
     def dispatch(self, images: int) -> None:
-        """Batches are formed and published."""
+        """Form batches and publish them."""
         self.messages += self.ledger_driver.form(count=2, images=images)
 
     @rule()
     def fail_to_publish(self) -> None:
-        """Redis is away."""
+        """Form a batch while Redis is unavailable."""
         for batch in self.ledger_driver.form(count=1):
             ledger.return_unpublished(self.database, batch.id, now=self.ledger_driver.clock())
 
     @precondition(lambda self: self.messages)
     @rule(data=st.data(), process=st.sampled_from(PROCESSES))
     def deliver(self, data: st.DataObject, process: WorkerProcess) -> None:
-        """A message arrives, for the first time or again."""
+        """Deliver a message, for the first time or again."""
         batch = data.draw(st.sampled_from(self.messages[-4:]))
         images = self.ledger_driver.claim(batch, process=process)
         assert not (images and batch.id in self.claimed), "a batch was claimed twice"
@@ -85,7 +85,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), images=st.integers(1, 4))
     def work_undisturbed(self, data: st.DataObject, images: int) -> None:
-        """One batch goes all the way; its message may come again."""
+        """Form, deliver and record one batch; its message may be delivered again."""
         self.messages += self.ledger_driver.form(count=1, images=images)
         for batch in self.messages[-1:]:
             self.deliver(data, PROCESSES[0])
@@ -95,47 +95,47 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claimed)
     @rule(data=st.data())
     def record(self, data: st.DataObject) -> None:
-        """A worker records, in time or much too late."""
+        """Record the outcomes of a batch, in time or much too late."""
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
-        outcomes = [_outcome(image, data.draw(FATES)) for image in self.claimed[batch_id]]
+        outcomes = [_outcome(image, data.draw(OUTCOME_STATES)) for image in self.claimed[batch_id]]
         self.ledger_driver.record(Batch(id=batch_id, images=len(outcomes)), outcomes)
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
-        """A worker makes progress."""
+        """Renew a lease after progress."""
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
         ledger.renew(self.database, batch_id, lease=LEASE, now=self.ledger_driver.clock())
 
     @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
     @rule(process=st.sampled_from(PROCESSES))
     def crash(self, process: WorkerProcess) -> None:
-        """A process dies, and its successor gives back what it had."""
+        """Let a process die and its successor requeue its images."""
         ledger.requeue_predecessor(self.database, process, now=self.ledger_driver.clock())
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def sweep(self, seconds: int) -> None:
-        """Time passes, and the dispatcher looks for what was lost."""
+        """Advance the time, and sweep."""
         now = self.ledger_driver.clock.advance(seconds=seconds)
         ledger.return_expired(self.database, now=now)
         ledger.return_overtaken(self.database, now=now)
 
     @precondition(lambda self: State.QUEUED in self.ledger_driver.states())
     @rule()
-    def redis_forgets(self) -> None:
-        """The queue is found empty."""
+    def lose_queue(self) -> None:
+        """Return all unclaimed batches, as if the queue in Redis were empty."""
         ledger.return_batches(self.database, ledger.open_batches(self.database), now=self.ledger_driver.clock())
 
     @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
     @rule()
     def restart(self) -> None:
-        """An embedded start."""
+        """Start with embedded Redis."""
         ledger.reset_unfinished(self.database, now=self.ledger_driver.clock())
 
     @precondition(lambda self: {State.FAILED, State.REJECTED} & set(self.ledger_driver.states()))
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
-        """A person wants images tried again, some of which may be beyond it."""
+        """Retry images, some of which may be in a state that cannot be retried."""
         images = [row.instance_id for row in self.ledger_driver.work()]
         chosen = data.draw(st.lists(st.sampled_from(images), min_size=1, unique=True))
         ended = {
@@ -148,8 +148,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.final.pop(work_id, None)
 
     @invariant()
-    def books_are_straight(self) -> None:
-        """What holds after every step."""
+    def rows_are_consistent(self) -> None:
+        """Check the rows of work after every step."""
         work = self.ledger_driver.work()
         assert [row.instance_id for row in work] == [row.id for row in self.ledger_driver.instances()]
         assert {row.ordinal for row in work} <= {0}
@@ -161,7 +161,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def contents_have_one_owner(self) -> None:
-        """At most one done row per content, and each duplicate names it."""
+        """A content has at most one done row, and each duplicate names it."""
         instances = {row.id: row.sha256 for row in self.ledger_driver.instances()}
         done = {instances[row.instance_id]: row for row in self.ledger_driver.work() if row.state == State.DONE}
         assert len(done) == self.ledger_driver.states().count(State.DONE)
@@ -173,8 +173,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert owners == {sha256: row.id for sha256, row in done.items()}
 
     @invariant()
-    def batches_hold_what_is_under_way(self) -> None:
-        """No row is queued or running in a batch that is closed; running ones are in claimed batches."""
+    def batches_hold_unfinished_images(self) -> None:
+        """Queued and running rows are in open batches, running ones in claimed batches."""
         with self.database.read() as connection:
             open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
             claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
@@ -183,35 +183,35 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert claimed[row.batch_id] == (row.state == State.RUNNING)
 
     def teardown(self) -> None:
-        """Driven to the end, every arrival has its outcome and every batch is closed."""
-        if not hasattr(self, "night"):
+        """Run the ledger to the end: every arrival has an outcome, and every batch is closed."""
+        if not hasattr(self, "ledger_driver"):
             return
         while any(state in UNFINISHED for state in self.ledger_driver.states()):
             self.sweep(61)
-            self.redis_forgets()
+            self.lose_queue()
             for batch in self.ledger_driver.form():
                 images = self.ledger_driver.claim(batch)
                 self.ledger_driver.record(batch, [_outcome(image, State.DONE) for image in images])
         self.sweep(61)
-        self.books_are_straight()
+        self.rows_are_consistent()
         self.contents_have_one_owner()
         assert self.ledger_driver.open_batches() == []
         final = {(row.uri, row.size, row.mtime_ns) for row in self.ledger_driver.instances()}
         assert final >= {(arrival.uri, arrival.size, arrival.mtime_ns) for arrival in self.folder.values()}
 
 
-@pytest.mark.timeout(400)  # a failure takes minutes to be made small enough to read
-@pytest.mark.parametrize("evenings", [20, pytest.param(100, marks=pytest.mark.slow)])
-def test_books_stay_straight_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, evenings: int) -> None:
-    """Random evenings of up to sixty steps."""
+@pytest.mark.timeout(400)  # hypothesis takes minutes to shrink a failure
+@pytest.mark.parametrize("histories", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_the_invariants_hold_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, histories: int) -> None:
+    """Each history has up to sixty steps."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
-        check_machine(database, examples=evenings)
+        check_machine(database, examples=histories)
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(400)
-def test_books_stay_straight_on_postgresql(postgres_server: PostgresServer) -> None:
-    """Fewer evenings, the same books."""
+def test_the_invariants_hold_on_postgresql(postgres_server: PostgresServer) -> None:
+    """The same check with fewer histories."""
     with postgres_server.database() as database:
         check_machine(database, examples=10)
 
@@ -232,7 +232,7 @@ def check_machine(database: Database, *, examples: int) -> None:
 
 
 def _outcome(image: Claimed, state: State) -> Outcome:
-    """Files of one size and name modulo three have the same bytes; each name is one image of one series."""
+    """Make contents equal for files with the same size and number modulo 3; each name is one image."""
     number = int(image.uri.removesuffix(".dcm"))
     content = f"{number % 3}{image.size}" * 32
     facts = Facts(sop_instance_uid=f"1.{number}", series_instance_uid="1")
@@ -242,7 +242,7 @@ def _outcome(image: Claimed, state: State) -> Outcome:
 
 
 def _assert_consistent(row: Any) -> None:
-    """What a row of each state carries."""
+    """Check which columns a row has in its state."""
     assert (row.finished_at is not None) == (row.state in FINAL)
     assert (row.lease_until is not None) == (row.state == State.RUNNING)
     assert (row.batch_id is None) == (row.state == State.RECEIVED)

@@ -1,4 +1,4 @@
-"""What the ledger keeps of pauses, and by which outcomes the breaker decides."""
+"""Pauses are stored, and the circuit breaker decides by the right outcomes."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ OUT_OF_SCOPE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.LOCALI
 
 
 def finish(ledger_driver: LedgerDriver, number: int, **fields: Any) -> None:
-    """So many images get this outcome."""
+    """Analyse this number of images with the same outcome."""
     ledger_driver.register(build_arrivals(number))
     ledger_driver.analyse_all(**fields)
     ledger_driver.clock.advance(seconds=1)
@@ -34,8 +34,8 @@ def causes(ledger_driver: LedgerDriver) -> list[Cause]:
     return [pause.cause for pause in queries.pauses(ledger_driver.database)]
 
 
-def test_of_each_cause_one_pause_is_in_force(ledger_driver: LedgerDriver) -> None:
-    """The second changes nothing; those of other causes stand beside it."""
+def test_one_pause_per_cause_is_in_force(ledger_driver: LedgerDriver) -> None:
+    """A second pause of the same cause changes nothing; pauses of other causes are added."""
     assert ledger.pause(ledger_driver.database, Cause.PERSON, detail="first", actor="anna", now=ledger_driver.clock())
     assert not ledger.pause(
         ledger_driver.database, Cause.PERSON, detail="second", actor="ben", now=ledger_driver.clock()
@@ -49,7 +49,7 @@ def test_of_each_cause_one_pause_is_in_force(ledger_driver: LedgerDriver) -> Non
 
 
 def test_a_pause_ends_by_its_cause_and_may_come_again(ledger_driver: LedgerDriver) -> None:
-    """Who ends one that is not in force is told so."""
+    """Ending a pause that is not in force returns no cause."""
     for cause in Cause:
         ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
     assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == [Cause.DISK]
@@ -59,8 +59,8 @@ def test_a_pause_ends_by_its_cause_and_may_come_again(ledger_driver: LedgerDrive
     assert causes(ledger_driver) == [Cause.DISK]
 
 
-def test_what_people_do_is_audited_and_what_happens_by_itself_is_not(ledger_driver: LedgerDriver) -> None:
-    """Who stopped the night, and who let it go on."""
+def test_pauses_by_people_are_audited_and_automatic_ones_are_not(ledger_driver: LedgerDriver) -> None:
+    """The audit names the persons who paused and resumed dispatch."""
     ledger.pause(ledger_driver.database, Cause.DISK, detail="full", now=ledger_driver.clock())
     ledger.pause(ledger_driver.database, Cause.PERSON, detail="why", actor="anna", now=ledger_driver.clock())
     ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock())
@@ -74,7 +74,7 @@ def test_what_people_do_is_audited_and_what_happens_by_itself_is_not(ledger_driv
 
 
 def test_failed_and_defective_outcomes_are_bad_and_no_others(ledger_driver: LedgerDriver) -> None:
-    """Images that are none of ours, and copies, raise no alarm."""
+    """Images out of scope and duplicates raise no alarm."""
     finish(ledger_driver, 3)
     finish(ledger_driver, 2, **FAILED)
     finish(ledger_driver, 4, **DEFECTIVE)
@@ -82,8 +82,8 @@ def test_failed_and_defective_outcomes_are_bad_and_no_others(ledger_driver: Ledg
     assert latest(ledger_driver) == Outcomes(total=14, bad=6, worst="truncated")
 
 
-def test_the_latest_outcomes_are_looked_at(ledger_driver: LedgerDriver) -> None:
-    """What was bad yesterday is forgotten once enough went well."""
+def test_only_the_latest_outcomes_count(ledger_driver: LedgerDriver) -> None:
+    """Older bad outcomes no longer count after enough good ones."""
     finish(ledger_driver, 10, **FAILED)
     finish(ledger_driver, 10)
     assert latest(ledger_driver, at_most=10) == Outcomes(total=10, bad=0, worst=None)
@@ -91,7 +91,7 @@ def test_the_latest_outcomes_are_looked_at(ledger_driver: LedgerDriver) -> None:
 
 
 def test_after_a_pause_the_breaker_counts_from_zero(ledger_driver: LedgerDriver) -> None:
-    """Else what it paused for would make it pause again."""
+    """Otherwise the outcomes that caused the pause would cause the next one."""
     finish(ledger_driver, 10, **FAILED)
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
@@ -102,7 +102,7 @@ def test_after_a_pause_the_breaker_counts_from_zero(ledger_driver: LedgerDriver)
 
 
 def test_a_pause_by_a_person_hides_no_outcomes(ledger_driver: LedgerDriver) -> None:
-    """Only the breaker's own pauses begin the count anew."""
+    """Only the circuit breaker's own pauses start the count again."""
     finish(ledger_driver, 10, **FAILED)
     ledger.pause(ledger_driver.database, Cause.PERSON, detail="", now=ledger_driver.clock())
     ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
@@ -110,7 +110,7 @@ def test_a_pause_by_a_person_hides_no_outcomes(ledger_driver: LedgerDriver) -> N
 
 
 def test_images_that_a_person_retries_are_no_outcomes(ledger_driver: LedgerDriver) -> None:
-    """They wait again."""
+    """They are received again."""
     finish(ledger_driver, 4, **FAILED)
     ledger.retry(
         ledger_driver.database,
@@ -123,11 +123,11 @@ def test_images_that_a_person_retries_are_no_outcomes(ledger_driver: LedgerDrive
 
 @pytest.fixture
 def probe(ledger_driver: LedgerDriver) -> Batch:
-    """A batch of three that went in spite of the breaker's pause."""
+    """A batch of three images that was sent despite the circuit breaker's pause."""
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
-    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
     return batch
 
 
@@ -136,8 +136,8 @@ def probe_outcomes(ledger_driver: LedgerDriver) -> Outcomes | None:
     return queries.probe_outcomes(ledger_driver.database, pause)
 
 
-def test_a_probe_is_known_by_its_batch_until_it_is_recorded(ledger_driver: LedgerDriver, probe: Batch) -> None:
-    """Other outcomes of that time are not its own."""
+def test_the_outcomes_of_a_probe_are_those_of_its_batch(ledger_driver: LedgerDriver, probe: Batch) -> None:
+    """Other outcomes of the same time do not count."""
     assert probe_outcomes(ledger_driver) is None
     ledger_driver.register(build_arrivals(2))
     ledger_driver.analyse_all(**FAILED)
@@ -149,29 +149,29 @@ def test_a_probe_is_known_by_its_batch_until_it_is_recorded(ledger_driver: Ledge
     assert probe_outcomes(ledger_driver) == Outcomes(total=3, bad=2, worst="truncated")
 
 
-def test_a_probe_that_was_given_back_told_nothing(ledger_driver: LedgerDriver, probe: Batch) -> None:
-    """Its worker died: the images go on their own, and the batch is closed."""
+def test_a_probe_that_was_requeued_has_no_outcomes(ledger_driver: LedgerDriver, probe: Batch) -> None:
+    """Its worker died: the images are received again, and the batch is closed."""
     ledger_driver.claim(probe)
     ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())
     assert probe_outcomes(ledger_driver) == Outcomes(total=0, bad=0, worst=None)
 
 
 def test_a_probe_of_a_worker_whose_clock_is_behind_counts(ledger_driver: LedgerDriver, probe: Batch) -> None:
-    """Outcomes carry its time, which may lie a little before the probe went."""
+    """Outcomes have the worker's time, which may be a little before the start of the probe."""
     ledger_driver.clock.advance(seconds=-8)
     ledger_driver.analyse(probe)
     assert probe_outcomes(ledger_driver) == Outcomes(total=3, bad=0, worst=None)
 
 
-def test_a_probe_is_forgotten_and_its_time_is_not(ledger_driver: LedgerDriver, probe: Batch) -> None:
-    """The next one is counted from it."""
-    ledger.forget_probe(ledger_driver.database)
+def test_a_cleared_probe_keeps_its_time(ledger_driver: LedgerDriver, probe: Batch) -> None:
+    """The pause until the next probe counts from that time."""
+    ledger.clear_probe(ledger_driver.database)
     (pause,) = queries.pauses(ledger_driver.database)
     assert (pause.probe_batch, pause.probed_at) == (None, ledger_driver.clock())
 
 
-def test_without_suspects_images_that_travel_alone_stay(ledger_driver: LedgerDriver) -> None:
-    """A probe of images that killed their process would tell of them and not of the deploy."""
+def test_a_probe_leaves_out_images_that_travel_alone(ledger_driver: LedgerDriver) -> None:
+    """Images that killed their process would say nothing about the present release."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     ledger_driver.claim(batch)

@@ -1,4 +1,4 @@
-"""No statement of the ledger grows slower as the ledger grows."""
+"""No statement of the ledger becomes slower as the ledger grows."""
 
 import re
 from collections.abc import Iterator
@@ -20,31 +20,31 @@ from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
 
-# The partial indexes hold what is under way only, so that to read one of them whole is what it is for.
+# These partial indexes hold unfinished rows only, so reading one of them completely is fast.
 SMALL = "ix_work_received|ix_work_batch|ix_batches_open"
 WHOLE_TABLE = re.compile(rf"SCAN (work|instances|contents|predictions|batches|later)\b(?!.* INDEX ({SMALL}))")
 
 
 @pytest.fixture
-def night_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, clock: SettableClock) -> Iterator[LedgerDriver]:
-    """SQLite plans by rules as long as it has no statistics, so that an empty ledger tells."""
+def driver_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, clock: SettableClock) -> Iterator[LedgerDriver]:
+    """SQLite plans without statistics, so an empty ledger shows the plans of a large one."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         source = ledger.ensure_source(database, name="inbox", kind="folder", root="/", now=clock())
         yield LedgerDriver(database=database, clock=clock, source_id=source)
 
 
-def test_every_statement_finds_its_rows_by_an_index(night_on_sqlite: LedgerDriver) -> None:
-    """Neither `work` nor `instances` nor the history of batches is ever read whole."""
-    ledger_driver = night_on_sqlite
+def test_every_statement_finds_its_rows_by_an_index(driver_on_sqlite: LedgerDriver) -> None:
+    """No statement reads all of `work`, `instances` or `batches`."""
+    ledger_driver = driver_on_sqlite
     with _statements(ledger_driver.database) as statements:
-        _live_through_everything(ledger_driver)
+        _run_every_call(ledger_driver)
 
     assert len(statements) > 30
     slow = {statement: lines for statement, lines in _plans(ledger_driver.database, statements).items() if lines}
     assert slow == {}
 
 
-def _live_through_everything(ledger_driver: LedgerDriver) -> None:
+def _run_every_call(ledger_driver: LedgerDriver) -> None:
     facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2", study_instance_uid="1.1")
     arrivals = build_arrivals(8)
     ledger_driver.register(arrivals)
@@ -86,12 +86,12 @@ def _live_through_everything(ledger_driver: LedgerDriver) -> None:
     for batch in ledger_driver.form(count=1):
         ledger.return_unpublished(ledger_driver.database, batch.id, now=ledger_driver.clock())
     ledger_driver.analyse_all(state=State.RECEIVED, size=7, mtime_ns=7)
-    _live_through_a_pause(ledger_driver)
+    _run_a_pause(ledger_driver)
     ledger_driver.claim(fourth)
     ledger.reset_unfinished(ledger_driver.database, now=ledger_driver.clock())
 
 
-def _live_through_a_pause(ledger_driver: LedgerDriver) -> None:
+def _run_a_pause(ledger_driver: LedgerDriver) -> None:
     for _ in range(2):
         latest_outcomes(
             ledger_driver.database,
@@ -108,10 +108,10 @@ def _live_through_a_pause(ledger_driver: LedgerDriver) -> None:
             now=ledger_driver.clock(),
             batch_filter=ledger.BatchFilter.UNTRIED,
         ):
-            ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+            ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
         (pause,) = pauses(ledger_driver.database)
         probe_outcomes(ledger_driver.database, pause)
-        ledger.forget_probe(ledger_driver.database)
+        ledger.clear_probe(ledger_driver.database)
         ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
     minute = timedelta(seconds=60)
     for days in (0, 1):
@@ -124,21 +124,21 @@ def _live_through_a_pause(ledger_driver: LedgerDriver) -> None:
 def _statements(database: Database) -> Iterator[dict[str, Any]]:
     seen: dict[str, Any] = {}
 
-    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+    def store_statement(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         if statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE")):
             seen.setdefault(statement, parameters[0] if many else parameters)
 
     for engine in (database.writer, database.reader):
-        event.listen(engine, "before_cursor_execute", remember)
+        event.listen(engine, "before_cursor_execute", store_statement)
     yield seen
     for engine in (database.writer, database.reader):
-        event.remove(engine, "before_cursor_execute", remember)
+        event.remove(engine, "before_cursor_execute", store_statement)
 
 
 def _plans(database: Database, statements: dict[str, Any]) -> dict[str, list[str]]:
-    """The steps of each statement that read a whole table.
+    """Return the steps that read a whole table, by statement.
 
-    SQLite lists the check of foreign keys with INSERT too; it runs for a violation that is still open only.
+    SQLite also lists the foreign key check of INSERT, which it runs only for an open violation.
     """
     with database.read() as connection:
         return {

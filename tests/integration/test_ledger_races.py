@@ -1,4 +1,4 @@
-"""Rule 8: two writers at once neither lose nor double an image, and nobody is told that the database is locked."""
+"""Rule 8: concurrent writers lose no image, analyse none twice, and see no lock error."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,19 +19,19 @@ from db.tables import State
 from imaging.facts import Facts
 
 TURN_SECONDS = 0.3
-"""Enough for the second writer to run into the first one's locks; more changes nothing."""
+"""Long enough for the second writer to reach the locks of the first one."""
 
 
 @pytest.fixture
 def other(ledger_driver: LedgerDriver) -> Iterator[LedgerDriver]:
-    """The same ledger, seen by another process."""
+    """The same ledger, used by another process."""
     database = open_database(ledger_driver.database.writer.url.render_as_string(hide_password=False))
     yield replace(ledger_driver, database=database, process=replace(ledger_driver.process, index=1))
     database.close()
 
 
 def test_two_workers_claim_each_batch_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """Sixty batches delivered to both at the same moment are claimed once each, without an error."""
+    """Sixty batches that are delivered to both at the same time are claimed once each, without an error."""
     ledger_driver.register(build_arrivals(120))
     batches = ledger_driver.form(images=2)
     start = Barrier(2)
@@ -47,7 +47,7 @@ def test_two_workers_claim_each_batch_once(ledger_driver: LedgerDriver, other: L
 
 
 def test_a_producer_and_workers_write_at_the_same_time(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """Registering thousands while another process dispatches, claims and records ends with every image done."""
+    """A process registers 2,000 files while another one analyses them, and every image is done."""
     arrivals = build_arrivals(2000)
 
     def produce() -> int:
@@ -64,7 +64,7 @@ def test_a_producer_and_workers_write_at_the_same_time(ledger_driver: LedgerDriv
 
 
 def test_two_scans_of_one_folder_register_each_file_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """The same arrivals, registered by two at once in opposite order, get one row of work each."""
+    """Two calls register the same arrivals in opposite order; each arrival gets one row of work."""
     arrivals = build_arrivals(50)
 
     with _held_before_commit(other) as hold:
@@ -76,7 +76,7 @@ def test_two_scans_of_one_folder_register_each_file_once(ledger_driver: LedgerDr
 
 
 def test_copies_in_two_batches_are_done_once(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """Two workers record the same bytes at the same moment: one is done, the other its duplicate."""
+    """Two workers record the same bytes at the same time: one image is done, the other its duplicate."""
     ledger_driver.register(build_arrivals(2))
     one, two = ledger_driver.form(images=1)
     images = [*ledger_driver.claim(one), *other.claim(two)]
@@ -91,7 +91,7 @@ def test_copies_in_two_batches_are_done_once(ledger_driver: LedgerDriver, other:
 
 
 def test_versions_in_two_batches_leave_one_current(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """Two versions of one image recorded at the same moment: the newer arrival is current, alone."""
+    """Two versions of one image are recorded at the same time: only the newer arrival is current."""
     ledger_driver.register(build_arrivals(2))
     one, two = ledger_driver.form(images=1)
     facts = Facts(sop_instance_uid="1.2.3", series_instance_uid="1.2")
@@ -106,7 +106,7 @@ def test_versions_in_two_batches_leave_one_current(ledger_driver: LedgerDriver, 
 def test_a_file_that_changes_while_its_outcome_is_committed_is_a_new_arrival(
     ledger_driver: LedgerDriver, other: LedgerDriver
 ) -> None:
-    """The newer bytes are never hidden behind the outcome of the older ones."""
+    """The outcome of the older bytes does not hide the newer bytes."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     (batch,) = ledger_driver.form()
@@ -126,10 +126,10 @@ def test_a_file_that_changes_while_its_outcome_is_committed_is_a_new_arrival(
     ]
 
 
-def test_an_outcome_that_comes_while_its_file_is_changed_is_not_recorded(
+def test_an_outcome_is_not_recorded_while_its_changed_file_is_registered(
     ledger_driver: LedgerDriver, other: LedgerDriver
 ) -> None:
-    """The other way round: register came first, so the outcome of the older bytes finds its row taken back."""
+    """`register` came first, so `record` no longer holds the row."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     (batch,) = ledger_driver.form()
@@ -145,7 +145,7 @@ def test_an_outcome_that_comes_while_its_file_is_changed_is_not_recorded(
 
 
 def test_two_dispatchers_do_not_share_an_image(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """While a dispatcher hands over to its successor, no image is queued in two batches."""
+    """During the change from one dispatcher to the next, no image is queued in two batches."""
     ledger_driver.register(build_arrivals(6))
 
     with _held_before_commit(other) as hold:
@@ -157,8 +157,10 @@ def test_two_dispatchers_do_not_share_an_image(ledger_driver: LedgerDriver, othe
     assert sorted(image.work_id for images in claimed for image in images) == [row.id for row in ledger_driver.work()]
 
 
-def test_a_sweep_does_not_take_what_is_being_recorded(ledger_driver: LedgerDriver, other: LedgerDriver) -> None:
-    """An outcome whose lease ran out is kept if its record came before the sweep."""
+def test_a_sweep_does_not_take_back_an_image_during_its_record(
+    ledger_driver: LedgerDriver, other: LedgerDriver
+) -> None:
+    """An outcome after the end of the lease is kept if the record came before the sweep."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     outcomes = [build_outcome(image) for image in other.claim(batch)]
@@ -174,10 +176,10 @@ def test_a_sweep_does_not_take_what_is_being_recorded(ledger_driver: LedgerDrive
     assert ledger_driver.states() == [State.DONE]
 
 
-def test_a_lost_batch_that_is_claimed_at_that_moment_stays_claimed(
+def test_a_batch_that_is_claimed_during_its_return_stays_claimed(
     ledger_driver: LedgerDriver, other: LedgerDriver
 ) -> None:
-    """Returning a batch that its worker claims just then takes nothing and leaves the batch open."""
+    """Returning it takes no image back and leaves the batch open."""
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
 
@@ -193,7 +195,7 @@ def test_a_lost_batch_that_is_claimed_at_that_moment_stays_claimed(
 
 @pytest.mark.servers
 def test_a_deadlock_is_tried_again(postgres_server: PostgresServer) -> None:
-    """Rule 8: PostgreSQL ends one of two transactions with 40P01; `write` runs it again, and both are committed."""
+    """PostgreSQL ends one of two transactions with 40P01; `write` repeats it, and both are committed."""
     with postgres_server.database() as database:
         with database.writer.begin() as connection:
             connection.execute(text("CREATE TABLE counters (id integer primary key, n integer)"))
@@ -215,11 +217,11 @@ def test_a_deadlock_is_tried_again(postgres_server: PostgresServer) -> None:
 
         with database.read() as connection:
             assert connection.execute(text("SELECT n FROM counters ORDER BY id")).scalars().all() == [2, 2]
-        assert len(attempts) >= 3  # on a busy machine the loser may lose again
+        assert len(attempts) >= 3  # on a busy machine the same transaction may lose again
 
 
-def test_readers_see_the_ledger_while_somebody_writes(ledger_driver: LedgerDriver) -> None:
-    """A look, and a claim's page of results, never wait for a writer."""
+def test_readers_do_not_wait_for_a_writer(ledger_driver: LedgerDriver) -> None:
+    """This holds for queries and for the queue status."""
     ledger_driver.register(build_arrivals(1))
     with ledger_driver.database.writer.begin() as connection:
         connection.execute(text("UPDATE work SET priority = 1"))
@@ -234,7 +236,7 @@ def _together(*calls: Callable[[], Any]) -> tuple[Any, ...]:
 
 @contextmanager
 def _held_before_commit(writer: LedgerDriver) -> Iterator[Callable[..., tuple[Any, Any]]]:
-    """`hold(first, second)`: `second` meets the open transaction of `first`, which `writer` is about to commit."""
+    """Yield `hold(first, second)`: it runs `second` while `first` is about to commit on `writer`."""
     reached, proceed = Event(), Event()
 
     def pause(_connection: Connection) -> None:

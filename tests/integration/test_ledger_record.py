@@ -1,4 +1,4 @@
-"""Rules 3 and 9: outcomes in one transaction, and values that no column takes."""
+"""Rules 3 and 9: outcomes are recorded in one transaction, also with values that no column accepts."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,8 +26,8 @@ POSTGRESQL_REFUSES: dict[str, Callable[[Outcome], Outcome]] = {
 }
 
 
-def test_an_outcome_is_recorded_whole(ledger_driver: LedgerDriver, bundle_id: int) -> None:
-    """Rule 3: state, facts, predictions by frame and the batch's figures are one commit."""
+def test_an_outcome_is_recorded_in_one_commit(ledger_driver: LedgerDriver, bundle_id: int) -> None:
+    """Rule 3: the commit has state, facts, predictions by frame and the figures of the batch."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
     (image,) = ledger_driver.claim(batch)
@@ -66,7 +66,7 @@ def test_an_outcome_is_recorded_whole(ledger_driver: LedgerDriver, bundle_id: in
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
 def test_predictions_belong_to_done_images(ledger_driver: LedgerDriver, state: State) -> None:
-    """Whatever a worker hands over, an image without a result has no predictions."""
+    """An image without a result gets no predictions, even if a worker passes some."""
     ledger_driver.register(build_arrivals(1))
     frames = (FramePrediction(frame=0, label="x", score=1.0, scores=[1.0]),)
 
@@ -75,7 +75,7 @@ def test_predictions_belong_to_done_images(ledger_driver: LedgerDriver, state: S
 
 
 def test_an_image_to_be_tried_again_goes_back_with_its_reason(ledger_driver: LedgerDriver) -> None:
-    """A retry is received, has no finish, and its next claim clears the reason and counts on."""
+    """It is received and not finished; its next claim clears the reason and counts a further attempt."""
     ledger_driver.register(build_arrivals(1))
     later = ledger_driver.clock() + timedelta(seconds=10)
     ledger_driver.analyse_all(
@@ -97,7 +97,7 @@ def test_an_image_to_be_tried_again_goes_back_with_its_reason(ledger_driver: Led
 
 
 def test_a_record_without_any_outcome_closes_the_batch(ledger_driver: LedgerDriver) -> None:
-    """A worker that lost all its images says so by recording nothing."""
+    """A worker that lost all its images records nothing."""
     ledger_driver.register(build_arrivals(1))
     (batch,) = ledger_driver.form()
 
@@ -106,7 +106,7 @@ def test_a_record_without_any_outcome_closes_the_batch(ledger_driver: LedgerDriv
 
 
 def test_a_record_delivered_twice_changes_nothing(ledger_driver: LedgerDriver) -> None:
-    """Everything can run twice: the second record of a batch finds no row that it holds."""
+    """The second record of a batch finds no image that it holds."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     outcomes = [build_outcome(image) for image in ledger_driver.claim(batch)]
@@ -118,18 +118,18 @@ def test_a_record_delivered_twice_changes_nothing(ledger_driver: LedgerDriver) -
 
 
 @pytest.mark.parametrize("spoil", UNSTORABLE.values(), ids=UNSTORABLE.keys())
-def test_an_unstorable_value_costs_its_own_row(
+def test_an_unstorable_value_fails_its_own_image_only(
     ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]
 ) -> None:
-    """Rule 9: the image is failed(unstorable), its neighbours are done, the batch is closed."""
-    check_one_spoiled_row(ledger_driver, spoil)
+    """Rule 9: the image is failed(unstorable), the others are done, and the batch is closed."""
+    check_one_unstorable_row(ledger_driver, spoil)
 
 
 @pytest.mark.parametrize("spoil", POSTGRESQL_REFUSES.values(), ids=POSTGRESQL_REFUSES.keys())
-def test_what_only_postgresql_refuses_costs_its_own_row_there(
+def test_a_value_that_only_postgresql_refuses_fails_its_own_image_there(
     ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]
 ) -> None:
-    """Rule 9: PostgreSQL is stricter about text, lengths and ranges; SQLite stores these values."""
+    """Rule 9: SQLite stores these values; PostgreSQL is stricter about text, lengths and ranges."""
     if ledger_driver.database.is_sqlite:
         ledger_driver.register(build_arrivals(1))
         (batch,) = ledger_driver.form()
@@ -137,13 +137,13 @@ def test_what_only_postgresql_refuses_costs_its_own_row_there(
             "done": 1
         }
     else:
-        check_one_spoiled_row(ledger_driver, spoil)
+        check_one_unstorable_row(ledger_driver, spoil)
 
 
-def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(
+def test_no_value_of_a_row_is_in_an_error_or_a_log_line(
     ledger_driver: LedgerDriver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the database refuses may be a patient's: the warning names the image and the class of the error."""
+    """Values may be of a patient, so the warning names only the image and the class of the error."""
     ledger_driver.register(build_arrivals(1))
     ledger_driver.analyse_all(label="CANARY\ud800", facts=Facts(body_part="CANARY"))
 
@@ -152,7 +152,7 @@ def test_no_value_of_a_row_stands_in_an_error_or_a_log_line(
     assert not any("CANARY" in str(vars(line)) for line in caplog.records)
 
 
-def check_one_spoiled_row(ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]) -> None:
+def check_one_unstorable_row(ledger_driver: LedgerDriver, spoil: Callable[[Outcome], Outcome]) -> None:
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
     first, second, third = (build_outcome(image) for image in ledger_driver.claim(batch))
@@ -166,8 +166,8 @@ def check_one_spoiled_row(ledger_driver: LedgerDriver, spoil: Callable[[Outcome]
     assert ledger_driver.open_batches() == []
 
 
-def test_a_second_record_leaves_what_the_first_wrote(ledger_driver: LedgerDriver, bundle_id: int) -> None:
-    """A worker whose commit arrived and whose answer was lost records again: it holds nothing any more."""
+def test_a_second_record_does_not_change_the_first(ledger_driver: LedgerDriver, bundle_id: int) -> None:
+    """A worker that got no confirmation of its commit records again, and holds no image any more."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
@@ -179,10 +179,10 @@ def test_a_second_record_leaves_what_the_first_wrote(ledger_driver: LedgerDriver
         assert connection.execute(select(batches.c.outcomes)).scalar_one() == {"done": 2}
 
 
-def test_results_beside_the_answer_are_written_once_beside_an_unstorable_neighbour(
+def test_further_results_are_written_once_if_another_image_is_unstorable(
     ledger_driver: LedgerDriver, bundle_id: int
 ) -> None:
-    """Recording row by row tries each image in a savepoint first: nothing of the trial stays."""
+    """Recording one by one tries each image in a savepoint first, which is rolled back."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     good, bad = ledger_driver.claim(batch)

@@ -1,4 +1,4 @@
-"""Register: one arrival, one row of work."""
+"""Each arrival is registered once, with its first row of work."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from nightread.reasons import Reason
 
 
 def test_each_arrival_gets_one_row_of_work(ledger_driver: LedgerDriver) -> None:
-    """Three files are three instances, each with its first row of work, received."""
+    """Three files are three instances, each with a received first row of work."""
     assert ledger_driver.register(build_arrivals(3), priority=2) == Registered(new=3, changed=0)
 
     assert [(row.state, row.ordinal, row.priority, row.attempts) for row in ledger_driver.work()] == [
@@ -23,7 +23,7 @@ def test_each_arrival_gets_one_row_of_work(ledger_driver: LedgerDriver) -> None:
 
 
 def test_a_restart_registers_nothing_twice(ledger_driver: LedgerDriver) -> None:
-    """Known files are not counted as new, whether waiting or done."""
+    """Known files are not new, whether they are waiting or done."""
     arrivals = build_arrivals(3)
     ledger_driver.register(arrivals)
     assert ledger_driver.register(arrivals) == Registered(new=0, changed=0)
@@ -34,7 +34,7 @@ def test_a_restart_registers_nothing_twice(ledger_driver: LedgerDriver) -> None:
 
 
 def test_one_place_named_twice_is_one_arrival(ledger_driver: LedgerDriver) -> None:
-    """A source that yields a path twice in one call registers it once, as it was seen last."""
+    """If a call has a path twice, it is registered once, with its last size and time."""
     (arrival,) = build_arrivals(1)
 
     assert ledger_driver.register([arrival, replace(arrival, size=5)]).new == 1
@@ -42,7 +42,7 @@ def test_one_place_named_twice_is_one_arrival(ledger_driver: LedgerDriver) -> No
 
 
 def test_the_same_path_in_two_sources_is_two_arrivals(ledger_driver: LedgerDriver) -> None:
-    """A place is a source and a path."""
+    """A source and a path together identify a place."""
     arrivals = build_arrivals(1)
     ledger_driver.register(arrivals)
     ledger_driver.source_id = ledger.ensure_source(
@@ -53,7 +53,7 @@ def test_the_same_path_in_two_sources_is_two_arrivals(ledger_driver: LedgerDrive
 
 
 def test_a_changed_file_updates_its_waiting_row(ledger_driver: LedgerDriver) -> None:
-    """While nobody has read the older bytes there is only one arrival."""
+    """If the older bytes were not read, there is only one arrival."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
 
@@ -62,8 +62,8 @@ def test_a_changed_file_updates_its_waiting_row(ledger_driver: LedgerDriver) -> 
     assert ledger_driver.states() == [State.RECEIVED]
 
 
-def test_a_changed_file_is_taken_back_from_whoever_reads_the_older_bytes(ledger_driver: LedgerDriver) -> None:
-    """The outcome of the older bytes, even one that names no size, is not recorded for the newer ones."""
+def test_a_changed_file_is_taken_back_from_the_process_that_holds_it(ledger_driver: LedgerDriver) -> None:
+    """An outcome of the older bytes, even one without size, is not recorded for the newer ones."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     (batch,) = ledger_driver.form()
@@ -78,7 +78,7 @@ def test_a_changed_file_is_taken_back_from_whoever_reads_the_older_bytes(ledger_
 
 
 def test_a_file_that_changed_after_its_outcome_is_a_new_arrival(ledger_driver: LedgerDriver) -> None:
-    """The outcome of the older bytes stays what it was."""
+    """The outcome of the older bytes stays unchanged."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     ledger_driver.analyse_all()
@@ -87,8 +87,8 @@ def test_a_file_that_changed_after_its_outcome_is_a_new_arrival(ledger_driver: L
     assert ledger_driver.states() == [State.DONE, State.RECEIVED]
 
 
-def test_recorded_bytes_that_are_not_the_arrivals_are_read_again(ledger_driver: LedgerDriver) -> None:
-    """An outcome of bytes of another size than the ledger lists is put back as still changing."""
+def test_an_outcome_of_other_bytes_than_registered_is_not_recorded(ledger_driver: LedgerDriver) -> None:
+    """If its size differs from that of the arrival, the image is received as still_changing."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     first, second = ledger_driver.claim(batch)
@@ -102,8 +102,8 @@ def test_recorded_bytes_that_are_not_the_arrivals_are_read_again(ledger_driver: 
     assert ledger_driver.instances()[0].sha256 is None
 
 
-def test_a_retry_may_tell_the_ledger_what_the_file_became(ledger_driver: LedgerDriver) -> None:
-    """A worker that finds a file changed puts it back with its new size, an empty file included."""
+def test_a_retry_may_store_the_new_size_of_a_file(ledger_driver: LedgerDriver) -> None:
+    """A worker that finds a changed file returns it with its new size, also if the file is empty."""
     ledger_driver.register(build_arrivals(1))
     ledger_driver.analyse_all(state=State.RECEIVED, reason=Reason.STILL_CHANGING, size=0, mtime_ns=99)
 
@@ -111,8 +111,8 @@ def test_a_retry_may_tell_the_ledger_what_the_file_became(ledger_driver: LedgerD
     assert ledger_driver.analyse_all() == {"done": 1}
 
 
-def test_paths_of_twelve_thousand_characters_are_told_apart(ledger_driver: LedgerDriver) -> None:
-    """Over-long paths that differ in their last character only are two arrivals, known again the next time."""
+def test_paths_of_twelve_thousand_characters_are_distinguished(ledger_driver: LedgerDriver) -> None:
+    """Long paths that differ only in their last character are two arrivals and are known afterwards."""
     arrivals = [*build_arrivals(1, uri="d/" * 6000 + "a"), *build_arrivals(1, uri="d/" * 6000 + "b")]
 
     assert ledger_driver.register(arrivals).new == 2
@@ -122,8 +122,8 @@ def test_paths_of_twelve_thousand_characters_are_told_apart(ledger_driver: Ledge
     ]
 
 
-def test_ensure_source_keeps_its_id_and_follows_its_root(ledger_driver: LedgerDriver) -> None:
-    """A source that moved on the producer's host is the same source; claims carry the new root."""
+def test_a_source_with_a_new_root_keeps_its_id(ledger_driver: LedgerDriver) -> None:
+    """Claims have the new root."""
     moved = ledger.ensure_source(
         ledger_driver.database, name="inbox", kind="folder", root="/elsewhere", now=ledger_driver.clock()
     )
@@ -136,8 +136,8 @@ def test_ensure_source_keeps_its_id_and_follows_its_root(ledger_driver: LedgerDr
 
 
 @pytest.mark.parametrize("state", [State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED])
-def test_every_final_state_lets_a_changed_file_in(ledger_driver: LedgerDriver, state: State) -> None:
-    """Whatever became of the older bytes, newer ones are analysed."""
+def test_a_changed_file_is_new_after_every_final_state(ledger_driver: LedgerDriver, state: State) -> None:
+    """Newer bytes are analysed, whatever the outcome of the older ones was."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     with ledger_driver.database.writer.begin() as connection:

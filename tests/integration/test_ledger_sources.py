@@ -1,4 +1,4 @@
-"""What the ledger keeps of its sources, and of workers that come back."""
+"""Reports of sources are stored, and a restarted worker ends its earlier leases."""
 
 from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import select
@@ -9,7 +9,7 @@ from db.tables import State, sources
 
 
 def test_the_latest_report_of_a_watcher_is_kept_with_its_time(ledger_driver: LedgerDriver) -> None:
-    """`status`, another process, reads what the watcher met last."""
+    """`nightread status` is another process and reads the report from the database."""
     ledger.report_source(ledger_driver.database, ledger_driver.source_id, {"pending": 3}, now=ledger_driver.clock())
     ledger.report_source(
         ledger_driver.database, ledger_driver.source_id, {"pending": 1}, now=ledger_driver.clock.advance(seconds=5)
@@ -20,8 +20,8 @@ def test_the_latest_report_of_a_watcher_is_kept_with_its_time(ledger_driver: Led
     assert (row.report, row.reported_at) == ({"pending": 1}, ledger_driver.clock())
 
 
-def test_a_worker_that_starts_again_need_not_wait_for_its_own_leases(ledger_driver: LedgerDriver) -> None:
-    """The rows of an earlier start of the same node are swept at once; those of other nodes keep their leases."""
+def test_a_worker_that_starts_again_ends_the_leases_of_its_earlier_starts(ledger_driver: LedgerDriver) -> None:
+    """Images of earlier starts of the node are swept at once; those of other nodes keep their leases."""
     ledger_driver.register(build_arrivals(3))
     first, second, third = ledger_driver.form(images=1)
     ledger_driver.claim(first, process=WorkerProcess(node="w1", boot_id="before", index=0))

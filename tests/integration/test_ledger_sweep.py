@@ -1,4 +1,4 @@
-"""Rules 4 and 7: what is lost comes back."""
+"""Rules 4 and 7: lost images and batches are taken back."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from db.tables import State
 from nightread.reasons import Reason
 
 
-def test_images_whose_lease_ran_out_are_received_and_travel_alone(ledger_driver: LedgerDriver) -> None:
-    """Rule 4: the sweep takes back expired rows and no others, and closes the batch they leave."""
+def test_images_whose_lease_expired_are_received_and_travel_alone(ledger_driver: LedgerDriver) -> None:
+    """Rule 4: the sweep takes back only expired images, and closes the batch that they leave."""
     ledger_driver.register(build_arrivals(3))
     old, young = ledger_driver.form(images=2)
     ledger_driver.claim(old)
@@ -30,7 +30,7 @@ def test_images_whose_lease_ran_out_are_received_and_travel_alone(ledger_driver:
 
 
 def test_the_tenth_expired_lease_is_a_failure(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: an image whose worker vanishes ten times is failed(killed_worker)."""
+    """Rule 5: an image with ten expired leases is failed(killed_worker)."""
     ledger_driver.register(build_arrivals(1))
     for _ in range(EXPIRIES_ALLOWED):
         (batch,) = ledger_driver.form()
@@ -43,8 +43,8 @@ def test_the_tenth_expired_lease_is_a_failure(ledger_driver: LedgerDriver) -> No
     assert ledger_driver.open_batches() == []
 
 
-def test_a_batch_overtaken_for_a_minute_is_lost(ledger_driver: LedgerDriver) -> None:
-    """Rule 4: a queued batch is taken back 60 s after a later one was claimed; a false alarm costs an empty claim."""
+def test_a_batch_that_was_overtaken_60_seconds_ago_is_taken_back(ledger_driver: LedgerDriver) -> None:
+    """Rule 4: a later batch was claimed; a false alarm costs an empty claim."""
     ledger_driver.register(build_arrivals(1))
     (lost,) = ledger_driver.form()
     ledger_driver.clock.advance(seconds=1)
@@ -59,8 +59,8 @@ def test_a_batch_overtaken_for_a_minute_is_lost(ledger_driver: LedgerDriver) -> 
     assert ledger_driver.open_batches() == [later.id]
 
 
-def test_a_batch_that_nobody_overtook_waits_for_ever(ledger_driver: LedgerDriver) -> None:
-    """Rule 4: time alone loses no batch; neither do batches that were formed earlier."""
+def test_a_batch_that_was_not_overtaken_stays_queued(ledger_driver: LedgerDriver) -> None:
+    """Rule 4: neither time alone nor the claim of an earlier batch makes a batch lost."""
     ledger_driver.register(build_arrivals(1))
     (earlier,) = ledger_driver.form()
     ledger_driver.clock.advance(seconds=1)
@@ -71,8 +71,8 @@ def test_a_batch_that_nobody_overtook_waits_for_ever(ledger_driver: LedgerDriver
     assert ledger.return_overtaken(ledger_driver.database, now=ledger_driver.clock.advance(days=1)) == 0
 
 
-def test_unclaimed_batches_are_returned_by_name(ledger_driver: LedgerDriver) -> None:
-    """Rule 4: when Redis forgot, the dispatcher returns the open batches; claimed ones are not among them."""
+def test_unclaimed_batches_are_returned_by_id(ledger_driver: LedgerDriver) -> None:
+    """Rule 4: if Redis lost the queue, unclaimed batches are returned and claimed ones are not."""
     ledger_driver.register(build_arrivals(2))
     forgotten, claimed = ledger_driver.form(images=1)
     ledger_driver.claim(claimed)
@@ -85,7 +85,7 @@ def test_unclaimed_batches_are_returned_by_name(ledger_driver: LedgerDriver) -> 
 
 
 def test_a_claimed_batch_that_lost_all_its_images_is_closed(ledger_driver: LedgerDriver) -> None:
-    """A worker that died after its files changed leaves no batch that counts as running for ever."""
+    """Its worker died after its files changed; the batch does not count as running for ever."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     (batch,) = ledger_driver.form()
@@ -97,8 +97,8 @@ def test_a_claimed_batch_that_lost_all_its_images_is_closed(ledger_driver: Ledge
     assert ledger_driver.open_batches() == []
 
 
-def test_an_embedded_start_takes_everything_up_again(ledger_driver: LedgerDriver) -> None:
-    """Rule 7: queued and running are received, final rows stay, no batch is open, late workers are not heard."""
+def test_an_embedded_start_resets_unfinished_images(ledger_driver: LedgerDriver) -> None:
+    """Rule 7: unfinished images are received, final rows stay, batches are closed, late records write nothing."""
     ledger_driver.register(build_arrivals(3))
     done, running, _queued = ledger_driver.form(images=1)
     ledger_driver.analyse(done)

@@ -1,4 +1,4 @@
-"""Migrations make the schema of db.tables, on both databases, from any start."""
+"""Migrations create the schema of db.tables, on both databases, from every version."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +27,8 @@ def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Da
         assert compare_metadata(context, metadata) == []
 
 
-def test_indexes_hold_what_the_code_says(empty_database: Database) -> None:
-    """Columns and conditions of every index, the partial ones too, are those of `metadata.create_all`."""
+def test_migrated_indexes_equal_those_of_the_code(empty_database: Database) -> None:
+    """Columns and conditions of all indexes equal those of `metadata.create_all`."""
     schema.upgrade(empty_database)
     migrated = _indexes(empty_database)
     with empty_database.writer.begin() as connection:
@@ -43,8 +43,8 @@ def test_indexes_hold_what_the_code_says(empty_database: Database) -> None:
     )
 
 
-def test_a_rewritten_table_is_what_the_code_says(tmp_path: Path) -> None:
-    """SQLite's own text of each table, up, and up again after the way down; and nothing in the file is broken."""
+def test_a_rewritten_table_equals_that_of_the_code(tmp_path: Path) -> None:
+    """SQLite's text of the tables is right after an upgrade, and after a downgrade and another upgrade."""
     database = open_database(f"sqlite:///{tmp_path / 'record.sqlite3'}")
     with database.writer.begin() as connection:
         metadata.create_all(connection)
@@ -70,7 +70,7 @@ def _definitions(connection: Connection) -> dict[str, str]:
 
 
 def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:
-    """Everything can run twice."""
+    """An upgrade can run twice."""
     schema.upgrade(empty_database)
     before = _indexes(empty_database)
 
@@ -81,7 +81,7 @@ def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:
 
 
 def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
-    """Down to the base and up again gives the same schema."""
+    """A downgrade to the base and an upgrade give the same schema."""
     schema.upgrade(empty_database)
     _downgrade(empty_database)
     with empty_database.read() as connection:
@@ -91,8 +91,8 @@ def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     schema.require_newest(empty_database)
 
 
-def test_last_night_survives_the_way_up_and_down(empty_database: Database) -> None:
-    """A record of schema 0001 keeps its rows: their results were no trial and followed no rule."""
+def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> None:
+    """Rows of schema 0001 stay; their results are not on trial and name no rule."""
     schema.upgrade(empty_database)
     _downgrade(empty_database, "0001")
     empty_database.write(lambda connection: [connection.execute(text(row)) for row in _OLD_ROWS])
@@ -110,7 +110,7 @@ def test_last_night_survives_the_way_up_and_down(empty_database: Database) -> No
 
 
 def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:
-    """Every table of schema 0001 with rows in each column; what is there afterwards is what was there before."""
+    """Each table of schema 0001 has rows with a value in each column, and they are the same afterwards."""
     schema.upgrade(empty_database)
     _downgrade(empty_database, "0001")
     old = MetaData()
@@ -130,7 +130,7 @@ def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_databa
 
 
 def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
-    """Of two concurrent upgrades from nothing both succeed."""
+    """Two concurrent upgrades from nothing both succeed."""
     url = empty_database.writer.url.render_as_string(hide_password=False)
     databases = [open_database(url) for _ in range(4)]
     with ThreadPoolExecutor(len(databases)) as pool:
@@ -145,14 +145,14 @@ def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
         database.close()
 
 
-def test_a_database_of_no_version_is_refused(empty_database: Database) -> None:
-    """The message names the command that helps."""
+def test_a_database_without_schema_is_refused(empty_database: Database) -> None:
+    """The message names the command that creates the schema."""
     with pytest.raises(StopWork, match=r"has schema none, .* run `nightread db upgrade`"):
         schema.require_newest(empty_database)
 
 
 def test_a_database_of_a_newer_release_is_refused(empty_database: Database) -> None:
-    """An older release must not write into it, and upgrading would not help."""
+    """An older release must not write to it, and an upgrade would not help."""
     schema.upgrade(empty_database)
     with empty_database.writer.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -168,8 +168,8 @@ def test_a_database_of_a_newer_release_is_refused(empty_database: Database) -> N
         ("sqlite:////no/such/folder/x.sqlite3", "/no/such/folder, does not exist"),
     ],
 )
-def test_a_database_that_cannot_be_is_refused_by_name(url: str, message: str) -> None:
-    """Another kind of server, or a folder that is not there, stops work with a sentence that helps."""
+def test_an_unusable_database_url_is_refused(url: str, message: str) -> None:
+    """For another kind of server or a missing folder, the message says what to do."""
     with pytest.raises(StopWork, match=message):
         open_database(url)
 
@@ -199,7 +199,7 @@ def _rows(database: Database, table: Table) -> list[Any]:
 
 
 def _value(column: Column[Any], number: int) -> Any:
-    """Something for each column, another in each row; foreign keys lead to rows that are there."""
+    """Return a value for a column, different in each row; foreign keys name existing rows."""
     if column.name == "state":
         return State.DONE.value
     if column.name == "ordinal":
@@ -212,7 +212,7 @@ def _value(column: Column[Any], number: int) -> Any:
         bool: bool(number % 2),
         str: texts,
         datetime: datetime(2026, 11, number, 22, 30, number, tzinfo=UTC),
-        object: {"a": number},  # JSON
+        object: {"a": number},  # a JSON column
     }
     return values[kind]
 

@@ -1,4 +1,4 @@
-"""A record that contradicts itself is found out, on both databases."""
+"""Contradictions in a database are found, on both databases."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,17 +42,17 @@ _DAMAGE = [
     ("a done image or archive owns its contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
-    ("what came out of an archive names an archive that was taken apart", _instance(2, parent_id=1), 2),
+    ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
     ("a withdrawn image is named by a note of its study", _instance(1, withdrawn_by=3), 1),
-    ("an outcome has its time", _work(1, finished_at=None), 1),
-    ("unfinished work has no outcome's time", _work(1, state="received"), 1),
+    ("a final row of work has a finish time", _work(1, finished_at=None), 1),
+    ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
 ]
 
 
 @pytest.fixture
-def evening(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
-    """1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
+def database_with_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
+    """Images: 1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
     ledger_driver.register(make_arrivals(2))
     ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64)
     ledger_driver.register(make_arrivals(1))
@@ -63,21 +63,21 @@ def evening(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id:
     return ledger_driver
 
 
-def test_a_sound_record_has_no_violations(evening: LedgerDriver) -> None:
-    """Whatever the ledger itself wrote holds together."""
-    assert list(queries.violations(evening.database)) == []
+def test_a_sound_database_has_no_violations(database_with_images: LedgerDriver) -> None:
+    """Everything that the ledger writes follows the rules."""
+    assert list(queries.violations(database_with_images.database)) == []
 
 
 @pytest.mark.parametrize(("rule", "damage", "image_id"), _DAMAGE)
 def test_damage_is_found_by_the_rule_it_breaks(
-    evening: LedgerDriver, rule: str, damage: Any, image_id: int | None
+    database_with_images: LedgerDriver, rule: str, damage: Any, image_id: int | None
 ) -> None:
     """Each rule names the image whose row is wrong."""
-    evening.database.write(lambda connection: connection.execute(damage))
+    database_with_images.database.write(lambda connection: connection.execute(damage))
 
-    assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(evening.database))
+    assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(database_with_images.database))
 
 
-def test_every_rule_is_put_to_the_test() -> None:
-    """A new rule needs damage of its own above."""
+def test_every_rule_is_tested() -> None:
+    """A new rule needs an entry in _DAMAGE."""
     assert {rule for rule, _, _ in _DAMAGE} == set(queries.RULES)

@@ -1,4 +1,4 @@
-"""Which images a filter finds, and what is told of each, on both databases."""
+"""Filters find the right images, with all their values, on both databases."""
 
 import json
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from nightread.reasons import Reason
 MakeArrivals = Callable[..., list[Arrival]]
 
 
-def test_an_image_is_told_with_all_names_that_programs_rely_on(
+def test_an_image_has_all_names_that_programs_rely_on(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:
-    """The names of the contract, with the full path, scores by label and aware times."""
+    """It has the full path, scores by label and aware times."""
     ledger_driver.register(make_arrivals(1, uri="ward%20a/scan%0A.dcm"))
     facts = Facts(sop_instance_uid="1.2.3", modality="CR", rows=512, columns=256, frames=1)
     ledger_driver.analyse_all(
@@ -74,17 +74,17 @@ def test_an_image_is_told_with_all_names_that_programs_rely_on(
     ],
     ids=str,
 )
-def test_a_filter_finds_exactly_what_it_names(
+def test_a_filter_finds_exactly_the_images_that_match(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int, wanted: ImageFilter, found: list[int]
 ) -> None:
-    """Alone and together, each condition holds."""
+    """Each condition holds, alone and with others."""
     _six_images(ledger_driver, make_arrivals, bundle_id)
 
     assert [image["image_id"] for image in queries.images(ledger_driver.database, wanted)] == found
 
 
 def test_frames_are_rows_of_their_own(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> None:
-    """Each with its own scores, in order; an image without predictions is one row without a frame."""
+    """Each frame has its own scores, in order; an image without predictions is one row without a frame."""
     ledger_driver.register(make_arrivals(1))
     frames = tuple(
         FramePrediction(frame=number, label="nodule", score=score, scores=[1 - score, score])
@@ -104,10 +104,10 @@ def test_frames_are_rows_of_their_own(ledger_driver: LedgerDriver, make_arrivals
     assert rows[1]["scores"] == {"normal": 0.5, "nodule": 0.5}
 
 
-def test_every_arrival_is_shown_and_the_current_versions_on_demand(
+def test_every_arrival_is_listed_and_current_versions_on_request(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """One row per arrival, so that counts add up; an older version names the newer one, and --current leaves it out."""
+    """There is one row per arrival, an older version names the newer one, and `current` leaves it out."""
     facts = Facts(sop_instance_uid="1.3", series_instance_uid="1.2")
     for _ in range(2):
         ledger_driver.register(make_arrivals(1))
@@ -127,7 +127,7 @@ def test_every_arrival_is_shown_and_the_current_versions_on_demand(
         (["a"], "none", [0.5], 0.5),
     ],
 )
-def test_suspicion_in_sql_is_that_of_the_verdict(
+def test_suspicion_in_sql_equals_that_of_postprocessing(
     ledger_driver: LedgerDriver,
     make_arrivals: MakeArrivals,
     labels: list[str],
@@ -135,7 +135,7 @@ def test_suspicion_in_sql_is_that_of_the_verdict(
     scores: list[float],
     suspicion: float,
 ) -> None:
-    """Between an image that is a little less and one that is a little more suspicious."""
+    """The image is ranked between one with a slightly lower and one with a slightly higher suspicion."""
     bundle = ledger.register_bundle(
         ledger_driver.database,
         name="x",
@@ -164,7 +164,7 @@ def test_suspicion_in_sql_is_that_of_the_verdict(
 
 
 def test_images_are_streamed(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
-    """The first ones are there before the last ones are read, and leaving early frees the connection."""
+    """The first rows are available before the last ones are read, and an early end frees the connection."""
     ledger_driver.register(make_arrivals(3000))
 
     stream = queries.images(ledger_driver.database)
@@ -176,7 +176,7 @@ def test_images_are_streamed(ledger_driver: LedgerDriver, make_arrivals: MakeArr
 
 
 def test_an_image_can_be_written_as_json(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
-    """Nothing in it but numbers, text, dicts and times."""
+    """Its values are only numbers, text, dicts and times."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all()
 
@@ -186,7 +186,7 @@ def test_an_image_can_be_written_as_json(ledger_driver: LedgerDriver, make_arriv
 
 
 def _six_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> None:
-    """1 normal, 2 nodule, 3 duplicate of 2, 4 rejected, 5 failed, 6 waiting since two hours later."""
+    """Images: 1 normal, 2 nodule, 3 duplicate of 2, 4 rejected, 5 failed, 6 waiting, two hours later."""
     clock: SettableClock = ledger_driver.clock
     keys = {"patient_key": "p" * 64, "accession_key": "a" * 64}
     uids = {"study_instance_uid": "1.1", "series_instance_uid": "1.2", "sop_instance_uid": "1.3"}

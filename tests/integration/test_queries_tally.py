@@ -1,4 +1,4 @@
-"""The counts, the pace and the fleet, on both databases."""
+"""Counts, throughput and workers are right, on both databases."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,10 +16,10 @@ from nightread.reasons import Reason
 MakeArrivals = Callable[..., list[Arrival]]
 
 
-def test_a_tally_counts_each_arrival_where_its_first_row_stands(
+def test_a_tally_counts_each_arrival_by_the_state_of_its_first_row(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Waiting, queued, running and each outcome are told apart, and together they are all that arrived."""
+    """All states are counted separately, and together they are all arrivals."""
     ledger_driver.register(make_arrivals(4))
     ledger_driver.analyse_all()
     ledger_driver.register(make_arrivals(3))
@@ -40,7 +40,7 @@ def test_a_tally_counts_each_arrival_where_its_first_row_stands(
 
 
 def test_the_same_bytes_again_count_as_a_duplicate(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
-    """Two files with one content: one is done, one a duplicate."""
+    """Of two files with the same content one is done and one is a duplicate."""
     ledger_driver.register(make_arrivals(2))
     ledger_driver.analyse_all(sha256="a" * 64)
 
@@ -50,28 +50,30 @@ def test_the_same_bytes_again_count_as_a_duplicate(ledger_driver: LedgerDriver, 
 
 
 def test_an_arrival_without_work_does_not_add_up(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
-    """Arrivals are counted by themselves, so that a lost row of work shows."""
+    """Arrivals are counted separately, so a lost row of work is noticed."""
     ledger_driver.register(make_arrivals(3))
     ledger_driver.database.write(lambda connection: connection.execute(delete(work).where(work.c.instance_id == 2)))
 
     assert not queries.tally(ledger_driver.database).adds_up
 
 
-def test_a_rerun_does_not_count_as_an_arrival(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
-    """A further row of work leaves tally, progress and results as they were."""
+def test_a_further_row_of_work_does_not_count_as_an_arrival(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """It does not change the tally, the progress or the results."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all()
-    _add_rerun(ledger_driver.database, instance_id=1)
+    _add_further_row(ledger_driver.database, instance_id=1)
 
     assert queries.tally(ledger_driver.database) == queries.Tally(arrived=1, done=1)
     assert [image["state"] for image in queries.images(ledger_driver.database)] == ["done"]
 
 
 @pytest.mark.parametrize("other_first", [True, False])
-def test_sources_are_counted_apart(
+def test_sources_are_counted_separately(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock, *, other_first: bool
 ) -> None:
-    """A tally, reasons and progress of some sources leave the others out."""
+    """The tally, reasons and progress of some sources leave out the others."""
     other = ledger.ensure_source(ledger_driver.database, name="other", kind="folder", root="/other", now=clock())
     ledger_driver.register(make_arrivals(2))
     ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
@@ -90,7 +92,7 @@ def test_sources_are_counted_apart(
 def test_reasons_come_with_their_class_the_most_frequent_first(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Defective, out of scope and failed are told apart."""
+    """The classes are defective, out of scope and failed."""
     for number, state, reason in (
         (1, State.REJECTED, Reason.TRUNCATED),
         (3, State.REJECTED, Reason.NON_IMAGE),
@@ -106,10 +108,10 @@ def test_reasons_come_with_their_class_the_most_frequent_first(
     ]
 
 
-def test_the_pace_of_the_last_minute_foretells_the_end(
+def test_the_remaining_time_follows_from_the_last_minute(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
 ) -> None:
-    """Twenty images in ten seconds are two a second; another eight take four seconds."""
+    """Twenty images in ten seconds are two per second, so eight more take four seconds."""
     ledger_driver.register(make_arrivals(28))
     (batch,) = ledger_driver.form(count=1, images=20)
     claimed = ledger_driver.claim(batch)
@@ -123,10 +125,10 @@ def test_the_pace_of_the_last_minute_foretells_the_end(
     assert queries.rate(ledger_driver.database, since=clock() - timedelta(hours=1)) == pytest.approx(2)
 
 
-def test_work_that_stands_still_has_no_end(
+def test_the_remaining_time_is_unknown_without_recent_outcomes(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
 ) -> None:
-    """After a minute without an outcome the pace is nought and the end unknown; with nothing left it is now."""
+    """With no image left it is 0."""
     ledger_driver.register(make_arrivals(2))
     ledger_driver.analyse_all()
     clock.advance(minutes=2)
@@ -143,7 +145,7 @@ def test_work_that_stands_still_has_no_end(
 def test_the_oldest_waiting_image_is_found(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock
 ) -> None:
-    """Of those that wait, not of those that are done."""
+    """Done images do not count."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all()
     assert queries.oldest_waiting(ledger_driver.database) is None
@@ -155,8 +157,8 @@ def test_the_oldest_waiting_image_is_found(
     assert queries.oldest_waiting(ledger_driver.database) == waiting_since
 
 
-def test_workers_are_listed_with_the_silent_ones_marked(database: Database, clock: SettableClock) -> None:
-    """A worker that has not been heard of is shown and does not count as alive."""
+def test_workers_without_heartbeat_are_listed_as_not_alive(database: Database, clock: SettableClock) -> None:
+    """A worker without a recent heartbeat stays in the list."""
     ledger.heartbeat(database, node="gone", boot_id="1", slots=2, device="2 CPU", release="0", now=clock())
     clock.advance(minutes=5)
     ledger.heartbeat(database, node="here", boot_id="2", slots=4, device="1 GPU", release="0", now=clock())
@@ -169,7 +171,7 @@ def test_workers_are_listed_with_the_silent_ones_marked(database: Database, cloc
 def test_open_batches_are_those_published_and_those_claimed(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """A finished batch is neither."""
+    """A finished batch is not open."""
     ledger_driver.register(make_arrivals(3))
     first, second, _ = ledger_driver.form(images=1)
     ledger_driver.analyse(first)
@@ -182,17 +184,17 @@ def _done(image: ledger.Claimed) -> ledger.Outcome:
     return ledger.Outcome(work_id=image.work_id, instance_id=image.instance_id, state=State.DONE)
 
 
-def _add_rerun(database: Database, *, instance_id: int) -> None:
-    """As a later release will: the row beside the first one."""
+def _add_further_row(database: Database, *, instance_id: int) -> None:
+    """Insert a second row of work for an image, as a later release may do."""
     row = {"instance_id": instance_id, "ordinal": 1, "state": "received", "attempts": 0, "deaths": 0, "expiries": 0}
     statement = work.insert().values(**row, priority=5, alone=False)
     database.write(lambda connection: connection.execute(statement))
 
 
-def test_results_beside_the_answer_do_not_quicken_the_pace(
+def test_further_results_do_not_increase_the_throughput(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, clock: SettableClock, bundle_id: int
 ) -> None:
-    """Images are counted, not networks: or the end would be foretold too early."""
+    """Images count, not bundles; otherwise the remaining time would be too short."""
     ledger_driver.register(make_arrivals(20))
     (batch,) = ledger_driver.form(images=20)
     claimed = ledger_driver.claim(batch)

@@ -164,7 +164,7 @@ def test_both_wait_for_a_server_that_was_stopped(
                     (inbox / "meanwhile").touch()
                     eventually(lambda: both_said(caplog, "its server"))
                 eventually(lambda: count(database) == (2, 2))
-            assert "the database answers again" in caplog.text
+            assert "the database is available again" in caplog.text
 
 
 def test_both_stop_where_the_record_was_removed(

@@ -33,4 +33,4 @@ def test_it_waits_for_a_server_that_was_stopped_and_says_so(caplog: pytest.LogCa
             assert not start.is_alive()
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert said
-    assert all(line.startswith("the database does not answer, trying again: its server") for line in said)
+    assert all(line.startswith("the database is unavailable, trying again: its server") for line in said)

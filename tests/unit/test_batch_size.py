@@ -3,7 +3,7 @@
 import pytest
 
 from db.ledger import QueueStatus
-from db.queries import Worked
+from db.queries import BatchDuration
 from producer.dispatcher.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_batch, share
 
 
@@ -11,21 +11,21 @@ from producer.dispatcher.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_bat
     ("latest", "images"),
     [
         ([], LEAST_IMAGES),
-        ([Worked(images=256, seconds=0.25)], 1000),  # a limit is above it
-        ([Worked(images=300, seconds=1)], 256),  # four full calls of the network instead of five
-        ([Worked(images=100, seconds=4), Worked(images=20, seconds=2)], 20),
-        ([Worked(images=1, seconds=6)], FEWEST_IMAGES),  # long cines, longer together than was wished
-        ([Worked(images=64, seconds=0)], LEAST_IMAGES),  # a clock that stood still says nothing
+        ([BatchDuration(images=256, seconds=0.25)], 1000),  # a limit is above it
+        ([BatchDuration(images=300, seconds=1)], 256),  # four full calls of the network instead of five
+        ([BatchDuration(images=100, seconds=4), BatchDuration(images=20, seconds=2)], 20),
+        ([BatchDuration(images=1, seconds=6)], FEWEST_IMAGES),  # long cines, longer together than was wished
+        ([BatchDuration(images=64, seconds=0)], LEAST_IMAGES),  # a clock that stood still says nothing
     ],
 )
-def test_a_full_batch_is_a_second_of_work(latest: list[Worked], images: int) -> None:
+def test_a_full_batch_is_a_second_of_work(latest: list[BatchDuration], images: int) -> None:
     """By the pace of the latest batches, those that took longest counting most."""
     assert full_batch(latest, seconds=1.0, largest=1000) == images
 
 
 def test_no_batch_is_larger_than_allowed() -> None:
     """However fast the last ones were, and while nothing is known."""
-    assert full_batch([Worked(images=512, seconds=0.01)], seconds=1.0, largest=48) == 48
+    assert full_batch([BatchDuration(images=512, seconds=0.01)], seconds=1.0, largest=48) == 48
     assert full_batch([], seconds=1.0, largest=48) == 48
 
 

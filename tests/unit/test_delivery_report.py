@@ -13,14 +13,14 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from db.queries import JudgedBy, ReportableResult, StudyResults
+from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery.codes import label_code, procedures
 from delivery.content import content_digest
 from delivery.identity import UnreadableHeaderError, read_identity
 from delivery.report import Revision, build_report, file_bytes
 from delivery.tree import device_uid
 
-BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
+BUNDLE = ReportedBundle(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
 PHANTOM = pydicom.dcmread(io.BytesIO(phantom(1)))
 RESULT = ReportableResult(
     image_id=1,

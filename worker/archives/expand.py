@@ -13,7 +13,7 @@ from uuid import uuid4
 from db import ledger, queries
 from db.ledger import Arrival, Claimed, Members
 from db.ledger.origins import DEPTH
-from db.queries import Family
+from db.queries import ArchiveTotals
 from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import mtime_of, root_text
@@ -58,8 +58,8 @@ def expand(
     root = context.settings.roots.get(ARCHIVES) or context.settings.spool_folder.absolute() / ARCHIVES
     source_id = _source_id(context, root)
     folder = root / f"{image.arrived_at:%Y%m%d}" / f"{image.instance_id}-{file.sha256[:16]}"
-    family = queries.family(context.database, image.instance_id)
-    limits = _limits(family, unrecorded[family.outermost_id])
+    totals = queries.archive_totals(context.database, image.instance_id)
+    limits = _limits(totals, unrecorded[totals.outermost_id])
     try:
         if not folder.is_dir():
             _unpack(context, image, folder, root, members(file.data, kind, limits), progress)
@@ -69,7 +69,7 @@ def expand(
             raise RetryImage(Reason.NO_ROOM) from None
         name = errno.errorcode.get(error.errno or 0, "?")
         raise RetryImage(Reason.IO_ERROR, f"Unpacking the archive failed with {name}.") from None
-    unrecorded[family.outermost_id].extend(arrivals)
+    unrecorded[totals.outermost_id].extend(arrivals)
     return Members(source_id=source_id, arrivals=arrivals)
 
 
@@ -84,15 +84,15 @@ def _source_id(context: WorkerContext, root: Path) -> int:
     )
 
 
-def _limits(family: Family, unrecorded: Sequence[Arrival]) -> ArchiveLimits:
+def _limits(totals: ArchiveTotals, unrecorded: Sequence[Arrival]) -> ArchiveLimits:
     """What is left of what the outermost archive may hold. Raises RejectImage where archives nest too deep."""
-    if family.depth >= DEPTH:
-        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive lies in {family.depth} others.")
-    total = min(MOST_BYTES, max(FREE_BYTES, RATIO * family.outermost_bytes))
+    if totals.depth >= DEPTH:
+        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive lies in {totals.depth} others.")
+    total = min(MOST_BYTES, max(FREE_BYTES, RATIO * totals.outermost_bytes))
     return ArchiveLimits(
-        members=MOST_MEMBERS - family.members - len(unrecorded),
+        members=MOST_MEMBERS - totals.members - len(unrecorded),
         member_bytes=MOST_MEMBER_BYTES,
-        total_bytes=total - family.member_bytes - sum(arrival.size for arrival in unrecorded),
+        total_bytes=total - totals.member_bytes - sum(arrival.size for arrival in unrecorded),
     )
 
 

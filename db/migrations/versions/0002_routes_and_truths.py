@@ -1,4 +1,4 @@
-"""Routing rules, results of several networks for one image, and what turned out to be true."""
+"""Add routing rules, results of several bundles for one image, and ground truth."""
 
 import sqlalchemy as sa
 from alembic import op

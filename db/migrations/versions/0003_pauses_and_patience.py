@@ -1,4 +1,4 @@
-"""Pauses of the dispatcher, when an image was first tried, and folders that carry a marker."""
+"""Add pauses of the dispatcher, the time of the first attempt, and the marker of source folders."""
 
 import sqlalchemy as sa
 from alembic import op

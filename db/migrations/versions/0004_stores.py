@@ -1,4 +1,4 @@
-"""Receivers, stores, expected counts, withdrawn images and reports that were sent."""
+"""Add receivers, stores, expected numbers of images, withdrawn images and deliveries of reports."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,8 @@
-"""What an outcome costs: two foreign keys and an index less, and SQLite keeps contents in the order of their keys.
+"""Drop two foreign keys and an index of work, and make contents a table without row ids on SQLite.
 
-SQLite keeps what would undo a statement that changes a foreign key, page by page: a third of recording an outcome.
-Nobody deletes bundles or instances; `nightread audit` looks for results that name one that is not there.
+SQLite writes a statement journal for each statement that changes a foreign key; that took a third of the time of
+recording an outcome. No program deletes bundles or instances, and `nightread audit` finds results that name a missing
+one (docs/decisions/0012-cost-of-recording-an-outcome.md).
 """
 
 import sqlalchemy as sa
@@ -45,9 +46,9 @@ def downgrade() -> None:
 
 
 def _rewrite_work(*, add: bool) -> None:
-    """Change the text of the table's definition, as SQLite's manual says for constraints (lang_altertable, 7).
+    """Change the stored definition of the table, as SQLite's manual describes it (lang_altertable, section 7).
 
-    A copy of the table could not take its place: rows of others refer to it.
+    The table cannot be replaced by a copy, because rows of other tables refer to it.
     """
     connection = op.get_bind()
     definition: str = connection.scalar(sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'work'"))

@@ -1,4 +1,4 @@
-"""How many processes of a worker are starting: a batch that one of them was handed is not lost."""
+"""Add the number of starting processes of a worker: a batch that such a process received is not lost."""
 
 import sqlalchemy as sa
 from alembic import op

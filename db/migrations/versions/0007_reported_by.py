@@ -15,7 +15,7 @@ def downgrade() -> None:
 
 
 def _rename(old: str, new: str) -> None:
-    """SQLite cannot rename an index, so it is made again."""
+    """Rename the columns, and create their index again, because SQLite cannot rename an index."""
     op.drop_index(f"ix_expected_{old}_at", "expected")
     op.execute(f"ALTER TABLE expected RENAME COLUMN {old}_by TO {new}_by")
     op.execute(f"ALTER TABLE expected RENAME COLUMN {old}_at TO {new}_at")
