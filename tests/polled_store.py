@@ -61,9 +61,9 @@ class PolledOrthanc:
         ledger_driver = self.worker_driver.ledger_driver
         return StorePoller(self.store, load_settings(), ledger_driver.database, hear, clock=ledger_driver.clock)
 
-    def look(self) -> int:
+    def poll_once(self) -> int:
         """One look by a new start; the number of new or changed arrivals."""
-        return self.poller().look(threading.Event())
+        return self.poller().poll_once(threading.Event())
 
     def analyse(self, **knobs: Any) -> Counter[str]:
         """All that may go now, and later retries."""

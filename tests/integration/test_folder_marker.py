@@ -175,7 +175,7 @@ def test_an_unmarked_folder_that_is_empty_loses_nothing(database: Database, inbo
 
 
 def _run(database: Database, inbox: Path, settings: Settings) -> None:
-    Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
+    Intake(settings, database, Folder.from_path(inbox, settings), lambda _arrivals: None).register_all()
 
 
 def _told(database: Database, trouble: str) -> bool:

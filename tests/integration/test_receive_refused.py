@@ -199,10 +199,10 @@ def test_more_associations_than_allowed_are_told_to_come_back(tmp_path: Path, sq
     with receiving(tmp_path, sqlite, associations=1) as receiver:
         entity = AE()
         entity.add_requested_context("1.2.840.10008.1.1")
-        going = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
-        assert going.is_established
+        active = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
+        assert active.is_established
         sent = storescu(receiver.port, scan)
-        going.release()
+        active.release()
         assert "Transient" in sent.stderr
         assert "Local Limit Exceeded" in sent.stderr
 

@@ -113,7 +113,7 @@ def test_both_wait_for_a_lock(
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
         (inbox / "before").touch()
-        Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
+        Intake(settings, database, Folder.from_path(inbox, settings), lambda _arrivals: None).register_all()
         other.execute("BEGIN IMMEDIATE")
         with both_running(settings, database, inbox, redis_url):
             eventually(lambda: both_said(caplog, "another program holds its lock"))

@@ -56,19 +56,19 @@ def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(polled: P
     with polled.running() as orthanc:
         fill(orthanc, SCANS)
         dying = threading.Event()
-        polled.poller(lambda _: dying.set()).look(dying)
+        polled.poller(lambda _: dying.set()).poll_once(dying)
         assert 0 < len(ledger_driver.instances()) < SCANS
         orthanc.process.kill()
     poller = polled.poller()
-    assert not poller._look_patiently(threading.Event())
+    assert not poller._try_poll(threading.Event())
     assert poller.report.troubles == ("cannot be reached: is it running, and are address and port right?",)
     with polled.running() as orthanc:
-        assert poller._look_patiently(threading.Event())
+        assert poller._try_poll(threading.Event())
         assert len(ledger_driver.instances()) == SCANS
         fill(orthanc, LATER, first=SCANS)
         done = polled.analyse()
-        assert polled.look() == LATER
-        assert polled.look() == 0
+        assert polled.poll_once() == LATER
+        assert polled.poll_once() == 0
         done += polled.analyse()
         orthanc.process.kill()
     assert done == {"done": SCANS + LATER}
@@ -82,7 +82,7 @@ def test_what_was_deleted_before_we_looked_is_no_arrival(polled: PolledOrthanc) 
     with polled.running() as orthanc:
         first, *_ = fill(orthanc, 3)
         orthanc.delete(f"/instances/{first}")
-        assert polled.look() == 2
+        assert polled.poll_once() == 2
         orthanc.process.kill()
 
 
@@ -95,13 +95,13 @@ def test_another_database_at_the_same_address_is_read_from_its_beginning(
     """Whether it has fewer changes than we have read, or more."""
     with polled.running() as orthanc:
         fill(orthanc, 3)
-        assert polled.look() == 3
+        assert polled.poll_once() == 3
         orthanc.process.kill()
     shutil.rmtree(polled.folder / "orthanc" / "storage")
     with polled.running() as orthanc:
         fill(orthanc, scans_then, first=100)
-        assert polled.look() == scans_then
-        assert polled.look() == 0
+        assert polled.poll_once() == scans_then
+        assert polled.poll_once() == 0
         orthanc.process.kill()
 
 
@@ -112,11 +112,11 @@ def test_a_record_from_a_backup_has_the_cursor_of_its_time(polled: PolledOrthanc
     path = Path(str(polled.worker_driver.ledger_driver.database.writer.url.database))
     with polled.running() as orthanc:
         fill(orthanc, 2)
-        polled.look()
+        polled.poll_once()
         polled.worker_driver.ledger_driver.database.close()
         backup = path.read_bytes()
         fill(orthanc, 3, first=2)
-        assert polled.look() == 3
+        assert polled.poll_once() == 3
         polled.worker_driver.ledger_driver.database.close()
         for journal in path.parent.glob(f"{path.name}-*"):
             journal.unlink()
@@ -124,7 +124,7 @@ def test_a_record_from_a_backup_has_the_cursor_of_its_time(polled: PolledOrthanc
             file.write(backup)
             file.truncate()
         assert len(polled.worker_driver.ledger_driver.instances()) == 2
-        assert polled.look() == 3
+        assert polled.poll_once() == 3
         orthanc.process.kill()
 
 
@@ -135,10 +135,10 @@ def test_an_instance_that_was_replaced_is_another_arrival(polled: PolledOrthanc)
     (scan,) = scans(1)
     with polled.running() as orthanc:
         orthanc.upload(scan)
-        assert polled.look() == 1
+        assert polled.poll_once() == 1
         assert polled.analyse() == {"done": 1}
         orthanc.upload(scan[:-2] + b"\x01\x01")
-        assert polled.look() == 1
+        assert polled.poll_once() == 1
         assert polled.analyse() == {"done": 1}
         orthanc.process.kill()
 
@@ -149,9 +149,9 @@ def test_the_store_says_how_many_images_a_study_has(polled: PolledOrthanc) -> No
     uid = f"{ROOT}.1.0"
     with polled.running() as orthanc:
         fill(orthanc, 2)
-        polled.look()
+        polled.poll_once()
         fill(orthanc, 2, first=2)
-        _until(lambda: polled.look() == 0 and _expected(polled) == {uid: 4})
+        _until(lambda: polled.poll_once() == 0 and _expected(polled) == {uid: 4})
         assert polled.registered == 4
         orthanc.process.kill()
 
@@ -162,7 +162,7 @@ def test_another_client_of_dicomweb_finds_the_same(polled: PolledOrthanc) -> Non
     """dicomweb-client lists the same instances, and reads from them what we analyse."""
     with polled.running() as orthanc:
         fill(orthanc, 60)
-        polled.look()
+        polled.poll_once()
         other = DICOMwebClient(f"{orthanc.url}/dicom-web", session=orthanc.session)
         theirs = [DicomJson(row) for row in other.search_for_instances(limit=100)]
         assert {row.uri for row in polled.worker_driver.ledger_driver.instances()} == {row.uri for row in theirs}
@@ -179,7 +179,7 @@ def test_studies_before_the_window_are_left_alone(polled: PolledOrthanc) -> None
     with polled.running() as orthanc:
         fill(orthanc, 1, dated=date(2020, 1, 1))
         fill(orthanc, 1, first=50)
-        assert polled.look() == 1
+        assert polled.poll_once() == 1
         orthanc.process.kill()
 
 
@@ -194,18 +194,18 @@ def test_a_trouble_is_said_once_and_shown_until_it_is_over(
     with polled.running() as orthanc:
         poller = polled.poller()
         poller._source_id = poller._open_source()
-        assert not poller._look_patiently(threading.Event())
-        assert not poller._look_patiently(threading.Event())
+        assert not poller._try_poll(threading.Event())
+        assert not poller._try_poll(threading.Event())
         assert _reported(polled) == [poller.report.troubles[0]]
         assert "status 401" in poller.report.troubles[0]
         polled.login["password"] = "read"
         again = polled.poller()
-        again._told = poller.report
-        assert again._look_patiently(threading.Event())
+        again._reported = poller.report
+        assert again._try_poll(threading.Event())
         assert _reported(polled) == []
         orthanc.process.kill()
     messages = [record.getMessage() for record in caplog.records if record.name == "producer.stores.poll"]
-    assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store answers again"]
+    assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store is available again"]
     assert "wrong-word" not in caplog.text
 
 

@@ -52,7 +52,7 @@ def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> No
     """However often they are tried meanwhile: nothing of theirs was tried."""
     with polled.running() as orthanc:
         fill(orthanc, 6)
-        polled.look()
+        polled.poll_once()
         orthanc.process.kill()
     for _ in range(4):
         assert polled.analyse() == {"received": 6}
@@ -69,7 +69,7 @@ def test_a_wrong_password_fails_the_image_with_a_clear_sentence(polled: PolledOr
     """After its tries, as a file that may not be opened does."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         polled.login["password"] = "wrong"
         assert polled.analyse() == {"received": 1}
         assert polled.analyse() == {"failed": 1}
@@ -84,7 +84,7 @@ def test_an_instance_that_was_deleted_meanwhile_is_missing(polled: PolledOrthanc
     """As a file that was removed from its folder is; its neighbours are done."""
     with polled.running() as orthanc:
         first, *_ = fill(orthanc, 3)
-        polled.look()
+        polled.poll_once()
         orthanc.delete(f"/instances/{first}")
         assert polled.analyse() == {"received": 1, "done": 2}
         assert polled.analyse() == {"failed": 1}
@@ -96,7 +96,7 @@ def test_an_instance_beyond_the_limit_is_rejected(polled: PolledOrthanc) -> None
     """Whether the store told its size beforehand or not."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         assert polled.analyse(max_file_bytes=5000) == {"rejected": 1}
         orthanc.process.kill()
     assert polled.work().reason == "too_large"
@@ -108,7 +108,7 @@ def test_the_same_bytes_by_two_ways_are_one_content(polled: PolledOrthanc) -> No
     polled.worker_driver.put(dropped=scan)
     with polled.running() as orthanc:
         orthanc.upload(scan)
-        polled.look()
+        polled.poll_once()
         assert polled.analyse() == {"done": 1, "duplicate": 1}
         orthanc.process.kill()
 
@@ -117,7 +117,7 @@ def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
     """The process that may die of it has no login: it is sent what was retrieved."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         polled.worker_driver.ledger_driver.database.write(
             lambda connection: connection.execute(update(work).values(alone=True))
         )
@@ -132,7 +132,7 @@ def test_people_see_the_whole_url(polled: PolledOrthanc) -> None:
     """`query` shows where the original is."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         (image,) = queries.images(polled.worker_driver.ledger_driver.database, queries.ImageFilter())
         assert image["uri"].startswith(polled.store.url + "/")
         assert orthanc.session.get(image["uri"], timeout=10).ok

@@ -4,18 +4,18 @@ import pytest
 
 from db.ledger import QueueStatus
 from db.queries import Worked
-from producer.dispatcher.batch_size import FEWEST_IMAGES, LEAST_IMAGES, full_batch, share
+from producer.dispatcher.batch_size import MIN_FULL_BATCH, STEP_IMAGES, full_batch, share
 
 
 @pytest.mark.parametrize(
     ("latest", "images"),
     [
-        ([], LEAST_IMAGES),
+        ([], STEP_IMAGES),
         ([Worked(images=256, seconds=0.25)], 1000),  # a limit is above it
         ([Worked(images=300, seconds=1)], 256),  # four full calls of the network instead of five
         ([Worked(images=100, seconds=4), Worked(images=20, seconds=2)], 20),
-        ([Worked(images=1, seconds=6)], FEWEST_IMAGES),  # long cines, longer together than was wished
-        ([Worked(images=64, seconds=0)], LEAST_IMAGES),  # a clock that stood still says nothing
+        ([Worked(images=1, seconds=6)], MIN_FULL_BATCH),  # long cines, longer together than was wished
+        ([Worked(images=64, seconds=0)], STEP_IMAGES),  # a clock that stood still says nothing
     ],
 )
 def test_a_full_batch_is_a_second_of_work(latest: list[Worked], images: int) -> None:
@@ -30,12 +30,12 @@ def test_no_batch_is_larger_than_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ready", "images"), [(8192, 1000), (2000, 512), (1025, 320), (100, LEAST_IMAGES), (20, LEAST_IMAGES)]
+    ("ready", "images"), [(8192, 1000), (2000, 512), (1025, 320), (100, STEP_IMAGES), (20, STEP_IMAGES)]
 )
 def test_shares_shrink_towards_the_end_of_a_backlog(ready: int, images: int) -> None:
     """A quarter of what is left for two processes, so that neither has a full batch when the other has nothing."""
     queue_status = QueueStatus(ready=ready, waiting=3, running=2, slots=2)
-    assert share(queue_status, 1000, LEAST_IMAGES) == images
+    assert share(queue_status, 1000, STEP_IMAGES) == images
 
 
 @pytest.mark.parametrize(("ready", "least", "images"), [(2000, 768, 768), (2000, 320, 512), (1025, 1000, 1000)])
@@ -47,4 +47,4 @@ def test_no_share_is_below_the_least(ready: int, least: int, images: int) -> Non
 
 def test_slow_images_make_small_shares() -> None:
     """The least share is no more than a full batch."""
-    assert share(QueueStatus(ready=30, waiting=0, running=0, slots=2), 4, LEAST_IMAGES) == 4
+    assert share(QueueStatus(ready=30, waiting=0, running=0, slots=2), 4, STEP_IMAGES) == 4

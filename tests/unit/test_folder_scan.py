@@ -42,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def complete(inbox: Path, settings: Settings) -> Folder:
     """The inbox as `nightread run` takes it."""
-    return Folder.holding(inbox, settings)
+    return Folder.from_path(inbox, settings)
 
 
 def uris(chunks: Iterable[list[Arrival]]) -> list[str]:
@@ -182,8 +182,8 @@ def test_a_completed_file_that_is_named_is_taken_at_once(inbox: Path, settings: 
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "s").mkdir()
     (inbox / "s" / "a").touch()
-    assert uris(folder.take([b"s/a"])) == ["s/a"]
-    assert uris(folder.take([b"s/a", b"gone", b"s"])) == []
+    assert uris(folder.scan_paths([b"s/a"])) == ["s/a"]
+    assert uris(folder.scan_paths([b"s/a", b"gone", b"s"])) == []
     clock.now += 10
     assert uris(folder.scan()) == []
     assert (folder.report.known, folder.report.pending) == (1, 0)
@@ -195,7 +195,7 @@ def test_a_file_that_is_named_during_a_scan_stays_known(complete: Folder, inbox:
     scan = complete.scan()
     next(scan)
     (inbox / "late").touch()
-    assert uris(complete.take([b"late"])) == ["late"]
+    assert uris(complete.scan_paths([b"late"])) == ["late"]
     list(scan)
     assert uris(complete.scan()) == []
     assert complete.report.known == 2
@@ -206,7 +206,7 @@ def test_a_temporary_name_is_counted_and_not_taken(complete: Folder, inbox: Path
     """Neither by scan nor by event; renamed into place it is."""
     (inbox / name).touch()
     assert uris(complete.scan()) == []
-    assert uris(complete.take([os.fsencode(name)])) == []
+    assert uris(complete.scan_paths([os.fsencode(name)])) == []
     assert (complete.report.temporary, complete.report.temporary_old) == (1, 0)
     (inbox / name).rename(inbox / "a.dcm")
     assert uris(complete.scan()) == ["a.dcm"]

@@ -62,8 +62,8 @@ def test_the_next_probe_is_counted_from_the_one_before() -> None:
     ("probe", "next_action"),
     [
         (None, BreakerAction.WAIT),
-        (outcomes(16, 8), BreakerAction.FORGET),
-        (outcomes(0, 0), BreakerAction.FORGET),
+        (outcomes(16, 8), BreakerAction.DISCARD_PROBE),
+        (outcomes(0, 0), BreakerAction.DISCARD_PROBE),
         (outcomes(16, 7), BreakerAction.RESUME),
         (outcomes(1, 0), BreakerAction.RESUME),
     ],
@@ -76,6 +76,6 @@ def test_a_probe_decides_once_its_images_have_outcomes(probe: Outcomes | None, n
 
 def test_the_reason_is_told_in_numbers() -> None:
     """Status shows it to the operator."""
-    assert BREAKER.sentence(outcomes(100, 62)) == (
+    assert BREAKER.message(outcomes(100, 62)) == (
         "62 of the latest 100 images failed or were defective, most of them for truncated."
     )

@@ -43,12 +43,12 @@ def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str
             Caller(address="192.168.1.7"),
         ]
     )
-    assert callers.objection(ae_title, address) is objection
+    assert callers.rejection_reason(ae_title, address) is objection
 
 
 def test_without_callers_everybody_may() -> None:
     """The network is the boundary then."""
-    assert AllowList(()).objection("ANY", "203.0.113.9") is None
+    assert AllowList(()).rejection_reason("ANY", "203.0.113.9") is None
 
 
 def test_a_caller_who_is_nobody_is_refused() -> None:
