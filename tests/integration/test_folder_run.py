@@ -1,4 +1,4 @@
-"""`nightread run` registers what is there, once."""
+"""`nightread run` registers the files of a folder once."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from producer.folders.intake import Intake
 
 
 def test_run_takes_all_and_then_nothing_new(database: Database, tmp_path: Path) -> None:
-    """Fresh files need no settling, and the second run says that nothing is new."""
+    """Fresh files need no settling, and the second run finds no new file."""
     settings, counts = load_settings(None, state_dir=tmp_path / "state"), list[int]()
     inbox = tmp_path / "inbox"
     inbox.mkdir()

@@ -1,4 +1,4 @@
-"""What of a path is taken: one file, a folder, and nothing of nightread's own."""
+"""Folder.from_path accepts one file or a folder, and never nightread's own files."""
 
 import os
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ def uris(chunks: Iterable[list[Arrival]]) -> list[str]:
 
 
 def test_our_own_files_are_no_arrivals(inbox: Path) -> None:
-    """The state folder and the database may lie in the inbox: each analysis would make new arrivals of them."""
+    """The state folder and the database may be in the inbox; their changes do not become arrivals."""
     state = inbox / "sub" / "state"
     state.mkdir(parents=True)
     settings = load_settings(state_dir=state, database_url=f"sqlite:///{inbox}/record.db")
@@ -42,13 +42,13 @@ def test_our_own_files_are_no_arrivals(inbox: Path) -> None:
 
 
 def test_the_state_folder_is_no_inbox(tmp_path: Path) -> None:
-    """Said at once, instead of analysing Redis' files."""
+    """It is refused at once, instead of analysing the files of Redis."""
     with pytest.raises(UsageFault, match="state folder"):
         Folder(tmp_path, load_settings(state_dir=tmp_path))
 
 
 def test_an_inbox_below_the_state_folder_is_taken(tmp_path: Path) -> None:
-    """A receiver's spool lies there."""
+    """A receiver's spool is there."""
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "a").touch()
     assert uris(Folder.from_path(tmp_path / "spool", load_settings(state_dir=tmp_path)).scan()) == ["a"]
@@ -56,7 +56,7 @@ def test_an_inbox_below_the_state_folder_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.dcm", "a.tmp", ".hidden"])
 def test_one_file_is_taken_alone(inbox: Path, settings: Settings, name: str) -> None:
-    """A path that names a file takes that file, whatever its name, and none of its neighbours."""
+    """A path of a file selects that file, with any name, and no other file of its folder."""
     (inbox / name).touch()
     (inbox / "other").touch()
     folder = Folder.from_path(inbox / name, settings)
@@ -64,8 +64,8 @@ def test_one_file_is_taken_alone(inbox: Path, settings: Settings, name: str) -> 
 
 
 def test_a_path_that_is_not_there_is_wrong_usage(inbox: Path, settings: Settings) -> None:
-    """`nightread run` of a misspelt path does not end as a night without scans."""
-    with pytest.raises(UsageFault, match="No file or folder"):
+    """`nightread run` of a misspelt path raises an error instead of finding no images."""
+    with pytest.raises(UsageFault, match="misspelt cannot be read"):
         Folder.from_path(inbox / "misspelt", settings)
 
 
@@ -77,6 +77,6 @@ def test_a_pipe_is_wrong_usage(inbox: Path, settings: Settings) -> None:
 
 
 def test_a_dangling_link_is_an_arrival(inbox: Path, settings: Settings) -> None:
-    """It is there, so it gets its row and its reason."""
+    """It exists, so it gets a row, and later a reason."""
     (inbox / "link").symlink_to("nowhere")
     assert uris(Folder.from_path(inbox / "link", settings).scan()) == ["link"]
