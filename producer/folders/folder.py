@@ -20,9 +20,11 @@ from producer.folders.walk import Entry, Obstacles, RootMissing, is_arrival, wal
 
 CHUNK_ARRIVALS = 1000
 CHUNK_SECONDS = 0.2
+"""A chunk is yielded at least this often during a scan, even if it is empty."""
 Chunks = Generator[list[Arrival], None, None]
 _OLD_SECONDS = 60
 _OLD_SETTLE_PERIODS = 10
+"""At a cold start a file is old if it did not change for 60 s and for ten settling times."""
 
 
 class Folder:
@@ -74,7 +76,9 @@ class Folder:
             mode = path.lstat().st_mode
             is_folder = path.is_dir()
         except OSError as error:
-            raise UsageFault(f"{path} cannot be read ({type(error).__name__}). Check the path.") from error
+            raise UsageFault(
+                f"There is no readable file or folder at {path} ({type(error).__name__}). Check the path."
+            ) from error
         if is_folder:
             return cls(path, settings, settle=False)
         if not is_arrival(mode):

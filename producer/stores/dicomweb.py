@@ -37,14 +37,14 @@ class DicomwebFeed:
 
     def __init__(
         self,
-        site: Website,
+        website: Website,
         *,
         days: int,
         today: Callable[[], date],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """The window begins `days` days before today and has no end."""
-        self._site = site
+        self._website = website
         self._window = timedelta(days=days)
         self._today = today
         self._monotonic = monotonic
@@ -111,7 +111,7 @@ class DicomwebFeed:
         rows: dict[tuple[str, ...], _Row] = {}
         offset = 0
         while True:
-            page = self._site.json(path, {**query, "limit": str(PAGE_ROWS), "offset": str(offset)}) or []
+            page = self._website.json(path, {**query, "limit": str(PAGE_ROWS), "offset": str(offset)}) or []
             named = [(tuple(_text(row, tag) for tag in unique), row) for row in page]
             new = {uids: row for uids, row in named if uids[0] and uids not in rows}
             rows |= new

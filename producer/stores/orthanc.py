@@ -25,8 +25,8 @@ class OrthancFeed:
     registered are skipped.
     """
 
-    def __init__(self, site: Website) -> None:
-        self._site = site
+    def __init__(self, website: Website) -> None:
+        self._website = website
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
         """Yield one page of changes for each page of `/changes`. Raises WebError."""
@@ -52,7 +52,7 @@ class OrthancFeed:
     def _page(self, position: "_Position") -> "_Page":
         """Request changes from the last known one on, which shows whether that one is still the same."""
         query = {"since": str(max(0, position.number - 1)), "limit": str(PAGE_CHANGES)}
-        return _Page.from_json(self._site.json("changes", query))
+        return _Page.from_json(self._website.json("changes", query))
 
     def _arrivals(self, changes: Sequence["_Change"]) -> list[Arrival]:
         """Return the new instances that still exist; one request returns size and time of all of them.
@@ -81,14 +81,14 @@ class OrthancFeed:
 
     def _instances_of(self, study: str) -> int:
         try:
-            return int(self._site.json(f"studies/{study}/statistics")["CountInstances"])
+            return int(self._website.json(f"studies/{study}/statistics")["CountInstances"])
         except MissingError:
             return 0
 
     def _bulk(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the resources that still exist, in the order of `ids`."""
         try:
-            answer = self._site.json("tools/bulk-content", post={"Resources": ids, "Metadata": True})
+            answer = self._website.json("tools/bulk-content", post={"Resources": ids, "Metadata": True})
         except MissingError:
             raise UnexpectedError("is older than Orthanc 1.9.4: add it as a DICOMweb store instead") from None
         known = {resource["ID"]: resource for resource in answer}

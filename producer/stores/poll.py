@@ -203,8 +203,8 @@ class StorePoller:
 
 def open_feed(store: Store, settings: Settings) -> ChangeFeed:
     """Return the change feed for this kind of store. Raises nightread.web.RefusedError for unreadable certificates."""
-    site = open_store(store)
+    website = open_store(store)
     if isinstance(store, OrthancSource):
-        return OrthancFeed(site)
+        return OrthancFeed(website)
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-    return DicomwebFeed(site, days=store.days, today=lambda: datetime.now(zone).date())
+    return DicomwebFeed(website, days=store.days, today=lambda: datetime.now(zone).date())

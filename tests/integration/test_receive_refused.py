@@ -26,8 +26,8 @@ from producer.cstore.allow_list import AllowList
 
 pytestmark = pytest.mark.servers
 
-FAR_TOO_MUCH = 1 << 60
-_HASTE = 200
+HUGE_RESERVE = 1 << 60
+_UNACKNOWLEDGED_IMAGES = 200
 """Number of images sent without waiting for a response."""
 
 
@@ -96,7 +96,7 @@ def test_a_caller_of_another_ae_title_is_rejected(tmp_path: Path, sqlite: Databa
 
 def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """The status is A700 and is counted in the receipt; the spool stays empty, and C-ECHO still succeeds."""
-    with running_receiver(tmp_path, sqlite, settings={"disk_reserve_bytes": FAR_TOO_MUCH}) as receiver:
+    with running_receiver(tmp_path, sqlite, settings={"disk_reserve_bytes": HUGE_RESERVE}) as receiver:
         sent = storescu(receiver.port, "-v", scan)
         assert "OutOfResources" in sent.stderr
         assert receiver.files == []
@@ -172,7 +172,7 @@ def test_an_unreadable_message_aborts_its_association(
 ) -> None:
     """The sender gets an abort, no thread dies, and no traceback is printed."""
     with running_receiver(tmp_path, sqlite) as receiver:
-        association, _ = _calling(receiver, scan)
+        association, _ = _open_association(receiver, scan)
         association.dul.send_pdu(_fragments(data))
         wait_until(lambda: association.is_aborted, seconds=5, what="the association is aborted")
         assert storescu(receiver.port, scan).returncode == 0
@@ -182,13 +182,13 @@ def test_an_unreadable_message_aborts_its_association(
 def test_images_beyond_the_limit_of_waiting_messages_are_refused(tmp_path: Path, sqlite: Database, scan: Path) -> None:
     """Each waiting image is an open file, and a process may have only about a thousand of them."""
     with running_receiver(tmp_path, sqlite) as receiver:
-        association, command = _calling(receiver, scan)
+        association, command = _open_association(receiver, scan)
         statuses: list[int] = []
         association.bind(evt.EVT_DIMSE_RECV, lambda event: statuses.append(event.message.command_set.Status))
-        for _ in range(_HASTE):
+        for _ in range(_UNACKNOWLEDGED_IMAGES):
             association.dul.send_pdu(command)
             association.dul.send_pdu(_fragments(b"\x02" + bytes(100)))
-        wait_until(lambda: len(statuses) == _HASTE, seconds=20, what="each image has a response")
+        wait_until(lambda: len(statuses) == _UNACKNOWLEDGED_IMAGES, seconds=20, what="each image has a response")
         association.release()
         assert set(statuses) == {0x0000, 0xA700}
         assert len(receiver.files) == len(receiver.arrivals) == statuses.count(0x0000)
@@ -238,13 +238,13 @@ def test_a_port_in_use_is_named(tmp_path: Path, sqlite: Database) -> None:
 
 def _send_half(receiver: RunningReceiver, scan: Path) -> None:
     """Send the command and the first fragment of a dataset, and abort the association."""
-    association, command = _calling(receiver, scan)
+    association, command = _open_association(receiver, scan)
     association.dul.send_pdu(command)
     association.dul.send_pdu(_fragments(b"\x00" + scan.read_bytes()[400:4000]))
     association.abort()
 
 
-def _calling(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA]:
+def _open_association(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA]:
     """Open an association; return it with the command of a C-STORE request in its first context."""
     dataset = dcmread(scan)
     entity = AE()

@@ -71,7 +71,7 @@ def test_files_are_purged_some_days_after_their_outcome(
     settings = load_settings(state_dir=tmp_path, spool_keep_days=3, spool_keep_failed_days=14)
     spool, source_id = Spool(spool_root(settings, NAME), clock=clock), _source(database, clock)
     ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
-    good, failed, defective, unfinished, unknown = (_spooled(spool) for _ in range(5))
+    good, failed, defective, unfinished, unknown = (_write_to_spool(spool) for _ in range(5))
     _finish(ledger_driver, good)
     _finish(ledger_driver, failed, state=State.FAILED, reason=Reason.MISSING_FILE)
     _finish(ledger_driver, defective, state=State.REJECTED, reason=Reason.TRUNCATED)
@@ -79,9 +79,9 @@ def test_files_are_purged_some_days_after_their_outcome(
     kept = {arrival.uri for arrival in (failed, defective, unfinished, unknown)}
     assert _purge(database, spool, settings, source_id, clock, days=2.9) == 0
     assert _purge(database, spool, settings, source_id, clock, days=0.2) == 1
-    assert _there(spool) == kept
+    assert _spooled_paths(spool) == kept
     assert _purge(database, spool, settings, source_id, clock, days=11) == 2
-    assert _there(spool) == {unfinished.uri, unknown.uri}
+    assert _spooled_paths(spool) == {unfinished.uri, unknown.uri}
 
 
 def test_a_receipt_counts_with_the_commit_of_its_images(database: Database, clock: SettableClock) -> None:
@@ -134,7 +134,7 @@ def _receive(
     ledger.receive(database, source_id=source_id, arrivals=[], associations=[receipt], priority=5, now=clock())
 
 
-def _spooled(spool: Spool) -> Arrival:
+def _write_to_spool(spool: Spool) -> Arrival:
     spool.root.mkdir(parents=True, exist_ok=True)
     incoming = spool.begin()
     incoming.write(b"some bytes")
@@ -152,5 +152,5 @@ def _purge(
     return purge(database, spool, settings, source_id=source_id, now=clock.advance(days=days))
 
 
-def _there(spool: Spool) -> set[str]:
+def _spooled_paths(spool: Spool) -> set[str]:
     return {path for paths in spool.files() for path in paths}

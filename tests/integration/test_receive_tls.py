@@ -34,11 +34,11 @@ class Certificate:
 
 
 @pytest.fixture(scope="module")
-def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Certificate, Certificate]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Certificate, Certificate]:
     """Certificates of the receiver, of a trusted caller and of an unknown caller."""
     folder = tmp_path_factory.mktemp("certificates")
-    ours, known, stranger = (_made(folder, name) for name in ("ours", "known", "stranger"))
-    return ours, known, stranger
+    own, trusted, unknown = (_make_certificate(folder, name) for name in ("own", "trusted", "unknown"))
+    return own, trusted, unknown
 
 
 @pytest.fixture
@@ -57,48 +57,48 @@ def scan(tmp_path: Path) -> Path:
 
 
 def test_dcmtk_sends_over_tls(
-    tmp_path: Path, database: Database, scan: Path, identities: tuple[Certificate, ...]
+    tmp_path: Path, database: Database, scan: Path, certificates: tuple[Certificate, ...]
 ) -> None:
     """It verifies the receiver's certificate; a caller without TLS fails."""
-    ours, known, _ = identities
-    tls = {"certificate": ours.certificate, "key": ours.key}
+    own, trusted, _ = certificates
+    tls = {"certificate": own.certificate, "key": own.key}
     with running_receiver(tmp_path, database, tls=tls) as receiver:
-        sent = storescu(receiver.port, *known.dcmtk, "+cf", str(ours.certificate), scan)
+        sent = storescu(receiver.port, *trusted.dcmtk, "+cf", str(own.certificate), scan)
         assert sent.returncode == 0, sent.stderr
         assert storescu(receiver.port, scan).returncode != 0
         assert len(receiver.files) == len(receiver.arrivals) == 1
 
 
 def test_callers_must_present_a_trusted_certificate(
-    tmp_path: Path, database: Database, scan: Path, identities: tuple[Certificate, ...]
+    tmp_path: Path, database: Database, scan: Path, certificates: tuple[Certificate, ...]
 ) -> None:
     """With `require_client` the trusted caller is served; unknown callers and callers without certificate are not."""
-    ours, known, stranger = identities
-    tls = {"certificate": ours.certificate, "key": ours.key, "ca": known.certificate, "require_client": True}
+    own, trusted, unknown = certificates
+    tls = {"certificate": own.certificate, "key": own.key, "ca": trusted.certificate, "require_client": True}
     with running_receiver(tmp_path, database, tls=tls) as receiver:
-        trust = ("+cf", str(ours.certificate))
-        assert storescu(receiver.port, *known.dcmtk, *trust, scan).returncode == 0
-        assert storescu(receiver.port, *stranger.dcmtk, *trust, scan).returncode != 0
+        trust = ("+cf", str(own.certificate))
+        assert storescu(receiver.port, *trusted.dcmtk, *trust, scan).returncode == 0
+        assert storescu(receiver.port, *unknown.dcmtk, *trust, scan).returncode != 0
         assert storescu(receiver.port, "+tla", *trust, scan).returncode != 0
         assert len(receiver.files) == 1
 
 
 def test_a_hanging_handshake_does_not_block_others(
-    tmp_path: Path, database: Database, scan: Path, identities: tuple[Certificate, ...]
+    tmp_path: Path, database: Database, scan: Path, certificates: tuple[Certificate, ...]
 ) -> None:
     """Each connection does its handshake in its own thread."""
-    ours, known, _ = identities
-    tls = {"certificate": ours.certificate, "key": ours.key}
+    own, trusted, _ = certificates
+    tls = {"certificate": own.certificate, "key": own.key}
     with (
         running_receiver(tmp_path, database, tls=tls, idle_seconds=2) as receiver,
         socket.create_connection(("127.0.0.1", receiver.port)),
     ):
-        assert storescu(receiver.port, *known.dcmtk, "+cf", str(ours.certificate), scan).returncode == 0
+        assert storescu(receiver.port, *trusted.dcmtk, "+cf", str(own.certificate), scan).returncode == 0
 
 
-def test_handshakes_are_counted(tmp_path: Path, database: Database, identities: tuple[Certificate, ...]) -> None:
+def test_handshakes_are_counted(tmp_path: Path, database: Database, certificates: tuple[Certificate, ...]) -> None:
     """Silent connections need a thread each; beyond twice the allowed associations they are closed at once."""
-    tls = {"certificate": identities[0].certificate, "key": identities[0].key}
+    tls = {"certificate": certificates[0].certificate, "key": certificates[0].key}
     with running_receiver(tmp_path, database, tls=tls, associations=1) as receiver, ExitStack() as silent:
         for _ in range(2):
             silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port)))
@@ -106,12 +106,12 @@ def test_handshakes_are_counted(tmp_path: Path, database: Database, identities: 
         assert late.recv(1) == b""
 
 
-def _made(folder: Path, name: str) -> Certificate:
+def _make_certificate(folder: Path, name: str) -> Certificate:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip(skip_reasons.OPENSSL)
-    identity = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}.key")
+    certificate = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}.key")
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    places = ["-keyout", str(identity.key), "-out", str(identity.certificate)]
-    subprocess.run([*command, *places, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    return identity
+    paths = ["-keyout", str(certificate.key), "-out", str(certificate.certificate)]
+    subprocess.run([*command, *paths, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return certificate

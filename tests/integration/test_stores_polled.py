@@ -164,11 +164,11 @@ def test_another_client_of_dicomweb_finds_the_same(polled: PolledOrthanc) -> Non
         fill(orthanc, 60)
         polled.poll_once()
         other = DICOMwebClient(f"{orthanc.url}/dicom-web", session=orthanc.session)
-        theirs = [QidoRow(row) for row in other.search_for_instances(limit=100)]
-        assert {row.uri for row in polled.worker_driver.ledger_driver.instances()} == {row.uri for row in theirs}
-        one = other.retrieve_instance(*theirs[0].uids)
-        ours = retrieve(open_store(polled.store), theirs[0].uri, max_bytes=2**20)
-        assert pydicom.dcmread(io.BytesIO(ours)) == one
+        listed = [QidoRow(row) for row in other.search_for_instances(limit=100)]
+        assert {row.uri for row in polled.worker_driver.ledger_driver.instances()} == {row.uri for row in listed}
+        one = other.retrieve_instance(*listed[0].uids)
+        retrieved = retrieve(open_store(polled.store), listed[0].uri, max_bytes=2**20)
+        assert pydicom.dcmread(io.BytesIO(retrieved)) == one
         orthanc.process.kill()
 
 

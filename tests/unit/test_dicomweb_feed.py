@@ -148,11 +148,11 @@ def test_studies_of_a_store_without_counts_are_listed_each_time() -> None:
         assert polls.last.counts == []
 
 
-@pytest.mark.parametrize("manners", [{}, {"limits": False}, {"limits": False, "offsets": False}])
-def test_long_lists_are_read_to_their_end(manners: dict[str, bool]) -> None:
+@pytest.mark.parametrize("deviations", [{}, {"limits": False}, {"limits": False, "offsets": False}])
+def test_long_lists_are_read_to_their_end(deviations: dict[str, bool]) -> None:
     """The list is read page by page, or at once if the store ignores paging."""
     many = [f"i{number}" for number in range(2 * PAGE_ROWS + 1)]
-    with polling(FakeQidoStore(studies={"1.1": many}, **manners)) as polls:  # type: ignore[arg-type]
+    with polling(FakeQidoStore(studies={"1.1": many}, **deviations)) as polls:  # type: ignore[arg-type]
         assert len(polls.poll_once()) == len(many)
         assert polls.last is not None
         assert polls.last.troubles == []
