@@ -84,7 +84,7 @@ def _ray_rate(workload: Workload, paths: Sequence[Path], work: Path, processes: 
             compute=ray.data.ActorPoolStrategy(size=processes),
             num_cpus=1,
         )
-        rows = done.take_all()
+        rows = done.register_all()
     finally:
         ray.shutdown()
     return _rate(rows)

@@ -22,7 +22,7 @@ def rates(database: Database, folder: Path, state: Path) -> dict[str, float]:
     """Images per second of walking and registering, and of forming and publishing batches, which nobody takes."""
     settings = load_settings(state_dir=state)
     began = time.perf_counter()
-    images = Intake(settings, database, Folder.holding(folder, settings), lambda _new: None).take_all().new
+    images = Intake(settings, database, Folder.from_path(folder, settings), lambda _new: None).register_all().new
     registered = time.perf_counter()
     with private_redis() as url:
         transport = Transport(make_celery(url, settings), open_redis(url))

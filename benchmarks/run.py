@@ -69,10 +69,10 @@ class WarmPipeline:
         Raises RuntimeError where an image is not done in the end.
         """
         line = self.line
-        source = Folder.holding(folder, self.settings)
+        source = Folder.from_path(folder, self.settings)
         intake = Intake(self.settings, line.database, source, lambda _new: _ignore(line.dispatch))
         before, started = process_times.cpu_seconds(), utc_now()
-        registered = intake.take_all().new
+        registered = intake.register_all().new
         line.drain([intake.source_id], heed)
         after = process_times.cpu_seconds()
         _require_done(line.database, intake.source_id, registered)
@@ -139,8 +139,8 @@ def warm(
 def _analyse_some(line: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
     """A small folder; after a few of them each process of the pool has analysed a batch."""
     write(WARM_UP, folder, images, first=first * images)
-    intake = Intake(settings, line.database, Folder.holding(folder, settings), lambda _new: None)
-    intake.take_all()
+    intake = Intake(settings, line.database, Folder.from_path(folder, settings), lambda _new: None)
+    intake.register_all()
     line.drain([intake.source_id], lambda _unfinished: None)
     _require_done(line.database, intake.source_id, images)
 

@@ -64,7 +64,7 @@ def _profile(place: Path, sort: str, lines: int) -> None:
         settings.state_dir.mkdir()
         database = open_database(settings.sql_url)
         schema.upgrade(database)
-        Intake(settings, database, Folder.holding(place / "scans", settings), lambda _new: None).take_all()
+        Intake(settings, database, Folder.from_path(place / "scans", settings), lambda _new: None).register_all()
         formed = ledger.form_batches(
             database, count=10_000, images=settings.batch_images, max_bytes=settings.batch_bytes, now=utc_now()
         )

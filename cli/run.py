@@ -66,7 +66,7 @@ def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) 
     patient = settings.model_copy(
         update={name: value for name, value in _PATIENCE.items() if name not in settings.model_fields_set}
     )
-    folders = [Folder.holding(path, patient) for path in paths]
+    folders = [Folder.from_path(path, patient) for path in paths]
     if patient.model is not None:
         _require_model(patient)
     since = utc_now()
@@ -92,7 +92,7 @@ def _register(
 
     for folder in folders:
         intake = Intake(settings, line.database, folder, registered)
-        intake.take_all()
+        intake.register_all()
         source_ids.append(intake.source_id)
     return source_ids, new
 

@@ -1,4 +1,4 @@
-"""A C-STORE receiver in this process, for DCMTK's programs to call."""
+"""Run a C-STORE receiver in this process, for DCMTK's programs to call."""
 
 import threading
 from collections.abc import Iterator
@@ -25,27 +25,27 @@ _START_SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RunningReceiver:
-    """A receiver that listens."""
+    """A receiver that listens, with its settings and database."""
 
     port: int
     settings: Settings
     database: Database
-    woken: threading.Event
-    """Set once something was registered."""
+    notified: threading.Event
+    """Set after an image was registered."""
 
     @property
     def spool(self) -> Path:
-        """Where its files lie."""
+        """The folder of its spool."""
         return spool_root(self.settings, NAME)
 
     @property
     def files(self) -> list[Path]:
-        """What lies there, complete or not."""
+        """All files in the spool, complete or not."""
         return sorted(path for path in self.spool.glob("*/*/*") if path.is_file())
 
     @property
     def associations(self) -> list[queries.Association]:
-        """The receipts so far."""
+        """The receipts in the database."""
         return queries.associations(self.database)
 
     @property
@@ -56,7 +56,7 @@ class RunningReceiver:
 
 
 def write_copies(folder: Path, *, images: int, folders: int = 1) -> None:
-    """So many small scans that differ in their SOP Instance UID, spread over folders named 0, 1, ..."""
+    """Write small scans that differ in their SOP Instance UID, spread over folders named 0, 1, ..."""
     scan = phantom(1)
     uid = str(pydicom.dcmread(BytesIO(scan)).SOPInstanceUID).encode()
     for index in range(images):
@@ -66,19 +66,21 @@ def write_copies(folder: Path, *, images: int, folders: int = 1) -> None:
 
 
 @contextmanager
-def receiving(
+def running_receiver(
     folder: Path, database: Database, *, settings: dict[str, Any] | None = None, **source: Any
 ) -> Iterator[RunningReceiver]:
-    """A receiver with its state in `folder`; `settings` are nightread's, other keywords the source's."""
+    """Run a receiver with its state in `folder`; `settings` are nightread's, other keywords are the source's."""
     source_settings = ReceiverSource(name=NAME, **{"port": free_port(), **source})
     stop, listening = threading.Event(), threading.Event()
     failures: list[Exception] = []
     known = load_settings(state_dir=folder, **(settings or {}))
-    woken = threading.Event()
+    notified = threading.Event()
 
     def run() -> None:
         try:
-            receive(known, database, [source_settings], stop, lambda _arrivals: woken.set(), on_listening=listening.set)
+            receive(
+                known, database, [source_settings], stop, lambda _arrivals: notified.set(), on_listening=listening.set
+            )
         except Exception as error:  # noqa: BLE001 - raised again in the test
             failures.append(error)
             listening.set()
@@ -88,7 +90,7 @@ def receiving(
     try:
         assert listening.wait(_START_SECONDS), "the receiver does not listen"
         if not failures:
-            yield RunningReceiver(port=source_settings.port, settings=known, database=database, woken=woken)
+            yield RunningReceiver(port=source_settings.port, settings=known, database=database, notified=notified)
     finally:
         stop.set()
         thread.join(_START_SECONDS)

@@ -1,4 +1,4 @@
-"""A dispatcher between a real ledger and a real Redis, driven by hand."""
+"""Drive a dispatcher between a real database and a real Redis, step by step."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from producer.dispatcher.transport import Transport
 
 @dataclass(kw_only=True)
 class DispatcherDriver:
-    """A dispatcher and what it writes to."""
+    """A dispatcher with its database, its Redis and its clock."""
 
     ledger_driver: LedgerDriver
     transport: Transport
@@ -32,27 +32,27 @@ class DispatcherDriver:
     monotonic: MovableMonotonic
 
     def messages(self) -> list[dict[str, Any]]:
-        """What waits in Redis, oldest first, as a worker reads it."""
+        """Return the messages in the queue, oldest first, as a worker reads them."""
         raw: list[Any] = self.redis.lrange(BATCH_QUEUE, 0, -1)
         return [json.loads(message) for message in reversed(raw)]
 
     def batches(self) -> list[str]:
-        """Ids of the batches that wait in Redis."""
+        """Return the ids of the batches in the queue, oldest first."""
         return [message["headers"]["id"] for message in self.messages()]
 
     def leave_unacknowledged(self) -> None:
-        """The one message goes to a worker that will never acknowledge it: kombu keeps it so."""
+        """Move the one message to kombu's unacknowledged ones, as if a worker took it and died."""
         (message,) = self.redis.lrange(BATCH_QUEUE, 0, -1)
         self.redis.delete(BATCH_QUEUE)
         self.redis.hset("unacked", "tag", json.dumps([json.loads(message), "", BATCH_QUEUE]))
 
-    def formed(self) -> int:
-        """How many batches there ever were."""
+    def batches_formed(self) -> int:
+        """Return the number of batches that were ever formed."""
         with self.ledger_driver.database.read() as connection:
             return connection.execute(select(func.count()).select_from(batches)).scalar_one()
 
-    def worker(self, slots: int, starting: int = 0) -> None:
-        """A worker that is alive."""
+    def heartbeat(self, slots: int, starting: int = 0) -> None:
+        """Record the heartbeat of a living worker."""
         process = self.ledger_driver.process
         known = {"node": process.node, "boot_id": process.boot_id, "device": "CPU", "release": "test"}
         ledger.heartbeat(
@@ -60,19 +60,19 @@ class DispatcherDriver:
         )
 
     def dispatch_all(self) -> None:
-        """Until there is no more to publish."""
+        """Run the dispatcher until it has nothing more to publish."""
         while self.dispatcher.tick() == 0:
             continue
 
     def sweep(self) -> None:
-        """Let the time until the next sweep pass, and sweep."""
+        """Advance the clock to the next sweep, and run it."""
         self.monotonic.advance(SWEEP_SECONDS)
         self.dispatcher.tick()
 
 
 @contextmanager
-def opened(ledger_driver: LedgerDriver, redis_url: str, **knobs: object) -> Iterator[DispatcherDriver]:
-    """A dispatcher with small batches."""
+def open_dispatcher(ledger_driver: LedgerDriver, redis_url: str, **knobs: object) -> Iterator[DispatcherDriver]:
+    """Open a dispatcher with batches of four images; `knobs` are other settings."""
     settings = load_settings(None, **{"batch_images": 4, "batch_wait_seconds": 0.2, "poll_seconds": 0.5, **knobs})
     with open_redis(redis_url) as redis:
         transport = Transport(make_celery(redis_url, settings), redis)

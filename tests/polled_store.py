@@ -1,4 +1,4 @@
-"""An Orthanc that can be stopped and started again, and a night that polls it in one of two ways."""
+"""Run an Orthanc that can be stopped and started again, and poll it as Orthanc or as a DICOMweb store."""
 
 import threading
 from collections import Counter
@@ -21,7 +21,7 @@ LOGIN = {"user": "night", "password": "read"}
 
 @dataclass(kw_only=True)
 class PolledOrthanc:
-    """The store, and what has been registered of it."""
+    """The store, its settings, and the number of arrivals registered from it."""
 
     folder: Path
     worker_driver: WorkerDriver
@@ -31,7 +31,7 @@ class PolledOrthanc:
     registered: int = 0
 
     def running(self) -> AbstractContextManager[Orthanc]:
-        """The store, for as long as it is needed; the same one each time."""
+        """Start the store; each start uses the same ports and the same files."""
         http_port, dicom_port = self.ports
         return private_orthanc(
             self.folder / "orthanc",
@@ -44,7 +44,7 @@ class PolledOrthanc:
 
     @property
     def store(self) -> Store:
-        """As the settings name it."""
+        """The store as the settings describe it."""
         url = f"http://127.0.0.1:{self.ports[0]}"
         values = {"name": "pacs", "login": self.login, "timeout_seconds": 5}
         if self.kind == "orthanc":
@@ -52,24 +52,24 @@ class PolledOrthanc:
         return DicomwebSource.model_validate({"url": f"{url}/dicom-web", **values})
 
     def poller(self, on_registered: Callable[[int], object] = lambda _: None) -> StorePoller:
-        """Another start of `nightread poll`."""
+        """Return a new poller, as another start of `nightread poll` makes it."""
 
-        def hear(count: int) -> None:
-            self.registered += count
-            on_registered(count)
+        def count(arrivals: int) -> None:
+            self.registered += arrivals
+            on_registered(arrivals)
 
         ledger_driver = self.worker_driver.ledger_driver
-        return StorePoller(self.store, load_settings(), ledger_driver.database, hear, clock=ledger_driver.clock)
+        return StorePoller(self.store, load_settings(), ledger_driver.database, count, clock=ledger_driver.clock)
 
-    def look(self) -> int:
-        """One look by a new start; the number of new or changed arrivals."""
-        return self.poller().look(threading.Event())
+    def poll_once(self) -> int:
+        """Poll once with a new poller. Returns the number of new or changed arrivals."""
+        return self.poller().poll_once(threading.Event())
 
     def analyse(self, **knobs: Any) -> Counter[str]:
-        """All that may go now, and later retries."""
+        """Analyse all waiting images, and return the number of outcomes by state."""
         return Counter(self.worker_driver.analyse(self.worker_driver.context(sources=(self.store,), **knobs)))
 
-    def work(self) -> Any:
-        """The row of work of the one image."""
+    def work_row(self) -> Any:
+        """Return the row of work of the only image."""
         (row,) = self.worker_driver.ledger_driver.work()
         return row

@@ -99,8 +99,8 @@ class WorkerDriver:
     def register(self) -> None:
         """Register what lies in the inbox."""
         settings = self.settings()
-        folder = Folder.holding(self.inbox, settings)
-        Intake(settings, self.ledger_driver.database, folder, lambda _: None, name="inbox").take_all()
+        folder = Folder.from_path(self.inbox, settings)
+        Intake(settings, self.ledger_driver.database, folder, lambda _: None, name="inbox").register_all()
 
     def form(self, images: int = 64) -> list[Batch]:
         """Batches of what may go now."""

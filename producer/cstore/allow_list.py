@@ -1,4 +1,4 @@
-"""Who may send to a receiver."""
+"""Check which callers may send to a receiver."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -9,7 +9,7 @@ from nightread.sources import Caller
 
 
 class Diagnostic(IntEnum):
-    """Why an association is rejected by the service user (DICOM PS3.8, table 9-21)."""
+    """Reasons for which the service user rejects an association (DICOM PS3.8, table 9-21)."""
 
     NO_REASON_GIVEN = 1
     CALLING_AE_TITLE_NOT_RECOGNIZED = 3
@@ -17,14 +17,17 @@ class Diagnostic(IntEnum):
 
 
 class AllowList:
-    """The allow list; without entries everybody may."""
+    """The callers that may send, by AE title and address; an empty list allows every caller."""
 
     def __init__(self, callers: Sequence[Caller]) -> None:
-        """Raises UsageFault for an address that is none."""
+        """Raises UsageFault for an entry whose address is neither an IP address nor a network."""
         self._allowed = [(caller.ae_title, _network(caller.address)) for caller in callers]
 
-    def objection(self, ae_title: str, address: str) -> Diagnostic | None:
-        """Why this caller may not send; None where it may. A strange address is told nothing of the titles."""
+    def rejection_reason(self, ae_title: str, address: str) -> Diagnostic | None:
+        """Return why this caller may not send, or None if it may.
+
+        A caller with an unknown address gets NO_REASON_GIVEN, so that it learns nothing about the allowed AE titles.
+        """
         if not self._allowed:
             return None
         caller = ip_address(address.partition("%")[0])
@@ -45,5 +48,5 @@ def _network(address: str | None) -> IPv4Network | IPv6Network | None:
         return ip_network(address, strict=False)
     except ValueError:
         raise UsageFault(
-            f"A receiver's callers: {address} is neither an IP address nor a network such as 10.1.0.0/16."
+            f"In the receiver's `callers`, {address} is neither an IP address nor a network such as 10.1.0.0/16."
         ) from None

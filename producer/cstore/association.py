@@ -1,4 +1,4 @@
-"""One association of a C-STORE receiver, as far as it is remembered."""
+"""Count what happened during one association of a C-STORE receiver."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from db.ledger import Receipt
 
 
 class CStoreStatus(IntEnum):
-    """What a C-STORE is answered with (DICOM PS3.4, table B.2-1; PS3.7, annex C)."""
+    """Statuses of C-STORE responses (DICOM PS3.4, table B.2-1; PS3.7, annex C)."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
-    """The record does not answer, or the spool cannot be written: the sender keeps its image."""
+    """The database is unavailable, or the spool cannot be written: the sender keeps its image."""
     OUT_OF_RESOURCES = 0xA700
-    """The disk is short: the sender keeps its image and tries again later."""
+    """The disk has too little free space: the sender keeps its image and tries again later."""
     CANNOT_UNDERSTAND = 0xC000
-    """A request without a dataset, or whose command cannot be the head of a file."""
+    """The request has no dataset, or no file header can be made from its command set."""
 
 
 @dataclass(kw_only=True)
 class AssociationLog:
-    """Who calls, and what became of what they sent. Ends as a receipt in the ledger."""
+    """The caller of one association and the counts of its images; stored in the database as a receipt."""
 
     calling_ae: str
     address: str
@@ -31,34 +31,34 @@ class AssociationLog:
     association: str = field(default_factory=lambda: str(uuid4()))
     ended_at: datetime | None = None
     received: int = 0
-    """Committed; the registrar alone counts here."""
+    """Number of committed images; only the group committer changes it."""
     refused: int = 0
     failed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
-    def answered(self, status: CStoreStatus) -> None:
-        """Count an answer that is no success."""
+    def count_refusal(self, status: CStoreStatus) -> None:
+        """Count a response whose status is not SUCCESS."""
         self.statuses[f"{status:04X}"] += 1
         if status is CStoreStatus.OUT_OF_RESOURCES:
             self.refused += 1
         else:
             self.failed += 1
 
-    def ended(self, at: datetime, *, how: str | None) -> None:
-        """`how`: None for an orderly release."""
+    def end(self, at: datetime, *, how: str | None) -> None:
+        """Store the time of the end; `how` is "aborted" or "lost", or None for an orderly release."""
         self.ended_at = at
         if how:
             self.statuses[how] += 1
 
-    def receipt(self, *, more: int = 0) -> Receipt:
-        """As it stands, with so many images that are being committed along with it."""
+    def receipt(self, *, committing: int = 0) -> Receipt:
+        """Return the receipt; `committing` is the number of images that the same transaction commits."""
         return Receipt(
             association=self.association,
             calling_ae=self.calling_ae,
             address=self.address,
             began_at=self.began_at,
             ended_at=self.ended_at,
-            received=self.received + more,
+            received=self.received + committing,
             refused=self.refused,
             failed=self.failed,
             statuses=dict(self.statuses),

@@ -1,4 +1,4 @@
-"""C-STORE requests whose datasets go to the spool as they arrive, and never into memory as a whole."""
+"""Write the datasets of C-STORE requests to the spool while they arrive, never into memory as a whole."""
 
 import errno
 import logging
@@ -21,24 +21,27 @@ from producer.spool.spool import Incoming
 log = logging.getLogger(__name__)
 
 _COMMAND_BYTES = 64 * 1024
-_MOST_WAITING = 16
-"""Messages that may wait for their turn, each of them with an open file: one is what was agreed (PS3.7, D.3.3.3)."""
-_HEARS_ANSWERS = ("Sta6", "Sta8")
+_MAX_WAITING = 16
+"""Messages that may wait to be processed, each with an open file. Without a negotiated asynchronous operations window
+a sender may have one outstanding request (DICOM PS3.7, section D.3.3.3); more are refused beyond this limit."""
+_CAN_SEND = ("Sta6", "Sta8")
 """States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""
-_LOOK_BYTES = 16 * 1024**2
-"""In a large image, the room on the disk is looked at again after so many bytes."""
+_CHECK_DISK_BYTES = 16 * 1024**2
+"""While a large image arrives, free disk space is checked again after this many bytes."""
 _LAST_OF_COMMAND = b"\x03"
-"""Message control header of a fragment (DICOM PS3.8, annex E.2): an answer is far shorter than any PDU."""
+"""Message control header of a command's last fragment (DICOM PS3.8, annex E.2). A response is shorter than any PDU, so
+its first fragment is also its last."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Gate = Callable[[], CStoreStatus]
-"""Whether anything may be received now: SUCCESS, or what to answer instead."""
+"""Returns SUCCESS if images may be received now, else the status of the response."""
 
 
 class SpooledDataset(BytesIO):
-    """Where pynetdicom writes the dataset of a request: a file of the spool, once the command set before it is known.
+    """The stream into which pynetdicom writes the dataset of a request; it appends to a file of the spool.
 
-    It is never in the way of the protocol: what cannot be kept is read and dropped, and `status` says why.
+    The file begins with the first fragment, since the command set is complete by then. It never disturbs the protocol:
+    bytes that cannot be stored are read and dropped, and `status` holds the reason.
     """
 
     def __init__(
@@ -50,62 +53,62 @@ class SpooledDataset(BytesIO):
         self._gate = gate
         self._begin = begin
         self._file: Incoming | None = None
-        self._unlooked = _LOOK_BYTES
+        self._unchecked_bytes = _CHECK_DISK_BYTES
         self.status = CStoreStatus.SUCCESS
-        """What the request is to be answered with, as far as this is known by now."""
+        """The status of the response, as far as it is known."""
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a file that is not complete."""
+        """True if a file was begun and is neither complete nor discarded."""
         return self._file is not None
 
     def write(self, data: Any) -> int:
-        """Append a fragment. Of requests that are no C-STORE nothing is kept: no service here reads a dataset."""
+        """Append a fragment; datasets of requests other than C-STORE are dropped, since no service here reads them."""
         if self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
             try:
-                self._keep(data)
+                self._append(data)
             except OSError as error:
                 self._drop(status_of(error))
         return len(data)
 
     def complete(self) -> Arrival:
-        """The whole request is there: make it a file. Raises OSError; RuntimeError unless `status` is SUCCESS."""
+        """Complete the file of a request that arrived whole. Raises OSError; RuntimeError if there is no dataset."""
         if self._file is None:
-            raise RuntimeError("there is no dataset to complete")
+            raise RuntimeError("the request has no dataset")
         arrival = self._file.complete()
         self._file = None
         return arrival
 
     def finish(self) -> None:
-        """Say CANNOT_UNDERSTAND of a request that had no dataset."""
+        """Set `status` to CANNOT_UNDERSTAND if the request had no dataset."""
         if self.status is CStoreStatus.SUCCESS and self._file is None:
             self.status = CStoreStatus.CANNOT_UNDERSTAND
 
     def discard(self) -> None:
-        """Leave nothing in the spool of a request that was not completed."""
+        """Remove the file from the spool unless it is complete."""
         if self._file is not None:
             self._file.discard()
             self._file = None
 
-    def _keep(self, data: bytes) -> None:
-        if self._file is None or self._unlooked <= 0:
-            self._unlooked = _LOOK_BYTES
+    def _append(self, data: bytes) -> None:
+        if self._file is None or self._unchecked_bytes <= 0:
+            self._unchecked_bytes = _CHECK_DISK_BYTES
             if (status := self._gate()) is not CStoreStatus.SUCCESS:
                 self._drop(status)
                 return
         if self._file is None:
-            head = self._head()
+            head = self._file_head()
             if head is None:
                 self._drop(CStoreStatus.CANNOT_UNDERSTAND)
                 return
             self._file = self._begin()
             self._file.write(head)
         self._file.write(data)
-        self._unlooked -= len(data)
+        self._unchecked_bytes -= len(data)
 
-    def _head(self) -> bytes | None:
+    def _file_head(self) -> bytes | None:
         command, context = self._message.command_set, self._message.context_id
-        accepted = self._association._accepted_cx.get(context or 0)  # noqa: SLF001 - the accepted syntax by its context
+        accepted = self._association._accepted_cx.get(context or 0)  # noqa: SLF001 - no public accessor
         if accepted is None:
             return None
         try:
@@ -114,7 +117,7 @@ class SpooledDataset(BytesIO):
                 sop_instance=str(command.AffectedSOPInstanceUID),
                 transfer_syntax=str(accepted.transfer_syntax[0]),
             )
-        except (AttributeError, ValueError):  # an element is missing, or no UID
+        except (AttributeError, ValueError):  # an element is missing, or is not a UID
             return None
 
     def _drop(self, status: CStoreStatus) -> None:
@@ -131,37 +134,37 @@ class SpoolingDimse(DIMSEServiceProvider):
         self._begin = begin
         self._open: list[SpooledDataset] = []
         self.association_log: AssociationLog | None = None
-        """Whose association it is, once something was sent to be stored."""
+        """The counts of this association; None before its first C-STORE request."""
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take fragments of a message (DICOM PS3.7, section 6.3.1); one that makes no sense ends its association."""
+        """Process fragments of a message (DICOM PS3.7, section 6.3.1); an unreadable message aborts its association."""
         try:
             self._receive(primitive)
-        except Exception as error:  # noqa: BLE001 - whatever it sent, it ends no thread, and is quoted nowhere
+        except Exception as error:  # noqa: BLE001 - hostile input must not end the thread or be quoted
             log.warning(
-                "a message could not be read, its association is aborted", extra={"error": type(error).__name__}
+                "a DICOM message could not be read; its association is aborted", extra={"error": type(error).__name__}
             )
             self._abort()
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message; answers to C-STORE by a shorter way than pynetdicom's."""
+        """Send a message; responses to C-STORE bypass pynetdicom's encoder, which is slow."""
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
             return
-        if self.dul.state_machine.current_state not in _HEARS_ANSWERS:
-            return  # its sender is gone, and will send the image again
-        answer = encode_c_store_rsp(
+        if self.dul.state_machine.current_state not in _CAN_SEND:
+            return  # the sender has disconnected and will send the image again
+        response = encode_c_store_rsp(
             sop_class=str(primitive.AffectedSOPClassUID),
             sop_instance=str(primitive.AffectedSOPInstanceUID),
             message_id=primitive.MessageIDBeingRespondedTo,
             status=int(primitive.Status or 0),
         )
         data = P_DATA()
-        data.presentation_data_value_list = [[context_id, _LAST_OF_COMMAND + answer]]  # type: ignore[list-item]
+        data.presentation_data_value_list = [[context_id, _LAST_OF_COMMAND + response]]  # type: ignore[list-item]
         self.dul.send_pdu(data)
 
     def end(self) -> None:
-        """The association is over: what was not completed will not be."""
+        """Discard all incomplete files, since the association has ended."""
         for dataset in self._open:
             dataset.discard()
         self._open.clear()
@@ -171,7 +174,7 @@ class SpoolingDimse(DIMSEServiceProvider):
             self.message = DIMSEMessage()
             dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
             self.message.data_set = dataset
-            if self.msg_queue.qsize() >= _MOST_WAITING:
+            if self.msg_queue.qsize() >= _MAX_WAITING:
                 dataset.status = CStoreStatus.OUT_OF_RESOURCES
             self._open = [*(earlier for earlier in self._open if earlier.is_open), dataset]
         if self.message.encoded_command_set.tell() > _COMMAND_BYTES:
@@ -184,5 +187,5 @@ class SpoolingDimse(DIMSEServiceProvider):
 
 
 def status_of(error: OSError) -> CStoreStatus:
-    """What to answer when the spool cannot be written."""
+    """Return the status of the response if the spool cannot be written."""
     return CStoreStatus.OUT_OF_RESOURCES if error.errno in _FULL else CStoreStatus.PROCESSING_FAILURE

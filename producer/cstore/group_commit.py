@@ -1,4 +1,4 @@
-"""Group commit: what the associations of a receiver wait for, all of it at once."""
+"""Commit the images of all associations of a receiver together (group commit)."""
 
 import logging
 from collections import Counter
@@ -19,17 +19,17 @@ from producer.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 GROUP_ARRIVALS = 1000
-PATIENCE_SECONDS = 40.0
-"""Longer than SQLite's lock or a cut connection to PostgreSQL lets a commit wait."""
-_AGAIN_SECONDS = 1.0
+REGISTER_TIMEOUT_SECONDS = 40.0
+"""Longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
+_RETRY_SECONDS = 1.0
 
 
 class NotRegisteredError(Exception):
-    """The image is not known to be in the ledger: the sender must keep it."""
+    """The image may not be in the database: the sender must keep it."""
 
 
 class GroupCommitter:
-    """One thread that commits for many: an fsync costs the same for one image as for all that wait."""
+    """Commits in one thread for all associations: an fsync costs the same for one image as for a thousand."""
 
     def __init__(
         self,
@@ -41,7 +41,10 @@ class GroupCommitter:
         on_registered: Callable[[int], None],
         clock: Clock = utc_now,
     ) -> None:
-        """`database` must be durable; `on_registered` hears of each commit, must not raise and not take long."""
+        """`database` must be durable. `on_registered` is called with the number of new images after each commit.
+
+        It must return quickly and must not raise.
+        """
         self._database = database
         self._spool = spool
         self._source_id = source_id
@@ -49,34 +52,34 @@ class GroupCommitter:
         self._on_registered = on_registered
         self._clock = clock
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._unsure: list[Arrival] = []  # whose commit failed, or perhaps did not: registering twice does no harm
+        self._unconfirmed: list[Arrival] = []  # the commit failed or its result is unknown
         self._unreported: dict[str, AssociationLog] = {}
-        self.answers = True
-        """Whether the latest commit worked. While not, nothing should be received: it could not be acknowledged."""
+        self.is_available = True
+        """True if the latest commit succeeded. While it is False, images should be refused."""
 
     def register(self, arrival: Arrival, association_log: AssociationLog) -> None:
-        """Return once a file of the spool is in the ledger, whatever happens then. Raises NotRegisteredError."""
+        """Return when a file of the spool is durably in the database. Raises NotRegisteredError, after 40 s at most."""
         waiting = _Waiting(association_log=association_log, arrival=arrival)
         self._waiting.put(waiting)
         try:
-            waiting.done.result(PATIENCE_SECONDS)
+            waiting.done.result(REGISTER_TIMEOUT_SECONDS)
         except TimeoutError:
             raise NotRegisteredError from None
 
-    def note(self, association_log: AssociationLog) -> None:
-        """Bring the receipt up to date, when it can be."""
+    def update_receipt(self, association_log: AssociationLog) -> None:
+        """Write the receipt with the next commit, without waiting for it."""
         self._waiting.put(_Waiting(association_log=association_log))
 
     def close(self) -> None:
-        """Make `run` end, after what waits by now."""
+        """Make `run` return after it has committed the images that already wait."""
         self._waiting.put(None)
 
     def run(self) -> None:
-        """Commit until `close`. A database that does not answer ends nothing. Raises StopWork, and our own errors."""
-        going = True
-        while going:
-            group, going = self._gather()
-            if group or not self.answers:
+        """Commit until `close`; an unavailable database ends nothing. Raises StopWork and programming errors."""
+        is_open = True
+        while is_open:
+            group, is_open = self._gather()
+            if group or not self.is_available:
                 try:
                     self._commit(group)
                 finally:
@@ -85,10 +88,10 @@ class GroupCommitter:
                             waiting.done.set_exception(NotRegisteredError())
 
     def _gather(self) -> tuple[list["_Waiting"], bool]:
-        """What waits by now; and whether more is to come."""
+        """Return the waiting images, at most 1,000, and whether `close` was not called yet."""
         group: list[_Waiting] = []
         try:
-            waiting = self._waiting.get(timeout=_AGAIN_SECONDS)
+            waiting = self._waiting.get(timeout=_RETRY_SECONDS)
             while waiting is not None:
                 group.append(waiting)
                 if len(group) == GROUP_ARRIVALS:
@@ -99,19 +102,20 @@ class GroupCommitter:
         return group, False
 
     def _commit(self, group: Sequence["_Waiting"]) -> None:
-        arrivals = [*self._unsure, *(waiting.arrival for waiting in group if waiting.arrival)]
+        arrivals = [*self._unconfirmed, *(waiting.arrival for waiting in group if waiting.arrival)]
         association_logs = self._unreported | {
             waiting.association_log.association: waiting.association_log for waiting in group
         }
-        more = Counter(waiting.association_log.association for waiting in group if waiting.arrival)
+        committing = Counter(waiting.association_log.association for waiting in group if waiting.arrival)
         try:
-            done = self._write(arrivals, association_logs, more)
+            done = self._write(arrivals, association_logs, committing)
         except (SQLAlchemyError, OSError) as error:
-            self._unsure, self._unreported = arrivals, association_logs
-            self._say(error)
+            # Registering an arrival twice does no harm, so they are committed again with the next group.
+            self._unconfirmed, self._unreported = arrivals, association_logs
+            self._log_change(error)
             return
-        self._unsure, self._unreported = [], {}
-        self._say(None)
+        self._unconfirmed, self._unreported = [], {}
+        self._log_change(None)
         for waiting in group:
             waiting.association_log.received += waiting.arrival is not None
             waiting.done.set_result(None)
@@ -119,7 +123,7 @@ class GroupCommitter:
             self._on_registered(done.new)
 
     def _write(
-        self, arrivals: list[Arrival], association_logs: dict[str, AssociationLog], more: Counter[str]
+        self, arrivals: list[Arrival], association_logs: dict[str, AssociationLog], committing: Counter[str]
     ) -> Registered:
         self._spool.sync_folders(arrivals)
         return receive(
@@ -127,21 +131,23 @@ class GroupCommitter:
             source_id=self._source_id,
             arrivals=arrivals,
             associations=[
-                association_log.receipt(more=more[association])
+                association_log.receipt(committing=committing[association])
                 for association, association_log in association_logs.items()
             ],
             priority=self._priority,
             now=self._clock(),
         )
 
-    def _say(self, error: Exception | None) -> None:
-        """Log when it begins to fail, and when it works again."""
-        if error is not None and self.answers:
-            what = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
-            log.warning("nothing can be registered, images are refused: %s", what, extra={"source": self._source_id})
-        elif error is None and not self.answers:
+    def _log_change(self, error: Exception | None) -> None:
+        """Log the first failure after a success, and the first success after a failure."""
+        if error is not None and self.is_available:
+            cause = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+            log.warning(
+                "images are refused, since they cannot be registered: %s", cause, extra={"source": self._source_id}
+            )
+        elif error is None and not self.is_available:
             log.info("images can be registered again", extra={"source": self._source_id})
-        self.answers = error is None
+        self.is_available = error is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""The head of a DICOM file: preamble, prefix and File Meta Information (DICOM PS3.10, section 7.1)."""
+"""Encode the start of a DICOM file: preamble, prefix and File Meta Information (DICOM PS3.10, section 7.1)."""
 
 import struct
 
@@ -9,7 +9,7 @@ _GROUP = 0x0002
 
 
 def file_head(*, sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
-    """Everything before the dataset, in Explicit VR Little Endian. Raises ValueError for text that is not ASCII."""
+    """Return the bytes before the dataset, in Explicit VR Little Endian. Raises ValueError for non-ASCII UIDs."""
     elements = b"".join(
         (
             struct.pack("<HH2s2xI", _GROUP, 0x0001, b"OB", 2) + b"\x00\x01",

@@ -1,4 +1,4 @@
-"""`nightread receive`: receivers, each with its spool, for as long as the process lives."""
+"""Run the receivers of `nightread receive`, each with its own spool."""
 
 import logging
 import threading
@@ -26,13 +26,13 @@ from producer.spool.spool import Spool, spool_root
 log = logging.getLogger(__name__)
 
 KIND = "receiver"
-_LOOK_SECONDS = 1.0
-_TELL_SECONDS = 60.0
+_TICK_SECONDS = 1.0
+_REPORT_SECONDS = 60.0
 _PURGE_SECONDS = 600.0
 _REST_PER_PURGE = 50
-"""A purge that takes a second is followed by so many without."""
+"""The pause after a purge is at least this many times as long as the purge."""
 _JOIN_SECONDS = 5.0
-"""For each thread that is to end."""
+"""Seconds to wait for each thread at the end."""
 
 
 def receive(
@@ -46,9 +46,9 @@ def receive(
 ) -> None:
     """Run a receiver for each source until `stop` is set; `database` must be durable.
 
-    `on_registered` hears of each commit, from several threads, and must neither raise nor take long; `on_listening` is
-    called by each receiver once. Raises UsageFault for what cannot be listened on, StopWork and our own errors,
-    whichever of the receivers met them.
+    `on_registered` is called with the number of new images after each commit, from several threads; it must return
+    quickly and must not raise. Each receiver calls `on_listening` once. Raises UsageFault for an address on which a
+    receiver cannot listen, StopWork, and programming errors; the first error of a receiver ends all of them.
     """
     receivers = [Receiver(source, settings, database, on_registered) for source in sources]
     with ThreadGroup(stop, join_seconds=_JOIN_SECONDS * len(receivers)) as group:
@@ -58,7 +58,7 @@ def receive(
 
 
 class Receiver:
-    """One source: listens, registers, and keeps house in its spool."""
+    """Listens for one source, registers its images, and purges its spool."""
 
     def __init__(
         self,
@@ -77,14 +77,14 @@ class Receiver:
         self._priority = settings.default_priority if source.priority is None else source.priority
         self._spool = Spool(spool_root(settings, source.name), clock=clock)
         self._source_id = 0
-        self._told_at = self._purged_at = float("-inf")
+        self._reported_at = self._purged_at = float("-inf")
         self._purge_pause = _PURGE_SECONDS
-        self._told: dict[str, object] = {}
+        self._reported: dict[str, object] = {}
 
     def run(self, stop: threading.Event, on_listening: Callable[[], None]) -> None:
-        """Receive until `stop` is set. Raises UsageFault, StopWork, and errors of the database at the start."""
-        with self._spool.held():
-            self._take_over()
+        """Receive until `stop` is set. Raises UsageFault, StopWork, and at the start errors of the database."""
+        with self._spool.locked():
+            self._recover()
             group_committer = GroupCommitter(
                 self._database,
                 self._spool,
@@ -99,11 +99,11 @@ class Receiver:
                 group.start(scp.serve, on_stop=scp.end)
                 log.info("listening", extra={"source": self._source.name, "port": scp.port})
                 on_listening()
-                while not stop.wait(_LOOK_SECONDS):
-                    self._keep_house(scp)
+                while not stop.wait(_TICK_SECONDS):
+                    self._report_and_purge(scp)
 
-    def _take_over(self) -> None:
-        """Where an earlier receiver died: complete files become arrivals, others go, open receipts end."""
+    def _recover(self) -> None:
+        """Clean up after a receiver that died: register complete files, remove others, and end open receipts."""
         now, root = self._clock(), root_text(self._spool.root)
         self._source_id = ensure_source(self._database, name=self._source.name, kind=KIND, root=root, now=now)
         partial, found = self._spool.remove_partial(), 0
@@ -124,14 +124,14 @@ class Receiver:
         broken_off = end_receipts(self._database, self._source_id, now=now)
         if partial or found or broken_off:
             log.warning(
-                "an earlier receiver did not end by itself",
+                "recovered what an earlier receiver left when it died",
                 extra={"source": self._source_id, "registered": found, "removed": partial, "associations": broken_off},
             )
         if found:
             self._on_registered(found)
 
-    def _keep_house(self, scp: StoreScp) -> None:
-        """Tell `status`, and purge, now and then. A database or a disk that fails is tried again later."""
+    def _report_and_purge(self, scp: StoreScp) -> None:
+        """Report to `status` every minute and purge every ten; after an error of database or disk, try again later."""
         began = time.monotonic()
         report: dict[str, object] = {
             "disk_short": scp.disk_short,
@@ -139,14 +139,20 @@ class Receiver:
             "rejected": scp.rejected,
         }
         try:
-            if began - self._told_at >= _TELL_SECONDS or report["disk_short"] != self._told.get("disk_short"):
-                self._told_at, self._told = began, report
+            if began - self._reported_at >= _REPORT_SECONDS or report["disk_short"] != self._reported.get("disk_short"):
+                self._reported_at, self._reported = began, report
                 report_source(self._database, self._source_id, report, now=self._clock())
             if began - self._purged_at >= self._purge_pause:
                 self._purged_at = began
                 purge(self._database, self._spool, self._settings, source_id=self._source_id, now=self._clock())
                 self._purge_pause = max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
         except SQLAlchemyError as error:
-            log.warning("housekeeping failed: %s", error_messages.describe(error), extra={"source": self._source_id})
+            log.warning(
+                "the receiver could not report or purge: %s",
+                error_messages.describe(error),
+                extra={"source": self._source_id},
+            )
         except OSError as error:
-            log.warning("housekeeping failed", extra={"source": self._source_id, "errno": error.errno})
+            log.warning(
+                "the receiver could not purge its spool", extra={"source": self._source_id, "errno": error.errno}
+            )

@@ -1,6 +1,6 @@
-"""The answer to a C-STORE request, encoded (DICOM PS3.7, section 9.3.1.2).
+"""Encode the response to a C-STORE request (DICOM PS3.7, section 9.3.1.2).
 
-pynetdicom builds it as a pydicom dataset: a third of what a received image costs in processor time.
+pynetdicom builds it as a pydicom dataset, which takes a third of the processor time of a received image.
 """
 
 import struct
@@ -10,7 +10,7 @@ _NO_DATASET = 0x0101
 
 
 def encode_c_store_rsp(*, sop_class: str, sop_instance: str, message_id: int, status: int) -> bytes:
-    """The command set, in Implicit VR Little Endian as all command sets are (PS3.7, section 6.3.1).
+    """Return the command set, in Implicit VR Little Endian like every command set (DICOM PS3.7, section 6.3.1).
 
     Raises ValueError for UIDs that are not ASCII.
     """

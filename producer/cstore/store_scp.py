@@ -1,4 +1,4 @@
-"""A C-STORE receiver: from an association request to files in the spool and rows in the ledger."""
+"""Serve C-STORE and C-ECHO: accept associations, write images to the spool, and register them in the database."""
 
 import logging
 import threading
@@ -25,17 +25,17 @@ from producer.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.5
-"""How old the latest look at the disk may be."""
+_DISK_CHECK_SECONDS = 0.5
+"""The result of a check of free space is used for this long."""
 _POLL_SECONDS = 0.1
-"""How soon the server notices that it is to end."""
+"""The server notices after at most this time that it must end."""
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 1, 1
 
 
 class StoreScp:
-    """The service: C-STORE of everything and C-ECHO, for those who may.
+    """Provides C-STORE for all SOP classes, and C-ECHO, to allowed callers.
 
-    Success is answered only for what is in the ledger, durably; every other answer leaves the image with its sender.
+    It responds with success only after the image is durably in the database. With any other status the sender keeps it.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class StoreScp:
         *,
         clock: Clock = utc_now,
     ) -> None:
-        """Listen. Raises UsageFault for a port, a certificate or callers that cannot be used."""
-        _configure()
+        """Listen. Raises UsageFault for a port, a certificate or an allow list that cannot be used."""
+        _configure_pynetdicom()
         self._source = source
         self._spool = spool
         self._group_committer = group_committer
         self._clock = clock
-        self._callers = AllowList(source.callers)
-        self._room = Room(DiskReserve(settings, spool.root))
+        self._allow_list = AllowList(source.callers)
+        self._free_space = FreeSpaceCheck(DiskReserve(settings, spool.root))
         self.rejected = 0
-        """Associations that were turned away because of who called, or whom they called."""
+        """Number of associations that were rejected for their AE titles or their address."""
         entity = make_entity(source)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -68,88 +68,91 @@ class StoreScp:
             make_dimse=lambda association: SpoolingDimse(association, self._gate, spool.begin),
             on_end=self._end,
             evt_handlers=[
-                (evt.EVT_REQUESTED, self._admit),
+                (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_C_ECHO, lambda _event: CStoreStatus.SUCCESS.value),
             ],
         )
         self._server = cast("StoreServer", server)
-        entity._servers.append(self._server)  # noqa: SLF001 - where its shutdown looks for it
+        entity._servers.append(self._server)  # noqa: SLF001 - its shutdown needs the server there
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The TCP port on which it listens."""
         return int(self._server.server_address[1])
 
     @property
     def associations(self) -> int:
-        """How many there are now."""
+        """Number of open associations."""
         return len(self._server.active_associations)
 
     @property
     def disk_short(self) -> bool:
-        """Whether images are refused for want of room."""
-        return self._room.is_short()
+        """True if images are refused because the disk has too little free space."""
+        return self._free_space.is_short()
 
     def serve(self) -> None:
-        """Accept callers until `end`."""
+        """Accept connections until `end`."""
         self._server.serve_forever(_POLL_SECONDS)
 
     def end(self) -> None:
-        """Stop, and end associations that go on."""
+        """Stop listening, and abort the open associations."""
         self._server.end()
 
     def _gate(self) -> CStoreStatus:
-        if self._room.is_short():
+        if self._free_space.is_short():
             return CStoreStatus.OUT_OF_RESOURCES
-        return CStoreStatus.SUCCESS if self._group_committer.answers else CStoreStatus.PROCESSING_FAILURE
+        return CStoreStatus.SUCCESS if self._group_committer.is_available else CStoreStatus.PROCESSING_FAILURE
 
-    def _admit(self, event: evt.Event) -> None:
-        """Reject who may not call, before anything is negotiated."""
+    def _check_caller(self, event: evt.Event) -> None:
+        """Reject a caller that is not allowed, before anything is negotiated."""
         requested = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
         address = _address(event.assoc)
         calling = str(requested.calling_ae_title).strip()
         try:
-            objection = self._objection(requested, calling, address)
+            reason = self._rejection_reason(requested, calling, address)
         except Exception:
-            # pynetdicom takes a handler that raises for one that has nothing against the caller.
-            log.exception("nobody knows whether this caller may send")
-            objection = Diagnostic.NO_REASON_GIVEN
-        if objection is None:
+            # pynetdicom would accept the caller if this handler raised.
+            log.exception("the allow list could not be checked; the association is rejected")
+            reason = Diagnostic.NO_REASON_GIVEN
+        if reason is None:
             return
         self.rejected += 1
         log.warning(
             "an association was rejected",
-            extra={"source": self._source.name, "calling_ae": calling, "address": address, "why": objection.name},
+            extra={"source": self._source.name, "calling_ae": calling, "address": address, "why": reason.name},
         )
-        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, objection)
-        event.assoc.kill()  # returns once the answer is sent and the connection closed
+        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, reason)
+        event.assoc.kill()  # returns after the response is sent and the connection is closed
 
-    def _objection(self, requested: "A_ASSOCIATE", calling: str, address: str) -> Diagnostic | None:
-        objection = self._callers.objection(calling, address)
-        if objection is None and str(requested.called_ae_title).strip() != self._source.ae_title:
+    def _rejection_reason(self, requested: "A_ASSOCIATE", calling: str, address: str) -> Diagnostic | None:
+        reason = self._allow_list.rejection_reason(calling, address)
+        if reason is None and str(requested.called_ae_title).strip() != self._source.ae_title:
             return Diagnostic.CALLED_AE_TITLE_NOT_RECOGNIZED
-        return objection
+        return reason
 
     def _store(self, event: evt.Event) -> int:
         dimse = cast("SpoolingDimse", event.assoc.dimse)
         if dimse.association_log is None:
             dimse.association_log = self._begin_log(event.assoc)
         dataset = cast("SpooledDataset", cast("C_STORE", event.request).DataSet)
-        status = self._take(dataset, dimse.association_log)
+        status = self._complete(dataset, dimse.association_log)
         dataset.discard()
         if status is not CStoreStatus.SUCCESS:
-            dimse.association_log.answered(status)
+            dimse.association_log.count_refusal(status)
         return int(status)
 
-    def _take(self, dataset: SpooledDataset, association_log: AssociationLog) -> CStoreStatus:
+    def _complete(self, dataset: SpooledDataset, association_log: AssociationLog) -> CStoreStatus:
         dataset.finish()
         if dataset.status is not CStoreStatus.SUCCESS:
             return dataset.status
         try:
             self._group_committer.register(dataset.complete(), association_log)
         except OSError as error:
-            log.warning("a file could not be completed", extra={"source": self._source.name, "errno": error.errno})
+            log.warning(
+                "a received file could not be completed; its sender keeps the image",
+                extra={"source": self._source.name, "errno": error.errno},
+            )
             return status_of(error)
         except NotRegisteredError:
             return CStoreStatus.PROCESSING_FAILURE
@@ -168,8 +171,8 @@ class StoreScp:
         association_log = dimse.association_log
         if association_log is None:
             return
-        association_log.ended(self._clock(), how=_how_it_ended(association))
-        self._group_committer.note(association_log)
+        association_log.end(self._clock(), how=_irregular_end(association))
+        self._group_committer.update_receipt(association_log)
         log.info(
             "an association ended",
             extra={
@@ -178,26 +181,26 @@ class StoreScp:
                 "received": association_log.received,
                 "refused": association_log.refused,
                 "failed": association_log.failed,
-                "ended": _how_it_ended(association) or "released",
+                "ended": _irregular_end(association) or "released",
             },
         )
 
 
-class Room:
-    """Whether the disks are short, for many threads that ask for each image."""
+class FreeSpaceCheck:
+    """Checks the free disk space, at most twice a second, for threads that ask for each image."""
 
     def __init__(self, reserve: DiskReserve) -> None:
         self._reserve = reserve
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._short = False
 
     def is_short(self) -> bool:
-        """As it was half a second ago at most."""
+        """Return whether there is too little free space; the result is at most half a second old."""
         with self._lock:
             now = time.monotonic()
-            if now - self._looked_at >= _LOOK_SECONDS:
-                self._short, self._looked_at = self._reserve.is_short(before=self._short), now
+            if now - self._checked_at >= _DISK_CHECK_SECONDS:
+                self._short, self._checked_at = self._reserve.is_short(before=self._short), now
             return self._short
 
 
@@ -206,22 +209,22 @@ def _address(association: Association) -> str:
     return information.address if information else ""
 
 
-def _how_it_ended(association: Association) -> str | None:
+def _irregular_end(association: Association) -> str | None:
     if association.is_released:
         return None
     return "aborted" if association.is_aborted else "lost"
 
 
-def _configure() -> None:
-    """What pynetdicom knows of per process only."""
-    # Whatever a sender proposes that is no other service is storage: private classes and syntaxes too.
+def _configure_pynetdicom() -> None:
+    """Set the options of pynetdicom that apply to the whole process."""
+    # Accept every proposed SOP class that is not another service as storage, including private ones.
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("pynetdicom.")]:
-        logging.getLogger(name).addFilter(_without_text)
+        logging.getLogger(name).addFilter(_strip_text)
 
 
-def _without_text(record: logging.LogRecord) -> bool:
-    """Of pynetdicom's log lines keep the exceptions, by class and place: all texts may quote UIDs and values."""
-    record.msg, record.args = "in the DICOM library", ()
+def _strip_text(record: logging.LogRecord) -> bool:
+    """Keep only exceptions of pynetdicom's log, without their text: it may quote UIDs and patient data."""
+    record.msg, record.args = "an error in pynetdicom", ()
     return record.exc_info is not None and record.levelno >= logging.ERROR

@@ -1,4 +1,4 @@
-"""The TCP side of a C-STORE receiver: TLS, timeouts and limits, before a byte of DICOM is believed."""
+"""Accept TCP connections for a C-STORE receiver, with TLS, timeouts and limits."""
 
 import logging
 import socket
@@ -19,18 +19,19 @@ from producer.cstore.dimse import SpoolingDimse
 log = logging.getLogger(__name__)
 
 _PDU_BYTES = 1024**2
-"""No PDU may be longer, whatever its sender says: an association request may be, P-DATA never (pdu_bytes)."""
+"""No PDU may be longer than this. The setting `pdu_bytes` limits P-DATA further, but not an association request."""
 _CHUNK = 256 * 1024
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-_STRANGERS = 2
-"""Connections for each association that is allowed: the ones beyond are told so, those beyond that are closed."""
-_AT_ONCE_SECONDS = 2.0
+_CONNECTIONS_PER_ASSOCIATION = 2
+"""TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
+beyond this limit are closed without a response."""
+_ABORT_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
-"""Who connects must say within this time what for (ARTIM, DICOM PS3.8, section 9.1.5)."""
+"""Time in which a client must send its association request (ARTIM timer, DICOM PS3.8, section 9.1.5)."""
 
 
 class StoreServer(ThreadedAssociationServer):
-    """Accepts connections, each in a thread of its own, which also waits for the end of its association."""
+    """Handles each connection in its own thread, which also waits for the end of the association."""
 
     daemon_threads = True
     block_on_close = False
@@ -48,22 +49,22 @@ class StoreServer(ThreadedAssociationServer):
         self.idle_seconds = source.idle_seconds
         self.make_dimse = make_dimse
         self.on_end = on_end
-        self._most = _STRANGERS * source.associations
+        self._max_connections = _CONNECTIONS_PER_ASSOCIATION * source.associations
         self._connections = set[Any]()
         try:
             super().__init__(*arguments, **options | {"request_handler": _Connection})
         except OSError as error:
             raise UsageFault(
                 f"The receiver cannot listen on {source.address} port {source.port} "
-                f"({error.strerror or type(error).__name__}): is another program there, or may this user not?"
+                f"({error.strerror or type(error).__name__}). Free the port, or choose another port or address."
             ) from None
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
-        """Close connections at once that could not even be answered."""
-        return len(self._connections) < self._most
+        """Return False to close a connection beyond the limit at once."""
+        return len(self._connections) < self._max_connections
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Count a connection from its first moment: a silent TLS handshake is no association yet."""
+        """Count the connection from its start, since a TLS handshake that hangs is not an association yet."""
         self._connections.add(request)
         try:
             super().process_request_thread(request, client_address)
@@ -71,33 +72,33 @@ class StoreServer(ThreadedAssociationServer):
             self._connections.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Log a connection that ended before its association began, without what was sent."""
+        """Log a connection that failed before its association began, without any received data."""
         log.warning(
-            "a connection failed",
+            "a connection failed before its association began",
             extra={"address": client_address[0], "error": type(sys.exception() or Exception()).__name__},
         )
 
     def end(self) -> None:
-        """Stop listening and end all associations, soon: what was not answered, its sender still has."""
+        """Stop listening and end all associations within 2 s; their senders keep images without a response."""
         self.shutdown()
-        going = self.active_associations
-        for association in going:
+        active = self.active_associations
+        for association in active:
             association.abort(block=False)
-        deadline = time.monotonic() + _AT_ONCE_SECONDS
-        for association in going:
+        deadline = time.monotonic() + _ABORT_SECONDS
+        for association in active:
             association.join(max(0.0, deadline - time.monotonic()))
             connection = association.dul.socket
             if association.is_alive() and connection is not None:
-                connection._shutdown_socket()  # noqa: SLF001 - a peer that neither answers nor goes
+                connection._shutdown_socket()  # noqa: SLF001 - the peer neither responds nor disconnects
 
 
 class _Connection(RequestHandler):
-    """One connection, from TCP's accept to the end of its association."""
+    """Handles one connection, from TCP accept to the end of its association."""
 
     server: StoreServer
 
     def setup(self) -> None:
-        """Timeouts and TLS. In this thread: a client that connects and is silent must hold up nobody else."""
+        """Set timeouts and negotiate TLS, in this thread, so that a silent client does not block other clients."""
         request = cast("socket.socket", self.request)
         request.settimeout(min(_REQUEST_SECONDS, self.server.idle_seconds))
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -106,10 +107,10 @@ class _Connection(RequestHandler):
         self.request.settimeout(self.server.idle_seconds)
 
     def handle(self) -> None:
-        """Run the association in its thread, and clean up after it however it ends."""
+        """Run the association in its thread, and clean up after any end."""
         association = self._create_association()
         association.dimse = self.server.make_dimse(association)
-        # Who connects in the very moment in which the receiver ends must not hold up the end of its process.
+        # A client that connects while the receiver stops must not delay the end of the process.
         association.dul.daemon = True
         connection = cast("AssociationSocket", association.dul.socket)
         connection.recv = _Reader(connection).recv  # type: ignore[method-assign]
@@ -119,25 +120,25 @@ class _Connection(RequestHandler):
 
 
 class _Reader:
-    """AssociationSocket.recv with a limit, with fewer system calls, and with acknowledgements at once.
+    """Replaces AssociationSocket.recv: with a length limit, fewer system calls, and immediate acknowledgements.
 
-    A sender under Nagle's algorithm (DCMTK as Debian builds it) writes a PDU's head, and then its body only once the
-    head is acknowledged. Linux would take 40 ms for that: 25 images per second and association at most.
+    A sender with Nagle's algorithm (DCMTK as Debian builds it) writes the header of a PDU, and its body only after the
+    header is acknowledged. Linux delays that by 40 ms, which limits an association to 25 images per second.
     """
 
     def __init__(self, connection: AssociationSocket) -> None:
         self._connection = connection
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """So many bytes, fewer where the connection ends before. Raises OSError for more than any PDU may have."""
+        """Return this many bytes, or fewer if the connection ends. Raises OSError for more than the longest PDU."""
         if nr_bytes > _PDU_BYTES:
-            raise OSError("a PDU is longer than any may be")
+            raise OSError(f"a PDU is longer than {_PDU_BYTES} bytes")
         peer = cast("socket.socket", self._connection.socket)
         received, read = bytearray(nr_bytes), 0
         view = memoryview(received)
         while read < nr_bytes:
             if _QUICKACK is not None:
-                peer.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # the kernel forgets it again
+                peer.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # the kernel resets it
             count = peer.recv_into(view[read : read + _CHUNK])
             if not count:
                 break
@@ -148,28 +149,31 @@ class _Reader:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """TLS 1.2 or newer with our certificate; with `require_client` callers must show one too. Raises UsageFault."""
+    """Return a context for TLS 1.2 or newer; with `require_client` callers must present a certificate.
+
+    Raises UsageFault for missing or unusable files.
+    """
     if tls.certificate is None:
-        raise UsageFault("A receiver with `tls` needs a `certificate` (and its `key`, unless the file holds both).")
+        raise UsageFault("A receiver with `tls` needs a `certificate`, and a `key` unless the file contains both.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(
             tls.certificate, tls.key, password=""
-        )  # not given, it would be asked for on the terminal
+        )  # without it, OpenSSL asks for a password on the terminal
         if tls.require_client:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(tls.ca) if tls.ca else context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     except (OSError, ValueError) as error:
         raise UsageFault(
-            f"The receiver's certificate {tls.certificate}, its key or its authorities cannot be used "
-            f"({type(error).__name__}): PEM files are needed, readable for this user, the key without a password."
+            f"The receiver's certificate {tls.certificate}, its key or its CA file cannot be used "
+            f"({type(error).__name__}). Provide PEM files that this user can read, and a key without a password."
         ) from None
     return context
 
 
 def make_entity(source: ReceiverSource) -> ApplicationEntity:
-    """The application entity with its limits."""
+    """Return the application entity with the limits of its settings."""
     entity = ApplicationEntity(source.ae_title)
     entity.maximum_associations = source.associations
     entity.maximum_pdu_size = source.pdu_bytes

@@ -1,4 +1,4 @@
-"""How many images make a batch, and how what is left is shared out."""
+"""Choose the number of images in a batch."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -6,35 +6,35 @@ from math import ceil
 from db.ledger import QueueStatus
 from db.queries import BatchDuration
 
-LEARNT_FROM = 8
-"""Latest batches whose pace counts: what comes tonight may be of another kind than what came an hour ago."""
-LEAST_IMAGES = 64
-"""While no batch was ever finished, and of a share while all processes are busy. Larger batches are multiples,
-since networks take so many images at once (worker.inference.predictor): for many of them a call with few images costs
-as much as a full one."""
-FEWEST_IMAGES = 16
-"""Of a full batch, however slow its images: what is retrieved from a store is retrieved several at once."""
-LEAST_SHARE = 0.1
-"""Of the seconds of a full batch: so much longer than another may one process work at the end of a backlog."""
+RECENT_BATCHES = 8
+"""The pace is measured over this many latest batches; older ones may have held images of another modality."""
+STEP_IMAGES = 64
+"""Larger batches are multiples of this, and it is the size before any batch was finished. Networks take this many
+images per call (worker.inference.predictor), and many networks need as long for a few images as for a full call."""
+MIN_FULL_BATCH = 16
+"""Smallest full batch, even for slow images, because a worker retrieves several images from a store at once."""
+MIN_SHARE = 0.1
+"""Smallest share, as a part of a full batch: the largest imbalance between processes at the end of a backlog."""
 
 
 def full_batch(latest: Sequence[BatchDuration], *, seconds: float, largest: int) -> int:
-    """Images that keep a process busy for so many seconds, by the pace of the latest batches.
+    """Return the number of images that keep a process busy for `seconds`, by the pace of the latest batches.
 
-    What a batch costs (a message, two transactions, five wake-ups: some 10 ms) is then a hundredth of it whatever the
-    images are, and an urgent image waits seconds for its turn, be it behind 28 x 28 pixels or behind JPEG 2000.
+    The fixed cost of a batch (a message, two transactions, five wake-ups: about 10 ms) is then a hundredth of its time
+    for images of any size, and an urgent image waits only seconds behind other images.
     """
     spent = sum(batch.seconds for batch in latest)
     if spent <= 0:
-        return min(LEAST_IMAGES, largest)
+        return min(STEP_IMAGES, largest)
     images = round(sum(batch.images for batch in latest) * seconds / spent)
-    return min(largest, max(FEWEST_IMAGES, images if images < LEAST_IMAGES else images - images % LEAST_IMAGES))
+    return min(largest, max(MIN_FULL_BATCH, images if images < STEP_IMAGES else images - images % STEP_IMAGES))
 
 
 def share(queue_status: QueueStatus, full: int, least: int) -> int:
-    """Images of the next batch of a backlog: a full one, or less near its end, so that all processes end together.
+    """Return the size of a backlog's next batch: `full`, or less near its end, so that all processes end together.
 
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36(12), 1987): each share is the
-    same part of what is left. None is below `least`, where what a batch costs is more than what waiting for it would.
+    same fraction of the remaining images. No share is smaller than `least`, below which the fixed cost of a batch is
+    higher than the cost of idle processes.
     """
-    return min(full, max(least, ceil(queue_status.ready / queue_status.window / LEAST_IMAGES) * LEAST_IMAGES))
+    return min(full, max(least, ceil(queue_status.ready / queue_status.window / STEP_IMAGES) * STEP_IMAGES))

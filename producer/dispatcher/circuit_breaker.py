@@ -1,4 +1,4 @@
-"""Whether the latest outcomes are so bad that the deploy must be wrong and not the scans. Numbers in, decision out."""
+"""Decide from the latest outcomes whether dispatch must pause, because the deployment is faulty and not the images."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,34 +9,34 @@ from db.queries import Outcomes, Pause
 from nightread.settings import Settings
 
 PROBE_IMAGES = 16
-"""So many images are risked, in one batch, to see whether outcomes are good again."""
+"""Number of images in the batch that tests whether outcomes are good again."""
 
 
 class BreakerAction(Enum):
-    """What becomes of the breaker's pause."""
+    """What to do with the pause of the circuit breaker."""
 
     WAIT = auto()
-    """The next probe is not due, or its outcomes are awaited."""
+    """The next probe is not due, or the outcomes of the latest one are not known yet."""
     PROBE = auto()
-    """A probe may go."""
-    FORGET = auto()
-    """The probe was bad, or told nothing: the next one comes in its time."""
+    """Send a probe."""
+    DISCARD_PROBE = auto()
+    """The probe was bad or has no outcomes: wait for the next one."""
     RESUME = auto()
-    """The probe was good: the pause is over."""
+    """The probe was good: end the pause."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CircuitBreaker:
-    """The three numbers of the settings by which it is decided."""
+    """Decides by three numbers of the settings."""
 
     images: int
-    """Decide on this many outcomes; 0: never pause."""
+    """Number of latest outcomes to look at; 0 means never pause."""
     share: float
     probe_every: timedelta
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The breaker that these settings ask for."""
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the circuit breaker of these settings."""
         return cls(
             images=settings.breaker_images,
             share=settings.breaker_share,
@@ -44,11 +44,11 @@ class CircuitBreaker:
         )
 
     def trips(self, latest: Outcomes) -> bool:
-        """Whether dispatch is to be paused: fewer outcomes than `images` prove nothing."""
+        """Return whether to pause dispatch; never with fewer outcomes than `images`."""
         return 0 < self.images <= latest.total and latest.share >= self.share
 
     def next_action(self, pause: Pause, probe: Outcomes | None, now: datetime) -> BreakerAction:
-        """What to do while the pause is in force; `probe` is None unless the outcomes of its probe are known."""
+        """Return what to do during the pause; `probe` is None unless the outcomes of its probe are known."""
         if self.images == 0:
             return BreakerAction.RESUME
         if pause.probe_batch is None:
@@ -59,11 +59,11 @@ class CircuitBreaker:
             )
         if probe is None:
             return BreakerAction.WAIT
-        return BreakerAction.RESUME if probe.total and probe.share < self.share else BreakerAction.FORGET
+        return BreakerAction.RESUME if probe.total and probe.share < self.share else BreakerAction.DISCARD_PROBE
 
-    def sentence(self, latest: Outcomes) -> str:
-        """Why it tripped, for `status`."""
+    def message(self, latest: Outcomes) -> str:
+        """Explain in one sentence for `status` why dispatch was paused."""
         return (
             f"{latest.bad:,} of the latest {latest.total:,} images failed or were defective, "
-            f"most of them for {latest.worst or 'no known reason'}."
+            f"most often with the reason {latest.worst or 'unknown'}."
         )

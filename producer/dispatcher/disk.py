@@ -1,4 +1,4 @@
-"""Room on the disk of the state folder: work stops while there is some left, so that what runs can be recorded."""
+"""Check the free disk space: work stops while some is left, so that running work can still be recorded."""
 
 import os
 from pathlib import Path
@@ -8,25 +8,25 @@ from sqlalchemy.engine import make_url
 from nightread.settings import Settings
 
 _MIB = 1024**2
-_MORE = 1.1
-"""So much more than the reserve must be free again: at the mark itself work would start and stop by turns."""
+_HYSTERESIS = 1.1
+"""Factor for the free space at which work continues: avoids flapping at the threshold."""
 
 
 class DiskReserve:
-    """Room that must stay free on the disks of the state folder and of SQLite's file, and of `also`; 0: no reserve."""
+    """Bytes that must stay free on the disks of the state folder, of SQLite's file and of the folders in `also`."""
 
     def __init__(self, settings: Settings, *also: Path) -> None:
         self._reserve_bytes = settings.disk_reserve_bytes
         self._folders = _folders(settings) | frozenset(also)
 
     def is_short(self, *, before: bool) -> bool:
-        """Whether less is free than the reserve; where it was short `before`, than a tenth more."""
-        wanted = self._reserve_bytes * (_MORE if before else 1)
+        """Return whether less than the reserve is free; if it was short `before`, less than the reserve and a tenth."""
+        wanted = self._reserve_bytes * (_HYSTERESIS if before else 1)
         return any((free := _free_bytes(folder)) is not None and free < wanted for folder in self._folders)
 
     @property
-    def sentence(self) -> str:
-        """What is wrong, for `status`."""
+    def message(self) -> str:
+        """Explain in one sentence for `status` why dispatch is paused."""
         return f"The disk of the state folder has less than {self._reserve_bytes / _MIB:,.0f} MiB free."
 
 
@@ -37,7 +37,7 @@ def _folders(settings: Settings) -> frozenset[Path]:
 
 
 def _free_bytes(folder: Path) -> int | None:
-    """Free to this user; None where nobody can tell: the folder is gone, or its file system has no size."""
+    """Return the bytes free for this user, or None if they are unknown: no such folder, or a disk without a size."""
     try:
         status = os.statvfs(folder)
     except OSError:

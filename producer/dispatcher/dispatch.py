@@ -1,4 +1,4 @@
-"""The dispatcher: ledger -> batches -> Redis. There is one; it alone publishes and sweeps."""
+"""Form batches of the waiting images and publish them to Redis. Only one dispatcher may run."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ from db.queries import Pause
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
 from nightread.settings import Settings
-from producer.dispatcher.batch_size import LEARNT_FROM, LEAST_IMAGES, LEAST_SHARE, full_batch, share
+from producer.dispatcher.batch_size import MIN_SHARE, RECENT_BATCHES, STEP_IMAGES, full_batch, share
 from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
 from producer.dispatcher.sweeper import Sweeper
@@ -29,22 +29,22 @@ from producer.dispatcher.transport import Transport
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
-"""Also the distance of the two looks that find lost messages."""
+"""Interval of sweeps; a message counts as lost if it is missing in two sweeps."""
 _UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
 
 class Sent(Enum):
-    """What became of batches that were to be sent."""
+    """The result of an attempt to form and publish batches."""
 
     ALL = "all"
     NOT_ALL = "not all"
-    """Redis was, or went, away."""
+    """Redis was or became unavailable."""
     NOTHING = "nothing"
-    """There was none to form."""
+    """No image was waiting for a batch."""
 
 
 class Dispatcher:
-    """Keeps the queue in Redis short and the worker processes busy."""
+    """Forms and publishes batches, so that the queue in Redis stays short and the worker processes stay busy."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Dispatcher:
         self._pause_controller = PauseController(database, settings, clock)
         self._partial_since: float | None = None
         self._swept_at = float("-inf")
-        self._redis_is_down = False
+        self._redis_unavailable = False
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
-        """Dispatch until `stop`; a database that goes away is waited for. `before_each` may raise to end it."""
+        """Dispatch until `stop` is set; wait while the database is unavailable. `before_each` may raise to end it."""
 
         def checked_tick() -> float:
             before_each()
@@ -83,7 +83,7 @@ class Dispatcher:
                     wait_for_notification(wait)
 
     def tick(self) -> float:
-        """Sweep if due, publish what may go. Returns the seconds after which to look again if nobody wakes us."""
+        """Sweep if due, and publish batches. Returns the seconds until the next tick if no notification comes."""
         if self._monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._sweeper.sweep()
             self._pause_controller.decide()
@@ -99,31 +99,31 @@ class Dispatcher:
             return self._settings.poll_seconds
         if queue_status.ready >= full * max(1, queue_status.idle_slots):
             images = share(queue_status, full, least)
-            return self._look_after(
+            return self._seconds_to_next_tick(
                 self._send(count=min(queue_status.free_places, queue_status.ready // images), images=images)
             )
-        remaining = self._remaining_patience()
+        remaining = self._remaining_wait()
         if queue_status.idle_slots or remaining <= 0:
             shares = max(
                 1,
                 min(
                     queue_status.free_places,
-                    queue_status.idle_slots or queue_status.ready // LEAST_IMAGES,
+                    queue_status.idle_slots or queue_status.ready // STEP_IMAGES,
                     queue_status.ready,
                 ),
             )
-            return self._look_after(self._send(count=shares, images=ceil(queue_status.ready / shares)))
+            return self._seconds_to_next_tick(self._send(count=shares, images=ceil(queue_status.ready / shares)))
         return remaining
 
     def _batch_sizes(self) -> tuple[int, int]:
-        """Of a full batch, and of the least share of a backlog."""
-        latest = queries.latest_batches(self._database, LEARNT_FROM)
+        """Return the sizes of a full batch and of the smallest share of a backlog."""
+        latest = queries.latest_batches(self._database, RECENT_BATCHES)
         seconds, largest = self._settings.batch_seconds, self._settings.batch_images
-        full, least = (full_batch(latest, seconds=part * seconds, largest=largest) for part in (1, LEAST_SHARE))
+        full, least = (full_batch(latest, seconds=part * seconds, largest=largest) for part in (1, MIN_SHARE))
         return full, least
 
     def _probe(self, pauses: Sequence[Pause]) -> float:
-        """Nothing goes but, now and then, a few images that are not suspected of anything, if there are such."""
+        """Send a probe if one is due: preferably of images that no worker returned and that do not travel alone."""
         if self._pause_controller.wants_probe(pauses):
             for batch_filter in (BatchFilter.UNTRIED, BatchFilter.UNSUSPECTED, BatchFilter.ANY):
                 if (
@@ -133,22 +133,22 @@ class Dispatcher:
                     break
         return self._settings.poll_seconds
 
-    def _remaining_patience(self) -> float:
-        """How much longer a partial batch waits for more images while all processes are busy."""
+    def _remaining_wait(self) -> float:
+        """Return how many seconds a partial batch still waits for more images while all processes are busy."""
         now = self._monotonic()
         self._partial_since = self._partial_since or now
         return self._settings.batch_wait_seconds - (now - self._partial_since)
 
-    def _look_after(self, sent: "Sent") -> float:
-        """Seconds until the next look: at once while there may be more to send."""
+    def _seconds_to_next_tick(self, sent: "Sent") -> float:
+        """Return 0 while there may be more to send, else the polling interval."""
         return 0.0 if sent is Sent.ALL else self._settings.poll_seconds
 
     def _send(
         self, *, count: int, images: int, is_probe: bool = False, batch_filter: BatchFilter = BatchFilter.ANY
     ) -> "Sent":
-        """Form batches and publish them. None is formed for a Redis that is away."""
+        """Form batches and publish them; form none while Redis is unavailable."""
         self._partial_since = None
-        if not self._is_redis_there():
+        if not self._is_redis_available():
             return Sent.NOT_ALL
         formed = ledger.form_batches(
             self._database,
@@ -168,25 +168,28 @@ class Dispatcher:
         return Sent.NOT_ALL if unpublished else Sent.ALL
 
     def _publish(self, formed: Sequence[Batch]) -> Sequence[Batch]:
-        """Publish until it fails; returns those that were not."""
+        """Publish until an attempt fails. Returns the batches that were not published."""
         for position, batch in enumerate(formed):
             try:
                 self._transport.publish(batch.id, batch.images)
             except (BrokerError, RedisError, OSError) as error:
-                self._say_redis_is_down(error)
+                self._log_redis_unavailable(error)
                 return formed[position:]
         return ()
 
-    def _is_redis_there(self) -> bool:
+    def _is_redis_available(self) -> bool:
         try:
             self._transport.ping()
         except (RedisError, OSError) as error:
-            self._say_redis_is_down(error)
+            self._log_redis_unavailable(error)
             return False
-        self._redis_is_down = False
+        self._redis_unavailable = False
         return True
 
-    def _say_redis_is_down(self, error: Exception) -> None:
-        if not self._redis_is_down:
-            log.warning("Redis does not answer: the ledger keeps the work", extra={"error": type(error).__name__})
-        self._redis_is_down = True
+    def _log_redis_unavailable(self, error: Exception) -> None:
+        if not self._redis_unavailable:
+            log.warning(
+                "Redis is unavailable: images wait in the database until it is back",
+                extra={"error": type(error).__name__},
+            )
+        self._redis_unavailable = True

@@ -1,4 +1,4 @@
-"""There is one dispatcher: who holds the lock."""
+"""Hold the lock that ensures that only one dispatcher runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,14 +13,15 @@ from nightread.errors import StopWork
 from nightread.file_lock import FileLockedError, lock_file
 
 _ADVISORY_KEY = 0x64697370  # "disp"
-_TAKEN = "Another dispatcher serves this database: there can be one. Stop it first, or leave this one off."
+_ALREADY_RUNNING = "Another dispatcher serves this database, and only one may run. Stop it before you start this one."
 
 
 @contextmanager
 def only_dispatcher(database: Database, state_dir: Path) -> Iterator[Callable[[], None]]:
-    """Hold the dispatcher's lock; yields a check that raises StopWork once it is lost.
+    """Hold the dispatcher's lock; yields a check that raises StopWork after the lock was lost.
 
-    PostgreSQL: a session's advisory lock. SQLite: a lock on a file beside the state, freed by the kernel at any death.
+    On PostgreSQL it is an advisory lock of the session. On SQLite it is a lock on a file in the state folder, which the
+    kernel releases when the process ends. Raises StopWork if another dispatcher holds the lock.
     """
     with _file_lock(state_dir) if database.is_sqlite else _advisory_lock(database) as check:
         yield check
@@ -31,7 +32,7 @@ def _file_lock(state_dir: Path) -> Iterator[Callable[[], None]]:
     try:
         lock = lock_file(state_dir / "dispatcher.lock")
     except FileLockedError:
-        raise StopWork(_TAKEN) from None
+        raise StopWork(_ALREADY_RUNNING) from None
     with lock:
         yield lambda: None
 
@@ -40,22 +41,22 @@ def _file_lock(state_dir: Path) -> Iterator[Callable[[], None]]:
 def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
     with database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():
-            raise StopWork(_TAKEN)
+            raise StopWork(_ALREADY_RUNNING)
 
         def check() -> None:
             try:
                 connection.execute(text("SELECT 1"))
             except DBAPIError as error:
                 raise StopWork(
-                    "The connection that held the dispatcher's lock is gone: starting over. "
-                    f"The database does not answer: {error_messages.describe(error)}."
+                    "The database connection that held the dispatcher's lock was lost, so the dispatcher starts again. "
+                    f"The error was: {error_messages.describe(error)}."
                 ) from None
 
         try:
             yield check
         finally:
-            # At once, for who comes next: a server may notice only later that a session has ended.
+            # Unlock for the next dispatcher, since a server may notice only later that a session has ended.
             if not connection.invalidated:
                 with suppress(DBAPIError):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
-            connection.invalidate()  # back in the pool it would go on to hold the lock, had that failed
+            connection.invalidate()  # in the pool it would still hold the lock if the unlock failed

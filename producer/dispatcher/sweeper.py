@@ -1,4 +1,4 @@
-"""The dispatcher's sweep: work that was lost on its way comes back."""
+"""Return lost work to the backlog: expired leases, and batches whose message was lost (the dispatcher's sweep)."""
 
 import logging
 import time
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 _OVERDUE_SECONDS = 20
 CLOCK_SECONDS = 60.0
-"""Distance of the looks for times that lie ahead: they read all that waits, a fifth of a second for a million."""
+"""Interval of the checks for times in the future: each reads all waiting images, 0.2 s for a million."""
 
 
 class Sweeper:
-    """Takes back leases that ran out and batches whose message is lost. Two looks in a row find what Redis forgot."""
+    """Returns images with an expired lease and batches whose message is missing in Redis in two sweeps."""
 
     def __init__(
         self,
@@ -38,35 +38,37 @@ class Sweeper:
         self._clock = clock
         self._monotonic = monotonic
         self._suspects: frozenset[str] = frozenset()
-        self._looked_ahead_at = float("-inf")
+        self._clock_checked_at = float("-inf")
 
     def sweep(self) -> None:
-        """One look."""
+        """Sweep once. Raises errors of the database; an unavailable Redis is ignored."""
         now = self._clock()
-        self._mind_the_clock()
+        self._check_clock()
         expired = ledger.return_expired(self._database, now=now)
         overtaken = ledger.return_overtaken(self._database, now=now)
         lost = ledger.return_batches(self._database, self._lost_batches(), now=now)
         if expired or overtaken or lost:
-            log.warning("images taken back", extra={"expired": expired, "overtaken": overtaken, "lost": lost})
+            log.warning(
+                "images were returned to the backlog", extra={"expired": expired, "overtaken": overtaken, "lost": lost}
+            )
 
-    def _mind_the_clock(self) -> None:
-        """What was written before a clock was set back is not waited for."""
-        if self._monotonic() - self._looked_ahead_at < CLOCK_SECONDS:
+    def _check_clock(self) -> None:
+        """Correct times in the future, written before a clock was set back, so that nothing waits for them."""
+        if self._monotonic() - self._clock_checked_at < CLOCK_SECONDS:
             return
         rows = ledger.clamp_future_times(
             self._database, lease=self._lease, longest_wait=self._longest_wait, now=self._clock()
         )
-        self._looked_ahead_at = self._monotonic()
+        self._clock_checked_at = self._monotonic()
         if rows:
-            log.warning("a clock was set back: times that lay ahead were corrected", extra={"rows": rows})
+            log.warning("a clock was set back: times in the future were corrected", extra={"rows": rows})
 
     def _lost_batches(self) -> list[str]:
-        """Batches that nobody will claim, since nobody has their message.
+        """Return the ids of batches that no worker will claim.
 
-        Those of which Redis knew nothing at this look and the one before; and those that nobody claimed for a while
-        although none waits in the queue and processes are free: their message was delivered to a worker that died
-        before it could claim them, and lies among the unacknowledged ones for as long as nobody clears them up.
+        A batch is lost if Redis had no message of it in this sweep and the one before. It is also lost if it has been
+        unclaimed for 20 s while the queue is empty and processes are free: its message was delivered to a worker that
+        died before the claim, and would stay among the unacknowledged messages.
         """
         before, self._suspects = self._suspects, frozenset()
         unclaimed = frozenset(ledger.open_batches(self._database))
@@ -75,7 +77,7 @@ class Sweeper:
         try:
             messages = self._transport.messages()
         except (RedisError, OSError):
-            return []  # it cannot be asked, so nothing is lost by it
+            return []  # without Redis no message is known to be missing
         self._suspects = unclaimed - {*messages.waiting, *messages.delivered}
         return sorted((before & self._suspects) | (set() if messages.waiting else self._overdue_batches()))
 
@@ -85,5 +87,5 @@ class Sweeper:
         if queue_status.slots <= queue_status.running:
             return set()
         overdue = ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS))
-        # Celery hands a process its next batch while it still loads its model: it claims the batch when it is ready.
+        # Celery gives a process its next batch while it still loads its model; it claims the batch afterwards.
         return set(overdue) if len(overdue) > queue_status.starting else set()

@@ -1,4 +1,4 @@
-"""Redis as the dispatcher sees it: publish a batch, be woken, see whether anything is left."""
+"""Publish batches to Redis, list its messages, and wait for notifications."""
 
 import json
 import time
@@ -14,20 +14,20 @@ from redis.retry import Retry
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, NOTIFY_CHANNEL, BatchMessage
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
-_PATIENCE_SECONDS = 1.0
-"""Redis answers in a millisecond or is away: one that hangs must not hold up the sweeps."""
+_TIMEOUT_SECONDS = 1.0
+"""Redis normally answers within a millisecond; one that hangs must not delay the sweeps."""
 
 
 class Messages(NamedTuple):
-    """Ids of tasks; those of ours are ids of batches."""
+    """Ids of Celery tasks in Redis; for tasks of nightread they are the ids of batches."""
 
     waiting: list[str]
     delivered: list[str]
-    """To a worker that has not acknowledged them, be it alive or dead."""
+    """Ids of messages that were delivered to a worker and not acknowledged; the worker may be dead."""
 
 
 def messages_in(redis: Redis) -> Messages:
-    """The queue, which is kept short, and what was delivered of it; one round trip."""
+    """Return the messages in the queue and the delivered, unacknowledged ones, in one round trip."""
     with redis.pipeline() as both:
         both.lrange(BATCH_QUEUE, 0, -1)
         both.hvals(_UNACKED)
@@ -36,7 +36,7 @@ def messages_in(redis: Redis) -> Messages:
 
 
 def _task_id(text: bytes, *, delivered: bool = False) -> str:
-    """Of a message; other applications may use the same Redis, and theirs may look like anything."""
+    """Return the task id of a message, or "unreadable", since other applications may use the same Redis."""
     try:
         message: Any = json.loads(text)
         return str((message[0] if delivered else message)["headers"]["id"])
@@ -45,15 +45,15 @@ def _task_id(text: bytes, *, delivered: bool = False) -> str:
 
 
 class Transport:
-    """The queue and the wake-up channel."""
+    """The batch queue and the notification channel in Redis."""
 
     def __init__(self, app: Celery, redis: Redis) -> None:
         self._app = app
-        self._redis = _impatient(redis)
+        self._redis = _with_short_timeouts(redis)
         self._pubsub: PubSub | None = None
 
     def publish(self, batch_id: str, images: int) -> None:
-        """Send one batch; its id is the task's id, so that Flower, log and ledger name it alike."""
+        """Send one batch; its id becomes the task id, so that Flower, log and database show the same id."""
         kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
         shown = repr({"images": images})
         self._app.send_task(
@@ -61,15 +61,15 @@ class Transport:
         )
 
     def ping(self) -> None:
-        """Raises RedisError or OSError, within 2 s, where Redis does not answer: to publish would take longer."""
+        """Check that Redis answers. Raises RedisError or OSError within 2 s; publishing would fail later."""
         self._redis.ping()
 
     def messages(self) -> "Messages":
-        """What Redis holds at this moment. Raises RedisError or OSError."""
+        """Return the ids of the messages in Redis. Raises RedisError or OSError."""
         return messages_in(self._redis)
 
     def wait_for_notification(self, seconds: float) -> None:
-        """Return when somebody wakes the dispatcher, or after `seconds`."""
+        """Return after a notification, or after `seconds`; while Redis is unavailable, sleep for `seconds`."""
         deadline = time.monotonic() + seconds
         try:
             pubsub = self._subscribed()
@@ -77,10 +77,10 @@ class Transport:
                 if pubsub.get_message(ignore_subscribe_messages=True, timeout=remaining):
                     break
             while pubsub.get_message(ignore_subscribe_messages=True, timeout=0):
-                continue  # one look serves all who woke us meanwhile
+                continue  # one tick serves all notifications that came meanwhile
         except (RedisError, OSError):
             self._pubsub = None
-            time.sleep(max(0.0, deadline - time.monotonic()))  # Redis is away: poll
+            time.sleep(max(0.0, deadline - time.monotonic()))
 
     def _subscribed(self) -> PubSub:
         if self._pubsub is None:
@@ -89,9 +89,9 @@ class Transport:
         return self._pubsub
 
 
-def _impatient(redis: Redis) -> Redis:
-    """The same Redis, tried once more at once for the sake of connections that a restart cut, and not again."""
+def _with_short_timeouts(redis: Redis) -> Redis:
+    """Return a client of the same Redis with short time-outs and one retry, for connections that a restart closed."""
     pool = redis.connection_pool
-    patience = {"socket_timeout": _PATIENCE_SECONDS, "socket_connect_timeout": _PATIENCE_SECONDS}
-    known = {**pool.connection_kwargs, **patience, "retry": Retry(NoBackoff(), 1)}
+    timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
+    known = {**pool.connection_kwargs, **timeouts, "retry": Retry(NoBackoff(), 1)}
     return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **known))

@@ -1,4 +1,4 @@
-"""File-system events: hints that shorten the wait. The scan is the truth, so any of them may be lost."""
+"""Wait for file-system events. They only shorten the wait for the next scan, so any of them may be lost."""
 
 import errno
 import logging
@@ -14,35 +14,35 @@ from nightread.paths import join
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 0.25
-"""The longest wait in one go: so soon is a stop noticed."""
+"""The longest single wait, so that a stop is noticed within this time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileEvents:
-    """What happened while we waited."""
+    """The events of one wait."""
 
     completed: tuple[bytes, ...] = ()
-    """Paths below the root of files that were closed after writing or moved in, each once."""
+    """Paths, below the root, of files that were closed after writing or moved in; each path once."""
     scan: bool = False
-    """A folder came, or events were lost: only a scan can tell."""
+    """True if a scan is needed, because a folder is new or events were lost."""
 
 
-NOTHING = FileEvents()
+NO_EVENTS = FileEvents()
 
 
 def open_events(root: Path, stop: threading.Event) -> "InotifyEvents | NoEvents":
-    """Events of the folders below `root` where the system tells of them, else a plain wait."""
+    """Return the inotify events of the folders below `root`, or a plain wait on systems without inotify."""
     if not sys.platform.startswith("linux"):
         return NoEvents(stop)
     try:
         return InotifyEvents(root)
     except OSError as error:
-        log.warning("no file-system events: new files are found by scanning", extra={"errno": error.errno})
+        log.warning("inotify is unavailable: new files are only found by scanning", extra={"errno": error.errno})
         return NoEvents(stop)
 
 
 class NoEvents:
-    """Where nothing tells of changes (network mounts too): wait for the next scan, or for `stop`."""
+    """Waits for the next scan or for `stop` where there are no file-system events."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -54,19 +54,19 @@ class NoEvents:
         return None
 
     def watch(self, folder: bytes) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     def end_scan(self) -> None:
-        """Nothing to be done."""
+        """Do nothing."""
 
     def wait(self, seconds: float) -> FileEvents:
-        """Wait, at most 0.25 s."""
+        """Wait, at most 0.25 s; returns no events."""
         self._stop.wait(min(seconds, SLICE_SECONDS))
-        return NOTHING
+        return NO_EVENTS
 
 
 class InotifyEvents:
-    """Inotify watches on the folders that the scan visits. Raises OSError where the system has none left."""
+    """Keeps inotify watches on the folders that the scan visits. Raises OSError if inotify cannot be opened."""
 
     def __init__(self, root: Path) -> None:
         from inotify_simple import INotify, flags  # noqa: PLC0415 - Linux only
@@ -86,9 +86,9 @@ class InotifyEvents:
         self._inotify.close()
 
     def watch(self, folder: bytes) -> None:
-        """Hear of this folder from now on; called before it is listed, so that nothing falls between.
+        """Watch this folder; called before it is listed, so that no new file is missed.
 
-        Called again by each scan: a folder that was renamed keeps its watch and is entered under its new path.
+        Each scan calls it again: a renamed folder keeps its watch and gets its new path here.
         """
         try:
             watch = self._inotify.add_watch(join(self._root, folder), self._mask)
@@ -96,7 +96,7 @@ class InotifyEvents:
             if error.errno == errno.ENOSPC and not self._limit_reported:
                 self._limit_reported = True
                 log.warning(
-                    "no more inotify watches (fs.inotify.max_user_watches): the other folders are only scanned",
+                    "no inotify watches are left: other folders are only scanned; raise fs.inotify.max_user_watches",
                     extra={"watches": len(self._folders)},
                 )
             return
@@ -104,22 +104,22 @@ class InotifyEvents:
         self._visited.add(watch)
 
     def end_scan(self) -> None:
-        """Give up the watches of folders that the scan did not visit: they were moved away."""
+        """Remove the watches of folders that the scan did not visit, since they were moved away."""
         for watch in self._folders.keys() - self._visited:
             del self._folders[watch]
             try:
                 self._inotify.rm_watch(watch)
             except OSError as error:
-                if error.errno != errno.EINVAL:  # deleted folders lose their watch by themselves
+                if error.errno != errno.EINVAL:  # the kernel removes the watch of a deleted folder
                     raise
         self._visited = set()
 
     def wait(self, seconds: float) -> FileEvents:
-        """Wait for events, at most 0.25 s; returns as soon as there are some."""
+        """Wait for events, at most 0.25 s; returns as soon as one comes."""
         # Round up: a wait of 0 ms for a remainder of 0.4 ms would spin.
         milliseconds = int(min(seconds, SLICE_SECONDS) * 1000) + 1 if seconds > 0 else 0
         events = self._inotify.read(timeout=milliseconds)
-        return self._read(events) if events else NOTHING
+        return self._read(events) if events else NO_EVENTS
 
     def _read(self, events: list[Any]) -> FileEvents:
         flags = self._flags

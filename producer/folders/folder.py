@@ -1,4 +1,4 @@
-"""A drop folder: which of the files in it are complete and not yet registered."""
+"""List the files of a drop folder that are complete and not yet registered."""
 
 import os
 import time
@@ -19,17 +19,19 @@ from producer.folders.settling import Monotonic, Settling
 from producer.folders.walk import Entry, Obstacles, RootMissing, is_arrival, walk
 
 CHUNK_ARRIVALS = 1000
-BREATH_SECONDS = 0.2
+CHUNK_SECONDS = 0.2
+"""A chunk is yielded at least this often during a scan, even if it is empty."""
 Chunks = Generator[list[Arrival], None, None]
 _OLD_SECONDS = 60
-_OLD_SETTLES = 10
+_OLD_SETTLE_PERIODS = 10
+"""At a cold start a file is old if it did not change for 60 s and for ten settling times."""
 
 
 class Folder:
-    """One folder and what is known of its files: reads directories, never files, and deletes nothing.
+    """Tracks the known files of one folder. It reads directories, never files, and deletes nothing.
 
-    An arrival counts as known once the consumer asks for what follows it: break off, and it is offered again.
-    Memory is bounded by the files present (one 16-byte digest each), not by history.
+    The files of a chunk become known when the consumer asks for the next chunk; if it stops before, they are returned
+    again. Memory is bounded by the files present (one 16-byte digest each), not by history.
     """
 
     def __init__(
@@ -42,9 +44,9 @@ class Folder:
         monotonic: Monotonic = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Without `settle` all files count as complete; `only` restricts to one path below the root.
+        """Without `settle` all files count as complete; `only` restricts scans to one path below the root.
 
-        Raises UsageFault where the folder is nightread's own state folder.
+        Raises UsageFault if the folder is nightread's own state folder.
         """
         self.root = absolute(root)
         self._settle = settle
@@ -53,28 +55,30 @@ class Folder:
         self._wall = wall
         self._suffixes = tuple(os.fsencode(suffix.lower()) for suffix in settings.temporary_suffixes if suffix)
         self._alert_seconds = settings.temporary_alert_seconds
-        self._old_seconds = max(_OLD_SECONDS, _OLD_SETTLES * settings.settle_seconds)
+        self._old_seconds = max(_OLD_SECONDS, _OLD_SETTLE_PERIODS * settings.settle_seconds)
         self._skip = _own_paths(self.root, settings)
         self._settling = Settling(settings.settle_seconds)
-        self._known: dict[bytes, int] = {}  # digest of path, size and time -> number of the latest scan that met it
+        self._known: dict[bytes, int] = {}  # digest of path, size and time -> number of the latest scan that found it
         self._scans = 0
         self._first_scan = True
         self._report = FolderReport()
         self.marked = False
-        """Whether the folder counts as away while it lacks its marker."""
+        """True if the folder once had its marker; without the marker it then counts as not mounted."""
 
     @classmethod
-    def holding(cls, path: Path, settings: Settings) -> Self:
-        """The folder for `nightread run`: all of a folder, or one file of its parent, and everything is complete.
+    def from_path(cls, path: Path, settings: Settings) -> Self:
+        """Return the folder at `path`, or the parent folder restricted to the one file at `path`, for `nightread run`.
 
-        Raises UsageFault when there is neither at `path`.
+        All files count as complete. Raises UsageFault if there is neither a file nor a folder at `path`.
         """
         path = absolute(path)
         try:
             mode = path.lstat().st_mode
             is_folder = path.is_dir()
         except OSError as error:
-            raise UsageFault(f"No file or folder {path} can be reached ({type(error).__name__}).") from error
+            raise UsageFault(
+                f"There is no readable file or folder at {path} ({type(error).__name__}). Check the path."
+            ) from error
         if is_folder:
             return cls(path, settings, settle=False)
         if not is_arrival(mode):
@@ -83,67 +87,73 @@ class Folder:
 
     @property
     def report(self) -> FolderReport:
-        """What the latest scan met."""
+        """The result of the latest scan."""
         return self._report
 
     def has_marker(self) -> bool:
-        """Whether nightread.paths.ROOT_MARKER lies in the folder."""
+        """Return whether the folder contains nightread.paths.ROOT_MARKER."""
         return os.path.lexists(self.root / ROOT_MARKER)
 
     def scan(self, visit: Callable[[bytes], None] = lambda _folder: None) -> Chunks:
-        """Complete files that are not known, in chunks of at most 1,000; `visit` hears of each folder (walk.walk).
+        """Yield complete files that are not known, in chunks of at most 1,000; `visit` is called with each folder.
 
-        A chunk, perhaps an empty one, comes at least every 0.2 s (or as often as the storage answers), so that the
-        consumer can stop, and a slow walk does not hold back what it found. Raises RootMissing.
+        A chunk, which may be empty, is yielded at least every 0.2 s (or as often as the storage answers), so that the
+        consumer can stop and a slow walk does not delay the files already found. Raises RootMissing.
         """
         self._require_marker()
         self._scans += 1
-        this_pass = _DirectoryPass(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
+        this_pass = _DirectoryPass(
+            temporaries=Temporaries(alert_seconds=self._alert_seconds), resumed_at=self._monotonic()
+        )
         try:
             for path, status in self._entries(this_pass.obstacles, visit):
                 now = self._monotonic()
-                self._look_at(path, status, this_pass, now)
-                if len(this_pass.ready) >= CHUNK_ARRIVALS or now - this_pass.breath >= BREATH_SECONDS:
-                    yield from self._hand_out(this_pass)
-            yield from self._hand_out(this_pass)
+                self._classify(path, status, this_pass, now)
+                if len(this_pass.ready) >= CHUNK_ARRIVALS or now - this_pass.resumed_at >= CHUNK_SECONDS:
+                    yield from self._yield_ready(this_pass)
+            yield from self._yield_ready(this_pass)
         except RootMissing:
             self._settling.abandon_walk()
             self._report = replace(self._report, root_missing=True, marker_missing=False)
             raise
-        self._conclude(this_pass)
+        self._finish_pass(this_pass)
 
-    def take(self, paths: Iterable[bytes]) -> Chunks:
-        """Files at these paths below the root that are not known; somebody saw each of them completed.
+    def scan_paths(self, paths: Iterable[bytes]) -> Chunks:
+        """Yield the files at these paths below the root that are not known; an event reported each as complete.
 
-        None while the folder lacks its marker: they lie in the folder on which the share is mounted at other times.
+        Yields nothing while the marker is missing: then the files are in the mount point, not on the share.
         """
         if self.marked and not self.has_marker():
             return
-        this_pass = _DirectoryPass(temporaries=Temporaries(alert_seconds=self._alert_seconds), breath=self._monotonic())
-        for path, status in self._named(paths):
+        this_pass = _DirectoryPass(
+            temporaries=Temporaries(alert_seconds=self._alert_seconds), resumed_at=self._monotonic()
+        )
+        for path, status in self._entries_at(paths):
             digest = _digest(path, status)
             if digest not in self._known:
                 this_pass.ready[digest] = _arrival(path, status)
             if len(this_pass.ready) >= CHUNK_ARRIVALS:
-                yield from self._hand_out(this_pass)
-        yield from self._hand_out(this_pass)
+                yield from self._yield_ready(this_pass)
+        yield from self._yield_ready(this_pass)
 
     def forget(self) -> None:
-        """Offer everything again at the next scan: the ledger may have lost what it was told."""
+        """Forget all known files, so that the next scan returns them again: the database may have lost them."""
         self._known.clear()
 
     def _require_marker(self) -> None:
         if self.marked and not self.has_marker():
-            gone = not self.root.is_dir()
-            self._report = replace(self._report, root_missing=gone, marker_missing=not gone)
-            raise RootMissing(f"The source folder {self.root} lacks its marker {ROOT_MARKER}: is the share mounted?")
+            is_missing = not self.root.is_dir()
+            self._report = replace(self._report, root_missing=is_missing, marker_missing=not is_missing)
+            raise RootMissing(
+                f"The source folder {self.root} lacks its marker {ROOT_MARKER}. Check that the share is mounted."
+            )
 
     def _entries(self, obstacles: Obstacles, visit: Callable[[bytes], None]) -> Iterator[Entry]:
         if self._only is None:
             return walk(self.root, obstacles, skip=self._skip, visit=visit)
         return self._stat([self._only])
 
-    def _named(self, paths: Iterable[bytes]) -> Iterator[Entry]:
+    def _entries_at(self, paths: Iterable[bytes]) -> Iterator[Entry]:
         return self._stat(path for path in paths if path not in self._skip and not self._is_temporary(path))
 
     def _stat(self, paths: Iterable[bytes]) -> Iterator[Entry]:
@@ -151,12 +161,12 @@ class Folder:
         for path in paths:
             try:
                 status = os.lstat(join(root, path))
-            except OSError:  # gone again, or for the walk to report
+            except OSError:  # deleted, or reported by the next walk
                 continue
             if is_arrival(status.st_mode):
                 yield path, status
 
-    def _look_at(self, path: bytes, status: os.stat_result, this_pass: "_DirectoryPass", now: float) -> None:
+    def _classify(self, path: bytes, status: os.stat_result, this_pass: "_DirectoryPass", now: float) -> None:
         digest = _digest(path, status)
         if digest in self._known:
             self._known[digest] = self._scans
@@ -173,22 +183,22 @@ class Folder:
         return not self._settle or self._is_old(status) or self._settling.is_settled(digest, now)
 
     def _is_old(self, status: os.stat_result) -> bool:
-        """Whether the file lay there long before we came: then a cold start needs to remember nothing of it.
+        """Return whether the file existed long before the first scan, so that it need not settle at a cold start.
 
-        A later newcomer always settles, whatever a file server's clock says of it. The time of the last change of
-        the inode counts too: nobody can set it back, as copying programs do with the time of the content.
+        Files found by later scans always settle, since a file server's clock may be wrong. The time of the last inode
+        change counts too, because copying programs set back the modification time but cannot set back this one.
         """
         return self._first_scan and self._wall() - max(status.st_mtime, status.st_ctime) > self._old_seconds
 
-    def _hand_out(self, this_pass: "_DirectoryPass") -> Chunks:
-        handed_out = self._monotonic()
-        this_pass.seconds += handed_out - this_pass.breath
+    def _yield_ready(self, this_pass: "_DirectoryPass") -> Chunks:
+        yielded_at = self._monotonic()
+        this_pass.seconds += yielded_at - this_pass.resumed_at
         yield list(this_pass.ready.values())
         self._known.update(dict.fromkeys(this_pass.ready, self._scans))
         this_pass.ready = {}
-        this_pass.breath = self._monotonic()
+        this_pass.resumed_at = self._monotonic()
 
-    def _conclude(self, this_pass: "_DirectoryPass") -> None:
+    def _finish_pass(self, this_pass: "_DirectoryPass") -> None:
         had = len(self._known)
         if any(number != self._scans for number in self._known.values()):
             self._known = {digest: number for digest, number in self._known.items() if number == self._scans}
@@ -209,11 +219,11 @@ class Folder:
 
 @dataclass(kw_only=True, slots=True)
 class _DirectoryPass:
-    """What one pass has met so far."""
+    """The result of one pass over the folder, while it runs."""
 
     temporaries: Temporaries
-    breath: float
-    """When the consumer last gave the word back."""
+    resumed_at: float
+    """Monotonic time at which the consumer asked for the latest chunk."""
     obstacles: Obstacles = field(default_factory=Obstacles)
     ready: dict[bytes, Arrival] = field(default_factory=dict)
     seconds: float = 0.0
@@ -228,10 +238,10 @@ def _arrival(path: bytes, status: os.stat_result) -> Arrival:
 
 
 def _own_paths(root: Path, settings: Settings) -> frozenset[bytes]:
-    """Paths below the root that are nightread's own: each analysis would change them and make them new arrivals."""
+    """Return the paths below the root that nightread itself writes: every change would make them new arrivals."""
     state, root = settings.state_dir.resolve(), root.resolve()
     if state == root:
-        raise UsageFault(f"{root} is nightread's state folder and cannot be a source: name another with --state.")
+        raise UsageFault(f"{root} is nightread's state folder and cannot be a source. Choose another with --state.")
     url = make_url(settings.sql_url)
     database = Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else state
     marker = root / ROOT_MARKER

@@ -1,4 +1,4 @@
-"""What a folder holds, registered with the ledger."""
+"""Register the files of a drop folder in the database."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,7 +15,10 @@ KIND = "folder"
 
 
 class Intake:
-    """The way from one folder into the ledger, one transaction a chunk; `on_registered` hears of each commit."""
+    """Registers the files of one folder, with one transaction per chunk.
+
+    `on_registered` is called with the number of new or changed arrivals after each commit.
+    """
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class Intake:
         priority: int | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """The source is called `name`, or by the folder's path; its `priority` is the usual one if not given."""
+        """By default the source has the folder's path as its name and the default priority of the settings."""
         self._database = database
         self._folder = folder
         self._root = root_text(folder.root)
@@ -37,26 +40,26 @@ class Intake:
         self._on_registered = on_registered
         self._clock = clock
         self.source_id = 0
-        """The ledger's id of the source once it is open."""
+        """The id of the source in the database; 0 before `open`."""
 
     def open(self) -> None:
-        """Make the source known to the ledger, and learn from it whether the folder had its marker before."""
+        """Register the source, and read from the database whether the folder had its marker before."""
         self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
         self._folder.marked = is_marked(self._database, self.source_id)
 
-    def look_for_marker(self) -> None:
-        """A folder that was once seen with its marker is away whenever it lacks it."""
+    def check_marker(self) -> None:
+        """Record that the folder has its marker; from then on it counts as not mounted while the marker is missing."""
         if not self._folder.marked and self._folder.has_marker():
             mark_source(self._database, self.source_id)
             self._folder.marked = True
 
-    def take_all(self) -> Registered:
-        """Open, and register what one scan finds; the folder's report says what else it met.
+    def register_all(self) -> Registered:
+        """Open the source and register the files of one scan; the folder's report has the other results.
 
         Raises RootMissing, and errors of the database.
         """
         self.open()
-        self.look_for_marker()
+        self.check_marker()
         new = changed = 0
         for chunk in self._folder.scan():
             done = self.register(chunk)
@@ -64,11 +67,11 @@ class Intake:
         return Registered(new=new, changed=changed)
 
     def report(self, report: FolderReport) -> None:
-        """Leave the numbers of the latest look with the ledger, for `status`."""
+        """Store the report of the latest scan in the database, for `status`."""
         report_source(self._database, self.source_id, asdict(report), now=self._clock())
 
     def register(self, arrivals: Sequence[Arrival]) -> Registered:
-        """Register a chunk, which may be empty."""
+        """Register a chunk, which may be empty. Raises errors of the database."""
         if not arrivals:
             return Registered(new=0, changed=0)
         done = register(

@@ -1,20 +1,20 @@
-"""What a scan of a folder met."""
+"""Hold the counts and problems of a folder scan."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderReport:
-    """Numbers only, so that it may be logged and stored."""
+    """The result of a scan, without any names, so that it may be logged and stored."""
 
     known: int = 0
-    """Files present that are registered."""
+    """Number of files present that are registered."""
     pending: int = 0
-    """Files present that are not complete yet."""
+    """Number of files present that are not complete yet."""
     temporary: int = 0
-    """Names that say that they are being written."""
+    """Number of files whose temporary name shows that they are being written."""
     temporary_old: int = 0
-    """Those older than `temporary_alert_seconds`: somebody's transfer broke off."""
+    """Number of temporary files older than `temporary_alert_seconds`: a transfer probably broke off."""
     temporary_oldest_seconds: float = 0.0
     hidden_folders: int = 0
     special: int = 0
@@ -23,17 +23,17 @@ class FolderReport:
     vanished: int = 0
     root_missing: bool = False
     marker_missing: bool = False
-    """The folder is there without the marker that it had: what is mounted there, if anything, is not the share."""
+    """The folder exists without the marker that it had: the share is probably not mounted."""
     root_emptied: bool = False
-    """Files were known and this scan met none: perhaps the folder is not mounted."""
+    """Files were known and this scan found none: the folder may not be mounted."""
     disk_short: bool = False
-    """Nothing is registered until there is room again on the disk of the state folder."""
+    """Nothing is registered until the disk of the state folder has enough free space."""
     seconds: float = 0.0
-    """Of walking, without what the consumer did meanwhile."""
+    """Duration of the walk, without the time that the consumer took."""
 
     @property
     def troubles(self) -> tuple[int | bool, ...]:
-        """What an operator should hear of when it changes."""
+        """The values whose changes are logged for the operator."""
         return (
             self.root_missing,
             self.marker_missing,
@@ -48,7 +48,7 @@ class FolderReport:
 
 @dataclass(kw_only=True, slots=True)
 class Temporaries:
-    """Temporary names that one scan met; grows while it goes on."""
+    """Counts the files with temporary names during one scan."""
 
     alert_seconds: float
     names: int = 0
@@ -56,7 +56,7 @@ class Temporaries:
     oldest_seconds: float = 0.0
 
     def add(self, age_seconds: float) -> None:
-        """Count a name whose file was last written this long ago."""
+        """Count a file that was last written `age_seconds` ago."""
         self.names += 1
         self.old += age_seconds > self.alert_seconds
         self.oldest_seconds = max(self.oldest_seconds, age_seconds)

@@ -1,15 +1,15 @@
-"""Which files are complete: those that stayed as they are for long enough, by our own clock."""
+"""Detect complete files: files that did not change for some seconds by our own clock."""
 
 from collections.abc import Callable
 
 Monotonic = Callable[[], float]
-"""Seconds by a clock that only goes forward; the times that a file server writes into its files may be wrong."""
+"""Seconds of a monotonic clock; the modification times of a file server may be wrong."""
 
 
 class Settling:
-    """Files seen but not yet complete, each by the digest of its path, size and time: a file that grows has a new one.
+    """Files not yet complete, by a digest of path, size and time; a file that grows gets a new digest.
 
-    Holds what the latest walk met and is unsettled, so its memory is bounded by that and not by history.
+    It holds only the unsettled files of the latest walk, so that memory is bounded by them and not by history.
     """
 
     def __init__(self, settle_seconds: float) -> None:
@@ -21,7 +21,7 @@ class Settling:
         return len(self._since)
 
     def is_settled(self, digest: bytes, now: float) -> bool:
-        """Whether the file was first seen like this at least `settle_seconds` ago; remembers it otherwise."""
+        """Return whether this digest was first seen at least `settle_seconds` ago; remember it if not."""
         since = self._since.get(digest, now)
         if now - since >= self._settle_seconds:
             return True
@@ -29,10 +29,10 @@ class Settling:
         return False
 
     def end_walk(self) -> None:
-        """Forget files that the walk did not meet again: they are gone, changed or taken."""
+        """Forget files that this walk did not find again: they were deleted, changed or registered."""
         self._since, self._met = self._met, {}
 
     def abandon_walk(self) -> None:
-        """Keep what was known before a walk that did not get to its end."""
+        """Keep the files of the previous walk, since this one did not reach its end."""
         self._since |= self._met
         self._met = {}

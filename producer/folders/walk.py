@@ -1,4 +1,4 @@
-"""A walk through a folder tree that nothing on the way can stop."""
+"""Walk a folder tree; count unreadable entries and continue after them."""
 
 import os
 import stat
@@ -10,26 +10,26 @@ from nightread.errors import StopWork
 from nightread.paths import join
 
 Entry = tuple[bytes, os.stat_result]
-"""Path below the root and what lstat says of it: a regular file or a symbolic link."""
+"""Path below the root and lstat result of a regular file or a symbolic link."""
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PIECE_BYTES = 4000  # PATH_MAX is 4096 on Linux; deeper folders are opened piece by piece
 
 
 class RootMissing(StopWork):
-    """The folder of the source is gone, unmounted or closed to us: bring it back; nothing that is known is lost."""
+    """The source folder is missing, not mounted or not readable: mount it or fix its permissions; nothing is lost."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Obstacles:
-    """What one walk met beside files; grows while it goes on."""
+    """Counts everything other than files that one walk found."""
 
     unreadable_folders: int = 0
-    """Could not be listed, or not to the end: no permission, or the storage answered with an error."""
+    """Folders that could not be listed completely: no permission, or the storage returned an error."""
     unreadable_names: int = 0
-    """Listed, but the storage did not say what they are."""
+    """Entries that are listed, but whose lstat failed."""
     vanished: int = 0
-    """Files and folders that went away between listing and looking."""
+    """Files and folders that were deleted between listing and lstat."""
     hidden_folders: int = 0
     special: int = 0
     """Pipes, sockets and devices."""
@@ -38,11 +38,11 @@ class Obstacles:
 def walk(
     root: Path, obstacles: Obstacles, *, skip: frozenset[bytes], visit: Callable[[bytes], None]
 ) -> Generator[Entry, None, None]:
-    """Every file and symbolic link below `root`, depth first, with one folder open at a time.
+    """Yield every file and symbolic link below `root`, depth first, with one folder open at a time.
 
-    Links are never followed, so cycles cannot loop; folders named with a dot are not entered (`.snapshot` of a
-    file server holds the whole tree many times). `visit` is told of each folder before it is listed.
-    Raises RootMissing when the root itself cannot be opened.
+    Links are never followed, so cycles cannot loop. Folders whose names begin with a dot are not entered (`.snapshot`
+    of a file server holds the whole tree many times). `visit` is called with each folder before it is listed.
+    Raises RootMissing if the root itself cannot be listed.
     """
     root_fd = _open_root(root)
     try:
@@ -63,19 +63,19 @@ def walk(
 
 
 def is_arrival(mode: int) -> bool:
-    """Whether this is a regular file or a symbolic link: a link gets its row too, and a reason where it leads out."""
+    """Return whether this is a regular file or a symbolic link; workers reject links that lead out of the folder."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _open_root(root: Path) -> int:
     try:
-        return os.open(root, _FOLDER)
+        return os.open(root, _OPEN_FOLDER)
     except OSError as error:
         raise _missing(root, error) from error
 
 
 def _missing(root: Path, error: OSError) -> RootMissing:
-    return RootMissing(f"The source folder {root} cannot be listed ({type(error).__name__}): is it mounted?")
+    return RootMissing(f"The source folder {root} cannot be listed ({type(error).__name__}). Check that it is mounted.")
 
 
 def _list(
@@ -115,11 +115,11 @@ def _list(
 
 
 def _open_below(root_fd: int, folder: bytes) -> int:
-    """A descriptor of the folder, however deep; a link that took its place meanwhile is not followed."""
+    """Open a folder of any depth and return its descriptor; a link that replaced it meanwhile is not followed."""
     fd = os.dup(root_fd)
     for piece in _pieces(folder):
         try:
-            below = os.open(piece, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            below = os.open(piece, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=fd)
         finally:
             os.close(fd)
         fd = below

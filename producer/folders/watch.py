@@ -1,4 +1,4 @@
-"""`nightread watch`: drop folders kept in step with the ledger, for as long as the process lives."""
+"""Watch drop folders and register their new and changed files (`nightread watch`)."""
 
 import logging
 import threading
@@ -28,16 +28,18 @@ log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 0.9
 _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=0.5, longest_pause_seconds=5)
-_REST_PER_SCAN = 10  # a scan that takes a second is followed by ten without: at most a tenth of one core
-_REST_PER_HINT = 2
-_TELL_SECONDS = 60.0
-_HOLD_SECONDS = 1.0
-"""How often a watcher that waits for room on the disk looks for it."""
+_REST_PER_SCAN = 10
+"""The pause after a scan is at least this many times as long as the scan: scans use at most a tenth of one core."""
+_REST_PER_WANTED_SCAN = 2
+"""The same for a scan that an event asks for."""
+_REPORT_SECONDS = 60.0
+_DISK_CHECK_SECONDS = 1.0
+"""Interval at which a watcher checks whether the disk has enough free space again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inbox:
-    """A folder to be watched, the name of its source if it is not the path, and its priority if it has its own."""
+    """A folder to watch. By default its source has the path as its name and the default priority."""
 
     root: Path
     name: str | None = None
@@ -51,11 +53,11 @@ def watch(
     stop: threading.Event,
     on_registered: Callable[[int], None],
 ) -> None:
-    """Watch each inbox in a thread of its own until `stop` is set: a network mount that hangs holds up no other.
+    """Watch each inbox in its own thread until `stop` is set, so that a hanging network mount does not block others.
 
-    `on_registered` hears the number of new or changed arrivals after each commit, from any of the threads, and must
-    not raise. What archives left in the spool is purged meanwhile. An error that is ours ends all and is raised here.
-    Raises UsageFault for the state folder as an inbox.
+    `on_registered` is called with the number of new or changed arrivals after each commit, from any thread, and must
+    not raise. Unpacked files in the spool are purged meanwhile. A programming error in a thread ends all threads and is
+    raised here. Raises UsageFault if an inbox is the state folder.
     """
     watchers = [
         FolderWatcher(
@@ -75,7 +77,7 @@ def watch(
 
 
 class FolderWatcher:
-    """One folder, kept in step with the ledger: scans are the truth, events only shorten the wait."""
+    """Registers the files of one folder. Scans find all files; events only shorten the wait for them."""
 
     def __init__(
         self,
@@ -95,27 +97,27 @@ class FolderWatcher:
         self._disk_short = False
         self._scan_wanted = False
         self._reported = FolderReport()
-        self._told_at = float("-inf")
+        self._reported_at = float("-inf")
 
     @property
     def report(self) -> FolderReport:
-        """What the latest scan met, and whether anything may be registered."""
+        """The result of the latest scan, and whether the disk has enough free space."""
         return replace(self._folder.report, disk_short=self._disk_short)
 
     def run(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set. A missing folder or database is logged and tried again, and ends nothing."""
+        """Watch until `stop` is set. A missing folder or an unavailable database is logged and tried again."""
         with open_events(self._folder.root, stop) as events:
             self._retry(self._intake.open, stop)
             while not stop.is_set():
                 self._wait_for_room(stop)
                 self._scan(events, stop)
-                self._follow(events, stop)
+                self._handle_events(events, stop)
 
     def _wait_for_room(self, stop: threading.Event) -> None:
-        """Backpressure: what is not registered stays in its folder, and the next scan finds it there."""
+        """Wait while the disk has too little free space: unregistered files stay in the folder for the next scan."""
         while self._is_disk_short() and not stop.is_set():
-            self._tell_troubles(stop)
-            stop.wait(_HOLD_SECONDS)
+            self._report_state(stop)
+            stop.wait(_DISK_CHECK_SECONDS)
 
     def _is_disk_short(self) -> bool:
         self._disk_short = self._disk.is_short(before=self._disk_short)
@@ -123,21 +125,21 @@ class FolderWatcher:
 
     def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
         self._scan_wanted = False
-        self._retry(self._intake.look_for_marker, stop)
-        with suppress(RootMissing):  # the report says so, in the log and in `status`
+        self._retry(self._intake.check_marker, stop)
+        with suppress(RootMissing):  # the report shows it, in the log and in `status`
             with closing(self._folder.scan(visit=events.watch)) as chunks:
                 self._register(chunks, stop, lambda: self._apply_events(events.wait(0), stop))
             events.end_scan()
-        self._tell_troubles(stop)
+        self._report_state(stop)
 
-    def _follow(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
-        """Register what events name until the next scan is due."""
+    def _handle_events(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
+        """Register the files that events report until the next scan is due."""
         report, ended = self._folder.report, time.monotonic()
         pause = self._settings.scan_seconds
         if report.pending:
             pause = min(pause, self._settings.settle_seconds)
         due = ended + max(pause, _REST_PER_SCAN * report.seconds)
-        due_if_wanted = ended + _REST_PER_HINT * report.seconds
+        due_if_wanted = ended + _REST_PER_WANTED_SCAN * report.seconds
         while not stop.is_set() and not self._is_disk_short():
             left = (due_if_wanted if self._scan_wanted else due) - time.monotonic()
             if left <= 0:
@@ -147,34 +149,34 @@ class FolderWatcher:
     def _apply_events(self, events: FileEvents, stop: threading.Event) -> None:
         self._scan_wanted |= events.scan
         if events.completed:
-            self._register(self._folder.take(events.completed), stop)
+            self._register(self._folder.scan_paths(events.completed), stop)
 
     def _register(self, chunks: Chunks, stop: threading.Event, between: Callable[[], None] = lambda: None) -> None:
         for chunk in chunks:
             if self._is_disk_short():
-                return  # a chunk that is not followed by another question counts as not registered
+                return  # the folder returns this chunk again, since no further chunk is requested
             self._retry(partial(self._intake.register, chunk), stop)
             if stop.is_set():
                 return
             between()
 
     def _retry(self, operation: Callable[[], object], stop: threading.Event) -> None:
-        """Do it, again and again while the database does not answer, unless `stop` is set."""
+        """Run the operation, and repeat it while the database is unavailable and `stop` is not set."""
         if stop.is_set():
             return
         outage = OutageLog(log, FAILED, self._intake.source_id)
-        # A database that comes back from a backup or a replica may lack what it had confirmed.
+        # A database that was restored from a backup or a replica may lack arrivals that it had confirmed.
         forget = self._folder.forget
         with suppress(SQLAlchemyError):  # raised only once `stop` is set
             retry_while_unavailable(operation, _RETRY, outage, stop=stop, on_failure=forget)
 
-    def _tell_troubles(self, stop: threading.Event) -> None:
-        """Log what changed; tell `status` of it, and once a minute anyway, so that a dead watcher shows."""
+    def _report_state(self, stop: threading.Event) -> None:
+        """Log changes, and report to `status` after a change and once a minute, so that a dead watcher is visible."""
         report = self.report
         changed = (report.troubles, report.pending) != (self._reported.troubles, self._reported.pending)
-        if changed or time.monotonic() - self._told_at >= _TELL_SECONDS:
+        if changed or time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._retry(lambda: self._intake.report(report), stop)
-            self._told_at = time.monotonic()
+            self._reported_at = time.monotonic()
         if report.troubles != self._reported.troubles:
             log.log(
                 logging.WARNING if any(report.troubles) else logging.INFO,

@@ -1,1 +1,1 @@
-"""Keep received and unpacked files until some days after their outcome."""
+"""Keep received and unpacked files until some days after their outcomes are known."""

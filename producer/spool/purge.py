@@ -1,4 +1,4 @@
-"""Removes received files some days after their outcome. The ledger keeps their rows."""
+"""Remove received files some days after their outcome; their rows stay in the database."""
 
 import logging
 from datetime import datetime, timedelta
@@ -14,20 +14,20 @@ _DAY = timedelta(days=1)
 
 
 def purge(database: Database, spool: Spool, settings: Settings, *, source_id: int, now: datetime) -> int:
-    """Remove what is due; returns the number of files. Raises errors of the database, and OSError.
+    """Remove the files that are due. Returns their number. Raises errors of the database, and OSError.
 
-    It walks the spool and asks the ledger, not the other way round: the spool is as small as it is kept, the ledger
-    grows for ever. A file that the ledger does not know, or whose work is unfinished, stays.
+    It walks the spool and queries the database for each file, because the spool stays small and the database grows.
+    Files that are not in the database, or whose work is unfinished, are kept.
     """
     good_before = now - timedelta(days=settings.spool_keep_days)
     bad_before = now - timedelta(days=settings.spool_keep_failed_days)
     removed = 0
-    # An outcome cannot be older than the day on which its file came.
+    # An outcome cannot be older than the day on which its file arrived.
     for paths in spool.files(before=max(good_before, bad_before) + _DAY):
         found = queries.spooled_at(database, source_id, paths)
         needed = {file.uri for file in found if not file.is_due(good_before=good_before, bad_before=bad_before)}
         removed += spool.remove({file.uri for file in found} - needed)
     spool.remove_empty(before=now - _DAY)
     if removed:
-        log.info("received files were removed, long after their outcome", extra={"source": source_id, "files": removed})
+        log.info("received files were purged from the spool", extra={"source": source_id, "files": removed})
     return removed

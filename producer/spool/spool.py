@@ -1,4 +1,4 @@
-"""The spool: received files, from their last byte until some days after their outcome."""
+"""Store received files in the spool, and list and remove them."""
 
 import os
 import re
@@ -26,13 +26,13 @@ _LOCK = ".lock"
 
 
 def spool_root(settings: Settings, source: str) -> Path:
-    """The folder of this source's files: its name as far as a folder can have it, made unique by a digest."""
+    """Return the folder of a source: the characters of its name that are safe in file names, and a digest of it."""
     readable = re.sub(r"[^A-Za-z0-9-]+", "-", source)[:40].strip("-")
     return settings.spool_folder.absolute() / f"{readable}-{blake2b(source.encode(), digest_size=4).hexdigest()}"
 
 
 class Spool:
-    """One source's folder: `<root>/<day>/<thousand>/<uuid>.dcm`. Names say nothing of what is in the files."""
+    """The spool of one source: `<root>/<day>/<random>/<uuid>.dcm`. The names reveal nothing about the contents."""
 
     def __init__(self, root: Path, *, clock: Clock = utc_now) -> None:
         self.root = root
@@ -43,39 +43,39 @@ class Spool:
         self._files = 0
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the spool for this process: what another receiver is writing looks like what a dead one left.
+    def locked(self) -> Iterator[None]:
+        """Lock the spool for this process, since files that another receiver writes look like those of a dead one.
 
-        Raises UsageFault where another holds it.
+        Raises UsageFault if another process holds the lock.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in self.root.parents[:2]:  # where it, and the folder of all spools, may just have been made
+        for folder in self.root.parents[:2]:  # the spool and the folder of all spools may be new
             sync_folder(folder)
         try:
             lock = lock_file(self.root / _LOCK)
         except FileLockedError:
-            raise UsageFault(f"Another receiver of this source runs and holds {self.root}: stop it first.") from None
+            raise UsageFault(f"Another receiver of this source runs and uses {self.root}. Stop it first.") from None
         with lock:
             yield
 
     def begin(self) -> "Incoming":
-        """A new file, still without a byte. Raises OSError."""
-        return Incoming(root=str(self.root), place=f"{self._room()}/{uuid4().hex}{_SUFFIX}")
+        """Create a new, empty file. Raises OSError."""
+        return Incoming(root=str(self.root), path=f"{self._next_folder()}/{uuid4().hex}{_SUFFIX}")
 
     def sync_folders(self, arrivals: Iterable[Arrival]) -> None:
-        """Make the names of these files outlive a loss of power: one fsync per folder, however many the files."""
+        """Write the names of these files to the disk, with one fsync per folder. Raises OSError."""
         for folder in {arrival.uri.rpartition("/")[0] for arrival in arrivals}:
             sync_folder(self.root / folder)
 
     def files(self, *, before: datetime | None = None) -> Iterator[list[str]]:
-        """Paths of complete files below the root, at most a thousand at once; only of days that ended `before`."""
+        """Yield paths of complete files below the root, 1,000 at most at once; only of days that ended `before`."""
         for folder in self._folders(before):
             paths = [f"{folder}/{name}" for name in sorted(os.listdir(self.root / folder)) if name.endswith(_SUFFIX)]  # noqa: PTH208 - names, not a thousand Paths
-            for start in range(0, len(paths), FOLDER_FILES):  # what came out of one archive may be fifty thousand
+            for start in range(0, len(paths), FOLDER_FILES):  # one archive may unpack into 50,000 files
                 yield paths[start : start + FOLDER_FILES]
 
     def arrival(self, path: str) -> Arrival | None:
-        """The file at this path below the root; None where it was removed meanwhile."""
+        """Return the arrival of the file at this path below the root, or None if it was removed meanwhile."""
         try:
             status = os.lstat(f"{self.root}/{path}")
         except FileNotFoundError:
@@ -83,7 +83,7 @@ class Spool:
         return Arrival(uri=path, size=status.st_size, mtime_ns=mtime_of(status))
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Remove these files; returns how many of them there were."""
+        """Remove these files. Returns the number of files that existed."""
         removed = 0
         for path in paths:
             with suppress(FileNotFoundError):
@@ -92,21 +92,21 @@ class Spool:
         return removed
 
     def remove_partial(self) -> int:
-        """Remove what was being written when an earlier receiver died; to be called before the first `begin`."""
+        """Remove incomplete files of a dead receiver; call it before the first `begin`. Returns the number of files."""
         partial = list(self.root.glob(f"*/*/*{_PARTIAL}"))
         for path in partial:
             path.unlink()
         return len(partial)
 
     def remove_empty(self, *, before: datetime) -> None:
-        """Remove folders of days that ended `before` and hold nothing any more."""
+        """Remove empty folders of days that ended `before`."""
         for folder in list(self._folders(before)):
             with suppress(OSError):  # not empty
                 (self.root / folder).rmdir()
                 (self.root / folder).parent.rmdir()
 
-    def _room(self) -> str:
-        """The folder of the next file; a new one for each thousand and each day."""
+    def _next_folder(self) -> str:
+        """Return the folder of the next file; a new folder is made every 1,000 files and every day."""
         day = f"{self._clock():%Y%m%d}"
         with self._lock:
             if self._files == FOLDER_FILES or day != self._day:
@@ -119,7 +119,7 @@ class Spool:
             return self._folder
 
     def _folders(self, before: datetime | None) -> Iterator[str]:
-        end = f"{before:%Y%m%d}" if before else ":"  # which sorts behind all digits
+        end = f"{before:%Y%m%d}" if before else ":"  # ":" sorts after all digits
         for day in sorted(path.name for path in self.root.iterdir()):
             if day.isdecimal() and day < end:
                 yield from sorted(f"{day}/{path.name}" for path in (self.root / day).iterdir())
@@ -127,36 +127,36 @@ class Spool:
 
 @dataclass(kw_only=True, slots=True)
 class Incoming:
-    """One file that is being written, under a name that says so."""
+    """A file that is being written, under a temporary name until it is complete."""
 
     root: str
-    place: str
-    """Its path below the root once it is complete."""
+    path: str
+    """Its path below the root after it is complete."""
     _descriptor: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
-        """Append. Raises OSError."""
+        """Append bytes to the file. Raises OSError."""
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 
     def complete(self) -> Arrival:
-        """Bring the bytes to the disk and give the file its name, which itself needs Spool.sync_folders.
+        """Write the bytes to the disk and rename the file. Spool.sync_folders makes the new name durable.
 
-        Raises OSError; then `discard` it.
+        Raises OSError; the caller must then call `discard`.
         """
         os.fsync(self._descriptor)
         status = os.fstat(self._descriptor)
-        os.rename(self._partial, f"{self.root}/{self.place}")  # noqa: PTH104 - no Path is needed per image
+        os.rename(self._partial, f"{self.root}/{self.path}")  # noqa: PTH104 - no Path is needed per image
         os.close(self._descriptor)
         self._descriptor = -1
-        return Arrival(uri=self.place, size=status.st_size, mtime_ns=mtime_of(status))
+        return Arrival(uri=self.path, size=status.st_size, mtime_ns=mtime_of(status))
 
     def discard(self) -> None:
-        """Leave nothing behind of a file that was not completed."""
+        """Remove the file unless it is complete."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -164,4 +164,4 @@ class Incoming:
 
     @property
     def _partial(self) -> str:
-        return f"{self.root}/{self.place}{_PARTIAL}"
+        return f"{self.root}/{self.path}{_PARTIAL}"

@@ -1,4 +1,4 @@
-"""What came out of archives is removed some days after its outcome, as received files are."""
+"""Remove unpacked files of archives some days after their outcome."""
 
 import logging
 import shutil
@@ -25,13 +25,14 @@ log = logging.getLogger(__name__)
 
 PURGE_SECONDS = 600.0
 _REST_PER_PURGE = 50
-_ASIDE = ".removed-"
+_REMOVED_PREFIX = ".removed-"
 
 
 def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc_now) -> int:
-    """Remove what is due; returns the number of files. Nothing where no archive came, or this host has no such spool.
+    """Remove the unpacked files that are due. Returns their number; 0 if this host has no spool for archives.
 
-    Workers unpack, and any host that watches removes: both see the same spool. Raises errors of the database, OSError.
+    Workers unpack files, and any host that watches folders removes them from the shared spool. Raises errors of the
+    database, and OSError.
     """
     removed = 0
     for source in queries.sources(database):
@@ -45,32 +46,35 @@ def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc
 
 
 def keep_purging(database: Database, settings: Settings, stop: threading.Event) -> None:
-    """Now and then, until `stop` is set. A database or a disk that fails is tried again later."""
+    """Purge every ten minutes until `stop` is set; after an error of the database or disk, try again later."""
     pause = PURGE_SECONDS
     while not stop.wait(pause):
         began = time.monotonic()
         try:
             purge_unpacked(database, settings)
         except SQLAlchemyError as error:
-            log.warning("unpacked files were not removed: %s", error_messages.describe(error))
+            log.warning("unpacked files could not be purged: %s", error_messages.describe(error))
         except OSError as error:
-            log.warning("unpacked files were not removed", extra={"errno": error.errno})
+            log.warning("unpacked files could not be purged", extra={"errno": error.errno})
         pause = max(PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
 
 
 def _remove_unneeded(database: Database, root: Path, source_id: int, *, before: datetime) -> None:
-    """Folders of which the ledger never heard: the archive was another's copy, or replaced, as turned out too late."""
-    for left in root.glob(f"{_ASIDE}*"):
+    """Remove folders whose files were never registered, since the archive was a duplicate or was replaced."""
+    for left in root.glob(f"{_REMOVED_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
     for folder in list(root.glob("[0-9]*/*-*")):
         if folder.parent.name < f"{before:%Y%m%d}" and _is_unneeded(database, folder, root, source_id):
-            aside = root / f"{_ASIDE}{uuid4()}"  # at once and whole: a worker must not find half of it
-            folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            renamed = root / f"{_REMOVED_PREFIX}{uuid4()}"  # atomic: a worker must not find half of the folder
+            folder.rename(renamed)
+            shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _is_unneeded(database: Database, folder: Path, root: Path, source_id: int) -> bool:
-    """Members become arrivals together, so one tells of all; an archive that is under way may still need them."""
+    """Return whether no file of the folder is registered and its archive is not being worked on.
+
+    All members of an archive are registered in one transaction, so that one file represents all of them.
+    """
     path = next(folder.iterdir(), None)
     if path is None or not queries.missing_from_ledger(database, source_id, [f"{path.relative_to(root)}"]):
         return False

@@ -1,4 +1,4 @@
-"""What a store tells when it is asked what is new."""
+"""Define the change feed of a store: the interface that both kinds of store implement."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from db.ledger import Arrival, Cursor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """How many instances a study has by now, as its store says."""
+    """The number of instances that a study has, according to its store."""
 
     study_instance_uid: str
     instances: int
@@ -17,18 +17,18 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangePage:
-    """A piece of an answer. Its arrivals are to be registered before, or with, moving the cursor."""
+    """A page of changes. Register its arrivals before the cursor is stored, or in the same transaction."""
 
     arrivals: Sequence[Arrival]
     counts: Sequence[Count]
     cursor: Cursor
-    """What to ask from next time, once this piece is registered."""
+    """The position after this page, from which the next request continues."""
     troubles: Sequence[str] = ()
-    """Clauses whose subject is the store: what keeps some of its images from being found."""
+    """Reasons why some images cannot be found, as predicates whose subject is the store ("lists no ...")."""
 
 
 class ChangeFeed(Protocol):
-    """A store that can be asked what is new."""
+    """A store that reports its new images."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """The pieces of the answer, oldest first; None: from the beginning. Raises nightread.web.WebError."""
+        """Yield the pages after the cursor, oldest first, or all pages if it is None. Raises nightread.web.WebError."""

@@ -1,4 +1,4 @@
-"""A DICOMweb store: its studies are listed again and again, and looked into where their counts have changed."""
+"""Find new images in a DICOMweb store: list its studies, and list the instances of studies whose counts changed."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,103 +14,104 @@ from producer.stores.change_feed import ChangePage, Count
 
 KIND = "dicomweb"
 PAGE_ROWS = 500
-_PIECE_ARRIVALS = 200
+_PAGE_ARRIVALS = 200
 _FAILURES = 3
-_LOOK_AGAIN_SECONDS = 3600.0
-"""A study is looked into that often even if its counts stay: one image may have gone and another come."""
+_LIST_AGAIN_SECONDS = 3600.0
+"""Interval at which the instances of a study are listed even if its counts stay the same: one image may have replaced
+another."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _SERIES_IN_STUDY, _INSTANCES_IN_STUDY = "00201206", "00201208"
-_CUT_OFF = f"gives no more than the first {PAGE_ROWS} rows of a list: what lies behind them is not found"
-_NO_SERIES = "lists instances without their SeriesInstanceUID: they cannot be retrieved"
+_CUT_OFF = f"returns no more than the first {PAGE_ROWS} rows of a list, so that later rows are not found"
+_NO_SERIES = "lists instances without their SeriesInstanceUID, so that they cannot be retrieved"
 
 _Row = Mapping[str, Any]
 
 
 class DicomwebFeed:
-    """Searches by QIDO-RS (DICOM PS3.18, section 10.6), which knows no time of arrival.
+    """Searches by QIDO-RS (DICOM PS3.18, section 10.6), which cannot search by time of arrival.
 
-    Studies whose StudyDate lies before the window, or that have none, are not found. The cursor holds the counts of
-    each study in the window that was looked into with success, so that it does not grow with the store.
+    Studies without a StudyDate, or with one before the window, are not found. The cursor holds the series and instance
+    counts of each study in the window whose instances were listed, so that it does not grow with the store.
     """
 
     def __init__(
         self,
-        site: Website,
+        website: Website,
         *,
         days: int,
         today: Callable[[], date],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The window begins `days` days before today; whatever is dated later is in it."""
-        self._site = site
+        """The window begins `days` days before today and has no end."""
+        self._website = website
         self._window = timedelta(days=days)
         self._today = today
         self._monotonic = monotonic
         self._started = monotonic()
-        self._looked_at: dict[str, float] = {}
+        self._listed_at: dict[str, float] = {}
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """A piece for some 200 arrivals each, and at least one. Raises WebError."""
+        """Yield at least one page, each with about 200 arrivals. Raises WebError."""
         try:
-            yield from self._pieces(cursor or {})
+            yield from self._pages(cursor or {})
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise UnexpectedError("does not answer as a DICOMweb store: is that its address?") from None
+            raise UnexpectedError("does not answer like a DICOMweb store: check its address") from None
 
-    def _pieces(self, cursor: Cursor) -> Iterator[ChangePage]:
+    def _pages(self, cursor: Cursor) -> Iterator[ChangePage]:
         before = cursor.get("studies", {})
         listing = self._search(
             "studies",
             {"StudyDate": f"{self._today() - self._window:%Y%m%d}-", **_fields(_SERIES_IN_STUDY, _INSTANCES_IN_STUDY)},
             (_STUDY,),
         )
-        studies = [_Study.of(row) for row in listing.rows]
-        look = _Look(known={study.key: before[study.key] for study in studies if study.key in before})
-        look.note(listing)
-        self._looked_at = {key: at for key, at in self._looked_at.items() if key in look.known}
+        studies = [_Study.from_row(row) for row in listing.rows]
+        result = _PollResult(known={study.key: before[study.key] for study in studies if study.key in before})
+        result.note(listing)
+        self._listed_at = {key: at for key, at in self._listed_at.items() if key in result.known}
         for study in studies:
-            if self._is_due(study, look.known):
-                self._look_into(study, look)
-            if len(look.arrivals) >= _PIECE_ARRIVALS:
-                yield look.take()
-        yield look.take()
+            if self._is_due(study, result.known):
+                self._list_instances(study, result)
+            if len(result.arrivals) >= _PAGE_ARRIVALS:
+                yield result.take_page()
+        yield result.take_page()
 
     def _is_due(self, study: "_Study", known: Mapping[str, list[int]]) -> bool:
         if not study.counts or known.get(study.key) != study.counts:
             return True
-        # Those that an earlier start looked into come up one after the other, not all at the end of the first hour.
-        spread = int(study.key[:4], 16) / 16**4 * _LOOK_AGAIN_SECONDS
-        looked_at = self._looked_at.get(study.key, self._started - spread)
-        return self._monotonic() - looked_at > _LOOK_AGAIN_SECONDS
+        # Spread studies that an earlier start listed over the first hour instead of listing all at its end.
+        spread = int(study.key[:4], 16) / 16**4 * _LIST_AGAIN_SECONDS
+        listed_at = self._listed_at.get(study.key, self._started - spread)
+        return self._monotonic() - listed_at > _LIST_AGAIN_SECONDS
 
-    def _look_into(self, study: "_Study", look: "_Look") -> None:
-        """A study that holds less than it counts is not settled: its store is still sorting in what it received."""
+    def _list_instances(self, study: "_Study", result: "_PollResult") -> None:
+        """List the instances of a study; one with fewer instances than its count is listed again next time."""
         try:
             path = f"studies/{segment(study.uid)}/instances"
             listing = self._search(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
         except MissingError:  # deleted since it was listed
             return
         except (UnavailableError, UnexpectedError) as error:
-            look.note_failure(error)
+            result.note_failure(error)
             return
-        look.note(listing)
-        found = look.add(study, listing.rows)
+        result.note(listing)
+        found = result.add(study, listing.rows)
         if study.counts and study.counts[1] <= found:
-            look.known[study.key] = study.counts
-            self._looked_at[study.key] = self._monotonic()
+            result.known[study.key] = study.counts
+            self._listed_at[study.key] = self._monotonic()
 
     def _search(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> "_Listing":
-        """Page after page, until one brings nothing new; or `enough` rows, if that is known.
+        """Request page after page until one has no new row, or until there are `enough` rows if that is not 0.
 
-        Rows are told apart by the attributes `unique`, of which the first is never missing: instances by their series
-        too, since some stores hold one SOP Instance UID in several.
+        The attributes `unique` identify a row, of which the first must be present: instances are identified by their
+        series too, since some stores have one SOP Instance UID in several series.
 
-        A store that ignores `limit` gives all at once, one that ignores `offset` the same again.
+        A store that ignores `limit` returns all rows at once; one that ignores `offset` returns the same page again.
         """
         rows: dict[tuple[str, ...], _Row] = {}
         offset = 0
         while True:
-            page = self._site.json(path, {**query, "limit": str(PAGE_ROWS), "offset": str(offset)}) or []
+            page = self._website.json(path, {**query, "limit": str(PAGE_ROWS), "offset": str(offset)}) or []
             named = [(tuple(_text(row, tag) for tag in unique), row) for row in page]
             new = {uids: row for uids, row in named if uids[0] and uids not in rows}
             rows |= new
@@ -123,27 +124,27 @@ class DicomwebFeed:
 class _Listing:
     rows: Sequence[_Row]
     is_cut_off: bool
-    """There may be more that the store does not give out."""
+    """True if the store may have more rows that it does not return."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Study:
     uid: str
     key: str
-    """Under which the cursor has it: shorter than the UID, and tells nobody what it is."""
+    """Its key in the cursor: a digest, which is shorter than the UID and hides it."""
     counts: list[int]
-    """Numbers of series and instances; empty where the store does not count."""
+    """Numbers of series and instances; empty if the store does not return them."""
 
     @classmethod
-    def of(cls, row: _Row) -> "_Study":
+    def from_row(cls, row: _Row) -> "_Study":
         uid, series, instances = _text(row, _STUDY), _text(row, _SERIES_IN_STUDY), _text(row, _INSTANCES_IN_STUDY)
         key = blake2b(uid.encode(), digest_size=8).hexdigest()
         return cls(uid=uid, key=key, counts=[int(series or 0), int(instances)] if instances else [])
 
 
 @dataclass(kw_only=True, slots=True)
-class _Look:
-    """What one look at the store has found, and not given out yet."""
+class _PollResult:
+    """The arrivals and counts of one poll that are not yielded yet."""
 
     known: dict[str, list[int]]
     arrivals: list[Arrival] = field(default_factory=list)
@@ -152,20 +153,20 @@ class _Look:
     failed_in_a_row: int = 0
 
     def note_failure(self, error: WebError) -> None:
-        """One study that its store cannot list hides no other; a store that fails again and again is down."""
+        """Note that a study cannot be listed. Raises the error after three studies in a row: then the store is down."""
         self.failed_in_a_row += 1
         if self.failed_in_a_row == _FAILURES:
             raise error
         self.troubles.add(f"does not list the images of a study: it {error}")
 
     def note(self, listing: _Listing) -> None:
-        """Remember that a list was not whole."""
+        """Note a list that succeeded, and whether it is incomplete."""
         self.failed_in_a_row = 0
         if listing.is_cut_off:
             self.troubles.add(_CUT_OFF)
 
     def add(self, study: _Study, rows: Sequence[_Row]) -> int:
-        """The study's instances that can be retrieved. Returns their number."""
+        """Add the instances of a study that can be retrieved. Returns their number."""
         uris = [uri for row in rows if (uri := _uri_of(study, row))]
         if len(uris) < len(rows):
             self.troubles.add(_NO_SERIES)
@@ -174,8 +175,8 @@ class _Look:
             self.counts.append(Count(study_instance_uid=study.uid, instances=study.counts[1]))
         return len(uris)
 
-    def take(self) -> ChangePage:
-        """What there is; the next piece begins empty."""
+    def take_page(self) -> ChangePage:
+        """Return a page of everything collected, and begin the next page empty."""
         change_page = ChangePage(
             arrivals=self.arrivals,
             counts=self.counts,
@@ -191,7 +192,7 @@ def _fields(*tags: str) -> dict[str, str]:
 
 
 def _uri_of(study: _Study, row: _Row) -> str | None:
-    """None for an instance that lacks what its address is made of."""
+    """Return the URI of an instance, or None if a UID is missing."""
     try:
         return dicomweb_uri(study.uid, _text(row, _SERIES), _text(row, _INSTANCE))
     except ValueError:
@@ -199,6 +200,6 @@ def _uri_of(study: _Study, row: _Row) -> str | None:
 
 
 def _text(row: _Row, tag: str) -> str:
-    """The first value of an attribute (DICOM PS3.18, annex F); empty where there is none."""
+    """Return the first value of an attribute as text (DICOM PS3.18, annex F), or an empty text."""
     values = row.get(tag, {}).get("Value") or [""]
     return str(values[0] or "")

@@ -1,4 +1,4 @@
-"""An Orthanc server by its own REST API: its change log is an exact cursor."""
+"""Find new images in an Orthanc server by its change log (its own REST API)."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,28 +18,28 @@ PAGE_CHANGES = 500
 
 
 class OrthancFeed:
-    """Reads `/changes` page by page (Orthanc Book, "REST API", "Tracking changes"); from Orthanc 1.9.4.
+    """Reads `/changes` page by page (Orthanc Book, "REST API", "Tracking changes"); needs Orthanc 1.9.4 or later.
 
-    The cursor is the number and the mark of the last change that was read. Where Orthanc now has another change under
-    that number, or only smaller ones, its database is another, and is read from its beginning: the ledger knows what
-    of it it has.
+    The cursor is the number and the mark of the last change that was read. If Orthanc now has another change with that
+    number, or only smaller numbers, its database was replaced and is read from its beginning; images that are already
+    registered are skipped.
     """
 
-    def __init__(self, site: Website) -> None:
-        self._site = site
+    def __init__(self, website: Website) -> None:
+        self._website = website
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """One piece for each page. Raises WebError."""
+        """Yield one page of changes for each page of `/changes`. Raises WebError."""
         try:
-            yield from self._pieces(_Position.of(cursor))
+            yield from self._pages(_Position.from_cursor(cursor))
         except (KeyError, TypeError, ValueError):
-            raise UnexpectedError("does not answer as an Orthanc server: is that its address?") from None
+            raise UnexpectedError("does not answer like an Orthanc server: check its address") from None
 
-    def _pieces(self, position: "_Position") -> Iterator[ChangePage]:
+    def _pages(self, position: "_Position") -> Iterator[ChangePage]:
         while True:
             page = self._page(position)
             if page.is_of_another_database(position):
-                log.warning("the store's database is another than before: it is read from its beginning")
+                log.warning("the store's database was replaced: it is read again from its beginning")
                 position = _Position()
                 continue
             changes, position = page.after(position), page.end(position)
@@ -50,28 +50,28 @@ class OrthancFeed:
                 return
 
     def _page(self, position: "_Position") -> "_Page":
-        """From the last change that is known on, to see whether it is still the same."""
+        """Request changes from the last known one on, which shows whether that one is still the same."""
         query = {"since": str(max(0, position.number - 1)), "limit": str(PAGE_CHANGES)}
-        return _Page.of(self._site.json("changes", query))
+        return _Page.from_json(self._website.json("changes", query))
 
     def _arrivals(self, changes: Sequence["_Change"]) -> list[Arrival]:
-        """What is new and still there; size and time from one request for all of them.
+        """Return the new instances that still exist; one request returns size and time of all of them.
 
-        Instances that were deleted meanwhile are left out: Orthanc forgets their changes, too.
+        Instances that were deleted meanwhile are omitted; Orthanc deletes their changes, too.
         """
         ids = list(dict.fromkeys(change.resource for change in changes if change.kind == "NewInstance"))
         if not ids:
             return []
         found = self._bulk(ids)
         if len(found) < len(ids):
-            log.info("instances were deleted before they were looked at", extra={"instances": len(ids) - len(found)})
+            log.info("instances were deleted before they were registered", extra={"instances": len(ids) - len(found)})
         return [
             Arrival(uri=orthanc_uri(known["ID"]), size=int(known["FileSize"]), mtime_ns=_stored_at(known))
             for known in found
         ]
 
     def _counts(self, changes: Sequence["_Change"]) -> list[Count]:
-        """Of studies that got nothing for a while (StableAge), as far as they are still there."""
+        """Return the counts of existing studies that received no instance for a while (Orthanc's `StableAge`)."""
         ids = list(dict.fromkeys(change.resource for change in changes if change.kind == "StableStudy"))
         if not ids:
             return []
@@ -81,16 +81,16 @@ class OrthancFeed:
 
     def _instances_of(self, study: str) -> int:
         try:
-            return int(self._site.json(f"studies/{study}/statistics")["CountInstances"])
+            return int(self._website.json(f"studies/{study}/statistics")["CountInstances"])
         except MissingError:
             return 0
 
     def _bulk(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of the resources that are there, in this order."""
+        """Return the resources that still exist, in the order of `ids`."""
         try:
-            answer = self._site.json("tools/bulk-content", post={"Resources": ids, "Metadata": True})
+            answer = self._website.json("tools/bulk-content", post={"Resources": ids, "Metadata": True})
         except MissingError:
-            raise UnexpectedError("is no Orthanc of 1.9.4 or later: name it as a DICOMweb store") from None
+            raise UnexpectedError("is older than Orthanc 1.9.4: add it as a DICOMweb store instead") from None
         known = {resource["ID"]: resource for resource in answer}
         return [known[orthanc_id] for orthanc_id in ids if orthanc_id in known]
 
@@ -101,10 +101,10 @@ class _Change:
     kind: str
     resource: str
     mark: str
-    """What tells it from a change of the same number in another database."""
+    """Distinguishes this change from one with the same number in another database."""
 
     @classmethod
-    def of(cls, change: Mapping[str, Any]) -> "_Change":
+    def from_json(cls, change: Mapping[str, Any]) -> "_Change":
         kind, resource = str(change["ChangeType"]), str(change["ID"])
         return cls(
             number=int(change["Seq"]), kind=kind, resource=resource, mark=f"{kind} {resource} {change.get('Date')}"
@@ -113,13 +113,13 @@ class _Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Position:
-    """Behind which change we are; 0: before the first."""
+    """The last change that was read; number 0 means none."""
 
     number: int = 0
     mark: str = ""
 
     @classmethod
-    def of(cls, cursor: Cursor | None) -> "_Position":
+    def from_cursor(cls, cursor: Cursor | None) -> "_Position":
         return cls(number=int(cursor["last"]), mark=str(cursor["mark"])) if cursor else cls()
 
     def as_cursor(self) -> dict[str, int | str]:
@@ -128,39 +128,39 @@ class _Position:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Page:
-    """An answer of `/changes`."""
+    """A response to `/changes`."""
 
     changes: Sequence[_Change]
     last: int
-    """Of the page; of the whole log where the page is empty."""
+    """The last number of the page, or of the whole log if the page is empty."""
     done: bool
 
     @classmethod
-    def of(cls, answer: Any) -> "_Page":
-        changes = [_Change.of(change) for change in answer["Changes"]]
+    def from_json(cls, answer: Any) -> "_Page":
+        changes = [_Change.from_json(change) for change in answer["Changes"]]
         return cls(changes=changes, last=int(answer["Last"]), done=bool(answer["Done"]))
 
     def is_of_another_database(self, position: _Position) -> bool:
-        """Deleted resources take their changes along, so that ours may be missing: that alone proves nothing."""
-        ours = [change.mark for change in self.changes if change.number == position.number]
-        return position.number > 0 and (self.last < position.number or any(mark != position.mark for mark in ours))
+        """Return whether the database was replaced; a missing change alone is no proof, since Orthanc deletes some."""
+        marks = [change.mark for change in self.changes if change.number == position.number]
+        return position.number > 0 and (self.last < position.number or any(mark != position.mark for mark in marks))
 
     def after(self, position: _Position) -> list[_Change]:
-        """What we have not seen."""
+        """Return the changes after this position."""
         return [change for change in self.changes if change.number > position.number]
 
     def end(self, position: _Position) -> _Position:
-        """Where this page leads to."""
+        """Return the position after this page."""
         if not self.changes or self.changes[-1].number <= position.number:
             return position
         return _Position(number=self.changes[-1].number, mark=self.changes[-1].mark)
 
 
 def _stored_at(instance: Mapping[str, Any]) -> int:
-    """When Orthanc stored this content, in ns; 0 where it does not say.
+    """Return when Orthanc stored this content, in ns since 1970, or 0 if it is unknown.
 
-    It tells seconds. The name that it gave the file fills the digits below, so that content which replaces other at
-    the same place in the same second is told from it.
+    Orthanc stores whole seconds. Digits of its UUID for the file fill the nanoseconds, so that content that replaces
+    other content within the same second gets another time.
     """
     try:
         stored = datetime.strptime(instance["Metadata"]["ReceptionDate"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)

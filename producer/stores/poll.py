@@ -1,4 +1,4 @@
-"""`nightread poll`: stores asked for what is new, for as long as the process lives."""
+"""Poll image stores and register their new images (`nightread poll`)."""
 
 import logging
 import random
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 _JOIN_SECONDS = 0.9
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
-_TELL_SECONDS = 60.0
+_REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreReport:
-    """What the latest look at a store met; text of our own and numbers only, so that it may be logged and stored."""
+    """The result of the latest poll: our own texts and numbers only, so that it may be logged and stored."""
 
     troubles: tuple[str, ...] = ()
-    """Clauses whose subject is the store."""
+    """Problems, as predicates whose subject is the store."""
     seconds: float = 0.0
-    """Of the latest look that went well."""
+    """Duration of the latest successful poll."""
 
 
 def poll(
@@ -52,10 +52,10 @@ def poll(
     stop: threading.Event,
     on_registered: Callable[[int], None],
 ) -> None:
-    """Ask each store in a thread of its own until `stop` is set: one that hangs holds up no other.
+    """Poll each store in its own thread until `stop` is set, so that one that hangs does not block others.
 
-    `on_registered` hears the number of new or changed arrivals after each commit, from any of the threads, and must
-    not raise. An error that is ours ends all and is raised here.
+    `on_registered` is called with the number of new or changed arrivals after each commit, from any thread, and must
+    not raise. A programming error in a thread ends all threads and is raised here.
     """
     pollers = [StorePoller(store, settings, database, on_registered) for store in stores]
     with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
@@ -65,10 +65,10 @@ def poll(
 
 
 class StorePoller:
-    """One store, kept in step with the ledger.
+    """Polls one store and registers its new images.
 
-    Each look begins at the cursor that the ledger has, so that nothing that this process remembers can be wrong: a
-    look that broke off, a database that comes back from a backup and another start are all the same to it.
+    Each poll starts at the cursor in the database and relies on no memory of this process. It therefore continues
+    correctly after a poll that broke off, after a restart, and after the database was restored from a backup.
     """
 
     def __init__(
@@ -89,48 +89,48 @@ class StorePoller:
         self._source_id = 0
         self._feed: ChangeFeed | None = None
         self._report = StoreReport()
-        self._told = StoreReport()
-        self._told_at = float("-inf")
+        self._reported = StoreReport()
+        self._reported_at = float("-inf")
         self._outage = OutageLog(log, FAILED, self._source_id)
 
     @property
     def report(self) -> StoreReport:
-        """What the latest look met."""
+        """The result of the latest poll."""
         return self._report
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until `stop` is set. A store or database that is away ends nothing."""
+        """Poll until `stop` is set; an unavailable store or database is polled again later."""
         failed = 0
         while not stop.is_set():
-            failed = 0 if self._look_patiently(stop) else failed + 1
+            failed = 0 if self._try_poll(stop) else failed + 1
             self._wait(self._pause(failed), stop)
 
-    def look(self, stop: threading.Event) -> int:
-        """Register what is new since the ledger's cursor. Returns the number of new or changed arrivals.
+    def poll_once(self, stop: threading.Event) -> int:
+        """Register the images after the cursor in the database. Returns the number of new or changed arrivals.
 
         Raises WebError, and errors of the database.
         """
-        began, found, troubles_met = time.monotonic(), 0, set[str]()
+        began, found, troubles = time.monotonic(), 0, set[str]()
         self._source_id = self._outage.source = self._source_id or self._open_source()
         self._feed = self._feed or open_feed(self._store, self._settings)
         cursor = cursor_of(self._database, self._source_id)
         for change_page in self._feed.since(cursor):
             found += self._register(change_page, moved=change_page.cursor != cursor)
             cursor = change_page.cursor
-            troubles_met.update(change_page.troubles)
+            troubles.update(change_page.troubles)
             if stop.is_set():
                 break
-        self._report = StoreReport(troubles=tuple(sorted(troubles_met)), seconds=round(time.monotonic() - began, 3))
+        self._report = StoreReport(troubles=tuple(sorted(troubles)), seconds=round(time.monotonic() - began, 3))
         return found
 
-    def _look_patiently(self, stop: threading.Event) -> bool:
-        """Whether it went well. What is wrong is said once, and again when it is something else."""
+    def _try_poll(self, stop: threading.Event) -> bool:
+        """Poll once and return whether it succeeded; the same error is logged only once in a row."""
         try:
-            self.look(stop)
-            self._tell()
+            self.poll_once(stop)
+            self._report_changes()
         except WebError as error:
             self._report = replace(self._report, troubles=(str(error),))
-            self._tell_if_possible()
+            self._try_report()
         except SQLAlchemyError as error:
             self._outage.failed(error)
         else:
@@ -169,42 +169,42 @@ class StorePoller:
         )
 
     def _pause(self, failed: int) -> float:
-        """Doubling, capped and jittered while something is away; else what the store's settings say."""
+        """Return the pause: the store's interval, or after failures one that doubles up to 60 s; both with jitter."""
         if not failed:
             return self._store.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failed - 1, _DOUBLINGS))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
     def _wait(self, seconds: float, stop: threading.Event) -> None:
-        """Until the next look, with a word to `status` once a minute, so that a dead poller shows."""
+        """Wait for the next poll; report to `status` once a minute, so that a dead poller is visible."""
         due = time.monotonic() + seconds
         while not stop.is_set() and (left := due - time.monotonic()) > 0:
-            stop.wait(min(left, _TELL_SECONDS))
-            if time.monotonic() - self._told_at >= _TELL_SECONDS and not stop.is_set():
-                self._tell_if_possible()
+            stop.wait(min(left, _REPORT_SECONDS))
+            if time.monotonic() - self._reported_at >= _REPORT_SECONDS and not stop.is_set():
+                self._try_report()
 
-    def _tell_if_possible(self) -> None:
+    def _try_report(self) -> None:
         try:
-            self._tell()
+            self._report_changes()
         except SQLAlchemyError as error:
             self._outage.failed(error)
 
-    def _tell(self) -> None:
-        """Log what changed, and leave it with the ledger for `status`."""
-        changed = self._report.troubles != self._told.troubles
+    def _report_changes(self) -> None:
+        """Log the report if it changed, and store it in the database for `status`."""
+        changed = self._report.troubles != self._reported.troubles
         if changed:
             level, extra = logging.WARNING if self._report.troubles else logging.INFO, {"source": self._source_id}
-            log.log(level, "the store %s", "; it ".join(self._report.troubles) or "answers again", extra=extra)
-            self._told = self._report
-        if self._source_id and (changed or time.monotonic() - self._told_at >= _TELL_SECONDS):
-            self._told_at = time.monotonic()
+            log.log(level, "the store %s", "; it ".join(self._report.troubles) or "is available again", extra=extra)
+            self._reported = self._report
+        if self._source_id and (changed or time.monotonic() - self._reported_at >= _REPORT_SECONDS):
+            self._reported_at = time.monotonic()
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
 
 
 def open_feed(store: Store, settings: Settings) -> ChangeFeed:
-    """The way to ask this kind of store. Raises nightread.web.RefusedError for certificates that cannot be read."""
-    site = open_store(store)
+    """Return the change feed for this kind of store. Raises nightread.web.RefusedError for unreadable certificates."""
+    website = open_store(store)
     if isinstance(store, OrthancSource):
-        return OrthancFeed(site)
+        return OrthancFeed(website)
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-    return DicomwebFeed(site, days=store.days, today=lambda: datetime.now(zone).date())
+    return DicomwebFeed(website, days=store.days, today=lambda: datetime.now(zone).date())

@@ -72,7 +72,7 @@ def test_status_says_what_is_paused_why_and_what_to_do(ledger_driver: LedgerDriv
     """In text and as JSON; nobody is told when it will be done."""
     ledger_driver.register(build_arrivals(3))
     now = utc_now()
-    detail = "62 of the latest 100 images failed or were defective, most of them for truncated."
+    detail = "62 of the latest 100 images failed or were defective, most often with the reason truncated."
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail=detail, now=now)
     ledger.pause(ledger_driver.database, Cause.DISK, detail="The disk is short.", now=now)
     ledger.pause(ledger_driver.database, Cause.PERSON, detail="new network", actor="anna", now=now)

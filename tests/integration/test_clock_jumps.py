@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from dispatcher_driver import DispatcherDriver, opened
+from dispatcher_driver import DispatcherDriver, open_dispatcher
 from ledger_driver import LEASE, LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import insert, select
 
@@ -24,7 +24,7 @@ WAIT = timedelta(seconds=300)
 def dispatcher_driver(ledger_driver: LedgerDriver, redis_url: str) -> Iterator[DispatcherDriver]:
     """A dispatcher with leases of 60 s."""
     knobs = {"lease_seconds": 60, "image_timeout_seconds": 60, "breaker_images": 10}
-    with opened(ledger_driver, redis_url, **knobs) as dispatcher_driver:
+    with open_dispatcher(ledger_driver, redis_url, **knobs) as dispatcher_driver:
         yield dispatcher_driver
 
 
@@ -47,7 +47,7 @@ def clamp_future_times(ledger_driver: LedgerDriver) -> int:
 def run_worker_for(dispatcher_driver: DispatcherDriver, *, minutes: int) -> None:
     """Run a live worker that takes all batches, with a sweep every 30 s."""
     for _ in range(2 * minutes):
-        dispatcher_driver.worker(slots=2)
+        dispatcher_driver.heartbeat(slots=2)
         dispatcher_driver.sweep()
         dispatcher_driver.dispatch_all()
         for batch in dispatcher_driver.batches():
@@ -131,8 +131,8 @@ def test_an_overtaken_batch_is_taken_back(dispatcher_driver: DispatcherDriver, b
 
 @pytest.mark.parametrize("by", JUMPS)
 def test_a_worker_that_is_dead_has_no_slots_a_minute_later(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
-    """A heartbeat in the future does not count as a sign of life."""
-    dispatcher_driver.worker(slots=8)
+    """A heartbeat from the future is no sign of life."""
+    dispatcher_driver.heartbeat(slots=8)
     set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=46)
     assert (
@@ -150,14 +150,12 @@ def test_a_worker_that_is_dead_has_no_slots_a_minute_later(dispatcher_driver: Di
 
 
 @pytest.mark.parametrize("by", JUMPS)
-def test_a_live_worker_has_its_slots_again_at_its_next_heartbeat(
-    dispatcher_driver: DispatcherDriver, by: timedelta
-) -> None:
-    """The next heartbeat comes 10 s later."""
-    dispatcher_driver.worker(slots=8)
+def test_a_worker_that_lives_has_its_slots_at_its_next_beat(dispatcher_driver: DispatcherDriver, by: timedelta) -> None:
+    """Ten seconds later."""
+    dispatcher_driver.heartbeat(slots=8)
     set_clock(dispatcher_driver, by)
     dispatcher_driver.ledger_driver.clock.advance(seconds=10)
-    dispatcher_driver.worker(slots=8)
+    dispatcher_driver.heartbeat(slots=8)
     assert (
         ledger.queue_status(
             dispatcher_driver.ledger_driver.database, images=1, now=dispatcher_driver.ledger_driver.clock()

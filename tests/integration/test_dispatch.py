@@ -1,4 +1,4 @@
-"""The dispatcher between a real ledger and a real Redis."""
+"""The dispatcher between a real database and a real Redis."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dispatcher_driver import DispatcherDriver, opened
+from dispatcher_driver import DispatcherDriver, open_dispatcher
 from ledger_driver import LEASE, LedgerDriver
 from sqlalchemy import text
 
@@ -30,16 +30,16 @@ MakeArrivals = Callable[..., list[Arrival]]
 
 @pytest.fixture
 def dispatcher_driver(ledger_driver: LedgerDriver, redis_url: str) -> Iterator[DispatcherDriver]:
-    """A dispatcher, an empty ledger, an empty Redis and no worker."""
-    with opened(ledger_driver, redis_url) as dispatcher_driver:
+    """A dispatcher with an empty database, an empty Redis and no worker."""
+    with open_dispatcher(ledger_driver, redis_url) as dispatcher_driver:
         yield dispatcher_driver
 
 
 def test_a_message_names_its_batch_and_nothing_else(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """One id is the task's, the batch's and the body's; the size is shown for Flower."""
-    dispatcher_driver.worker(slots=1)
+    """Task id, batch id and the id in the body are the same; the size is shown for Flower."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(1, uri="SECRET.dcm"))
     dispatcher_driver.dispatcher.tick()
     (message,) = dispatcher_driver.messages()
@@ -51,32 +51,32 @@ def test_a_message_names_its_batch_and_nothing_else(
     assert "SECRET" not in json.dumps(message)
 
 
-def test_the_queue_stays_short_whatever_arrives(
-    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
-) -> None:
-    """Two batches a process, at least two in all; the rest waits in the ledger."""
+def test_the_queue_stays_short(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
+    """It has two batches per process and at least two in all; other images wait in the database."""
     dispatcher_driver.ledger_driver.register(make_arrivals(100))
     dispatcher_driver.dispatch_all()
     assert len(dispatcher_driver.messages()) == 2
-    dispatcher_driver.worker(slots=3)
+    dispatcher_driver.heartbeat(slots=3)
     dispatcher_driver.dispatch_all()
     assert len(dispatcher_driver.messages()) == 6
     assert dispatcher_driver.ledger_driver.states().count("queued") == 24
 
 
 def test_urgent_images_overtake(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
-    """Priority goes before age, in each new batch."""
+    """Priority comes before age in each new batch."""
     dispatcher_driver.ledger_driver.register(make_arrivals(20), priority=5)
     dispatcher_driver.dispatch_all()
     dispatcher_driver.ledger_driver.register(make_arrivals(4), priority=0)
-    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.heartbeat(slots=2)
     dispatcher_driver.dispatch_all()
     third = dispatcher_driver.batches()[2]
     assert {row.priority for row in dispatcher_driver.ledger_driver.work() if row.batch_id == third} == {0}
 
 
-def test_work_that_must_travel_alone_does(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
-    """What may have killed a process shares its batch with nobody."""
+def test_suspects_are_sent_in_batches_of_their_own(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
+    """An image that may have killed a process gets a batch of one."""
     dispatcher_driver.ledger_driver.register(make_arrivals(4))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
@@ -92,7 +92,7 @@ def test_work_that_must_travel_alone_does(dispatcher_driver: DispatcherDriver, m
         dispatcher_driver.ledger_driver.process,
         now=dispatcher_driver.ledger_driver.clock(),
     )
-    dispatcher_driver.worker(slots=8)
+    dispatcher_driver.heartbeat(slots=8)
     dispatcher_driver.dispatch_all()
     sizes = [row.batch_id for row in dispatcher_driver.ledger_driver.work()]
     assert len(set(sizes)) == 4
@@ -101,8 +101,8 @@ def test_work_that_must_travel_alone_does(dispatcher_driver: DispatcherDriver, m
 def test_a_partial_batch_goes_at_once_to_an_idle_process(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """And is shared among all that are idle."""
-    dispatcher_driver.worker(slots=2)
+    """It is divided among all idle processes."""
+    dispatcher_driver.heartbeat(slots=2)
     dispatcher_driver.ledger_driver.register(make_arrivals(3))
     assert dispatcher_driver.dispatcher.tick() == 0
     assert len(dispatcher_driver.messages()) == 2
@@ -111,8 +111,8 @@ def test_a_partial_batch_goes_at_once_to_an_idle_process(
 def test_a_partial_batch_waits_while_all_are_busy(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """For as long as batch_wait_seconds, in case more arrive; then it goes as it is."""
-    dispatcher_driver.worker(slots=1)
+    """It waits up to `batch_wait_seconds` for more images, and is then sent as it is."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(4))
     dispatcher_driver.dispatch_all()
     (busy,) = dispatcher_driver.batches()
@@ -133,18 +133,18 @@ def test_a_partial_batch_waits_while_all_are_busy(
 
 
 def test_a_full_batch_does_not_wait(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
-    """There is nothing to wait for."""
-    dispatcher_driver.worker(slots=1)
+    """It is sent at once."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(8))
     dispatcher_driver.dispatch_all()
     assert len(dispatcher_driver.batches()) == 2
 
 
-def test_what_redis_forgot_is_found_by_two_looks(
+def test_a_message_missing_in_two_sweeps_is_lost(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """One empty look may be a message on its way; two are a loss, and the images are published again."""
-    dispatcher_driver.worker(slots=1)
+    """In one sweep the message may be on its way; after the second the images are published again."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(3))
     dispatcher_driver.dispatch_all()
     (first,) = dispatcher_driver.batches()
@@ -158,8 +158,8 @@ def test_what_redis_forgot_is_found_by_two_looks(
 
 
 def test_a_message_in_delivery_is_not_lost(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
-    """A worker has it and may be about to claim it."""
-    dispatcher_driver.worker(slots=1)
+    """A worker has it and may claim it soon."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(3))
     dispatcher_driver.dispatch_all()
     dispatcher_driver.leave_unacknowledged()
@@ -171,10 +171,10 @@ def test_a_message_in_delivery_is_not_lost(dispatcher_driver: DispatcherDriver, 
 def test_messages_of_another_application_do_no_harm(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Its deliveries lie in the same hash of the same Redis, and may look like anything."""
+    """Its unacknowledged messages are in the same hash of the same Redis, in any format."""
     for tag, foreign in enumerate(("no json", "[]", '[{"body": ""}]', '{"a": 1}')):
         dispatcher_driver.redis.hset("unacked", f"other-{tag}", foreign)
-    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(1))
     dispatcher_driver.dispatch_all()
     dispatcher_driver.redis.delete(BATCH_QUEUE)
@@ -183,11 +183,11 @@ def test_messages_of_another_application_do_no_harm(
     assert len(dispatcher_driver.batches()) == 1
 
 
-def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(
+def test_an_unacknowledged_message_does_not_hide_another_loss(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Each batch is looked for by itself: Redis came back with an old delivery, and has lost a new message."""
-    dispatcher_driver.worker(slots=2)
+    """Each batch is checked by itself: Redis has an old delivery of one batch and has lost the message of another."""
+    dispatcher_driver.heartbeat(slots=2)
     dispatcher_driver.ledger_driver.register(make_arrivals(1))
     dispatcher_driver.dispatch_all()
     (delivered,) = dispatcher_driver.batches()
@@ -202,19 +202,19 @@ def test_what_a_dead_worker_never_acknowledged_hides_no_other_loss(
     assert lost not in dispatcher_driver.ledger_driver.open_batches()
 
 
-def test_a_nudge_ends_the_wait(dispatcher_driver: DispatcherDriver) -> None:
-    """Nobody waits for the next poll when something was registered."""
-    dispatcher_driver.transport.wait_for_notification(0.01)  # it listens from now on
-    nudge = threading.Timer(0.1, notify_dispatcher, [dispatcher_driver.redis])
-    nudge.start()
-    asked = time.monotonic()
+def test_a_notification_ends_the_wait(dispatcher_driver: DispatcherDriver) -> None:
+    """New images need not wait for the next poll."""
+    dispatcher_driver.transport.wait_for_notification(0.01)  # it is subscribed from now on
+    notification = threading.Timer(0.1, notify_dispatcher, [dispatcher_driver.redis])
+    notification.start()
+    began = time.monotonic()
     dispatcher_driver.transport.wait_for_notification(20)
-    assert time.monotonic() - asked < 10
-    nudge.join()
+    assert time.monotonic() - began < 10
+    notification.join()
 
 
-def test_there_is_one_dispatcher(database: Database, tmp_path: Path) -> None:
-    """The second is told so; it may start once the first has ended."""
+def test_only_one_dispatcher_may_run(database: Database, tmp_path: Path) -> None:
+    """The second raises StopWork; it may start after the first has ended."""
     with only_dispatcher(database, tmp_path) as check:
         check()
         with pytest.raises(StopWork, match="Another dispatcher"), only_dispatcher(database, tmp_path):
@@ -225,23 +225,23 @@ def test_there_is_one_dispatcher(database: Database, tmp_path: Path) -> None:
 
 @pytest.mark.servers
 def test_a_dispatcher_that_lost_its_lock_stops(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """PostgreSQL frees the lock with the connection: another may hold it by now."""
+    """PostgreSQL releases the lock with the connection, so that another dispatcher may hold it."""
     with request.getfixturevalue("postgres_server").database() as database:
         with only_dispatcher(database, tmp_path) as check:
             check()
             with database.read() as connection:
                 connection.execute(text(_END_LOCK_HOLDERS))
-            with pytest.raises(StopWork, match="starting over"):
+            with pytest.raises(StopWork, match="starts again"):
                 check()
         with only_dispatcher(database, tmp_path) as check:
             check()
 
 
-def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(
+def test_a_batch_delivered_to_a_dead_worker_is_overdue_after_a_minute(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Its message counts as delivered for a quarter of an hour; an idle process need not wait for that."""
-    dispatcher_driver.worker(slots=1)
+    """Its message counts as delivered for 15 minutes, but an idle process need not wait for that."""
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(3))
     dispatcher_driver.dispatch_all()
     (first,) = dispatcher_driver.batches()
@@ -249,10 +249,10 @@ def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(
     dispatcher_driver.ledger_driver.clock.advance(seconds=61)
     dispatcher_driver.sweep()
     assert dispatcher_driver.ledger_driver.open_batches() == [first], (
-        "nobody is idle: the worker has not beaten for a minute"
+        "no process counts as idle, since the worker sent no heartbeat for a minute"
     )
 
-    dispatcher_driver.worker(slots=1)
+    dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.sweep()
     dispatcher_driver.dispatch_all()
 
@@ -261,11 +261,11 @@ def test_what_a_dead_worker_was_handed_is_overdue_after_a_minute(
     assert dispatcher_driver.ledger_driver.open_batches() == [second]
 
 
-def test_what_a_starting_process_was_handed_is_not_lost(
+def test_a_batch_delivered_to_a_starting_process_is_not_lost(
     dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """One process is ready and idle, the other still loads its model: it claims its batch when it is ready."""
-    dispatcher_driver.worker(slots=2, starting=1)
+    """One process is idle; the other still loads its model and claims its batch afterwards."""
+    dispatcher_driver.heartbeat(slots=2, starting=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(1))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
@@ -274,6 +274,6 @@ def test_what_a_starting_process_was_handed_is_not_lost(
     dispatcher_driver.sweep()
     assert dispatcher_driver.ledger_driver.open_batches() == [batch]
 
-    dispatcher_driver.worker(slots=2)
+    dispatcher_driver.heartbeat(slots=2)
     dispatcher_driver.sweep()
     assert batch not in dispatcher_driver.ledger_driver.open_batches()

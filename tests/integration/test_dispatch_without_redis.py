@@ -1,4 +1,4 @@
-"""A dispatcher whose Redis is away: the ledger keeps the work, and it goes out when Redis is back."""
+"""While Redis is unavailable, images wait in the database; they are sent when Redis is back."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dispatcher_driver import DispatcherDriver, opened
+from dispatcher_driver import DispatcherDriver, open_dispatcher
 from ledger_driver import LedgerDriver
 from redis.exceptions import RedisError
 
@@ -17,29 +17,29 @@ from db.ledger import Arrival, Batch
 from nightread.contract import BATCH_QUEUE
 from nightread.settings import load_settings
 
-DOWN = "Redis does not answer: the ledger keeps the work"
+DOWN = "Redis is unavailable: images wait in the database until it is back"
 MakeArrivals = Callable[..., list[Arrival]]
 
 
-def test_a_redis_that_is_away_costs_no_batches_and_little_time(
+def test_no_batches_are_formed_while_redis_is_unavailable(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """None is formed for it, sweeps go on, it is said once, and the work goes out once Redis is back."""
+    """Sweeps continue without delay, the outage is logged once, and images are sent when Redis is back."""
     settings = load_settings(None, state_dir=tmp_path)
     make_state_folder(tmp_path)
-    with running_redis(settings) as (url, server), opened(ledger_driver, url) as dispatcher_driver:
+    with running_redis(settings) as (url, server), open_dispatcher(ledger_driver, url) as dispatcher_driver:
         ledger_driver.register(make_arrivals(20))
         dispatcher_driver.dispatch_all()
         assert server.process is not None
         server.process.kill()
         server.process.wait()
-        dispatcher_driver.worker(slots=4)
+        dispatcher_driver.heartbeat(slots=4)
         for _ in range(5):
             asked = time.monotonic()
             dispatcher_driver.sweep()
             assert time.monotonic() - asked < 1
         assert ledger_driver.states().count("received") == 12
-        assert dispatcher_driver.formed() == 2
+        assert dispatcher_driver.batches_formed() == 2
         assert [record.getMessage() for record in caplog.records].count(DOWN) == 1
         server.start()
         _until_answering(dispatcher_driver)
@@ -54,13 +54,13 @@ def test_a_redis_that_is_away_costs_no_batches_and_little_time(
                 ledger_driver.analyse(Batch(id=batch, images=4))
 
 
-def test_a_redis_that_hangs_holds_up_no_sweep(
+def test_a_redis_that_hangs_does_not_block_sweeps(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, tmp_path: Path
 ) -> None:
-    """A stopped process takes connections and answers nothing: what its workers lost is taken back all the same."""
+    """A stopped Redis accepts connections and does not respond; expired leases are still returned."""
     settings = load_settings(None, state_dir=tmp_path)
     make_state_folder(tmp_path)
-    with running_redis(settings) as (url, server), opened(ledger_driver, url) as dispatcher_driver:
+    with running_redis(settings) as (url, server), open_dispatcher(ledger_driver, url) as dispatcher_driver:
         ledger_driver.register(make_arrivals(4))
         dispatcher_driver.dispatch_all()
         (batch,) = dispatcher_driver.batches()
@@ -73,7 +73,7 @@ def test_a_redis_that_hangs_holds_up_no_sweep(
             dispatcher_driver.sweep()
             assert time.monotonic() - asked < 6
             assert set(ledger_driver.states()) == {"received"}
-            assert dispatcher_driver.formed() == 1
+            assert dispatcher_driver.batches_formed() == 1
         finally:
             server.process.send_signal(signal.SIGCONT)
 
@@ -81,11 +81,14 @@ def test_a_redis_that_hangs_holds_up_no_sweep(
 def test_a_redis_that_comes_back_is_used_within_a_second(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, tmp_path: Path
 ) -> None:
-    """The loop asks it once a second, whatever the connections it has in hand are worth."""
+    """The loop tries it once a second, with new connections if the old ones are broken."""
     settings = load_settings(None, state_dir=tmp_path)
     make_state_folder(tmp_path)
     stop = threading.Event()
-    with running_redis(settings) as (url, server), opened(ledger_driver, url, poll_seconds=1) as dispatcher_driver:
+    with (
+        running_redis(settings) as (url, server),
+        open_dispatcher(ledger_driver, url, poll_seconds=1) as dispatcher_driver,
+    ):
         dispatcher_driver.dispatch_all()
         loop = threading.Thread(target=dispatcher_driver.dispatcher.run, args=(stop,))
         loop.start()
@@ -95,7 +98,7 @@ def test_a_redis_that_comes_back_is_used_within_a_second(
             server.process.wait()
             ledger_driver.register(make_arrivals(4))
             loop.join(1.5)
-            assert dispatcher_driver.formed() == 0
+            assert dispatcher_driver.batches_formed() == 0
             server.start()
             _until_answering(dispatcher_driver)
             back = time.monotonic()

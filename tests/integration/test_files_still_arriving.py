@@ -1,4 +1,4 @@
-"""A file that was taken up too early and waits for its rest."""
+"""A file that was registered before it was complete waits for the rest of its bytes."""
 
 import threading
 import time
@@ -18,11 +18,11 @@ from nightread.settings import load_settings
 from producer.folders.folder import Folder
 from producer.folders.watch import FolderWatcher
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 def send_back_as_still_arriving(ledger_driver: LedgerDriver) -> None:
-    """What a worker does with a young truncated file: it waits, and the ledger knows since when it was tried."""
+    """Record what a worker records for a new truncated file: it waits, with the time of its first attempt."""
     (batch,) = ledger_driver.form()
     images = ledger.claim(
         ledger_driver.database, batch.id, process=ledger_driver.process, lease=LEASE, now=ledger_driver.clock()
@@ -38,8 +38,8 @@ def send_back_as_still_arriving(ledger_driver: LedgerDriver) -> None:
     assert ledger_driver.form() == []
 
 
-def test_its_completed_file_is_taken_up_at_once(ledger_driver: LedgerDriver) -> None:
-    """Nothing of the waiting is left: neither its end, nor the tries, nor since when it was tried."""
+def test_the_completed_file_is_ready_at_once(ledger_driver: LedgerDriver) -> None:
+    """End of the wait, attempts, and time of the first attempt are reset."""
     (arrival,) = build_arrivals(1)
     ledger_driver.register([arrival])
     send_back_as_still_arriving(ledger_driver)
@@ -51,8 +51,8 @@ def test_its_completed_file_is_taken_up_at_once(ledger_driver: LedgerDriver) -> 
     assert [batch.images for batch in ledger_driver.form()] == [1]
 
 
-def test_the_same_file_again_goes_on_waiting(ledger_driver: LedgerDriver) -> None:
-    """A scan that meets it as it was changes nothing."""
+def test_an_unchanged_file_continues_to_wait(ledger_driver: LedgerDriver) -> None:
+    """A scan that finds the file unchanged changes nothing."""
     arrivals = build_arrivals(1)
     ledger_driver.register(arrivals)
     send_back_as_still_arriving(ledger_driver)
@@ -60,8 +60,8 @@ def test_the_same_file_again_goes_on_waiting(ledger_driver: LedgerDriver) -> Non
     assert ledger_driver.form() == []
 
 
-def test_a_watcher_takes_up_what_was_completed_or_replaced(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
-    """By the size or the time of the file itself, whoever wrote it and however."""
+def test_a_watcher_registers_completed_and_replaced_files(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
+    """It detects the change by the size or the modification time of the file."""
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     for name in ("completed", "replaced"):
@@ -91,7 +91,7 @@ def test_a_watcher_takes_up_what_was_completed_or_replaced(ledger_driver: Ledger
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Where the system has no more events to give, scanning finds every file."""
+"""If inotify reaches a limit of the system, scans find every file."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ SOON = 0.05
 
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
 def test_a_limit_on_events_leaves_the_scans(tmp_path: Path, limit: str) -> None:
-    """In a user namespace with two watches, or with no inotify at all, every file is found."""
+    """In a user namespace with two watches, or without inotify, every file is found."""
     if not shutil.which("unshare"):
         pytest.skip(skip_reasons.NAMESPACES)
     knob = f"/proc/sys/user/{limit}"
@@ -36,7 +36,7 @@ def test_a_limit_on_events_leaves_the_scans(tmp_path: Path, limit: str) -> None:
         env={**os.environ, "NIGHTREAD_SETTLE_SECONDS": str(SOON), "NIGHTREAD_SCAN_SECONDS": str(SOON)},
     )
     assert done.stdout == "5\n"
-    assert done.stderr.count("inotify watches" if allowed == "2" else "no file-system events") == 1
+    assert done.stderr.count("no inotify watches" if allowed == "2" else "inotify is unavailable") == 1
 
 
 _WATCH_UNTIL_FIVE = """

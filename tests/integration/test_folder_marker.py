@@ -1,4 +1,4 @@
-"""A folder with a marker is told apart from the empty place where its share is mounted at other times."""
+"""The marker distinguishes a mounted share from its empty mount point."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ from producer.folders.report import FolderReport
 from producer.folders.walk import RootMissing
 from producer.folders.watch import FolderWatcher
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @contextmanager
 def watching(settings: Settings, database: Database, inbox: Path) -> Iterator[FolderWatcher]:
-    """The folder, watched by a thread that has finished its first scan."""
+    """Watch the folder in a thread; yields after its first scan."""
     watcher = FolderWatcher(Folder(inbox, settings), settings, database, lambda _arrivals: None)
     stop = threading.Event()
     thread = threading.Thread(target=watcher.run, args=(stop,))
     thread.start()
     try:
-        eventually(lambda: watcher.report != FolderReport())
+        wait_until(lambda: watcher.report != FolderReport())
         yield watcher
     finally:
         stop.set()
@@ -53,11 +53,11 @@ def watching(settings: Settings, database: Database, inbox: Path) -> Iterator[Fo
         assert not thread.is_alive()
 
 
-def eventually(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds; fail after 30 s."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not hold within 30 s"
         time.sleep(0.005)
 
 
@@ -71,68 +71,68 @@ def uris(database: Database) -> list[str]:
         return sorted(connection.execute(select(instances.c.uri)).scalars())
 
 
-def test_a_folder_is_marked_once_its_watcher_saw_the_marker(
+def test_a_folder_is_marked_after_its_watcher_found_the_marker(
     database: Database, inbox: Path, settings: Settings
 ) -> None:
-    """Also where the marker comes later; the marker itself is no arrival, nor a name that grows old."""
+    """The marker may come later; it is neither an arrival nor a temporary file."""
     (inbox / "a").touch()
     with watching(settings, database, inbox) as watcher:
-        eventually(lambda: uris(database) == ["a"])
+        wait_until(lambda: uris(database) == ["a"])
         assert marked(database) == [False]
         (inbox / ROOT_MARKER).touch()
-        eventually(lambda: marked(database) == [True])
+        wait_until(lambda: marked(database) == [True])
         (inbox / "b").touch()
-        eventually(lambda: uris(database) == ["a", "b"])
+        wait_until(lambda: uris(database) == ["a", "b"])
         assert watcher.report.temporary == 0
 
 
-def test_without_its_marker_a_marked_folder_is_away(database: Database, inbox: Path, settings: Settings) -> None:
-    """What somebody drops on the bare mount point is left there, and nothing that is known is touched."""
+def test_without_its_marker_a_marked_folder_is_missing(database: Database, inbox: Path, settings: Settings) -> None:
+    """Files in the mount point are not registered, and known files stay known."""
     (inbox / ROOT_MARKER).touch()
     (inbox / "a").touch()
     with watching(settings, database, inbox) as watcher:
-        eventually(lambda: uris(database) == ["a"])
+        wait_until(lambda: uris(database) == ["a"])
         inbox.rename(inbox.with_name("share"))
         inbox.mkdir()
         (inbox / "stray").write_bytes(b"x")
-        eventually(lambda: watcher.report.marker_missing)
+        wait_until(lambda: watcher.report.marker_missing)
         known = watcher.report.known
         (inbox / "stray too").write_bytes(b"x")
-        eventually(lambda: _told(database, "marker_missing"))
+        wait_until(lambda: _is_reported(database, "marker_missing"))
         assert (uris(database), known) == (["a"], 1)
         for stray in ("stray", "stray too"):
             (inbox / stray).unlink()
         inbox.rmdir()
         inbox.with_name("share").rename(inbox)
         (inbox / "b").touch()
-        eventually(lambda: uris(database) == ["a", "b"])
-        eventually(lambda: not any(watcher.report.troubles))
+        wait_until(lambda: uris(database) == ["a", "b"])
+        wait_until(lambda: not any(watcher.report.troubles))
 
 
-def test_a_share_that_is_really_unmounted_is_away(database: Database, inbox: Path, settings: Settings) -> None:
-    """The mount point is empty, and no file counts as removed."""
+def test_an_unmounted_share_is_missing(database: Database, inbox: Path, settings: Settings) -> None:
+    """The mount point of a real mount is empty, and no file counts as removed."""
     with small_disk(inbox / "share", mib=1) as share:
         (share / ROOT_MARKER).touch()
         (share / "a").touch()
         with watching(settings, database, share) as watcher:
-            eventually(lambda: uris(database) == ["a"])
+            wait_until(lambda: uris(database) == ["a"])
             with covered(share):
-                eventually(lambda: watcher.report.marker_missing)
+                wait_until(lambda: watcher.report.marker_missing)
                 assert watcher.report.known == 1
-            eventually(lambda: not watcher.report.marker_missing)
+            wait_until(lambda: not watcher.report.marker_missing)
 
 
 @contextmanager
 def covered(share: Path) -> Iterator[None]:
-    """Another disk is mounted over it: what lay there is out of reach, and comes back."""
+    """Mount another disk over the share, which hides its files for a while."""
     with small_disk(share, mib=1):
         yield
 
 
-def test_a_watcher_that_starts_while_the_share_is_away_knows_it(
+def test_a_watcher_that_starts_while_the_share_is_missing_reports_it(
     database: Database, inbox: Path, settings: Settings
 ) -> None:
-    """The ledger remembers that the folder was marked."""
+    """The database has the mark of the folder."""
     source_id = ledger.ensure_source(database, name=str(inbox), kind="folder", root=str(inbox), now=utc_now())
     ledger.mark_source(database, source_id)
     (inbox / "stray").touch()
@@ -142,7 +142,7 @@ def test_a_watcher_that_starts_while_the_share_is_away_knows_it(
 
 
 def test_run_refuses_a_marked_folder_without_its_marker(database: Database, inbox: Path, settings: Settings) -> None:
-    """One line, and nothing registered."""
+    """It raises an error of one line and registers nothing."""
     (inbox / ROOT_MARKER).touch()
     (inbox / "a").touch()
     _run(database, inbox, settings)
@@ -154,8 +154,8 @@ def test_run_refuses_a_marked_folder_without_its_marker(database: Database, inbo
     assert uris(database) == ["a"]
 
 
-def test_a_marked_folder_that_is_gone_altogether_is_missing(tmp_path: Path, settings: Settings) -> None:
-    """As one without a marker."""
+def test_a_marked_folder_that_does_not_exist_is_missing(tmp_path: Path, settings: Settings) -> None:
+    """The report has `root_missing` instead of `marker_missing`."""
     folder = Folder(tmp_path / "absent", settings)
     folder.marked = True
     with pytest.raises(RootMissing):
@@ -164,20 +164,20 @@ def test_a_marked_folder_that_is_gone_altogether_is_missing(tmp_path: Path, sett
 
 
 def test_an_unmarked_folder_that_is_empty_loses_nothing(database: Database, inbox: Path, settings: Settings) -> None:
-    """A scan adds to the ledger and takes nothing away."""
+    """A scan only adds rows to the database and removes none."""
     (inbox / "a").touch()
     with watching(settings, database, inbox) as watcher:
-        eventually(lambda: uris(database) == ["a"])
+        wait_until(lambda: uris(database) == ["a"])
         (inbox / "a").unlink()
-        eventually(lambda: watcher.report.root_emptied)
+        wait_until(lambda: watcher.report.root_emptied)
         assert uris(database) == ["a"]
         assert queries.tally(database).waiting == 1
 
 
 def _run(database: Database, inbox: Path, settings: Settings) -> None:
-    Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
+    Intake(settings, database, Folder.from_path(inbox, settings), lambda _arrivals: None).register_all()
 
 
-def _told(database: Database, trouble: str) -> bool:
+def _is_reported(database: Database, problem: str) -> bool:
     (source,) = queries.sources(database)
-    return bool(source.report and source.report[trouble])
+    return bool(source.report and source.report[problem])

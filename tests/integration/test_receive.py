@@ -1,4 +1,4 @@
-"""A C-STORE receiver and DCMTK's senders: what is acknowledged is on the disk and in the ledger."""
+"""Images of DCMTK's senders that the receiver acknowledged are on the disk and in the database."""
 
 import csv
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import skip_reasons
-from cstore_receiver import RunningReceiver, receiving, write_copies
+from cstore_receiver import RunningReceiver, running_receiver, write_copies
 from dicom_files import phantom
 from dicom_peers import dcmsend, echoscu, storescu
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
@@ -30,32 +30,32 @@ UNKNOWN_TO_DCMTK = ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.201")
 
 @pytest.fixture
 def receiver(tmp_path: Path, database: Database) -> Iterator[RunningReceiver]:
-    """A receiver that anybody may call."""
-    with receiving(tmp_path, database) as receiver:
+    """A receiver that allows every caller."""
+    with running_receiver(tmp_path, database) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """One good scan."""
+    """A valid image."""
     path = tmp_path / "scan.dcm"
     path.write_bytes(phantom(1))
     return path
 
 
 def test_c_echo_is_answered(receiver: RunningReceiver) -> None:
-    """Verification succeeds and leaves no receipt: monitoring asks every minute."""
+    """Verification succeeds and leaves no receipt, since monitoring sends one every minute."""
     assert echoscu(receiver.port).returncode == 0
     assert receiver.associations == []
 
 
 def test_an_acknowledged_image_is_a_file_and_an_arrival(receiver: RunningReceiver, scan: Path) -> None:
-    """The spooled file is a DICOM file with the sent dataset, and the ledger names its place."""
+    """The spooled file is a DICOM file with the sent dataset, and the database has its path."""
     sent = storescu(receiver.port, "-aet", "CT1", scan)
     (file,) = receiver.files
     assert sent.returncode == 0, sent.stderr
     assert receiver.arrivals == [str(file.relative_to(receiver.spool))]
-    assert receiver.woken.is_set()
+    assert receiver.notified.is_set()
     original, received = pydicom.dcmread(scan), pydicom.dcmread(file)
     assert received.SOPInstanceUID == received.file_meta.MediaStorageSOPInstanceUID == original.SOPInstanceUID
     assert received.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
@@ -65,7 +65,7 @@ def test_an_acknowledged_image_is_a_file_and_an_arrival(receiver: RunningReceive
 
 
 def test_the_same_object_twice_gives_the_same_bytes(receiver: RunningReceiver, scan: Path) -> None:
-    """So that the worker knows a repeated transfer as a duplicate, whoever sends it."""
+    """The worker therefore recognises a repeated transfer as a duplicate, also from another sender."""
     storescu(receiver.port, "-aet", "CT1", scan)
     storescu(receiver.port, "-aet", "CT2", scan)
     one, other = receiver.files
@@ -76,7 +76,7 @@ def test_the_same_object_twice_gives_the_same_bytes(receiver: RunningReceiver, s
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_every_storable_real_file_is_received_as_it_is(receiver: RunningReceiver) -> None:
-    """Private classes, compressed and retired syntaxes too: nothing is converted, nothing is lost."""
+    """Private SOP classes and compressed or retired transfer syntaxes are stored without conversion."""
     storable = [Path(DATA, row["path"]) for row in _manifest() if row["sop_class"] and row["sop_instance_uid"]]
     by_syntax: defaultdict[str, list[Path]] = defaultdict(list)
     for path in storable:
@@ -96,7 +96,7 @@ def test_every_storable_real_file_is_received_as_it_is(receiver: RunningReceiver
 def test_many_images_over_eight_associations_at_once(
     receiver: RunningReceiver, tmp_path: Path, capsys: pytest.CaptureFixture[str], images: int
 ) -> None:
-    """Each has its file and its arrival, each association its receipt; the rate is printed."""
+    """Each image has a file and an arrival, and each association has a receipt; the rate is printed."""
     write_copies(tmp_path / "sent", images=images, folders=ASSOCIATIONS)
     began = time.monotonic()
     with ThreadPoolExecutor(ASSOCIATIONS) as pool:
@@ -110,8 +110,8 @@ def test_many_images_over_eight_associations_at_once(
 
 
 def test_a_source_has_its_own_priority(tmp_path: Path, database: Database, scan: Path) -> None:
-    """Urgent images go first from the moment they are registered."""
-    with receiving(tmp_path, database, priority=0) as receiver:
+    """Images are registered with the priority of their source."""
+    with running_receiver(tmp_path, database, priority=0) as receiver:
         storescu(receiver.port, scan)
     with database.read() as connection:
         assert connection.execute(select(work.c.priority)).scalars().all() == [0]
@@ -125,7 +125,7 @@ def _manifest() -> list[dict[str, str]]:
 
 
 def _identity(path: Path) -> tuple[str, str, int]:
-    """Transfer syntax, SOP instance and the length of the pixels as they are encoded."""
+    """Return transfer syntax, SOP Instance UID and the length of the encoded pixel data."""
     dataset = pydicom.dcmread(path, force=True)
     # A file without meta information is Implicit VR Little Endian (DICOM PS3.10 before 1996).
     syntax = dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
@@ -133,7 +133,7 @@ def _identity(path: Path) -> tuple[str, str, int]:
 
 
 def _send_by_pynetdicom(port: int, paths: list[Path]) -> None:
-    """For syntaxes that are newer than Debian's DCMTK."""
+    """Send files whose transfer syntaxes are newer than Debian's DCMTK."""
     entity = AE()
     for path in paths:
         meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta

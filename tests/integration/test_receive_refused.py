@@ -1,4 +1,4 @@
-"""What a C-STORE receiver does not take, and how it says so."""
+"""The C-STORE receiver refuses callers, images and messages with the right status."""
 
 import socket
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from compose_processes import wait_until
-from cstore_receiver import RunningReceiver, receiving, write_copies
+from cstore_receiver import RunningReceiver, running_receiver, write_copies
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import echoscu, free_port, storescu
@@ -26,28 +26,28 @@ from producer.cstore.allow_list import AllowList
 
 pytestmark = pytest.mark.servers
 
-FAR_TOO_MUCH = 1 << 60
-_HASTE = 200
-"""Images sent without waiting for an answer."""
+HUGE_RESERVE = 1 << 60
+_UNACKNOWLEDGED_IMAGES = 200
+"""Number of images sent without waiting for a response."""
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
-    """One kind of database is enough for what the network refuses."""
+    """One kind of database is enough for tests of the network side."""
     with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
 
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """One good scan."""
+    """A valid image."""
     path = tmp_path / "scan.dcm"
     path.write_bytes(phantom(1))
     return path
 
 
 @pytest.mark.parametrize(
-    ("callers", "why"),
+    ("callers", "reason"),
     [
         ([{"ae_title": "CT1"}], "Calling AE Title Not Recognized"),
         ([{"ae_title": "CT1", "address": "127.0.0.0/8"}], "Calling AE Title Not Recognized"),
@@ -56,47 +56,47 @@ def scan(tmp_path: Path) -> Path:
     ],
 )
 def test_a_caller_who_is_not_listed_is_rejected(
-    tmp_path: Path, sqlite: Database, scan: Path, callers: list[dict[str, str]], why: str
+    tmp_path: Path, sqlite: Database, scan: Path, callers: list[dict[str, str]], reason: str
 ) -> None:
-    """With the reason that the standard has for it; nothing is written."""
-    with receiving(tmp_path, sqlite, callers=callers) as receiver:
+    """The rejection has the reason of the standard, and nothing is written."""
+    with running_receiver(tmp_path, sqlite, callers=callers) as receiver:
         sent = storescu(receiver.port, "-aet", "STORESCU", scan)
-        assert (sent.returncode != 0, why in sent.stderr) == (True, True), sent.stderr
+        assert (sent.returncode != 0, reason in sent.stderr) == (True, True), sent.stderr
         assert (receiver.files, receiver.associations) == ([], [])
 
 
-def test_a_list_that_cannot_be_read_lets_nobody_in(
+def test_a_failing_allow_list_rejects_every_caller(
     tmp_path: Path, sqlite: Database, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pynetdicom by itself would accept whom a failing handler should have judged."""
+    """Pynetdicom itself accepts a caller if the handler raises."""
 
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(AllowList, "objection", fail)
-    with receiving(tmp_path, sqlite) as receiver:
+    monkeypatch.setattr(AllowList, "rejection_reason", fail)
+    with running_receiver(tmp_path, sqlite) as receiver:
         assert "No Reason" in storescu(receiver.port, scan).stderr
         assert receiver.files == []
 
 
 def test_a_listed_caller_is_served(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """By title, by network, or by both."""
+    """A caller may be listed by AE title, by network, or by both."""
     callers = [{"ae_title": "CT1", "address": "127.0.0.0/8"}, {"ae_title": "MR1"}]
-    with receiving(tmp_path, sqlite, callers=callers) as receiver:
+    with running_receiver(tmp_path, sqlite, callers=callers) as receiver:
         assert [storescu(receiver.port, "-aet", title, scan).returncode for title in ("CT1", "MR1")] == [0, 0]
 
 
-def test_who_calls_another_title_is_rejected(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """A sender that means somebody else must not believe that its images are there."""
-    with receiving(tmp_path, sqlite, ae_title="NIGHT") as receiver:
+def test_a_caller_of_another_ae_title_is_rejected(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """A sender that calls another system must not get its images acknowledged here."""
+    with running_receiver(tmp_path, sqlite, ae_title="NIGHT") as receiver:
         sent = storescu(receiver.port, scan, called="ARCHIVE")
         assert "Called AE Title Not Recognized" in sent.stderr
         assert echoscu(receiver.port, called="NIGHT").returncode == 0
 
 
 def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """A700, of which the receipt tells; nothing is left in the spool, and C-ECHO goes on."""
-    with receiving(tmp_path, sqlite, settings={"disk_reserve_bytes": FAR_TOO_MUCH}) as receiver:
+    """The status is A700 and is counted in the receipt; the spool stays empty, and C-ECHO still succeeds."""
+    with running_receiver(tmp_path, sqlite, settings={"disk_reserve_bytes": HUGE_RESERVE}) as receiver:
         sent = storescu(receiver.port, "-v", scan)
         assert "OutOfResources" in sent.stderr
         assert receiver.files == []
@@ -106,12 +106,12 @@ def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database,
 
 
 def test_a_disk_that_fills_up_in_the_middle_answers_out_of_resources(tmp_path: Path, sqlite: Database) -> None:
-    """A real full disk: the half file goes, the next image is taken once there is room again."""
+    """On a full disk the incomplete file is removed, and the next image is stored when there is space again."""
     write_copies(tmp_path / "sent", images=2)
     first, second = sorted((tmp_path / "sent").rglob("*.dcm"))
     with (
         small_disk(tmp_path / "disk", mib=4) as disk,
-        receiving(tmp_path, sqlite, settings={"spool_dir": disk / "spool", "disk_reserve_bytes": 0}) as receiver,
+        running_receiver(tmp_path, sqlite, settings={"spool_dir": disk / "spool", "disk_reserve_bytes": 0}) as receiver,
     ):
         with full(disk):
             assert "OutOfResources" in storescu(receiver.port, "-v", first).stderr
@@ -120,11 +120,11 @@ def test_a_disk_that_fills_up_in_the_middle_answers_out_of_resources(tmp_path: P
         assert len(receiver.files) == len(receiver.arrivals) == 1
 
 
-def test_a_database_that_is_away_fails_the_image_and_the_next_one_is_taken(
+def test_an_unavailable_database_fails_the_image_and_the_next_one_is_stored(
     tmp_path: Path, postgres_server: PostgresServer, scan: Path
 ) -> None:
-    """The sender keeps what is not in the ledger; both transfers may be there in the end, none is lost."""
-    with postgres_server.database() as database, receiving(tmp_path, database) as receiver:
+    """The sender keeps an image that is not in the database; in the end both transfers may be registered."""
+    with postgres_server.database() as database, running_receiver(tmp_path, database) as receiver:
         assert storescu(receiver.port, scan).returncode == 0
         with stopped(postgres_server):
             sent = storescu(receiver.port, "-v", scan)
@@ -136,17 +136,17 @@ def test_a_database_that_is_away_fails_the_image_and_the_next_one_is_taken(
 
 
 def test_a_transfer_that_breaks_off_leaves_nothing(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """Half an image is no file; the receiver serves the next caller."""
-    with receiving(tmp_path, sqlite) as receiver:
+    """Half an image leaves no file, and the receiver serves the next caller."""
+    with running_receiver(tmp_path, sqlite) as receiver:
         _send_half(receiver, scan)
         assert storescu(receiver.port, scan).returncode == 0
         assert len(receiver.files) == 1
 
 
-def test_a_silent_client_holds_up_nobody(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """It connects and says nothing; others are served meanwhile, and it is hung up on in the end."""
+def test_a_silent_client_does_not_block_others(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """It connects and sends nothing; other clients are served, and its connection is closed after a time-out."""
     with (
-        receiving(tmp_path, sqlite, idle_seconds=1) as receiver,
+        running_receiver(tmp_path, sqlite, idle_seconds=1) as receiver,
         socket.create_connection(("127.0.0.1", receiver.port)) as silent,
     ):
         assert storescu(receiver.port, scan).returncode == 0
@@ -154,10 +154,10 @@ def test_a_silent_client_holds_up_nobody(tmp_path: Path, sqlite: Database, scan:
         assert silent.recv(1) == b""
 
 
-def test_a_pdu_longer_than_any_may_be_ends_the_connection(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """Its sender could otherwise have us take 4 GiB into memory."""
+def test_a_pdu_that_is_too_long_ends_the_connection(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Otherwise a sender could make the receiver read 4 GiB into memory."""
     with (
-        receiving(tmp_path, sqlite, idle_seconds=1) as receiver,
+        running_receiver(tmp_path, sqlite, idle_seconds=1) as receiver,
         socket.create_connection(("127.0.0.1", receiver.port)) as peer,
     ):
         peer.sendall(b"\x01\x00\xff\xff\xff\xff")
@@ -167,42 +167,42 @@ def test_a_pdu_longer_than_any_may_be_ends_the_connection(tmp_path: Path, sqlite
 
 
 @pytest.mark.parametrize("data", [b"", b"\x03garbage", b"\x03" + bytes(8)])
-def test_a_message_that_makes_no_sense_ends_its_association(
+def test_an_unreadable_message_aborts_its_association(
     tmp_path: Path, sqlite: Database, scan: Path, data: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its sender is told, no thread dies of it, and nothing of it is written anywhere."""
-    with receiving(tmp_path, sqlite) as receiver:
-        association, _ = _calling(receiver, scan)
+    """The sender gets an abort, no thread dies, and no traceback is printed."""
+    with running_receiver(tmp_path, sqlite) as receiver:
+        association, _ = _open_association(receiver, scan)
         association.dul.send_pdu(_fragments(data))
         wait_until(lambda: association.is_aborted, seconds=5, what="the association is aborted")
         assert storescu(receiver.port, scan).returncode == 0
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_who_does_not_wait_for_answers_is_refused(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """Each image that waits for its turn is an open file, of which a process may have a thousand."""
-    with receiving(tmp_path, sqlite) as receiver:
-        association, command = _calling(receiver, scan)
+def test_images_beyond_the_limit_of_waiting_messages_are_refused(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """Each waiting image is an open file, and a process may have only about a thousand of them."""
+    with running_receiver(tmp_path, sqlite) as receiver:
+        association, command = _open_association(receiver, scan)
         statuses: list[int] = []
         association.bind(evt.EVT_DIMSE_RECV, lambda event: statuses.append(event.message.command_set.Status))
-        for _ in range(_HASTE):
+        for _ in range(_UNACKNOWLEDGED_IMAGES):
             association.dul.send_pdu(command)
             association.dul.send_pdu(_fragments(b"\x02" + bytes(100)))
-        wait_until(lambda: len(statuses) == _HASTE, seconds=20, what="each has its answer")
+        wait_until(lambda: len(statuses) == _UNACKNOWLEDGED_IMAGES, seconds=20, what="each image has a response")
         association.release()
         assert set(statuses) == {0x0000, 0xA700}
         assert len(receiver.files) == len(receiver.arrivals) == statuses.count(0x0000)
 
 
-def test_more_associations_than_allowed_are_told_to_come_back(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """Rejected for now, not for ever."""
-    with receiving(tmp_path, sqlite, associations=1) as receiver:
+def test_more_associations_than_allowed_are_rejected_for_now(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """The rejection is transient, so that the sender tries again."""
+    with running_receiver(tmp_path, sqlite, associations=1) as receiver:
         entity = AE()
         entity.add_requested_context("1.2.840.10008.1.1")
-        going = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
-        assert going.is_established
+        active = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
+        assert active.is_established
         sent = storescu(receiver.port, scan)
-        going.release()
+        active.release()
         assert "Transient" in sent.stderr
         assert "Local Limit Exceeded" in sent.stderr
 
@@ -216,36 +216,36 @@ def test_more_associations_than_allowed_are_told_to_come_back(tmp_path: Path, sq
         ({"tls": {"certificate": "/nowhere.pem"}}, "cannot be used (FileNotFoundError)"),
     ],
 )
-def test_what_cannot_be_listened_on_is_said(
+def test_a_receiver_with_unusable_settings_does_not_start(
     tmp_path: Path, sqlite: Database, source: dict[str, object], says: str
 ) -> None:
-    """One sentence, before anything is received."""
-    with pytest.raises(UsageFault) as raised, receiving(tmp_path, sqlite, **source):
+    """It raises one sentence before anything is received."""
+    with pytest.raises(UsageFault) as raised, running_receiver(tmp_path, sqlite, **source):
         pass
     assert says in str(raised.value)
 
 
-def test_a_port_in_use_is_said(tmp_path: Path, sqlite: Database) -> None:
-    """Another program listens there."""
+def test_a_port_in_use_is_named(tmp_path: Path, sqlite: Database) -> None:
+    """Another program listens on the port."""
     port = free_port()
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(UsageFault, match=f"port {port}"),
-        receiving(tmp_path, sqlite, port=port),
+        running_receiver(tmp_path, sqlite, port=port),
     ):
         pass
 
 
 def _send_half(receiver: RunningReceiver, scan: Path) -> None:
-    """The command and a first fragment of the dataset; then the sender is gone."""
-    association, command = _calling(receiver, scan)
+    """Send the command and the first fragment of a dataset, and abort the association."""
+    association, command = _open_association(receiver, scan)
     association.dul.send_pdu(command)
     association.dul.send_pdu(_fragments(b"\x00" + scan.read_bytes()[400:4000]))
     association.abort()
 
 
-def _calling(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA]:
-    """An association, and the command of a C-STORE request in its first context."""
+def _open_association(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA]:
+    """Open an association; return it with the command of a C-STORE request in its first context."""
     dataset = dcmread(scan)
     entity = AE()
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
@@ -260,7 +260,7 @@ def _calling(receiver: RunningReceiver, scan: Path) -> tuple[Association, P_DATA
 
 
 def _fragments(*data: bytes) -> P_DATA:
-    """Each with its message control header, in the first context."""
+    """Return P-DATA in the first context; each fragment begins with its message control header."""
     fragments = P_DATA()
     fragments.presentation_data_value_list = [[1, one] for one in data]  # type: ignore[misc]
     return fragments

@@ -1,10 +1,10 @@
-"""What a C-STORE receiver finds when it starts again, and what it removes in the end."""
+"""A restarted C-STORE receiver registers complete files, and files are purged some days after their outcome."""
 
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cstore_receiver import NAME, receiving
+from cstore_receiver import NAME, running_receiver
 from dicom_files import phantom
 from dicom_peers import storescu
 from ledger_driver import LedgerDriver, SettableClock
@@ -26,50 +26,52 @@ pytestmark = pytest.mark.servers
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
-    """One good scan."""
+    """A valid image."""
     path = tmp_path / "scan.dcm"
     path.write_bytes(phantom(1))
     return path
 
 
-def test_a_start_registers_what_was_complete_and_removes_what_was_not(
+def test_a_start_registers_complete_files_and_removes_incomplete_ones(
     tmp_path: Path, database: Database, scan: Path
 ) -> None:
-    """A receiver that was killed between the file and its commit, or in the middle of a file."""
-    with receiving(tmp_path, database) as receiver:
+    """The receiver was killed between a complete file and its commit, and in the middle of a file."""
+    with running_receiver(tmp_path, database) as receiver:
         assert storescu(receiver.port, scan).returncode == 0
         folder = receiver.files[0].parent
     (folder / "0123456789abcdef0123456789abcdef.dcm").write_bytes(scan.read_bytes())
     (folder / "fedcba9876543210fedcba9876543210.dcm.partial").write_bytes(b"half")
-    with receiving(tmp_path, database) as receiver:
-        assert receiver.woken.is_set()
+    with running_receiver(tmp_path, database) as receiver:
+        assert receiver.notified.is_set()
         assert receiver.arrivals == sorted(str(file.relative_to(receiver.spool)) for file in receiver.files)
         assert len(receiver.arrivals) == 2
 
 
-def test_a_start_ends_the_receipts_of_the_dead(tmp_path: Path, database: Database, clock: SettableClock) -> None:
+def test_a_start_ends_the_receipts_of_a_dead_receiver(tmp_path: Path, database: Database, clock: SettableClock) -> None:
     """An association cannot outlive its receiver."""
     _receive(database, _source(database, clock), clock, ended=False)
-    with receiving(tmp_path, database) as receiver:
+    with running_receiver(tmp_path, database) as receiver:
         assert [receipt.ended_at is None for receipt in receiver.associations] == [False]
 
 
 def test_a_second_receiver_of_a_source_is_refused(tmp_path: Path, database: Database) -> None:
-    """It would take the first one's half-written files for a dead one's."""
+    """It would remove incomplete files of the first one as if that were dead."""
     with (
-        receiving(tmp_path, database),
+        running_receiver(tmp_path, database),
         pytest.raises(UsageFault, match="Another receiver of this source"),
-        receiving(tmp_path, database),
+        running_receiver(tmp_path, database),
     ):
         pass
 
 
-def test_files_go_some_days_after_their_outcome(tmp_path: Path, database: Database, clock: SettableClock) -> None:
-    """Good ones after `spool_keep_days`, bad ones later, unfinished ones and those nobody knows never."""
+def test_files_are_purged_some_days_after_their_outcome(
+    tmp_path: Path, database: Database, clock: SettableClock
+) -> None:
+    """Good files after `spool_keep_days`, bad ones later, and unfinished or unregistered ones never."""
     settings = load_settings(state_dir=tmp_path, spool_keep_days=3, spool_keep_failed_days=14)
     spool, source_id = Spool(spool_root(settings, NAME), clock=clock), _source(database, clock)
     ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
-    good, failed, defective, unfinished, unknown = (_spooled(spool) for _ in range(5))
+    good, failed, defective, unfinished, unknown = (_write_to_spool(spool) for _ in range(5))
     _finish(ledger_driver, good)
     _finish(ledger_driver, failed, state=State.FAILED, reason=Reason.MISSING_FILE)
     _finish(ledger_driver, defective, state=State.REJECTED, reason=Reason.TRUNCATED)
@@ -77,13 +79,13 @@ def test_files_go_some_days_after_their_outcome(tmp_path: Path, database: Databa
     kept = {arrival.uri for arrival in (failed, defective, unfinished, unknown)}
     assert _purge(database, spool, settings, source_id, clock, days=2.9) == 0
     assert _purge(database, spool, settings, source_id, clock, days=0.2) == 1
-    assert _there(spool) == kept
+    assert _spooled_paths(spool) == kept
     assert _purge(database, spool, settings, source_id, clock, days=11) == 2
-    assert _there(spool) == {unfinished.uri, unknown.uri}
+    assert _spooled_paths(spool) == {unfinished.uri, unknown.uri}
 
 
 def test_a_receipt_counts_with_the_commit_of_its_images(database: Database, clock: SettableClock) -> None:
-    """One transaction for both, so that the sums agree whatever dies."""
+    """One transaction writes both, so that the sums agree after any crash."""
     source_id = _source(database, clock)
     for received in (1, 2):
         _receive(database, source_id, clock, received=received)
@@ -93,7 +95,7 @@ def test_a_receipt_counts_with_the_commit_of_its_images(database: Database, cloc
 
 
 def test_a_durable_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
-    """Each commit, where usually a loss of power may cost the latest ones."""
+    """Each commit waits; without `durable`, a loss of power may lose the latest commits."""
     levels = {}
     for durable in (False, True):
         with closing(open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}", durable=durable)) as database:
@@ -102,7 +104,7 @@ def test_a_durable_sqlite_waits_for_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_durable_postgresql_waits_for_the_disk(postgres_server: PostgresServer) -> None:
-    """Also where its administrator has turned that off for others."""
+    """The session waits even if the server's default is off."""
     with (
         closing(open_database(postgres_server.url("postgres"), durable=True)) as database,
         database.read() as connection,
@@ -117,7 +119,7 @@ def _source(database: Database, clock: SettableClock) -> int:
 def _receive(
     database: Database, source_id: int, clock: SettableClock, *, received: int = 1, ended: bool = True
 ) -> None:
-    """As a receiver does when an association has sent so many images."""
+    """Write a receipt with this number of images, as a receiver does."""
     receipt = Receipt(
         association="8c5bd2a8-6c39-4f1e-9f3b-0f3c3c1d2e4f",
         calling_ae="CT1",
@@ -132,7 +134,7 @@ def _receive(
     ledger.receive(database, source_id=source_id, arrivals=[], associations=[receipt], priority=5, now=clock())
 
 
-def _spooled(spool: Spool) -> Arrival:
+def _write_to_spool(spool: Spool) -> Arrival:
     spool.root.mkdir(parents=True, exist_ok=True)
     incoming = spool.begin()
     incoming.write(b"some bytes")
@@ -150,5 +152,5 @@ def _purge(
     return purge(database, spool, settings, source_id=source_id, now=clock.advance(days=days))
 
 
-def _there(spool: Spool) -> set[str]:
+def _spooled_paths(spool: Spool) -> set[str]:
     return {path for paths in spool.files() for path in paths}

@@ -1,4 +1,4 @@
-"""Watcher and dispatcher go on by themselves when the cause of a database's trouble goes away."""
+"""Watcher and dispatcher continue by themselves when a database is available again."""
 
 import sqlite3
 import threading
@@ -27,7 +27,7 @@ from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 from producer.folders.watch import FolderWatcher
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 SOON = 0.05
 
 
@@ -39,26 +39,28 @@ def inbox(tmp_path: Path) -> Path:
 
 
 def settings_for(state: Path, sql_url: str, **knobs: object) -> Settings:
-    """Fast, and without the watermark: here the disk is to be really full."""
+    """Return settings with short intervals and without a disk reserve, so that the disk can become full."""
     fast = {"settle_seconds": SOON, "scan_seconds": SOON, "poll_seconds": SOON, "disk_reserve_bytes": 0}
     return load_settings(None, state_dir=state, database_url=sql_url, **{**fast, **knobs})
 
 
 @contextmanager
-def both_running(settings: Settings, database: Database, inbox: Path, redis_url: str) -> Iterator[list[Exception]]:
-    """A watcher and a dispatcher, each in a thread of its own; what ended one is in the list."""
+def watcher_and_dispatcher(
+    settings: Settings, database: Database, inbox: Path, redis_url: str
+) -> Iterator[list[Exception]]:
+    """Run a watcher and a dispatcher, each in a thread; the list has the errors that ended them."""
     stop, ended = threading.Event(), list[Exception]()
     transport = Transport(make_celery(redis_url, settings), open_redis(redis_url))
     watcher = FolderWatcher(Folder(inbox, settings), settings, database, lambda _arrivals: None)
 
-    def keep(loop: Callable[[threading.Event], None]) -> None:
+    def run(loop: Callable[[threading.Event], None]) -> None:
         try:
             loop(stop)
         except StopWork as error:
             ended.append(error)
 
     threads = [
-        threading.Thread(target=keep, args=(loop,))
+        threading.Thread(target=run, args=(loop,))
         for loop in (watcher.run, Dispatcher(database, transport, settings).run)
     ]
     for thread in threads:
@@ -72,28 +74,28 @@ def both_running(settings: Settings, database: Database, inbox: Path, redis_url:
         assert not any(thread.is_alive() for thread in threads)
 
 
-def eventually(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds; fail after 30 s."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not hold within 30 s"
         time.sleep(0.01)
 
 
 def count(database: Database) -> tuple[int, int]:
-    """Arrivals, and batches that were formed for them."""
+    """Return the numbers of arrivals and of batches."""
     with database.read() as connection:
         return tuple(
             connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (instances, batches)
         )  # type: ignore[return-value]
 
 
-def both_said(caplog: pytest.LogCaptureFixture, sentence: str) -> bool:
-    return {"producer.folders.watch", "producer.dispatcher.dispatch"} <= who_said(caplog, sentence)
+def both_logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    return {"producer.folders.watch", "producer.dispatcher.dispatch"} <= loggers_of(caplog, text)
 
 
-def who_said(caplog: pytest.LogCaptureFixture, sentence: str) -> set[str]:
-    return {record.name for record in caplog.records if sentence in record.getMessage()}
+def loggers_of(caplog: pytest.LogCaptureFixture, text: str) -> set[str]:
+    return {record.name for record in caplog.records if text in record.getMessage()}
 
 
 def test_both_wait_for_a_lock(
@@ -104,7 +106,7 @@ def test_both_wait_for_a_lock(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What arrived meanwhile is registered and published then; the dispatcher says once what is wrong."""
+    """Files that arrived meanwhile are registered and published afterwards; the dispatcher logs the lock once."""
     monkeypatch.setattr("db.engine.BUSY_SECONDS", 2)
     path = tmp_path / "record.sqlite3"
     settings = settings_for(tmp_path, f"sqlite:///{path}")
@@ -113,35 +115,35 @@ def test_both_wait_for_a_lock(
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
         (inbox / "before").touch()
-        Intake(settings, database, Folder.holding(inbox, settings), lambda _arrivals: None).take_all()
+        Intake(settings, database, Folder.from_path(inbox, settings), lambda _arrivals: None).register_all()
         other.execute("BEGIN IMMEDIATE")
-        with both_running(settings, database, inbox, redis_url):
-            eventually(lambda: both_said(caplog, "another program holds its lock"))
+        with watcher_and_dispatcher(settings, database, inbox, redis_url):
+            wait_until(lambda: both_logged(caplog, "another program holds its lock"))
             (inbox / "meanwhile").touch()
             other.execute("ROLLBACK")
-            eventually(lambda: count(database) == (2, 2))
+            wait_until(lambda: count(database) == (2, 2))
     by = [record.name for record in caplog.records if "another program holds its lock" in record.getMessage()]
     assert by.count("producer.dispatcher.dispatch") == 1
 
 
-def test_both_wait_for_room_on_a_disk_that_is_really_full(
+def test_both_wait_for_free_space_on_a_full_disk(
     tmp_path: Path, new_sqlite: NewSqlite, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the watermark is off, or something else filled the disk faster than it is looked at."""
+    """The disk reserve may be off, or another program may fill the disk between two checks."""
     with (
         small_disk(tmp_path / "disk", mib=4) as disk,
         new_sqlite(disk / "record.sqlite3", busy_milliseconds=100) as database,
     ):
         settings = settings_for(disk, f"sqlite:///{disk}/record.sqlite3")
-        with both_running(settings, database, inbox, redis_url):
+        with watcher_and_dispatcher(settings, database, inbox, redis_url):
             (inbox / "before").touch()
-            eventually(lambda: count(database) == (1, 1))
+            wait_until(lambda: count(database) == (1, 1))
             with full(disk):
                 for number in range(300):
                     (inbox / f"{number:0200}").touch()
-                eventually(lambda: "producer.folders.watch" in who_said(caplog, "disk is full"))
-            eventually(lambda: count(database)[0] == 301)
-            eventually(lambda: count(database)[1] >= 2)
+                wait_until(lambda: "producer.folders.watch" in loggers_of(caplog, "disk is full"))
+            wait_until(lambda: count(database)[0] == 301)
+            wait_until(lambda: count(database)[1] >= 2)
         assert count(database)[0] == 301
         database.close()
 
@@ -150,51 +152,51 @@ def test_both_wait_for_room_on_a_disk_that_is_really_full(
 def test_both_wait_for_a_server_that_was_stopped(
     tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And each says what is wrong."""
+    """Each of them logs what is wrong."""
     caplog.set_level("INFO")
     with private_postgres() as server:
         server.execute("CREATE DATABASE record TEMPLATE template0")
         url = server.url("record")
         with closing(open_database(url)) as database:
             schema.upgrade(database)
-            with both_running(settings_for(tmp_path, url), database, inbox, redis_url):
+            with watcher_and_dispatcher(settings_for(tmp_path, url), database, inbox, redis_url):
                 (inbox / "before").touch()
-                eventually(lambda: count(database) == (1, 1))
+                wait_until(lambda: count(database) == (1, 1))
                 with stopped(server):
                     (inbox / "meanwhile").touch()
-                    eventually(lambda: both_said(caplog, "its server"))
-                eventually(lambda: count(database) == (2, 2))
+                    wait_until(lambda: both_logged(caplog, "its server"))
+                wait_until(lambda: count(database) == (2, 2))
             assert "the database is available again" in caplog.text
 
 
-def test_both_stop_where_the_record_was_removed(
+def test_both_stop_if_the_database_file_was_removed(
     tmp_path: Path, new_sqlite: NewSqlite, inbox: Path, redis_url: str
 ) -> None:
-    """What they would write to is a file that nobody can find; their supervisor starts them on what is there then."""
+    """They would write to a deleted file; the supervisor starts them again with the file that exists then."""
     path = tmp_path / "record.sqlite3"
     with (
         new_sqlite(path, busy_milliseconds=100) as database,
-        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
+        watcher_and_dispatcher(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
     ):
         (inbox / "before").touch()
-        eventually(lambda: count(database) == (1, 1))
+        wait_until(lambda: count(database) == (1, 1))
         path.unlink()
         (inbox / "after").touch()
-        eventually(lambda: len(ended) == 2)
+        wait_until(lambda: len(ended) == 2)
         assert all("removed or replaced" in str(error) for error in ended)
 
 
 def test_both_wait_for_the_schema(
     tmp_path: Path, inbox: Path, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An upgrade that somebody forgot may be made up for while they run."""
+    """A forgotten `nightread db upgrade` may be run while they wait."""
     path = tmp_path / "record.sqlite3"
     (inbox / "a").touch()
     with (
         closing(open_database(f"sqlite:///{path}")) as database,
-        both_running(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
+        watcher_and_dispatcher(settings_for(tmp_path, f"sqlite:///{path}"), database, inbox, redis_url) as ended,
     ):
-        eventually(lambda: both_said(caplog, "nightread db upgrade"))
+        wait_until(lambda: both_logged(caplog, "nightread db upgrade"))
         schema.upgrade(database)
-        eventually(lambda: count(database) == (1, 1))
+        wait_until(lambda: count(database) == (1, 1))
         assert ended == []

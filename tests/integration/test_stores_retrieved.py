@@ -1,4 +1,4 @@
-"""What a store does to whoever retrieves from it decides over the image as it should."""
+"""Each way in which a retrieval from a store fails leads to the right outcome of the image."""
 
 import io
 import json
@@ -27,32 +27,32 @@ pytestmark = [pytest.mark.servers, pytest.mark.parametrize("database", ["sqlite"
 
 @pytest.fixture
 def clock() -> SettableClock:
-    """Now: what the store dates must not lie ahead."""
+    """A clock that starts now, since the times of the store must not be in the future."""
     return SettableClock(datetime.now(UTC))
 
 
 @pytest.fixture
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """A worker."""
+    """A worker under manual control."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
 def polled(request: pytest.FixtureRequest, worker_driver: WorkerDriver, tmp_path: Path) -> PolledOrthanc:
-    """Each way to retrieve from the same store."""
+    """The same store, with retrieval by its own REST API and by DICOMweb."""
     return PolledOrthanc(folder=tmp_path, worker_driver=worker_driver, kind=request.param)
 
 
 def states(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
-    """How many images in each state, for each reason."""
+    """Return the number of images by state and reason."""
     return Counter((row.state, row.reason) for row in worker_driver.ledger_driver.work())
 
 
 def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> None:
-    """However often they are tried meanwhile: nothing of theirs was tried."""
+    """They wait without a limit, and no attempt is counted."""
     with polled.running() as orthanc:
         fill(orthanc, 6)
-        polled.look()
+        polled.poll_once()
         orthanc.process.kill()
     for _ in range(4):
         assert polled.analyse() == {"received": 6}
@@ -65,26 +65,26 @@ def test_images_of_a_store_that_is_down_wait_for_it(polled: PolledOrthanc) -> No
         orthanc.process.kill()
 
 
-def test_a_wrong_password_fails_the_image_with_a_clear_sentence(polled: PolledOrthanc) -> None:
-    """After its tries, as a file that may not be opened does."""
+def test_a_wrong_password_fails_the_image_with_a_clear_message(polled: PolledOrthanc) -> None:
+    """It fails after its attempts, like a file without read permission."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         polled.login["password"] = "wrong"
         assert polled.analyse() == {"received": 1}
         assert polled.analyse() == {"failed": 1}
         orthanc.process.kill()
-    assert (polled.work().reason, polled.work().detail) == (
+    assert (polled.work_row().reason, polled.work_row().detail) == (
         "unreadable",
         "The store refused access (status 401): correct `login`, or the permissions on the server.",
     )
 
 
 def test_an_instance_that_was_deleted_meanwhile_is_missing(polled: PolledOrthanc) -> None:
-    """As a file that was removed from its folder is; its neighbours are done."""
+    """It fails like a file that was removed from its folder; other images are analysed."""
     with polled.running() as orthanc:
         first, *_ = fill(orthanc, 3)
-        polled.look()
+        polled.poll_once()
         orthanc.delete(f"/instances/{first}")
         assert polled.analyse() == {"received": 1, "done": 2}
         assert polled.analyse() == {"failed": 1}
@@ -93,54 +93,54 @@ def test_an_instance_that_was_deleted_meanwhile_is_missing(polled: PolledOrthanc
 
 
 def test_an_instance_beyond_the_limit_is_rejected(polled: PolledOrthanc) -> None:
-    """Whether the store told its size beforehand or not."""
+    """This holds whether or not the store reported its size before."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         assert polled.analyse(max_file_bytes=5000) == {"rejected": 1}
         orthanc.process.kill()
-    assert polled.work().reason == "too_large"
+    assert polled.work_row().reason == "too_large"
 
 
 def test_the_same_bytes_by_two_ways_are_one_content(polled: PolledOrthanc) -> None:
-    """Dropped into a folder, and found in a store: the later one is a duplicate."""
+    """An image in a drop folder and in a store is analysed once; the later one is a duplicate."""
     (scan,) = scans(1)
     polled.worker_driver.put(dropped=scan)
     with polled.running() as orthanc:
         orthanc.upload(scan)
-        polled.look()
+        polled.poll_once()
         assert polled.analyse() == {"done": 1, "duplicate": 1}
         orthanc.process.kill()
 
 
-def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
-    """The process that may die of it has no login: it is sent what was retrieved."""
+def test_a_trial_read_gets_the_retrieved_bytes(polled: PolledOrthanc) -> None:
+    """The trial process has no login for the store, so it is sent the bytes."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         polled.worker_driver.ledger_driver.database.write(
             lambda connection: connection.execute(update(work).values(alone=True))
         )
         context = polled.worker_driver.context(sources=(polled.store,))
         assert polled.worker_driver.analyse(context) == {"done": 1}
-        assert context.rehearsal._room is not None
-        context.rehearsal.close()
+        assert context.trial_reader._connection is not None
+        context.trial_reader.close()
         orthanc.process.kill()
 
 
 def test_people_see_the_whole_url(polled: PolledOrthanc) -> None:
-    """`query` shows where the original is."""
+    """`query` shows the URL of the original image."""
     with polled.running() as orthanc:
         fill(orthanc, 1)
-        polled.look()
+        polled.poll_once()
         (image,) = queries.images(polled.worker_driver.ledger_driver.database, queries.ImageFilter())
         assert image["uri"].startswith(polled.store.url + "/")
         assert orthanc.session.get(image["uri"], timeout=10).ok
         orthanc.process.kill()
 
 
-def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(worker_driver: WorkerDriver) -> None:
-    """It answers other questions, so that it is not down: the try counts, and the next one succeeds."""
+def test_a_retrieval_that_is_too_slow_is_tried_again(worker_driver: WorkerDriver) -> None:
+    """The store responds to other requests, so it is not down: the attempt counts, and the next one succeeds."""
     (scan,) = scans(1)
     speaks = threading.Event()
 
@@ -163,7 +163,7 @@ def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(worker_driv
 
 
 def test_half_an_image_is_not_analysed(worker_driver: WorkerDriver) -> None:
-    """A transfer that breaks off is a fault of the store, and never a truncated image."""
+    """A transfer that breaks off is an I/O error of the store, never a truncated image."""
     (scan,) = scans(1)
     whole = {"Content-Length": str(len(scan))}
 
@@ -176,8 +176,8 @@ def test_half_an_image_is_not_analysed(worker_driver: WorkerDriver) -> None:
         assert states(worker_driver) == {("received", "io_error"): 1}
 
 
-def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(worker_driver: WorkerDriver) -> None:
-    """Its file is damaged there, and the rest of the store well."""
+def test_an_image_that_cannot_be_retrieved_fails_in_the_end(worker_driver: WorkerDriver) -> None:
+    """Its file in the store is damaged, and the store itself is available."""
     with running_web_server(
         lambda asked: Reply(body=[b"{}"]) if asked.path == "/system" else Reply(status=500)
     ) as server:
@@ -187,8 +187,8 @@ def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(worker_
         assert states(worker_driver) == {("failed", "io_error"): 1}
 
 
-def test_a_login_is_shown_to_no_store_but_its_own(worker_driver: WorkerDriver) -> None:
-    """A source of another name at any address is asked without one."""
+def test_a_login_is_only_sent_to_its_own_store(worker_driver: WorkerDriver) -> None:
+    """Requests to a source with another name have no login."""
     other = {"kind": "orthanc", "name": "other", "url": "http://127.0.0.1:1", "login": {"bearer": "secret"}}
     (scan,) = scans(1)
     with running_web_server(lambda _: Reply(body=[scan])) as server:
@@ -201,7 +201,7 @@ def test_a_login_is_shown_to_no_store_but_its_own(worker_driver: WorkerDriver) -
 
 
 def register_one(worker_driver: WorkerDriver, url: str) -> None:
-    """One arrival of the store `pacs` at this address."""
+    """Register one arrival of the store `pacs` at this address."""
     ledger_driver = worker_driver.ledger_driver
     source = ensure_source(ledger_driver.database, name="pacs", kind="orthanc", root=url, now=ledger_driver.clock())
     arrival = Arrival(uri=orthanc_uri("1"), size=0, mtime_ns=0)

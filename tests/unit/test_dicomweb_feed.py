@@ -1,4 +1,4 @@
-"""Studies are looked into when their counts change, whatever else the store makes of QIDO-RS."""
+"""The instances of a study are listed when its counts change, for stores that implement QIDO-RS differently."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TAGS = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}
 
 @dataclass(kw_only=True)
 class FakeQidoStore:
-    """A store with studies of one series each, and with manners of its own."""
+    """A store with studies of one series each; its flags select how it deviates from QIDO-RS."""
 
     studies: dict[str, list[str]]
     counts: bool = True
@@ -34,7 +34,7 @@ class FakeQidoStore:
     searches: list[str] = field(default_factory=list)
 
     def __call__(self, asked: Request) -> Reply:
-        """Search studies, or the instances of one."""
+        """Respond to a search for studies or for the instances of a study."""
         url = urlsplit(asked.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
@@ -68,7 +68,7 @@ def _value(value: object) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Polls:
-    """A feed, its cursor, and what it has found so far."""
+    """Polls a feed again and again, and keeps the cursor and the latest page."""
 
     feed: DicomwebFeed
     qido: FakeQidoStore
@@ -76,8 +76,8 @@ class Polls:
     found: list[str] = field(default_factory=list)
     last: ChangePage | None = None
 
-    def look(self) -> list[str]:
-        """The uris of another look, and what was searched for it."""
+    def poll_once(self) -> list[str]:
+        """Poll once and return the URIs; `qido.searches` has the paths that were requested."""
         self.qido.searches.clear()
         uris = []
         for change_page in self.feed.since(self.cursor):
@@ -93,115 +93,115 @@ def polling(qido: FakeQidoStore, **knobs: Any) -> Iterator[Polls]:
 
 
 def feed(server: WebServer, **knobs: Any) -> DicomwebFeed:
-    """Of a window of three days."""
+    """Return a feed with a window of three days."""
     return DicomwebFeed(Website(server.url), days=3, today=lambda: TODAY, **knobs)
 
 
-def test_only_studies_whose_count_changed_are_looked_into() -> None:
-    """A second look costs the list of studies; so does one by another start, with the ledger's cursor."""
-    with polling(FakeQidoStore(studies={"1.1": ["a", "b"], "1.2": ["c"]})) as looks:
-        assert looks.look() == [
+def test_only_studies_whose_count_changed_are_listed() -> None:
+    """A second poll requests only the list of studies and the instances of changed studies."""
+    with polling(FakeQidoStore(studies={"1.1": ["a", "b"], "1.2": ["c"]})) as polls:
+        assert polls.poll_once() == [
             "studies/1.1/series/1.1.1/instances/a",
             "studies/1.1/series/1.1.1/instances/b",
             "studies/1.2/series/1.2.1/instances/c",
         ]
-        assert looks.look() == []
-        looks.qido.studies["1.2"].append("d")
-        assert looks.look() == [f"studies/1.2/series/1.2.1/instances/{uid}" for uid in "cd"]
-        assert set(looks.qido.searches) == {"studies", "studies/1.2/instances"}
+        assert polls.poll_once() == []
+        polls.qido.studies["1.2"].append("d")
+        assert polls.poll_once() == [f"studies/1.2/series/1.2.1/instances/{uid}" for uid in "cd"]
+        assert set(polls.qido.searches) == {"studies", "studies/1.2/instances"}
 
 
-def test_the_cursor_is_no_larger_than_the_window() -> None:
-    """A study that has left it is forgotten, and its UID is not in the cursor at all."""
-    with polling(FakeQidoStore(studies={"1.1": ["a"], "1.2": ["c"]})) as looks:
-        looks.look()
-        assert looks.cursor is not None
-        assert "1.1" not in json.dumps(looks.cursor)
-        del looks.qido.studies["1.1"]
-        looks.look()
-        assert len(looks.cursor["studies"]) == 1
+def test_the_cursor_only_holds_studies_in_the_window() -> None:
+    """A study that is no longer listed is removed, and the cursor contains no UID."""
+    with polling(FakeQidoStore(studies={"1.1": ["a"], "1.2": ["c"]})) as polls:
+        polls.poll_once()
+        assert polls.cursor is not None
+        assert "1.1" not in json.dumps(polls.cursor)
+        del polls.qido.studies["1.1"]
+        polls.poll_once()
+        assert len(polls.cursor["studies"]) == 1
 
 
-def test_a_study_that_holds_less_than_it_counts_is_looked_into_again() -> None:
-    """The store may know of images that it has not sorted in yet: they must not be taken for seen."""
-    with polling(FakeQidoStore(studies={"1.1": ["a"]}, overcounts=1)) as looks:
-        assert looks.look() == looks.look() == ["studies/1.1/series/1.1.1/instances/a"]
+def test_a_study_with_fewer_instances_than_its_count_is_listed_again() -> None:
+    """The store may still be indexing images, which must not be missed."""
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, overcounts=1)) as polls:
+        assert polls.poll_once() == polls.poll_once() == ["studies/1.1/series/1.1.1/instances/a"]
 
 
-def test_a_study_is_looked_into_again_after_an_hour_even_if_it_counts_the_same() -> None:
-    """One image may have gone and another come."""
+def test_a_study_is_listed_again_after_an_hour_even_if_its_counts_are_the_same() -> None:
+    """One image may have replaced another."""
     now = [0.0]
-    with polling(FakeQidoStore(studies={"1.1": ["a"]}), monotonic=lambda: now[0]) as looks:
-        looks.look()
-        looks.qido.studies["1.1"] = ["z"]
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}), monotonic=lambda: now[0]) as polls:
+        polls.poll_once()
+        polls.qido.studies["1.1"] = ["z"]
         now[0] = 3500.0
-        assert looks.look() == []
+        assert polls.poll_once() == []
         now[0] = 3700.0
-        assert looks.look() == ["studies/1.1/series/1.1.1/instances/z"]
+        assert polls.poll_once() == ["studies/1.1/series/1.1.1/instances/z"]
 
 
-def test_a_store_that_does_not_count_is_listed_each_time() -> None:
-    """And tells nobody how many images to expect."""
-    with polling(FakeQidoStore(studies={"1.1": ["a"]}, counts=False)) as looks:
-        assert looks.look() == looks.look() == ["studies/1.1/series/1.1.1/instances/a"]
-        assert looks.last is not None
-        assert looks.last.counts == []
+def test_studies_of_a_store_without_counts_are_listed_each_time() -> None:
+    """Such a store reports no expected number of images."""
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, counts=False)) as polls:
+        assert polls.poll_once() == polls.poll_once() == ["studies/1.1/series/1.1.1/instances/a"]
+        assert polls.last is not None
+        assert polls.last.counts == []
 
 
-@pytest.mark.parametrize("manners", [{}, {"limits": False}, {"limits": False, "offsets": False}])
-def test_long_lists_are_read_to_their_end(manners: dict[str, bool]) -> None:
-    """Page by page, or at once where the store knows no pages."""
+@pytest.mark.parametrize("deviations", [{}, {"limits": False}, {"limits": False, "offsets": False}])
+def test_long_lists_are_read_to_their_end(deviations: dict[str, bool]) -> None:
+    """The list is read page by page, or at once if the store ignores paging."""
     many = [f"i{number}" for number in range(2 * PAGE_ROWS + 1)]
-    with polling(FakeQidoStore(studies={"1.1": many}, **manners)) as looks:  # type: ignore[arg-type]
-        assert len(looks.look()) == len(many)
-        assert looks.last is not None
-        assert looks.last.troubles == []
+    with polling(FakeQidoStore(studies={"1.1": many}, **deviations)) as polls:  # type: ignore[arg-type]
+        assert len(polls.poll_once()) == len(many)
+        assert polls.last is not None
+        assert polls.last.troubles == []
 
 
-def test_a_store_that_never_gives_the_second_page_is_told_of() -> None:
-    """It has more than it shows."""
+def test_a_store_that_never_returns_the_second_page_is_reported() -> None:
+    """The store may have more rows than it returns."""
     many = [f"i{number}" for number in range(2 * PAGE_ROWS)]
-    with polling(FakeQidoStore(studies={"1.1": many}, offsets=False)) as looks:
-        assert len(looks.look()) == PAGE_ROWS
-        assert looks.last is not None
-        assert "first 500 rows" in looks.last.troubles[0]
+    with polling(FakeQidoStore(studies={"1.1": many}, offsets=False)) as polls:
+        assert len(polls.poll_once()) == PAGE_ROWS
+        assert polls.last is not None
+        assert "first 500 rows" in polls.last.troubles[0]
 
 
-def test_instances_that_cannot_be_addressed_are_told_of() -> None:
-    """Without its series an instance has no URL."""
-    with polling(FakeQidoStore(studies={"1.1": ["a"]}, names_series=False)) as looks:
-        assert looks.look() == []
-        assert looks.last is not None
-        assert "SeriesInstanceUID" in looks.last.troubles[0]
+def test_instances_without_a_series_are_reported() -> None:
+    """Without a SeriesInstanceUID an instance has no URL."""
+    with polling(FakeQidoStore(studies={"1.1": ["a"]}, names_series=False)) as polls:
+        assert polls.poll_once() == []
+        assert polls.last is not None
+        assert "SeriesInstanceUID" in polls.last.troubles[0]
 
 
-def test_a_study_that_its_store_cannot_list_hides_no_other() -> None:
-    """It is told of and asked for again; the third failure in a row is one of the store."""
+def test_a_study_that_cannot_be_listed_does_not_hide_others() -> None:
+    """It is reported and requested again; the third failure in a row is a failure of the store."""
     qido = FakeQidoStore(
         studies={"1.1": ["a"], "1.2": ["b"], "1.3": ["c"], "1.4": ["d"]}, broken=frozenset({"1.1", "1.2"})
     )
-    with polling(qido) as looks:
-        assert [uri[-1] for uri in looks.look()] == ["c", "d"]
-        assert looks.last is not None
-        assert looks.last.troubles == [
+    with polling(qido) as polls:
+        assert [uri[-1] for uri in polls.poll_once()] == ["c", "d"]
+        assert polls.last is not None
+        assert polls.last.troubles == [
             "does not list the images of a study: it reports that it is unavailable (status 500)"
         ]
         qido.broken = frozenset()
-        assert [uri[-1] for uri in looks.look()] == ["a", "b"]
-        looks.cursor, qido.broken = None, frozenset(qido.studies)
+        assert [uri[-1] for uri in polls.poll_once()] == ["a", "b"]
+        polls.cursor, qido.broken = None, frozenset(qido.studies)
         with pytest.raises(UnavailableError):
-            looks.look()
+            polls.poll_once()
 
 
 @pytest.mark.parametrize("body", [b'{"error": "no"}', b"[1, 2]", b'"x"', b'[{"0020000D": 3}]'])
-def test_what_is_no_dicomweb_store_is_said_to_be_none(body: bytes) -> None:
-    """Some other JSON lives at that address."""
+def test_other_json_is_reported_as_no_dicomweb_store(body: bytes) -> None:
+    """Another service may be at that address."""
     with running_web_server(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="DICOMweb"):
         list(feed(server).since(None))
 
 
 def test_one_sop_instance_in_two_series_is_two_instances() -> None:
-    """Copies that a modality gave no UID of their own: each has its address, and the study is settled with both."""
+    """Some devices copy an instance without a new UID: each copy has its own URL, and the counts include both."""
 
     def answer(asked: Request) -> Reply:
         rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(2), "00201208": _value(2)}]

@@ -1,4 +1,4 @@
-"""Names of any bytes go through the ledger as text and come back as they were."""
+"""File names of any bytes are stored as text and read back unchanged."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ paths = st.lists(names, min_size=1, max_size=4).map(b"/".join)
 
 @given(paths)
 def test_any_path_comes_back_from_its_uri(relative: bytes) -> None:
-    """A uri is ASCII and gives the same bytes back below any root."""
+    """A URI is ASCII, and the path made from it has the same bytes."""
     uri = uri_of(relative)
     assert uri.isascii()
     assert uri.isprintable()
@@ -36,7 +36,7 @@ def test_any_path_comes_back_from_its_uri(relative: bytes) -> None:
 
 @given(paths)
 def test_any_root_comes_back_from_its_text(below: bytes) -> None:
-    """A root is stored as printable text and read back byte by byte."""
+    """A root is stored as printable text and read back with the same bytes."""
     root = Path(os.fsdecode(b"/" + below))
     text = root_text(root)
     assert text.isprintable()
@@ -45,26 +45,26 @@ def test_any_root_comes_back_from_its_text(below: bytes) -> None:
 
 @given(paths, paths)
 def test_people_read_the_plain_path(root: bytes, relative: bytes) -> None:
-    """The full uri is the path itself, and encoded only where it could not be shown."""
+    """The full URI is the path itself; only unprintable characters and percent signs are encoded."""
     shown = full_uri(root_text(Path(os.fsdecode(b"/" + root))), uri_of(relative))
     assert os.fsencode(root_path(shown)) == b"/" + root + b"/" + relative
 
 
 def test_an_ordinary_path_is_shown_as_it_is() -> None:
-    """Spaces and letters of other alphabets need no encoding for people; a percent sign and a newline do."""
+    """Spaces and letters of other alphabets are not encoded; a percent sign and a newline are."""
     assert full_uri("/data/in box", uri_of("Müller/a b.dcm".encode())) == "/data/in box/Müller/a b.dcm"
     assert full_uri("/data", uri_of(b"50%\n.dcm")) == "/data/50%25%0A.dcm"
 
 
 @pytest.mark.parametrize("uri", ["../x", "/etc/passwd", "a/../../x", "%2e%2e/x", "a//b", "a%00b", "", "."])
 def test_a_uri_that_leaves_the_root_is_refused(uri: str) -> None:
-    """No uri, however encoded, names a file outside its source."""
+    """No encoding of a URI names a file outside of its source."""
     with pytest.raises(ValueError, match="not a path below"):
         path_of("/inbox", uri)
 
 
 def test_a_long_folder_gives_a_name_that_fits_its_column() -> None:
-    """Two long paths with the same end stay two sources."""
+    """Two long paths with the same end get different source names."""
     one, other = (Path("/") / first / ("x" * 250) / "inbox" for first in ("a", "b"))
     assert len(source_name(one)) == NAME_LENGTH
     assert source_name(one).endswith("/inbox")
@@ -73,7 +73,7 @@ def test_a_long_folder_gives_a_name_that_fits_its_column() -> None:
 
 
 def test_spellings_of_one_folder_are_one_path(tmp_path: Path) -> None:
-    """`..` is resolved as the kernel does it, and a link keeps its name."""
+    """`..` is resolved like the kernel does, and a link keeps its name."""
     (tmp_path / "far" / "target").mkdir(parents=True)
     link = tmp_path / "link"
     link.symlink_to("far/target")
@@ -82,7 +82,7 @@ def test_spellings_of_one_folder_are_one_path(tmp_path: Path) -> None:
 
 
 def test_an_absurd_time_of_a_file_server_fits_its_column() -> None:
-    """A time beyond 64 bits of nanoseconds is cut instead of refused by the database."""
+    """A time beyond 64 bits of nanoseconds is clamped, so that the database accepts it."""
     fields = (0o100644, 1, 1, 1, 0, 0, 0, 0, 0, 0)
     assert mtime_of(os.stat_result(fields, {"st_mtime_ns": 2**80})) == 2**63 - 1
     assert mtime_of(os.stat_result(fields, {"st_mtime_ns": -(2**80)})) == -(2**63)

@@ -1,4 +1,4 @@
-"""Which files a folder offers, and when."""
+"""A folder returns complete files, and each of them once."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ STRANGE = [b"a b.dcm", b"new\nline", b"\xff\xfe.dcm", b"%41", "\N{SNOWMAN}".enco
 
 
 class ManualMonotonicClock:
-    """A clock that stands until it is moved."""
+    """A monotonic clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the seconds of the clock."""
         return self.now
 
 
@@ -41,16 +41,16 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def complete(inbox: Path, settings: Settings) -> Folder:
-    """The inbox as `nightread run` takes it."""
-    return Folder.holding(inbox, settings)
+    """The inbox as `nightread run` scans it."""
+    return Folder.from_path(inbox, settings)
 
 
 def uris(chunks: Iterable[list[Arrival]]) -> list[str]:
     return sorted(arrival.uri for chunk in chunks for arrival in chunk)
 
 
-def test_all_files_are_offered_once(complete: Folder, inbox: Path) -> None:
-    """A second scan offers nothing, and counts what is there."""
+def test_all_files_are_returned_once(complete: Folder, inbox: Path) -> None:
+    """A second scan returns nothing, and counts the files present."""
     (inbox / "s").mkdir()
     (inbox / "a.dcm").write_bytes(b"abc")
     (inbox / "s" / "b.dcm").touch()
@@ -63,21 +63,21 @@ def test_all_files_are_offered_once(complete: Folder, inbox: Path) -> None:
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_a_strange_name_leads_back_to_its_file(complete: Folder, inbox: Path, name: bytes) -> None:
-    """The uri of a file with any name opens that file."""
+    """The URI of a file with any name opens that file."""
     (inbox / os.fsdecode(name)).write_bytes(b"content")
     (uri,) = uris(complete.scan())
     assert Path(os.fsdecode(path_of(inbox, uri))).read_bytes() == b"content"
 
 
 def test_a_large_folder_comes_in_chunks(complete: Folder, inbox: Path) -> None:
-    """One transaction registers at most 1,000."""
+    """One chunk has at most 1,000 files, for one transaction."""
     for number in range(2500):
         (inbox / str(number)).touch()
     assert [len(chunk) for chunk in complete.scan() if chunk] == [1000, 1000, 500]
 
 
-def test_a_chunk_that_was_not_registered_is_offered_again(complete: Folder, inbox: Path) -> None:
-    """The consumer broke off while it held a chunk: nothing of it counts as known."""
+def test_a_chunk_that_was_not_registered_is_returned_again(complete: Folder, inbox: Path) -> None:
+    """The consumer stopped while it held a chunk, so none of its files counts as known."""
     for number in range(1500):
         (inbox / str(number)).touch()
     held = complete.scan()
@@ -86,8 +86,8 @@ def test_a_chunk_that_was_not_registered_is_offered_again(complete: Folder, inbo
     assert len(uris(complete.scan())) == 1500
 
 
-def test_a_changed_file_is_offered_again(complete: Folder, inbox: Path) -> None:
-    """Another size or time at the same place is another arrival; the old one is forgotten."""
+def test_a_changed_file_is_returned_again(complete: Folder, inbox: Path) -> None:
+    """Another size or time at the same path is another arrival; the old one is forgotten."""
     (inbox / "a").write_bytes(b"1")
     list(complete.scan())
     (inbox / "a").write_bytes(b"12")
@@ -95,16 +95,16 @@ def test_a_changed_file_is_offered_again(complete: Folder, inbox: Path) -> None:
     assert complete.report.known == 1
 
 
-def test_after_forgetting_all_is_offered_again(complete: Folder, inbox: Path) -> None:
-    """The ledger may have lost what it was told."""
+def test_after_forget_all_files_are_returned_again(complete: Folder, inbox: Path) -> None:
+    """The database may have lost arrivals that were registered."""
     (inbox / "a").touch()
     list(complete.scan())
     complete.forget()
     assert uris(complete.scan()) == ["a"]
 
 
-def test_a_slow_walk_lets_the_consumer_breathe(inbox: Path, settings: Settings) -> None:
-    """Chunks come by time too, even when there is nothing new in them."""
+def test_a_slow_walk_yields_chunks_at_intervals(inbox: Path, settings: Settings) -> None:
+    """Empty chunks are yielded too, so that the consumer can stop."""
     for number in range(10):
         (inbox / str(number)).touch()
     ticks = iter(range(10_000))
@@ -114,7 +114,7 @@ def test_a_slow_walk_lets_the_consumer_breathe(inbox: Path, settings: Settings) 
 
 
 def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:
-    """Two seconds by our own clock, whatever the file's time says."""
+    """Two seconds of our own clock count; the file's modification time does not."""
     clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").write_bytes(b"1")
@@ -129,7 +129,7 @@ def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Setting
 
 
 def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
-    """Each growth starts the wait anew."""
+    """Each change starts the settling time again."""
     clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     with (inbox / "a").open("wb") as file:
@@ -143,7 +143,7 @@ def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
 
 
 def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Settings) -> None:
-    """What a scan did not meet is no longer remembered."""
+    """A file that one scan did not find is forgotten."""
     clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
@@ -159,7 +159,7 @@ def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Setti
 
 
 def test_a_cold_start_takes_old_files_at_once(inbox: Path, settings: Settings) -> None:
-    """What lay there for an hour needs no watching; what comes later always does, whatever time it carries."""
+    """The first scan takes files that are an hour old; later files must settle, whatever their modification time."""
     clock, wall = ManualMonotonicClock(), ManualMonotonicClock()
     wall.now = (inbox.stat().st_mtime) + 3600
     folder = Folder(inbox, settings, monotonic=clock, wall=wall)
@@ -170,32 +170,32 @@ def test_a_cold_start_takes_old_files_at_once(inbox: Path, settings: Settings) -
 
 
 def test_a_time_set_back_does_not_make_a_file_old(inbox: Path, settings: Settings) -> None:
-    """Copying programs keep the time of the content; the copy is being written all the same."""
+    """Copying programs set the old modification time while the copy may still be incomplete."""
     (inbox / "copy").touch()
     os.utime(inbox / "copy", (1e9, 1e9))
     assert uris(Folder(inbox, settings).scan()) == []
 
 
 def test_a_completed_file_that_is_named_is_taken_at_once(inbox: Path, settings: Settings) -> None:
-    """A close event needs no scan and no wait, and the next scan knows the file."""
+    """A file of a close event is returned without a scan or a wait, and the next scan knows it."""
     clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "s").mkdir()
     (inbox / "s" / "a").touch()
-    assert uris(folder.take([b"s/a"])) == ["s/a"]
-    assert uris(folder.take([b"s/a", b"gone", b"s"])) == []
+    assert uris(folder.scan_paths([b"s/a"])) == ["s/a"]
+    assert uris(folder.scan_paths([b"s/a", b"gone", b"s"])) == []
     clock.now += 10
     assert uris(folder.scan()) == []
     assert (folder.report.known, folder.report.pending) == (1, 0)
 
 
 def test_a_file_that_is_named_during_a_scan_stays_known(complete: Folder, inbox: Path) -> None:
-    """The scan that was under way when the file came does not make it forgotten."""
+    """A scan that was running when the file arrived does not forget the file."""
     (inbox / "first").touch()
     scan = complete.scan()
     next(scan)
     (inbox / "late").touch()
-    assert uris(complete.take([b"late"])) == ["late"]
+    assert uris(complete.scan_paths([b"late"])) == ["late"]
     list(scan)
     assert uris(complete.scan()) == []
     assert complete.report.known == 2
@@ -203,17 +203,17 @@ def test_a_file_that_is_named_during_a_scan_stays_known(complete: Folder, inbox:
 
 @pytest.mark.parametrize("name", ["a.dcm.part", "a.PART", "a.Tmp", ".a.dcm.Xy12", ".DS_Store", "a.filepart"])
 def test_a_temporary_name_is_counted_and_not_taken(complete: Folder, inbox: Path, name: str) -> None:
-    """Neither by scan nor by event; renamed into place it is."""
+    """Neither a scan nor an event returns it; after it is renamed, a scan does."""
     (inbox / name).touch()
     assert uris(complete.scan()) == []
-    assert uris(complete.take([os.fsencode(name)])) == []
+    assert uris(complete.scan_paths([os.fsencode(name)])) == []
     assert (complete.report.temporary, complete.report.temporary_old) == (1, 0)
     (inbox / name).rename(inbox / "a.dcm")
     assert uris(complete.scan()) == ["a.dcm"]
 
 
 def test_an_old_temporary_name_is_reported(complete: Folder, inbox: Path) -> None:
-    """Somebody's transfer broke off two hours ago."""
+    """A transfer broke off two hours ago."""
     (inbox / "a.part").touch()
     then = (inbox / "a.part").stat().st_mtime - 7200
     os.utime(inbox / "a.part", (then, then))
@@ -223,7 +223,7 @@ def test_an_old_temporary_name_is_reported(complete: Folder, inbox: Path) -> Non
 
 
 def test_a_missing_root_is_reported_until_it_is_back(complete: Folder, inbox: Path) -> None:
-    """Nothing that is known is forgotten meanwhile."""
+    """The known files stay known until the root is back."""
     (inbox / "a").touch()
     list(complete.scan())
     inbox.rename(inbox.with_name("away"))
@@ -237,7 +237,7 @@ def test_a_missing_root_is_reported_until_it_is_back(complete: Folder, inbox: Pa
 
 
 def test_an_emptied_root_is_reported_until_files_are_back(complete: Folder, inbox: Path) -> None:
-    """The mount point of a folder that is not mounted is empty: that is not the end of its files."""
+    """An empty root may be the mount point of a folder that is not mounted."""
     (inbox / "a").touch()
     list(complete.scan())
     (inbox / "a").unlink()
@@ -250,7 +250,7 @@ def test_an_emptied_root_is_reported_until_files_are_back(complete: Folder, inbo
 
 
 def test_a_scan_broken_off_by_a_missing_root_keeps_the_waiting_files(inbox: Path, settings: Settings) -> None:
-    """A short loss of the mount does not start every wait anew."""
+    """After a short loss of the mount, the files need not settle from the beginning."""
     clock = ManualMonotonicClock()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
@@ -264,7 +264,7 @@ def test_a_scan_broken_off_by_a_missing_root_keeps_the_waiting_files(inbox: Path
 
 
 def test_memory_follows_the_files_present(complete: Folder, inbox: Path) -> None:
-    """What was there last month is not kept."""
+    """Removed files are not kept in memory."""
     for round_number in range(3):
         study = inbox / str(round_number)
         study.mkdir()

@@ -1,4 +1,4 @@
-"""The walk meets everything that can lie in a folder, and goes on."""
+"""The walk handles every kind of directory entry, and continues after errors."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def open_root() -> Iterator[Path]:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Root may read everything: be nobody for a while."""
+    """Act as an unprivileged user for a while, since root may read everything."""
     was_root = os.geteuid() == 0
     if was_root:
         os.seteuid(NOBODY)
@@ -54,7 +54,7 @@ def unprivileged() -> Iterator[None]:
 
 
 def test_each_file_of_a_tree_is_met_once(tmp_path: Path) -> None:
-    """Files of all folders, with their paths below the root."""
+    """The walk yields the files of all folders, with their paths below the root."""
     for name in ("a.dcm", "s1/b.dcm", "s1/deep/er/c.dcm", "s2/d.dcm"):
         put(tmp_path / name)
     (tmp_path / "empty").mkdir()
@@ -62,7 +62,7 @@ def test_each_file_of_a_tree_is_met_once(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_visited_before_it_is_listed(tmp_path: Path) -> None:
-    """A file that comes while the folder is being visited is in the list: nothing falls between watch and scan."""
+    """A file that arrives while the folder is visited is in the list, so that watch and scan together miss none."""
     (tmp_path / "sub").mkdir()
 
     def put_new(folder: bytes) -> None:
@@ -72,7 +72,7 @@ def test_a_folder_is_visited_before_it_is_listed(tmp_path: Path) -> None:
 
 
 def test_folders_beyond_the_longest_path_are_walked(tmp_path: Path) -> None:
-    """6,000 bytes of folder names: more than any one system call takes."""
+    """The path has 6,000 bytes, more than a system call accepts."""
     name = b"d" * 200
     fd = os.open(tmp_path, os.O_RDONLY)
     for _ in range(30):
@@ -87,7 +87,7 @@ def test_folders_beyond_the_longest_path_are_walked(tmp_path: Path) -> None:
 
 
 def test_links_are_met_and_not_followed(tmp_path: Path) -> None:
-    """A link to a folder, a cycle, a dangling link and a link to itself are one entry each."""
+    """A link to a folder, a cyclic link, a dangling link and a link to itself are one entry each."""
     put(tmp_path / "in" / "a.dcm")
     put(tmp_path / "outside" / "b.dcm")
     for name, target in (("cycle", ".."), ("out", "../outside"), ("dangling", "nowhere"), ("self", "self")):
@@ -96,14 +96,14 @@ def test_links_are_met_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_root_behind_a_link_is_walked(tmp_path: Path) -> None:
-    """The inbox itself may be a link: the operator named it."""
+    """The inbox itself may be a link, since the operator chose it."""
     put(tmp_path / "far" / "a.dcm")
     (tmp_path / "inbox").symlink_to("far")
     assert walked(tmp_path / "inbox") == [b"a.dcm"]
 
 
 def test_pipes_and_sockets_are_counted(tmp_path: Path) -> None:
-    """Special files are no arrivals: opening a pipe would wait for ever."""
+    """Special files are no arrivals, since opening a pipe would wait for ever."""
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(str(tmp_path / "socket"))
@@ -113,7 +113,7 @@ def test_pipes_and_sockets_are_counted(tmp_path: Path) -> None:
 
 
 def test_hidden_folders_are_not_entered(tmp_path: Path) -> None:
-    """A file server's `.snapshot` holds the whole tree many times; a hidden file is for the folder to judge."""
+    """A file server's `.snapshot` holds the whole tree many times; hidden files are yielded."""
     put(tmp_path / ".snapshot" / "a.dcm")
     put(tmp_path / ".hidden.dcm")
     obstacles = Obstacles()
@@ -131,8 +131,8 @@ def test_a_folder_without_permission_hides_no_other(open_root: Path) -> None:
     assert obstacles.unreadable_folders == 1
 
 
-def test_names_that_cannot_be_looked_at_are_counted(open_root: Path) -> None:
-    """In a folder that may be listed but not entered, each name is counted and none is lost in silence."""
+def test_names_without_a_readable_status_are_counted(open_root: Path) -> None:
+    """In a folder that may be listed but not entered, each name is counted."""
     put(open_root / "listed" / "a.dcm").parent.chmod(0o444)
     put(open_root / "listed" / "b.dcm")
     put(open_root / "c.dcm")
@@ -143,14 +143,14 @@ def test_names_that_cannot_be_looked_at_are_counted(open_root: Path) -> None:
 
 
 def test_an_unreadable_file_is_met(open_root: Path) -> None:
-    """A file that we may not open is an arrival all the same: the worker gives it its reason."""
+    """A file without read permission is an arrival; the worker gives it a reason."""
     put(open_root / "a.dcm").chmod(0)
     with unprivileged():
         assert walked(open_root) == [b"a.dcm"]
 
 
 def test_a_folder_removed_while_walked_is_counted(tmp_path: Path) -> None:
-    """Whichever folder is visited first removes the other: the walk goes on with what is left."""
+    """The visit of the first folder removes the other one, and the walk continues."""
     put(tmp_path / "a" / "a.dcm")
     put(tmp_path / "b" / "b.dcm")
 
@@ -164,7 +164,7 @@ def test_a_folder_removed_while_walked_is_counted(tmp_path: Path) -> None:
 
 
 def test_files_removed_after_listing_are_counted(tmp_path: Path) -> None:
-    """The list of a folder was read, then its files went away."""
+    """Files that were deleted after their folder was listed are counted as vanished."""
     for number in range(5):
         put(tmp_path / f"{number}.dcm")
     obstacles = Obstacles()
@@ -177,29 +177,29 @@ def test_files_removed_after_listing_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_link_that_takes_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
-    """Between listing and entering, somebody swaps a folder for a link that leads out."""
+    """Between listing and entering, a folder is replaced by a link that leads out of the root."""
     put(tmp_path / "outside" / "secret.dcm")
     put(tmp_path / "in" / "sub" / "a.dcm")
     put(tmp_path / "in" / "file.dcm")
     obstacles = Obstacles()
     entries = walk(tmp_path / "in", obstacles, skip=frozenset(), visit=lambda _folder: None)
-    met = [next(entries)[0]]
+    found = [next(entries)[0]]
     shutil.rmtree(tmp_path / "in" / "sub")
     (tmp_path / "in" / "sub").symlink_to("../outside")
-    met += [path for path, _ in entries]
-    assert b"sub/secret.dcm" not in met
+    found += [path for path, _ in entries]
+    assert b"sub/secret.dcm" not in found
 
 
 @pytest.mark.parametrize("root", ["absent", "file"])
-def test_a_root_that_is_no_folder_is_told_apart_from_an_empty_one(tmp_path: Path, root: str) -> None:
-    """A missing root raises; it never looks like a folder from which all files went away."""
+def test_a_root_that_is_no_folder_raises(tmp_path: Path, root: str) -> None:
+    """A missing root is not reported as an empty folder."""
     put(tmp_path / "file")
     with pytest.raises(RootMissing):
         walked(tmp_path / root)
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    """A walk that is broken off closes what it opened."""
+    """A walk that is stopped early closes its file descriptors."""
     put(tmp_path / "a" / "a.dcm")
     descriptors = Path("/proc/self/fd")
     if not descriptors.exists():

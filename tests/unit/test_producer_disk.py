@@ -1,4 +1,4 @@
-"""When a disk counts as short of room."""
+"""A disk counts as short when less than the reserve is free."""
 
 import shutil
 from pathlib import Path
@@ -14,8 +14,8 @@ def reserve(folder: Path, reserve_bytes: float, **knobs: object) -> DiskReserve:
     return DiskReserve(load_settings(None, state_dir=folder, disk_reserve_bytes=int(reserve_bytes), **knobs))
 
 
-def test_room_must_come_back_by_a_tenth_more(tmp_path: Path) -> None:
-    """At the mark itself work would start and stop by turns."""
+def test_a_short_disk_needs_a_tenth_more_free_space(tmp_path: Path) -> None:
+    """Hysteresis avoids flapping at the threshold."""
     a_little_less = shutil.disk_usage(tmp_path).free * 0.95
     assert not reserve(tmp_path, a_little_less).is_short(before=False)
     assert reserve(tmp_path, a_little_less).is_short(before=True)
@@ -23,7 +23,7 @@ def test_room_must_come_back_by_a_tenth_more(tmp_path: Path) -> None:
 
 
 def test_the_disk_of_the_sqlite_file_counts_too(tmp_path: Path) -> None:
-    """It may lie elsewhere than logs and spool; a folder that is not there tells nothing."""
+    """It may be on another disk than logs and spool; a missing folder is ignored."""
     too_much = shutil.disk_usage(tmp_path).free * 2
     url = f"sqlite:///{tmp_path}/record.sqlite3"
     assert reserve(tmp_path / "absent", too_much, database_url=url).is_short(before=False)
@@ -32,12 +32,12 @@ def test_the_disk_of_the_sqlite_file_counts_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [False, True])
 def test_without_a_reserve_no_disk_is_short(tmp_path: Path, before: bool) -> None:
-    """0 turns it off."""
+    """A reserve of 0 turns the check off."""
     assert not reserve(tmp_path, 0).is_short(before=before)
 
 
 def test_a_file_system_without_a_size_is_not_short() -> None:
-    """The kernel's own have none."""
+    """File systems of the kernel have no size."""
     kernel = Path("/proc")
     if not kernel.is_dir():
         pytest.skip(skip_reasons.LINUX)

@@ -1,4 +1,4 @@
-"""The pure parts of the C-STORE receiver: who may call, heads of files, answers, names in the spool."""
+"""Unit tests of the C-STORE receiver: allow list, file headers, responses, and names in the spool."""
 
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ CLASS, INSTANCE = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.45"
 
 
 @pytest.mark.parametrize(
-    ("ae_title", "address", "objection"),
+    ("ae_title", "address", "reason"),
     [
         ("CT1", "10.1.2.3", None),
         ("CT1", "::ffff:10.1.2.3", None),
@@ -34,8 +34,8 @@ CLASS, INSTANCE = "1.2.840.10008.5.1.4.1.1.2", "1.2.3.45"
         ("ct1", "10.1.2.3", Diagnostic.CALLING_AE_TITLE_NOT_RECOGNIZED),
     ],
 )
-def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str, objection: Diagnostic | None) -> None:
-    """A strange address learns nothing of titles; titles are exact (DICOM PS3.5, section 6.2: case matters)."""
+def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str, reason: Diagnostic | None) -> None:
+    """Unknown addresses learn nothing about AE titles; AE titles are case-sensitive (DICOM PS3.5, section 6.2)."""
     callers = AllowList(
         [
             Caller(ae_title="CT1", address="10.1.0.0/16"),
@@ -43,28 +43,28 @@ def test_callers_are_told_apart_by_title_and_network(ae_title: str, address: str
             Caller(address="192.168.1.7"),
         ]
     )
-    assert callers.objection(ae_title, address) is objection
+    assert callers.rejection_reason(ae_title, address) is reason
 
 
-def test_without_callers_everybody_may() -> None:
-    """The network is the boundary then."""
-    assert AllowList(()).objection("ANY", "203.0.113.9") is None
+def test_an_empty_allow_list_allows_every_caller() -> None:
+    """Then only the network limits the callers."""
+    assert AllowList(()).rejection_reason("ANY", "203.0.113.9") is None
 
 
-def test_a_caller_who_is_nobody_is_refused() -> None:
-    """An entry that was left empty must not let everybody in."""
+def test_an_empty_entry_is_refused() -> None:
+    """An entry without AE title and address must not allow every caller."""
     with pytest.raises(ValidationError, match="to accept every caller"):
         Caller()
 
 
-def test_an_address_that_is_none_is_said() -> None:
-    """Host names are not looked up: their owner could say anything."""
+def test_a_host_name_is_refused_as_an_address() -> None:
+    """Host names are not resolved, since the owner of a domain could return any address."""
     with pytest.raises(UsageFault, match=r"pacs\.example"):
         AllowList([Caller(address="pacs.example")])
 
 
-def test_a_head_is_what_pydicom_reads() -> None:
-    """With values of odd and of even length."""
+def test_pydicom_reads_the_file_header() -> None:
+    """Values have odd and even lengths."""
     head = file_head(sop_class=CLASS, sop_instance=INSTANCE, transfer_syntax=JPEG2000)
     meta = pydicom.dcmread(BytesIO(head)).file_meta
     assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (CLASS, INSTANCE)
@@ -76,11 +76,11 @@ def test_a_head_is_what_pydicom_reads() -> None:
 
 
 @pytest.mark.parametrize("status", list(CStoreStatus))
-def test_an_answer_is_what_pydicom_reads(status: CStoreStatus) -> None:
-    """Each element of a C-STORE response, in the order of their tags."""
-    answer = encode_c_store_rsp(sop_class=CLASS, sop_instance=INSTANCE, message_id=7, status=status)
-    command = read_dataset(BytesIO(answer), is_implicit_VR=True, is_little_endian=True)
-    assert command.CommandGroupLength == len(answer) - 12
+def test_pydicom_reads_the_response(status: CStoreStatus) -> None:
+    """Each element of a C-STORE response is there, in the order of the tags."""
+    response = encode_c_store_rsp(sop_class=CLASS, sop_instance=INSTANCE, message_id=7, status=status)
+    command = read_dataset(BytesIO(response), is_implicit_VR=True, is_little_endian=True)
+    assert command.CommandGroupLength == len(response) - 12
     assert (command.CommandField, command.CommandDataSetType) == (0x8001, 0x0101)
     assert (command.MessageIDBeingRespondedTo, command.Status) == (7, status)
     assert (command.AffectedSOPClassUID, command.AffectedSOPInstanceUID) == (CLASS, INSTANCE)
@@ -88,7 +88,7 @@ def test_an_answer_is_what_pydicom_reads(status: CStoreStatus) -> None:
 
 
 def test_spools_of_names_that_look_alike_differ(tmp_path: Path) -> None:
-    """Whatever a source is called, its folder is one, below the spool folder, and its own."""
+    """Each name of a source gives its own folder, directly below the spool folder."""
     settings = load_settings(state_dir=tmp_path)
     names = ["CT 1", "CT/1", "CT-1", "../..", "x" * 200]
     roots = [spool_root(settings, name) for name in names]
@@ -97,7 +97,7 @@ def test_spools_of_names_that_look_alike_differ(tmp_path: Path) -> None:
 
 
 def test_no_folder_of_a_spool_grows_beyond_a_thousand(tmp_path: Path) -> None:
-    """File servers and people choke on more."""
+    """Larger folders are slow on file servers and hard to read."""
     spool = Spool(tmp_path)
     for _ in range(1001):
         spool.begin().discard()

@@ -1,4 +1,4 @@
-"""Nothing is registered while the disk of the record is short of room, and everything when there is room."""
+"""Nothing is registered while the disk of the database is short of space, and everything afterwards."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ from nightread.settings import Settings, load_settings
 from producer.folders.folder import Folder
 from producer.folders.watch import FolderWatcher
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 MIB = 1024**2
 
 
@@ -43,11 +43,11 @@ def watching(settings: Settings, database: Database, inbox: Path) -> Iterator[Fo
         assert not thread.is_alive()
 
 
-def eventually(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds; fail after 30 s."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "the condition did not hold within 30 s"
         time.sleep(0.005)
 
 
@@ -56,16 +56,16 @@ def arrived(database: Database) -> int:
         return len(connection.execute(select(instances.c.id)).all())
 
 
-def is_told(database: Database) -> bool:
-    """Whether `status` can say that the watcher holds back."""
+def is_reported(database: Database) -> bool:
+    """Return whether the database has the report that the watcher waits for disk space."""
     found = queries.sources(database)
     return bool(found and found[0].report and found[0].report["disk_short"])
 
 
-def test_a_watcher_waits_for_room_and_says_so_once(
+def test_a_watcher_waits_for_disk_space_and_logs_it_once(
     database: Database, inbox: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What came by events, by scans and before the start is registered then."""
+    """Files found by events, by scans and before the start are registered afterwards."""
     caplog.set_level(logging.INFO, logger="producer.folders.watch")
     with small_disk(tmp_path / "disk", mib=8) as disk:
         settings = load_settings(
@@ -73,16 +73,16 @@ def test_a_watcher_waits_for_room_and_says_so_once(
         )
         (inbox / "before").touch()
         with watching(settings, database, inbox) as watcher:
-            eventually(lambda: arrived(database) == 1)
+            wait_until(lambda: arrived(database) == 1)
             filler = disk / "filler"
             filler.write_bytes(bytes(5 * MIB))
-            eventually(lambda: is_told(database))
+            wait_until(lambda: is_reported(database))
             for number in range(5):
                 (inbox / str(number)).touch()
             assert watcher.report.disk_short
             assert arrived(database) == 1
             filler.unlink()
-            eventually(lambda: arrived(database) == 6)
-            eventually(lambda: not is_told(database))
+            wait_until(lambda: arrived(database) == 6)
+            wait_until(lambda: not is_reported(database))
     said = [record.disk_short for record in caplog.records if hasattr(record, "disk_short")]
     assert said == [True, False]

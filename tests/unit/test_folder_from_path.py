@@ -1,4 +1,4 @@
-"""What of a path is taken: one file, a folder, and nothing of nightread's own."""
+"""Folder.from_path accepts one file or a folder, and never nightread's own files."""
 
 import os
 from collections.abc import Iterable
@@ -30,53 +30,53 @@ def uris(chunks: Iterable[list[Arrival]]) -> list[str]:
 
 
 def test_our_own_files_are_no_arrivals(inbox: Path) -> None:
-    """The state folder and the database may lie in the inbox: each analysis would make new arrivals of them."""
+    """The state folder and the database may be in the inbox; their changes do not become arrivals."""
     state = inbox / "sub" / "state"
     state.mkdir(parents=True)
     settings = load_settings(state_dir=state, database_url=f"sqlite:///{inbox}/record.db")
     for path in (state / "x.dcm", inbox / "record.db", inbox / "record.db-wal", inbox / "sub" / "a.dcm"):
         path.touch()
-    folder = Folder.holding(inbox, settings)
+    folder = Folder.from_path(inbox, settings)
     assert uris(folder.scan()) == ["sub/a.dcm"]
-    assert uris(folder.take([b"record.db-wal"])) == []
+    assert uris(folder.scan_paths([b"record.db-wal"])) == []
 
 
 def test_the_state_folder_is_no_inbox(tmp_path: Path) -> None:
-    """Said at once, instead of analysing Redis' files."""
+    """It is refused at once, instead of analysing the files of Redis."""
     with pytest.raises(UsageFault, match="state folder"):
         Folder(tmp_path, load_settings(state_dir=tmp_path))
 
 
 def test_an_inbox_below_the_state_folder_is_taken(tmp_path: Path) -> None:
-    """A receiver's spool lies there."""
+    """A receiver's spool is there."""
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "a").touch()
-    assert uris(Folder.holding(tmp_path / "spool", load_settings(state_dir=tmp_path)).scan()) == ["a"]
+    assert uris(Folder.from_path(tmp_path / "spool", load_settings(state_dir=tmp_path)).scan()) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["a.dcm", "a.tmp", ".hidden"])
 def test_one_file_is_taken_alone(inbox: Path, settings: Settings, name: str) -> None:
-    """A path that names a file takes that file, whatever its name, and none of its neighbours."""
+    """A path of a file selects that file, with any name, and no other file of its folder."""
     (inbox / name).touch()
     (inbox / "other").touch()
-    folder = Folder.holding(inbox / name, settings)
+    folder = Folder.from_path(inbox / name, settings)
     assert (folder.root, uris(folder.scan()), folder.report.known) == (inbox, [uri_of(name.encode())], 1)
 
 
 def test_a_path_that_is_not_there_is_wrong_usage(inbox: Path, settings: Settings) -> None:
-    """`nightread run` of a misspelt path does not end as a night without scans."""
-    with pytest.raises(UsageFault, match="No file or folder"):
-        Folder.holding(inbox / "misspelt", settings)
+    """`nightread run` of a misspelt path raises an error instead of finding no images."""
+    with pytest.raises(UsageFault, match=r"no readable file or folder at .*misspelt"):
+        Folder.from_path(inbox / "misspelt", settings)
 
 
 def test_a_pipe_is_wrong_usage(inbox: Path, settings: Settings) -> None:
     """Opening it would wait for ever."""
     os.mkfifo(inbox / "pipe")
     with pytest.raises(UsageFault, match="neither"):
-        Folder.holding(inbox / "pipe", settings)
+        Folder.from_path(inbox / "pipe", settings)
 
 
 def test_a_dangling_link_is_an_arrival(inbox: Path, settings: Settings) -> None:
-    """It is there, so it gets its row and its reason."""
+    """It exists, so it gets a row, and later a reason."""
     (inbox / "link").symlink_to("nowhere")
-    assert uris(Folder.holding(inbox / "link", settings).scan()) == ["link"]
+    assert uris(Folder.from_path(inbox / "link", settings).scan()) == ["link"]
