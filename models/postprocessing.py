@@ -127,17 +127,16 @@ class Postprocessing:
     def _vote(self, scores: Scores) -> ImageResult:
         winners = self._winners(scores)
         votes = np.bincount(winners, minlength=len(self._names))
-        ranked = max(range(len(votes)), key=lambda label: (votes[label], label not in self._normal_indices))
+        winner = max(range(len(votes)), key=lambda label: (votes[label], label not in self._normal_indices))
         shares = (votes / len(scores)).tolist()
-        return ImageResult(self._names[ranked], shares[ranked], shares[: len(self.labels)])
+        return ImageResult(self._names[winner], shares[winner], shares[: len(self.labels)])
 
     def _results(self, scores: Scores) -> list[ImageResult]:
         """Return one result per row. This is the hot path: about 2 us per image at most."""
         winners = self._winners(scores)
         names = [self._names[label] for label in winners.tolist()]
-        return list(
-            starmap(ImageResult, zip(names, self._winning_scores(scores, winners), scores.tolist(), strict=True))
-        )
+        winning_scores = self._winning_scores(scores, winners)
+        return list(starmap(ImageResult, zip(names, winning_scores, scores.tolist(), strict=True)))
 
     def _winners(self, scores: Scores) -> NDArray[np.intp]:
         """Return per row the index into `_names` of the highest finding that reached its threshold, else of normal."""

@@ -18,7 +18,7 @@ _MIN_COLUMNS = 3
 _PICTURE, _SPACE, _GAP, _MARGIN, _HEADING, _TITLE = 1.10, 0.05, 0.35, 0.15, 0.42, 0.50
 """Lengths in inches."""
 _TITLE_CHARACTERS_PER_INCH = 8.0
-"""The number of characters of the title that fit on one inch, measured by eye."""
+"""The number of characters of the title that fit on one inch."""
 _INK, _FAINT = "#222222", "#777777"
 
 

@@ -26,7 +26,7 @@ def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float
     """Return the part of each group: TRAIN, VALIDATION or TEST.
 
     The position of a group in [0, 1) depends only on the seed and its key, so that a growing data set keeps its test
-    part. The exception are small data sets: if a part lacks a label that enough groups have, the group with this label
+    part. Small data sets are an exception: if a part lacks a label that enough groups have, the group with this label
     whose position is nearest to the part moves there.
     """
     positions = {key: _position(key, seed) for key in sorted(groups)}
@@ -43,7 +43,7 @@ def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float
 
 
 def hold_out(stored: Array, *, seed: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the kept images and of the held-out share, chosen by the hash of their content."""
+    """Return the indices of the kept images and of exactly `share` held-out ones, by the hash of their content."""
     rows = np.ascontiguousarray(stored).reshape(len(stored), -1)
     positions = np.array([_position(row.tobytes(), seed) for row in rows])
     order = np.argsort(positions, kind="stable")

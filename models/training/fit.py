@@ -41,9 +41,8 @@ def fit(
     if progress.epochs:
         model.optimizer.build(model.trainable_variables)
         model.load_weights(checkpoint.weights(progress.epochs))
-    keras.utils.set_random_seed(
-        recipe.seed + progress.epochs
-    )  # a resumed training must not repeat the order of the first epoch
+    # A resumed training must not repeat the order of the first epoch.
+    keras.utils.set_random_seed(recipe.seed + progress.epochs)
     losses = progress.history.get("val_loss", [])
     if progress.epochs < recipe.epochs and not is_exhausted(losses, recipe.patience):
         callback = _EpochCallback(recipe, checkpoint, progress, listener)

@@ -31,7 +31,7 @@ from nightread.errors import UsageFault
 CURVES_FILE = "learning_curves.png"
 _GIB = 2**30
 _COPIES = 2
-"""Keras copies each array that it trains on."""
+"""Copies of prepared images in memory: Keras makes one more of each array that it trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,8 @@ def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
     bundle = _save_calibrated(request, _float32_copy(request, model), parts[1], staging)
     evaluation = _evaluate(request, bundle)
     write_record(staging, request.dataset, request.recipe, run)
-    draw_learning_curves(
-        run.history, staging / CURVES_FILE, title=f"{request.card.reference}: {request.recipe.network}"
-    )
+    title = f"{request.card.reference}: {request.recipe.network}"
+    draw_learning_curves(run.history, staging / CURVES_FILE, title=title)
     return TrainingResult(bundle=_move_into_place(staging, request.folder, checkpoint), evaluation=evaluation, run=run)
 
 

@@ -93,7 +93,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., TrainingRequest]:
-    """Return a factory: `training_request(epochs=2, memory_gib=0.0, ...)` takes fields of the recipe and of the request."""
+    """Return a factory of requests: its arguments are fields of the recipe and of the request."""
 
     def build(data: Dataset = dataset, **changes: Any) -> TrainingRequest:
         fields = {"network": "classic", "epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "spec": data.native_spec}
@@ -279,11 +279,9 @@ def test_a_frame_that_fails_during_the_training_stops_it_with_a_reason(
         train(training_request(damaged, memory_gib=0.0))
 
 
-def test_rare_labels_count_more_with_class_weights(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest]
-) -> None:
-    """Of 4 left among 64, a network that learns by weight still finds those of the test part."""
-    images, truth = sides(64, 1)
+def test_class_weights_help_rare_labels(dataset: Dataset, training_request: Callable[..., TrainingRequest]) -> None:
+    """With 4 left images in the training part, the network still recognises all left images of the test part."""
+    images, truth = left_right_images(64, 1)
     rare = np.flatnonzero((truth[:, 1] == 1) | (np.arange(64) < 8))
     skewed = dataclasses.replace(dataset, train=array_examples(images[rare], truth[rare], name="skewed"))
     trained = train(training_request(skewed, epochs=8, class_weights=True))
@@ -291,19 +289,19 @@ def test_rare_labels_count_more_with_class_weights(
     assert left.recall == 1.0
 
 
-def test_several_labels_at_once_are_trained_by_sigmoid(
+def test_data_with_several_labels_per_image_are_trained_with_sigmoid(
     dataset: Dataset, training_request: Callable[..., TrainingRequest]
 ) -> None:
-    """Thresholds are numbers then, fitted on the validation part."""
-    both = dataclasses.replace(dataset, exclusive=False)
-    trained = train(training_request(both, epochs=6))
+    """The thresholds are numbers that are chosen on the validation part."""
+    multi_label = dataclasses.replace(dataset, exclusive=False)
+    trained = train(training_request(multi_label, epochs=6))
     assert trained.bundle.postprocessing.activation == "sigmoid"
     assert all(isinstance(level, float) for level in trained.bundle.postprocessing.thresholds.values())
     assert trained.evaluation.accuracy == 1.0
 
 
-def test_mixed_precision_ends_in_a_network_of_float32(training_request: Callable[..., TrainingRequest]) -> None:
-    """Workers without a GPU would be slow and coarse with float16."""
+def test_mixed_precision_saves_a_network_in_float32(training_request: Callable[..., TrainingRequest]) -> None:
+    """On workers without a GPU, float16 would be slow and inexact."""
     trained = train(training_request(epochs=4, mixed_precision="on"))
     model = load_network(trained.bundle).model
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
