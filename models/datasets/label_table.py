@@ -110,5 +110,5 @@ def _normalise_path(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-def _refuse(file: Path, what: str, remedy: str) -> NoReturn:
-    raise UsageFault(f"labels {file}: {what}. {remedy}")
+def _refuse(file: Path, problem: str, remedy: str) -> NoReturn:
+    raise UsageFault(f"labels {file}: {problem}. {remedy}")

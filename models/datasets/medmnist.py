@@ -69,7 +69,7 @@ def _part(arrays: dict[str, Array], name: str, request: DatasetRequest) -> _Part
     """Return one part: images (n, rows, columns) or (n, rows, columns, 3), labels (n, k) as integers."""
     images, labels = arrays.get(f"{name}_images"), arrays.get(f"{name}_labels")
     if images is None or labels is None:
-        request.refuse(f"the file has no {name}_images and {name}_labels", "It needs both for train and test.")
+        request.refuse(f"the file has no {name}_images and {name}_labels", "Add both arrays for train and for test.")
     if images.ndim == _COLOUR and images.shape[-1] == 1:
         images = images[..., 0]
     if images.ndim != _PLANES and not (images.ndim == _COLOUR and images.shape[-1] == _RGB):

@@ -57,7 +57,7 @@ def _check_shapes(bundle: Bundle, model: Any) -> None:
     for kind, want, has in zip(("input", "output"), wanted, found, strict=True):
         if len(want) != len(has) or any(size not in (None, asked) for asked, size in zip(want, has, strict=True)):
             raise StopWork(
-                f"model {bundle.reference}: the network's {kind} has the shape {has} and bundle.json says {want}. "
+                f"model {bundle.reference}: the network's {kind} has the shape {has}, but bundle.json says {want}. "
                 "Correct the input or the labels in the bundle, and save it again."
             )
 

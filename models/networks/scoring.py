@@ -17,7 +17,7 @@ class Scored:
     """The raw scores of frames, and the true labels of their images."""
 
     truth: NDArray[np.float32]
-    """(images, labels): 1 where the image has the label, else 0."""
+    """(images, labels): 1 if the image has the label, else 0."""
     scores: NDArray[np.float32]
     """(frames, labels): the output of the network, neither calibrated nor aggregated."""
     image_of: NDArray[np.int64]
