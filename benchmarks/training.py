@@ -13,7 +13,7 @@ from rich.table import Table
 from models.datasets import open_dataset
 from models.datasets.dataset import Examples
 from models.training.listener import Listener
-from models.training.recipe import Augmentation, Recipe, usual
+from models.training.recipe import Augmentation, Recipe, default_hyperparameters
 
 console = Console(width=110)
 CONTESTANTS = {
@@ -33,7 +33,7 @@ CONTESTANTS = {
 def main(data: str, network: str, images: int, epochs: int, repeat: int) -> None:
     """Median seconds of a whole training, tracing and checkpoints included, and the speed relative to model.fit."""
     dataset = open_dataset(data)
-    recipe = Recipe(network=network, spec=dataset.native_spec, epochs=epochs, **usual(network))
+    recipe = Recipe(network=network, spec=dataset.native_spec, epochs=epochs, **default_hyperparameters(network))
     parts = [_first(dataset.train, images), _first(dataset.validation, max(1, images // 10))]
     seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     for _ in range(repeat):  # in turn, so that a slow minute of the machine meets all alike
@@ -62,7 +62,7 @@ def _seconds(name: str, parts: list[Examples], recipe: Recipe, labels: int) -> f
             flipped = dataclasses.replace(recipe, augmentation=Augmentation(flip=True))
             chosen = flipped if name == "train, flipped" else recipe
             given = parts if name == "train, streamed" else held
-            fit(model, given, chosen, kept=kept, progress=progress, listener=Listener())
+            fit(model, given, chosen, checkpoint=kept, progress=progress, listener=Listener())
         return time.perf_counter() - begun
 
 
@@ -91,9 +91,9 @@ def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
 
 def _first(examples: Examples, images: int) -> Examples:
     """The first images of a part."""
-    from models.training.prepared import without
+    from models.training.prepared import without_frames
 
-    return without(examples, examples.image_of >= images)
+    return without_frames(examples, examples.image_of >= images)
 
 
 def _show(seconds: dict[str, list[float]], images: int, *, title: str) -> None:

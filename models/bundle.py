@@ -1,4 +1,4 @@
-"""A model bundle: one network as a folder, with all that turns its scores into a result."""
+"""Save, load and verify a bundle: a folder with one network and everything that turns its scores into a result."""
 
 import hashlib
 import json
@@ -19,17 +19,17 @@ TRAINING_FILE = "training.json"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "digest")
-"""What people read and no result depends on: not covered by the digest."""
+"""Fields of bundle.json that no result depends on; the digest does not cover them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What bundle.json says; docs/bundles.md explains each field."""
+    """The content of bundle.json; docs/bundles.md explains each field."""
 
     name: str
     version: str
     postprocessing: Postprocessing
-    """Labels, thresholds, calibration, aggregate: how the scores are read."""
+    """Labels, thresholds, calibration and aggregate: how scores become a result."""
     spec: InputSpec
     intended_use: str
     exclusions: tuple[str, ...] = ()
@@ -39,28 +39,30 @@ class Bundle:
     path: Path = field(default=Path(), compare=False)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a name or version that could not stand in `NAME@VERSION`."""
-        for kind, text in (("name", self.name), ("version", self.version)):
+        """Raise ValueError for a name or version that is not allowed in `NAME@VERSION`."""
+        for field_name, text in (("name", self.name), ("version", self.version)):
             if not NAME_PATTERN.fullmatch(text):
-                raise ValueError(f"{kind} {text!r} must be lower-case letters, digits, dots, dashes, underscores")
+                raise ValueError(
+                    f"{field_name} {text!r} must be lower-case letters, digits, dots, dashes or underscores"
+                )
 
     @property
     def reference(self) -> str:
-        """`NAME@VERSION`."""
+        """The bundle as users name it: `NAME@VERSION`."""
         return f"{self.name}@{self.version}"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One per output of the network, in its order."""
+        """One label per output of the network, in the order of the outputs."""
         return self.postprocessing.labels
 
     @property
     def weights(self) -> Path:
-        """The Keras file."""
+        """The path of the Keras file."""
         return self.path / WEIGHTS_FILE
 
     def to_json(self) -> dict[str, Any]:
-        """The content of bundle.json."""
+        """Return the content of bundle.json."""
         postprocessing = self.postprocessing
         return {
             "format": FORMAT,
@@ -81,29 +83,29 @@ class Bundle:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read and verify a bundle; no network is loaded. Raises StopWork for anything that is not as it was saved."""
+    """Read and verify a bundle without loading its network. Raises StopWork if anything differs from what was saved."""
     card = read_card(folder)
     try:
         bundle = _from_card(card, folder)
     except (KeyError, TypeError, ValueError) as error:
-        what = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be used: {what}. Save the bundle again.") from error
+        problem = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be used: {problem}. Save the bundle again.") from error
     if not bundle.weights.is_file():
         raise StopWork(f"bundle {folder}: {WEIGHTS_FILE} is missing. Copy the whole folder again.")
     if bundle.digest != _digest(bundle):
         raise StopWork(
             f"bundle {folder}: {WEIGHTS_FILE} or {CARD_FILE} was changed after the bundle was saved (wrong digest). "
-            "Copy the folder again from where it was made, or save it anew under another version."
+            "Copy the folder again from its origin, or save the bundle again under another version."
         )
     return bundle
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """bundle.json as it stands, unverified. Raises StopWork where there is none or it is not a JSON object."""
+    """Return the content of bundle.json, unverified. Raises StopWork if it is missing or not a JSON object."""
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StopWork(f"bundle {folder}: there is no {CARD_FILE}. Name the folder that holds it.") from error
+        raise StopWork(f"bundle {folder}: {CARD_FILE} is missing. Name the folder that contains it.") from error
     except (OSError, ValueError) as error:
         raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be read as JSON. Copy the whole folder again.") from error
     if not isinstance(card, dict):
@@ -112,18 +114,18 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def save_bundle(bundle: Bundle, folder: Path, save_weights: Callable[[Path], object]) -> Bundle:
-    """Write a bundle into `folder`; `save_weights` is `model.save` of Keras. Returns it with digest and path."""
+    """Write a bundle into `folder` and return it with digest and path; `save_weights` is `model.save` of Keras."""
     folder.mkdir(parents=True, exist_ok=True)
-    placed = replace(bundle, path=folder)
-    save_weights(placed.weights)
-    sealed = replace(placed, digest=_digest(placed))
+    unsealed = replace(bundle, path=folder)
+    save_weights(unsealed.weights)
+    sealed = replace(unsealed, digest=_digest(unsealed))
     card = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return sealed
 
 
 def _digest(bundle: Bundle) -> str:
-    """SHA-256 over the canonical JSON of the inference fields and the SHA-256 of the weights file."""
+    """Return the SHA-256 over the canonical JSON of the inference fields and the SHA-256 of the weights file."""
     with bundle.weights.open("rb") as stream:
         weights = hashlib.file_digest(stream, "sha256").hexdigest()
     covered = {name: value for name, value in bundle.to_json().items() if name not in _DESCRIPTIVE}
@@ -133,7 +135,7 @@ def _digest(bundle: Bundle) -> str:
 
 def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
     if card["format"] != FORMAT:
-        raise ValueError(f"its format is {card['format']!r} and this nightread reads format {FORMAT}")
+        raise ValueError(f"its format is {card['format']!r}, but this version of nightread reads format {FORMAT}")
     bundle = Bundle(
         name=_text(card, "name"),
         version=_text(card, "version"),
@@ -165,20 +167,20 @@ def _postprocessing(card: dict[str, Any]) -> Postprocessing:
 
 def _text(card: dict[str, Any], name: str) -> str:
     if not isinstance(card[name], str):
-        raise TypeError(f"{name} must be text")
+        raise TypeError(f"{name} must be a string")
     return str(card[name])
 
 
 def _texts(card: dict[str, Any], name: str) -> tuple[str, ...]:
     values = card[name]
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"{name} must be a list of texts")
+        raise TypeError(f"{name} must be a list of strings")
     return tuple(values)
 
 
 def _table(card: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(card[name], dict):
-        raise TypeError(f"{name} must be an object")
+        raise TypeError(f"{name} must be a JSON object")
     return dict(card[name])
 
 

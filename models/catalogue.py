@@ -1,4 +1,4 @@
-"""The bundles at hand, found by `NAME[@VERSION]`."""
+"""List the available bundles and find one of them by `NAME[@VERSION]`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,22 +13,22 @@ SHIPPED = Path(__file__).parent / "bundles"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A folder that claims to be a bundle; unverified until load_bundle read it."""
+    """A folder that contains a bundle.json. Only load_bundle verifies it."""
 
     name: str
     version: str
     path: Path
     problem: str | None = None
-    """Why bundle.json cannot be read; name and version are then the folder's name and empty."""
+    """The reason why bundle.json cannot be read; `name` is then the name of the folder and `version` is empty."""
 
     @property
     def reference(self) -> str:
-        """`NAME@VERSION`."""
+        """`NAME@VERSION`, or the name alone if the version is unknown."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
 
 def entries(folders: Sequence[Path] = ()) -> list[Entry]:
-    """All bundles that ship and those in sub-folders of `folders`, by name, the newest version first."""
+    """List the shipped bundles and those in sub-folders of `folders`, by name, the newest version first."""
     found = [entry for folder in (SHIPPED, *folders) for entry in _entries_in(folder)]
     newest_first = sorted(found, key=lambda entry: _version_key(entry.version), reverse=True)
     return sorted(newest_first, key=lambda entry: entry.name)
@@ -37,19 +37,19 @@ def entries(folders: Sequence[Path] = ()) -> list[Entry]:
 def find_bundle(reference: str, folders: Sequence[Path] = ()) -> Bundle:
     """Load and verify `NAME@VERSION`, or the newest version of `NAME`.
 
-    Raises UsageFault for an unknown name, naming those that exist, and where two different folders bear the same name
-    and version; StopWork where the bundle itself cannot be used.
+    Raises UsageFault for an unknown name, with a list of the known ones, and if two different bundles have the same
+    name and version. Raises StopWork if the bundle itself cannot be used.
     """
     known = entries(folders)
     name, _, version = reference.partition("@")
     matching = [entry for entry in known if entry.name == name and version in ("", entry.version)]
     if not matching:
         names = ", ".join(dict.fromkeys(entry.reference for entry in known)) or "none"
-        raise UsageFault(f"there is no model {reference}; known: {names}")
+        raise UsageFault(f"there is no model {reference}; known models: {names}")
     chosen = load_bundle(matching[0].path)
-    for twin in matching[1:]:
-        if twin.version == matching[0].version and load_bundle(twin.path).digest != chosen.digest:
-            raise UsageFault(f"{chosen.reference} exists twice and differs: {chosen.path} and {twin.path}; remove one")
+    for other in matching[1:]:
+        if other.version == matching[0].version and load_bundle(other.path).digest != chosen.digest:
+            raise UsageFault(f"{chosen.reference} exists twice and differs: {chosen.path} and {other.path}; remove one")
     return chosen
 
 
@@ -67,6 +67,6 @@ def _entry(folder: Path) -> Entry:
 
 
 def _version_key(version: str) -> list[tuple[int, int, str]]:
-    """Numbers compare as numbers: 1.10 is newer than 1.9."""
+    """Return a sort key that compares numbers as numbers: 1.10 is newer than 1.9."""
     parts = re.findall(r"\d+|[^\d.]+", version)
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

@@ -15,7 +15,7 @@ from models.datasets.dataset import Dataset
 from models.evaluation.operating import YOUDEN, Policy
 from models.networks.names import OWN_NETWORKS
 from models.postprocessing import SIGMOID, SOFTMAX, Postprocessing
-from models.training.recipe import MIXED_PRECISION, OPTIMIZERS, SCHEDULES, Augmentation, Recipe, usual
+from models.training.recipe import MIXED_PRECISION, OPTIMIZERS, SCHEDULES, Augmentation, Recipe, default_hyperparameters
 from nightread.errors import UsageFault
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,7 +90,7 @@ def recipe_from(dataset: Dataset, *, network: str, size: int | None, pretrained:
             mixed_precision=options["mixed_precision"],
             pretrained=pretrained.name if pretrained else None,
             seed=options["seed"],
-            **usual(network) | chosen,
+            **default_hyperparameters(network) | chosen,
         )
     except ValueError as error:
         raise UsageFault(str(error)) from error

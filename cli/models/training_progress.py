@@ -36,14 +36,14 @@ class TrainingProgress(Listener):
         """A longer bar."""
         self._bar.advance(self._task, steps)
 
-    def epoch(self, number: int, of: int, figures: Mapping[str, float]) -> None:
+    def epoch(self, number: int, total: int, figures: Mapping[str, float]) -> None:
         """One line that stays."""
         told = ", ".join(
             f"{name.replace('val_', 'validation ').replace('binary_', '')} {value:.4f}"
             for name, value in figures.items()
             if name not in ("seconds", "learning_rate")
         )
-        err.print(f"epoch {number}/{of}: {told} ({duration(figures['seconds'])})", markup=False)
+        err.print(f"epoch {number}/{total}: {told} ({duration(figures['seconds'])})", markup=False)
 
     def remark(self, text: str) -> None:
         """One line that stays."""

@@ -10,10 +10,10 @@ from cli.output.tables import duration
 from models.training.request import TrainingRequest
 
 if TYPE_CHECKING:  # it brings Keras with it
-    from models.training.train import Trained
+    from models.training.train import TrainingResult
 
 
-def report_json(request: TrainingRequest, trained: "Trained") -> dict[str, Any]:
+def report_json(request: TrainingRequest, trained: "TrainingResult") -> dict[str, Any]:
     """One JSON document: the bundle, the training record, the figures of the test part."""
     from models.training.training_record import record_json  # noqa: PLC0415 - Keras takes seconds to import
 
@@ -29,7 +29,7 @@ def report_json(request: TrainingRequest, trained: "Trained") -> dict[str, Any]:
     }
 
 
-def show_report(console: Console, trained: "Trained") -> None:
+def show_report(console: Console, trained: "TrainingResult") -> None:
     """What was made, and how it did on the test part."""
     run, bundle = trained.run, trained.bundle
     console.print(Text(f"{run.epochs} epochs in {duration(run.seconds)}, {run.parameters:,} parameters."))

@@ -1,4 +1,4 @@
-"""Labelled data sets for training and evaluation, named as `KIND:PATH`."""
+"""Open labelled data sets for training and evaluation by a reference of the form `KIND:PATH`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,10 @@ from models.datasets.folders import open_dicom, open_images
 from models.datasets.medmnist import open_npz
 from models.datasets.mnist import open_mnist
 from models.datasets.phantom_series import open_phantoms
-from models.datasets.request import Request
+from models.datasets.request import DatasetRequest
 from nightread.errors import UsageFault
 
-_OPENERS: dict[str, Callable[[Request], Dataset]] = {
+_OPENERS: dict[str, Callable[[DatasetRequest], Dataset]] = {
     "mnist": open_mnist,
     "npz": open_npz,
     "images": open_images,
@@ -29,15 +29,16 @@ def open_dataset(
     seed: int = 0,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
-    """The data set `KIND:PATH`; of files only the headers are read, and `progress` hears of (done, total) files.
+    """Open the data set `KIND:PATH`. Only the headers of files are read.
 
-    The same reference and seed give the same parts. Raises UsageFault with what to do about it.
+    `progress` is called with (done, total) files. The same reference and seed give the same parts. Raises UsageFault
+    with the problem and the remedy.
     """
     kind, colon, place = reference.partition(":")
     opener = _OPENERS.get(kind)
     if opener is None or not colon:
-        raise UsageFault(f"data {reference!r} is not KIND:PATH. Name one of {', '.join(KINDS)}.")
+        raise UsageFault(f"data {reference!r} is not of the form KIND:PATH. Use one of {', '.join(KINDS)}.")
     if labels_file is not None and kind not in _LABELLED_BY_CSV:
-        raise UsageFault(f"data {reference}: {kind} brings its own labels. Leave --labels out.")
-    request = Request(reference=reference, place=place, labels_file=labels_file, seed=seed, progress=progress)
+        raise UsageFault(f"data {reference}: {kind} contains its own labels. Omit --labels.")
+    request = DatasetRequest(reference=reference, place=place, labels_file=labels_file, seed=seed, progress=progress)
     return opener(request)

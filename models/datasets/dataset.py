@@ -1,4 +1,4 @@
-"""A labelled data set in three parts, whatever it is stored as."""
+"""Define a labelled data set in three parts, independent of its storage."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,26 +17,26 @@ OFFICIAL, BY_PATIENT, BY_IMAGE = "official", "patient", "image"
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """One part of a data set: frames in a fixed order, decoded when they are asked for. Safe to read from threads."""
+    """One part of a data set: frames in a fixed order, decoded on request. Threads may read it at the same time."""
 
     truth: NDArray[np.float32]
-    """(images, labels): 1 where the image has the label, else 0."""
+    """(images, labels): 1 if the image has the label, else 0."""
     image_of: NDArray[np.int64]
-    """(frames,): which image each frame belongs to; frames of one image follow each other."""
+    """(frames,): the index of the image of each frame; frames of one image follow each other."""
     patients: NDArray[np.int64] | None
-    """(images,): the same number for images of one patient; None where patients are not known."""
+    """(images,): the same number for images of one patient; None if patients are not known."""
     names: Sequence[str]
-    """One per image, to tell a person which one it is: a position in an array or a path below the data's folder."""
+    """One name per image, for people: a position in an array, or a path relative to the folder of the data set."""
     load: Callable[[int], Frame]
-    """Frame number -> stored values. Raises RejectImage for pixels that cannot be decoded."""
+    """Returns the stored values of a frame by its number. Raises RejectImage for pixels that cannot be decoded."""
 
     def __len__(self) -> int:
-        """How many frames: what a network is given."""
+        """Return the number of frames; a network takes frames."""
         return len(self.image_of)
 
     @property
     def images(self) -> int:
-        """How many images: what has a label."""
+        """The number of images; labels belong to images."""
         return len(self.truth)
 
     @property
@@ -45,7 +45,7 @@ class Examples:
         return self.truth[self.image_of]
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
-        """Prepared inputs (n, height, width, channels) of these frames, by the code that also serves."""
+        """Return inputs (n, height, width, channels) of these frames, prepared by the same code as in a worker."""
         prepared = np.empty((len(frames), *spec.shape), np.float32)
         for row, number in enumerate(frames):
             prepare(self.load(int(number)), spec, out=prepared[row])
@@ -54,26 +54,29 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Parts that share no patient; where no patient is known, no image."""
+    """Training, validation and test part. They share no patient; if patients are not known, they share no image."""
 
     reference: str
-    """`KIND:PATH` as it was named."""
+    """`KIND:PATH` as the user wrote it."""
     labels: tuple[str, ...]
     exclusive: bool
-    """Each image has exactly one label (softmax); else any number of them (sigmoid)."""
+    """True: each image has exactly one label (softmax). False: any number of labels (sigmoid)."""
     split: str
     """`official` (as published), by `patient`, or by `image`."""
     train: Examples
     validation: Examples
     test: Examples
     native_spec: InputSpec
-    """How a network sees these images unless a person says otherwise."""
+    """The default input spec of a network for these images."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
-    """Files that were left out, by why they cannot be read."""
+    """The number of files that cannot be read, by reason."""
 
 
 def portable(reference: str) -> str:
-    """`KIND:PATH` with a path that leads elsewhere cut down to its last name: a machine's folders are its own."""
+    """Return `KIND:PATH` without folders: an absolute path, or one with `..`, is reduced to its last name.
+
+    Files that are shipped must not contain the folders of the machine that made them.
+    """
     kind, colon, place = reference.partition(":")
     path = PurePath(place)
     return f"{kind}{colon}{path.name}" if path.is_absolute() or ".." in path.parts else reference

@@ -1,4 +1,4 @@
-"""Which part each labelled file belongs to."""
+"""Assign labelled files to the training, validation and test part."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,68 +6,74 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.datasets.heads import Head
+from models.datasets.file_info import FileInfo
 from models.datasets.layout import Layout
-from models.datasets.request import Request
-from models.datasets.splitting import TEST, TRAIN, TRAINING_ONLY, VALIDATION, assign
+from models.datasets.request import DatasetRequest
+from models.datasets.splitting import TEST, TRAIN, TRAINING_ONLY, VALIDATION, assign_parts
 
 PART_NAMES = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledFile:
-    """A file that can be read and has labels."""
+    """A readable file with its labels."""
 
     name: str
-    head: Head
+    info: FileInfo
     truth: tuple[float, ...]
     patient: str | None
-    """Key of the patient, of the CSV file before that of the header."""
+    """The key of the patient: from the CSV file if it has one, otherwise from the header."""
 
     @property
     def group(self) -> str:
-        """What must not be torn apart: a patient, else equal content."""
-        return f"patient {self.patient}" if self.patient else f"content {self.head.digest}"
+        """The key of files that must be in the same part: those of one patient, otherwise those of equal content."""
+        return f"patient {self.patient}" if self.patient else f"content {self.info.digest}"
 
 
-def split_files(request: Request, layout: Layout, files: Sequence[LabelledFile], labels: tuple[str, ...]) -> list[int]:
-    """The part of each file. Raises UsageFault where one is empty or training lacks a label."""
+def split_files(
+    request: DatasetRequest, layout: Layout, files: Sequence[LabelledFile], labels: tuple[str, ...]
+) -> list[int]:
+    """Return the part of each file. Raises UsageFault if a part is empty or a label has no training image."""
     if layout.parts:
         parts = _official(request, layout, files)
     else:
-        placed = assign(_groups(files), seed=request.seed)
+        placed = assign_parts(_groups(files), seed=request.seed)
         parts = [placed[file.group] for file in files]
-    for part, called in PART_NAMES.items():
+    for part, part_name in PART_NAMES.items():
         if part not in parts:
             request.refuse(
-                f"the {called} part of {len(files)} readable images is empty",
-                "Each part needs images: of three patients at least, better of many.",
+                f"the {part_name} part of {len(files)} readable images is empty",
+                "Add images: each part needs some, so there must be at least three patients.",
             )
-    taught = np.sum([file.truth for file, part in zip(files, parts, strict=True) if part == TRAIN], axis=0)
-    for label, images in zip(labels, taught, strict=True):
+    training_counts = np.sum([file.truth for file, part in zip(files, parts, strict=True) if part == TRAIN], axis=0)
+    for label, images in zip(labels, training_counts, strict=True):
         if not images:
-            request.refuse(f"no training image has the label {label}", "Add images of it, or drop the label.")
+            request.refuse(f"no training image has the label {label}", "Add images with it, or remove the label.")
     return parts
 
 
-def _official(request: Request, layout: Layout, files: Sequence[LabelledFile]) -> list[int]:
-    """As the folders say; without a folder for validation, that part is taken out of training."""
-    given = [part for file in files if (part := layout.part_of(file.name)) is not None]
-    if len(given) < len(files):
-        outside = len(files) - len(given)
-        request.refuse(f"{outside} labelled files lie outside of the folders of the parts", "Move them into one.")
-    torn = Counter(patient for patient, _ in {(file.patient, part) for file, part in zip(files, given, strict=True)})
-    patients = sum(parts > 1 for patient, parts in torn.items() if patient is not None)
+def _official(request: DatasetRequest, layout: Layout, files: Sequence[LabelledFile]) -> list[int]:
+    """Return the parts that the folders define; without a validation folder, split validation off from training."""
+    official = [part for file in files if (part := layout.part_of(file.name)) is not None]
+    if len(official) < len(files):
+        outside = len(files) - len(official)
+        problem = "1 labelled file is" if outside == 1 else f"{outside} labelled files are"
+        request.refuse(f"{problem} outside of the folders train, val and test", "Move all files into these folders.")
+    parts_per_patient = Counter(
+        patient for patient, _ in {(file.patient, part) for file, part in zip(files, official, strict=True)}
+    )
+    patients = sum(parts > 1 for patient, parts in parts_per_patient.items() if patient is not None)
     if patients:
+        problem = "1 patient has" if patients == 1 else f"{patients} patients have"
         request.refuse(
-            f"patients with images in more than one part: {patients}",
-            "Keep each in one part; without the folders train and test, nightread splits by patient itself.",
+            f"{problem} images in more than one part",
+            "Keep each patient in one part, or remove the folders train and test: nightread then splits by patient.",
         )
     if VALIDATION in layout.parts:
-        return given
-    training = [file for file, part in zip(files, given, strict=True) if part == TRAIN]
-    placed = assign(_groups(training), seed=request.seed, shares=TRAINING_ONLY)
-    return [placed[file.group] if part == TRAIN else part for file, part in zip(files, given, strict=True)]
+        return official
+    training = [file for file, part in zip(files, official, strict=True) if part == TRAIN]
+    placed = assign_parts(_groups(training), seed=request.seed, shares=TRAINING_ONLY)
+    return [placed[file.group] if part == TRAIN else part for file, part in zip(files, official, strict=True)]
 
 
 def _groups(files: Sequence[LabelledFile]) -> dict[str, frozenset[int]]:

@@ -1,4 +1,4 @@
-"""Examples that lie in files, read when they are asked for."""
+"""Use files as examples and read them on request."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True)
 class FileExamples(Examples):
-    """DICOM, PNG and JPEG files below one folder; `names` are their paths."""
+    """DICOM, PNG and JPEG files below one folder; `names` are their relative paths."""
 
     folder: Path
 
     @classmethod
-    def of(
+    def from_files(
         cls,
         folder: Path,
         names: Sequence[str],
@@ -34,7 +34,7 @@ class FileExamples(Examples):
         truth: NDArray[np.float32],
         patients: NDArray[np.int64] | None,
     ) -> Self:
-        """`frames`: how many each file holds."""
+        """Build examples from files; `frames` is the number of frames per file."""
         image_of = np.repeat(np.arange(len(names)), frames)
         firsts = np.cumsum([0, *frames])
 
@@ -45,9 +45,9 @@ class FileExamples(Examples):
         return cls(truth=truth, image_of=image_of, patients=patients, names=names, load=load, folder=folder)
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
-        """Each file is read once, however many of its frames are asked for.
+        """Return prepared inputs (n, height, width, channels); each file is read once for all its frames.
 
-        Raises RejectImage for a file that cannot be decoded, RetryImage for one that is gone.
+        Raises RejectImage if a file cannot be decoded, RetryImage if it no longer exists or cannot be read.
         """
         numbers = np.asarray(frames, np.int64)
         prepared = np.empty((len(numbers), *spec.shape), np.float32)
@@ -61,18 +61,18 @@ class FileExamples(Examples):
     def _prepare_file(
         self, rows: NDArray[np.int64], numbers: NDArray[np.int64], spec: InputSpec, prepared: NDArray[np.float32]
     ) -> None:
-        """Fill the rows that show frames of one file; they come in the order of its frames."""
+        """Fill the rows that belong to frames of one file; `rows` are in the order of its frames."""
         image = int(self.image_of[numbers[rows[0]]])
         first = int(np.searchsorted(self.image_of, image))
-        decoded, at = iter(_dicom_image(self.folder, self.names[image]).frames()), 0
-        before = None
+        decoded, position = iter(_dicom_image(self.folder, self.names[image]).frames()), 0
+        previous = None
         for row in rows:
             wanted = int(numbers[row]) - first
-            if before is not None and wanted == at - 1:
-                prepared[row] = before
+            if previous is not None and wanted == position - 1:
+                prepared[row] = previous
                 continue
-            prepare(_next(decoded, wanted - at), spec, out=prepared[row])
-            before, at = prepared[row], wanted + 1
+            prepare(_next_frame(decoded, wanted - position), spec, out=prepared[row])
+            previous, position = prepared[row], wanted + 1
 
 
 def _dicom_image(folder: Path, name: str) -> DicomImage:
@@ -85,10 +85,10 @@ def _dicom_image(folder: Path, name: str) -> DicomImage:
 
 
 def _frame(dicom_image: DicomImage, index: int) -> Frame:
-    return _next(dicom_image.frames(), index)
+    return _next_frame(dicom_image.frames(), index)
 
 
-def _next(frames: Iterator[Frame], skipped: int) -> Frame:
+def _next_frame(frames: Iterator[Frame], skipped: int) -> Frame:
     frame = next(islice(frames, skipped, None), None)
     if frame is None:
         raise RejectImage(Reason.TRUNCATED, "The file has fewer frames than when the data set was opened.")

@@ -1,4 +1,4 @@
-"""Folders of DICOM files or of PNG and JPEG files."""
+"""Open folders of DICOM files, or of PNG and JPEG files, as data sets."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,36 +9,39 @@ from numpy.typing import NDArray
 
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
+from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_file_infos, read_image_info
 from models.datasets.file_parts import PART_NAMES, LabelledFile, split_files
 from models.datasets.files import FileExamples
-from models.datasets.heads import PATIENTS, Head, dicom_head, image_head, read_heads
 from models.datasets.label_table import PATH, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
-from models.datasets.request import Request
+from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
 from nightread.reasons import Reason
 
 SIZE = 128
+"""Height and width of the default input in pixels."""
 
 
-def open_dicom(request: Request) -> Dataset:
-    """`dicom:FOLDER`: class folders or --labels, split by patient. Raises UsageFault."""
+def open_dicom(request: DatasetRequest) -> Dataset:
+    """Open `dicom:FOLDER`: labels from class folders or --labels, parts split by patient. Raises UsageFault."""
     spec = InputSpec(height=SIZE, width=SIZE, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
-    return _open(request, dicom_head, lambda _: spec)
+    return _open(request, read_dicom_info, lambda _: spec)
 
 
-def open_images(request: Request) -> Dataset:
-    """`images:FOLDER`: class folders or --labels; equal files stay in one part. Raises UsageFault."""
-    return _open(request, image_head, _image_spec)
+def open_images(request: DatasetRequest) -> Dataset:
+    """Open `images:FOLDER`: labels from class folders or --labels, equal files in one part. Raises UsageFault."""
+    return _open(request, read_image_info, _image_spec)
 
 
 def _image_spec(files: Sequence[LabelledFile]) -> InputSpec:
-    channels = 3 if any(file.head.in_colour for file in files) else 1
+    channels = 3 if any(file.info.in_colour for file in files) else 1
     return InputSpec(height=SIZE, width=SIZE, channels=channels, intensity=Intensity(kind="full"))
 
 
 def _open(
-    request: Request, read_head: Callable[[Path], Head], native_spec: Callable[[Sequence[LabelledFile]], InputSpec]
+    request: DatasetRequest,
+    read_info: Callable[[Path], FileInfo],
+    native_spec: Callable[[Sequence[LabelledFile]], InputSpec],
 ) -> Dataset:
     folder = request.folder
     names = list_files(folder)
@@ -46,9 +49,9 @@ def _open(
     table = _table(request, names, layout)
     if table.key == PATH:
         names = [name for name in names if name in table.rows]
-    heads = read_heads([folder / name for name in names], read_head, request.progress)
-    unreadable = Counter(head.fault for head in heads if head.fault is not None)
-    files = _label(request, table, names, heads)
+    infos = read_file_infos([folder / name for name in names], read_info, request.progress)
+    unreadable = Counter(info.reason for info in infos if info.reason is not None)
+    files = _label(request, table, names, infos)
     _check_labels(request, table, files, unreadable)
     parts = split_files(request, layout, files, table.labels)
     known = all(file.patient for file in files)
@@ -66,17 +69,17 @@ def _open(
     )
 
 
-def _table(request: Request, names: Sequence[str], layout: Layout) -> LabelTable:
+def _table(request: DatasetRequest, names: Sequence[str], layout: Layout) -> LabelTable:
     if layout.parts and TEST not in layout.parts:
         request.refuse(
-            "there is a folder for training and one for validation, but none for the test",
-            "Add `test`; without a folder `val`, a validation part is taken out of training.",
+            "there are folders for training and validation, but none for the test",
+            "Add a folder `test`. The folder `val` is optional: without it, validation is split off from training.",
         )
     if request.labels_file is None:
         table = folder_table(names, layout)
         if not table.rows:
             request.refuse(
-                "there are no class folders with files", "Lay it out as FOLDER/CLASS/image, or say --labels."
+                "there are no class folders with files", "Arrange the files as FOLDER/CLASS/image, or use --labels."
             )
         return table
     table = read_label_table(request.labels_file)
@@ -85,56 +88,59 @@ def _table(request: Request, names: Sequence[str], layout: Layout) -> LabelTable
     return table
 
 
-def _check_rows(request: Request, table: LabelTable, present: Collection[str | None]) -> None:
-    """Raise UsageFault where rows of the CSV file speak about no file."""
-    lost = [row.line for key, row in table.rows.items() if key not in present]
-    if lost:
+def _check_rows(request: DatasetRequest, table: LabelTable, present: Collection[str | None]) -> None:
+    """Raise UsageFault if rows of the CSV file do not match any file."""
+    unmatched = [row.line for key, row in table.rows.items() if key not in present]
+    if unmatched:
         request.refuse(
-            f"{len(lost)} of {len(table.rows)} rows of {request.labels_file} match no file, first line {lost[0]}",
-            f"The column {table.key} must name files below {request.place}; correct or drop these rows.",
+            f"{len(unmatched)} of {len(table.rows)} rows of {request.labels_file} match no file, "
+            f"first line {unmatched[0]}",
+            f"The column {table.key} must name files below {request.place}: correct or remove these rows.",
         )
 
 
-def _label(request: Request, table: LabelTable, names: Sequence[str], heads: Sequence[Head]) -> list[LabelledFile]:
-    """The readable files that have a row."""
+def _label(
+    request: DatasetRequest, table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]
+) -> list[LabelledFile]:
+    """Return the readable files that have a row in `table`."""
     if table.key != PATH:
-        _check_rows(request, table, {head.sop_instance_uid for head in heads})
+        _check_rows(request, table, {info.sop_instance_uid for info in infos})
     files = []
-    for name, head in zip(names, heads, strict=True):
-        row = table.rows.get(name if table.key == PATH else head.sop_instance_uid or "")
-        if row is not None and head.fault is None:
-            files.append(LabelledFile(name=name, head=head, truth=row.truth, patient=_patient(row, head)))
+    for name, info in zip(names, infos, strict=True):
+        row = table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
+        if row is not None and info.reason is None:
+            files.append(LabelledFile(name=name, info=info, truth=row.truth, patient=_patient(row, info)))
     return files
 
 
-def _patient(row: LabelRow, head: Head) -> str | None:
-    return PATIENTS.patient_key(None, row.patient) or head.patient
+def _patient(row: LabelRow, info: FileInfo) -> str | None:
+    return PATIENTS.patient_key(None, row.patient) or info.patient
 
 
 def _check_labels(
-    request: Request, table: LabelTable, files: Sequence[LabelledFile], unreadable: Mapping[Reason, int]
+    request: DatasetRequest, table: LabelTable, files: Sequence[LabelledFile], unreadable: Mapping[Reason, int]
 ) -> None:
     if not files:
         why = ", ".join(f"{count} {reason.value}" for reason, count in unreadable.items()) or "none has a label"
-        request.refuse(f"no file can be used ({why})", "Is the KIND right: dicom, or images for PNG and JPEG?")
+        request.refuse(f"no file can be used ({why})", "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
     if table.exclusive and len(table.labels) == 1:
-        request.refuse(f"{table.labels[0]} is the only class", "There is nothing to tell apart: add another class.")
+        request.refuse(f"{table.labels[0]} is the only class", "Add images of at least one other class.")
 
 
 def _examples(
     folder: Path, files: Sequence[LabelledFile], parts: Sequence[int], *, patients: bool
 ) -> dict[int, FileExamples]:
-    numbers: NDArray[np.int64] = np.unique([file.group for file in files], return_inverse=True)[1]
-    place = np.array(parts)
+    group_numbers: NDArray[np.int64] = np.unique([file.group for file in files], return_inverse=True)[1]
+    part_of_file = np.array(parts)
     truth = np.array([file.truth for file in files], np.float32)
     return {
-        part: FileExamples.of(
+        part: FileExamples.from_files(
             folder,
             [files[index].name for index in chosen],
-            frames=[files[index].head.frames for index in chosen],
+            frames=[files[index].info.frames for index in chosen],
             truth=truth[chosen],
-            patients=numbers[chosen] if patients else None,
+            patients=group_numbers[chosen] if patients else None,
         )
         for part in PART_NAMES
-        for chosen in [np.flatnonzero(place == part).tolist()]
+        for chosen in [np.flatnonzero(part_of_file == part).tolist()]
     }

@@ -1,4 +1,4 @@
-"""Which labels an image has: from a CSV file, or from the folder it lies in."""
+"""Read the labels of images from a CSV file or from the names of their folders."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,28 +15,30 @@ _YES_NO = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 
 
 class LabelRow(NamedTuple):
-    """What is known about one image."""
+    """The labels of one image."""
 
     line: int
-    """In the CSV file; 0 for class folders."""
+    """The line in the CSV file; 0 for class folders."""
     truth: tuple[float, ...]
+    """One value per label: 1 if the image has it, else 0."""
     patient: str | None
-    """As it is written: to be hashed, not kept."""
+    """The patient as written in the CSV file; it must be hashed and not stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """Rows by path below the data's folder or by SOP Instance UID."""
+    """The rows by relative path or by SOP Instance UID."""
 
     labels: tuple[str, ...]
     exclusive: bool
+    """True: each image has exactly one label."""
     key: str
-    """PATH or UID."""
+    """The key of `rows`: PATH or UID."""
     rows: Mapping[str, LabelRow]
 
 
 def folder_table(names: Sequence[str], layout: Layout) -> LabelTable:
-    """Each file has the class of its folder; files outside of class folders are left out."""
+    """Give each file the class of its folder; files outside of class folders are left out."""
     classes = {name: label for name in names if (label := layout.class_of(name)) is not None}
     labels = tuple(sorted(set(classes.values())))
     rows = {name: LabelRow(0, _one_of(labels, label), None) for name, label in classes.items()}
@@ -44,23 +46,26 @@ def folder_table(names: Sequence[str], layout: Layout) -> LabelTable:
 
 
 def read_label_table(file: Path) -> LabelTable:
-    """`path` or `sop_instance_uid`; `label` or one column of 0 and 1 per label; maybe `patient`. Raises UsageFault."""
+    """Read a CSV file of labels. Raises UsageFault with the line and the remedy.
+
+    Columns: `path` or `sop_instance_uid`; `label`, or one column of 0 and 1 per label; optionally `patient`.
+    """
     columns, numbered = _read(file)
     lines = [line for _, line in numbered]
     key = next((name for name in (PATH, UID) if name in columns), None)
     if key is None:
-        _refuse(file, f"there is no column {PATH} or {UID}", "Add one of them to say which image a row is about.")
+        _refuse(file, f"there is no column {PATH} or {UID}", "Add one of them, so that each row names its image.")
     exclusive = _LABEL in columns
     others = tuple(name for name in columns if name not in (PATH, UID, _PATIENT))
     labels = tuple(sorted({line[_LABEL] for line in lines if line[_LABEL]})) if exclusive else others
     if not labels:
-        _refuse(file, "there is no label", f"Add a column {_LABEL}, or one column of 0 and 1 per label.")
+        _refuse(file, "there are no labels", f"Add a column {_LABEL}, or one column of 0 and 1 per label.")
     rows: dict[str, LabelRow] = {}
     for number, line in numbered:
         truth = _one_of(labels, line[_LABEL]) if exclusive else _flags(file, number, line, labels)
         if exclusive and not any(truth):
-            _refuse(file, f"line {number} has no label", "Write one, or leave the line out.")
-        name = _normal(line[key]) if key == PATH else line[key]
+            _refuse(file, f"line {number} has no label", "Add a label, or remove the line.")
+        name = _normalise_path(line[key]) if key == PATH else line[key]
         if name in rows:
             _refuse(file, f"lines {rows[name].line} and {number} name the same image", "Keep one of them.")
         rows[name] = LabelRow(number, truth, line.get(_PATIENT) or None)
@@ -68,7 +73,10 @@ def read_label_table(file: Path) -> LabelTable:
 
 
 def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
-    """Column names, and the rows with all values trimmed, by the line of the file where they end."""
+    """Return the column names, and each row with its line number and trimmed values.
+
+    The line number is that of the last line of the row.
+    """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="")
@@ -76,9 +84,9 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
             reader.fieldnames = columns
             lines = [(reader.line_num, {name: (line[name] or "").strip() for name in columns}) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        _refuse(file, f"this is no CSV file in UTF-8 ({type(error).__name__})", "Save it as such.")
+        _refuse(file, f"this is not a CSV file in UTF-8 ({type(error).__name__})", "Save it as CSV in UTF-8.")
     if not lines:
-        _refuse(file, "there is no line below the column names", "Write one per image.")
+        _refuse(file, "there are no rows below the column names", "Add one row per image.")
     return columns, lines
 
 
@@ -87,20 +95,20 @@ def _one_of(labels: tuple[str, ...], label: str) -> tuple[float, ...]:
 
 
 def _flags(file: Path, number: int, line: dict[str, str], labels: tuple[str, ...]) -> tuple[float, ...]:
-    odd = next((name for name in labels if line[name] not in _YES_NO), None)
-    if odd is not None:
+    invalid = next((name for name in labels if line[name] not in _YES_NO), None)
+    if invalid is not None:
         _refuse(
             file,
-            f"line {number}, column {odd} is neither 0 nor 1",
-            f"Without a column {_LABEL}, all columns but {PATH}, {UID} and {_PATIENT} are labels.",
+            f"line {number}, column {invalid} is neither 0 nor 1",
+            f"Without a column {_LABEL}, all columns except {PATH}, {UID} and {_PATIENT} are labels.",
         )
     return tuple(_YES_NO[line[name]] for name in labels)
 
 
-def _normal(path: str) -> str:
-    """As list_files writes it; a path that leaves the folder stays one that matches nothing."""
+def _normalise_path(path: str) -> str:
+    """Return the path as list_files writes it. A path that leaves the folder matches no file."""
     return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-def _refuse(file: Path, what: str, remedy: str) -> NoReturn:
-    raise UsageFault(f"labels {file}: {what}. {remedy}")
+def _refuse(file: Path, problem: str, remedy: str) -> NoReturn:
+    raise UsageFault(f"labels {file}: {problem}. {remedy}")

@@ -1,4 +1,4 @@
-"""Folders whose names tell the class of the images in them, and maybe their part."""
+"""Read the class of an image, and its part if given, from the names of its folders."""
 
 import os
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ _PART_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
     **dict.fromkeys(("test", "testing"), TEST),
 }
-_LEFT_BY_ARCHIVERS = "__MACOSX"
+_MACOS_METADATA = "__MACOSX"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`CLASS/...` or, where the parts are given, `PART/CLASS/...`."""
+    """The layout of a folder: `CLASS/...`, or `PART/CLASS/...` if parts are given."""
 
     parts: frozenset[int]
-    """Parts that have a folder; empty where the files are still to be split."""
+    """The parts that have a folder; empty if the files must still be split."""
 
     def part_of(self, name: str) -> int | None:
-        """The part whose folder the file lies in; None outside of them."""
+        """Return the part whose folder contains the file; None outside of these folders."""
         return _PART_FOLDERS.get(_first(name)) if self.parts else None
 
     def class_of(self, name: str) -> str | None:
-        """The class folder that the file lies in, at any depth; None outside of them."""
+        """Return the class folder that contains the file at any depth; None outside of class folders."""
         folders = PurePosixPath(name).parts[:-1]
         if self.parts:
             return folders[1] if len(folders) > 1 and self.part_of(name) is not None else None
@@ -35,16 +35,16 @@ class Layout:
 
 
 def read_layout(names: Sequence[str]) -> Layout:
-    """The parts are given where there is a folder `train` and one for validation or test."""
+    """Detect the layout: parts are given if there is a folder `train`, and one for validation or test."""
     found = frozenset(_PART_FOLDERS[_first(name)] for name in names if "/" in name and _first(name) in _PART_FOLDERS)
     return Layout(parts=found if TRAIN in found and len(found) > 1 else frozenset())
 
 
 def list_files(folder: Path) -> list[str]:
-    """Paths below the folder with `/` between their parts, sorted; hidden ones are left out."""
+    """List relative paths below the folder, with `/` as separator, sorted; hidden files and folders are left out."""
     names: list[str] = []
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != _LEFT_BY_ARCHIVERS]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != _MACOS_METADATA]
         below = Path(place).relative_to(folder)
         names += [(below / name).as_posix() for name in files if not name.startswith(".")]
     return sorted(names)

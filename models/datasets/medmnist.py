@@ -1,4 +1,4 @@
-"""MedMNIST arrays: `train_images`, `train_labels`, `val_...`, `test_...` (Yang et al., Scientific Data 2023)."""
+"""Open MedMNIST arrays: `train_images`, `train_labels`, `val_...`, `test_...` (Yang et al., Scientific Data 2023)."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from imaging.array import Array
 from models.datasets.arrays import array_examples, array_spec
 from models.datasets.dataset import OFFICIAL, Dataset
 from models.datasets.npz import read_npz
-from models.datasets.request import Request
-from models.datasets.splitting import take_out
+from models.datasets.request import DatasetRequest
+from models.datasets.splitting import hold_out
 from models.datasets.truth import one_hot
 
 KNOWN_LABELS = {
@@ -23,9 +23,9 @@ KNOWN_LABELS = {
         *("pneumothorax", "consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia"),
     ),
 }
-"""Label names by the beginning of the file's name, in the order of medmnist's INFO; the file itself has none."""
+"""Label names by the first part of the file name, in the order of `medmnist.INFO`; the files do not contain them."""
 VALIDATION_SHARE = 0.15
-"""Of the training images, where the file has no validation part."""
+"""The share of the training images that becomes the validation part if the file has none."""
 _PLANES, _COLOUR = 3, 4
 _RGB = 3
 
@@ -35,20 +35,20 @@ class _Part(NamedTuple):
     labels: Array
 
 
-def open_npz(request: Request) -> Dataset:
-    """`npz:FILE`: labels (n,) or (n, 1) are class numbers, (n, k) are k columns of 0 and 1. Raises UsageFault."""
+def open_npz(request: DatasetRequest) -> Dataset:
+    """Open `npz:FILE`: labels (n,) or (n, 1) are class numbers, (n, k) are k columns of 0 and 1. Raises UsageFault."""
     arrays = read_npz(request.path, request)
     train, test = (_part(arrays, name, request) for name in ("train", "test"))
     if "val_images" in arrays:
         validation = _part(arrays, "val", request)
     else:
-        stays, taken = take_out(train.images, seed=request.seed, share=VALIDATION_SHARE)
-        train, validation = _Part(train.images[stays], train.labels[stays]), _Part(*(each[taken] for each in train))
+        kept, taken = hold_out(train.images, seed=request.seed, share=VALIDATION_SHARE)
+        train, validation = _Part(train.images[kept], train.labels[kept]), _Part(*(each[taken] for each in train))
     parts = {"train": train, "validation": validation, "test": test}
     exclusive = train.labels.shape[1] == 1
     labels = _label_names(arrays, parts, exclusive=exclusive, request=request)
     if len({part.images.shape[1:] for part in parts.values()}) > 1:
-        request.refuse("the images of its parts differ in size", "Write them in one size.")
+        request.refuse("the images of the parts differ in size", "Save all images in one size.")
     examples = {
         name: array_examples(part.images, _truth(part.labels, len(labels), exclusive=exclusive), name=name)
         for name, part in parts.items()
@@ -65,35 +65,42 @@ def open_npz(request: Request) -> Dataset:
     )
 
 
-def _part(arrays: dict[str, Array], name: str, request: Request) -> _Part:
-    """Images as (n, rows, columns) or (n, rows, columns, 3), labels as integers (n, k)."""
+def _part(arrays: dict[str, Array], name: str, request: DatasetRequest) -> _Part:
+    """Return one part: images (n, rows, columns) or (n, rows, columns, 3), labels (n, k) as integers."""
     images, labels = arrays.get(f"{name}_images"), arrays.get(f"{name}_labels")
     if images is None or labels is None:
-        request.refuse(f"the file has no {name}_images and {name}_labels", "It needs both for train and test.")
+        request.refuse(f"the file has no {name}_images and {name}_labels", "Add both arrays for train and for test.")
     if images.ndim == _COLOUR and images.shape[-1] == 1:
         images = images[..., 0]
     if images.ndim != _PLANES and not (images.ndim == _COLOUR and images.shape[-1] == _RGB):
-        request.refuse(f"{name}_images has the shape {images.shape}", "Images are gray or RGB planes; volumes are not.")
+        request.refuse(
+            f"{name}_images has the shape {images.shape}", "Save gray or RGB images; volumes are not supported."
+        )
     if images.dtype not in (np.uint8, np.uint16):
-        request.refuse(f"{name}_images is {images.dtype}", "Save the pixels as uint8 or uint16, as a file holds them.")
+        request.refuse(f"{name}_images is {images.dtype}", "Save the pixels as uint8 or uint16, without scaling.")
     labels = labels.reshape(len(labels), -1)
     if len(images) != len(labels) or not len(images):
-        request.refuse(f"{len(images)} {name} images and {len(labels)} labels", "Each image needs its labels.")
+        request.refuse(
+            f"there are {len(images)} {name} images and {len(labels)} labels", "Save the labels of each image."
+        )
     if labels.dtype.kind not in "iub" or labels.min() < 0 or (labels.shape[1] > 1 and labels.max() > 1):
-        request.refuse(f"{name}_labels are neither class numbers nor columns of 0 and 1", "Write them as integers.")
+        request.refuse(f"{name}_labels are neither class numbers nor columns of 0 and 1", "Save them as integers.")
     return _Part(images, labels.astype(np.int64))
 
 
 def _label_names(
-    arrays: dict[str, Array], parts: dict[str, _Part], *, exclusive: bool, request: Request
+    arrays: dict[str, Array], parts: dict[str, _Part], *, exclusive: bool, request: DatasetRequest
 ) -> tuple[str, ...]:
-    """The file's own `labels`, else the names of a known set, else numbers. Raises UsageFault for a single class."""
+    """Return the array `labels` of the file, else the names of a known data set, else numbers.
+
+    Raises UsageFault for a single class.
+    """
     widths = {part.labels.shape[1] for part in parts.values()}
     if len(widths) > 1:
-        request.refuse("the labels of its parts differ in number", "Write the same columns for each part.")
+        request.refuse("the labels of the parts differ in number", "Save the same columns for each part.")
     count = 1 + max(int(part.labels.max()) for part in parts.values()) if exclusive else widths.pop()
     if exclusive and len(np.unique(parts["train"].labels)) < 2:  # noqa: PLR2004
-        request.refuse("all training images have the same class", "There is nothing to tell apart.")
+        request.refuse("all training images have the same class", "Add images of another class.")
     own = arrays.get("labels")
     fits = own is not None and own.ndim == 1 and (len(own) >= count if exclusive else len(own) == count)
     if own is not None and fits:

@@ -1,4 +1,4 @@
-"""Phantoms as a data set: drawn again each time they are asked for."""
+"""Use phantoms as a data set; each film is drawn on request."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from imaging.dicom_image import Frame
 from imaging.read import read
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import BY_PATIENT, Dataset, Examples
-from models.datasets.request import Request
+from models.datasets.request import DatasetRequest
 from models.datasets.truth import one_hot
 from models.phantoms.dicom import phantom_file
 from models.phantoms.phantom import CLEAR, NODULE, draw
@@ -14,16 +14,20 @@ from models.phantoms.phantom import CLEAR, NODULE, draw
 LABELS = (CLEAR, NODULE)
 SPEC = InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
 FIRST_SERIES = 20_261_120
-"""With seed 0 the training series is the one that the shipped bundle learned from, the test series one it never saw."""
+"""The training series of seed 0. The shipped bundle was trained on it, but not on the validation and test series."""
 SMALLEST = 20
+"""The smallest number of training films."""
 _LABEL_SIZE = 4
-"""Pixels: the label of a phantom does not depend on the size in which it is drawn."""
+"""Pixels per side. The label of a phantom does not depend on its size, so that a small one is drawn to know it."""
 
 
-def open_phantoms(request: Request) -> Dataset:
-    """`phantom:N`: N films to train on, N/10 to validate and N/5 to test, of three series. Raises UsageFault."""
+def open_phantoms(request: DatasetRequest) -> Dataset:
+    """Open `phantom:N`: N films for training, N/10 for validation and N/5 for the test, of three series.
+
+    Raises UsageFault if N is not a number or too small.
+    """
     if not request.place.isascii() or not request.place.isdigit() or int(request.place) < SMALLEST:
-        request.refuse("this is no number of phantoms", f"Say phantom:N with N of {SMALLEST} or more.")
+        request.refuse("this is not a number of phantoms", f"Use phantom:N with N of at least {SMALLEST}.")
     count = int(request.place)
     series = FIRST_SERIES + 3 * request.seed
     return Dataset(
@@ -39,7 +43,7 @@ def open_phantoms(request: Request) -> Dataset:
 
 
 def phantom_examples(*, seed: int, count: int, first_patient: int = 0) -> Examples:
-    """Films 0 to `count` of the series `seed`; two films in a row are of one patient."""
+    """Return the films 0 to `count` - 1 of the series `seed`; each patient has two successive films."""
     classes = [LABELS.index(draw(seed=seed, index=index, size=_LABEL_SIZE).label) for index in range(count)]
 
     def load(index: int) -> Frame:

@@ -1,4 +1,4 @@
-"""What a person asked for when naming data."""
+"""Define the options with which a data set is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,32 +9,33 @@ from nightread.errors import UsageFault
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A reference taken apart, and the options beside it."""
+class DatasetRequest:
+    """A reference `KIND:PATH` in its parts, with the options of the user."""
 
     reference: str
     place: str
-    """What follows the colon: mostly a path."""
+    """The text after the colon, usually a path."""
     labels_file: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], object] | None = None
+    """Called with (done, total) files."""
 
     @property
     def path(self) -> Path:
-        """`place` as a path that is there; raises UsageFault otherwise."""
+        """`place` as an existing path. Raises UsageFault if it does not exist."""
         path = Path(self.place).expanduser()
         if not self.place or not path.exists():
-            self.refuse("there is no such file or folder", "Check the path after the colon.")
+            self.refuse("no such file or folder", "Check the path after the colon.")
         return path
 
     @property
     def folder(self) -> Path:
-        """`place` as a folder that is there; raises UsageFault otherwise."""
+        """`place` as an existing folder. Raises UsageFault if it is not one."""
         path = self.path
         if not path.is_dir():
-            self.refuse("this is a file", "Name the folder that holds the images.")
+            self.refuse("this is a file", "Name the folder that contains the images.")
         return path
 
-    def refuse(self, what: str, remedy: str) -> NoReturn:
-        """Raise UsageFault: which data, what is wrong with them, what to do."""
-        raise UsageFault(f"data {self.reference}: {what}. {remedy}")
+    def refuse(self, problem: str, remedy: str) -> NoReturn:
+        """Raise UsageFault with the reference, the problem and the remedy."""
+        raise UsageFault(f"data {self.reference}: {problem}. {remedy}")

@@ -1,4 +1,4 @@
-"""How large a data set is and how its labels are spread, as plain values."""
+"""Count the images, frames, patients and labels of a data set."""
 
 from dataclasses import dataclass
 
@@ -11,25 +11,25 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class PartSummary:
-    """One part, counted."""
+    """The numbers of one part."""
 
     name: str
     """`train`, `validation` or `test`."""
     images: int
     frames: int
     patients: int | None
-    """None where patients are not known."""
+    """None if patients are not known."""
     images_with: dict[str, int]
-    """Label -> images that have it, in the order of the data set's labels."""
+    """The number of images per label, in the order of the labels of the data set."""
 
 
 def summarise(dataset: Dataset) -> tuple[PartSummary, ...]:
-    """Training, validation and test part, in this order; no pixel is decoded."""
+    """Count training, validation and test part, in this order, without decoding pixels."""
     return tuple(_summarise(name, part_of(dataset, name), dataset.labels) for name in PARTS)
 
 
 def part_of(dataset: Dataset, name: str) -> Examples:
-    """The part called `train`, `validation` or `test`."""
+    """Return the part named `train`, `validation` or `test`."""
     return {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[name]
 
 

@@ -1,4 +1,4 @@
-"""Labels as they are written -> the 0/1 matrix of Examples."""
+"""Convert class numbers to the 0/1 matrix of Examples."""
 
 from collections.abc import Sequence
 
@@ -7,5 +7,5 @@ from numpy.typing import NDArray
 
 
 def one_hot(classes: Sequence[int] | NDArray[np.integer], count: int) -> NDArray[np.float32]:
-    """(images, count) from one class number per image."""
+    """Return (images, count) from one class number per image."""
     return np.eye(count, dtype=np.float32)[np.asarray(classes, np.int64)]

@@ -1,4 +1,4 @@
-"""The networks of keras.applications, taking the same inputs as ours: prepared frames of scale 0..1."""
+"""Build the networks of keras.applications for the inputs of nightread: prepared frames of scale 0..1."""
 
 import inspect
 from pathlib import Path
@@ -13,36 +13,38 @@ _RGB = 3
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _IMAGENET_BGR = (103.939, 116.779, 123.68)
 _OWN_PREPROCESSING = ("EfficientNet", "MobileNetV3", "ConvNeXt")
-"""These take 0..255 and scale it themselves."""
+"""Networks that take values of 0..255 and scale them themselves."""
 _SYMMETRIC = ("InceptionResNetV2", "InceptionV3", "MobileNet", "NASNet", "Xception")
+"""Networks that take values of -1..1."""
 
 
 def backbone_names() -> list[str]:
-    """All of keras.applications, as spelled there."""
+    """List the networks of keras.applications, as spelled there."""
     return [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
 
 
 def backbone(name: str, inputs: Any, weights: Path | None) -> Any:
-    """Pooled features (n, features) of `inputs`, (n, height, width, 1 or 3) of scale 0..1; `name` as Keras spells it.
+    """Return pooled features (n, features) of `inputs`, (n, height, width, 1 or 3) of scale 0..1.
 
-    The preprocessing that the published weights were trained with is part of the graph, and the graph is flat: the
-    last convolution is a layer of the model. Raises UsageFault for a size or weights that do not fit.
+    `name` is spelled as in Keras. The preprocessing that the published weights were trained with is part of the graph.
+    The graph is flat: the last convolution is a layer of the network itself, where class activation maps find it.
+    Raises UsageFault for a size or weights that do not fit.
     """
     colour = layers.Concatenate()([inputs] * _RGB) if inputs.shape[-1] == 1 else inputs
     build = getattr(keras.applications, name)
-    shape = (*inputs.shape[1:3], _RGB)  # without it Keras would not look at the size
+    shape = (*inputs.shape[1:3], _RGB)  # without it Keras would not check the size
     try:
         body = build(include_top=False, weights=None, input_tensor=preprocessed(name, colour), input_shape=shape)
     except ValueError as error:
         size = " x ".join(str(side) for side in inputs.shape[1:3])
-        raise UsageFault(f"{name} cannot take images of {size}: larger ones may do (--size)") from error
+        raise UsageFault(f"{name} cannot take images of {size}: try a larger size (--size)") from error
     if weights is not None:
         _load(body, name, weights)
     return layers.GlobalAveragePooling2D()(body.output)
 
 
 def preprocessed(name: str, colour: Any) -> Any:
-    """RGB of scale 0..1 as this application's `preprocess_input` would leave it (applications/imagenet_utils.py)."""
+    """Scale RGB of 0..1 as `preprocess_input` of this application does (keras/src/applications/imagenet_utils.py)."""
     if name.startswith(_OWN_PREPROCESSING):
         return layers.Rescaling(255.0)(colour)
     if name.startswith("DenseNet"):
@@ -52,7 +54,7 @@ def preprocessed(name: str, colour: Any) -> Any:
     if name.startswith(("ResNet", "VGG")):
         scaled = ops.flip(layers.Rescaling(255.0)(colour), axis=-1)
         return layers.Normalization(mean=_IMAGENET_BGR, variance=[1.0] * _RGB)(scaled)
-    raise UsageFault(f"it is not known here how keras.applications.{name} wants its input scaled")
+    raise UsageFault(f"nightread does not know how keras.applications.{name} scales its input: choose another network")
 
 
 def _load(body: Any, name: str, weights: Path) -> None:
@@ -60,6 +62,6 @@ def _load(body: Any, name: str, weights: Path) -> None:
         body.load_weights(weights)
     except Exception as error:
         raise UsageFault(
-            f"{weights.name} holds no weights of {name} without its top ({type(error).__name__}): "
-            "give the file that ends with `notop.h5`, or one that Keras saved from the same network"
+            f"{weights.name} does not contain weights of {name} without its top layers ({type(error).__name__}): "
+            "name the file that ends with `notop.h5`, or one that Keras saved from the same network"
         ) from error

@@ -1,4 +1,4 @@
-"""The networks, by name. Keras 3 on any backend; inputs are prepared frames, outputs scores in 0..1."""
+"""Build networks by name with Keras 3: inputs are prepared frames, outputs are scores in 0..1."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from nightread.errors import UsageFault
 _DETECTOR_WIDTHS = (8, 16, 24, 32, 32)
 _RESIDUAL_WIDTHS = (16, 32, 64)
 _SMALLEST_CLASSIC = 10
-"""Two unpadded convolutions and two poolings leave one pixel of it."""
+"""Pixels per side: two unpadded convolutions and two poolings leave one pixel of it."""
 _LARGE = 64
-"""From this side on the residual network halves its input first."""
+"""Pixels per side: from this size on, the residual network halves its input first."""
 
 
 def build_network(
@@ -27,10 +27,11 @@ def build_network(
     weights: Path | None = None,
     seed: int | None = None,
 ) -> Any:
-    """An untrained keras.Model, inputs (n, *shape) to scores (n, labels) in float32.
+    """Return an untrained keras.Model from inputs (n, *shape) to scores (n, labels) in float32.
 
-    `weights` is a file of pretrained weights, for keras.applications only. Raises UsageFault for an unknown name,
-    a size that the network cannot take, and weights that do not fit.
+    `weights` is a file of pretrained weights, for keras.applications only. `seed` makes the initial weights
+    reproducible. Raises UsageFault for an unknown name, a size that the network cannot take, and weights that do not
+    fit.
     """
     if seed is not None:
         keras.utils.set_random_seed(seed)
@@ -38,25 +39,25 @@ def build_network(
     if name.lower() not in OWN_NETWORKS:
         features = backbone(_known(name), inputs, weights)
     elif weights is not None:
-        raise UsageFault(f"there are no pretrained weights for {name}: name a network of keras.applications")
+        raise UsageFault(f"there are no pretrained weights for {name}: choose a network of keras.applications")
     else:
         features = _OWN[name.lower()](inputs)
-    # In float32 even where the rest runs in float16, which knows no score below 6e-8.
+    # float32 even if the rest runs in float16, whose smallest positive number is 6e-8.
     scores = layers.Dense(labels, activation=activation, dtype="float32", name="scores")(features)
     return keras.Model(inputs, scores, name=name.lower())
 
 
 def _known(name: str) -> str:
-    """The name as keras.applications spells it."""
+    """Return the name as keras.applications spells it. Raises UsageFault for an unknown name."""
     spelled = {known.lower(): known for known in backbone_names()}
     if name.lower() not in spelled:
         known = ", ".join((*OWN_NETWORKS, *spelled.values()))
-        raise UsageFault(f"there is no network {name}; known: {known}")
+        raise UsageFault(f"there is no network {name}; known networks: {known}")
     return spelled[name.lower()]
 
 
 def _classic(inputs: Any) -> Any:
-    """The network of the Keras guide for MNIST, with a dense layer before the last."""
+    """Build the network of the Keras guide for MNIST, with one more dense layer before the last."""
     if min(inputs.shape[1:3]) < _SMALLEST_CLASSIC:
         raise UsageFault(f"classic needs images of at least {_SMALLEST_CLASSIC} x {_SMALLEST_CLASSIC}")
     features = layers.Conv2D(32, 3, activation="relu")(inputs)
@@ -68,7 +69,7 @@ def _classic(inputs: Any) -> Any:
 
 
 def _residual(inputs: Any) -> Any:
-    """Three stages of two residual blocks (He et al., 2016) and a global mean: 0.7 MB for sides of 28 to 128."""
+    """Build three stages of two residual blocks (He et al., 2016) and a global mean: 0.7 MB for sides of 28 to 128."""
     stem = 2 if min(inputs.shape[1:3]) >= _LARGE else 1
     features = _block(inputs, _RESIDUAL_WIDTHS[0], strides=stem)
     for stage, width in enumerate(_RESIDUAL_WIDTHS):
@@ -88,10 +89,10 @@ def _residual_block(features: Any, width: int, *, strides: int) -> Any:
 
 
 def _detector(inputs: Any) -> Any:
-    """Five convolutions and a global maximum.
+    """Build five convolutions and a global maximum.
 
-    The two strides at the start make it cheap, the global maximum makes it a detector: one lesion anywhere is enough,
-    and class activation maps point at it.
+    The two strides at the start make it cheap. The global maximum makes it a detector: one lesion anywhere is enough,
+    and class activation maps show where it is.
     """
     first, second, third, *last = _DETECTOR_WIDTHS
     features = _block(inputs, first, kernel=5, strides=2)

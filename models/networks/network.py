@@ -1,4 +1,4 @@
-"""A bundle's network, loaded by Keras and checked against what the bundle says of it."""
+"""Load the network of a bundle with Keras and check it against bundle.json."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ from nightread.errors import StopWork
 
 
 class Network:
-    """A loaded Keras model. Load it in the process that uses it: TensorFlow does not survive a fork."""
+    """A bundle with its loaded network. Load it in the process that uses it: TensorFlow does not survive a fork."""
 
     def __init__(self, bundle: Bundle, model: Any) -> None:
-        """Wrap a Keras model that load_network has checked."""
+        """Store a Keras model; load_network checks it."""
         self.bundle = bundle
         self.model = model
 
     def batch_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (n, labels) float32 of prepared frames (n, height, width, channels), in one call of the device."""
+        """Score prepared frames (n, height, width, channels) in one call of the device: (n, labels) float32."""
         return np.asarray(self.model.predict_on_batch(inputs), np.float32)
 
 
 def load_network(bundle: Bundle) -> Network:
-    """Load and check the network. Imports Keras. Raises StopWork where file and bundle do not fit each other."""
-    keras = import_keras()  # seconds to import, and only workers have it
+    """Import Keras, load the network and check it. Raises StopWork if the network does not fit bundle.json."""
+    keras = import_keras()  # takes seconds to import, and only workers have it installed
     try:
         model = keras.saving.load_model(bundle.weights, compile=False, safe_mode=True)
     except Exception as error:
         raise StopWork(
             f"model {bundle.reference}: Keras {keras.__version__} cannot load {bundle.weights} "
-            f"({type(error).__name__}). Save it again as .keras with this version, without Lambda layers."
+            f"({type(error).__name__}). Save it again as .keras with this version of Keras, without Lambda layers."
         ) from error
     if compile_by_xla() is False:
         model.jit_compile = False
@@ -42,9 +42,9 @@ def load_network(bundle: Bundle) -> Network:
 
 
 def compile_by_xla() -> bool | str:
-    """Keras' `jit_compile`: left to Keras except on TensorFlow, where XLA has half the speed of oneDNN on a CPU.
+    """Return the value for `jit_compile` of Keras: False on TensorFlow, else `auto`.
 
-    It would also take 100-300 ms for each new batch size.
+    On a CPU, XLA has half the speed of oneDNN and takes 100-300 ms for each new batch size.
     """
     import keras  # noqa: PLC0415
 
@@ -57,17 +57,17 @@ def _check_shapes(bundle: Bundle, model: Any) -> None:
     for kind, want, has in zip(("input", "output"), wanted, found, strict=True):
         if len(want) != len(has) or any(size not in (None, asked) for asked, size in zip(want, has, strict=True)):
             raise StopWork(
-                f"model {bundle.reference}: the network's {kind} has the shape {has} and bundle.json says {want}. "
-                "Correct the bundle's input or labels, and save it anew."
+                f"model {bundle.reference}: the network's {kind} has the shape {has}, but bundle.json says {want}. "
+                "Correct the input or the labels in the bundle, and save it again."
             )
 
 
 def _check_scores(network: Network) -> None:
-    """One empty frame: a network that answers with logits would pass every other check."""
+    """Score one empty frame: a network that returns logits would pass every other check."""
     bundle = network.bundle
     scores = network.batch_scores(np.zeros((1, *bundle.spec.shape), np.float32))
     if not (np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1):
         raise StopWork(
-            f"model {bundle.reference}: the network answers an empty image with numbers outside of 0..1. "
-            f"End it with the {bundle.postprocessing.activation} activation that bundle.json names, and save it anew."
+            f"model {bundle.reference}: the network returns scores outside of 0..1 for an empty image. "
+            f"Add the {bundle.postprocessing.activation} activation that bundle.json names, and save it again."
         )

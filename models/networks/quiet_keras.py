@@ -1,4 +1,4 @@
-"""Keras, imported without the page that TensorFlow writes to standard error at every start."""
+"""Import Keras without the log lines that TensorFlow writes to standard error at each start."""
 
 import os
 import sys
@@ -10,19 +10,19 @@ from typing import Any
 
 
 def import_keras() -> Any:
-    """The module `keras`, its backend included. What is written meanwhile is shown only if the import fails.
+    """Import and return `keras` with its backend. Output on standard error is shown only if the import fails.
 
-    TensorFlow 2.21 writes these lines before it reads TF_CPP_MIN_LOG_LEVEL.
+    TF_CPP_MIN_LOG_LEVEL does not help: TensorFlow 2.21 writes these lines before it reads the variable.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    with _held_back():
+    with _captured_stderr():
         return import_module("keras")
 
 
 @contextmanager
-def _held_back() -> Iterator[None]:
-    """Native code writes to the descriptor itself, which Python's sys.stderr knows nothing of."""
+def _captured_stderr() -> Iterator[None]:
+    """Redirect file descriptor 2: native code writes to it directly, not through sys.stderr of Python."""
     sys.stderr.flush()
     before = os.dup(2)
     with TemporaryFile() as written:

@@ -1,4 +1,4 @@
-"""What a network says of a part of a data set, beside the truth."""
+"""Score one part of a data set with a network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ _BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """Raw scores of frames and the truth of their images."""
+    """The raw scores of frames, and the true labels of their images."""
 
     truth: NDArray[np.float32]
-    """(images, labels): 1 where the image has the label, else 0."""
+    """(images, labels): 1 if the image has the label, else 0."""
     scores: NDArray[np.float32]
-    """(frames, labels), as the network gave them: neither calibrated nor aggregated."""
+    """(frames, labels): the output of the network, neither calibrated nor aggregated."""
     image_of: NDArray[np.int64]
-    """(frames,): which image each frame belongs to; frames of one image follow each other."""
+    """(frames,): the index of the image of each frame; frames of one image follow each other."""
     patients: NDArray[np.int64] | None
-    """(images,): the same number for images of one patient; None where patients are not known."""
+    """(images,): the same number for images of one patient; None if patients are not known."""
 
 
 def score(network: Network, examples: Examples, *, progress: Callable[[int], object] | None = None) -> Scored:
-    """Prepare and score every frame; `progress` hears of each lot of frames that is done."""
+    """Prepare and score each frame; `progress` is called with the number of frames of each finished batch."""
     spec = network.bundle.spec
     scores = np.empty((len(examples), len(network.bundle.labels)), np.float32)
     for begin in range(0, len(examples), _BATCH):

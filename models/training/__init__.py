@@ -1,1 +1,1 @@
-"""Train a network."""
+"""Train a network on a data set and save it as a bundle."""

@@ -1,4 +1,4 @@
-"""Training images, moved about a little: in numpy and OpenCV, so that threads can do it beside the network."""
+"""Rotate, shift and mirror training images with numpy and OpenCV, so that threads can do it during training."""
 
 import cv2
 import numpy as np
@@ -11,9 +11,9 @@ Images = NDArray[np.float32]
 
 
 def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: np.random.Generator) -> Images:
-    """A copy of prepared inputs (n, height, width, channels), each moved at random; what moves in is darkest.
+    """Return a copy of prepared inputs (n, height, width, channels), each moved at random.
 
-    The values of a pixel stay what `spec` makes of them: nothing is brightened or scaled.
+    Uncovered borders get the darkest value of `spec`. Brightness and size do not change.
     """
     count, height, width, _ = inputs.shape
     moved = np.array(inputs, np.float32, order="C")
@@ -33,7 +33,7 @@ def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: 
 
 
 def darkest(spec: InputSpec) -> tuple[float, ...]:
-    """The prepared value of the lowest intensity, per channel: what imaging.prepare pads with."""
+    """Return the prepared value of the lowest intensity, per channel: imaging.prepare pads with the same value."""
     mean, std = spec.mean or (0.0,) * spec.channels, spec.std or (1.0,) * spec.channels
     return tuple((spec.scale_low - centre) / width for centre, width in zip(mean, std, strict=True))
 

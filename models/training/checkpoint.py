@@ -1,4 +1,4 @@
-"""A training that is not finished: the state after its last whole epoch, in a folder."""
+"""Save and load the state of an unfinished training, in a folder."""
 
 import json
 import shutil
@@ -17,50 +17,56 @@ _STATE = "state.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a training came."""
+    """The progress of a training."""
 
     plan: dict[str, Any]
-    """Recipe and data: a run that goes on must have the same."""
+    """The recipe and the data set; a resumed training must have the same."""
     history: History
 
     @property
     def epochs(self) -> int:
-        """Those that are done."""
+        """The number of finished epochs."""
         return len(self.history.get("loss", ()))
 
 
 class Checkpoint:
-    """The history, and weights and optimizer of the last epoch and of the best one."""
+    """The history of a training, with weights and optimizer of its last and of its best epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def weights(self, epoch: int) -> Path:
-        """Weights and optimizer after this epoch, counted from 1."""
+        """Return the path of weights and optimizer after this epoch, counted from 1."""
         return self.folder / f"epoch-{epoch:04}.weights.h5"
 
     def exists(self) -> bool:
-        """Whether at least one epoch was kept."""
+        """Return whether at least one epoch was saved."""
         return (self.folder / _STATE).is_file()
 
     def load(self, plan: dict[str, Any]) -> Progress:
-        """What was kept. Raises UsageFault where it belongs to another recipe or other data, StopWork where broken."""
+        """Return the saved progress.
+
+        Raises UsageFault if it belongs to another recipe or data set, StopWork if it cannot be read.
+        """
         try:
             state = json.loads((self.folder / _STATE).read_text("utf-8"))
             progress = Progress(plan=dict(state["plan"]), history=dict(state["history"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StopWork(f"{self.folder} cannot be read ({type(error).__name__}): train with --overwrite.") from error
+            raise StopWork(
+                f"the unfinished training in {self.folder} cannot be read ({type(error).__name__}): "
+                "start again with --overwrite."
+            ) from error
         wanted = json.loads(json.dumps(plan))
         differing = [name for name in wanted if wanted[name] != progress.plan.get(name)]
         if differing:
             raise UsageFault(
-                f"the training in {self.folder} had another {', '.join(differing)}: resume with the same options, "
-                "or start anew with --overwrite"
+                f"the training in {self.folder} was started with another {', '.join(differing)}: "
+                "resume with the same options, or start again with --overwrite"
             )
         return progress
 
     def save(self, model: Any, progress: Progress, *, best: int) -> None:
-        """Keep an epoch; killed at any moment, this one or the one before it remains whole."""
+        """Save an epoch. If the process is killed at any time, this epoch or the previous one remains complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         model.save_weights(self.weights(progress.epochs))
         state = self.folder / f"{_STATE}.new"
@@ -71,6 +77,6 @@ class Checkpoint:
                 path.unlink()
 
     def remove(self) -> None:
-        """The training is finished, or given up."""
+        """Delete the folder, if it exists."""
         if self.folder.exists():
             shutil.rmtree(self.folder)

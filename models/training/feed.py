@@ -1,4 +1,4 @@
-"""Batches for training that do not lie ready as arrays: decoded or augmented by threads beside the network."""
+"""Decode or augment training batches in threads while the network trains."""
 
 import math
 import os
@@ -18,8 +18,8 @@ from nightread.errors import ImageError
 class Feed(keras.utils.PyDataset):  # type: ignore[misc]
     """One part of a data set as batches of (inputs, targets[, weights]).
 
-    For training they come in another order and newly augmented in each epoch, by the seed and the number of the
-    epoch alone: neither threads nor a resumed run change what is drawn.
+    For training, each epoch has another order and another augmentation. Both depend only on the seed and the number of
+    the epoch, so that neither threads nor a resumed training change them.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         first_epoch: int = 0,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """`weights`, (frames,): how much each frame counts; None for all alike."""
-        workers = max(2, len(os.sched_getaffinity(0)))  # with one, the network would wait for each batch
+        """Prepare the first epoch. `weights`, (frames,), are factors in the loss; None: all are 1."""
+        workers = max(2, len(os.sched_getaffinity(0)))  # with one worker, the network would wait for each batch
         super().__init__(workers=workers, max_queue_size=2 * workers)
-        self.trouble: ImageError | None = None
-        """What broke the feed: Keras wraps it beyond recognition."""
+        self.error: ImageError | None = None
+        """The first error of a batch. Keras wraps it so that its type and text are lost."""
         self._examples = examples
         self._recipe = recipe
         self._training = training
@@ -46,18 +46,18 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         self._order = self._shuffled()
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
+        """Return the number of batches in an epoch; the last one may be smaller."""
         return math.ceil(len(self._examples) / self._recipe.batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], ...]:
-        """Batch `index` of this epoch. Raises ImageError, kept as `trouble`, for a frame that cannot be decoded."""
+        """Return batch `index` of this epoch. Raises ImageError, and stores it in `error`, for an undecodable frame."""
         size = self._recipe.batch_size
         rows = self._order[index * size : (index + 1) * size]
         try:
             inputs = self._examples.inputs(rows, self._recipe.spec)
         except ImageError as error:
             with self._lock:
-                self.trouble = self.trouble or error
+                self.error = self.error or error
             raise
         if self._training and self._recipe.augmentation.changes_anything:
             rng = np.random.default_rng((self._recipe.seed, self._epoch, index))
@@ -66,7 +66,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         return batch if self._weights is None else (*batch, self._weights[rows])
 
     def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch: Keras has stopped its threads here, and not yet at the beginning of one."""
+        """Shuffle for the next epoch. Keras stops its threads before it calls this, but not before an epoch begins."""
         self._epoch += 1
         self._order = self._shuffled()
 

@@ -1,4 +1,4 @@
-"""A Keras network, trained by a recipe from epoch to epoch, each of which is kept."""
+"""Train a Keras network by a recipe and save a checkpoint after each epoch."""
 
 import math
 import time
@@ -26,55 +26,56 @@ def fit(
     parts: Sequence[Examples],
     recipe: Recipe,
     *,
-    kept: Checkpoint,
+    checkpoint: Checkpoint,
     progress: Progress,
     listener: Listener,
 ) -> History:
-    """Train on the first part and watch the second.
+    """Train on the first part, validate on the second, and return the history of all epochs.
 
-    Run the epochs that `progress` has not yet; the model ends with its last weights, or its best with `patience`.
-
-    Raises StopWork where the loss is no number any more, or a frame cannot be read that could be read before.
+    Only epochs that `progress` does not contain are run. At the end `model` has the weights of the last epoch, or with
+    `patience` those of the best epoch. Raises StopWork if the loss is NaN or infinite, or if a frame can no longer be
+    read.
     """
     train, validation = parts
     _compile(model, recipe, steps=math.ceil(len(train) / recipe.batch_size))
     if progress.epochs:
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(kept.weights(progress.epochs))
-    keras.utils.set_random_seed(recipe.seed + progress.epochs)  # not the order of the first epoch again
+        model.load_weights(checkpoint.weights(progress.epochs))
+    # A resumed training must not repeat the order of the first epoch.
+    keras.utils.set_random_seed(recipe.seed + progress.epochs)
     losses = progress.history.get("val_loss", [])
     if progress.epochs < recipe.epochs and not is_exhausted(losses, recipe.patience):
-        watcher = _Epochs(recipe, kept, progress, listener)
-        _run(model, train, validation, recipe, progress.epochs, watcher)
+        callback = _EpochCallback(recipe, checkpoint, progress, listener)
+        _run_epochs(model, train, validation, recipe, progress.epochs, callback)
     best = best_epoch(progress.history["val_loss"])
     if recipe.patience is not None and best not in (0, progress.epochs):
-        model.load_weights(kept.weights(best))
+        model.load_weights(checkpoint.weights(best))
     return progress.history
 
 
 def balancing_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per frame of (frames, labels) one-hot: frames / (labels * frames of its label); the mean is 1."""
+    """Return weights (frames,) for one-hot (frames, labels): frames / (labels * frames of the label); mean 1."""
     counts = targets.sum(axis=0)
     weights = len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.asarray(weights[targets.argmax(axis=1)], np.float32)
 
 
-class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps, tells and ends: all that happens between two epochs."""
+class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Set the learning rate, save the checkpoint, call the listener, and stop when `patience` is exhausted."""
 
     async_safe = True
-    """It reads no value of a batch, so Keras need not wait for the device after each one."""
+    """Tells Keras not to wait for the device after each batch: no value of a batch is read here."""
 
-    def __init__(self, recipe: Recipe, kept: Checkpoint, progress: Progress, listener: Listener) -> None:
+    def __init__(self, recipe: Recipe, checkpoint: Checkpoint, progress: Progress, listener: Listener) -> None:
         super().__init__()
         self._recipe = recipe
-        self._kept = kept
+        self._checkpoint = checkpoint
         self._progress = progress
         self._listener = listener
         self._begun = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - the signature is Keras'
-        """`epoch` counts from 0."""
+        """Set the learning rate and begin a stage of the listener; `epoch` counts from 0."""
         if self._recipe.schedule == PLATEAU:
             losses = self._progress.history.get("val_loss", [])
             self.model.optimizer.learning_rate = plateau_rate(self._recipe.learning_rate, losses)
@@ -82,20 +83,20 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
         self._begun = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """One step of the bar."""
+        """Advance the stage of the listener by one batch."""
         self._listener.advance(1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the epoch; the next one may never be finished."""
+        """Save the epoch, because the next one may never finish. Raises StopWork if the loss is NaN or infinite."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = time.monotonic() - self._begun
         figures = {**(logs or {}), "learning_rate": rate, "seconds": seconds}
         if not math.isfinite(figures["loss"]):
-            raise StopWork(f"the loss of epoch {epoch + 1} is no number: lower the learning rate, then train anew.")
+            raise StopWork(f"the loss of epoch {epoch + 1} is not a number: lower the learning rate and start again.")
         history = self._progress.history
         for name, value in figures.items():
             history.setdefault(name, []).append(float(value))
-        self._kept.save(self.model, self._progress, best=best_epoch(history["val_loss"]))
+        self._checkpoint.save(self.model, self._progress, best=best_epoch(history["val_loss"]))
         self._listener.epoch(epoch + 1, self._recipe.epochs, figures)
         self.model.stop_training = is_exhausted(history["val_loss"], self._recipe.patience)
 
@@ -114,8 +115,10 @@ def _compile(model: Any, recipe: Recipe, *, steps: int) -> None:
     )
 
 
-def _run(model: Any, train: Examples, validation: Examples, recipe: Recipe, done: int, watcher: _Epochs) -> None:
-    """Arrays go to Keras as they are: no feed of ours is as fast."""
+def _run_epochs(
+    model: Any, train: Examples, validation: Examples, recipe: Recipe, done: int, callback: _EpochCallback
+) -> None:
+    """Call `fit` of Keras. Prepared arrays are passed unchanged, because a Feed would be slower."""
     weights = balancing_weights(train.frame_truth) if recipe.class_weights else None
     feeds = []
     if isinstance(train, PreparedExamples) and not recipe.augmentation.changes_anything:
@@ -124,21 +127,21 @@ def _run(model: Any, train: Examples, validation: Examples, recipe: Recipe, done
         feeds.append(Feed(train, recipe, training=True, first_epoch=done, weights=weights))
         data = {"x": feeds[-1], "shuffle": False}
     if isinstance(validation, PreparedExamples):
-        unseen: Any = (validation.prepared, validation.frame_truth)
+        validation_data: Any = (validation.prepared, validation.frame_truth)
     else:
         feeds.append(Feed(validation, recipe, training=False))
-        unseen = feeds[-1]
+        validation_data = feeds[-1]
     try:
         model.fit(
             **data,
             batch_size=recipe.batch_size,
             epochs=recipe.epochs,
             initial_epoch=done,
-            validation_data=unseen,
-            callbacks=[watcher],
+            validation_data=validation_data,
+            callbacks=[callback],
             verbose=0,
         )
     except Exception as error:
-        for trouble in (feed.trouble for feed in feeds if feed.trouble):
-            raise StopWork(f"an image of the data set cannot be read any more: {trouble.detail}") from error
+        for cause in (feed.error for feed in feeds if feed.error):
+            raise StopWork(f"an image of the data set can no longer be read: {cause.detail}") from error
         raise

@@ -1,4 +1,4 @@
-"""Loss and accuracy from epoch to epoch, as a picture."""
+"""Draw loss and accuracy per epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ _TRAINING, _VALIDATION, _BEST = "#4477aa", "#cc6633", "#888888"
 
 
 def draw_learning_curves(history: History, path: Path, *, title: str) -> None:
-    """Write a PNG: training and validation side by side, the epoch with the lowest validation loss marked."""
+    """Write a PNG with a plot of the loss and one of the accuracy, for training and validation.
+
+    A line marks the epoch with the lowest validation loss.
+    """
     figure = Figure(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     accuracy = next(name for name in history if name.endswith("accuracy") and not name.startswith("val_"))

@@ -1,4 +1,4 @@
-"""The network as a legacy HDF5 file, for programs that read nothing newer."""
+"""Save a network as a legacy HDF5 file, for programs that cannot read newer formats."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,10 +12,11 @@ from nightread.errors import UsageFault
 
 CLASSIC_FILE = "medical_image_analysis_model.h5"
 _TOLERANCE = 1e-5
+"""Largest difference between the scores of the network and those of the loaded file."""
 
 
 def require_h5(model: Any, network: str) -> None:
-    """Raise UsageFault where save_h5 would: before the training rather than after it."""
+    """Raise UsageFault if save_h5 would fail, so that it is known before the training."""
     with TemporaryDirectory(prefix="nightread-") as folder:
         save_h5(model, Path(folder), network=network, name="trial")
 
@@ -23,17 +24,17 @@ def require_h5(model: Any, network: str) -> None:
 def save_h5(model: Any, folder: Path, *, network: str, name: str) -> Path:
     """Write `medical_image_analysis_model.h5` for the classic network, else `NAME.h5`, and load it again.
 
-    Raises UsageFault where the old format cannot hold this network: it knows layers only, no operations.
+    Raises UsageFault if the format cannot store this network: it supports layers, but no operations between them.
     """
     path = folder / (CLASSIC_FILE if network.lower() == CLASSIC else f"{name}.h5")
-    some = np.random.default_rng(0).random((2, *model.input_shape[1:]), np.float32)
+    inputs = np.random.default_rng(0).random((2, *model.input_shape[1:]), np.float32)
     try:
         model.save(path)
         again = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, NotImplementedError) as error:
         path.unlink(missing_ok=True)
         raise UsageFault(
-            f"the legacy .h5 format cannot hold {network} ({type(error).__name__}): train it without --also-h5"
+            f"the legacy .h5 format cannot store {network} ({type(error).__name__}): train it without --also-h5"
         ) from error
-    np.testing.assert_allclose(again.predict_on_batch(some), model.predict_on_batch(some), atol=_TOLERANCE)
+    np.testing.assert_allclose(again.predict_on_batch(inputs), model.predict_on_batch(inputs), atol=_TOLERANCE)
     return path

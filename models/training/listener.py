@@ -1,19 +1,22 @@
-"""What a training tells while it runs."""
+"""Define the interface through which a training reports its progress."""
 
 from collections.abc import Mapping
 
 
 class Listener:
-    """Hears of everything and says nothing. Methods are called from several threads."""
+    """Ignores the progress of a training; subclasses show it. Methods are called from several threads."""
 
     def stage(self, name: str, total: int) -> None:
-        """Something begins that takes `total` steps."""
+        """Begin a stage that takes `total` steps."""
 
     def advance(self, steps: int) -> None:
-        """So many steps more of the stage are done."""
+        """Advance the current stage by `steps`."""
 
-    def epoch(self, number: int, of: int, figures: Mapping[str, float]) -> None:
-        """Epoch `number`, counted from 1, is done: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+    def epoch(self, number: int, total: int, figures: Mapping[str, float]) -> None:
+        """Report that epoch `number` of `total`, counted from 1, is finished.
+
+        `figures` are loss, accuracy, val_loss, val_accuracy, learning_rate and seconds.
+        """
 
     def remark(self, text: str) -> None:
-        """Something that a person should know."""
+        """Show a message to the user."""

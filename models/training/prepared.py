@@ -1,4 +1,4 @@
-"""One part of a data set, made ready for training: undecodable frames left out, inputs in memory where they fit."""
+"""Prepare one part of a data set for training: leave out undecodable frames, keep inputs in memory."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,71 +14,71 @@ from models.datasets.dataset import Examples
 from nightread.errors import RejectImage, RetryImage, StopWork
 
 Progress = Callable[[int], object]
-_LOT = 64
+_CHUNK_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedExamples(Examples):
-    """Examples whose inputs for one InputSpec lie in memory."""
+    """Examples whose inputs for one InputSpec are in memory."""
 
     spec: InputSpec
     prepared: NDArray[np.float32]
-    """(frames, height, width, channels)."""
+    """The inputs, (frames, height, width, channels)."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
-        """From memory; another spec than the one they were prepared for is prepared anew."""
+        """Return inputs from memory; for another InputSpec than `self.spec`, decode and prepare them again."""
         return self.prepared[np.asarray(frames)] if spec == self.spec else super().inputs(frames, spec)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Subset(Examples):
-    """Some frames of a part, read in the way of the whole part."""
+    """Some frames of a part. They are read by the methods of the complete part."""
 
     whole: Examples
     frames: NDArray[np.int64]
-    """Their numbers in the whole part."""
+    """The numbers of these frames in `whole`."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         return self.whole.inputs(self.frames[np.asarray(frames, np.int64)], spec)
 
 
 def prepared_bytes(examples: Examples, spec: InputSpec) -> int:
-    """How much memory all inputs of a part take."""
+    """Return how many bytes of memory the inputs of a part take."""
     return len(examples) * int(np.prod(spec.shape)) * np.dtype(np.float32).itemsize
 
 
 def in_memory(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:
-    """A part with its inputs prepared once, without frames that cannot be decoded, and their number.
+    """Return a part with its inputs in memory and without undecodable frames, and the number of these frames.
 
-    Raises StopWork for a file that is gone.
+    Raises StopWork if a file no longer exists.
     """
     inputs = np.empty((len(examples), *spec.shape), np.float32)
 
     def prepare(rows: NDArray[np.int64]) -> None:
         inputs[rows] = examples.inputs(rows, spec)
 
-    sound = _sound_frames(examples, prepare, progress)
-    kept = without(examples, ~sound)
-    of_kept = {field.name: getattr(kept, field.name) for field in fields(Examples)}
-    held = inputs if sound.all() else inputs[sound]
-    return PreparedExamples(**of_kept, spec=spec, prepared=held), int((~sound).sum())
+    valid = _decodable_frames(examples, prepare, progress)
+    kept = without_frames(examples, ~valid)
+    kept_fields = {field.name: getattr(kept, field.name) for field in fields(Examples)}
+    kept_inputs = inputs if valid.all() else inputs[valid]
+    return PreparedExamples(**kept_fields, spec=spec, prepared=kept_inputs), int((~valid).sum())
 
 
 def decodable(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:
-    """A part without frames that cannot be decoded, and their number; costs one preparing of all.
+    """Return a part without undecodable frames, and the number of these frames; all frames are prepared once.
 
-    A streamed training would meet such a frame deep within Keras. Raises StopWork for a file that is gone.
+    In a streamed training, such a frame would be an error inside Keras. Raises StopWork if a file no longer exists.
     """
 
     def prepare(rows: NDArray[np.int64]) -> None:
-        examples.inputs(rows, spec)  # a file of many frames is read once for all of them, not once for each
+        examples.inputs(rows, spec)  # by chunk: a file of many frames is read once, not once per frame
 
-    sound = _sound_frames(examples, prepare, progress)
-    return without(examples, ~sound), int((~sound).sum())
+    valid = _decodable_frames(examples, prepare, progress)
+    return without_frames(examples, ~valid), int((~valid).sum())
 
 
-def without(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
-    """A part without some frames, (frames,) bool; images that have no frame left go too."""
+def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
+    """Return a part without the frames of `left_out`, (frames,) bool, and without images that lose all frames."""
     if not left_out.any():
         return examples
     frames = np.flatnonzero(~left_out)
@@ -95,32 +95,32 @@ def without(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
     )
 
 
-def _sound_frames(
+def _decodable_frames(
     examples: Examples, use: Callable[[NDArray[np.int64]], None], progress: Progress
 ) -> NDArray[np.bool_]:
-    """Which frames `use` could decode; in parallel, as decoders release the lock of Python."""
-    sound = np.ones(len(examples), bool)
+    """Return (frames,) bool: True if `use` could decode the frame. Threads help, because decoders release the GIL."""
+    valid = np.ones(len(examples), bool)
 
-    def one_lot(rows: NDArray[np.int64]) -> int:
+    def use_chunk(rows: NDArray[np.int64]) -> int:
         try:
             use(rows)
         except RejectImage:
             for row in rows:
-                sound[row] = _is_sound(row, use)
+                valid[row] = _is_decodable(row, use)
         return len(rows)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:
-            for done in pool.map(one_lot, _lots(len(examples))):
+            for done in pool.map(use_chunk, _chunks(len(examples))):
                 progress(done)
         except RetryImage as error:
-            raise StopWork(f"the data changed while they were read: {error.detail} Start again.") from error
+            raise StopWork(f"the data set changed while it was read: {error.detail} Start again.") from error
         finally:
-            pool.shutdown(cancel_futures=True)  # an error, or Ctrl-C, does not wait for thousands of files
-    return sound
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, do not wait for thousands of files
+    return valid
 
 
-def _is_sound(row: np.int64, use: Callable[[NDArray[np.int64]], None]) -> bool:
+def _is_decodable(row: np.int64, use: Callable[[NDArray[np.int64]], None]) -> bool:
     try:
         use(np.array([row]))
     except RejectImage:
@@ -128,6 +128,6 @@ def _is_sound(row: np.int64, use: Callable[[NDArray[np.int64]], None]) -> bool:
     return True
 
 
-def _lots(count: int) -> Iterator[NDArray[np.int64]]:
-    for begin in range(0, count, _LOT):
-        yield np.arange(begin, min(begin + _LOT, count))
+def _chunks(count: int) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, count, _CHUNK_SIZE):
+        yield np.arange(begin, min(begin + _CHUNK_SIZE, count))

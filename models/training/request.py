@@ -1,4 +1,4 @@
-"""One training as it was asked for."""
+"""Define the input of one training."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +11,18 @@ from models.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """Data, recipe, and what the bundle is to be."""
+    """The data set, the recipe, and the description of the bundle to make."""
 
     dataset: Dataset
     recipe: Recipe
     card: Bundle
-    """The bundle without weights, its verdict not yet calibrated."""
+    """The bundle without weights; its postprocessing is not calibrated yet."""
     folder: Path
+    """The folder of the bundle to make."""
     pretrained: Path | None = None
-    """Weights to begin with, for keras.applications."""
+    """The file of initial weights, for keras.applications only."""
     memory_gib: float = 2.0
-    """Prepared images are kept in memory if they take no more than this; else each epoch decodes them anew."""
+    """Prepared images are kept in memory if they take no more than this; otherwise each epoch decodes them again."""
     also_h5: bool = False
+    """Also save the network as a legacy HDF5 file."""
     listener: Listener = field(default_factory=Listener)

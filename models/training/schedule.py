@@ -1,14 +1,14 @@
-"""Learning rate and end of a training, as functions of its history: a resumed run goes on as it would have."""
+"""Compute learning rate and end of a training from its history, so that a resumed training continues unchanged."""
 
 from collections.abc import Sequence
 
 PLATEAU_FACTOR = 0.3
 PLATEAU_PATIENCE = 3
-"""Epochs without a lower validation loss until the rate falls to PLATEAU_FACTOR of itself."""
+"""Epochs without a lower validation loss after which the rate is multiplied by PLATEAU_FACTOR."""
 
 
 def best_epoch(losses: Sequence[float]) -> int:
-    """The first epoch, counted from 1, with the lowest loss; NaN is never the lowest, and 0 means there is none."""
+    """Return the first epoch with the lowest loss, counted from 1; 0 if there is none. NaN is never the lowest."""
     best = 0
     for epoch, loss in enumerate(losses, start=1):
         if loss == loss and (best == 0 or loss < losses[best - 1]):  # noqa: PLR0124 - NaN differs from itself
@@ -17,12 +17,12 @@ def best_epoch(losses: Sequence[float]) -> int:
 
 
 def is_exhausted(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the last `patience` epochs brought no lower loss."""
+    """Return whether none of the last `patience` epochs had a lower loss; False if `patience` is None."""
     return patience is not None and len(losses) - best_epoch(losses) >= patience
 
 
 def plateau_rate(initial: float, losses: Sequence[float]) -> float:
-    """The rate after these epochs: it falls each time that PLATEAU_PATIENCE epochs brought no lower loss."""
+    """Return the rate after these epochs: it falls after each PLATEAU_PATIENCE epochs without a lower loss."""
     rate, lowest, waited = initial, float("inf"), 0
     for loss in losses:
         waited = 0 if loss < lowest else waited + 1

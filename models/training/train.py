@@ -1,4 +1,4 @@
-"""From a data set and a recipe to a bundle with its figures: what is evaluated is what will be served."""
+"""Train a network, save it as a bundle, and evaluate this bundle."""
 
 import time
 from collections.abc import Sequence
@@ -31,77 +31,78 @@ from nightread.errors import UsageFault
 CURVES_FILE = "learning_curves.png"
 _GIB = 2**30
 _COPIES = 2
-"""Keras makes its own of every array it trains on."""
+"""Copies of prepared images in memory: Keras makes one more of each array that it trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What came of a training."""
+class TrainingResult:
+    """The result of a training."""
 
     bundle: Bundle
     evaluation: Evaluation
-    """Of the test part."""
+    """The figures of the test part."""
     run: Run
 
 
-def train(request: TrainingRequest, *, resume: bool = False) -> Trained:
-    """Train, calibrate on the validation part, evaluate once on the test part, and write all of it into the folder.
+def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
+    """Train, calibrate on the validation part, evaluate on the test part, and write the bundle into the folder.
 
-    After each epoch the state is kept in `checkpoint` below the folder. It goes when the bundle is complete; until
-    then nothing else there changes. Raises UsageFault for what cannot be trained, StopWork where data or network
-    break on the way.
+    After each epoch the state is saved in the sub-folder `checkpoint`. It is deleted when the bundle is complete; until
+    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, StopWork if data or
+    network fail during the training.
     """
-    model = _untrained(request)
-    kept = Checkpoint(request.folder / FOLDER)
-    progress = _begin(kept, request, resume=resume)
-    begun = time.monotonic()
-    parts, left_out = _ready((request.dataset.train, request.dataset.validation), request)
-    preparing_seconds = time.monotonic() - begun
-    history = fit(model, parts, request.recipe, kept=kept, progress=progress, listener=request.listener)
+    model = _build_untrained(request)
+    checkpoint = Checkpoint(request.folder / FOLDER)
+    progress = _start_or_resume(checkpoint, request, resume=resume)
+    started = time.monotonic()
+    parts, left_out = _prepare_parts((request.dataset.train, request.dataset.validation), request)
+    preparing_seconds = time.monotonic() - started
+    history = fit(model, parts, request.recipe, checkpoint=checkpoint, progress=progress, listener=request.listener)
     run = Run(history=history, parameters=model.count_params(), left_out=left_out, preparing_seconds=preparing_seconds)
-    stage = kept.folder / "bundle"
-    bundle = _calibrated(request, _plain(request, model), parts[1], stage)
-    evaluation = _evaluated(request, bundle)
-    write_record(stage, request.dataset, request.recipe, run)
-    draw_learning_curves(run.history, stage / CURVES_FILE, title=f"{request.card.reference}: {request.recipe.network}")
-    return Trained(bundle=_delivered(stage, request.folder, kept), evaluation=evaluation, run=run)
+    staging = checkpoint.folder / "bundle"
+    bundle = _save_calibrated(request, _float32_copy(request, model), parts[1], staging)
+    evaluation = _evaluate(request, bundle)
+    write_record(staging, request.dataset, request.recipe, run)
+    title = f"{request.card.reference}: {request.recipe.network}"
+    draw_learning_curves(run.history, staging / CURVES_FILE, title=title)
+    return TrainingResult(bundle=_move_into_place(staging, request.folder, checkpoint), evaluation=evaluation, run=run)
 
 
-def _untrained(request: TrainingRequest) -> Any:
-    """The network; what cannot be built is found before any image is read."""
+def _build_untrained(request: TrainingRequest) -> Any:
+    """Return the untrained network. Raises UsageFault before any image is read."""
     recipe = request.recipe
     empty = [name for name, part in _parts(request.dataset).items() if not len(part)]
     if empty:
-        raise UsageFault(f"data {request.dataset.reference}: the {empty[0]} part has no images")
-    model = _network(request, mixed=recipe.mixed_precision == ON or (recipe.mixed_precision == AUTO and _has_gpu()))
+        raise UsageFault(f"data {request.dataset.reference}: the {empty[0]} part has no images. Add images to it.")
+    model = _build(request, mixed=recipe.mixed_precision == ON or (recipe.mixed_precision == AUTO and _has_gpu()))
     if request.also_h5:
-        require_h5(_network(request, mixed=False), recipe.network)
+        require_h5(_build(request, mixed=False), recipe.network)
     return model
 
 
-def _begin(kept: Checkpoint, request: TrainingRequest, *, resume: bool) -> Progress:
-    """Where to start from."""
+def _start_or_resume(checkpoint: Checkpoint, request: TrainingRequest, *, resume: bool) -> Progress:
+    """Return the saved progress, or an empty one with a new checkpoint folder. Raises UsageFault."""
     plan = {"recipe": request.recipe.to_json(), "data": data_json(request.dataset)}
     if resume:
-        if not kept.exists():
-            raise UsageFault(f"there is no unfinished training in {request.folder}: start without --resume")
-        return kept.load(plan)
+        if not checkpoint.exists():
+            raise UsageFault(f"there is no unfinished training in {request.folder}: omit --resume")
+        return checkpoint.load(plan)
     try:
-        kept.remove()
-        kept.folder.mkdir(parents=True)
-    except OSError as error:  # now rather than after the first epoch
+        checkpoint.remove()
+        checkpoint.folder.mkdir(parents=True)
+    except OSError as error:  # better here than after the first epoch
         raise UsageFault(f"{request.folder} cannot be written ({type(error).__name__}): name another --out") from error
     return Progress(plan=plan, history={})
 
 
-def _plain(request: TrainingRequest, trained: Any) -> Any:
-    """The network in float32 and without its optimizer, which is two thirds of the file."""
-    plain = _network(request, mixed=False)
-    plain.set_weights(trained.get_weights())
-    return plain
+def _float32_copy(request: TrainingRequest, trained: Any) -> Any:
+    """Return the network in float32 and without its optimizer, which would be two thirds of the file."""
+    copy = _build(request, mixed=False)
+    copy.set_weights(trained.get_weights())
+    return copy
 
 
-def _network(request: TrainingRequest, *, mixed: bool) -> Any:
+def _build(request: TrainingRequest, *, mixed: bool) -> Any:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
     try:
@@ -121,51 +122,54 @@ def _has_gpu() -> bool:
     return any(device.startswith(("gpu", "cuda")) for device in keras.distribution.list_devices())
 
 
-def _ready(parts: Sequence[Examples], request: TrainingRequest) -> tuple[list[Examples], int]:
-    """Parts without frames that cannot be decoded, and how many these are."""
+def _prepare_parts(parts: Sequence[Examples], request: TrainingRequest) -> tuple[list[Examples], int]:
+    """Return the parts without undecodable frames, and the number of these. Raises UsageFault for an empty part."""
     spec, listener = request.recipe.spec, request.listener
     fits = _COPIES * sum(prepared_bytes(part, spec) for part in parts) <= request.memory_gib * _GIB
     listener.stage("preparing images" if fits else "checking images", sum(len(part) for part in parts))
     ready, left_out = [], 0
     for part in parts:
-        sound, unsound = in_memory(part, spec, listener.advance) if fits else decodable(part, spec, listener.advance)
-        ready.append(sound)
-        left_out += unsound
+        kept, undecodable = in_memory(part, spec, listener.advance) if fits else decodable(part, spec, listener.advance)
+        ready.append(kept)
+        left_out += undecodable
     if left_out:
-        listener.remark(f"{left_out:,} frames cannot be decoded and were left out.")
+        frames = "1 frame" if left_out == 1 else f"{left_out:,} frames"
+        listener.remark(f"{frames} could not be decoded and will not be used.")
     if not all(len(part) for part in ready):
-        raise UsageFault(f"data {request.dataset.reference}: no image of a part can be decoded")
+        raise UsageFault(
+            f"data {request.dataset.reference}: one part has no image that can be decoded. Check its files."
+        )
     return ready, left_out
 
 
-def _calibrated(request: TrainingRequest, model: Any, validation: Examples, stage: Path) -> Bundle:
-    """Saved, loaded as a worker loads it, and saved again with thresholds and temperature."""
-    draft = save_bundle(request.card, stage, model.save)
+def _save_calibrated(request: TrainingRequest, model: Any, validation: Examples, staging: Path) -> Bundle:
+    """Save the bundle, load it as a worker does, calibrate it, and save it with thresholds and temperature."""
+    draft = save_bundle(request.card, staging, model.save)
     if request.also_h5:
-        save_h5(model, stage, network=request.recipe.network, name=request.card.name)
+        save_h5(model, staging, network=request.recipe.network, name=request.card.name)
     request.listener.stage("calibrating on the validation part", len(validation))
     scored = score(load_network(draft), validation, progress=request.listener.advance)
     return save_bundle(
         replace(draft, postprocessing=calibrate(draft.postprocessing, scored, policy=request.recipe.threshold_policy)),
-        stage,
+        staging,
         lambda _: None,
     )
 
 
-def _evaluated(request: TrainingRequest, bundle: Bundle) -> Evaluation:
-    """The figures of the test part, which nothing before has looked at; evaluation.json and its page."""
-    (test,), left_out = _ready((request.dataset.test,), request)
+def _evaluate(request: TrainingRequest, bundle: Bundle) -> Evaluation:
+    """Evaluate the bundle on the test part, which was not used before, and write evaluation.json and its page."""
+    (test,), left_out = _prepare_parts((request.dataset.test,), request)
     request.listener.stage("evaluating on the test part", len(test))
     scored = score(load_network(load_bundle(bundle.path)), test, progress=request.listener.advance)
     judged = judge(bundle.postprocessing, scored)
     evaluation = measure_images(judged, seed=request.recipe.seed)
     mistakes = worst_mistakes(judged, scored, test, bundle.spec)
-    material = _material(request.dataset, test, left_out)
+    material = _describe_data(request.dataset, test, left_out)
     write_evaluation(bundle.path, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
     return evaluation
 
 
-def _material(dataset: Dataset, test: Examples, left_out: int) -> Material:
+def _describe_data(dataset: Dataset, test: Examples, left_out: int) -> Material:
     return Material(
         reference=portable(dataset.reference),
         part="test",
@@ -178,12 +182,16 @@ def _material(dataset: Dataset, test: Examples, left_out: int) -> Material:
     )
 
 
-def _delivered(stage: Path, folder: Path, kept: Checkpoint) -> Bundle:
-    """Into its place, bundle.json last and an older one first: a folder without it is no bundle."""
+def _move_into_place(staging: Path, folder: Path, checkpoint: Checkpoint) -> Bundle:
+    """Move the finished files into the folder of the bundle.
+
+    An older bundle.json is deleted first and the new one is moved last: a folder without it is not a bundle, so that
+    an interruption never leaves a mixture.
+    """
     (folder / CARD_FILE).unlink(missing_ok=True)
-    for path in sorted(stage.iterdir(), key=lambda path: path.name == CARD_FILE):
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == CARD_FILE):
         path.replace(folder / path.name)
-    kept.remove()
+    checkpoint.remove()
     return load_bundle(folder)
 
 

@@ -1,4 +1,4 @@
-"""training.json: how the weights came about, for whoever has to judge or repeat it."""
+"""Write training.json: how the weights were trained, so that others can judge or repeat it."""
 
 import json
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from models.training.schedule import best_epoch
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What happened during one training."""
+    """The course of one training."""
 
     history: History
     parameters: int
     left_out: int
-    """Frames of the training and validation parts that could not be decoded."""
+    """The number of frames of the training and validation parts that could not be decoded."""
     preparing_seconds: float
-    """Reading and preparing of the images, before the first epoch."""
+    """The time for reading and preparing images, before the first epoch."""
 
     @property
     def epochs(self) -> int:
-        """Fewer than the recipe says where it was stopped early."""
+        """The number of epochs; fewer than in the recipe if the training stopped early."""
         return len(self.history["loss"])
 
     @property
     def seconds(self) -> float:
-        """In the epochs, over all resumed runs."""
+        """The time of all epochs in seconds, including those before the training was resumed."""
         return sum(self.history["seconds"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values for training.json."""
         return {
             "epochs": self.epochs,
             "best_epoch": best_epoch(self.history["val_loss"]),
@@ -49,7 +49,7 @@ class Run:
 
 
 def data_json(dataset: Dataset) -> dict[str, Any]:
-    """The data set, named so that the record can be shipped."""
+    """Return the description of a data set, without the folders of this machine."""
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {
         "reference": portable(dataset.reference),
@@ -63,7 +63,7 @@ def data_json(dataset: Dataset) -> dict[str, Any]:
 
 
 def record_json(dataset: Dataset, recipe: Recipe, run: Run) -> dict[str, Any]:
-    """The content of training.json."""
+    """Return the content of training.json."""
     backend = keras.backend.backend()
     return {
         "data": data_json(dataset),
@@ -76,6 +76,6 @@ def record_json(dataset: Dataset, recipe: Recipe, run: Run) -> dict[str, Any]:
 
 
 def write_record(folder: Path, dataset: Dataset, recipe: Recipe, run: Run) -> None:
-    """Beside the bundle and outside of its digest."""
+    """Write training.json into the folder of a bundle; the digest does not cover it."""
     text = json.dumps(record_json(dataset, recipe, run), indent=2, ensure_ascii=False)
     (folder / TRAINING_FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""DICOM folders: by patient, each frame an example, broken files counted."""
+"""DICOM folders are split by patient, each frame is an example, and broken files are counted."""
 
 import csv
 import io
@@ -29,13 +29,13 @@ FILMS = 60
 
 @pytest.fixture(scope="module")
 def films() -> list[tuple[bytes, PhantomTruth]]:
-    """60 films of 30 patients."""
+    """Return 60 films of 30 patients."""
     return [phantom_file(seed=5, index=index, style=SMALL) for index in range(FILMS)]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, films: list[tuple[bytes, PhantomTruth]]) -> Path:
-    """The films in class folders."""
+    """Return a folder with the films in class folders."""
     for content, truth in films:
         place = tmp_path / "scans" / truth.label / truth.file
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def patient_of(folder: Path, name: str) -> str:
 
 
 def test_no_patient_is_in_two_parts(folder: Path) -> None:
-    """By the PatientID in the files, read again by another library; the numbers say the same."""
+    """Another library reads the PatientID of each file, and the patient numbers of the parts agree with it."""
     data = open_dataset(f"dicom:{folder}")
     seen = [{patient_of(folder, name) for name in part.names} for part in parts(data).values()]
     assert sum(map(len, seen)) == len(set.union(*seen)) == FILMS // 2
@@ -62,8 +62,8 @@ def test_no_patient_is_in_two_parts(folder: Path) -> None:
     assert (data.split, data.labels, data.exclusive) == ("patient", ("clear", "nodule"), True)
 
 
-def test_the_names_of_files_change_nothing(folder: Path) -> None:
-    """Renamed, and so listed in another order, each patient stays in the same part."""
+def test_the_names_of_files_do_not_change_the_split(folder: Path) -> None:
+    """Renamed files are listed in another order, but each patient remains in the same part."""
     before = {name: {patient_of(folder, each) for each in part.names} for name, part in split(folder).items()}
     for path in sorted(folder.rglob("*.dcm")):
         path.rename(path.with_name(f"{crc32(path.name.encode()):08x}-{path.name}"))
@@ -75,8 +75,8 @@ def split(folder: Path) -> dict[str, Examples]:
     return parts(open_dataset(f"dicom:{folder}"))
 
 
-def test_inputs_are_what_the_worker_prepares(folder: Path) -> None:
-    """Same bytes, same functions, same numbers, from several threads at once."""
+def test_inputs_equal_those_of_the_worker(folder: Path) -> None:
+    """The values are equal bit for bit, even if several threads read at the same time."""
     data = open_dataset(f"dicom:{folder}")
     rows = np.random.default_rng(0).permutation(len(data.train))
     served = np.stack(
@@ -84,17 +84,17 @@ def test_inputs_are_what_the_worker_prepares(folder: Path) -> None:
     )
     start = threading.Barrier(4)
 
-    def together(_: int) -> object:
+    def read_together(_: int) -> object:
         start.wait(timeout=20)
         return data.train.inputs(rows, data.native_spec)
 
     with ThreadPoolExecutor(4) as pool:
-        for prepared in pool.map(together, range(4)):
+        for prepared in pool.map(read_together, range(4)):
             np.testing.assert_array_equal(prepared, served)
 
 
-def test_without_a_patient_copies_stay_together(folder: Path) -> None:
-    """One file without PatientID is enough to say `split: image`; equal bytes are in one part all the same."""
+def test_without_a_patient_equal_files_are_in_one_part(folder: Path) -> None:
+    """If a file has no PatientID, the split is by image, and files with equal bytes are in one part."""
     for number, path in enumerate(sorted(folder.rglob("*.dcm"))):
         dataset = pydicom.dcmread(path)
         dataset.PatientID = " "
@@ -109,19 +109,19 @@ def test_without_a_patient_copies_stay_together(folder: Path) -> None:
 
 
 def test_labels_by_sop_instance_uid(folder: Path, films: list[tuple[bytes, PhantomTruth]], tmp_path: Path) -> None:
-    """Columns of 0 and 1 give several labels per image; files without a row are left out."""
+    """Columns of 0 and 1 give any number of labels per image; files without a row are left out."""
     rows = [(truth.sop_instance_uid, int(bool(truth.lesions)), index % 2) for index, (_, truth) in enumerate(films)]
     file = write_csv(tmp_path, "sop_instance_uid,nodule,odd", rows[:50])
     data = open_dataset(f"dicom:{folder}", labels_file=file)
     assert (data.labels, data.exclusive, data.split) == (("nodule", "odd"), False, "patient")
     assert sum(part.images for part in parts(data).values()) == 50
-    wanted = {truth.file: list(row[1:]) for (_, truth), row in zip(films, rows, strict=True)}
+    expected = {truth.file: list(row[1:]) for (_, truth), row in zip(films, rows, strict=True)}
     for part in parts(data).values():
-        assert part.truth.tolist() == [wanted[Path(name).name] for name in part.names]
+        assert part.truth.tolist() == [expected[Path(name).name] for name in part.names]
 
 
-def test_patients_of_the_table_come_before_those_of_the_header(folder: Path, tmp_path: Path) -> None:
-    """Files that were made anonymous one by one are still split by patient."""
+def test_patients_of_the_csv_file_override_those_of_the_header(folder: Path, tmp_path: Path) -> None:
+    """Files that were anonymised one by one can still be split by patient."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.dcm"))
     rows = [(name, name.split("/")[0], f"P{index // 6}") for index, name in enumerate(names)]
     data = open_dataset(f"dicom:{folder}", labels_file=write_csv(tmp_path, "path,label,patient", rows))
@@ -130,8 +130,8 @@ def test_patients_of_the_table_come_before_those_of_the_header(folder: Path, tmp
     assert sum(map(len, seen)) == len(set.union(*seen)) == 10
 
 
-def test_rows_that_match_no_file_are_told(folder: Path, tmp_path: Path) -> None:
-    """A label that nobody gets is a mistake in the path, mostly for all rows."""
+def test_rows_that_match_no_file_are_an_error(folder: Path, tmp_path: Path) -> None:
+    """An unused row usually means that the paths are wrong, mostly in all rows."""
     for heading in ("path", "sop_instance_uid"):
         file = write_csv(tmp_path, f"{heading},label", [("no/such.dcm", "a"), ("nor/this.dcm", "b")])
         with pytest.raises(UsageFault, match=r"2 of 2 rows of .* match no file, first line 2.*must name files below"):
@@ -139,28 +139,28 @@ def test_rows_that_match_no_file_are_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_broken_files_are_counted(folder: Path) -> None:
-    """By reason; the others are used. Only headers are read, so it is known before the first epoch."""
+    """They are counted by reason, and the other files are used; this is known before the first epoch."""
     (folder / "clear" / "notes.txt").write_text("not a scan")
     (folder / "clear" / "empty.dcm").touch()
     whole = next((folder / "clear").glob("phantom*")).read_bytes()
     (folder / "clear" / "cut.dcm").write_bytes(whole[:-100])
-    told: list[tuple[int, int]] = []
-    data = open_dataset(f"dicom:{folder}", progress=lambda done, total: told.append((done, total)))
+    calls: list[tuple[int, int]] = []
+    data = open_dataset(f"dicom:{folder}", progress=lambda done, total: calls.append((done, total)))
     assert data.unreadable == {Reason.NOT_DICOM: 1, Reason.EMPTY: 1, Reason.TRUNCATED: 1}
     assert sum(part.images for part in parts(data).values()) == FILMS
-    assert told == [(done, FILMS + 3) for done in range(1, FILMS + 4)]
+    assert calls == [(done, FILMS + 3) for done in range(1, FILMS + 4)]
 
 
-def test_a_file_that_goes_away_can_be_tried_again(folder: Path) -> None:
-    """Between opening and reading."""
+def test_a_file_that_disappears_raises_a_retryable_error(folder: Path) -> None:
+    """The file is deleted between opening the data set and reading its pixels."""
     data = open_dataset(f"dicom:{folder}")
     (folder / data.train.names[0]).unlink()
     with pytest.raises(RetryImage, match="missing_file"):
         data.train.inputs([0], data.native_spec)
 
 
-def test_official_folders_are_kept(folder: Path) -> None:
-    """train, val and test on top are the parts, whatever the patients; but a patient in two of them is refused."""
+def test_folders_of_parts_are_an_official_split(folder: Path) -> None:
+    """The folders train, val and test are the parts; a patient in two of them is an error."""
     for number, path in enumerate(sorted(folder.rglob("*.dcm"), key=lambda path: path.name)):
         part = ("train", "val", "test")[number // 20]
         (folder / part / path.parent.name).mkdir(parents=True, exist_ok=True)
@@ -176,12 +176,12 @@ def test_official_folders_are_kept(folder: Path) -> None:
     ]
     film = min((folder / "test").rglob("*.dcm"))
     film.rename(folder / "train" / film.parent.name / film.name)
-    with pytest.raises(UsageFault, match=r"more than one part: 1\. Keep each in one part"):
+    with pytest.raises(UsageFault, match=r"1 patient has images in more than one part\. Keep each patient in one part"):
         open_dataset(f"dicom:{folder}")
 
 
 def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
-    """Asked for in any order, each file is decoded once and each frame is where it belongs."""
+    """In any order of rows, each row has the values of its frame."""
     names = ("pydicom-data/emri_small.dcm", "pydicom-data/emri_small_RLE.dcm")
     if not all((DATA / name).is_file() for name in names):
         pytest.skip(skip_reasons.NO_SHARED_DATA)
@@ -204,7 +204,7 @@ def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
 
 
 def test_a_real_mixed_folder_opens_and_decodes(tmp_path: Path) -> None:
-    """Real files of three modalities, some without patient and some without pixels."""
+    """The files are real, of three modalities, some without patient and some without pixels."""
     if not (DATA / "manifest.csv").is_file():
         pytest.skip(skip_reasons.NO_SHARED_DATA)
     with (DATA / "manifest.csv").open(newline="") as stream:
@@ -220,7 +220,7 @@ def test_a_real_mixed_folder_opens_and_decodes(tmp_path: Path) -> None:
 
 
 def test_pixels_that_cannot_be_decoded_are_rejected(folder: Path) -> None:
-    """What no header tells is told when the frame is asked for, with its reason."""
+    """The header is valid, so that the error is raised, with its reason, when the frame is read."""
     style = PhantomStyle(size=48, syntax="jpeg2000")
     content, _ = phantom_file(seed=6, index=0, style=style)
     start = content.rindex(b"\xff\x4f\xff\x51")
@@ -234,7 +234,7 @@ def test_pixels_that_cannot_be_decoded_are_rejected(folder: Path) -> None:
 
 
 def write_csv(folder: Path, heading: str, rows: list[tuple[object, ...]]) -> Path:
-    """A file beside the scans."""
+    """Write `labels.csv` into the folder."""
     file = folder / "labels.csv"
     file.write_text("\n".join([heading, *(",".join(map(str, row)) for row in rows)]) + "\n")
     return file

@@ -1,4 +1,4 @@
-"""Class folders of pictures, phantoms by number, and the grid that a person looks at."""
+"""Class folders of pictures, phantoms, and the sample grid."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from nightread.reasons import Reason
 
 
 def paint(folder: Path, label: str, count: int, *, suffix: str = ".png", colour: bool = False, first: int = 0) -> None:
-    """Noise in a class folder, each picture another one."""
+    """Write pictures of different noise into a class folder."""
     (folder / label).mkdir(parents=True, exist_ok=True)
     for number in range(first, first + count):
         rng = np.random.default_rng([number, *label.encode()])
@@ -28,7 +28,7 @@ def paint(folder: Path, label: str, count: int, *, suffix: str = ".png", colour:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """30 gray pictures of cats and 10 of dogs, PNG and JPEG."""
+    """Return a folder with 30 gray PNG pictures of cats and 10 gray JPEG pictures of dogs."""
     paint(tmp_path / "pets", "cat", 30)
     paint(tmp_path / "pets", "dog", 10, suffix=".jpg")
     return tmp_path / "pets"
@@ -39,7 +39,7 @@ def names(data: Dataset) -> list[set[str]]:
 
 
 def test_pictures_are_split_by_content(folder: Path) -> None:
-    """Every class in every part, each picture once, and gray stays gray."""
+    """Each part has each class, each picture is in one part, and gray pictures have one channel."""
     data = open_dataset(f"images:{folder}")
     assert (data.labels, data.split, data.native_spec.shape) == (("cat", "dog"), "image", (128, 128, 1))
     assert sum(map(len, names(data))) == len(set.union(*names(data))) == 40
@@ -49,8 +49,8 @@ def test_pictures_are_split_by_content(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_one_picture_in_colour_makes_the_input_colour(folder: Path, suffix: str) -> None:
-    """Told from the header."""
+def test_one_colour_picture_makes_the_input_colour(folder: Path, suffix: str) -> None:
+    """The number of channels is read from the header."""
     paint(folder, "dog", 1, suffix=suffix, colour=True, first=50)
     data = open_dataset(f"images:{folder}")
     assert data.native_spec.shape == (128, 128, 3)
@@ -58,7 +58,7 @@ def test_one_picture_in_colour_makes_the_input_colour(folder: Path, suffix: str)
 
 
 def test_broken_pictures_are_counted(folder: Path) -> None:
-    """Cut ones, foreign ones, empty ones."""
+    """Truncated, foreign and empty files are counted by reason."""
     for suffix in (".png", ".jpg"):
         whole = next(folder.rglob(f"*{suffix}")).read_bytes()
         (folder / "cat" / f"cut{suffix}").write_bytes(whole[:-40])
@@ -69,8 +69,8 @@ def test_broken_pictures_are_counted(folder: Path) -> None:
     assert sum(map(len, names(data))) == 40
 
 
-def test_the_kaggle_layout_is_official(tmp_path: Path) -> None:
-    """Without `val`, some of `train` validates and nothing of `test`."""
+def test_folders_of_parts_are_an_official_split(tmp_path: Path) -> None:
+    """Without a folder `val`, validation is split off from `train` and not from `test`."""
     for part, count in (("train", 20), ("test", 6)):
         for label in ("cat", "dog"):
             paint(tmp_path / part, label, count)
@@ -84,15 +84,15 @@ def test_the_kaggle_layout_is_official(tmp_path: Path) -> None:
 
 
 def test_a_layout_without_test_is_refused(tmp_path: Path) -> None:
-    """Validation images are no test images."""
+    """Validation images must not be used as test images."""
     for part in ("train", "val"):
         paint(tmp_path / part, "cat", 3)
     with pytest.raises(UsageFault, match=r"none for the test\. Add `test`"):
         open_dataset(f"images:{tmp_path}")
 
 
-def test_what_cannot_be_trained_on_is_refused(folder: Path, tmp_path: Path) -> None:
-    """One class, no class, no readable file, too few, a class without files that can be read."""
+def test_data_that_cannot_be_trained_on_are_refused(folder: Path, tmp_path: Path) -> None:
+    """There is one class, no class, no readable file, too few files, or a class without readable files."""
     paint(tmp_path / "one", "cat", 20)
     paint(tmp_path / "few", "cat", 1)
     paint(tmp_path / "few", "dog", 1)
@@ -101,9 +101,9 @@ def test_what_cannot_be_trained_on_is_refused(folder: Path, tmp_path: Path) -> N
     (folder / "eel").mkdir()
     (folder / "eel" / "a.png").touch()
     for reference, message in (
-        (f"images:{tmp_path / 'one'}", "cat is the only class. There is nothing to tell apart"),
-        (f"images:{tmp_path / 'flat'}", "no class folders with files. Lay it out as FOLDER/CLASS/image"),
-        (f"dicom:{tmp_path / 'few'}", r"no file can be used \(2 not_dicom\). Is the KIND right"),
+        (f"images:{tmp_path / 'one'}", "cat is the only class. Add images of at least one other class"),
+        (f"images:{tmp_path / 'flat'}", "no class folders with files. Arrange the files as FOLDER/CLASS/image"),
+        (f"dicom:{tmp_path / 'few'}", r"no file can be used \(2 not_dicom\). Check the KIND"),
         (f"images:{tmp_path / 'few'}", r"the \w+ part of 2 readable images is empty"),
         (f"images:{folder}", "no training image has the label eel"),
     ):
@@ -111,8 +111,8 @@ def test_what_cannot_be_trained_on_is_refused(folder: Path, tmp_path: Path) -> N
             open_dataset(reference)
 
 
-def test_phantoms_by_number_are_three_series() -> None:
-    """Labels are known before a film is drawn; films are drawn as DICOM when they are asked for."""
+def test_phantoms_are_three_series() -> None:
+    """Labels are known without drawing the films; films are drawn as DICOM on request."""
     data = open_dataset("phantom:40", seed=3)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [40, 4, 8]
     patients = [set(part.patients.tolist()) for part in (data.train, data.validation, data.test)]  # type: ignore[union-attr]
@@ -125,15 +125,15 @@ def test_phantoms_by_number_are_three_series() -> None:
     assert data.test.inputs([0, 3], data.native_spec).shape == (2, 128, 128, 1)
 
 
-def test_the_shipped_bundle_never_saw_the_test_phantoms() -> None:
-    """With seed 0 it was trained on the training series; the test and validation series are others."""
+def test_the_shipped_bundle_was_not_trained_on_the_test_phantoms() -> None:
+    """With seed 0, only the training series is that of the shipped bundle."""
     data = open_dataset("phantom:20")
     series = [{name.split("-")[1] for name in part} for part in names(data)]
     assert series == [{"20261120"}, {"20261122"}, {"20261121"}]
 
 
-def test_samples_show_as_many_of_each_label(folder: Path) -> None:
-    """Prepared as for the network, from the part that was asked for; a label with too few images shows all it has."""
+def test_samples_have_equal_numbers_of_each_label(folder: Path) -> None:
+    """They are prepared inputs of the given part; a label with too few images shows all of them."""
     data = open_dataset(f"images:{folder}")
     cats, dogs = draw_samples(data, data.train, count=8, seed=0)
     assert (len(cats.pictures), len(dogs.pictures)) == (4, 4)
@@ -146,8 +146,8 @@ def test_samples_show_as_many_of_each_label(folder: Path) -> None:
     assert len(few.pictures) == few.images_with
 
 
-def test_samples_draws_a_grid(folder: Path, tmp_path: Path) -> None:
-    """Two blocks of four side by side on white; the file is named, the balance told on standard error."""
+def test_the_samples_command_writes_a_grid(folder: Path, tmp_path: Path) -> None:
+    """Two blocks of four pictures are side by side on white; standard error describes the data set."""
     file = tmp_path / "grid.png"
     options = ["--data", f"images:{folder}", "--count", "8", "--out", str(file)]
     result = CliRunner().invoke(samples_command, options, catch_exceptions=False)
@@ -161,15 +161,15 @@ def test_samples_draws_a_grid(folder: Path, tmp_path: Path) -> None:
     assert (gaps > 20).sum() == 1, "one gap between two blocks"
 
 
-def test_samples_cannot_be_written_everywhere(folder: Path, tmp_path: Path) -> None:
-    """A folder that is not there is named."""
+def test_a_grid_that_cannot_be_written_is_a_usage_error(folder: Path, tmp_path: Path) -> None:
+    """The folder does not exist, and the message names the remedy."""
     file = tmp_path / "no" / "such" / "grid.png"
     with pytest.raises(UsageFault, match=r"cannot be written .* Name another file with --out"):
         CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--out", str(file)], catch_exceptions=False)
 
 
 def test_a_picture_that_cannot_be_decoded_is_left_out_of_the_grid(folder: Path) -> None:
-    """Head and tail are whole, so that only drawing shows it."""
+    """Start and end of the file are valid, so that only decoding fails."""
     broken = folder / "dog" / "broken.png"
     content = (folder / "cat" / "0.png").read_bytes()
     begin = content.index(b"IDAT") + 4
@@ -178,17 +178,17 @@ def test_a_picture_that_cannot_be_decoded_is_left_out_of_the_grid(folder: Path) 
     part = next(part for part in (data.train, data.validation, data.test) if "dog/broken.png" in part.names)
     samples = draw_samples(data, part, count=100, seed=0)
     assert [sample.images_with - len(sample.pictures) for sample in samples] == [0, 1]
-    assert all(len(sample.also) == len(sample.pictures) for sample in samples)
+    assert all(len(sample.other_labels) == len(sample.pictures) for sample in samples)
 
 
-def test_a_seed_below_zero_is_wrong_usage(folder: Path) -> None:
-    """No generator of random numbers takes it."""
+def test_a_negative_seed_is_a_usage_error(folder: Path) -> None:
+    """Random number generators do not accept it."""
     result = CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--seed", "-1"])
     assert (result.exit_code, "-1 is not in the range" in result.output) == (2, True)
 
 
-def test_pipes_and_dead_links_are_counted_and_not_waited_for(folder: Path) -> None:
-    """Nobody writes into the pipe."""
+def test_pipes_and_dead_links_are_counted_as_unreadable(folder: Path) -> None:
+    """Reading the pipe would wait forever."""
     os.mkfifo(folder / "cat" / "pipe.png")
     (folder / "cat" / "link.png").symlink_to(folder / "gone.png")
     assert open_dataset(f"images:{folder}").unreadable == {Reason.UNREADABLE: 2}

@@ -1,4 +1,4 @@
-"""Published data sets keep their parts, and a network sees in training what it sees in service."""
+"""Published data sets keep their parts, and inputs in training equal those in a worker."""
 
 import io
 
@@ -35,8 +35,8 @@ def pneumonia() -> Dataset:
     return open_dataset(f"npz:{file}")
 
 
-def test_mnist_validates_on_training_images(mnist: Dataset) -> None:
-    """55,000 + 5,000 are the published training images of each digit; the test images are the published ones."""
+def test_validation_of_mnist_is_split_off_from_training(mnist: Dataset) -> None:
+    """55,000 + 5,000 images are the published training images; the test images are the published ones."""
     train, validation, test = summarise(mnist)
     assert [part.images for part in (train, validation, test)] == [55_000, 5_000, 10_000]
     published = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -46,17 +46,17 @@ def test_mnist_validates_on_training_images(mnist: Dataset) -> None:
     assert (mnist.split, mnist.exclusive, mnist.native_spec.shape) == ("official", True, (28, 28, 1))
 
 
-def test_the_seed_decides_which_mnist_images_validate(mnist: Dataset) -> None:
+def test_the_seed_selects_the_validation_images_of_mnist(mnist: Dataset) -> None:
     """The same seed gives the same images, another seed others."""
     rows = np.arange(5_000)
-    ours = mnist.validation.inputs(rows, mnist.native_spec)
+    first = mnist.validation.inputs(rows, mnist.native_spec)
     again, other = (open_dataset(mnist.reference, seed=seed) for seed in (0, 1))
-    np.testing.assert_array_equal(ours, again.validation.inputs(rows, mnist.native_spec))
-    assert (ours != other.validation.inputs(rows, mnist.native_spec)).any()
+    np.testing.assert_array_equal(first, again.validation.inputs(rows, mnist.native_spec))
+    assert (first != other.validation.inputs(rows, mnist.native_spec)).any()
 
 
-def test_all_of_mnist_is_prepared_as_frame_by_frame(mnist: Dataset) -> None:
-    """10,000 of 10,000 test images bit for bit, in a shuffled order."""
+def test_fast_preparation_of_mnist_equals_frame_by_frame(mnist: Dataset) -> None:
+    """All 10,000 test images are equal bit for bit, in a shuffled order."""
     rows = np.random.default_rng(0).permutation(10_000)
     fast = mnist.test.inputs(rows, mnist.native_spec)
     np.testing.assert_array_equal(fast, Examples.inputs(mnist.test, rows, mnist.native_spec))
@@ -64,7 +64,7 @@ def test_all_of_mnist_is_prepared_as_frame_by_frame(mnist: Dataset) -> None:
 
 
 def test_an_array_and_its_dicom_file_give_the_same_input(mnist: Dataset) -> None:
-    """Bit for bit: what is learned from arrays holds for scans."""
+    """They are equal bit for bit, so that a network trained on arrays can analyse DICOM files."""
     for row in range(20):
         stored = mnist.test.load(row).stored
         served = np.empty((1, *mnist.native_spec.shape), np.float32)
@@ -74,7 +74,7 @@ def test_an_array_and_its_dicom_file_give_the_same_input(mnist: Dataset) -> None
 
 
 def test_pneumonia_keeps_the_parts_of_medmnist(pneumonia: Dataset) -> None:
-    """The published sizes and classes, with their names."""
+    """Sizes, classes and label names are the published ones."""
     assert [(part.images, part.images_with) for part in summarise(pneumonia)] == [
         (4708, {"normal": 1214, "pneumonia": 3494}),
         (524, {"normal": 135, "pneumonia": 389}),
@@ -85,7 +85,7 @@ def test_pneumonia_keeps_the_parts_of_medmnist(pneumonia: Dataset) -> None:
 
 
 def as_dicom(stored: Array) -> bytes:
-    """An uncompressed 8-bit MONOCHROME2 file without window."""
+    """Return an uncompressed 8-bit MONOCHROME2 file without window."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = DigitalXRayImageStorageForPresentation, "2.25.1"

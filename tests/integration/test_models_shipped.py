@@ -1,4 +1,4 @@
-"""The bundle that ships, on films it never saw, through real DICOM bytes and a real Keras."""
+"""The shipped bundle analyses unseen films, with real DICOM files and real Keras."""
 
 import io
 import json
@@ -38,16 +38,16 @@ def unseen() -> Examples:
     return phantom_examples(seed=77_001, count=300)
 
 
-def test_unseen_phantoms_are_told_apart(bundle: Bundle, network: Network, unseen: Examples) -> None:
-    """Precision and recall reach 0.95 on 300 films of a seed that no training run uses, all syntaxes mixed."""
+def test_unseen_phantoms_are_classified(bundle: Bundle, network: Network, unseen: Examples) -> None:
+    """Precision and recall are at least 0.95 on 300 films in all syntaxes, of a seed that no training uses."""
     clear, nodule = measure(bundle.postprocessing, score(network, unseen)).classes
     assert min(clear.support, nodule.support) > 100
     assert min(nodule.precision or 0, nodule.recall or 0) >= 0.95
 
 
 @pytest.mark.parametrize(("name", "goal"), [("phantom", 0.98), ("mnist-cnn", 0.99)])
-def test_the_figures_of_what_ships_are_beside_it(name: str, goal: float) -> None:
-    """evaluation.json speaks of these weights, of at least 1,000 images of the test part, and of the goal."""
+def test_shipped_bundles_contain_their_evaluation(name: str, goal: float) -> None:
+    """evaluation.json is about these weights and at least 1,000 test images, and its figures reach the goal."""
     shipped = find_bundle(name)
     measured = json.loads((shipped.path / "evaluation.json").read_text())
     assert measured["digest"] == shipped.digest
@@ -57,7 +57,7 @@ def test_the_figures_of_what_ships_are_beside_it(name: str, goal: float) -> None
 
 
 def test_padded_micro_batches_score_as_unpadded_ones(bundle: Bundle, network: Network, unseen: Examples) -> None:
-    """Neither padding nor neighbours in the batch change a score."""
+    """Padding and other images in the batch do not change a score."""
     inputs = unseen.inputs(range(75), bundle.spec)
     predictor = Predictor(bundle, network, largest=16)
     predictor.warm_up()
@@ -66,7 +66,7 @@ def test_padded_micro_batches_score_as_unpadded_ones(bundle: Bundle, network: Ne
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_jpeg2000_phantoms_decode_to_what_was_drawn(bits: int) -> None:
-    """The decoder that is pinned for JPEG 2000 gives the pixels of the uncompressed film."""
+    """The pinned decoder for JPEG 2000 gives the pixels of the uncompressed film."""
     plain, packed = (
         phantom_file(seed=3, index=1, style=PhantomStyle(size=29, bits=bits, syntax=syntax, monochrome1=False))[0]
         for syntax in ("explicit", "jpeg2000")
@@ -76,14 +76,14 @@ def test_jpeg2000_phantoms_decode_to_what_was_drawn(bits: int) -> None:
 
 
 def test_a_network_of_another_shape_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    """A bundle that promises three labels and a network with two do not fit."""
+    """The network has three outputs, but the bundle has two labels."""
     model = build_network("detector", bundle.spec.shape, 3, "softmax")
     with pytest.raises(StopWork, match=r"output has the shape \(3,\).*\(2,\)"):
         load_network(save_bundle(bundle, tmp_path, model.save))
 
 
-def test_a_network_that_answers_with_logits_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    """Scores outside of 0..1 are found before the first image."""
+def test_a_network_that_returns_logits_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    """Scores outside of 0..1 are detected before the first image."""
     inputs = keras.Input(bundle.spec.shape)
     outputs = keras.layers.Dense(2, bias_initializer="ones")(keras.layers.GlobalMaxPooling2D()(inputs)) * 3
     with pytest.raises(StopWork, match="softmax activation"):
@@ -91,7 +91,7 @@ def test_a_network_that_answers_with_logits_is_refused(bundle: Bundle, tmp_path:
 
 
 def test_weights_that_keras_cannot_read_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    """The digest may be right and the file still no model."""
+    """A correct digest does not mean that Keras can load the file."""
     saved = save_bundle(bundle, tmp_path, lambda path: path.write_bytes(b"no zip"))
     with pytest.raises(StopWork, match="cannot load"):
         load_network(load_bundle(saved.path))

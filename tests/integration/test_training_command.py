@@ -1,4 +1,4 @@
-"""`nightread models train` as a program: its output, its interruption, and another Keras backend."""
+"""The command `nightread models train`: its output, its interruption, and another Keras backend."""
 
 import importlib.util
 import json
@@ -30,7 +30,7 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "cli", "models", "train", *SMALL, "--out", str(folder), *options]
 
 
-def finished(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_to_end(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(folder, *options),
         cwd=ROOT,
@@ -42,27 +42,27 @@ def finished(folder: Path, *options: str, **environment: str) -> subprocess.Comp
     )
 
 
-def stopped(folder: Path, by: int, *options: str) -> tuple[int, str]:
-    """Exit code and standard error of a training that gets a signal as soon as it has finished an epoch."""
+def interrupt(folder: Path, signal_number: int, *options: str) -> tuple[int, str]:
+    """Send a signal after the first finished epoch; return the exit code and the rest of standard error."""
     with subprocess.Popen(
         command(folder, *options),
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - one system call
+        preexec_fn=_restore_ctrl_c,  # noqa: PLW1509 - one system call
     ) as process:
         assert process.stderr
         for line in process.stderr:
             if line.startswith("epoch "):
-                process.send_signal(by)
+                process.send_signal(signal_number)
                 break
         rest = process.stderr.read()
         return process.wait(60), rest
 
 
-def _hear_ctrl_c() -> None:
-    """What a shell runs in the background starts deaf to it, and so does all that it starts."""
+def _restore_ctrl_c() -> None:
+    """Handle SIGINT again: a shell starts background processes with SIGINT ignored, and children inherit this."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -71,18 +71,18 @@ def epochs_in(stderr: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Path) -> None:
-    """No epoch is run twice, whatever stopped it; Ctrl-C says how to go on."""
+def test_a_killed_and_an_interrupted_training_can_be_resumed(tmp_path: Path) -> None:
+    """No epoch is run twice, and after Ctrl-C the message names --resume."""
     folder = tmp_path / "bundle"
     plan = ["--epochs", "40", "--name", "sides", "--normal-label", "clear"]
-    code, _ = stopped(folder, signal.SIGKILL, *plan)
+    code, _ = interrupt(folder, signal.SIGKILL, *plan)
     assert code == -signal.SIGKILL
-    code, said = stopped(folder, signal.SIGINT, *plan, "--resume")
+    code, message = interrupt(folder, signal.SIGINT, *plan, "--resume")
     assert code == 130
-    assert "--resume" in said
+    assert "--resume" in message
     assert not (folder / "bundle.json").exists()
     kept = len(json.loads((folder / "checkpoint" / "state.json").read_text())["history"]["loss"])
-    last = finished(folder, *plan, "--resume", "--json")
+    last = run_to_end(folder, *plan, "--resume", "--json")
     assert last.returncode == 0
     assert epochs_in(last.stderr) == list(range(kept + 1, 41))
     report = json.loads(last.stdout)
@@ -95,10 +95,10 @@ def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Pa
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason=skip_reasons.JAX)
 @pytest.mark.slow
-def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
-    """The same command under KERAS_BACKEND=jax; the bundle answers on TensorFlow as it was evaluated on JAX."""
+def test_a_network_trained_on_jax_is_served_on_tensorflow(tmp_path: Path) -> None:
+    """The figures of the bundle on TensorFlow equal those of its evaluation with KERAS_BACKEND=jax."""
     folder = tmp_path / "bundle"
-    done = finished(folder, "--epochs", "2", "--json", KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    done = run_to_end(folder, "--epochs", "2", "--json", KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["training"]["backend"] == "jax"
@@ -108,8 +108,8 @@ def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
     assert again.loss == pytest.approx(report["evaluation"]["loss"], abs=1e-4)
 
 
-def test_people_get_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
-    """Results on standard output, progress on standard error."""
+def test_the_output_is_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
+    """Results go to standard output, progress goes to standard error."""
     done = CliRunner().invoke(train_command, [*SMALL, "--epochs", "2", "--flip", "--out", str(tmp_path / "bundle")])
     assert done.exit_code == 0
     assert epochs_in(done.stderr) == [1, 2]
@@ -129,8 +129,8 @@ def test_people_get_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
         (["--network", "lenet"], "no network lenet"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_trained(tmp_path: Path, options: list[str], message: str) -> None:
-    """As one sentence, and no folder is made."""
+def test_wrong_usage_is_an_error_before_the_training(tmp_path: Path, options: list[str], message: str) -> None:
+    """The message is one sentence, and no folder is created."""
     arguments: list[Any] = [*SMALL, "--out", str(tmp_path / "bundle"), *options]
     result = CliRunner().invoke(train_command, arguments)
     assert isinstance(result.exception, UsageFault)
@@ -138,32 +138,32 @@ def test_wrong_usage_is_said_before_anything_is_trained(tmp_path: Path, options:
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_bundle_is_replaced_only_on_demand(tmp_path: Path) -> None:
-    """One that is in use would change under its name and version."""
+def test_a_bundle_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
+    """Otherwise a bundle in use would change under the same name and version."""
     (tmp_path / "bundle.json").write_text("{}")
     result = CliRunner().invoke(train_command, [*SMALL, "--out", str(tmp_path)])
     assert isinstance(result.exception, UsageFault)
     assert "--overwrite" in str(result.exception)
 
 
-def trained_here(folder: Path, *options: str) -> None:
+def train_in_process(folder: Path, *options: str) -> None:
     arguments = [*SMALL, "--epochs", "1", "--out", str(folder), *options]
     CliRunner().invoke(train_command, arguments, catch_exceptions=False, standalone_mode=False)
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
-    """Not after the first epoch."""
+    """The error comes before the first epoch."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): name another --out"):
-        trained_here(tmp_path / "file" / "out")
+        train_in_process(tmp_path / "file" / "out")
 
 
 @pytest.mark.slow
-def test_a_bundle_that_cannot_be_replaced_whole_is_no_bundle(tmp_path: Path) -> None:
-    """The older card goes first: beside the new weights it would tell of others."""
-    trained_here(tmp_path)
+def test_an_incompletely_replaced_bundle_has_no_card(tmp_path: Path) -> None:
+    """The old bundle.json is deleted first, because it does not describe the new weights."""
+    train_in_process(tmp_path)
     (tmp_path / "training.json").unlink()
     (tmp_path / "training.json" / "in the way").mkdir(parents=True)
     with pytest.raises(OSError, match=r"training\.json"):
-        trained_here(tmp_path, "--overwrite")
+        train_in_process(tmp_path, "--overwrite")
     assert not (tmp_path / "bundle.json").exists()

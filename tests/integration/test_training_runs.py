@@ -1,4 +1,4 @@
-"""Whole trainings of few steps: from a data set to a bundle, streamed, resumed, stopped early."""
+"""Complete but short trainings: from a data set to a bundle, streamed, resumed, and stopped early."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from models.training.legacy_h5 import CLASSIC_FILE
 from models.training.listener import Listener
 from models.training.recipe import Augmentation, Recipe
 from models.training.request import TrainingRequest
-from models.training.train import CURVES_FILE, Trained, train
+from models.training.train import CURVES_FILE, TrainingResult, train
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.reasons import Reason
 
@@ -32,7 +32,7 @@ LABELS = ("left", "right")
 
 
 class RecordingListener(Listener):
-    """Remembers what it heard."""
+    """Stores all calls."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
@@ -42,7 +42,7 @@ class RecordingListener(Listener):
     def stage(self, name: str, total: int) -> None:  # noqa: ARG002, D102 - as the Listener's
         self.stages.append(name)
 
-    def epoch(self, number: int, of: int, figures: Any) -> None:  # noqa: ARG002, D102
+    def epoch(self, number: int, total: int, figures: Any) -> None:  # noqa: ARG002, D102
         self.epochs.append(number)
 
     def remark(self, text: str) -> None:  # noqa: D102
@@ -50,18 +50,18 @@ class RecordingListener(Listener):
 
 
 class FailingListener(Listener):
-    """Fails after an epoch, as a power supply may."""
+    """Interrupts the training after an epoch."""
 
     def __init__(self, *, fails_after: int) -> None:
         self.fails_after = fails_after
 
-    def epoch(self, number: int, of: int, figures: Any) -> None:  # noqa: ARG002, D102
+    def epoch(self, number: int, total: int, figures: Any) -> None:  # noqa: ARG002, D102
         if number == self.fails_after:
             raise KeyboardInterrupt
 
 
-def sides(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise with a bright block in one half: images (count, 12, 12) uint8 and one-hot truth."""
+def left_right_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return noise with a bright block in one half: images (count, 12, 12) uint8 and one-hot truth."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 60, (count, 12, 12), dtype=np.uint8)
     right = np.arange(count) % 2
@@ -70,35 +70,35 @@ def sides(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, np.eye(2, dtype=np.float32)[right]
 
 
-def part(count: int, seed: int) -> Examples:
-    images, truth = sides(count, seed)
-    return array_examples(images, truth, name="part")
+def subset(count: int, seed: int) -> Examples:
+    images, truth = left_right_images(count, seed)
+    return array_examples(images, truth, name="subset")
 
 
 @pytest.fixture
 def dataset() -> Dataset:
-    """Left or right: 64 images to train, 16 to validate, 16 to test."""
-    learning = part(64, 1)
+    """Return 64 training, 16 validation and 16 test images with the labels left and right."""
+    training = subset(64, 1)
     return Dataset(
         reference="npz:/somebody/private/sides.npz",
         labels=LABELS,
         exclusive=True,
         split=BY_IMAGE,
-        train=learning,
-        validation=part(16, 2),
-        test=part(16, 3),
-        native_spec=array_spec(learning.stored),
+        train=training,
+        validation=subset(16, 2),
+        test=subset(16, 3),
+        native_spec=array_spec(training.stored),
     )
 
 
 @pytest.fixture
 def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., TrainingRequest]:
-    """`order(epochs=2, memory_gib=0.0, ...)`: fields of the recipe and of the order alike."""
+    """Return a factory of requests: its arguments are fields of the recipe and of the request."""
 
-    def build(data: Dataset = dataset, **wanted: Any) -> TrainingRequest:
+    def build(data: Dataset = dataset, **changes: Any) -> TrainingRequest:
         fields = {"network": "classic", "epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "spec": data.native_spec}
-        of_order = {field.name for field in dataclasses.fields(TrainingRequest)}
-        recipe = Recipe(**fields | {name: value for name, value in wanted.items() if name not in of_order})
+        request_fields = {field.name for field in dataclasses.fields(TrainingRequest)}
+        recipe = Recipe(**fields | {name: value for name, value in changes.items() if name not in request_fields})
         card = card_from(
             data,
             recipe,
@@ -109,7 +109,7 @@ def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., Training
             normal_label=None,
             aggregate="max",
         )
-        rest = {name: value for name, value in wanted.items() if name in of_order}
+        rest = {name: value for name, value in changes.items() if name in request_fields}
         return TrainingRequest(
             **{
                 "dataset": data,
@@ -124,39 +124,39 @@ def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., Training
     return build
 
 
-def test_what_cannot_be_written_as_h5_is_said_before_the_training(
+def test_a_network_that_h5_cannot_store_is_refused_before_the_training(
     training_request: Callable[..., TrainingRequest],
 ) -> None:
-    """Not after hours of it: MobileNetV3 has operations between its layers."""
+    """MobileNetV3 has operations between its layers; this must not be noticed after hours of training."""
     spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
-    ordered = training_request(network="MobileNetV3Small", spec=spec, also_h5=True)
-    with pytest.raises(UsageFault, match=r"cannot hold MobileNetV3Small.*without --also-h5"):
-        train(ordered)
-    assert ordered.listener.stages == []
+    request = training_request(network="MobileNetV3Small", spec=spec, also_h5=True)
+    with pytest.raises(UsageFault, match=r"cannot store MobileNetV3Small.*without --also-h5"):
+        train(request)
+    assert request.listener.stages == []
 
 
-def weights_of(trained: Trained) -> list[np.ndarray]:
+def weights_of(trained: TrainingResult) -> list[np.ndarray]:
     return load_network(trained.bundle).model.get_weights()
 
 
-def test_a_training_leaves_a_bundle_with_all_its_papers(training_request: Callable[..., TrainingRequest]) -> None:
-    """It tells left from right, loads, is evaluated on the test part, and names no folder of this machine."""
+def test_a_training_writes_a_complete_bundle(training_request: Callable[..., TrainingRequest]) -> None:
+    """The bundle loads, has an accuracy of 1.0 on the test part, and names no folder of this machine."""
     trained = train(training_request(epochs=6, also_h5=True))
     folder = trained.bundle.path
     assert load_bundle(folder) == trained.bundle
     assert trained.evaluation.images == 16
     assert trained.evaluation.accuracy == 1.0
     written = {path.name for path in folder.iterdir()}
-    papers = {"training.json", "evaluation.json", "evaluation.html", CURVES_FILE}
-    assert {"bundle.json", "model.keras", *papers, CLASSIC_FILE} == written
+    reports = {"training.json", "evaluation.json", "evaluation.html", CURVES_FILE}
+    assert {"bundle.json", "model.keras", *reports, CLASSIC_FILE} == written
     record = (folder / "training.json").read_text()
-    assert all("private" not in (folder / name).read_text() for name in papers - {CURVES_FILE})
+    assert all("private" not in (folder / name).read_text() for name in reports - {CURVES_FILE})
     assert json.loads(record)["data"]["reference"] == "npz:sides.npz"
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}
 
 
-def test_the_legacy_file_answers_as_the_bundle_does(training_request: Callable[..., TrainingRequest]) -> None:
-    """Loaded by Keras alone."""
+def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: Callable[..., TrainingRequest]) -> None:
+    """Keras loads it without code of nightread."""
     trained = train(training_request(epochs=1, also_h5=True))
     inputs = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
     legacy = keras.saving.load_model(trained.bundle.path / CLASSIC_FILE, compile=False)
@@ -165,15 +165,17 @@ def test_the_legacy_file_answers_as_the_bundle_does(training_request: Callable[.
     )
 
 
-def test_the_weights_that_ship_have_no_optimizer(training_request: Callable[..., TrainingRequest]) -> None:
-    """Which is two thirds of the file."""
+def test_saved_weights_have_no_optimizer(training_request: Callable[..., TrainingRequest]) -> None:
+    """The optimizer would be two thirds of the file."""
     trained = train(training_request(epochs=1))
     model = keras.saving.load_model(trained.bundle.weights)
     assert getattr(model, "optimizer", None) is None
 
 
-def test_streaming_gives_what_memory_gives(training_request: Callable[..., TrainingRequest], tmp_path: Path) -> None:
-    """With augmentation both take the same batches in the same order: the same network but for rounding."""
+def test_streaming_gives_the_same_network_as_memory(
+    training_request: Callable[..., TrainingRequest], tmp_path: Path
+) -> None:
+    """With augmentation, both use the same batches in the same order; only rounding differs."""
     plan = {"augmentation": Augmentation(rotation_degrees=10, flip=False, shift_share=0.1), "seed": 3}
     in_memory = train(training_request(**plan, folder=tmp_path / "memory"))
     streamed = train(training_request(**plan, folder=tmp_path / "stream", memory_gib=0.0))
@@ -183,10 +185,10 @@ def test_streaming_gives_what_memory_gives(training_request: Callable[..., Train
 
 
 @pytest.mark.parametrize("memory_gib", [2.0, 0.0])
-def test_an_interrupted_training_runs_only_the_epochs_that_are_left(
+def test_a_resumed_training_runs_only_the_remaining_epochs(
     training_request: Callable[..., TrainingRequest], memory_gib: float
 ) -> None:
-    """Optimizer and learning rate go on where they were, and the checkpoint is gone at the end."""
+    """Optimizer and learning rate continue unchanged, and the checkpoint is deleted at the end."""
     plan = {"epochs": 3, "memory_gib": memory_gib}
     with pytest.raises(KeyboardInterrupt):
         train(training_request(**plan, listener=FailingListener(fails_after=1)))
@@ -204,7 +206,7 @@ def test_an_interrupted_training_runs_only_the_epochs_that_are_left(
 def test_a_resumed_stream_ends_as_an_uninterrupted_one(
     training_request: Callable[..., TrainingRequest], tmp_path: Path
 ) -> None:
-    """The detector has no dropout: with the order drawn per epoch, the loss is the same to the end."""
+    """The detector has no dropout, and the order depends on the epoch only: the loss must be the same."""
     plan = {"epochs": 3, "memory_gib": 0.0, "network": "detector"}
     whole = train(training_request(**plan, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
@@ -214,15 +216,15 @@ def test_a_resumed_stream_ends_as_an_uninterrupted_one(
 
 
 def test_resuming_with_another_recipe_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
-    """The learning rate of a cosine depends on all epochs to come."""
+    """The cosine schedule depends on the total number of epochs."""
     with pytest.raises(KeyboardInterrupt):
         train(training_request(listener=FailingListener(fails_after=1)))
-    with pytest.raises(UsageFault, match="had another recipe"):
+    with pytest.raises(UsageFault, match="was started with another recipe"):
         train(training_request(epochs=5), resume=True)
 
 
-def test_resuming_nothing_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
-    """A typing error in --out would train for hours in the wrong place."""
+def test_resuming_without_a_checkpoint_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
+    """Otherwise a typing error in --out would start a new training for hours."""
     with pytest.raises(UsageFault, match="no unfinished training"):
         train(training_request(), resume=True)
 
@@ -230,10 +232,10 @@ def test_resuming_nothing_is_refused(training_request: Callable[..., TrainingReq
 def test_early_stopping_keeps_the_best_weights(
     dataset: Dataset, training_request: Callable[..., TrainingRequest]
 ) -> None:
-    """Where validation contradicts training, it ends long before its 40 epochs, with the lowest loss it saw."""
-    images, truth = sides(16, 2)
-    contrary = dataclasses.replace(dataset, validation=array_examples(images, truth[:, ::-1], name="contrary"))
-    trained = train(training_request(contrary, epochs=40, schedule="constant", patience=2))
+    """If validation contradicts training, the training stops early and has the weights of the lowest loss."""
+    images, truth = left_right_images(16, 2)
+    swapped = dataclasses.replace(dataset, validation=array_examples(images, truth[:, ::-1], name="swapped"))
+    trained = train(training_request(swapped, epochs=40, schedule="constant", patience=2))
     losses = trained.run.history["val_loss"]
     best = int(np.argmin(losses))
     assert trained.run.epochs == best + 3 < 40
@@ -242,13 +244,13 @@ def test_early_stopping_keeps_the_best_weights(
 
 
 def broken(examples: Examples, numbers: set[int], *, from_call: int = 0) -> Examples:
-    """The same, but these frames cannot be decoded, or not any more after so many calls."""
+    """Return the examples, but these frames cannot be decoded from the call `from_call` on."""
     calls = iter(range(10**9))
 
     def load(number: int) -> Frame:
         if next(calls) >= from_call and number in numbers:
             raise RejectImage(Reason.BAD_PIXELS)
-        return array_frame(sides(64, 1)[0][number])
+        return array_frame(left_right_images(64, 1)[0][number])
 
     return Examples(truth=examples.truth, image_of=examples.image_of, patients=None, names=examples.names, load=load)
 
@@ -257,31 +259,29 @@ def broken(examples: Examples, numbers: set[int], *, from_call: int = 0) -> Exam
 def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
     dataset: Dataset, training_request: Callable[..., TrainingRequest], memory_gib: float
 ) -> None:
-    """Before the first epoch, in memory as well as streamed."""
-    holed = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}), test=broken(dataset.test, {3}))
-    ordered = training_request(holed, epochs=1, memory_gib=memory_gib)
-    trained = train(ordered)
+    """This happens before the first epoch, in memory and streamed."""
+    damaged = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}), test=broken(dataset.test, {3}))
+    request = training_request(damaged, epochs=1, memory_gib=memory_gib)
+    trained = train(request)
     assert trained.run.left_out == 2
-    remark = "frames cannot be decoded and were left out."
-    assert ordered.listener.remarks == [f"2 {remark}", f"1 {remark}"]
+    remark = "could not be decoded and will not be used."
+    assert request.listener.remarks == [f"2 frames {remark}", f"1 frame {remark}"]
     measured = json.loads((trained.bundle.path / "evaluation.json").read_text())["data"]
     assert (measured["images"], measured["undecodable_frames"]) == (15, 1)
 
 
-def test_a_frame_that_breaks_during_the_training_stops_it_with_its_reason(
+def test_a_frame_that_fails_during_the_training_stops_it_with_a_reason(
     dataset: Dataset, training_request: Callable[..., TrainingRequest]
 ) -> None:
-    """Not with the trace of a thread within Keras."""
-    holed = dataclasses.replace(dataset, train=broken(dataset.train, {5}, from_call=64))
-    with pytest.raises(StopWork, match="cannot be read any more: The pixel data cannot be decoded"):
-        train(training_request(holed, memory_gib=0.0))
+    """The error is a message, not a traceback from a thread of Keras."""
+    damaged = dataclasses.replace(dataset, train=broken(dataset.train, {5}, from_call=64))
+    with pytest.raises(StopWork, match="can no longer be read: The pixel data cannot be decoded"):
+        train(training_request(damaged, memory_gib=0.0))
 
 
-def test_rare_labels_count_more_with_class_weights(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest]
-) -> None:
-    """Of 4 left among 64, a network that learns by weight still finds those of the test part."""
-    images, truth = sides(64, 1)
+def test_class_weights_help_rare_labels(dataset: Dataset, training_request: Callable[..., TrainingRequest]) -> None:
+    """With 4 left images in the training part, the network still recognises all left images of the test part."""
+    images, truth = left_right_images(64, 1)
     rare = np.flatnonzero((truth[:, 1] == 1) | (np.arange(64) < 8))
     skewed = dataclasses.replace(dataset, train=array_examples(images[rare], truth[rare], name="skewed"))
     trained = train(training_request(skewed, epochs=8, class_weights=True))
@@ -289,19 +289,19 @@ def test_rare_labels_count_more_with_class_weights(
     assert left.recall == 1.0
 
 
-def test_several_labels_at_once_are_trained_by_sigmoid(
+def test_data_with_several_labels_per_image_are_trained_with_sigmoid(
     dataset: Dataset, training_request: Callable[..., TrainingRequest]
 ) -> None:
-    """Thresholds are numbers then, fitted on the validation part."""
-    both = dataclasses.replace(dataset, exclusive=False)
-    trained = train(training_request(both, epochs=6))
+    """The thresholds are numbers that are chosen on the validation part."""
+    multi_label = dataclasses.replace(dataset, exclusive=False)
+    trained = train(training_request(multi_label, epochs=6))
     assert trained.bundle.postprocessing.activation == "sigmoid"
     assert all(isinstance(level, float) for level in trained.bundle.postprocessing.thresholds.values())
     assert trained.evaluation.accuracy == 1.0
 
 
-def test_mixed_precision_ends_in_a_network_of_float32(training_request: Callable[..., TrainingRequest]) -> None:
-    """Workers without a GPU would be slow and coarse with float16."""
+def test_mixed_precision_saves_a_network_in_float32(training_request: Callable[..., TrainingRequest]) -> None:
+    """On workers without a GPU, float16 would be slow and inexact."""
     trained = train(training_request(epochs=4, mixed_precision="on"))
     model = load_network(trained.bundle).model
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}

@@ -1,4 +1,4 @@
-"""What is told about data before they are used."""
+"""A data set is described before it is used."""
 
 from io import StringIO
 from pathlib import Path
@@ -16,8 +16,8 @@ from nightread.reasons import Reason
 PIXELS = np.zeros((6, 4, 4), np.uint8)
 
 
-def test_parts_labels_split_and_losses_are_told() -> None:
-    """One line per part; a label in brackets is no markup; files that were left out come with their reason."""
+def test_parts_labels_split_and_unreadable_files_are_described() -> None:
+    """There is one line per part, brackets in labels are printed literally, and unreadable files have a reason."""
     flags = np.array([[1, 0], [1, 1], [0, 1]] * 2, np.float32)
     part = array_examples(PIXELS, flags, name="x")
     console = Console(file=StringIO())
@@ -35,16 +35,16 @@ def test_parts_labels_split_and_losses_are_told() -> None:
 
     describe(data, console)
 
-    told = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert told[0] == "dicom:[bold]/scans: 2 labels, any number of labels per image; 4 x 4 x 1"
-    assert told[1].split() == ["part", "images", "[red]", "edema"]
-    assert told[2].split() == ["train", "6", "4", "4"]
-    assert told[5] == "split: patient"
-    assert told[6].startswith("left out: 1,200 files, truncated: The file ends")
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == "dicom:[bold]/scans: 2 labels, any number of labels per image; 4 x 4 x 1"
+    assert lines[1].split() == ["part", "images", "[red]", "edema"]
+    assert lines[2].split() == ["train", "6", "4", "4"]
+    assert lines[5] == "split: patient"
+    assert lines[6].startswith("left out: 1,200 files, truncated: The file ends")
 
 
-def test_a_fault_is_not_described(tmp_path: Path) -> None:
-    """Nothing is printed before the data are open."""
+def test_nothing_is_printed_for_data_that_cannot_be_opened(tmp_path: Path) -> None:
+    """The error comes first: a description of missing data would be wrong."""
     console = Console(file=StringIO())
     with pytest.raises(UsageFault, match="no such file"):
         open_and_describe(f"npz:{tmp_path}/x.npz", None, 0, console)

@@ -1,4 +1,4 @@
-"""CSV files with labels."""
+"""Labels are read from CSV files."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_label_column_gives_exclusive_classes(file: Path) -> None:
-    """Sorted, whatever the order of the rows; paths as Windows writes them and a byte order mark are understood."""
+    """Labels are sorted, independent of the order of the rows. Windows paths and a byte order mark are accepted."""
     file.write_text("path, label ,age\n./b\\1.dcm,ill,30\na/2.dcm, healthy ,40\n", encoding="utf-8-sig")
     table = read_label_table(file)
     assert (table.labels, table.exclusive, table.key) == (("healthy", "ill"), True, "path")
@@ -22,7 +22,7 @@ def test_a_label_column_gives_exclusive_classes(file: Path) -> None:
 
 
 def test_columns_of_0_and_1_give_any_number_of_labels(file: Path) -> None:
-    """In the order of the columns, without those that identify."""
+    """Labels are in the order of the columns, without the columns of identifiers."""
     file.write_text("sop_instance_uid,patient,mass,edema\n1.2,P1,1,0\n1.3,,1.0,1\n")
     table = read_label_table(file)
     assert (table.labels, table.exclusive, table.key) == (("mass", "edema"), False, "sop_instance_uid")
@@ -34,31 +34,31 @@ def test_columns_of_0_and_1_give_any_number_of_labels(file: Path) -> None:
     ("content", "message"),
     [
         ("file,label\na,x\n", "no column path or sop_instance_uid. Add one"),
-        ("path,patient\na,x\n", "no label. Add a column label"),
-        ("path,label\n", "no line below the column names"),
-        ("", "no line below the column names"),
+        ("path,patient\na,x\n", "there are no labels. Add a column label"),
+        ("path,label\n", "no rows below the column names"),
+        ("", "no rows below the column names"),
         ("path,label\na,x\nb,\n", "line 3 has no label"),
         ("path,label\na,x\n./a,x\n", "lines 2 and 3 name the same image"),
         ("path,mass,age\na,1,30\n", "line 2, column age is neither 0 nor 1"),
         ("path,mass,edema\na,1\n", "line 2, column edema is neither 0 nor 1"),
     ],
 )
-def test_what_cannot_be_understood_is_told(file: Path, content: str, message: str) -> None:
-    """Where it is and what to do."""
+def test_an_invalid_table_is_refused(file: Path, content: str, message: str) -> None:
+    """The message names the file, the line and the remedy."""
     file.write_text(content)
     with pytest.raises(UsageFault, match=message) as raised:
         read_label_table(file)
     assert str(file) in str(raised.value)
 
 
-def test_a_spreadsheet_is_no_csv_file(file: Path) -> None:
-    """Its bytes are no UTF-8."""
+def test_a_spreadsheet_is_not_a_csv_file(file: Path) -> None:
+    """Its bytes are not UTF-8."""
     file.write_bytes(b"PK\x03\x04\xff\xfe\x80")
-    with pytest.raises(UsageFault, match="no CSV file in UTF-8"):
+    with pytest.raises(UsageFault, match="this is not a CSV file in UTF-8"):
         read_label_table(file)
 
 
-def test_messages_name_the_line_that_an_editor_shows(file: Path) -> None:
+def test_messages_name_the_line_number_of_an_editor(file: Path) -> None:
     """Empty lines count."""
     file.write_text("path,label\na.png,ill\n\n\nb.png,\n")
     with pytest.raises(UsageFault, match="line 5 has no label"):

@@ -1,4 +1,4 @@
-"""Bundles as folders: what was saved is what is loaded, or work stops."""
+"""A bundle is loaded exactly as it was saved, or work stops."""
 
 import json
 from collections.abc import Callable
@@ -50,21 +50,21 @@ def edit(bundle: Bundle, change: Change) -> None:
 
 
 def test_a_bundle_is_loaded_as_it_was_saved(saved: Bundle) -> None:
-    """Every field survives, and the digest is one of SHA-256."""
+    """Each field has its saved value, and the digest is a SHA-256."""
     loaded = load_bundle(saved.path)
     assert loaded == saved
     assert loaded.reference == "toy@1.0"
     assert len(loaded.digest) == 64
 
 
-def test_the_digest_depends_on_content_alone(saved: Bundle, tmp_path: Path) -> None:
+def test_the_digest_depends_only_on_content(saved: Bundle, tmp_path: Path) -> None:
     """The same bundle saved elsewhere has the same digest."""
     again = save_bundle(make_bundle(), tmp_path / "elsewhere", lambda path: path.write_bytes(WEIGHTS))
     assert again.digest == saved.digest
 
 
 def test_a_flipped_byte_of_the_weights_stops_work(saved: Bundle) -> None:
-    """The message says what happened and what to do."""
+    """The message names the problem and the remedy."""
     content = bytearray(saved.weights.read_bytes())
     content[700] ^= 1
     saved.weights.write_bytes(content)
@@ -86,14 +86,14 @@ def test_a_flipped_byte_of_the_weights_stops_work(saved: Bundle) -> None:
     ],
 )
 def test_an_edited_inference_field_stops_work(saved: Bundle, change: Change) -> None:
-    """Whatever a result depends on is covered by the digest."""
+    """The digest covers each field that a result depends on."""
     edit(saved, change)
     with pytest.raises(StopWork, match="wrong digest"):
         load_bundle(saved.path)
 
 
-def test_a_better_description_does_not_make_another_model(saved: Bundle) -> None:
-    """Intended use may be reworded: no score depends on it."""
+def test_the_description_does_not_change_the_digest(saved: Bundle) -> None:
+    """The intended use can be reworded, because no score depends on it."""
     edit(saved, lambda card: card.update(intended_use="tests, and nothing else"))
     assert load_bundle(saved.path).digest == saved.digest
 
@@ -101,13 +101,13 @@ def test_a_better_description_does_not_make_another_model(saved: Bundle) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card["labels"].remove("nodule"), "thresholds must name exactly the findings"),
+        (lambda card: card["labels"].remove("nodule"), "thresholds must name each label except normal_label"),
         (lambda card: card.pop("labels"), "field 'labels' is missing"),
         (lambda card: card.update(activation="relu"), "activation is 'relu'; allowed: softmax, sigmoid"),
         (lambda card: card["input"].update(aspect="squeeze"), "aspect is 'squeeze'"),
-        (lambda card: card.update(format=2), "reads format 1"),
+        (lambda card: card.update(format=2), "this version of nightread reads format 1"),
         (lambda card: card.update(labels="clear"), "labels must be a list"),
-        (lambda card: card.update(name=7), "name must be text"),
+        (lambda card: card.update(name=7), "name must be a string"),
         (lambda card: card.update(name="../toy"), "lower-case"),
         (lambda card: card.update(not_for_diagnosis="yes"), "true or false"),
         (lambda card: card.update(colour="blue"), "unknown fields: colour"),
@@ -115,16 +115,16 @@ def test_a_better_description_does_not_make_another_model(saved: Bundle) -> None
         (lambda card: card.update(input=None), "cannot be used"),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named(saved: Bundle, change: Change, message: str) -> None:
-    """The message names the field, not only the digest."""
+def test_an_invalid_field_is_named(saved: Bundle, change: Change, message: str) -> None:
+    """The message names the field instead of the digest."""
     edit(saved, change)
     with pytest.raises(StopWork, match=message):
         load_bundle(saved.path)
 
 
-def test_missing_parts_are_named(saved: Bundle, tmp_path: Path) -> None:
-    """A folder that was copied in part says which part."""
-    with pytest.raises(StopWork, match=r"there is no bundle\.json"):
+def test_missing_files_are_named(saved: Bundle, tmp_path: Path) -> None:
+    """The message names the missing file of an incomplete copy."""
+    with pytest.raises(StopWork, match=r"bundle\.json is missing"):
         load_bundle(tmp_path)
     saved.weights.unlink()
     with pytest.raises(StopWork, match=WEIGHTS_FILE):
@@ -132,8 +132,8 @@ def test_missing_parts_are_named(saved: Bundle, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\ud800"])
-def test_a_card_that_is_no_json_object_stops_work(saved: Bundle, text: str) -> None:
-    """Torn and foreign files are told apart from changed ones."""
+def test_a_card_that_is_not_a_json_object_stops_work(saved: Bundle, text: str) -> None:
+    """The message for truncated and foreign files differs from that for changed files."""
     (saved.path / CARD_FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(StopWork, match="JSON"):
         load_bundle(saved.path)

@@ -1,4 +1,4 @@
-"""Ordered rules over header values."""
+"""Routing rules choose bundles by header values, in their order."""
 
 import pytest
 
@@ -19,7 +19,7 @@ CHEST = Traits(
 
 
 def rule(bundle: str, *conditions: str, role: Role = Role.ANSWER) -> Rule:
-    """A rule as a person would type it."""
+    """Build a rule from conditions as a user writes them."""
     return Rule(bundle=bundle, role=role, when=tuple(Condition.parse(text) for text in conditions))
 
 
@@ -43,42 +43,42 @@ def rule(bundle: str, *conditions: str, role: Role = Role.ANSWER) -> Rule:
         ("source=in?ox", "inbox"),
     ],
 )
-def test_a_condition_says_what_matched(text: str, matched: str | None) -> None:
-    """One of several values is enough; case does not matter; of free text only the pattern is kept."""
+def test_a_condition_returns_what_matched(text: str, matched: str | None) -> None:
+    """One of several values is enough, case does not matter, and for free text only the pattern is returned."""
     assert Condition.parse(text).match(CHEST) == matched
 
 
 @pytest.mark.parametrize("text", ["rows>=1", "modality=*", "view=PA", "rows=1", "description=*"])
-def test_an_absent_value_matches_nothing_but_its_denial(text: str) -> None:
-    """Whoever does not say PA is not PA."""
+def test_an_absent_value_matches_only_a_negated_condition(text: str) -> None:
+    """An image without a view is not PA."""
     assert Condition.parse(text).match(Traits()) is None
     assert Condition.parse("view!=PA").match(Traits()) == "not PA"
     assert Condition.parse("rows!=512").match(Traits()) == "absent"
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
-        ("modality", "looks like"),
-        ("colour=red", "there is no colour"),
+        ("modality", "is not a condition. Write for example"),
+        ("colour=red", "colour=red: unknown field colour. Known fields: source"),
         ("modality>=3", "only rows and columns are numbers"),
-        ("rows>=many", "one whole number"),
-        ("modality=,", "nothing to compare"),
+        ("rows>=many", "must be compared with one integer"),
+        ("modality=,", "the value is missing"),
     ],
 )
-def test_what_makes_no_condition_is_said(text: str, complaint: str) -> None:
+def test_an_invalid_condition_is_refused(text: str, message: str) -> None:
     """The message names the text and the remedy."""
-    with pytest.raises(UsageFault, match=complaint):
+    with pytest.raises(UsageFault, match=message):
         Condition.parse(text)
 
 
 @pytest.mark.parametrize("text", ["modality=CR,DX", "rows>=512", "image_type!=LOCALIZER"])
-def test_a_condition_survives_being_stored(text: str) -> None:
-    """The record keeps the text."""
+def test_a_condition_is_unchanged_when_it_is_stored(text: str) -> None:
+    """The database stores the condition as text."""
     assert str(Condition.parse(text)) == text
 
 
-def test_the_first_answer_wins_and_others_stand_beside_it() -> None:
+def test_the_first_matching_answer_wins_and_other_roles_follow() -> None:
     """Further and shadow rules do not compete with answers."""
     rules = Rules(
         [
@@ -95,32 +95,32 @@ def test_the_first_answer_wins_and_others_stand_beside_it() -> None:
     assert matches[0].matched == {"modality": "CR", "view": "PA"}
 
 
-def test_without_an_answer_the_first_further_rule_answers() -> None:
-    """An image that somebody wants analysed is not rejected because of the role's name."""
+def test_without_an_answer_the_first_further_rule_is_the_answer() -> None:
+    """An image that a rule matches is not rejected because of the role of the rule."""
     (match,) = Rules([rule("tubes@1", role=Role.FURTHER)]).choose(CHEST)
     assert not match.shadow
 
 
-def test_a_bundle_sees_an_image_once() -> None:
-    """By the role that counts most, whatever the order of the rules."""
+def test_a_bundle_analyses_an_image_once() -> None:
+    """The role answer wins over the role shadow, in any order of the rules."""
     rules = Rules([rule("a@1", role=Role.SHADOW), rule("b@1", role=Role.FURTHER), rule("a@1", "modality=CR")])
     assert [(match.bundle, match.shadow) for match in rules.choose(CHEST)] == [("a@1", False), ("b@1", False)]
 
 
-def test_no_rule_takes_what_none_matches() -> None:
-    """Nothing is guessed."""
+def test_an_image_that_no_rule_matches_gets_no_bundle() -> None:
+    """There is no default bundle."""
     assert Rules([rule("ct@1", "modality=CT")]).choose(CHEST) == ()
     assert Rules([]).choose(CHEST) == ()
 
 
-def test_headers_are_only_looked_at_where_a_rule_asks() -> None:
-    """A night with one network for everything pays nothing for routing."""
-    assert not Rules([rule("any@1")]).look_at_headers
-    assert Rules([rule("any@1"), rule("ct@1", "modality=CT")]).look_at_headers
+def test_headers_are_read_only_if_a_rule_has_a_condition() -> None:
+    """Routing costs nothing if one bundle analyses all images."""
+    assert not Rules([rule("any@1")]).needs_headers
+    assert Rules([rule("any@1"), rule("ct@1", "modality=CT")]).needs_headers
 
 
-def test_brackets_are_letters() -> None:
-    """Only `*` and `?` are wildcards: scanners write brackets into descriptions."""
+def test_brackets_in_patterns_are_literal() -> None:
+    """Only `*` and `?` are wildcards, because scanners write brackets into descriptions."""
     condition = Condition.parse("description=*[ap]*")
     assert condition.match(Traits(description=("Thorax [AP]",))) == "*[AP]*"
     assert condition.match(Traits(description=("Thorax PA",))) is None

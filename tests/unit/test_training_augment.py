@@ -1,4 +1,4 @@
-"""Training images that are moved about keep their values and their place in the batch."""
+"""Augmentation moves training images and keeps their values and order."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ SPEC = InputSpec(height=16, width=20, channels=1, intensity=Intensity(kind="full
 
 @pytest.fixture
 def images() -> np.ndarray:
-    """Eight of one bright pixel each, left of the middle, on a dark ground."""
+    """Return eight dark images with one bright pixel left of the middle."""
     images = np.full((8, 16, 20, 1), -1.0, np.float32)
     images[:, 8, 5] = 1.0
     return images
 
 
-def test_flips_mirror_some_images_and_leave_the_others(images: np.ndarray) -> None:
-    """Left to right, never upside down, and the originals stay as they were."""
+def test_flips_mirror_some_images_and_do_not_change_the_others(images: np.ndarray) -> None:
+    """Images are mirrored left to right, never upside down, and the originals do not change."""
     before = images.copy()
     moved = augmented(images, Augmentation(flip=True), SPEC, np.random.default_rng(4))
     mirrored = (moved[:, 8, 14, 0] == 1).sum()
@@ -28,8 +28,8 @@ def test_flips_mirror_some_images_and_leave_the_others(images: np.ndarray) -> No
     np.testing.assert_array_equal(images, before)
 
 
-def test_what_is_shifted_in_is_darkest(images: np.ndarray) -> None:
-    """An image without any dark pixel gets an edge of scale_low, not of zero."""
+def test_uncovered_borders_are_darkest(images: np.ndarray) -> None:
+    """A shifted bright image gets a border of scale_low, not of zero."""
     bright = np.ones_like(images)
     moved = augmented(bright, Augmentation(shift_share=0.5), SPEC, np.random.default_rng(2))
     assert moved.min() == -1.0
@@ -37,16 +37,16 @@ def test_what_is_shifted_in_is_darkest(images: np.ndarray) -> None:
     assert (moved == -1.0).mean() > 0.1
 
 
-def test_shifts_stay_within_their_share(images: np.ndarray) -> None:
-    """A tenth of a width of 20 is two pixels."""
+def test_shifts_do_not_exceed_their_share(images: np.ndarray) -> None:
+    """A share of 0.1 of a width of 20 is two pixels."""
     moved = augmented(images, Augmentation(shift_share=0.1), SPEC, np.random.default_rng(3))
     weights = moved[..., 0] + 1
     columns = (weights * np.arange(20)).sum((1, 2)) / weights.sum((1, 2))
     assert 0.5 < abs(columns - 5).max() <= 2.01
 
 
-def test_a_quarter_turn_keeps_the_middle() -> None:
-    """The centre of rotation is the centre of the image, between the pixels of an even side."""
+def test_a_rotation_keeps_the_centre() -> None:
+    """The centre of rotation is the centre of the image; with an even number of pixels it is between two pixels."""
     image = np.full((1, 16, 16, 1), -1.0, np.float32)
     image[0, 7:9, 7:9] = 1.0
     for seed in range(5):
@@ -55,8 +55,8 @@ def test_a_quarter_turn_keeps_the_middle() -> None:
         assert (weights.sum(0) * np.arange(16)).sum() / weights.sum() == pytest.approx(7.5, abs=0.1)
 
 
-def test_the_same_draw_gives_the_same_images(images: np.ndarray) -> None:
-    """A resumed training sees what it would have seen."""
+def test_the_same_seed_gives_the_same_images(images: np.ndarray) -> None:
+    """A resumed training must see the same images as an uninterrupted one."""
     plan = Augmentation(rotation_degrees=20, shift_share=0.2, flip=True)
     first, again, other = (augmented(images, plan, SPEC, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

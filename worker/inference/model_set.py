@@ -77,7 +77,7 @@ class ModelSet:
 
     def assign(self, dicom_image: DicomImage, source: str) -> Assignment:
         """Where an image goes; nights repeat themselves, so that the rules are asked once per kind of image."""
-        return self._assigned(read_traits(dicom_image, source) if self._rules.look_at_headers else _ANY_IMAGE)
+        return self._assigned(read_traits(dicom_image, source) if self._rules.needs_headers else _ANY_IMAGE)
 
     def _assign(self, traits: Traits) -> Assignment:
         matches = self._rules.choose(traits)

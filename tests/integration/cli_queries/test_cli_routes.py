@@ -86,7 +86,7 @@ def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
     ("arguments", "complaint"),
     [
         (("activate", "nobody"), "there is no model nobody"),
-        (("activate", "phantom", "--when", "colour=red"), "there is no colour"),
+        (("activate", "phantom", "--when", "colour=red"), "unknown field colour"),
         (("activate", "phantom", "--replaces", "phantom", "--first"), "leave --when"),
         (("deactivate",), "Say which"),
         (("deactivate", "phantom"), "No rule in force is phantom"),

@@ -1,0 +1,96 @@
+"""Read what a data set needs to know about a file before its pixels: header values and a digest."""
+
+import mmap
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import cast
+
+from imaging.errors import RejectDicomImage
+from imaging.limits import DEFAULT_LIMITS
+from imaging.patient import PatientHasher
+from imaging.raster import check_raster
+from imaging.read import read
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+PATIENTS = PatientHasher(b"nightread data sets")
+"""Distinguishes patients while a data set is opened; the keys are not stored."""
+_THREADS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileInfo:
+    """The header values of a readable file, or the reason why it cannot be read."""
+
+    frames: int = 1
+    in_colour: bool = False
+    patient: str | None = None
+    """The key of issuer and PatientID; None if the file has no PatientID."""
+    digest: str | None = None
+    """The BLAKE2b digest of the complete content; None if the patient is known."""
+    sop_instance_uid: str | None = None
+    reason: Reason | None = None
+    """The reason why the file cannot be read; None if it can."""
+
+
+def read_file_infos(
+    paths: Sequence[Path],
+    read_info: Callable[[Path], FileInfo],
+    progress: Callable[[int, int], object] | None = None,
+) -> list[FileInfo]:
+    """Read files with threads and return them in the order of `paths`.
+
+    `progress` is called with (done, total) from the calling thread.
+    """
+    infos: list[FileInfo] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for info in pool.map(partial(_info_or_reason, read_info), paths):
+            infos.append(info)
+            if progress is not None:
+                progress(len(infos), len(paths))
+    return infos
+
+
+def read_dicom_info(path: Path) -> FileInfo:
+    """Read a DICOM file through a memory map, so that only the header of a large file is read.
+
+    Raises RejectImage for an empty file, RejectDicomImage for an invalid one, and OSError.
+    """
+    with path.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size == 0:
+            raise RejectImage(Reason.EMPTY)
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            dicom_image = read(cast("bytes", view), patient=PATIENTS)
+            patient = dicom_image.facts.patient_key
+            return FileInfo(
+                frames=dicom_image.frame_count,
+                patient=patient,
+                digest=None if patient else blake2b(view).hexdigest(),
+                sop_instance_uid=dicom_image.facts.sop_instance_uid,
+            )
+
+
+def read_image_info(path: Path) -> FileInfo:
+    """Read a PNG or JPEG file. Raises RejectImage if it is invalid, truncated or too large, and OSError."""
+    if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
+        raise RejectImage(Reason.TOO_LARGE)
+    content = path.read_bytes()
+    return FileInfo(in_colour=check_raster(content, DEFAULT_LIMITS), digest=blake2b(content).hexdigest())
+
+
+def _info_or_reason(read_info: Callable[[Path], FileInfo], path: Path) -> FileInfo:
+    if not path.is_file():  # reading a pipe would wait forever
+        return FileInfo(reason=Reason.UNREADABLE)
+    try:
+        return read_info(path)
+    except RejectDicomImage as rejected:
+        return FileInfo(reason=rejected.reason, sop_instance_uid=rejected.facts.sop_instance_uid)
+    except RejectImage as rejected:
+        return FileInfo(reason=rejected.reason)
+    except OSError:
+        return FileInfo(reason=Reason.UNREADABLE)
