@@ -68,7 +68,7 @@ class WorkerDriver:
         self, *, largest: int = 64, with_model: bool = True, model_set: ModelSet | None = None, **knobs: Any
     ) -> WorkerContext:
         """An open desk, whose one network reads everything unless the test brings a panel."""
-        decode._listen_for_the_alarm.cache_clear()  # pytest-timeout listens to the same signal
+        decode._install_alarm_handler.cache_clear()  # pytest-timeout listens to the same signal
         settings = self.settings(**knobs)
         return WorkerContext(
             settings=settings,

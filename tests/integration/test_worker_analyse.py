@@ -145,7 +145,10 @@ def test_an_unexpected_error_fails_its_image_and_is_logged_without_text(
     with caplog.at_level(logging.WARNING):
         assert worker_driver.analyse(worker_driver.context()) == {"done": 1, "failed": 1}
     (failed,) = [row for row in worker_driver.ledger_driver.work() if row.state == "failed"]
-    assert (failed.reason, failed.detail) == ("internal_error", "An unexpected ValueError; the log has the place.")
+    assert (failed.reason, failed.detail) == (
+        "internal_error",
+        "An unexpected ValueError; see the worker's log for this image id.",
+    )
     (line,) = [record for record in caplog.records if record.name == "worker.error_outcomes"]
     assert (line.getMessage(), line.__dict__["image"]) == ("unexpected error", failed.instance_id)
 

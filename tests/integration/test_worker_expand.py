@@ -41,28 +41,28 @@ def spool(worker_driver: WorkerDriver) -> list[Path]:
     return sorted(worker_driver.settings().spool_folder.rglob("*"))
 
 
-def fates(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
+def outcomes(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
     """How many arrivals have which state and reason."""
     return Counter((row.state, row.reason) for row in worker_driver.ledger_driver.work())
 
 
-def all_through(worker_driver: WorkerDriver, **knobs: object) -> Counter[tuple[str, str | None]]:
+def analyse_all(worker_driver: WorkerDriver, **knobs: object) -> Counter[tuple[str, str | None]]:
     """Analyse until nothing is left to do."""
     context = worker_driver.context(**knobs)
     while worker_driver.analyse(context):
         continue
-    return fates(worker_driver)
+    return outcomes(worker_driver)
 
 
 @pytest.mark.parametrize("pack", [zip_file, tar_file, tar_gz_file])
 def test_each_file_in_an_archive_is_an_arrival_of_its_own(worker_driver: WorkerDriver, pack: object) -> None:
     """With the archive as parent; what lies beside the images raises no alarm, and the counts add up."""
     worker_driver.put(**{"disc.bin": pack(scans(1, 2, 3) | VIEWER)})  # type: ignore[operator]
-    found = all_through(worker_driver)
+    found = analyse_all(worker_driver)
     assert found == {("expanded", None): 1, ("done", None): 3, ("rejected", "media_file"): 2}
     archive, *members = worker_driver.ledger_driver.instances()
     assert [member.parent_id for member in members] == [archive.id] * 5
-    assert worker_driver.ledger_driver.work()[0].detail == "5 files came out of it."
+    assert worker_driver.ledger_driver.work()[0].detail == "5 files were unpacked from the archive."
     tally = queries.tally(worker_driver.ledger_driver.database)
     assert (tally.arrived, tally.expanded, tally.adds_up) == (6, 1, True)
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
@@ -83,7 +83,7 @@ def test_a_program_on_a_disc_is_no_defect(worker_driver: WorkerDriver) -> None:
     """Viewers written in Java are zip files that are left alone, and raise no alarm."""
     viewer = zip_file({"META-INF/MANIFEST.MF": b"Main-Class: Viewer"})
     worker_driver.put(disc=zip_file(scans(1) | {"viewer.jar": viewer}), alone=viewer)
-    assert all_through(worker_driver) == {
+    assert analyse_all(worker_driver) == {
         ("expanded", None): 1,
         ("done", None): 1,
         ("rejected", "media_file"): 1,
@@ -96,7 +96,7 @@ def test_what_is_packed_in_a_way_that_we_do_not_take_is_no_mere_viewer(worker_dr
     worker_driver.put(
         disc=zip_file({"scan.dcm.gz": gzip.compress(phantom(1)), "scans.tar.bz2": bz2.compress(tar_file(scans(2)))})
     )
-    assert all_through(worker_driver) == {("expanded", None): 1, ("rejected", "not_dicom"): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("rejected", "not_dicom"): 2}
 
 
 def test_members_inherit_priority_and_origin(worker_driver: WorkerDriver) -> None:
@@ -114,7 +114,7 @@ def test_members_inherit_priority_and_origin(worker_driver: WorkerDriver) -> Non
 def test_a_truncated_member_is_not_waited_for(worker_driver: WorkerDriver) -> None:
     """An archive that is whole gave all that it had."""
     worker_driver.put(disc=zip_file({"a": phantom(1), "b": phantom(2)[:3000]}))
-    assert all_through(worker_driver) == {("expanded", None): 1, ("done", None): 1, ("rejected", "truncated"): 1}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 1, ("rejected", "truncated"): 1}
     assert max(row.attempts for row in worker_driver.ledger_driver.work()) == 1
 
 
@@ -147,16 +147,16 @@ def test_archives_in_archives_are_taken_apart_but_not_for_ever(worker_driver: Wo
     for _ in range(2):
         innermost = zip_file({"more.zip": innermost})
     worker_driver.put(nested=innermost)
-    assert all_through(worker_driver) == {("expanded", None): 2, ("rejected", "archive_limits"): 1}
+    assert analyse_all(worker_driver) == {("expanded", None): 2, ("rejected", "archive_limits"): 1}
 
 
 def test_what_comes_out_of_nested_archives_counts_together(
     worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each of a thousand archives in one could hold as much as the one may."""
-    monkeypatch.setattr(expand_module, "MOST_MEMBERS", 5)
+    monkeypatch.setattr(expand_module, "MAX_MEMBERS", 5)
     worker_driver.put(nested=zip_file({"a.zip": zip_file(scans(1, 2, 3)), "b.zip": zip_file(scans(4, 5, 6))}))
-    found = all_through(worker_driver)
+    found = analyse_all(worker_driver)
     assert found == {("expanded", None): 2, ("done", None): 3, ("rejected", "archive_limits"): 1}
 
 
@@ -164,9 +164,9 @@ def test_the_same_archive_again_is_a_duplicate(worker_driver: WorkerDriver) -> N
     """Also in the same batch; its members come once."""
     data = zip_file(scans(1, 2))
     worker_driver.put(first=data, second=data)
-    found = all_through(worker_driver)
+    found = analyse_all(worker_driver)
     worker_driver.put(third=data)
-    found = all_through(worker_driver)
+    found = analyse_all(worker_driver)
     assert found == {("expanded", None): 1, ("duplicate", None): 2, ("done", None): 2}
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
@@ -178,11 +178,11 @@ def test_what_came_out_of_archives_is_removed_after_its_time(
     monkeypatch.setattr("producer.spool.spool.FOLDER_FILES", 2)
     data = zip_file(scans(1, 2, 3))
     worker_driver.put(first=data, second=data)
-    assert all_through(worker_driver) == {("expanded", None): 1, ("duplicate", None): 1, ("done", None): 3}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("duplicate", None): 1, ("done", None): 3}
     worker_driver.put(third=zip_file(scans(4)))
     (batch,) = worker_driver.form()
     context = worker_driver.context()
-    monkeypatch.setattr(ledger, "record", _die)
+    monkeypatch.setattr(ledger, "record", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         analyse(context, batch.id)
     assert len([path for path in spool(worker_driver) if path.is_file()]) == 3 + 3 + 1
@@ -201,7 +201,7 @@ def test_what_hostile_archives_leave_behind_are_reasons(
     worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else: no file in the spool and none outside of it. Their neighbour is done."""
-    monkeypatch.setattr(expand_module, "FREE_BYTES", 1024**2)
+    monkeypatch.setattr(expand_module, "MIN_TOTAL_LIMIT_BYTES", 1024**2)
     worker_driver.put(
         zip_that_escapes=zip_file(scans(1) | {"../../escaped": b"1"}),
         tar_that_escapes=tar_file(scans(1) | {"../../escaped": b"1"}),
@@ -212,7 +212,7 @@ def test_what_hostile_archives_leave_behind_are_reasons(
         scan=phantom(9),
     )
     before = {path for path in worker_driver.folder.rglob("*") if path.is_file() and path.parent == worker_driver.inbox}
-    all_through(worker_driver, arrival_timeout_seconds=0)
+    analyse_all(worker_driver, arrival_timeout_seconds=0)
     assert worker_driver.outcomes() == {
         "zip_that_escapes": ("rejected", "archive_escapes"),
         "tar_that_escapes": ("rejected", "archive_escapes"),
@@ -235,7 +235,7 @@ def test_what_was_unpacked_before_a_crash_is_found(worker_driver: WorkerDriver) 
     worker_driver.put(disc=zip_file(scans(1, 2)))
     (batch,) = worker_driver.form()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "record", _die)
+        patch.setattr(ledger, "record", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             analyse(worker_driver.context(), batch.id)
     unpacked = {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()}
@@ -248,7 +248,7 @@ def test_what_was_unpacked_before_a_crash_is_found(worker_driver: WorkerDriver) 
         )
         == 1
     )
-    assert all_through(worker_driver) == {("expanded", None): 1, ("done", None): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
     assert {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()} == unpacked
 
 
@@ -260,7 +260,7 @@ def test_what_was_half_unpacked_is_made_anew(worker_driver: WorkerDriver) -> Non
         (root / name).mkdir(parents=True)
         (root / name / "000001.dcm").write_bytes(b"half")
     os.utime(root / ".partial-77-b", (0, 0))
-    assert all_through(worker_driver) == {("expanded", None): 1, ("done", None): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
     assert [path.name for path in root.iterdir() if path.name.startswith(".")] == []
 
 
@@ -274,16 +274,16 @@ def test_a_full_disk_is_no_fault_of_the_archive(worker_driver: WorkerDriver, mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         worker_driver.analyse(worker_driver.context())
-    assert fates(worker_driver) == {("received", "no_room"): 1}
+    assert outcomes(worker_driver) == {("received", "no_room"): 1}
     assert [path for path in spool(worker_driver) if path.is_file()] == []
-    assert all_through(worker_driver)["done", None] == 1
+    assert analyse_all(worker_driver)["done", None] == 1
 
 
 def test_the_disk_reserve_is_respected(worker_driver: WorkerDriver) -> None:
     """Before the disk is full."""
     worker_driver.put(disc=zip_file(scans(1)))
     worker_driver.analyse(worker_driver.context(disk_reserve_bytes=2**60))
-    assert fates(worker_driver) == {("received", "no_room"): 1}
+    assert outcomes(worker_driver) == {("received", "no_room"): 1}
 
 
 def test_a_second_delivery_adds_nothing(worker_driver: WorkerDriver) -> None:
@@ -313,8 +313,8 @@ def test_an_archive_that_was_taken_back_meanwhile_registers_nothing(worker_drive
         patch.setattr(ledger, "record", too_late)
         assert analyse(worker_driver.context(), batch.id) == {}
     assert len(worker_driver.ledger_driver.instances()) == 1
-    assert all_through(worker_driver) == {("expanded", None): 1, ("done", None): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
 
 
-def _die(*_arguments: object, **_named: object) -> None:
+def _interrupt(*_arguments: object, **_named: object) -> None:
     raise KeyboardInterrupt

@@ -35,7 +35,7 @@ class Watched:
     def __init__(self, worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> None:
         self.worker_driver = worker_driver
         self.seen: list[tuple[str, int | None]] = []
-        self._box = InFlightTable()
+        self._table = InFlightTable()
         worker_driver.network.answer = self._watched("predict", even)
         for step, (module, name) in STEPS.items():
             monkeypatch.setattr(module, name, self._watched(step, getattr(module, name)))
@@ -43,17 +43,17 @@ class Watched:
     def context(self, **knobs: Any) -> WorkerContext:
         """An open desk in the first seat."""
         context = self.worker_driver.context(**knobs)
-        context.slot = self._box.slot(0)
+        context.slot = self._table.slot(0)
         context.keep_lease = self._watched("progress", context.keep_lease)  # type: ignore[method-assign]
         return context
 
     def marked(self) -> int | None:
         """The row of work that is in flight now."""
-        return self._box.slot(0).work_in_flight(0)
+        return self._table.slot(0).work_in_flight(0)
 
-    def steps(self, *left_out: str) -> list[tuple[str, int | None]]:
+    def steps(self, *excluded: str) -> list[tuple[str, int | None]]:
         """What was seen, without some steps."""
-        return [(step, marked) for step, marked in self.seen if step not in left_out]
+        return [(step, marked) for step, marked in self.seen if step not in excluded]
 
     def _watched(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:

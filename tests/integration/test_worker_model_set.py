@@ -14,7 +14,7 @@ from imaging.read import read
 from models.catalogue import find_bundle
 from nightread.errors import StopWork
 from nightread.settings import Settings, load_settings
-from worker.inference.model_set import open_model_set, reloaded
+from worker.inference.model_set import open_model_set, reload_model_set
 
 PHANTOM = find_bundle("phantom")
 
@@ -27,11 +27,11 @@ def settings(tmp_path: Path) -> Settings:
 
 def activate(ledger_driver: LedgerDriver, *conditions: str, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
     """A rule that sends images to the shipped bundle, or to one of another name or digest."""
-    route = NewRoute(bundle_id=known(ledger_driver, name, digest), role="answer", conditions=conditions)
+    route = NewRoute(bundle_id=register_bundle(ledger_driver, name, digest), role="answer", conditions=conditions)
     return ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
 
 
-def known(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
+def register_bundle(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
     """The id of a bundle that the record knows."""
     return ledger.register_bundle(
         ledger_driver.database,
@@ -49,26 +49,26 @@ def test_rules_that_change_are_followed(ledger_driver: LedgerDriver, settings: S
     scan = read(phantom(1))
     empty = open_model_set(settings, ledger_driver.database)
     assert empty.assign(scan, "inbox").matches == ()
-    assert reloaded(empty, settings, ledger_driver.database) is empty
+    assert reload_model_set(empty, settings, ledger_driver.database) is empty
 
     first = activate(ledger_driver, "rows>=512")
-    loaded = reloaded(empty, settings, ledger_driver.database)
+    loaded = reload_model_set(empty, settings, ledger_driver.database)
     assert loaded.assign(scan, "inbox").matches == ()
     second = activate(ledger_driver, "rows<=511")
-    both = reloaded(loaded, settings, ledger_driver.database)
+    both = reload_model_set(loaded, settings, ledger_driver.database)
     assert both.models["phantom@1.0"] is loaded.models["phantom@1.0"]
     (match,), (spec,), *_ = both.assign(scan, "inbox")
     assert (match.rule.route_id, dict(match.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
 
     ledger.end_routes(ledger_driver.database, [first, second], actor="alice", now=ledger_driver.clock())
-    assert reloaded(both, settings, ledger_driver.database).models == {}
+    assert reload_model_set(both, settings, ledger_driver.database).models == {}
 
 
 @pytest.mark.parametrize(
     ("bundle", "complaint"),
     [
-        ({"name": "gone", "digest": "a" * 64}, "names a bundle that this host lacks"),
-        ({"digest": "b" * 64}, "wrong digest"),
+        ({"name": "gone", "digest": "a" * 64}, r"names the bundle gone@1\.0, which this host does not have"),
+        ({"digest": "b" * 64}, "another digest"),
     ],
 )
 def test_a_bundle_that_is_not_the_one_that_was_activated_stops_work(
@@ -87,14 +87,14 @@ def test_a_named_model_asks_no_rules(ledger_driver: LedgerDriver, settings: Sett
     model_set = open_model_set(named, ledger_driver.database)
     (match,) = model_set.assign(read(phantom(1)), "inbox").matches
     assert (match.bundle, match.rule.route_id) == ("phantom@1.0", None)
-    assert reloaded(model_set, named, ledger_driver.database) is model_set
+    assert reload_model_set(model_set, named, ledger_driver.database) is model_set
 
 
 def test_two_digests_of_one_name_stop_work(ledger_driver: LedgerDriver, settings: Settings) -> None:
     """One folder cannot be both: the older rule would get its results from the newer network."""
     activate(ledger_driver, "rows>=512", digest="b" * 64)
     activate(ledger_driver, "rows<=511")
-    with pytest.raises(StopWork, match=r"routing rule 1.*wrong digest"):
+    with pytest.raises(StopWork, match=r"routing rule 1.*another digest"):
         open_model_set(settings, ledger_driver.database)
 
 
@@ -104,10 +104,10 @@ def test_a_rule_of_another_release_stops_work(
 ) -> None:
     """With the rule's number, and before a batch is claimed."""
     empty = open_model_set(settings, ledger_driver.database)
-    route = NewRoute(bundle_id=known(ledger_driver), role=role, conditions=(condition,))
+    route = NewRoute(bundle_id=register_bundle(ledger_driver), role=role, conditions=(condition,))
     ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
-    with pytest.raises(StopWork, match="routing rule 1 says what this release does not know"):
-        reloaded(empty, settings, ledger_driver.database)
+    with pytest.raises(StopWork, match="routing rule 1 has a role or a condition that this release does not know"):
+        reload_model_set(empty, settings, ledger_driver.database)
 
 
 def test_the_memory_of_a_dropped_network_comes_back(

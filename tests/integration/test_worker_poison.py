@@ -61,14 +61,14 @@ def test_an_image_that_travels_alone_is_tried_out(worker_driver: WorkerDriver, c
 
 def test_a_batch_of_a_dead_sibling_goes_back_at_its_second_delivery(worker_driver: WorkerDriver) -> None:
     """Long before its successor has loaded a network; the image that it had in hand travels alone."""
-    box = InFlightTable()
+    table = InFlightTable()
     context = worker_driver.context()
-    context.slot = box.slot(0)
+    context.slot = table.slot(0)
     context.slot.take_over()
     worker_driver.put(a=phantom(1), b=phantom(2), c=phantom(3))
     (batch,) = worker_driver.form()
     images = worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
-    _die(box, index=1, work_in_flight=images[2].work_id)
+    _die(table, index=1, work_in_flight=images[2].work_id)
 
     assert analyse(context, batch.id) == {}
     assert [(row.state, row.alone) for row in worker_driver.ledger_driver.work()] == [
@@ -81,10 +81,10 @@ def test_a_batch_of_a_dead_sibling_goes_back_at_its_second_delivery(worker_drive
 
 def test_a_batch_of_a_sibling_that_lives_is_left_to_it(worker_driver: WorkerDriver) -> None:
     """A message that was delivered twice takes nothing away."""
-    box = InFlightTable()
+    table = InFlightTable()
     context = worker_driver.context()
-    context.slot = box.slot(0)
-    box.slot(1).take_over()
+    context.slot = table.slot(0)
+    table.slot(1).take_over()
     worker_driver.put(a=phantom(1))
     (batch,) = worker_driver.form()
     worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
@@ -93,9 +93,9 @@ def test_a_batch_of_a_sibling_that_lives_is_left_to_it(worker_driver: WorkerDriv
     assert worker_driver.ledger_driver.states() == ["running"]
 
 
-def _die(box: InFlightTable, *, index: int, work_in_flight: int) -> None:
+def _die(table: InFlightTable, *, index: int, work_in_flight: int) -> None:
     if (pid := os.fork()) == 0:
-        slot = box.slot(index)
+        slot = table.slot(index)
         slot.take_over()
         with slot.in_flight(work_in_flight):
             os._exit(1)

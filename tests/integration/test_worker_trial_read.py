@@ -48,7 +48,7 @@ class TrialReaderDriver:
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialReaderDriver]:
-    """Its reading room knows poison; this process does not."""
+    """Its reading trial_process knows poison; this process does not."""
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     driver = TrialReaderDriver(tmp_path)
     yield driver
@@ -99,13 +99,15 @@ def test_poison_ends_its_reader_and_nobody_else(
 def test_a_reading_room_that_was_killed_is_opened_again(driver: TrialReaderDriver) -> None:
     """By a person, or by a kernel that needed memory."""
     driver.read(phantom(1))
-    killed = _rooms(os.getpid())
+    killed = _trial_processes(os.getpid())
     for process in killed:
         process.kill()
         process.wait()
     driver.read(phantom(2))
     assert killed
-    assert {room.pid for room in _rooms(os.getpid())}.isdisjoint(room.pid for room in killed)
+    assert {trial_process.pid for trial_process in _trial_processes(os.getpid())}.isdisjoint(
+        trial_process.pid for trial_process in killed
+    )
     assert driver.deaths == 0
 
 
@@ -113,11 +115,13 @@ def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: 
     """Not even a reader that is stuck in C."""
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     with _worker_that_tries(tmp_path, phantom(1) + HANG_IN_C) as pid:
-        _wait_until(lambda: any(room.cpu_times().user > _STUCK_SECONDS for room in _rooms(pid)[1:]))
-        rooms = _rooms(pid)
+        _wait_until(
+            lambda: any(trial_process.cpu_times().user > _STUCK_SECONDS for trial_process in _trial_processes(pid)[1:])
+        )
+        processes = _trial_processes(pid)
         os.kill(pid, signal.SIGKILL)
-        _wait_until(lambda: not any(map(_lives, rooms)))
-    assert len(rooms) > 1
+        _wait_until(lambda: not any(map(_is_alive, processes)))
+    assert len(processes) > 1
 
 
 @contextmanager
@@ -145,16 +149,16 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def _rooms(pid: int) -> list[psutil.Process]:
-    """Reading room and reader below this process."""
-    return [process for process in psutil.Process(pid).children(recursive=True) if _is_room(process)]
+def _trial_processes(pid: int) -> list[psutil.Process]:
+    """Reading trial_process and reader below this process."""
+    return [process for process in psutil.Process(pid).children(recursive=True) if _is_trial_process(process)]
 
 
-def _is_room(process: psutil.Process) -> bool:
+def _is_trial_process(process: psutil.Process) -> bool:
     try:
         return "worker.isolation.trial_process" in process.cmdline()
     except psutil.NoSuchProcess:  # it ended meanwhile, or nobody has waited for it yet
@@ -180,7 +184,7 @@ def _claimed(path: Path) -> Claimed:
     )
 
 
-class GivenUpError(Exception):
+class BatchWithdrawnError(Exception):
     """The batch was taken away."""
 
 
@@ -188,9 +192,9 @@ def test_an_answer_that_comes_late_is_nobodys(driver: TrialReaderDriver) -> None
     """Who gave up on one image must not take its end for that of the next, which is poison."""
 
     def give_up() -> None:
-        raise GivenUpError
+        raise BatchWithdrawnError
 
-    with pytest.raises(GivenUpError):
+    with pytest.raises(BatchWithdrawnError):
         driver.read(cine(1, 8), progress=give_up)
     with pytest.raises(ImageError, match="killed_worker"):
         driver.read(phantom(2) + KILL)
@@ -199,8 +203,8 @@ def test_an_answer_that_comes_late_is_nobodys(driver: TrialReaderDriver) -> None
 def test_a_reader_that_is_killed_while_it_waits_costs_nobody(driver: TrialReaderDriver) -> None:
     """Another takes its place, and no answer is one image late."""
     driver.read(phantom(1))
-    (room,) = filter(_is_room, psutil.Process().children())
-    (reader,) = room.children()
+    (trial_process,) = filter(_is_trial_process, psutil.Process().children())
+    (reader,) = trial_process.children()
     reader.kill()
     driver.read(phantom(2))
     with pytest.raises(ImageError, match="killed_worker"):
@@ -212,7 +216,7 @@ def test_a_reader_that_is_killed_while_it_waits_costs_nobody(driver: TrialReader
 def test_a_room_that_cannot_start_is_not_the_images_fault(
     driver: TrialReaderDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again later, and the room closed."""
+    """It is tried again later, and the trial_process closed."""
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RetryImage, match="internal_error"):
         driver.read(phantom(1))

@@ -34,27 +34,33 @@ def stalled(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis_url:
     return ledger_driver
 
 
-def _looks(ledger_driver: LedgerDriver, redis: Redis, number: int = 2, node: str = "w1", at_work: float = 1e9) -> int:
+def _restarts(
+    ledger_driver: LedgerDriver, redis: Redis, number: int = 2, node: str = "w1", at_work: float = 1e9
+) -> int:
     """How often the watchdog of `node` would have ended its process."""
     ended: list[bool] = []
     watchdog = Watchdog(
-        ledger_driver.database, redis, node=node, seconds_at_work=lambda: at_work, end=lambda: ended.append(True)
+        ledger_driver.database,
+        redis,
+        node=node,
+        seconds_at_work=lambda: at_work,
+        stop_process=lambda: ended.append(True),
     )
     for _ in range(number):
-        watchdog.look(ledger_driver.clock())
+        watchdog.check(ledger_driver.clock())
     return len(ended)
 
 
 def test_a_deaf_worker_ends_at_the_second_look(stalled: LedgerDriver, redis: Redis) -> None:
-    """One look may meet a moment."""
-    assert _looks(stalled, redis, number=1) == 0
-    assert _looks(stalled, redis, number=2) == 1
+    """One check may meet a moment."""
+    assert _restarts(stalled, redis, number=1) == 0
+    assert _restarts(stalled, redis, number=2) == 1
 
 
 def test_a_worker_whose_networks_are_still_loading_is_not_deaf(stalled: LedgerDriver, redis: Redis) -> None:
     """After an outage batches are old at once; loading TensorFlow takes its time."""
-    assert _looks(stalled, redis, at_work=0) == 0
-    assert _looks(stalled, redis, at_work=STALLED_SECONDS - 1) == 0
+    assert _restarts(stalled, redis, at_work=0) == 0
+    assert _restarts(stalled, redis, at_work=STALLED_SECONDS - 1) == 0
 
 
 def test_a_busy_worker_is_not_deaf(stalled: LedgerDriver, redis: Redis, make_arrivals: MakeArrivals) -> None:
@@ -62,14 +68,14 @@ def test_a_busy_worker_is_not_deaf(stalled: LedgerDriver, redis: Redis, make_arr
     stalled.register(make_arrivals(1))
     (batch,) = stalled.form()
     stalled.claim(batch)
-    assert _looks(stalled, redis) == 0
-    assert _looks(stalled, redis, node="w2") == 1
+    assert _restarts(stalled, redis) == 0
+    assert _restarts(stalled, redis, node="w2") == 1
 
 
 def test_a_message_that_is_gone_is_the_dispatchers_business(stalled: LedgerDriver, redis: Redis) -> None:
     """There is nothing to hear."""
     redis.flushdb()
-    assert _looks(stalled, redis) == 0
+    assert _restarts(stalled, redis) == 0
 
 
 def test_a_young_batch_is_on_its_way(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis: Redis) -> None:
@@ -77,10 +83,10 @@ def test_a_young_batch_is_on_its_way(ledger_driver: LedgerDriver, make_arrivals:
     ledger_driver.register(make_arrivals(1))
     ledger_driver.form()
     redis.lpush("nightread.batches", "{}")
-    assert _looks(ledger_driver, redis) == 0
+    assert _restarts(ledger_driver, redis) == 0
 
 
 def test_a_redis_that_is_away_is_no_reason(stalled: LedgerDriver) -> None:
     """It reconnects by itself."""
     with closing(Redis(port=1)) as nobody:
-        assert _looks(stalled, nobody) == 0
+        assert _restarts(stalled, nobody) == 0

@@ -37,7 +37,7 @@ def worker(new_worker: Child) -> Child:
     return new_worker
 
 
-def _beat(ledger_driver: LedgerDriver, node: str) -> None:
+def _send_heartbeat(ledger_driver: LedgerDriver, node: str) -> None:
     known = {"boot_id": "b", "slots": 1, "device": "cpu", "release": "1"}
     ledger.heartbeat(ledger_driver.database, node=node, now=ledger_driver.clock(), **known)
 
@@ -45,7 +45,7 @@ def _beat(ledger_driver: LedgerDriver, node: str) -> None:
 def test_it_is_killed_at_the_second_look_and_started_again(worker: Child, ledger_driver: LedgerDriver) -> None:
     """As any child that died."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
-    _beat(ledger_driver, worker_node())
+    _send_heartbeat(ledger_driver, worker_node())
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
     assert [silent.look(), silent.look()] == [False, True]
     assert not worker.is_alive
@@ -57,7 +57,7 @@ def test_a_worker_that_beats_again_is_left_in_peace(worker: Child, ledger_driver
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
     assert not silent.look()
-    _beat(ledger_driver, worker_node())
+    _send_heartbeat(ledger_driver, worker_node())
     assert [silent.look(), silent.look()] == [False, False]
     assert worker.is_alive
 
@@ -65,7 +65,7 @@ def test_a_worker_that_beats_again_is_left_in_peace(worker: Child, ledger_driver
 def test_another_hosts_heartbeat_does_not_count(worker: Child, ledger_driver: LedgerDriver) -> None:
     """Each host looks after its own."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
-    _beat(ledger_driver, "nightread@elsewhere")
+    _send_heartbeat(ledger_driver, "nightread@elsewhere")
     assert [silent.look(), silent.look()] == [False, True]
 
 

@@ -20,18 +20,18 @@ from worker.archives.limits import ArchiveLimits
 MIB = 1024**2
 FILES = {"a/b.dcm": b"one" * 1000, "a/c": b"", "d" * 150: b"x" * 512, "ä/e.dcm": b"three"}
 PACKED = {ArchiveKind.ZIP: zip_file, ArchiveKind.TAR: tar_file, ArchiveKind.TAR_GZ: tar_gz_file}
-PLENTY = ArchiveLimits(members=100, member_bytes=64 * MIB, total_bytes=64 * MIB)
+AMPLE_LIMITS = ArchiveLimits(members=100, member_bytes=64 * MIB, total_bytes=64 * MIB)
 
 
-def taken(data: bytes, limits: ArchiveLimits = PLENTY) -> list[bytes]:
+def unpack(data: bytes, limits: ArchiveLimits = AMPLE_LIMITS) -> list[bytes]:
     """The members' contents."""
     kind = archive_kind(data)
     assert kind is not None
     return [b"".join(pieces) for pieces in members(data, kind, limits)]
 
 
-def refused(data: bytes, limits: ArchiveLimits = PLENTY) -> Reason:
-    """Why the archive is not taken apart."""
+def rejection(data: bytes, limits: ArchiveLimits = AMPLE_LIMITS) -> Reason:
+    """Why the archive is not unpack apart."""
     kind = archive_kind(data)
     assert kind is not None
     with pytest.raises(RejectImage) as caught:
@@ -44,14 +44,14 @@ def test_members_come_out_byte_for_byte_in_their_order(kind: ArchiveKind) -> Non
     """Whatever their names are."""
     data = PACKED[kind](FILES)
     assert archive_kind(data) is kind
-    assert taken(data) == list(FILES.values())
+    assert unpack(data) == list(FILES.values())
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_all_common_forms_of_tar_are_read(form: int) -> None:
     """Long names included."""
     files = {"/".join(["folder" * 10, "scan.dcm"]): b"1", "f" * 90: b"22"}
-    assert taken(tar_file(files, form=form)) == [b"1", b"22"]
+    assert unpack(tar_file(files, form=form)) == [b"1", b"22"]
 
 
 def test_folders_and_equal_names_are_no_trouble() -> None:
@@ -62,8 +62,8 @@ def test_folders_and_equal_names_are_no_trouble() -> None:
         archive.writestr("folder/a", b"1")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("folder/a", b"2")
-    assert taken(buffer.getvalue()) == [b"1", b"2"]
-    assert taken(tar_member(tarfile.DIRTYPE)) == []
+    assert unpack(buffer.getvalue()) == [b"1", b"2"]
+    assert unpack(tar_member(tarfile.DIRTYPE)) == []
 
 
 def test_a_dicom_file_is_never_an_archive() -> None:
@@ -89,26 +89,26 @@ def test_other_files_are_no_archives(data: bytes) -> None:
 @pytest.mark.parametrize("kind", ArchiveKind)
 def test_names_that_lead_out_condemn_the_whole_archive(kind: ArchiveKind, name: str) -> None:
     """Though no name is ever used, who sends such a thing means no good."""
-    assert refused(PACKED[kind]({"good": b"1", name: b"2"})) is Reason.ARCHIVE_ESCAPES
+    assert rejection(PACKED[kind]({"good": b"1", name: b"2"})) is Reason.ARCHIVE_ESCAPES
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_condemn_the_whole_archive(kind: bytes) -> None:
     """Wherever they point."""
-    assert refused(tar_member(kind, linkname="a")) is Reason.ARCHIVE_ESCAPES
+    assert rejection(tar_member(kind, linkname="a")) is Reason.ARCHIVE_ESCAPES
 
 
 def test_a_link_in_a_zip_file_condemns_it_too() -> None:
     """As Info-ZIP writes them on Unix."""
-    assert refused(zip_with_link("link", "/etc/passwd")) is Reason.ARCHIVE_ESCAPES
+    assert rejection(zip_with_link("link", "/etc/passwd")) is Reason.ARCHIVE_ESCAPES
 
 
 @pytest.mark.parametrize("kind", ArchiveKind)
 def test_members_are_counted(kind: ArchiveKind) -> None:
     """One more than are allowed is too many."""
     data = PACKED[kind](FILES)
-    assert len(taken(data, ArchiveLimits(members=4, member_bytes=MIB, total_bytes=MIB))) == 4
-    assert refused(data, ArchiveLimits(members=3, member_bytes=MIB, total_bytes=MIB)) is Reason.ARCHIVE_LIMITS
+    assert len(unpack(data, ArchiveLimits(members=4, member_bytes=MIB, total_bytes=MIB))) == 4
+    assert rejection(data, ArchiveLimits(members=3, member_bytes=MIB, total_bytes=MIB)) is Reason.ARCHIVE_LIMITS
 
 
 @pytest.mark.parametrize("kind", [ArchiveKind.ZIP, ArchiveKind.TAR_GZ])
@@ -117,18 +117,18 @@ def test_a_bomb_is_stopped_at_what_comes_out_of_it(kind: ArchiveKind) -> None:
     bomb = PACKED[kind]({"zeros": bytes(200 * MIB)})
     assert len(bomb) < 2 * MIB
     tracemalloc.start()
-    assert refused(bomb) is Reason.ARCHIVE_LIMITS
+    assert rejection(bomb) is Reason.ARCHIVE_LIMITS
     assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     tracemalloc.stop()
     member = ArchiveLimits(members=9, member_bytes=MIB, total_bytes=2**40)
-    assert refused(bomb, member) is Reason.ARCHIVE_LIMITS
+    assert rejection(bomb, member) is Reason.ARCHIVE_LIMITS
 
 
 def test_what_a_zip_file_declares_is_not_believed() -> None:
     """A member that is said to be short or long is a fault of the archive, and is not read beyond what was said."""
     bomb = zip_file({"zeros": bytes(8 * MIB)})
-    assert refused(zip_with_false_size(bomb, 10)) is Reason.BAD_ARCHIVE
-    assert refused(zip_with_false_size(bomb, 2**31)) is Reason.BAD_ARCHIVE
+    assert rejection(zip_with_false_size(bomb, 10)) is Reason.BAD_ARCHIVE
+    assert rejection(zip_with_false_size(bomb, 2**31)) is Reason.BAD_ARCHIVE
 
 
 def test_a_long_name_is_not_read_into_memory() -> None:
@@ -137,30 +137,30 @@ def test_a_long_name_is_not_read_into_memory() -> None:
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2**32
     bomb = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(64 * MIB))
     tracemalloc.start()
-    assert refused(bomb) is Reason.ARCHIVE_LIMITS
+    assert rejection(bomb) is Reason.ARCHIVE_LIMITS
     assert tracemalloc.get_traced_memory()[1] < 8 * MIB
     tracemalloc.stop()
 
 
 def test_headers_without_files_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a few megabytes of gzip keep a worker busy with folders for an hour."""
-    monkeypatch.setattr("worker.archives.tar._MOST_HEADERS", 10)
+    monkeypatch.setattr("worker.archives.tar._MAX_HEADERS", 10)
     folder = tar_member(tarfile.DIRTYPE)[:512]
-    assert taken(folder * 10 + bytes(1024)) == []
-    assert refused(folder * 11 + bytes(1024)) is Reason.ARCHIVE_LIMITS
+    assert unpack(folder * 10 + bytes(1024)) == []
+    assert rejection(folder * 11 + bytes(1024)) is Reason.ARCHIVE_LIMITS
 
 
 def test_a_directory_that_is_too_long_is_not_read() -> None:
-    """A zip file of a hundred thousand empty members is refused before they are looked at."""
+    """A zip file of a hundred thousand empty members is rejection before they are looked at."""
     many = zip_file({f"{number:0>200}": b"" for number in range(20_000)}, method=zipfile.ZIP_STORED)
-    assert refused(many) is Reason.ARCHIVE_LIMITS
+    assert rejection(many) is Reason.ARCHIVE_LIMITS
 
 
 @pytest.mark.parametrize("kind", ArchiveKind)
 def test_what_breaks_off_is_truncated(kind: ArchiveKind) -> None:
     """So that a file whose rest is on its way is waited for."""
     data = PACKED[kind]({"a": phantom(1), "b": phantom(2)})
-    assert {refused(data[:end]) for end in (600, len(data) // 2)} == {Reason.TRUNCATED}
+    assert {rejection(data[:end]) for end in (600, len(data) // 2)} == {Reason.TRUNCATED}
 
 
 @pytest.mark.parametrize("kind", [ArchiveKind.ZIP, ArchiveKind.TAR_GZ])
@@ -169,7 +169,7 @@ def test_damage_is_noticed(kind: ArchiveKind) -> None:
     data = bytearray(PACKED[kind]({"a": phantom(1)}))
     middle = len(data) // 2
     data[middle : middle + 8] = bytes(8)
-    assert refused(bytes(data)) is Reason.BAD_ARCHIVE
+    assert rejection(bytes(data)) is Reason.BAD_ARCHIVE
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_damage_is_noticed(kind: ArchiveKind) -> None:
 )
 def test_what_we_do_not_take_is_a_bad_archive(data: bytes) -> None:
     """Encrypted, otherwise compressed, sparse, in volumes, or nonsense."""
-    assert refused(data) is Reason.BAD_ARCHIVE
+    assert rejection(data) is Reason.BAD_ARCHIVE
 
 
 def test_programs_and_office_documents_are_no_archives_of_scans() -> None:
     """Viewers on a CD bring hundreds of classes."""
-    assert refused(zip_file({"META-INF/MANIFEST.MF": b"", "a.class": b"1"})) is Reason.NOT_DICOM
+    assert rejection(zip_file({"META-INF/MANIFEST.MF": b"", "a.class": b"1"})) is Reason.NOT_DICOM

@@ -52,7 +52,7 @@ def test_images_for_which_the_device_has_no_room_are_refused_and_no_others(netwo
     batcher.add(2, make_inputs(1))
     batcher.add(3, make_inputs(1))
     scores = batcher.finish()
-    assert batcher.refused.keys() == {1}
+    assert batcher.errors.keys() == {1}
     assert scores.keys() == {2, 3}
 
 

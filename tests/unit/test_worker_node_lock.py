@@ -1,4 +1,4 @@
-"""A host has one worker of each name and record."""
+"""A host has one worker of each name and database."""
 
 import tempfile
 import threading
@@ -13,7 +13,7 @@ from worker.lifecycle.node_lock import lock_node_name
 def test_a_second_worker_of_the_same_name_and_record_is_refused() -> None:
     """It would end the leases of the first."""
     with lock_node_name("n@host", "sqlite:///one"), pytest.raises(StopWork, match="n@host"):
-        lock_node_name("n@host", "sqlite:///one", patience_seconds=0)
+        lock_node_name("n@host", "sqlite:///one", wait_seconds=0)
 
 
 def test_a_predecessor_that_is_finishing_is_waited_for() -> None:
@@ -27,10 +27,10 @@ def test_a_predecessor_that_is_finishing_is_waited_for() -> None:
 def test_other_names_and_other_records_are_none_of_its_business() -> None:
     """And a name is free again when its worker is gone."""
     with lock_node_name("n@host", "sqlite:///one"):
-        for name, record in (("m@host", "sqlite:///one"), ("n@host", "sqlite:///two")):
-            with lock_node_name(name, record, patience_seconds=0) as other:
+        for name, database in (("m@host", "sqlite:///one"), ("n@host", "sqlite:///two")):
+            with lock_node_name(name, database, wait_seconds=0) as other:
                 assert not other.closed
-    with lock_node_name("n@host", "sqlite:///one", patience_seconds=0) as successor:
+    with lock_node_name("n@host", "sqlite:///one", wait_seconds=0) as successor:
         assert not successor.closed
 
 

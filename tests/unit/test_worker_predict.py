@@ -7,7 +7,7 @@ from test_models_bundle import make_bundle
 
 from nightread.errors import ImageError
 from nightread.reasons import Reason
-from worker.inference.predictor import SIZES, Predictor, micro_batch
+from worker.inference.predictor import MICRO_BATCH_SIZES, Predictor, micro_batch_size
 
 Array = NDArray[np.float32]
 
@@ -48,14 +48,14 @@ def test_every_count_is_scored_in_order_and_in_known_sizes(count: int, largest: 
     device, inputs = SmallDevice(), make_inputs(count)
     scores = Predictor(make_bundle(), device, largest=largest).scores(inputs)
     np.testing.assert_allclose(scores, expected(inputs).reshape(-1, 2), atol=1e-6)
-    assert set(device.calls) <= {*SIZES, largest}
+    assert set(device.calls) <= {*MICRO_BATCH_SIZES, largest}
     assert max(device.calls, default=0) <= largest
 
 
 @pytest.mark.parametrize(("waiting", "size"), [(1, 1), (2, 4), (4, 4), (5, 4), (8, 16), (31, 16), (32, 64), (100, 64)])
 def test_at_least_half_of_a_micro_batch_is_real(waiting: int, size: int) -> None:
     """Padding never costs more than the frames themselves."""
-    assert micro_batch(waiting, 64) == size
+    assert micro_batch_size(waiting, 64) == size
 
 
 @pytest.mark.parametrize("error", [MemoryError, ResourceExhaustedError, RuntimeError("RESOURCE_EXHAUSTED: 2 GiB")])

@@ -63,13 +63,13 @@ class ConcurrencyProbe:
 
 def test_as_many_are_retrieved_at_once_as_the_store_may_be_asked() -> None:
     """Before anybody has asked for the first, and each comes to who asks for it."""
-    crowd = ConcurrencyProbe(3)
-    with serving(crowd) as server:
+    probe = ConcurrencyProbe(3)
+    with serving(probe) as server:
         batch = images(server.url, 12)
         with Prefetcher(batch, stores(server.url, connections=3)) as prefetcher:
             found = [prefetcher.take(image, lambda: None).data for image in batch]
     assert found == [str(n).encode() for n in range(1, 13)]
-    assert crowd.most == 3
+    assert probe.most == 3
 
 
 def test_what_nobody_asked_for_stays_below_the_limit() -> None:
