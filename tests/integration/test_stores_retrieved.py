@@ -124,7 +124,7 @@ def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
         context = polled.worker_driver.context(sources=(polled.store,))
         assert polled.worker_driver.analyse(context) == {"done": 1}
         assert context.trial_reader._connection is not None
-        context.rehearsal.close()
+        context.trial_reader.close()
         orthanc.process.kill()
 
 
