@@ -1,4 +1,4 @@
-"""The networks that a process has loaded follow the rules in the record."""
+"""Load the networks that the routing rules in the database name."""
 
 import weakref
 from pathlib import Path
@@ -21,18 +21,18 @@ PHANTOM = find_bundle("phantom")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """No model is named: rules decide."""
+    """Return settings without `--model`, so that the rules decide."""
     return load_settings(None, state_dir=tmp_path / "state")
 
 
 def activate(ledger_driver: LedgerDriver, *conditions: str, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
-    """A rule that sends images to the shipped bundle, or to one of another name or digest."""
+    """Add a rule for the shipped bundle, or for one of another name or digest, and return its id."""
     route = NewRoute(bundle_id=register_bundle(ledger_driver, name, digest), role="answer", conditions=conditions)
     return ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
 
 
 def register_bundle(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
-    """The id of a bundle that the record knows."""
+    """Register a bundle and return its id."""
     return ledger.register_bundle(
         ledger_driver.database,
         name=name,
@@ -44,8 +44,8 @@ def register_bundle(ledger_driver: LedgerDriver, name: str = "phantom", digest: 
     )
 
 
-def test_rules_that_change_are_followed(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """A network is loaded when a rule names it, kept while one does, and dropped with its last rule."""
+def test_changed_rules_take_effect(ledger_driver: LedgerDriver, settings: Settings) -> None:
+    """A network is loaded with its first rule, kept while a rule names it, and dropped with its last rule."""
     scan = read(phantom(1))
     empty = open_model_set(settings, ledger_driver.database)
     assert empty.assign(scan, "inbox").matches == ()
@@ -74,14 +74,14 @@ def test_rules_that_change_are_followed(ledger_driver: LedgerDriver, settings: S
 def test_a_bundle_that_is_not_the_one_that_was_activated_stops_work(
     ledger_driver: LedgerDriver, settings: Settings, bundle: dict[str, str], complaint: str
 ) -> None:
-    """Rather no result than one of another network."""
+    """No result is better than a result of another network."""
     activate(ledger_driver, **bundle)
     with pytest.raises(StopWork, match=complaint):
         open_model_set(settings, ledger_driver.database)
 
 
-def test_a_named_model_asks_no_rules(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """`--model` is the one bundle for every image."""
+def test_a_named_model_replaces_the_rules(ledger_driver: LedgerDriver, settings: Settings) -> None:
+    """With `--model`, this bundle analyses every image."""
     activate(ledger_driver, "rows>=512")
     named = settings.model_copy(update={"model": "phantom"})
     model_set = open_model_set(named, ledger_driver.database)
@@ -91,7 +91,7 @@ def test_a_named_model_asks_no_rules(ledger_driver: LedgerDriver, settings: Sett
 
 
 def test_two_digests_of_one_name_stop_work(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """One folder cannot be both: the older rule would get its results from the newer network."""
+    """There is one folder per name: images of the older rule would be analysed by the newer network."""
     activate(ledger_driver, "rows>=512", digest="b" * 64)
     activate(ledger_driver, "rows<=511")
     with pytest.raises(StopWork, match=r"routing rule 1.*another digest"):
@@ -102,7 +102,7 @@ def test_two_digests_of_one_name_stop_work(ledger_driver: LedgerDriver, settings
 def test_a_rule_of_another_release_stops_work(
     ledger_driver: LedgerDriver, settings: Settings, role: str, condition: str
 ) -> None:
-    """With the rule's number, and before a batch is claimed."""
+    """The message has the number of the rule, and no batch is claimed."""
     empty = open_model_set(settings, ledger_driver.database)
     route = NewRoute(bundle_id=register_bundle(ledger_driver), role=role, conditions=(condition,))
     ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
@@ -110,10 +110,10 @@ def test_a_rule_of_another_release_stops_work(
         reload_model_set(empty, settings, ledger_driver.database)
 
 
-def test_the_memory_of_a_dropped_network_comes_back(
+def test_the_memory_of_a_dropped_network_is_freed(
     ledger_driver: LedgerDriver, settings: Settings, redis_url: str, bundle_id: int, tmp_path: Path
 ) -> None:
-    """However often rules change while a worker runs."""
+    """Otherwise the memory of a worker would grow with each change of the rules."""
     number = activate(ledger_driver)
     worker_driver = WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
     context = worker_driver.context(model_set=open_model_set(settings, ledger_driver.database))
