@@ -11,7 +11,7 @@ from worker.inference.predictor import Inputs
 
 
 class ReadImage(NamedTuple):
-    """An image whose header was parsed: its file, its header facts and its routing. It is kept until the record."""
+    """An image whose header was parsed: its file, header facts and routing. It is kept until the batch is recorded."""
 
     image: Claimed
     file: Fetched

@@ -123,8 +123,8 @@ def test_a_suspect_is_tried_out_with_its_bytes(polled: PolledOrthanc) -> None:
         )
         context = polled.worker_driver.context(sources=(polled.store,))
         assert polled.worker_driver.analyse(context) == {"done": 1}
-        assert context.trial_reader._connection is not None
-        context.trial_reader.close()
+        assert context.rehearsal._room is not None
+        context.rehearsal.close()
         orthanc.process.kill()
 
 

@@ -9,7 +9,7 @@ import pytest
 from dicom_files import cine, in_syntax, phantom
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from worker_driver import BUNDLE, Array, WorkerDriver, even
+from worker_driver import BUNDLE, Array, WorkerDriver, constant_scores
 
 from db import ledger
 from db.ledger import Arrival
@@ -88,7 +88,7 @@ def test_scores_that_are_not_finite_fail_their_image_only(worker_driver: WorkerD
     """NaN does not reach the database, and other images of the micro-batch are done."""
 
     def second_is_nan(inputs: Array) -> Array:
-        scores = even(inputs)
+        scores = constant_scores(inputs)
         scores[1] = np.nan
         return scores
 
@@ -132,7 +132,7 @@ def test_a_network_that_breaks_loses_no_image(worker_driver: WorkerDriver, caplo
         )
         == 3
     )
-    worker_driver.network.answer = even
+    worker_driver.network.answer = constant_scores
     assert worker_driver.analyse(worker_driver.context()) == {"done": 2, "rejected": 1}
 
 
@@ -161,7 +161,7 @@ def test_a_batch_that_was_taken_is_left_to_its_new_owner(worker_driver: WorkerDr
     def too_slow(inputs: Array) -> Array:
         ledger.return_expired(context.database, now=worker_driver.ledger_driver.clock.advance(hours=1))
         context._renewed_at -= context.settings.lease_seconds
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = too_slow
     with pytest.raises(BatchTakenError):
@@ -179,7 +179,7 @@ def test_the_lease_is_renewed_between_the_frames_of_one_image(worker_driver: Wor
         leases.append(worker_driver.ledger_driver.work()[0].lease_until)
         worker_driver.ledger_driver.clock.advance(seconds=30)
         context._renewed_at -= context.settings.lease_seconds
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = slow
     worker_driver.analyse(context)
@@ -232,9 +232,9 @@ def test_copies_that_are_analysed_at_the_same_time_have_one_result(worker_driver
     context = worker_driver.context()
 
     def meanwhile(inputs: Array) -> Array:
-        worker_driver.network.answer = even
+        worker_driver.network.answer = constant_scores
         assert analyse(context, second.id) == {"done": 1}
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = meanwhile
     assert analyse(context, first.id) == {"duplicate": 1}
@@ -252,7 +252,7 @@ def test_a_second_delivery_changes_nothing(worker_driver: WorkerDriver) -> None:
 
     def delivered_again(inputs: Array) -> Array:
         during.append((analyse(context, batch.id), worker_driver.ledger_driver.open_batches()))
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = delivered_again
     assert analyse(context, batch.id) == {"done": 1}

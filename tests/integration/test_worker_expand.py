@@ -46,9 +46,9 @@ def outcomes(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
     return Counter((row.state, row.reason) for row in worker_driver.ledger_driver.work())
 
 
-def analyse_all(worker_driver: WorkerDriver, **knobs: object) -> Counter[tuple[str, str | None]]:
+def analyse_all(worker_driver: WorkerDriver, **options: object) -> Counter[tuple[str, str | None]]:
     """Analyse until no work is left, and return the outcomes."""
-    context = worker_driver.context(**knobs)
+    context = worker_driver.context(**options)
     while worker_driver.analyse(context):
         continue
     return outcomes(worker_driver)

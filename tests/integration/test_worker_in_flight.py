@@ -10,7 +10,7 @@ import pytest
 from archive_files import zip_file
 from dicom_files import cine, phantom
 from ledger_driver import LedgerDriver
-from worker_driver import WorkerDriver, even
+from worker_driver import WorkerDriver, constant_scores
 
 from worker import decode, results
 from worker.archives import expand
@@ -36,13 +36,13 @@ class Watched:
         self.worker_driver = worker_driver
         self.seen: list[tuple[str, int | None]] = []
         self._table = InFlightTable()
-        worker_driver.network.answer = self._watched("predict", even)
+        worker_driver.network.answer = self._watched("predict", constant_scores)
         for step, (module, name) in STEPS.items():
             monkeypatch.setattr(module, name, self._watched(step, getattr(module, name)))
 
-    def context(self, **knobs: Any) -> WorkerContext:
+    def context(self, **options: Any) -> WorkerContext:
         """Return a context in the first slot."""
-        context = self.worker_driver.context(**knobs)
+        context = self.worker_driver.context(**options)
         context.slot = self._table.slot(0)
         context.keep_lease = self._watched("progress", context.keep_lease)  # type: ignore[method-assign]
         return context

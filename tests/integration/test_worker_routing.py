@@ -9,7 +9,7 @@ import pytest
 from dicom_files import phantom, with_values
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from worker_driver import BUNDLE, Array, Network, WorkerDriver, even
+from worker_driver import BUNDLE, Array, FakeNetwork, WorkerDriver, constant_scores
 
 from db import ledger, queries
 from db.queries import ImageFilter
@@ -25,7 +25,9 @@ def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, b
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
-def model(worker_driver: WorkerDriver, name: str, network: Network | None = None, *, size: int = 128) -> LoadedModel:
+def model(
+    worker_driver: WorkerDriver, name: str, network: FakeNetwork | None = None, *, size: int = 128
+) -> LoadedModel:
     """Return a loaded model with its own network, registered in the database."""
     bundle = replace(BUNDLE, name=name, spec=replace(BUNDLE.spec, height=size, width=size))
     bundle_id = ledger.register_bundle(
@@ -37,7 +39,7 @@ def model(worker_driver: WorkerDriver, name: str, network: Network | None = None
         normal_label=bundle.postprocessing.normal_label,
         now=worker_driver.ledger_driver.clock(),
     )
-    return LoadedModel(predictor=Predictor(bundle, network or Network()), bundle_id=bundle_id)
+    return LoadedModel(predictor=Predictor(bundle, network or FakeNetwork()), bundle_id=bundle_id)
 
 
 def model_set(*entries: tuple[LoadedModel, str, tuple[str, ...]]) -> ModelSet:
@@ -62,7 +64,7 @@ def certain(inputs: Array) -> Array:
 
 def test_rules_send_images_to_their_networks(worker_driver: WorkerDriver) -> None:
     """Each image is scored by the network whose rule takes it; an image that no rule takes is rejected."""
-    chest, hand = model(worker_driver, "chest"), model(worker_driver, "hand", Network(certain), size=32)
+    chest, hand = model(worker_driver, "chest"), model(worker_driver, "hand", FakeNetwork(certain), size=32)
     worker_driver.put(
         a=with_values(1, BodyPartExamined="CHEST"),
         b=with_values(2, BodyPartExamined="HAND"),
@@ -92,7 +94,7 @@ def test_one_image_goes_to_several_networks(worker_driver: WorkerDriver) -> None
         model(worker_driver, "tubes", size=64),
         model(worker_driver, "trial", size=64),
     )
-    tubes.predictor.network = Network(certain)
+    tubes.predictor.network = FakeNetwork(certain)
     worker_driver.put(a=phantom(1), b=phantom(2))
     context = worker_driver.context(
         model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (trial, Role.SHADOW, ("rows>=1",)))
@@ -132,7 +134,7 @@ def test_bad_scores_of_a_shadow_network_do_not_affect_the_answer(worker_driver: 
     def nonsense(inputs: Array) -> Array:
         return np.full((len(inputs), 2), np.nan, np.float32)
 
-    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(nonsense))
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", FakeNetwork(nonsense))
     worker_driver.put(a=phantom(1))
     assert worker_driver.analyse(
         worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))
@@ -157,9 +159,9 @@ def test_a_retried_image_has_further_results_once(worker_driver: WorkerDriver) -
     def out_of_memory(inputs: Array) -> Array:
         if full:
             raise MemoryError
-        return even(inputs)
+        return constant_scores(inputs)
 
-    chest, tubes = model(worker_driver, "chest", Network(out_of_memory)), model(worker_driver, "tubes")
+    chest, tubes = model(worker_driver, "chest", FakeNetwork(out_of_memory)), model(worker_driver, "tubes")
     worker_driver.put(a=phantom(1))
     context = worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
     assert worker_driver.analyse(context) == {"received": 1}
@@ -177,13 +179,13 @@ def test_a_cine_goes_to_networks_of_several_sizes(worker_driver: WorkerDriver, n
     """With cines and single images in one batch, each image gets its own scores, with and without a network thread."""
     size_of: dict[str, list[tuple[int, ...]]] = {"chest": [], "tubes": []}
 
-    def mean(name: str) -> Network:
+    def mean(name: str) -> FakeNetwork:
         def answer(inputs: Array) -> Array:
             size_of[name].append(inputs.shape[1:3])
             finding = inputs.mean(axis=(1, 2, 3))
             return np.stack([1 - finding, finding], axis=1)
 
-        return Network(answer)
+        return FakeNetwork(answer)
 
     chest, tubes = model(worker_driver, "chest", mean("chest")), model(worker_driver, "tubes", mean("tubes"), size=32)
     alike = model(worker_driver, "alike", mean("chest"))
@@ -219,7 +221,7 @@ def test_a_shadow_network_that_raises_does_not_end_the_batch(worker_driver: Work
     def broken(inputs: Array) -> Array:
         raise ValueError(inputs.shape)
 
-    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(broken))
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", FakeNetwork(broken))
     worker_driver.put(a=phantom(1), b=phantom(2))
     assert worker_driver.analyse(
         worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))

@@ -31,6 +31,6 @@ def test_it_waits_for_a_stopped_server_and_logs_that(caplog: pytest.LogCaptureFi
                 assert start.is_alive()
             start.join(20)
             assert not start.is_alive()
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings
-    assert all(line.startswith("the database does not answer, trying again: its server") for line in warnings)
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said
+    assert all(line.startswith("the database does not answer, trying again: its server") for line in said)

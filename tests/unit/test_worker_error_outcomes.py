@@ -27,7 +27,7 @@ def outcome(
     age: timedelta = timedelta(hours=1),
     tried: timedelta = timedelta(),
     mtime_ns: int = 7,
-    **knobs: object,
+    **options: object,
 ) -> Outcome:
     """Return the outcome of an image whose file was read before this error."""
     image = Claimed(
@@ -45,7 +45,7 @@ def outcome(
         tried_since=NOW - tried,
         marked=False,
     )
-    given = {"retry_limit": 3, "retry_base_seconds": 2, "retry_cap_seconds": 5, **knobs}
+    given = {"retry_limit": 3, "retry_base_seconds": 2, "retry_cap_seconds": 5, **options}
     settings = load_settings(None, **given)
     return outcome_of_error(image, error, file=FILE, facts=NO_FACTS, settings=settings, now=NOW)
 

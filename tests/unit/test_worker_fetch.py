@@ -39,10 +39,10 @@ def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
     return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, first=True, **times, **place, **values)  # type: ignore[arg-type]
 
 
-def reason(image: Claimed, **knobs: object) -> tuple[type[Exception], Reason]:
+def reason(image: Claimed, **options: object) -> tuple[type[Exception], Reason]:
     """Return class and reason of the error that `fetch` raises."""
     with pytest.raises(ImageError) as caught:
-        fetch(image, **{"roots": {}, "max_bytes": 1000, **knobs})  # type: ignore[arg-type]
+        fetch(image, **{"roots": {}, "max_bytes": 1000, **options})  # type: ignore[arg-type]
     return type(caught.value), caught.value.reason
 
 
@@ -133,7 +133,7 @@ def test_a_name_that_is_too_long_for_this_system_is_an_io_error(root: Path, name
 
 
 def test_a_file_without_read_permission_is_unreadable(root: Path) -> None:
-    """It is retried, because somebody may fix the permissions."""
+    """It is retried, because an operator may fix the permissions."""
     if os.geteuid() == 0:
         pytest.skip(skip_reasons.NOT_ROOT)
     image = claimed(root)

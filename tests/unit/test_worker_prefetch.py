@@ -31,9 +31,9 @@ def images(url: str, count: int, *, size: int = 0) -> list[Claimed]:
     ]
 
 
-def stores(url: str, **knobs: object) -> Stores:
+def stores(url: str, **options: object) -> Stores:
     """Return the stores of settings with one store at this URL."""
-    return Stores(load_settings(None, sources=[{"kind": "orthanc", "name": "pacs", "url": url, **knobs}]))
+    return Stores(load_settings(None, sources=[{"kind": "orthanc", "name": "pacs", "url": url, **options}]))
 
 
 def number_of(asked: Asked) -> bytes:
@@ -118,19 +118,19 @@ def test_an_image_that_cannot_be_retrieved_affects_no_other_image() -> None:
 
 def test_received_bytes_count_as_progress() -> None:
     """The lease of a batch is renewed while a large image arrives slowly."""
-    told = threading.Event()
+    progressed = threading.Event()
 
     def slowly() -> Iterator[bytes]:
         for _ in range(100):
             yield bytes(64 * KIB)
-            if told.wait(0.05):
+            if progressed.wait(0.05):
                 return
 
     with serving(lambda _: Reply(body=slowly())) as server:
         (image,) = images(server.url, 1)
         with Prefetcher([image], stores(server.url)) as prefetcher:
-            prefetcher.take(image, told.set)
-    assert told.is_set()
+            prefetcher.take(image, progressed.set)
+    assert progressed.is_set()
 
 
 def test_leaving_the_prefetcher_stops_its_retrievals() -> None:

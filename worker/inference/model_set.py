@@ -24,7 +24,7 @@ from worker.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
-_NO_TRAITS = Traits()
+_ANY_IMAGE = Traits()
 _CACHED_ASSIGNMENTS = 4096
 _FLOAT32_BYTES = 4
 
@@ -77,7 +77,7 @@ class ModelSet:
 
     def assign(self, dicom_image: DicomImage, source: str) -> Assignment:
         """Return the networks for an image. The result is cached by the traits that the rules look at."""
-        return self._assigned(read_traits(dicom_image, source) if self._rules.look_at_headers else _NO_TRAITS)
+        return self._assigned(read_traits(dicom_image, source) if self._rules.look_at_headers else _ANY_IMAGE)
 
     def _assign(self, traits: Traits) -> Assignment:
         matches = self._rules.choose(traits)

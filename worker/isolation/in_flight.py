@@ -16,8 +16,8 @@ CAUTION_NS = 300 * 10**9
 class InFlightTable:
     """Shared memory with one slot per worker process. The parent creates it before it forks.
 
-    It has no lock, because the holder of a lock could die. Each process writes only to its own slot; only the time of
-    the latest death has several writers, and the last one wins.
+    It has no lock, because the holder of a lock could die. Each process writes only to its own slot; the times of the
+    first ready process and of the latest death have several writers, and the last one wins.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Slot:
         """
         pids = {pid for pid in self._cells[1:-1:_CELLS_PER_SLOT] if pid and pid != os.getpid()}
         alive = {pid for pid in pids if not _is_dead(pid)}
-        if alive != pids:  # it died while this process was between two batches
+        if alive != pids:  # a sibling died while this process was between two batches
             self.record_death()
         for pid in self._siblings.keys() - alive:
             self._unwatch(pid)
