@@ -1,4 +1,4 @@
-"""A worker's desk with a network that a test controls, on a real ledger and real files."""
+"""Drive a worker by hand, with a fake network, a real database and real files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,49 +27,49 @@ from worker.inference.predictor import Predictor
 Array = NDArray[np.float32]
 SHIPPED = find_bundle("phantom", ())
 BUNDLE = replace(SHIPPED, postprocessing=replace(SHIPPED.postprocessing, temperature=1))
-"""Scores are recorded as the network gives them."""
+"""The shipped bundle without calibration, so that scores are recorded as the network returns them."""
 
 
-def even(inputs: Array) -> Array:
-    """The same scores for every frame."""
+def constant_scores(inputs: Array) -> Array:
+    """Return the same scores for every frame."""
     return np.tile(np.array([[0.75, 0.25]], np.float32), (len(inputs), 1))
 
 
 @dataclass
-class Network:
-    """Answers as it is told."""
+class FakeNetwork:
+    """A network that returns the scores that a test sets."""
 
-    answer: Callable[[Array], Array] = even
+    answer: Callable[[Array], Array] = constant_scores
 
     def batch_scores(self, inputs: Array) -> Array:
-        """Whatever the test wants."""
+        """Return the scores of the function `answer`."""
         return self.answer(inputs)
 
 
 @dataclass(kw_only=True)
 class WorkerDriver:
-    """One inbox, one ledger, one process."""
+    """One worker process with one inbox and one database."""
 
     ledger_driver: LedgerDriver
     folder: Path
     redis_url: str
     bundle_id: int
-    network: Network = field(default_factory=Network)
+    network: FakeNetwork = field(default_factory=FakeNetwork)
 
     def __post_init__(self) -> None:
         self.inbox = self.folder / "inbox"
         self.inbox.mkdir()
 
-    def settings(self, **knobs: Any) -> Settings:
-        """Little patience, and what the test names."""
-        return load_settings(None, **{"state_dir": self.folder / "state", "retry_limit": 2, **knobs})
+    def settings(self, **options: Any) -> Settings:
+        """Return settings with two attempts per image, and with the options that a test names."""
+        return load_settings(None, **{"state_dir": self.folder / "state", "retry_limit": 2, **options})
 
     def context(
-        self, *, largest: int = 64, with_model: bool = True, model_set: ModelSet | None = None, **knobs: Any
+        self, *, largest: int = 64, with_model: bool = True, model_set: ModelSet | None = None, **options: Any
     ) -> WorkerContext:
-        """An open desk, whose one network reads everything unless the test brings a panel."""
-        decode._listen_for_the_alarm.cache_clear()  # pytest-timeout listens to the same signal
-        settings = self.settings(**knobs)
+        """Return a context whose one network analyses every image, unless the test passes a model set."""
+        decode._install_alarm_handler.cache_clear()  # pytest-timeout uses the same signal
+        settings = self.settings(**options)
         return WorkerContext(
             settings=settings,
             database=self.ledger_driver.database,
@@ -86,7 +86,7 @@ class WorkerDriver:
         )
 
     def model_set(self, largest: int) -> ModelSet:
-        """The one network reads everything, as with --model."""
+        """Return a model set whose one network analyses every image, as with --model."""
         model = LoadedModel(predictor=Predictor(BUNDLE, self.network, largest=largest), bundle_id=self.bundle_id)
         return ModelSet(Rules([Rule(bundle=BUNDLE.reference)]), {BUNDLE.reference: model})
 
@@ -97,17 +97,17 @@ class WorkerDriver:
             self.register()
 
     def register(self) -> None:
-        """Register what lies in the inbox."""
+        """Register the files of the inbox."""
         settings = self.settings()
         folder = Folder.from_path(self.inbox, settings)
         Intake(settings, self.ledger_driver.database, folder, lambda _: None, name="inbox").register_all()
 
     def form(self, images: int = 64) -> list[Batch]:
-        """Batches of what may go now."""
+        """Form batches of all images that are due now."""
         return self.ledger_driver.form(images=images)
 
     def analyse(self, context: WorkerContext) -> dict[str, int]:
-        """All that may go now, later retries included; images by state."""
+        """Analyse all images that are due within ten minutes, and return the number of images by state."""
         self.ledger_driver.clock.advance(minutes=10)
         total: dict[str, int] = {}
         for batch in self.form():
@@ -116,6 +116,6 @@ class WorkerDriver:
         return total
 
     def outcomes(self) -> dict[str, tuple[str, str | None]]:
-        """State and reason by name of file."""
+        """Return state and reason by file name."""
         uris = {row.id: row.uri for row in self.ledger_driver.instances()}
         return {uris[row.instance_id]: (row.state, row.reason) for row in self.ledger_driver.work()}

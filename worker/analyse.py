@@ -1,4 +1,9 @@
-"""Analyse one batch: claim, read, deduplicate, predict, record."""
+"""Analyse one batch: claim, read, deduplicate, predict, record.
+
+ImageReader reads the images in parts, so that memory is bounded. BatchPredictor scores the frames of those images whose
+bytes are new. Results collects the outcome of each image on the way; all outcomes are recorded at the end, in one
+transaction.
+"""
 
 from collections.abc import Sequence
 
@@ -16,9 +21,9 @@ from worker.results import Results
 
 
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
-    """Give every image of the batch its outcome. Returns the number of images by state; empty if it is not ours.
+    """Give every image of the batch its outcome and return the number of images by state.
 
-    Raises BatchError: then none of the images has an outcome.
+    The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
     """
     timer = PhaseTimer()
     try:
@@ -41,7 +46,10 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
 
 
 def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
-    """Take over the batch; empty where another process has it, whose images go back if that process is dead."""
+    """Claim the images of the batch.
+
+    The list is empty if another process has claimed the batch. If that process is dead, its images are requeued.
+    """
     context.reload_routes()
     images = ledger.claim(context.database, batch_id, process=context.process, lease=context.lease, now=context.clock())
     context.notify_dispatcher()
@@ -54,7 +62,11 @@ def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
 
 
 def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], results: Results) -> list[PreparedImage]:
-    """Images whose bytes are not done yet; copies within one batch are found when they are recorded."""
+    """Return the images whose bytes were not analysed before, and give the others the outcome `duplicate`.
+
+    Only the first row of work of an image can become a duplicate. Copies within one batch are found when the batch is
+    recorded.
+    """
     hashes = {prepared.read_image.file.sha256 for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}
     fresh = []

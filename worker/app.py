@@ -1,4 +1,8 @@
-"""The Celery worker: `celery -A worker.app worker`, or `nightread worker` with the flags chosen for you."""
+"""Define the Celery app of the worker and what happens when it starts, runs and stops.
+
+Start it with `celery -A worker.app worker`, or with `nightread worker`, which chooses the flags. The parent process
+consumes messages and sends heartbeats; each of its child processes loads the networks and analyses batches.
+"""
 
 import logging
 import os
@@ -40,7 +44,10 @@ app = make_celery(settings.require_redis_url(), settings)
 
 @dataclass(kw_only=True)
 class _Worker:
-    """What the parent knows, and the desk that each child opens for itself: TensorFlow is never in the parent."""
+    """State of this process. The parent sets all fields except `context`, which each child opens after the fork.
+
+    The parent never imports TensorFlow, which does not survive a fork.
+    """
 
     node: str = ""
     boot_id: str = ""
@@ -53,43 +60,48 @@ _worker = _Worker()
 
 
 class BatchFailedError(Exception):
-    """What Flower and the log may say of a batch that went wrong: its id and the class of the error."""
+    """A batch that failed. The message holds only the batch id and the error class: Flower and the log show it."""
 
 
 @app.task(name=ANALYSE_TASK)  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, int]:
-    """Analyse one batch; the result is the number of its images by state."""
-    from worker.analyse import analyse  # noqa: PLC0415 - imported in the child, once
+    """Analyse one batch and return the number of its images by state."""
+    from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
         counts = analyse(_worker.context, batch_id)
     except BatchTakenError:
-        log.warning("the batch's lease ran out: others have its images", extra={"batch": batch_id})
+        log.warning("lease of the batch expired: other processes analyse its images", extra={"batch": batch_id})
         return {}
     except SQLAlchemyError as error:
-        trouble = error_messages.describe(error)
-        log.exception("batch not recorded, it goes back when its lease ends: %s", trouble, extra={"batch": batch_id})
+        description = error_messages.describe(error)
+        log.exception(
+            "batch not recorded, its images are analysed again after its lease: %s",
+            description,
+            extra={"batch": batch_id},
+        )
         raise BatchFailedError(f"batch {batch_id}: {type(error).__name__}") from None
     except StopWork as error:
-        _refuse_work(str(error))
+        _stop_worker(str(error))
     except NetworkBrokenError:
-        log.exception("the network failed", extra={"batch": batch_id})
-        _refuse_work("the network, which ran when it was loaded, failed; the line before says where")
+        log.exception("network failed", extra={"batch": batch_id})
+        _stop_worker("a network failed after it was loaded; the log entry before this one shows the error")
     except Exception:
-        log.exception("batch not finished: this process ends, and the next gives it back", extra={"batch": batch_id})
+        log.exception("batch not finished: this process exits and its successor requeues it", extra={"batch": batch_id})
         os._exit(1)
     log.info("batch analysed", extra={"batch": batch_id, **counts})
     return counts
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
-def _log_ids_only(**_: Any) -> None:
+def _set_up_logging(**_: Any) -> None:
     set_up_logging(settings.log_format, settings.log_level)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
-def _name_this_start(sender: Any, **_: Any) -> None:
+def _start_worker(sender: Any, **_: Any) -> None:
+    """Lock the node name and recover the work of earlier starts. This runs in the parent, before it forks."""
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
     try:
@@ -103,8 +115,9 @@ def _name_this_start(sender: Any, **_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
-    import worker.analyse  # noqa: F401, PLC0415 - before open_context leaves what is there out of collections
-    from worker.context import open_context  # noqa: PLC0415 - Keras and TensorFlow belong to the child
+    """Open the context of a new child process, which includes loading the networks."""
+    import worker.analyse  # noqa: F401, PLC0415 - before open_context exempts all loaded objects from collection
+    from worker.context import open_context  # noqa: PLC0415 - only child processes import Keras and TensorFlow
 
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
@@ -114,15 +127,18 @@ def _open_context(**_: Any) -> None:
         _worker.context = open_context(settings, settings.require_redis_url(), process, slot)
         slot.mark_ready()
     except StopWork as error:
-        _refuse_work(str(error))
+        _stop_worker(str(error))
     except Exception:
-        log.exception("this process could not start")
-        _refuse_work("starting a process failed; the line before says where")
+        log.exception("worker process did not start")
+        _stop_worker("a process did not start; the log entry before this one shows the error")
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _start_heartbeat(sender: Any, **_: Any) -> None:
-    """Beat from the parent's own loop: a thread that talks SQL while the pool forks could leave a lock behind."""
+    """Start the heartbeat and the watchdog on the timer of Celery's event loop in the parent.
+
+    A thread would be unsafe: a fork during a database call could copy a held lock into the child.
+    """
     database = open_database(settings.sql_url)
     _send_heartbeat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _send_heartbeat, (database,))
@@ -138,14 +154,17 @@ def _deregister(**_: Any) -> None:
     try:
         ledger.deregister(database, node=_worker.node, boot_id=_worker.boot_id)
     except SQLAlchemyError as error:
-        log.warning("could not sign off: %s", error_messages.describe(error))
+        log.warning("worker not deregistered: %s", error_messages.describe(error))
     except StopWork as error:
-        log.warning("could not sign off: %s", error)
+        log.warning("worker not deregistered: %s", error)
 
 
-def _refuse_work(why: str) -> NoReturn:
-    """End child and parent: Celery would go on with a process that has no desk, or replace it for ever."""
-    log.critical("this worker cannot work: %s", why)
+def _stop_worker(reason: str) -> NoReturn:
+    """End this child process and the parent.
+
+    Otherwise Celery would use a child without a context, or replace failing children endlessly.
+    """
+    log.critical("this worker cannot work: %s", reason)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
 
@@ -167,16 +186,17 @@ def _send_heartbeat(database: Database) -> None:
     except SQLAlchemyError as error:
         log.warning("heartbeat not written: %s", error_messages.describe(error))
     except StopWork as error:
-        _end_in_order(str(error))
+        _stop_from_parent(str(error))
 
 
 def _watch(watchdog: Watchdog) -> None:
     try:
-        watchdog.look(utc_now())
+        watchdog.check(utc_now())
     except StopWork as error:
-        _end_in_order(str(error))
+        _stop_from_parent(str(error))
 
 
-def _end_in_order(why: str) -> None:
-    log.critical("this worker cannot work: %s", why)
+def _stop_from_parent(reason: str) -> None:
+    """End the worker from its parent process, with a warm shutdown: running batches finish."""
+    log.critical("this worker cannot work: %s", reason)
     os.kill(os.getpid(), signal.SIGTERM)

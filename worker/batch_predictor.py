@@ -1,4 +1,4 @@
-"""Predict the images of one batch with every network that their routes name."""
+"""Predict the images of one batch with every network to which the routing rules send them."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,14 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.context import WorkerContext
 from worker.inference.micro_batcher import MicroBatcher
-from worker.inference.predictions import Predictions, predictions_of
+from worker.inference.predictions import Predictions, collect_predictions
 from worker.phase_timer import PhaseTimer
 from worker.prepared_image import PreparedImage, ReadImage
 from worker.results import Results
 
 
 class BatchPredictor:
-    """Hands prepared frames to the networks, which score frames of many images together."""
+    """Pass prepared frames to one MicroBatcher per network, so that a network scores frames of many images together."""
 
     def __init__(self, context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> None:
         self._context = context
@@ -28,7 +28,7 @@ class BatchPredictor:
         self._read_images: list[ReadImage] = []
 
     def add(self, images: Iterable[PreparedImage]) -> None:
-        """Hand over all frames of these images; one that fails on the way gets its outcome. Raises BatchError."""
+        """Pass on all frames of these images. An image that fails here gets its outcome. Raises BatchError."""
         for prepared in images:
             read_image = prepared.read_image
             with self._results.capture_errors(read_image.image, read_image.file):
@@ -36,16 +36,19 @@ class BatchPredictor:
                 self._read_images.append(read_image)
 
     def finish(self) -> None:
-        """Turn all scores into the outcomes of their images. Raises NetworkBrokenError."""
+        """Score the remaining frames and turn all scores into outcomes of their images. Raises NetworkBrokenError."""
         models = self._context.model_set.models
         predictions: dict[str, Predictions] = {
-            bundle: predictions_of(models[bundle].bundle.postprocessing, batcher)
+            bundle: collect_predictions(models[bundle].bundle.postprocessing, batcher)
             for bundle, batcher in self._batchers.items()
         }
         self._results.add_predictions(self._read_images, predictions)
 
     def _add(self, prepared: PreparedImage) -> None:
-        """The lease is renewed after each chunk of frames."""
+        """Pass each chunk of frames to all networks of the image, and renew the lease after each chunk.
+
+        Raises RejectImage(no_model) if no rule takes the image.
+        """
         read_image, spec_of, chunks, _ = prepared
         if not read_image.matches:
             raise RejectImage(Reason.NO_MODEL)

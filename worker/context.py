@@ -1,4 +1,4 @@
-"""What one worker process has at hand: opened once, after the fork."""
+"""Open everything that one worker process needs, once after the fork."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ from nightread.site_key import load_site_key
 from worker.errors import BatchTakenError
 from worker.fetching.stores import Stores
 from worker.inference.device import tune_process
-from worker.inference.model_set import ModelSet, open_model_set, reloaded
+from worker.inference.model_set import ModelSet, open_model_set, reload_model_set
 from worker.isolation.in_flight import InFlight, InFlightTable, Slot
 from worker.isolation.trial_read import TrialReader
 from worker.lifecycle.requeue import requeue_predecessor
@@ -35,12 +35,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 START_RETRY = RetryPolicy(give_up_after_seconds=120)
-"""Celery takes a process that has not started after three minutes for dead."""
+"""Celery kills a process that has not started within three minutes; giving up earlier leaves an error message."""
 
 
 @dataclass(kw_only=True)
 class WorkerContext:
-    """One process's connections, network and knobs."""
+    """Settings, connections, loaded models and helpers of one worker process."""
 
     settings: Settings
     database: Database
@@ -50,7 +50,7 @@ class WorkerContext:
     patient: PatientHasher
     model_set: ModelSet
     network_thread: Executor | None = None
-    """One thread in which the network works while this one decodes what comes next; None: they take turns."""
+    """One thread that runs the networks while the main thread decodes the next frames. None: both run in turn."""
     slot: Slot = field(default_factory=lambda: InFlightTable().slot(0))
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
@@ -58,46 +58,49 @@ class WorkerContext:
     _renewed_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Open no reading room yet, ask no store, and start no thread."""
+        """Create the trial reader and the stores. Neither starts a process, a thread or a connection yet."""
         self.trial_reader = TrialReader(self.settings, self.limits, record_death=self.slot.record_death)
         self.stores = Stores(self.settings)
 
     @property
     def lease(self) -> timedelta:
-        """How long a batch stays ours without progress."""
+        """Time after which a batch without progress is given to another process."""
         return timedelta(seconds=self.settings.lease_seconds)
 
     def reload_routes(self) -> None:
-        """Load and drop networks where the routing rules have changed since. Raises StopWork."""
-        before, self.model_set = self.model_set, reloaded(self.model_set, self.settings, self.database)
+        """Load and drop networks if the routing rules have changed. Raises StopWork."""
+        before, self.model_set = self.model_set, reload_model_set(self.model_set, self.settings, self.database)
         if self.model_set is not before:
             del before
-            freeze_gc()  # or the memory of a network that was dropped would never come back
+            freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
 
     def in_flight(self, image: Claimed) -> InFlight:
-        """Name the image that is being read inside, should this process die of it.
+        """Return a context manager that marks the image as in flight, in case reading it kills this process.
 
-        No image is named where a network works beside in a thread: either of the two may have ended the process.
+        If a network runs in a thread at the same time, no image is marked: either could have caused the death.
         """
         return self.slot.in_flight(image.work_id if self.network_thread is None else 0)
 
     def close_unused_trial_process(self) -> None:
-        """Nobody was suspected for a while: the two processes of the reading room are not kept for ever."""
+        """End the two processes of the trial reader if no process has died recently and no image used them."""
         if not self.slot.is_cautious():
             self.trial_reader.close_if_unused()
 
     def notify_dispatcher(self) -> None:
-        """There is room in the queue."""
+        """Tell the dispatcher that the queue has room for another batch. A claim also starts a new lease."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
 
     def retry_while_unavailable(self, transaction: Callable[[], T]) -> T:
-        """Retry for half a lease at most, so that results which are ready are not lost to a short outage."""
+        """Run the transaction, and retry it for at most half a lease, so that a short outage costs no results."""
         policy = RetryPolicy(give_up_after_seconds=self.settings.lease_seconds / 2)
         return retry_while_unavailable(transaction, policy, OutageLog(log))
 
     def keep_lease(self, batch_id: str) -> None:
-        """Called after each piece of progress: renews the lease once a quarter is over. Raises BatchTakenError."""
+        """Renew the lease if a quarter of it has passed. Call this after each step of progress.
+
+        Raises BatchTakenError if another process has the images.
+        """
         now = time.monotonic()
         if now - self._renewed_at < self.settings.lease_seconds / 4:
             return
@@ -107,11 +110,14 @@ class WorkerContext:
 
 
 def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slot: Slot) -> WorkerContext:
-    """Connect, give back what the process before us died on, load the network. Raises StopWork."""
+    """Connect to database and Redis, requeue the images of the predecessor of this process, and load the networks.
+
+    Raises StopWork.
+    """
     work_in_flight = slot.take_over()
     tune_process(settings, process.index)
     database = open_database(settings.sql_url)
-    # A process that refused to start for an outage would end the whole worker.
+    # If this process failed to start during a short outage, the whole worker would end.
     retry_while_unavailable(lambda: schema.require_newest(database), START_RETRY, OutageLog(log))
     require_clock_agreement(database)
     requeue_predecessor(database, process, work_in_flight=work_in_flight)
@@ -127,11 +133,11 @@ def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slo
         ),
         patient=PatientHasher(load_site_key(settings)),
         model_set=open_model_set(settings, database),
-        network_thread=ThreadPoolExecutor(1, "network") if _decodes_ahead(settings) else None,
+        network_thread=ThreadPoolExecutor(1, "network") if _uses_network_thread(settings) else None,
         slot=slot,
     )
 
 
-def _decodes_ahead(settings: Settings) -> bool:
-    """A GPU works while its process decodes; on a CPU both would only share the one core that the process has."""
+def _uses_network_thread(settings: Settings) -> bool:
+    """Return whether networks run in a thread of their own: useful on a GPU, useless on the one core of a process."""
     return bool(gpus(settings)) if settings.decode_ahead is None else settings.decode_ahead

@@ -1,4 +1,4 @@
-"""From bytes to network inputs, with an end to what hangs."""
+"""Turn the bytes of an image into network inputs, within a time limit."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -19,58 +19,65 @@ from worker.context import WorkerContext
 Inputs = NDArray[np.float32]
 
 _GRACE_SECONDS = 5
-_FRAMES_AT_ONCE = 64
-_BYTES_AT_ONCE = 64 * 1024**2
-"""A long cine is prepared and scored piece by piece, so that its memory does not grow with its length."""
+_MAX_CHUNK_FRAMES = 64
+_MAX_CHUNK_BYTES = 64 * 1024**2
+"""A chunk has at most 64 frames and 64 MiB of prepared frames, so that the memory of a cine is bounded."""
 
 
 def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
-    """Parse the header of one object. Raises RejectImage and ImageError(timeout)."""
-    with _ended_after(context.settings.image_timeout_seconds):
+    """Parse the header of one DICOM object; pixel data stay undecoded. Raises RejectImage and ImageError(timeout)."""
+    with _time_limit(context.settings.image_timeout_seconds):
         return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
 
 
-def frames_at_once(frame_bytes: int) -> int:
-    """How many frames of so many prepared bytes make a chunk: 64, or fewer large ones, at least 1."""
-    return max(1, min(_FRAMES_AT_ONCE, _BYTES_AT_ONCE // max(frame_bytes, 1)))
+def frames_per_chunk(frame_bytes: int) -> int:
+    """Return the number of frames in a chunk: at most 64, at most 64 MiB of prepared frames, at least 1.
+
+    `frame_bytes` are those of one frame, prepared for all specs.
+    """
+    return max(1, min(_MAX_CHUNK_FRAMES, _MAX_CHUNK_BYTES // max(frame_bytes, 1)))
 
 
-def chunks_of(
-    dicom_image: DicomImage, specs: Sequence[InputSpec], context: WorkerContext, *, at_once: int
+def decode_in_chunks(
+    dicom_image: DicomImage, specs: Sequence[InputSpec], context: WorkerContext, *, chunk_frames: int
 ) -> Iterator[tuple[Inputs, ...]]:
-    """Prepared frames, (up to `at_once`, height, width, channels) each: decoded once, prepared for each of the specs.
+    """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
-    Raises RejectImage, and ImageError(timeout) where a single frame takes too long.
+    Each frame is decoded once and prepared for every spec. Raises RejectImage, and ImageError(timeout) if a single
+    frame takes longer than `image_timeout_seconds`.
     """
     seconds = context.settings.image_timeout_seconds
     frames = iter(dicom_image.frames())
-    left = dicom_image.frame_count
-    while left > 0:
+    remaining = dicom_image.frame_count
+    while remaining > 0:
         inputs = []
-        for _ in range(min(left, at_once)):
-            with _ended_after(seconds):
+        for _ in range(min(remaining, chunk_frames)):
+            with _time_limit(seconds):
                 frame = next(frames)
                 inputs.append([prepare(frame, spec) for spec in specs])
-        left -= len(inputs)
-        yield tuple(_together(prepared) for prepared in zip(*inputs, strict=True))
+        remaining -= len(inputs)
+        yield tuple(_stack(prepared) for prepared in zip(*inputs, strict=True))
 
 
-def _together(frames: Sequence[Inputs]) -> Inputs:
-    """(n, height, width, channels); a single frame is not copied."""
+def _stack(frames: Sequence[Inputs]) -> Inputs:
+    """Return an array (frames, height, width, channels). A single frame is not copied."""
     return frames[0][None] if len(frames) == 1 else np.stack(frames)
 
 
 def stop_timers() -> None:
-    """For whoever handles an image's error too: an alarm in the moment of stopping them leaves one running."""
+    """Stop both timers of the time limit.
+
+    Error handling calls this too: if the alarm fires while the time limit ends, one timer would keep running.
+    """
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-class _ended_after:  # noqa: N801 - used as a function; a class costs a third of a generator, twice for each image
-    """Raise ImageError(timeout) inside what runs longer; what does not even hear of that dies with its process.
+class _time_limit:  # noqa: N801 - used like a function; three times faster than contextlib.contextmanager, which counts per image
+    """Raise ImageError(timeout) if the body of the `with` statement takes longer than `seconds`.
 
-    A decoder that is stuck in C never comes back to Python. When it has burnt that much processor time and a little
-    more, the kernel ends the process (SIGPROF, default action), and the next one gives its images back.
+    A decoder that is stuck in C code never returns to Python, so the exception is not raised. After `seconds` plus 5 s
+    of processor time the kernel ends the process (SIGPROF, default action), and its successor requeues the images.
     """
 
     __slots__ = ("_seconds",)
@@ -79,7 +86,7 @@ class _ended_after:  # noqa: N801 - used as a function; a class costs a third of
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        _listen_for_the_alarm()
+        _install_alarm_handler()
         signal.setitimer(signal.ITIMER_PROF, self._seconds + _GRACE_SECONDS)
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
@@ -88,10 +95,10 @@ class _ended_after:  # noqa: N801 - used as a function; a class costs a third of
 
 
 @cache
-def _listen_for_the_alarm() -> None:
-    """Once per process: setting a handler costs more than setting the timer, which is done for each image."""
-    signal.signal(signal.SIGALRM, _time_is_up)
+def _install_alarm_handler() -> None:
+    """Install the handler once per process: that costs more than setting the timer, which is done for each image."""
+    signal.signal(signal.SIGALRM, _raise_timeout)
 
 
-def _time_is_up(_signal: int, _frame: FrameType | None) -> None:
+def _raise_timeout(_signal: int, _frame: FrameType | None) -> None:
     raise ImageError(Reason.TIMEOUT)

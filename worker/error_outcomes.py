@@ -1,4 +1,4 @@
-"""From an error to the outcome of its image."""
+"""Turn an error into the outcome of its image."""
 
 import logging
 import random
@@ -16,24 +16,28 @@ log = logging.getLogger(__name__)
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _INCOMPLETE = (Reason.TRUNCATED, Reason.EMPTY)
-_AWAY = (Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE)
-_LONGEST_WAIT_SECONDS = 180
-_DOUBLINGS = 30  # an image that is held for days is tried thousands of times
+_SOURCE_UNAVAILABLE = (Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE)
+_MAX_WAIT_SECONDS = 180
+_MAX_DOUBLINGS = 30  # without a limit the power overflows: an image that is held for days is tried thousands of times
 
 
 def outcome_of_error(
     image: Claimed, error: Exception, *, file: Fetched | None, facts: Facts, settings: Settings, now: datetime
 ) -> Outcome:
-    """Reject, retry later or fail, as the error says; anything unexpected is `failed(internal_error)` and logged."""
-    image_error, longest = _as_image_error(image, error), timedelta.max
-    if isinstance(image_error, RejectImage) and image_error.reason in _INCOMPLETE and not _came_whole(image):
-        longest = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
-        if longest > timedelta():
+    """Return the outcome: rejected, received again (retry later) or failed.
+
+    An unexpected error is logged and gives `failed` with the reason `internal_error`. An incomplete file is retried
+    with the reason `still_arriving` until `arrival_timeout_seconds` have passed since its last change.
+    """
+    image_error, max_delay = _as_image_error(image, error), timedelta.max
+    if isinstance(image_error, RejectImage) and image_error.reason in _INCOMPLETE and not _is_archive_member(image):
+        max_delay = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
+        if max_delay > timedelta():
             image_error = RetryImage(Reason.STILL_ARRIVING)
     state = _state(image_error, image, settings, now)
-    again = state is State.RECEIVED
-    # The ledger follows a file that changed for as long as it is tried; what fails keeps the identity it arrived with.
-    seen = error if again and isinstance(error, FileChangedError) else file
+    retried = state is State.RECEIVED
+    # A retry takes over size and time of a file that changed; a failed image keeps the identity that was registered.
+    identity = error if retried and isinstance(error, FileChangedError) else file
     return Outcome(
         work_id=image.work_id,
         instance_id=image.instance_id,
@@ -41,12 +45,12 @@ def outcome_of_error(
         state=state,
         reason=image_error.reason,
         detail=image_error.detail,
-        not_before=now + min(_pause(image, image_error, settings, now), longest) if again else None,
+        not_before=now + min(_retry_delay(image, image_error, settings, now), max_delay) if retried else None,
         alone=image_error.reason is Reason.OUT_OF_MEMORY,
-        uncounted=again and _merely_waits(image_error, settings),
-        sha256=file.sha256 if file and not again else None,
-        size=seen.size if seen else None,
-        mtime_ns=seen.mtime_ns if seen else None,
+        uncounted=retried and _waits_for_source(image_error, settings),
+        sha256=file.sha256 if file and not retried else None,
+        size=identity.size if identity else None,
+        mtime_ns=identity.mtime_ns if identity else None,
         facts=facts,
     )
 
@@ -57,16 +61,18 @@ def _as_image_error(image: Claimed, error: Exception) -> ImageError:
     if isinstance(error, MemoryError):
         return RetryImage(Reason.OUT_OF_MEMORY)
     log.error("unexpected error", exc_info=error, extra={"image": image.instance_id})
-    return ImageError(Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; the log has the place.")
+    return ImageError(
+        Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; see the worker's log for this image id."
+    )
 
 
-def _came_whole(image: Claimed) -> bool:
-    """Whether it came out of an archive, which gave all that it had of it."""
+def _is_archive_member(image: Claimed) -> bool:
+    """Return whether the file was unpacked from an archive; then the rest of it cannot arrive later."""
     return image.origin not in ("", image.source)
 
 
 def _age(image: Claimed, now: datetime) -> timedelta:
-    """Since something was last seen to happen to the file; a time that lies ahead tells nothing."""
+    """Return the time since the file arrived or was last written. A modification time in the future is ignored."""
     written = _EPOCH + timedelta(microseconds=image.mtime_ns // 1000) if _is_past(image.mtime_ns, now) else _EPOCH
     return now - max(image.arrived_at, written)
 
@@ -80,29 +86,32 @@ def _state(image_error: ImageError, image: Claimed, settings: Settings, now: dat
         return State.REJECTED
     if image_error.reason is Reason.OUT_OF_MEMORY and image.alone:
         return State.FAILED
-    if _merely_waits(image_error, settings):
+    if _waits_for_source(image_error, settings):
         return State.RECEIVED
-    patient = now - image.tried_since < timedelta(seconds=settings.retry_patience_seconds)
-    if isinstance(image_error, RetryImage) and patient and image.attempts < settings.retry_limit:
+    within_patience = now - image.tried_since < timedelta(seconds=settings.retry_patience_seconds)
+    if isinstance(image_error, RetryImage) and within_patience and image.attempts < settings.retry_limit:
         return State.RECEIVED
     return State.FAILED
 
 
-def _merely_waits(image_error: ImageError, settings: Settings) -> bool:
-    """Whether nothing of the image's was tried: its source is away, or its rest is to come."""
+def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
+    """Return whether the image itself was not tried, because its source is unavailable or the file is incomplete.
+
+    Such an attempt is not counted.
+    """
     return image_error.reason is Reason.STILL_ARRIVING or (
-        image_error.reason in _AWAY and settings.hold_missing_sources
+        image_error.reason in _SOURCE_UNAVAILABLE and settings.hold_missing_sources
     )
 
 
-def _pause(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
-    """Doubling, capped and jittered: a store that comes back is not met by everybody at once.
+def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
+    """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
 
-    An image that merely waits is looked at again after a third of the time for which it has waited.
+    An image that waits for its source is tried again after a third of the time for which it has waited.
     """
-    seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _DOUBLINGS)
-    if _merely_waits(image_error, settings):
+    seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
+    if _waits_for_source(image_error, settings):
         waited = (now - image.arrived_at).total_seconds()
-        seconds = max(settings.retry_base_seconds, min(waited, _LONGEST_WAIT_SECONDS) / 3)
+        seconds = max(settings.retry_base_seconds, min(waited, _MAX_WAIT_SECONDS) / 3)
     seconds = min(settings.retry_cap_seconds, seconds)
-    return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+    return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not cryptography

@@ -1,13 +1,13 @@
-"""Errors that end a whole batch, whichever of its images it was at."""
+"""Define the errors that end a whole batch instead of one image."""
 
 
 class BatchError(Exception):
-    """No image is at fault: none of the batch gets an outcome from us, and the ledger gives all of them out again."""
+    """No image caused the error. This process records no outcome of the batch; all its images are analysed again."""
 
 
 class BatchTakenError(BatchError):
-    """The batch's lease ran out and others have its images: what we have of it is of no use."""
+    """The lease of the batch expired and its images were given to other processes; these results are discarded."""
 
 
 class NetworkBrokenError(BatchError):
-    """The network, which ran when it was loaded, failed: this process is of no use until it has been replaced."""
+    """The network failed although its warm-up succeeded, for example by a GPU error. The process must be replaced."""

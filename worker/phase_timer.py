@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 
 class PhaseTimer:
-    """Collect `batches.seconds`, which tells an operator where the time of a batch went.
+    """Measure the seconds per phase that are stored in the column `batches.seconds`.
 
-    A phase inside another one counts for itself only: the outer phase stands still meanwhile.
+    While a nested phase runs, the time of the outer phase does not count.
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
@@ -18,11 +18,11 @@ class PhaseTimer:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase, to the microsecond, of everything that has ended."""
+        """Seconds by phase, rounded to microseconds. The phase that still runs is counted up to its last change."""
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 
     def phase(self, name: str) -> "_Phase":
-        """Count the time inside for this phase; a phase that is entered several times adds up."""
+        """Return a context manager that adds the time inside it to this phase."""
         return _Phase(self, name)
 
     def _begin(self, name: str) -> None:
@@ -34,7 +34,7 @@ class PhaseTimer:
         self._running.pop()
 
     def _count(self) -> None:
-        """Give the time since the last change to the phase that was running."""
+        """Add the time since the last change to the innermost running phase."""
         now = self._now()
         if self._running:
             phase = self._running[-1]
@@ -43,7 +43,7 @@ class PhaseTimer:
 
 
 class _Phase:
-    """A class, since entering one made by `contextmanager` costs several times as much."""
+    """The context manager of one phase. A class, because `contextlib.contextmanager` is several times slower."""
 
     __slots__ = ("_name", "_timer")
 
@@ -52,7 +52,7 @@ class _Phase:
         self._name = name
 
     def __enter__(self) -> None:
-        self._timer._begin(self._name)  # noqa: SLF001 - two halves of one class
+        self._timer._begin(self._name)  # noqa: SLF001 - both classes belong together
 
     def __exit__(self, *_error: object) -> None:
         self._timer._end()  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Hold one image that was read: what is recorded of it, and its frames on their way to the networks."""
+"""Define the values that hold one image between reading and prediction."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,23 +11,23 @@ from worker.inference.predictor import Inputs
 
 
 class ReadImage(NamedTuple):
-    """What stays of an image once its frames are predicted: file, header facts, and the networks to which it went."""
+    """An image whose header was parsed: its file, header facts and routing. It is kept until the batch is recorded."""
 
     image: Claimed
     file: Fetched
-    """Without its data."""
+    """Identity of the file (SHA-256, size, modification time); its bytes are dropped."""
     facts: Facts
     matches: tuple[RouteMatch, ...]
-    """The network of the answer first; empty where no rule takes the image."""
+    """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""
 
 
 class PreparedImage(NamedTuple):
-    """An image and its prepared frames."""
+    """An image and its prepared frames, ready for the networks."""
 
     read_image: ReadImage
     spec_of: tuple[int, ...]
-    """For each of its matches the position of its array in a chunk."""
+    """For each of `read_image.matches`: the index of its array in a chunk. Networks with equal inputs share one."""
     chunks: Iterable[tuple[Inputs, ...]]
-    """For each chunk of frames one array (frames, height, width, channels) per spec; may decode while iterated."""
+    """For each chunk one float32 array (frames, height, width, channels) per input spec. Iterating may decode."""
     held_bytes: int
-    """Of those chunks that are prepared already."""
+    """Bytes of the chunks that are prepared already; 0 if they are decoded during prediction."""

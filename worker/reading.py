@@ -1,4 +1,7 @@
-"""Read the images of one batch: fetch, expand archives, decode, prepare."""
+"""Read the images of one batch: fetch the bytes, unpack archives, decode and prepare the frames.
+
+A decoder can kill the process, so the image is marked as in flight while its bytes are read, unpacked or decoded.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -8,8 +11,8 @@ from db.ledger import Claimed
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
-from worker.decode import chunks_of, frames_at_once, open_dicom_image
-from worker.fetching.files import Fetched, fetch, lies_in_store
+from worker.decode import decode_in_chunks, frames_per_chunk, open_dicom_image
+from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
 from worker.prepared_image import PreparedImage, ReadImage
@@ -17,21 +20,21 @@ from worker.results import Results
 
 _PART_IMAGES = 256
 _PART_BYTES = 64 * 1024**2
-"""A part ends at 256 images, or at 64 MiB of prepared frames, so that the memory of a process does not depend on what
-arrives. Inputs of 256 x 256 x 1 reach both limits at once."""
+"""A part ends at 256 images or at 64 MiB of prepared frames, so that memory is bounded for any batch. Network inputs of
+256 x 256 x 1 float32 reach both limits at the same time."""
 
 
 class ImageReader:
-    """Turns claimed images into prepared ones; an image that cannot be read gets its outcome in the results."""
+    """Turn claimed images into prepared images. An image that cannot be read gets its outcome in `results`."""
 
     def __init__(self, context: WorkerContext, batch_id: str, prefetcher: Prefetcher, results: Results) -> None:
         self._context = context
-        self._ahead = prefetcher
+        self._prefetcher = prefetcher
         self._results = results
-        self._progress = partial(context.keep_lease, batch_id)
+        self._keep_lease = partial(context.keep_lease, batch_id)
 
     def read_in_parts(self, images: Sequence[Claimed]) -> Iterator[list[PreparedImage]]:
-        """Yield the images that could be read, as many at a time as fit. Raises BatchError."""
+        """Yield the images that could be read, in parts that fit into memory. Raises BatchError."""
         part: list[PreparedImage] = []
         held_bytes = 0
         for image in images:
@@ -44,53 +47,57 @@ class ImageReader:
         yield part
 
     def _read(self, image: Claimed) -> PreparedImage | None:
-        """Fetch, route and decode one image while its bytes are warm; None where it has its outcome already."""
-        self._progress()
+        """Fetch, route and decode one image. Return None if it has its outcome already (error, archive, duplicate)."""
+        self._keep_lease()
         with self._results.capture_errors(image):
-            file = self._ahead.take(image, self._progress) if lies_in_store(image) else None
+            file = self._prefetcher.take(image, self._keep_lease) if is_in_store(image) else None
             self._trial_read_if_suspicious(image, file)
             with self._context.in_flight(image):
                 file = file or self._fetch(image)
-                with self._results.capture_errors(image, file):
+                with self._results.capture_errors(image, file):  # from here the outcome also holds the file's SHA-256
                     if (kind := archive_kind(file.data)) is None:
                         return self._prepare(image, file)
                     self._expand(image, file, kind)
         return None
 
     def _trial_read_if_suspicious(self, image: Claimed, file: Fetched | None) -> None:
-        """Read an image first in a disposable process where it, or any image lately, has killed its reader."""
+        """Read the image in a disposable process first, if this image or any recent image has killed a process."""
         if image.alone or self._context.slot.is_cautious():
             data = file.data if file else None
-            self._context.trial_reader.read(image, self._context.model_set.specs, self._progress, data)
+            self._context.trial_reader.read(image, self._context.model_set.specs, self._keep_lease, data)
 
     def _fetch(self, image: Claimed) -> Fetched:
         settings = self._context.settings
         return fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
 
     def _expand(self, image: Claimed, file: Fetched, kind: ArchiveKind) -> None:
-        """Unpack an archive, unless the same bytes were unpacked before."""
+        """Unpack the archive into new arrivals, or make it a duplicate if the same bytes were unpacked before."""
         original = ledger.known_contents(self._context.database, [file.sha256]).get(file.sha256)
         if original is None or not image.first:
-            members = expand(self._context, image, file, kind, self._results.unrecorded, self._progress)
+            members = expand(self._context, image, file, kind, self._results.unrecorded, self._keep_lease)
             self._results.add_expanded(image, file, members)
         else:
             self._results.add_duplicate(image, file, original)
 
     def _prepare(self, image: Claimed, file: Fetched) -> PreparedImage:
-        """Decode all frames now, or later where they are too many to fit into memory at once."""
+        """Parse the header, apply the routing rules and decode the frames.
+
+        Frames that fit into one chunk are decoded now; more frames are decoded chunk by chunk during prediction. The
+        frames of an image that no rule takes are not decoded at all.
+        """
         context = self._context
         dicom_image = open_dicom_image(context, file.data)
         self._results.keep_header(image, dicom_image)
         matches, specs, spec_of, frame_bytes = context.model_set.assign(dicom_image, image.origin)
-        at_once = frames_at_once(frame_bytes)
-        chunks = chunks_of(dicom_image, specs, context, at_once=at_once)
+        chunk_frames = frames_per_chunk(frame_bytes)
+        chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames)
         read_image = ReadImage(image=image, file=file.without_data(), facts=dicom_image.facts, matches=matches)
-        if matches and dicom_image.frame_count <= at_once:
+        if matches and dicom_image.frame_count <= chunk_frames:
             return PreparedImage(read_image, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
         return PreparedImage(read_image, spec_of, self._decode_later(image, chunks), 0)
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
-        """The chunks, each decoded when it is asked for, with the image marked as in flight just then."""
+        """Yield the chunks. Each is decoded on request, and only then the image is marked as in flight."""
         while True:
             with self._context.in_flight(image):
                 inputs = next(chunks, None)

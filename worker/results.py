@@ -1,4 +1,4 @@
-"""What became of the images of one batch."""
+"""Collect the outcomes of the images of one batch."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from worker.sidecars.sidecar import header_annotations, sidecar_of
 
 
 class Results:
-    """One outcome per image, gathered in whatever order the images meet their fate."""
+    """Collect one outcome per image, in any order."""
 
     def __init__(self, context: WorkerContext, images: Sequence[Claimed]) -> None:
         self._context = context
@@ -39,21 +39,27 @@ class Results:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """One for each image of the batch, in its order. Raises KeyError for an image that was forgotten."""
+        """One outcome per image, in the order of the batch. Raises KeyError if an image has no outcome."""
         return [self._outcomes[image.work_id] for image in self._images]
 
     def capture_errors(self, image: Claimed, file: Fetched | None = None) -> "_ErrorCapture":
-        """Whatever is raised inside decides over this image and no other, but for what ends the whole batch."""
+        """Return a context manager that turns an exception raised inside it into the outcome of this image.
+
+        It lets BatchError and SQLAlchemyError pass, because they concern the whole batch.
+        """
         return _ErrorCapture(self, image, file)
 
     def keep_header(self, image: Claimed, dicom_image: DicomImage) -> None:
-        """What the header told, should the pixels turn out to be bad."""
+        """Keep the header facts and annotations, so that they are recorded even if the pixels cannot be decoded."""
         self._facts[image.work_id] = dicom_image.facts
         if annotations := header_annotations(dicom_image):
             self._annotations[image.work_id] = annotations
 
     def add_error(self, image: Claimed, error: Exception, file: Fetched | None = None) -> None:
-        """The image ends, or is tried again, as the error says."""
+        """Give the image the outcome of this error: rejected, failed, or received again for a retry.
+
+        A file that was rejected as no image may still be a sidecar; then it gets the reason and annotations of one.
+        """
         if isinstance(error, RejectDicomImage) and file:
             error = sidecar_of(error, file.data, member=image.source == ARCHIVES) or error
         facts = getattr(error, "facts", None) or self._facts.get(image.work_id, NO_FACTS)
@@ -64,18 +70,21 @@ class Results:
         self._outcomes[image.work_id] = outcome._replace(annotations=annotations)
 
     def add_expanded(self, image: Claimed, file: Fetched, members: Members) -> None:
-        """The file is an archive, and these came out of it."""
+        """Give an archive the outcome `expanded`, with the members that were unpacked from it."""
         files = len(members.arrivals)
-        detail = f"{files:,} {'file' if files == 1 else 'files'} came out of it."
+        detail = f"{files:,} {'file was' if files == 1 else 'files were'} unpacked from the archive."
         annotations = Annotations(members=members)
         self._outcomes[image.work_id] = _outcome(image, file, State.EXPANDED, detail=detail, annotations=annotations)
 
     def add_duplicate(self, image: Claimed, file: Fetched, original: int) -> None:
-        """The bytes are those of `original`, which is done."""
+        """Give the image the outcome `duplicate`: the instance with the id `original` has the same bytes."""
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
     def add_predictions(self, read_images: Sequence[ReadImage], by_bundle: Mapping[str, Predictions]) -> None:
-        """Give each image its result: the prediction of its first match, and those of further matches beside it."""
+        """Give each image its result: the prediction of its first match is the answer, the others are stored with it.
+
+        An image that only shadow rules take is rejected with `no_model`; the shadow predictions are stored.
+        """
         for read_image in read_images:
             answer, *others = read_image.matches
             if answer.shadow:
@@ -108,7 +117,7 @@ class Results:
     def _add_further(
         self, read_image: ReadImage, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Predictions]
     ) -> None:
-        """Only beside a final outcome: an image that is tried again will be seen by all of them again."""
+        """Store further predictions with a final outcome only: a retry runs all networks on the image again."""
         work_id = read_image.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
@@ -129,7 +138,10 @@ class Results:
 
 
 class _ErrorCapture:
-    """A context manager by hand: entered three times for each image, it costs a third of one by `contextmanager`."""
+    """The context manager of Results.capture_errors.
+
+    A class, because it is entered three times per image and `contextlib.contextmanager` costs three times as much.
+    """
 
     __slots__ = ("_file", "_image", "_results")
 

@@ -102,11 +102,11 @@ def _replace_decode(module: ModuleType) -> None:
     def open_dicom_image(_context: Any, _data: bytes) -> Any:
         return next_scan()
 
-    def chunks_of(_scan: Any, specs: Any, _context: Any, **_: Any) -> Any:
+    def decode_in_chunks(_scan: Any, specs: Any, _context: Any, **_: Any) -> Any:
         yield (pixel,) * len(specs)
 
     _replace(module, "open_dicom_image", open_dicom_image)
-    _replace(module, "chunks_of", chunks_of)
+    _replace(module, "decode_in_chunks", decode_in_chunks)
 
 
 def _replace(module: ModuleType, name: str, stand_in: object) -> None:

@@ -1,4 +1,4 @@
-"""A batch from claim to record: every image gets its own fate, and no batch is lost."""
+"""Analyse batches from claim to record: every image gets its own outcome, and no batch is lost."""
 
 import logging
 import signal
@@ -9,7 +9,7 @@ import pytest
 from dicom_files import cine, in_syntax, phantom
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from worker_driver import BUNDLE, Array, WorkerDriver, even
+from worker_driver import BUNDLE, Array, WorkerDriver, constant_scores
 
 from db import ledger
 from db.ledger import Arrival
@@ -26,12 +26,12 @@ from worker.results import Results
 
 @pytest.fixture
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """An empty inbox and a network that is content with everything."""
+    """Return a driver with an empty inbox and a network that accepts every image."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
-def test_scores_land_on_their_images(worker_driver: WorkerDriver) -> None:
-    """Micro-batches that run across images give each the scores that it gets by itself."""
+def test_each_image_gets_its_own_scores(worker_driver: WorkerDriver) -> None:
+    """In micro-batches with other images, an image gets the same scores as alone."""
     worker_driver.network.answer = _by_brightness
     worker_driver.put(a=phantom(1), b=cine(2, frames=5), c=phantom(3), d=phantom(4))
     (batch,) = worker_driver.form()
@@ -45,8 +45,8 @@ def test_scores_land_on_their_images(worker_driver: WorkerDriver) -> None:
         assert sorted(connection.execute(of_cine).scalars()) == [0, 1, 2, 3, 4]
 
 
-def test_the_batch_says_where_its_time_went(worker_driver: WorkerDriver) -> None:
-    """In seconds by phase, of which each is counted once."""
+def test_a_batch_records_its_seconds_by_phase(worker_driver: WorkerDriver) -> None:
+    """Each second counts for one phase only."""
     worker_driver.put(a=phantom(1), b=phantom(2))
     worker_driver.analyse(worker_driver.context())
     with worker_driver.ledger_driver.database.read() as connection:
@@ -56,7 +56,7 @@ def test_the_batch_says_where_its_time_went(worker_driver: WorkerDriver) -> None
 
 
 def test_a_scan_that_decodes_for_too_long_fails_and_its_neighbours_are_done(worker_driver: WorkerDriver) -> None:
-    """The time limit ends one image, not the batch."""
+    """The time limit ends the analysis of one image and not of the batch."""
     endless = phantom(2, PhantomStyle(size=2048, bits=8, syntax="jpeg2000"))  # keeps a core busy for 0.4 s
     worker_driver.put(before=phantom(1), endless=endless, after=phantom(3))
     assert worker_driver.analyse(worker_driver.context(image_timeout_seconds=0.15)) == {"done": 2, "failed": 1}
@@ -64,7 +64,7 @@ def test_a_scan_that_decodes_for_too_long_fails_and_its_neighbours_are_done(work
 
 
 def test_no_timer_outlives_an_error(worker_driver: WorkerDriver) -> None:
-    """The alarm may come while the timers are stopped: SIGPROF would end the process much later, in the network."""
+    """If the alarm fires while the timers are stopped, SIGPROF must not end the process later, in the network."""
     worker_driver.put(late=phantom(1))
     (batch,) = worker_driver.form()
     images = worker_driver.ledger_driver.claim(batch)
@@ -79,16 +79,16 @@ def test_no_timer_outlives_an_error(worker_driver: WorkerDriver) -> None:
 
 
 def test_a_long_cine_is_not_a_hung_decoder(worker_driver: WorkerDriver) -> None:
-    """The time limit is one of a frame: what makes progress may take its time."""
+    """The time limit applies to each frame, so a cine may take longer in total."""
     worker_driver.put(cine=cine(2, frames=40))
     assert worker_driver.analyse(worker_driver.context(image_timeout_seconds=1)) == {"done": 1}
 
 
-def test_scores_that_are_no_numbers_fail_their_image_only(worker_driver: WorkerDriver) -> None:
-    """NaN does not reach the record, and does not take its micro-batch along."""
+def test_scores_that_are_not_finite_fail_their_image_only(worker_driver: WorkerDriver) -> None:
+    """NaN does not reach the database, and other images of the micro-batch are done."""
 
     def second_is_nan(inputs: Array) -> Array:
-        scores = even(inputs)
+        scores = constant_scores(inputs)
         scores[1] = np.nan
         return scores
 
@@ -99,8 +99,8 @@ def test_scores_that_are_no_numbers_fail_their_image_only(worker_driver: WorkerD
     assert len(worker_driver.ledger_driver.predicted()) == 2
 
 
-def test_images_for_which_there_is_no_memory_are_tried_alone(worker_driver: WorkerDriver) -> None:
-    """Even then they get an outcome of their own, and nothing of it is a broken batch."""
+def test_images_that_exceed_the_memory_are_tried_alone(worker_driver: WorkerDriver) -> None:
+    """If they fail alone too, they get their own outcome, and the batch is recorded."""
 
     def full(_inputs: Array) -> Array:
         raise MemoryError
@@ -114,7 +114,7 @@ def test_images_for_which_there_is_no_memory_are_tried_alone(worker_driver: Work
 
 
 def test_a_network_that_breaks_loses_no_image(worker_driver: WorkerDriver, caplog: pytest.LogCaptureFixture) -> None:
-    """No image is blamed for it: the process ends, and the next one gives all of them back, to travel alone."""
+    """No image gets an outcome: the process ends, and its successor requeues all of them."""
 
     def broken(_inputs: Array) -> Array:
         raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
@@ -132,33 +132,36 @@ def test_a_network_that_breaks_loses_no_image(worker_driver: WorkerDriver, caplo
         )
         == 3
     )
-    worker_driver.network.answer = even
+    worker_driver.network.answer = constant_scores
     assert worker_driver.analyse(worker_driver.context()) == {"done": 2, "rejected": 1}
 
 
 def test_an_unexpected_error_fails_its_image_and_is_logged_without_text(
     worker_driver: WorkerDriver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither log nor record quotes the path that the error speaks about."""
+    """Neither the log nor the database contains the path that is in the error text."""
     worker_driver.put(good=phantom(1))
     worker_driver.ledger_driver.register([Arrival(uri="../SECRET", size=1, mtime_ns=1)])
     with caplog.at_level(logging.WARNING):
         assert worker_driver.analyse(worker_driver.context()) == {"done": 1, "failed": 1}
     (failed,) = [row for row in worker_driver.ledger_driver.work() if row.state == "failed"]
-    assert (failed.reason, failed.detail) == ("internal_error", "An unexpected ValueError; the log has the place.")
+    assert (failed.reason, failed.detail) == (
+        "internal_error",
+        "An unexpected ValueError; see the worker's log for this image id.",
+    )
     (line,) = [record for record in caplog.records if record.name == "worker.error_outcomes"]
     assert (line.getMessage(), line.__dict__["image"]) == ("unexpected error", failed.instance_id)
 
 
 def test_a_batch_that_was_taken_is_left_to_its_new_owner(worker_driver: WorkerDriver) -> None:
-    """A process that was too slow for its lease stops at the next image and writes nothing."""
+    """A process whose lease has expired stops at the next image and records nothing."""
     worker_driver.put(a=phantom(1), b=phantom(2), c=phantom(3))
     context = worker_driver.context(largest=1)
 
     def too_slow(inputs: Array) -> Array:
         ledger.return_expired(context.database, now=worker_driver.ledger_driver.clock.advance(hours=1))
         context._renewed_at -= context.settings.lease_seconds
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = too_slow
     with pytest.raises(BatchTakenError):
@@ -168,7 +171,7 @@ def test_a_batch_that_was_taken_is_left_to_its_new_owner(worker_driver: WorkerDr
 
 
 def test_the_lease_is_renewed_between_the_frames_of_one_image(worker_driver: WorkerDriver) -> None:
-    """A long cine makes progress although its image is not finished."""
+    """Each chunk of frames of a long cine counts as progress."""
     worker_driver.put(long=cine(1, frames=3))
     context, leases = worker_driver.context(largest=1), []
 
@@ -176,7 +179,7 @@ def test_the_lease_is_renewed_between_the_frames_of_one_image(worker_driver: Wor
         leases.append(worker_driver.ledger_driver.work()[0].lease_until)
         worker_driver.ledger_driver.clock.advance(seconds=30)
         context._renewed_at -= context.settings.lease_seconds
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = slow
     worker_driver.analyse(context)
@@ -184,8 +187,8 @@ def test_the_lease_is_renewed_between_the_frames_of_one_image(worker_driver: Wor
     assert worker_driver.ledger_driver.work()[0].attempts == 1
 
 
-def test_without_a_model_everything_readable_is_no_model(worker_driver: WorkerDriver) -> None:
-    """What is wrong with a file is still said of it."""
+def test_without_a_model_every_readable_image_is_rejected_as_no_model(worker_driver: WorkerDriver) -> None:
+    """A defective file still gets the reason of its defect."""
     worker_driver.put(a=phantom(1), b=b"not a scan", c=in_syntax(2, "1.2.3.4"))
     worker_driver.analyse(worker_driver.context(with_model=False))
     reasons = {"a": "no_model", "b": "not_dicom", "c": "unsupported_syntax"}
@@ -193,8 +196,8 @@ def test_without_a_model_everything_readable_is_no_model(worker_driver: WorkerDr
     assert worker_driver.ledger_driver.instances()[0].modality == "DX"
 
 
-def test_a_file_that_changed_is_followed(worker_driver: WorkerDriver) -> None:
-    """The ledger takes over size and time of what lies there now, and the next try reads it."""
+def test_a_file_that_changed_is_read_at_the_next_attempt(worker_driver: WorkerDriver) -> None:
+    """The database takes over the present size and time, and the next attempt reads the file."""
     worker_driver.put(a=phantom(1))
     (worker_driver.inbox / "a").write_bytes(phantom(2) + b"\0\0")
     assert worker_driver.analyse(worker_driver.context()) == {"received": 1}
@@ -202,8 +205,8 @@ def test_a_file_that_changed_is_followed(worker_driver: WorkerDriver) -> None:
     assert worker_driver.analyse(worker_driver.context()) == {"done": 1}
 
 
-def test_a_file_that_changes_at_every_try_fails(worker_driver: WorkerDriver) -> None:
-    """It is not tried for ever."""
+def test_a_file_that_changes_at_every_attempt_fails(worker_driver: WorkerDriver) -> None:
+    """It is not retried for ever."""
     worker_driver.put(a=phantom(1))
     for size in (1, 2, 3):
         (worker_driver.inbox / "a").write_bytes(b"x" * size)
@@ -214,7 +217,7 @@ def test_a_file_that_changes_at_every_try_fails(worker_driver: WorkerDriver) -> 
 
 @pytest.mark.parametrize(("hold", "state"), [(True, "received"), (False, "failed")])
 def test_images_of_a_folder_that_is_gone_wait_or_fail(worker_driver: WorkerDriver, hold: bool, state: str) -> None:
-    """Waiting for an unmounted share has no limit of tries; where nobody will mount it, the tries are counted."""
+    """By default the wait for an unmounted share is unlimited; without hold_missing_sources, attempts are counted."""
     worker_driver.put(a=phantom(1))
     worker_driver.inbox.rename(worker_driver.folder / "elsewhere")
     for _ in range(3):
@@ -222,16 +225,16 @@ def test_images_of_a_folder_that_is_gone_wait_or_fail(worker_driver: WorkerDrive
     assert worker_driver.outcomes() == {"a": (state, "source_gone")}
 
 
-def test_copies_that_are_analysed_at_the_same_time_are_one_result(worker_driver: WorkerDriver) -> None:
-    """Both have looked up and predicted before either records; the second to record becomes the duplicate."""
+def test_copies_that_are_analysed_at_the_same_time_have_one_result(worker_driver: WorkerDriver) -> None:
+    """Both are looked up and predicted before either is recorded; the one recorded second becomes the duplicate."""
     worker_driver.put(a=phantom(1), b=phantom(1))
     first, second = worker_driver.form(images=1)
     context = worker_driver.context()
 
     def meanwhile(inputs: Array) -> Array:
-        worker_driver.network.answer = even
+        worker_driver.network.answer = constant_scores
         assert analyse(context, second.id) == {"done": 1}
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = meanwhile
     assert analyse(context, first.id) == {"duplicate": 1}
@@ -242,14 +245,14 @@ def test_copies_that_are_analysed_at_the_same_time_are_one_result(worker_driver:
 
 
 def test_a_second_delivery_changes_nothing(worker_driver: WorkerDriver) -> None:
-    """Neither while the first is under way nor after it: the batch keeps what was written of it."""
+    """Neither while the first delivery is analysed nor after it: the batch keeps what was recorded."""
     worker_driver.put(a=phantom(1))
     (batch,) = worker_driver.form()
     context, during = worker_driver.context(), []
 
     def delivered_again(inputs: Array) -> Array:
         during.append((analyse(context, batch.id), worker_driver.ledger_driver.open_batches()))
-        return even(inputs)
+        return constant_scores(inputs)
 
     worker_driver.network.answer = delivered_again
     assert analyse(context, batch.id) == {"done": 1}

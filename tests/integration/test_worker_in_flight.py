@@ -10,7 +10,7 @@ import pytest
 from archive_files import zip_file
 from dicom_files import cine, phantom
 from ledger_driver import LedgerDriver
-from worker_driver import WorkerDriver, even
+from worker_driver import WorkerDriver, constant_scores
 
 from worker import decode, results
 from worker.archives import expand
@@ -25,35 +25,35 @@ STEPS |= {"unpack": (expand, "members"), "sidecar": (results, "sidecar_of"), "fa
 
 @pytest.fixture
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """An empty inbox and a network that accepts everything."""
+    """Return a driver with an empty inbox and a network that accepts every image."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
 class Watched:
-    """A desk, and for each step of its batches the row of work that was marked."""
+    """A worker whose steps are recorded, each with the work id that was marked as in flight."""
 
     def __init__(self, worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> None:
         self.worker_driver = worker_driver
         self.seen: list[tuple[str, int | None]] = []
-        self._box = InFlightTable()
-        worker_driver.network.answer = self._watched("predict", even)
+        self._table = InFlightTable()
+        worker_driver.network.answer = self._watched("predict", constant_scores)
         for step, (module, name) in STEPS.items():
             monkeypatch.setattr(module, name, self._watched(step, getattr(module, name)))
 
-    def context(self, **knobs: Any) -> WorkerContext:
-        """An open desk in the first seat."""
-        context = self.worker_driver.context(**knobs)
-        context.slot = self._box.slot(0)
+    def context(self, **options: Any) -> WorkerContext:
+        """Return a context in the first slot."""
+        context = self.worker_driver.context(**options)
+        context.slot = self._table.slot(0)
         context.keep_lease = self._watched("progress", context.keep_lease)  # type: ignore[method-assign]
         return context
 
     def marked(self) -> int | None:
-        """The row of work that is in flight now."""
-        return self._box.slot(0).work_in_flight(0)
+        """Return the work id that is in flight now."""
+        return self._table.slot(0).work_in_flight(0)
 
-    def steps(self, *left_out: str) -> list[tuple[str, int | None]]:
-        """What was seen, without some steps."""
-        return [(step, marked) for step, marked in self.seen if step not in left_out]
+    def steps(self, *excluded: str) -> list[tuple[str, int | None]]:
+        """Return the recorded steps without the excluded ones."""
+        return [(step, marked) for step, marked in self.seen if step not in excluded]
 
     def _watched(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -65,12 +65,12 @@ class Watched:
 
 @pytest.fixture
 def watched(worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """A desk whose steps are watched."""
+    """Return a worker whose steps are recorded."""
     return Watched(worker_driver, monkeypatch)
 
 
 def test_an_image_is_marked_while_it_is_opened_parsed_and_prepared(watched: Watched) -> None:
-    """The network, the ledger and the renewal of the lease can harm no process: nothing is marked there."""
+    """Nothing is marked during prediction, database calls and lease renewal: they do not read the image's bytes."""
     watched.worker_driver.put(a=phantom(1), b=phantom(2))
     assert watched.worker_driver.analyse(watched.context()) == {"done": 2}
     first, second = (row.id for row in watched.worker_driver.ledger_driver.work())
@@ -87,7 +87,7 @@ def test_an_image_is_marked_while_it_is_opened_parsed_and_prepared(watched: Watc
 
 
 def test_a_long_cine_is_marked_whenever_frames_of_it_are_decoded(watched: Watched) -> None:
-    """Its chunks are decoded while the network takes them."""
+    """Its chunks are decoded while the network scores the earlier ones."""
     watched.worker_driver.put(a=phantom(1), long=cine(2, frames=130))
     assert watched.worker_driver.analyse(watched.context()) == {"done": 2}
     first, long = (row.id for row in watched.worker_driver.ledger_driver.work())
@@ -97,7 +97,7 @@ def test_a_long_cine_is_marked_whenever_frames_of_it_are_decoded(watched: Watche
 
 
 def test_an_archive_is_marked_while_it_is_unpacked(watched: Watched) -> None:
-    """Decompressors are decoders too."""
+    """A decompressor can kill the process as a decoder can."""
     watched.worker_driver.put(disc=zip_file({"IM1": phantom(1)}))
     assert watched.worker_driver.analyse(watched.context()) == {"expanded": 1}
     (archive, _) = (row.id for row in watched.worker_driver.ledger_driver.work())
@@ -107,7 +107,7 @@ def test_an_archive_is_marked_while_it_is_unpacked(watched: Watched) -> None:
 
 
 def test_a_file_is_marked_while_a_sidecar_is_looked_for_in_it(watched: Watched) -> None:
-    """A bad file is parsed once more; the image after it is marked in its turn."""
+    """A rejected file is parsed a second time; afterwards the next image is marked."""
     watched.worker_driver.put(a=b"no image", b=phantom(2))
     watched.worker_driver.analyse(watched.context(arrival_timeout_seconds=0))
     bad, good = (row.id for row in watched.worker_driver.ledger_driver.work())
@@ -118,8 +118,8 @@ def test_a_file_is_marked_while_a_sidecar_is_looked_for_in_it(watched: Watched) 
     assert watched.marked() is None
 
 
-def test_nothing_is_marked_where_a_network_works_beside(watched: Watched) -> None:
-    """Nobody could tell which of the two ended the process."""
+def test_nothing_is_marked_while_a_network_runs_in_a_thread(watched: Watched) -> None:
+    """Either the decoder or the network could have ended the process."""
     watched.worker_driver.put(a=phantom(1), long=cine(2, frames=70))
     context = watched.context()
     with ThreadPoolExecutor(1) as context.network_thread:
@@ -127,8 +127,8 @@ def test_nothing_is_marked_where_a_network_works_beside(watched: Watched) -> Non
     assert {marked for _, marked in watched.seen} == {None}
 
 
-def test_nothing_stays_marked_where_a_batch_ends_early(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process took the batch while a file was unpacked."""
+def test_nothing_stays_marked_if_a_batch_ends_early(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process takes the batch while an archive is unpacked."""
 
     def lose_the_batch(*_: object) -> None:
         raise BatchTakenError

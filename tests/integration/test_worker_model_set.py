@@ -1,4 +1,4 @@
-"""The networks that a process has loaded follow the rules in the record."""
+"""Load the networks that the routing rules in the database name."""
 
 import weakref
 from pathlib import Path
@@ -14,25 +14,25 @@ from imaging.read import read
 from models.catalogue import find_bundle
 from nightread.errors import StopWork
 from nightread.settings import Settings, load_settings
-from worker.inference.model_set import open_model_set, reloaded
+from worker.inference.model_set import open_model_set, reload_model_set
 
 PHANTOM = find_bundle("phantom")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """No model is named: rules decide."""
+    """Return settings without `--model`, so that the rules decide."""
     return load_settings(None, state_dir=tmp_path / "state")
 
 
 def activate(ledger_driver: LedgerDriver, *conditions: str, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
-    """A rule that sends images to the shipped bundle, or to one of another name or digest."""
-    route = NewRoute(bundle_id=known(ledger_driver, name, digest), role="answer", conditions=conditions)
+    """Add a rule for the shipped bundle, or for one of another name or digest, and return its id."""
+    route = NewRoute(bundle_id=register_bundle(ledger_driver, name, digest), role="answer", conditions=conditions)
     return ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
 
 
-def known(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
-    """The id of a bundle that the record knows."""
+def register_bundle(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHANTOM.digest) -> int:
+    """Register a bundle and return its id."""
     return ledger.register_bundle(
         ledger_driver.database,
         name=name,
@@ -44,57 +44,57 @@ def known(ledger_driver: LedgerDriver, name: str = "phantom", digest: str = PHAN
     )
 
 
-def test_rules_that_change_are_followed(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """A network is loaded when a rule names it, kept while one does, and dropped with its last rule."""
+def test_changed_rules_take_effect(ledger_driver: LedgerDriver, settings: Settings) -> None:
+    """A network is loaded with its first rule, kept while a rule names it, and dropped with its last rule."""
     scan = read(phantom(1))
     empty = open_model_set(settings, ledger_driver.database)
     assert empty.assign(scan, "inbox").matches == ()
-    assert reloaded(empty, settings, ledger_driver.database) is empty
+    assert reload_model_set(empty, settings, ledger_driver.database) is empty
 
     first = activate(ledger_driver, "rows>=512")
-    loaded = reloaded(empty, settings, ledger_driver.database)
+    loaded = reload_model_set(empty, settings, ledger_driver.database)
     assert loaded.assign(scan, "inbox").matches == ()
     second = activate(ledger_driver, "rows<=511")
-    both = reloaded(loaded, settings, ledger_driver.database)
+    both = reload_model_set(loaded, settings, ledger_driver.database)
     assert both.models["phantom@1.0"] is loaded.models["phantom@1.0"]
     (match,), (spec,), *_ = both.assign(scan, "inbox")
     assert (match.rule.route_id, dict(match.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
 
     ledger.end_routes(ledger_driver.database, [first, second], actor="alice", now=ledger_driver.clock())
-    assert reloaded(both, settings, ledger_driver.database).models == {}
+    assert reload_model_set(both, settings, ledger_driver.database).models == {}
 
 
 @pytest.mark.parametrize(
     ("bundle", "complaint"),
     [
-        ({"name": "gone", "digest": "a" * 64}, "names a bundle that this host lacks"),
-        ({"digest": "b" * 64}, "wrong digest"),
+        ({"name": "gone", "digest": "a" * 64}, r"names the bundle gone@1\.0, which this host does not have"),
+        ({"digest": "b" * 64}, "another digest"),
     ],
 )
 def test_a_bundle_that_is_not_the_one_that_was_activated_stops_work(
     ledger_driver: LedgerDriver, settings: Settings, bundle: dict[str, str], complaint: str
 ) -> None:
-    """Rather no result than one of another network."""
+    """No result is better than a result of another network."""
     activate(ledger_driver, **bundle)
     with pytest.raises(StopWork, match=complaint):
         open_model_set(settings, ledger_driver.database)
 
 
-def test_a_named_model_asks_no_rules(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """`--model` is the one bundle for every image."""
+def test_a_named_model_replaces_the_rules(ledger_driver: LedgerDriver, settings: Settings) -> None:
+    """With `--model`, this bundle analyses every image."""
     activate(ledger_driver, "rows>=512")
     named = settings.model_copy(update={"model": "phantom"})
     model_set = open_model_set(named, ledger_driver.database)
     (match,) = model_set.assign(read(phantom(1)), "inbox").matches
     assert (match.bundle, match.rule.route_id) == ("phantom@1.0", None)
-    assert reloaded(model_set, named, ledger_driver.database) is model_set
+    assert reload_model_set(model_set, named, ledger_driver.database) is model_set
 
 
 def test_two_digests_of_one_name_stop_work(ledger_driver: LedgerDriver, settings: Settings) -> None:
-    """One folder cannot be both: the older rule would get its results from the newer network."""
+    """There is one folder per name: images of the older rule would be analysed by the newer network."""
     activate(ledger_driver, "rows>=512", digest="b" * 64)
     activate(ledger_driver, "rows<=511")
-    with pytest.raises(StopWork, match=r"routing rule 1.*wrong digest"):
+    with pytest.raises(StopWork, match=r"routing rule 1.*another digest"):
         open_model_set(settings, ledger_driver.database)
 
 
@@ -102,18 +102,18 @@ def test_two_digests_of_one_name_stop_work(ledger_driver: LedgerDriver, settings
 def test_a_rule_of_another_release_stops_work(
     ledger_driver: LedgerDriver, settings: Settings, role: str, condition: str
 ) -> None:
-    """With the rule's number, and before a batch is claimed."""
+    """The message has the number of the rule, and no batch is claimed."""
     empty = open_model_set(settings, ledger_driver.database)
-    route = NewRoute(bundle_id=known(ledger_driver), role=role, conditions=(condition,))
+    route = NewRoute(bundle_id=register_bundle(ledger_driver), role=role, conditions=(condition,))
     ledger.add_route(ledger_driver.database, route, first=False, actor="alice", now=ledger_driver.clock())
-    with pytest.raises(StopWork, match="routing rule 1 says what this release does not know"):
-        reloaded(empty, settings, ledger_driver.database)
+    with pytest.raises(StopWork, match="routing rule 1 has a role or a condition that this release does not know"):
+        reload_model_set(empty, settings, ledger_driver.database)
 
 
-def test_the_memory_of_a_dropped_network_comes_back(
+def test_the_memory_of_a_dropped_network_is_freed(
     ledger_driver: LedgerDriver, settings: Settings, redis_url: str, bundle_id: int, tmp_path: Path
 ) -> None:
-    """However often rules change while a worker runs."""
+    """Otherwise the memory of a worker would grow with each change of the rules."""
     number = activate(ledger_driver)
     worker_driver = WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
     context = worker_driver.context(model_set=open_model_set(settings, ledger_driver.database))

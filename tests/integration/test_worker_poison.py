@@ -1,4 +1,4 @@
-"""A batch with images that kill, hang or starve whoever reads them, and batches that dead processes left."""
+"""Analyse images that kill, block or exhaust the process, and batches of dead processes."""
 
 import os
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ FAULTS = Path(__file__).parents[1] / "faults_poison"
 
 @pytest.fixture
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """An empty inbox and a network that is content with everything."""
+    """Return a driver with an empty inbox and a network that accepts every image."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
 @pytest.fixture
 def context(worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerContext]:
-    """Its reading room knows poison; this process does not."""
+    """Yield a context whose trial process obeys the poison at the end of a file; this process does not."""
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     context = worker_driver.context(image_timeout_seconds=1, image_memory_bytes=256 * 1024**2)
     yield context
@@ -35,7 +35,7 @@ def context(worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_after_a_death_poison_kills_no_worker(worker_driver: WorkerDriver, context: WorkerContext) -> None:
-    """Each image is tried out before it is read: the bad ones get their reasons, and the good ones are done."""
+    """Each image gets a trial read first: bad images get their reasons, and good images are done."""
     context.slot.record_death()
     worker_driver.put(a=phantom(1), b=phantom(2) + KILL, c=phantom(3), d=phantom(4) + HANG_IN_C, e=phantom(5) + HOG)
     assert worker_driver.analyse(context) == {"done": 2, "failed": 2, "received": 1}
@@ -49,8 +49,8 @@ def test_after_a_death_poison_kills_no_worker(worker_driver: WorkerDriver, conte
     }
 
 
-def test_an_image_that_travels_alone_is_tried_out(worker_driver: WorkerDriver, context: WorkerContext) -> None:
-    """Though nobody died lately."""
+def test_an_image_that_travels_alone_gets_a_trial_read(worker_driver: WorkerDriver, context: WorkerContext) -> None:
+    """This holds even if no process has died recently."""
     worker_driver.put(a=phantom(1) + KILL)
     (batch,) = worker_driver.form()
     (image,) = worker_driver.ledger_driver.claim(batch)
@@ -59,16 +59,16 @@ def test_an_image_that_travels_alone_is_tried_out(worker_driver: WorkerDriver, c
     assert worker_driver.outcomes() == {"a": ("failed", "killed_worker")}
 
 
-def test_a_batch_of_a_dead_sibling_goes_back_at_its_second_delivery(worker_driver: WorkerDriver) -> None:
-    """Long before its successor has loaded a network; the image that it had in hand travels alone."""
-    box = InFlightTable()
+def test_a_batch_of_a_dead_sibling_is_requeued_at_its_second_delivery(worker_driver: WorkerDriver) -> None:
+    """Its images need not wait for its successor; the image in flight travels alone from now on."""
+    table = InFlightTable()
     context = worker_driver.context()
-    context.slot = box.slot(0)
+    context.slot = table.slot(0)
     context.slot.take_over()
     worker_driver.put(a=phantom(1), b=phantom(2), c=phantom(3))
     (batch,) = worker_driver.form()
     images = worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
-    _die(box, index=1, work_in_flight=images[2].work_id)
+    _die(table, index=1, work_in_flight=images[2].work_id)
 
     assert analyse(context, batch.id) == {}
     assert [(row.state, row.alone) for row in worker_driver.ledger_driver.work()] == [
@@ -79,12 +79,12 @@ def test_a_batch_of_a_dead_sibling_goes_back_at_its_second_delivery(worker_drive
     assert context.slot.is_cautious()
 
 
-def test_a_batch_of_a_sibling_that_lives_is_left_to_it(worker_driver: WorkerDriver) -> None:
-    """A message that was delivered twice takes nothing away."""
-    box = InFlightTable()
+def test_a_batch_of_a_living_sibling_is_not_requeued(worker_driver: WorkerDriver) -> None:
+    """A second delivery of its message changes nothing."""
+    table = InFlightTable()
     context = worker_driver.context()
-    context.slot = box.slot(0)
-    box.slot(1).take_over()
+    context.slot = table.slot(0)
+    table.slot(1).take_over()
     worker_driver.put(a=phantom(1))
     (batch,) = worker_driver.form()
     worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
@@ -93,9 +93,9 @@ def test_a_batch_of_a_sibling_that_lives_is_left_to_it(worker_driver: WorkerDriv
     assert worker_driver.ledger_driver.states() == ["running"]
 
 
-def _die(box: InFlightTable, *, index: int, work_in_flight: int) -> None:
+def _die(table: InFlightTable, *, index: int, work_in_flight: int) -> None:
     if (pid := os.fork()) == 0:
-        slot = box.slot(index)
+        slot = table.slot(index)
         slot.take_over()
         with slot.in_flight(work_in_flight):
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Images find their networks by rules, and each network's result finds its row."""
+"""Send images to networks by routing rules, and store the result of each network."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from dicom_files import phantom, with_values
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from worker_driver import BUNDLE, Array, Network, WorkerDriver, even
+from worker_driver import BUNDLE, Array, FakeNetwork, WorkerDriver, constant_scores
 
 from db import ledger, queries
 from db.queries import ImageFilter
@@ -21,12 +21,14 @@ from worker.inference.predictor import Predictor
 
 @pytest.fixture
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """An empty inbox."""
+    """Return a driver with an empty inbox."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
 
 
-def model(worker_driver: WorkerDriver, name: str, network: Network | None = None, *, size: int = 128) -> LoadedModel:
-    """A network of its own, known to the record."""
+def model(
+    worker_driver: WorkerDriver, name: str, network: FakeNetwork | None = None, *, size: int = 128
+) -> LoadedModel:
+    """Return a loaded model with its own network, registered in the database."""
     bundle = replace(BUNDLE, name=name, spec=replace(BUNDLE.spec, height=size, width=size))
     bundle_id = ledger.register_bundle(
         worker_driver.ledger_driver.database,
@@ -37,11 +39,11 @@ def model(worker_driver: WorkerDriver, name: str, network: Network | None = None
         normal_label=bundle.postprocessing.normal_label,
         now=worker_driver.ledger_driver.clock(),
     )
-    return LoadedModel(predictor=Predictor(bundle, network or Network()), bundle_id=bundle_id)
+    return LoadedModel(predictor=Predictor(bundle, network or FakeNetwork()), bundle_id=bundle_id)
 
 
 def model_set(*entries: tuple[LoadedModel, str, tuple[str, ...]]) -> ModelSet:
-    """Rules in this order: (network, role, conditions)."""
+    """Return a model set with these rules in this order: (model, role, conditions)."""
     rules = [
         Rule.from_texts(bundle=who.bundle.reference, role=role, conditions=conditions, route_id=number)
         for number, (who, role, conditions) in enumerate(entries, start=1)
@@ -50,19 +52,19 @@ def model_set(*entries: tuple[LoadedModel, str, tuple[str, ...]]) -> ModelSet:
 
 
 def results(worker_driver: WorkerDriver, **wanted: object) -> list[tuple[int, str | None, str | None, str]]:
-    """(image, model, label or reason, state) of each row."""
+    """Return (image id, model, label or reason, state) of each row."""
     rows = queries.images(worker_driver.ledger_driver.database, ImageFilter(**wanted))  # type: ignore[arg-type]
     return [(row["image_id"], row["model"], row["label"] or row["reason"], row["state"]) for row in rows]
 
 
 def certain(inputs: Array) -> Array:
-    """A nodule in every frame."""
+    """Return scores with a nodule in every frame."""
     return np.tile(np.array([[0.0, 1.0]], np.float32), (len(inputs), 1))
 
 
 def test_rules_send_images_to_their_networks(worker_driver: WorkerDriver) -> None:
-    """Each image is scored by the network whose rule takes it; what none takes is rejected."""
-    chest, hand = model(worker_driver, "chest"), model(worker_driver, "hand", Network(certain), size=32)
+    """Each image is scored by the network whose rule takes it; an image that no rule takes is rejected."""
+    chest, hand = model(worker_driver, "chest"), model(worker_driver, "hand", FakeNetwork(certain), size=32)
     worker_driver.put(
         a=with_values(1, BodyPartExamined="CHEST"),
         b=with_values(2, BodyPartExamined="HAND"),
@@ -86,13 +88,13 @@ def test_rules_send_images_to_their_networks(worker_driver: WorkerDriver) -> Non
 
 
 def test_one_image_goes_to_several_networks(worker_driver: WorkerDriver) -> None:
-    """Further results stand beside the answer; the counts know one outcome per image."""
+    """Further results are stored with the answer; the counts have one outcome per image."""
     chest, tubes, trial = (
         model(worker_driver, "chest"),
         model(worker_driver, "tubes", size=64),
         model(worker_driver, "trial", size=64),
     )
-    tubes.predictor.network = Network(certain)
+    tubes.predictor.network = FakeNetwork(certain)
     worker_driver.put(a=phantom(1), b=phantom(2))
     context = worker_driver.context(
         model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ()), (trial, Role.SHADOW, ("rows>=1",)))
@@ -114,8 +116,8 @@ def test_one_image_goes_to_several_networks(worker_driver: WorkerDriver) -> None
     assert len(worker_driver.ledger_driver.predicted()) == 6
 
 
-def test_a_network_on_trial_never_answers(worker_driver: WorkerDriver) -> None:
-    """An image that only a shadow rule takes is rejected all the same, and the trial's result is kept."""
+def test_a_shadow_network_never_gives_the_answer(worker_driver: WorkerDriver) -> None:
+    """An image that only a shadow rule takes is rejected, and the shadow result is stored."""
     trial = model(worker_driver, "trial")
     worker_driver.put(a=phantom(1))
     assert worker_driver.analyse(worker_driver.context(model_set=model_set((trial, Role.SHADOW, ())))) == {
@@ -126,13 +128,13 @@ def test_a_network_on_trial_never_answers(worker_driver: WorkerDriver) -> None:
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
-def test_a_network_on_trial_that_fails_costs_nobody_a_result(worker_driver: WorkerDriver) -> None:
-    """Its own row says why; the answer stands."""
+def test_bad_scores_of_a_shadow_network_do_not_affect_the_answer(worker_driver: WorkerDriver) -> None:
+    """The shadow row has the reason; the answer is stored."""
 
     def nonsense(inputs: Array) -> Array:
         return np.full((len(inputs), 2), np.nan, np.float32)
 
-    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(nonsense))
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", FakeNetwork(nonsense))
     worker_driver.put(a=phantom(1))
     assert worker_driver.analyse(
         worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))
@@ -142,7 +144,7 @@ def test_a_network_on_trial_that_fails_costs_nobody_a_result(worker_driver: Work
 
 
 def test_a_copy_has_no_results_of_its_own(worker_driver: WorkerDriver) -> None:
-    """Neither answer nor further ones: it points to its original."""
+    """A duplicate has neither an answer nor further results; it names its original."""
     chest, tubes = model(worker_driver, "chest"), model(worker_driver, "tubes")
     worker_driver.put(a=phantom(1), b=phantom(1))
     context = worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
@@ -150,16 +152,16 @@ def test_a_copy_has_no_results_of_its_own(worker_driver: WorkerDriver) -> None:
     assert len(results(worker_driver, models=("tubes",))) == 1
 
 
-def test_an_image_that_is_tried_again_has_further_results_once(worker_driver: WorkerDriver) -> None:
-    """Where the answering network had no room, nothing of the first attempt stays."""
+def test_a_retried_image_has_further_results_once(worker_driver: WorkerDriver) -> None:
+    """If the network of the answer runs out of memory, no result of the first attempt is stored."""
     full = True
 
     def out_of_memory(inputs: Array) -> Array:
         if full:
             raise MemoryError
-        return even(inputs)
+        return constant_scores(inputs)
 
-    chest, tubes = model(worker_driver, "chest", Network(out_of_memory)), model(worker_driver, "tubes")
+    chest, tubes = model(worker_driver, "chest", FakeNetwork(out_of_memory)), model(worker_driver, "tubes")
     worker_driver.put(a=phantom(1))
     context = worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (tubes, Role.FURTHER, ())))
     assert worker_driver.analyse(context) == {"received": 1}
@@ -174,16 +176,16 @@ def test_an_image_that_is_tried_again_has_further_results_once(worker_driver: Wo
 
 @pytest.mark.parametrize("network_thread", [False, True])
 def test_a_cine_goes_to_networks_of_several_sizes(worker_driver: WorkerDriver, network_thread: bool) -> None:
-    """Frames and single images mixed: each network's scores find their image, also while it works ahead."""
+    """With cines and single images in one batch, each image gets its own scores, with and without a network thread."""
     size_of: dict[str, list[tuple[int, ...]]] = {"chest": [], "tubes": []}
 
-    def mean(name: str) -> Network:
+    def mean(name: str) -> FakeNetwork:
         def answer(inputs: Array) -> Array:
             size_of[name].append(inputs.shape[1:3])
             finding = inputs.mean(axis=(1, 2, 3))
             return np.stack([1 - finding, finding], axis=1)
 
-        return Network(answer)
+        return FakeNetwork(answer)
 
     chest, tubes = model(worker_driver, "chest", mean("chest")), model(worker_driver, "tubes", mean("tubes"), size=32)
     alike = model(worker_driver, "alike", mean("chest"))
@@ -213,13 +215,13 @@ def test_a_cine_goes_to_networks_of_several_sizes(worker_driver: WorkerDriver, n
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
-def test_a_network_on_trial_that_breaks_stops_nobody(worker_driver: WorkerDriver) -> None:
-    """The answer stands, the trial's row says that it failed, and the batch is recorded."""
+def test_a_shadow_network_that_raises_does_not_end_the_batch(worker_driver: WorkerDriver) -> None:
+    """The answer is stored, the shadow row has the state failed, and the batch is recorded."""
 
     def broken(inputs: Array) -> Array:
         raise ValueError(inputs.shape)
 
-    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", Network(broken))
+    chest, trial = model(worker_driver, "chest"), model(worker_driver, "trial", FakeNetwork(broken))
     worker_driver.put(a=phantom(1), b=phantom(2))
     assert worker_driver.analyse(
         worker_driver.context(model_set=model_set((chest, Role.ANSWER, ()), (trial, Role.SHADOW, ())))
@@ -227,8 +229,8 @@ def test_a_network_on_trial_that_breaks_stops_nobody(worker_driver: WorkerDriver
     assert [row[2:] for row in results(worker_driver, shadow=True)] == [("internal_error", "failed")] * 2
 
 
-def test_a_copy_that_no_rule_takes_any_more_is_a_copy(worker_driver: WorkerDriver) -> None:
-    """Its original is done, so it has a result."""
+def test_a_copy_that_no_rule_takes_any_more_is_a_duplicate(worker_driver: WorkerDriver) -> None:
+    """Its original is done, so the result of the original applies."""
     chest = model(worker_driver, "chest")
     worker_driver.put(a=phantom(1))
     assert worker_driver.analyse(worker_driver.context(model_set=model_set((chest, Role.ANSWER, ())))) == {"done": 1}

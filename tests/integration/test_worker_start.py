@@ -1,4 +1,4 @@
-"""A process of the worker that starts while the database is away."""
+"""Start a worker process while the database is unavailable."""
 
 import logging
 import threading
@@ -15,8 +15,8 @@ from worker.context import START_RETRY, log
 
 
 @pytest.mark.servers
-def test_it_waits_for_a_server_that_was_stopped_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    """It costs nobody else his network: before, the whole worker was started again."""
+def test_it_waits_for_a_stopped_server_and_logs_that(caplog: pytest.LogCaptureFixture) -> None:
+    """If the process ended instead, the whole worker would be restarted and all networks loaded again."""
     with private_postgres() as server:
         server.execute("CREATE DATABASE record TEMPLATE template0")
         with closing(open_database(server.url("record"))) as database:

@@ -1,4 +1,4 @@
-"""A disposable process reads what may be the end of it."""
+"""Read dangerous images in a disposable process."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ _STUCK_SECONDS = 0.2
 
 
 class TrialReaderDriver:
-    """A rehearsal, the files that are tried, and the deaths it heard of."""
+    """A TrialReader with a folder for its files and the number of recorded deaths."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class TrialReaderDriver:
         self.trial_reader = TrialReader(settings, LIMITS, record_death=self._count)
 
     def read(self, content: bytes, progress: Callable[[], None] = lambda: None) -> None:
-        """Rehearse a file of this content."""
+        """Run a trial read of a file with this content."""
         path = self.folder / "scan.dcm"
         path.write_bytes(content)
         self.trial_reader.read(_claimed(path), SPECS, progress)
@@ -48,15 +48,15 @@ class TrialReaderDriver:
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialReaderDriver]:
-    """Its reading room knows poison; this process does not."""
+    """Yield a driver whose trial process obeys the poison at the end of a file; this process does not."""
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     driver = TrialReaderDriver(tmp_path)
     yield driver
     driver.trial_reader.close()
 
 
-def test_what_does_no_harm_passes(driver: TrialReaderDriver) -> None:
-    """Good scans, one of many frames that takes longer than one frame may, and files that will be rejected."""
+def test_harmless_images_pass(driver: TrialReaderDriver) -> None:
+    """Good scans pass, a cine that takes longer than the limit of one frame passes, and files to be rejected pass."""
     frames = []
     for content in (phantom(1), b"not a scan", b"", phantom(2)[:-100]):
         driver.read(content)
@@ -64,8 +64,8 @@ def test_what_does_no_harm_passes(driver: TrialReaderDriver) -> None:
     assert (len(frames), driver.deaths) == (21, 0)
 
 
-def test_a_file_that_is_gone_passes(driver: TrialReaderDriver, tmp_path: Path) -> None:
-    """Why it is gone is found out by whoever reads it in earnest."""
+def test_a_missing_file_passes(driver: TrialReaderDriver, tmp_path: Path) -> None:
+    """The worker process finds the reason when it reads the file afterwards."""
     path = tmp_path / "gone.dcm"
     path.write_bytes(phantom(1))
     image = _claimed(path)
@@ -84,10 +84,8 @@ def test_a_file_that_is_gone_passes(driver: TrialReaderDriver, tmp_path: Path) -
     ],
     ids=["kill", "hang", "hang in C", "hog"],
 )
-def test_poison_ends_its_reader_and_nobody_else(
-    driver: TrialReaderDriver, deed: bytes, reason: Reason, deaths: int
-) -> None:
-    """The image gets the reason, those who must be careful hear of it, and the next image is read as ever."""
+def test_poison_ends_only_its_reader(driver: TrialReaderDriver, deed: bytes, reason: Reason, deaths: int) -> None:
+    """The image gets its reason, the death is recorded, and the next image is read as usual."""
     with pytest.raises(ImageError) as caught:
         driver.read(phantom(1) + deed)
     assert caught.value.reason is reason
@@ -96,28 +94,32 @@ def test_poison_ends_its_reader_and_nobody_else(
     driver.read(phantom(2))
 
 
-def test_a_reading_room_that_was_killed_is_opened_again(driver: TrialReaderDriver) -> None:
-    """By a person, or by a kernel that needed memory."""
+def test_a_killed_trial_process_is_started_again(driver: TrialReaderDriver) -> None:
+    """A person or the out-of-memory killer may have killed it."""
     driver.read(phantom(1))
-    killed = _rooms(os.getpid())
+    killed = _trial_processes(os.getpid())
     for process in killed:
         process.kill()
         process.wait()
     driver.read(phantom(2))
     assert killed
-    assert {room.pid for room in _rooms(os.getpid())}.isdisjoint(room.pid for room in killed)
+    assert {trial_process.pid for trial_process in _trial_processes(os.getpid())}.isdisjoint(
+        trial_process.pid for trial_process in killed
+    )
     assert driver.deaths == 0
 
 
 def test_nothing_outlives_a_worker_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even a reader that is stuck in C."""
+    """Even a reader that is stuck in C code is killed."""
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     with _worker_that_tries(tmp_path, phantom(1) + HANG_IN_C) as pid:
-        _wait_until(lambda: any(room.cpu_times().user > _STUCK_SECONDS for room in _rooms(pid)[1:]))
-        rooms = _rooms(pid)
+        _wait_until(
+            lambda: any(trial_process.cpu_times().user > _STUCK_SECONDS for trial_process in _trial_processes(pid)[1:])
+        )
+        processes = _trial_processes(pid)
         os.kill(pid, signal.SIGKILL)
-        _wait_until(lambda: not any(map(_lives, rooms)))
-    assert len(rooms) > 1
+        _wait_until(lambda: not any(map(_is_alive, processes)))
+    assert len(processes) > 1
 
 
 @contextmanager
@@ -145,19 +147,19 @@ def _wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def _rooms(pid: int) -> list[psutil.Process]:
-    """Reading room and reader below this process."""
-    return [process for process in psutil.Process(pid).children(recursive=True) if _is_room(process)]
+def _trial_processes(pid: int) -> list[psutil.Process]:
+    """Return the trial process of this process, and its reader."""
+    return [process for process in psutil.Process(pid).children(recursive=True) if _is_trial_process(process)]
 
 
-def _is_room(process: psutil.Process) -> bool:
+def _is_trial_process(process: psutil.Process) -> bool:
     try:
         return "worker.isolation.trial_process" in process.cmdline()
-    except psutil.NoSuchProcess:  # it ended meanwhile, or nobody has waited for it yet
+    except psutil.NoSuchProcess:  # it has ended, or it is a zombie
         return False
 
 
@@ -180,27 +182,27 @@ def _claimed(path: Path) -> Claimed:
     )
 
 
-class GivenUpError(Exception):
-    """The batch was taken away."""
+class BatchWithdrawnError(Exception):
+    """The batch was given to another process."""
 
 
-def test_an_answer_that_comes_late_is_nobodys(driver: TrialReaderDriver) -> None:
-    """Who gave up on one image must not take its end for that of the next, which is poison."""
+def test_a_late_response_is_ignored(driver: TrialReaderDriver) -> None:
+    """The response to an abandoned request must not count for the next image, which is poison."""
 
     def give_up() -> None:
-        raise GivenUpError
+        raise BatchWithdrawnError
 
-    with pytest.raises(GivenUpError):
+    with pytest.raises(BatchWithdrawnError):
         driver.read(cine(1, 8), progress=give_up)
     with pytest.raises(ImageError, match="killed_worker"):
         driver.read(phantom(2) + KILL)
 
 
-def test_a_reader_that_is_killed_while_it_waits_costs_nobody(driver: TrialReaderDriver) -> None:
-    """Another takes its place, and no answer is one image late."""
+def test_a_reader_that_is_killed_while_idle_affects_no_image(driver: TrialReaderDriver) -> None:
+    """A new reader is forked, and each response belongs to its own request."""
     driver.read(phantom(1))
-    (room,) = filter(_is_room, psutil.Process().children())
-    (reader,) = room.children()
+    (trial_process,) = filter(_is_trial_process, psutil.Process().children())
+    (reader,) = trial_process.children()
     reader.kill()
     driver.read(phantom(2))
     with pytest.raises(ImageError, match="killed_worker"):
@@ -209,10 +211,10 @@ def test_a_reader_that_is_killed_while_it_waits_costs_nobody(driver: TrialReader
     assert driver.deaths == 3
 
 
-def test_a_room_that_cannot_start_is_not_the_images_fault(
+def test_a_trial_process_that_does_not_start_does_not_fail_the_image(
     driver: TrialReaderDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again later, and the room closed."""
+    """The image is retried later, and the trial process is closed."""
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RetryImage, match="internal_error"):
         driver.read(phantom(1))

@@ -1,4 +1,4 @@
-"""A worker that went deaf is found out; one that is busy, or has nothing to hear, is left in peace."""
+"""Detect a worker that receives no messages; a busy worker and an empty queue are no reason to end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,7 +26,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def stalled(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis_url: str, redis: Redis) -> LedgerDriver:
-    """A batch that was published long ago and that nobody has taken."""
+    """Return a database with a batch that was published more than 60 s ago and that no worker has claimed."""
     ledger_driver.register(make_arrivals(1))
     (batch,) = ledger_driver.form()
     Transport(make_celery(redis_url, load_settings(None)), redis).publish(batch.id, 1)
@@ -34,53 +34,59 @@ def stalled(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis_url:
     return ledger_driver
 
 
-def _looks(ledger_driver: LedgerDriver, redis: Redis, number: int = 2, node: str = "w1", at_work: float = 1e9) -> int:
-    """How often the watchdog of `node` would have ended its process."""
+def _count_exits(
+    ledger_driver: LedgerDriver, redis: Redis, number: int = 2, node: str = "w1", at_work: float = 1e9
+) -> int:
+    """Return how often the watchdog of `node` would have ended its process in `number` checks."""
     ended: list[bool] = []
     watchdog = Watchdog(
-        ledger_driver.database, redis, node=node, seconds_at_work=lambda: at_work, end=lambda: ended.append(True)
+        ledger_driver.database,
+        redis,
+        node=node,
+        seconds_at_work=lambda: at_work,
+        stop_process=lambda: ended.append(True),
     )
     for _ in range(number):
-        watchdog.look(ledger_driver.clock())
+        watchdog.check(ledger_driver.clock())
     return len(ended)
 
 
-def test_a_deaf_worker_ends_at_the_second_look(stalled: LedgerDriver, redis: Redis) -> None:
-    """One look may meet a moment."""
-    assert _looks(stalled, redis, number=1) == 0
-    assert _looks(stalled, redis, number=2) == 1
+def test_a_stalled_worker_ends_at_the_second_check(stalled: LedgerDriver, redis: Redis) -> None:
+    """A single check may find a state that lasts only a moment."""
+    assert _count_exits(stalled, redis, number=1) == 0
+    assert _count_exits(stalled, redis, number=2) == 1
 
 
-def test_a_worker_whose_networks_are_still_loading_is_not_deaf(stalled: LedgerDriver, redis: Redis) -> None:
-    """After an outage batches are old at once; loading TensorFlow takes its time."""
-    assert _looks(stalled, redis, at_work=0) == 0
-    assert _looks(stalled, redis, at_work=STALLED_SECONDS - 1) == 0
+def test_a_worker_whose_networks_are_still_loading_is_not_stalled(stalled: LedgerDriver, redis: Redis) -> None:
+    """After an outage, batches are old at once, and loading TensorFlow takes seconds."""
+    assert _count_exits(stalled, redis, at_work=0) == 0
+    assert _count_exits(stalled, redis, at_work=STALLED_SECONDS - 1) == 0
 
 
-def test_a_busy_worker_is_not_deaf(stalled: LedgerDriver, redis: Redis, make_arrivals: MakeArrivals) -> None:
-    """It will take the next batch when it is done with this one; an idle neighbour should have taken it."""
+def test_a_busy_worker_is_not_stalled(stalled: LedgerDriver, redis: Redis, make_arrivals: MakeArrivals) -> None:
+    """It takes the next batch after this one. An idle neighbour should have taken it."""
     stalled.register(make_arrivals(1))
     (batch,) = stalled.form()
     stalled.claim(batch)
-    assert _looks(stalled, redis) == 0
-    assert _looks(stalled, redis, node="w2") == 1
+    assert _count_exits(stalled, redis) == 0
+    assert _count_exits(stalled, redis, node="w2") == 1
 
 
-def test_a_message_that_is_gone_is_the_dispatchers_business(stalled: LedgerDriver, redis: Redis) -> None:
-    """There is nothing to hear."""
+def test_a_lost_message_is_no_reason(stalled: LedgerDriver, redis: Redis) -> None:
+    """The queue is empty; the dispatcher publishes the batch again."""
     redis.flushdb()
-    assert _looks(stalled, redis) == 0
+    assert _count_exits(stalled, redis) == 0
 
 
-def test_a_young_batch_is_on_its_way(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis: Redis) -> None:
-    """Workers need a moment."""
+def test_a_recent_batch_is_no_reason(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis: Redis) -> None:
+    """A worker needs a moment to receive a message."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.form()
     redis.lpush("nightread.batches", "{}")
-    assert _looks(ledger_driver, redis) == 0
+    assert _count_exits(ledger_driver, redis) == 0
 
 
-def test_a_redis_that_is_away_is_no_reason(stalled: LedgerDriver) -> None:
-    """It reconnects by itself."""
-    with closing(Redis(port=1)) as nobody:
-        assert _looks(stalled, nobody) == 0
+def test_an_unavailable_redis_is_no_reason(stalled: LedgerDriver) -> None:
+    """The worker reconnects by itself."""
+    with closing(Redis(port=1)) as unavailable:
+        assert _count_exits(stalled, unavailable) == 0

@@ -1,4 +1,4 @@
-"""A worker that hangs is ended; one that is merely quiet for a reason is not."""
+"""End a worker that sends no heartbeats, unless there is a good reason for its silence."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from db import ledger
 
 @pytest.fixture
 def new_worker(tmp_path: Path) -> Iterator[Child]:
-    """A process that has just started and hears nothing."""
+    """Yield a process that has just started and sends no heartbeats."""
     child = Child(
         name="worker",
         arguments=["sleep", "600"],
@@ -31,45 +31,45 @@ def new_worker(tmp_path: Path) -> Iterator[Child]:
 
 @pytest.fixture
 def worker(new_worker: Child) -> Child:
-    """The same after it has run for long."""
+    """Return the same process after it has run for a long time."""
     assert isinstance(new_worker.monotonic, MovableMonotonic)
     new_worker.monotonic.advance(2 * SILENT_SECONDS)
     return new_worker
 
 
-def _beat(ledger_driver: LedgerDriver, node: str) -> None:
+def _send_heartbeat(ledger_driver: LedgerDriver, node: str) -> None:
     known = {"boot_id": "b", "slots": 1, "device": "cpu", "release": "1"}
     ledger.heartbeat(ledger_driver.database, node=node, now=ledger_driver.clock(), **known)
 
 
-def test_it_is_killed_at_the_second_look_and_started_again(worker: Child, ledger_driver: LedgerDriver) -> None:
-    """As any child that died."""
+def test_it_is_killed_at_the_second_check_and_restarted(worker: Child, ledger_driver: LedgerDriver) -> None:
+    """It is restarted as any child that died."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
-    _beat(ledger_driver, worker_node())
+    _send_heartbeat(ledger_driver, worker_node())
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
     assert [silent.look(), silent.look()] == [False, True]
     assert not worker.is_alive
     assert "worker ended (killed by SIGKILL)" in (worker.look_after() or "")
 
 
-def test_a_worker_that_beats_again_is_left_in_peace(worker: Child, ledger_driver: LedgerDriver) -> None:
-    """Its database had been away."""
+def test_a_worker_whose_heartbeats_return_is_not_killed(worker: Child, ledger_driver: LedgerDriver) -> None:
+    """Its database was unavailable for a while."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
     assert not silent.look()
-    _beat(ledger_driver, worker_node())
+    _send_heartbeat(ledger_driver, worker_node())
     assert [silent.look(), silent.look()] == [False, False]
     assert worker.is_alive
 
 
 def test_another_hosts_heartbeat_does_not_count(worker: Child, ledger_driver: LedgerDriver) -> None:
-    """Each host looks after its own."""
+    """Each host checks only its own worker."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
-    _beat(ledger_driver, "nightread@elsewhere")
+    _send_heartbeat(ledger_driver, "nightread@elsewhere")
     assert [silent.look(), silent.look()] == [False, True]
 
 
-def test_a_worker_that_has_just_started_needs_its_time(new_worker: Child, ledger_driver: LedgerDriver) -> None:
+def test_a_worker_that_has_just_started_is_not_killed(new_worker: Child, ledger_driver: LedgerDriver) -> None:
     """Loading TensorFlow takes seconds."""
     silent = SilentWorker(new_worker, ledger_driver.database, ledger_driver.clock)
     assert [silent.look(), silent.look()] == [False, False]

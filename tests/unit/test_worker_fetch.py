@@ -1,4 +1,4 @@
-"""A place in the ledger becomes bytes, or a reason."""
+"""Read the file of an image, or raise an error with its reason."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from worker.fetching.files import FileChangedError, fetch
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A source with one file."""
+    """Return a source folder with one file."""
     folder = tmp_path / "inbox"
     folder.mkdir()
     (folder / "a").write_bytes(b"content")
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
-    """The file as it was registered: as it lies there now, unless `changes` say otherwise."""
+    """Return the image of this file as it is now, except for `changes`."""
     path = os.fsencode(root / os.fsdecode(name))
     try:
         status = os.lstat(path)
@@ -39,16 +39,16 @@ def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
     return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, first=True, **times, **place, **values)  # type: ignore[arg-type]
 
 
-def reason(image: Claimed, **knobs: object) -> tuple[type[Exception], Reason]:
-    """Class and reason of the error that fetching it raises."""
+def reason(image: Claimed, **options: object) -> tuple[type[Exception], Reason]:
+    """Return class and reason of the error that `fetch` raises."""
     with pytest.raises(ImageError) as caught:
-        fetch(image, **{"roots": {}, "max_bytes": 1000, **knobs})  # type: ignore[arg-type]
+        fetch(image, **{"roots": {}, "max_bytes": 1000, **options})  # type: ignore[arg-type]
     return type(caught.value), caught.value.reason
 
 
 @pytest.mark.parametrize("name", [b"a", b"with space", b"new\nline", b"caf\xe9", b"100%", b"deep/er/file"])
 def test_any_name_is_read_once_with_its_identity(root: Path, name: bytes) -> None:
-    """Bytes, digest, size and time belong together."""
+    """The result has the bytes, their digest, the size and the modification time."""
     path = root / os.fsdecode(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"scan")
@@ -58,15 +58,15 @@ def test_any_name_is_read_once_with_its_identity(root: Path, name: bytes) -> Non
 
 
 def test_this_host_may_mount_the_source_elsewhere(root: Path) -> None:
-    """`roots` of the settings goes before the root that the producer registered."""
+    """The setting `roots` takes precedence over the root that the producer registered."""
     image = claimed(root)
     moved = root.rename(root.with_name("mounted"))
     assert fetch(image, roots={"inbox": moved}, max_bytes=1000).data == b"content"
 
 
 @pytest.mark.parametrize("change", [{"size": 3}, {"mtime_ns": 3}])
-def test_another_file_than_was_registered_is_still_changing(root: Path, change: dict[str, int]) -> None:
-    """The error says what lies there now, so that the ledger can follow."""
+def test_a_file_that_differs_from_the_registered_one_is_still_changing(root: Path, change: dict[str, int]) -> None:
+    """The error has the present size and time, so that the next attempt expects them."""
     with pytest.raises(FileChangedError) as caught:
         fetch(claimed(root, **change), roots={}, max_bytes=1000)
     now = (root / "a").stat()
@@ -75,13 +75,13 @@ def test_another_file_than_was_registered_is_still_changing(root: Path, change: 
 
 
 def test_a_file_larger_than_the_limit_is_not_read(root: Path) -> None:
-    """Its size alone rejects it."""
+    """Its size is checked before it is read."""
     assert reason(claimed(root), max_bytes=6) == (RejectImage, Reason.TOO_LARGE)
     assert fetch(claimed(root), roots={}, max_bytes=7).data == b"content"
 
 
 def test_a_link_inside_the_source_is_read_under_its_own_identity(root: Path) -> None:
-    """Size and time that identify it are those of the link, as the producer saw them."""
+    """Size and time are those of the link itself, as the producer registered them."""
     (root / "link").symlink_to("a")
     image = claimed(root, "link")
     file = fetch(image, roots={}, max_bytes=1000)
@@ -107,18 +107,18 @@ def _link(target: str) -> Callable[[Path], object]:
     ],
     ids=["link out", "link to /etc", "link to root", "link to folder", "circle", "dangling", "folder", "pipe", "gone"],
 )
-def test_what_is_no_file_has_its_reason(
+def test_a_name_that_is_not_a_regular_file_has_its_reason(
     root: Path, make: Callable[[Path], object], expected: tuple[type[Exception], Reason]
 ) -> None:
-    """A pipe does not block, and no link leads out of the source."""
+    """A pipe does not block, and a link that leaves the source is rejected."""
     (root.parent / "outside").write_bytes(b"not ours")
     (root / "folder").mkdir()
     make(root)
     assert reason(claimed(root, "x")) == expected
 
 
-def test_a_link_that_took_the_place_of_a_file_is_not_followed_out(root: Path) -> None:
-    """Between registration and reading anything may happen to a name."""
+def test_a_file_that_was_replaced_by_a_link_is_not_followed_out_of_the_source(root: Path) -> None:
+    """The name may change between registration and reading."""
     image = claimed(root)
     (root.parent / "outside").write_bytes(b"content")
     (root / "a").unlink()
@@ -127,13 +127,13 @@ def test_a_link_that_took_the_place_of_a_file_is_not_followed_out(root: Path) ->
 
 
 @pytest.mark.parametrize("name", [b"n" * 300, b"/".join([b"folder"] * 1000)], ids=["name", "path"])
-def test_a_name_too_long_for_this_system_is_an_error_of_the_storage(root: Path, name: bytes) -> None:
-    """It may be shorter where the source is mounted elsewhere."""
+def test_a_name_that_is_too_long_for_this_system_is_an_io_error(root: Path, name: bytes) -> None:
+    """The path may be shorter on a host that mounts the source at another place."""
     assert reason(claimed(root, name)) == (RetryImage, Reason.IO_ERROR)
 
 
-def test_a_file_that_nobody_may_read_is_unreadable(root: Path) -> None:
-    """Permissions may be mended: it is tried again."""
+def test_a_file_without_read_permission_is_unreadable(root: Path) -> None:
+    """It is retried, because an operator may fix the permissions."""
     if os.geteuid() == 0:
         pytest.skip(skip_reasons.NOT_ROOT)
     image = claimed(root)
@@ -141,8 +141,8 @@ def test_a_file_that_nobody_may_read_is_unreadable(root: Path) -> None:
     assert reason(image) == (RetryImage, Reason.UNREADABLE)
 
 
-def test_a_source_that_is_gone_is_told_from_a_file_that_is_gone(root: Path) -> None:
-    """An unmounted share does not make a thousand missing files."""
+def test_a_missing_source_differs_from_a_missing_file(root: Path) -> None:
+    """If a share is unmounted, its files do not count as missing."""
     image = claimed(root)
     root.rename(root.with_name("unmounted"))
     assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
@@ -150,8 +150,8 @@ def test_a_source_that_is_gone_is_told_from_a_file_that_is_gone(root: Path) -> N
     assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
 
 
-def test_a_source_that_was_marked_is_gone_without_its_marker(root: Path) -> None:
-    """Whatever else lies there: the folder below a mount point need not be empty."""
+def test_a_source_with_a_marker_is_gone_if_the_marker_is_missing(root: Path) -> None:
+    """The folder below a mount point may contain other files."""
     image = claimed(root, "x", marked=True)
     assert reason(image) == (RetryImage, Reason.SOURCE_GONE)
     (root / ROOT_MARKER).touch()

@@ -1,4 +1,4 @@
-"""What outlives a process: what it had in hand, and that it died."""
+"""The in-flight table survives a process: it shows which image the process had in flight, and that it died."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ from worker.isolation.in_flight import CAUTION_NS, InFlightTable, Slot
 
 @contextmanager
 def process(slot: Slot, *, work_id: int = 0) -> Iterator[Callable[[], None]]:
-    """A process in this seat with this in hand; what is yielded ends it, and leaves it unreaped."""
-    ready, told = os.pipe()
+    """Run a process in this slot with this work id in flight. The yielded function kills it and leaves a zombie."""
+    ready, signal_end = os.pipe()
     if (pid := os.fork()) == 0:
-        _sit(slot, work_id, told)
+        _run_in_slot(slot, work_id, signal_end)
     os.read(ready, 1)
 
     def kill() -> None:
@@ -30,67 +30,67 @@ def process(slot: Slot, *, work_id: int = 0) -> Iterator[Callable[[], None]]:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(ready)
-        os.close(told)
+        os.close(signal_end)
 
 
-def _sit(slot: Slot, work_id: int, told: int) -> NoReturn:
+def _run_in_slot(slot: Slot, work_id: int, signal_end: int) -> NoReturn:
     try:
         slot.take_over()
         with slot.in_flight(work_id):
-            os.write(told, b".")
+            os.write(signal_end, b".")
             signal.pause()
     finally:
         os._exit(0)
 
 
-def test_what_a_dead_process_had_in_hand_is_known() -> None:
-    """To the others, and to the successor in its seat, who has nothing in hand."""
-    box = InFlightTable()
-    mine, his = box.slot(0), box.slot(1)
-    mine.take_over()
-    with process(his, work_id=7) as kill:
-        assert (mine.is_dead(1), mine.work_in_flight(1)) == (False, 7)
+def test_the_image_in_flight_of_a_dead_process_is_known() -> None:
+    """Siblings see it, and the successor in its slot gets it; the successor itself has no image in flight."""
+    table = InFlightTable()
+    own_slot, other_slot = table.slot(0), table.slot(1)
+    own_slot.take_over()
+    with process(other_slot, work_id=7) as kill:
+        assert (own_slot.is_dead(1), own_slot.work_in_flight(1)) == (False, 7)
         kill()
-        assert (mine.is_dead(1), mine.work_in_flight(1)) == (True, 7)
-        assert his.take_over() == 7
-        assert (mine.is_dead(1), mine.work_in_flight(1)) == (False, None)
+        assert (own_slot.is_dead(1), own_slot.work_in_flight(1)) == (True, 7)
+        assert other_slot.take_over() == 7
+        assert (own_slot.is_dead(1), own_slot.work_in_flight(1)) == (False, None)
 
 
-def test_nobody_died_in_a_seat_that_is_new() -> None:
-    """The first start of a worker is no reason for care."""
+def test_a_new_slot_records_no_death() -> None:
+    """The first start of a worker does not make it cautious."""
     slot = InFlightTable().slot(0)
     assert slot.take_over() is None
     assert not slot.is_cautious()
     assert not slot.is_dead(1)
 
 
-def test_a_death_makes_the_others_careful_at_once() -> None:
-    """Before anybody has reaped the dead one or taken its seat, and after that too."""
-    box = InFlightTable()
-    mine = box.slot(0)
-    mine.take_over()
-    with process(box.slot(1)) as kill:
-        mine.watch_siblings()
-        assert not mine.is_cautious()
+def test_a_death_makes_the_siblings_cautious_at_once() -> None:
+    """Before the dead process is reaped or replaced, and afterwards as well."""
+    table = InFlightTable()
+    own_slot = table.slot(0)
+    own_slot.take_over()
+    with process(table.slot(1)) as kill:
+        own_slot.watch_siblings()
+        assert not own_slot.is_cautious()
         kill()
-        assert mine.is_cautious()
-    assert mine.is_cautious()
-    assert box.slot(2).is_cautious()
+        assert own_slot.is_cautious()
+    assert own_slot.is_cautious()
+    assert table.slot(2).is_cautious()
 
 
-def test_a_death_between_two_batches_is_noticed() -> None:
-    """By who begins the next one, though it never saw the other alive."""
-    box = InFlightTable()
-    mine = box.slot(0)
-    mine.take_over()
-    with process(box.slot(1)) as kill:
+def test_a_death_between_two_batches_is_detected() -> None:
+    """The process that begins the next batch detects it, even if it never saw the other process alive."""
+    table = InFlightTable()
+    own_slot = table.slot(0)
+    own_slot.take_over()
+    with process(table.slot(1)) as kill:
         kill()
-        mine.watch_siblings()
-        assert mine.is_cautious()
+        own_slot.watch_siblings()
+        assert own_slot.is_cautious()
 
 
-def test_care_ends_after_five_minutes() -> None:
-    """Counted from the latest death."""
+def test_caution_ends_after_five_minutes() -> None:
+    """The time is counted from the latest death."""
     slot = InFlightTable().slot(0)
     slot.take_over()
     slot.record_death()
@@ -99,50 +99,50 @@ def test_care_ends_after_five_minutes() -> None:
     assert not slot.is_cautious()
 
 
-def test_a_successor_makes_everybody_careful() -> None:
-    """Where there is no way of following a process, its successor's arrival tells of its death."""
-    box = InFlightTable()
-    box.slot(1).take_over()
-    box.slot(1).take_over()
-    assert box.slot(0).is_cautious()
+def test_a_successor_makes_all_processes_cautious() -> None:
+    """Without pidfd, a death is detected when the successor takes the slot."""
+    table = InFlightTable()
+    table.slot(1).take_over()
+    table.slot(1).take_over()
+    assert table.slot(0).is_cautious()
 
 
-def test_where_no_pidfd_is_to_be_had_the_dead_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An old kernel, or a container that forbids the call: what Python offers, the system refuses."""
+def test_dead_processes_are_found_without_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python offers the call, but an old kernel or a container rejects it."""
 
     def refused(_pid: int) -> int:
         raise OSError(errno.ENOSYS, "refused")
 
     monkeypatch.setattr(os, "pidfd_open", refused)
-    box = InFlightTable()
-    mine, other = box.slot(0), box.slot(1)
-    with process(other, work_id=5):
-        mine.watch_siblings()
-        assert not mine.is_dead(1)
-        assert not mine.is_cautious()
-    assert mine.is_dead(1)
-    mine.watch_siblings()
-    assert mine.is_cautious()
+    table = InFlightTable()
+    own_slot, other_slot = table.slot(0), table.slot(1)
+    with process(other_slot, work_id=5):
+        own_slot.watch_siblings()
+        assert not own_slot.is_dead(1)
+        assert not own_slot.is_cautious()
+    assert own_slot.is_dead(1)
+    own_slot.watch_siblings()
+    assert own_slot.is_cautious()
 
 
-def test_a_worker_is_at_work_once_a_network_is_loaded() -> None:
-    """Not when its parent is ready."""
-    box = InFlightTable()
-    assert box.seconds_at_work() == 0
-    box.slot(3).mark_ready()
-    assert 0 < box.seconds_at_work() < 60
+def test_a_worker_is_at_work_once_a_process_has_loaded_its_networks() -> None:
+    """A ready parent is not enough."""
+    table = InFlightTable()
+    assert table.seconds_at_work() == 0
+    table.slot(3).mark_ready()
+    assert 0 < table.seconds_at_work() < 60
 
 
-def test_a_process_is_ready_from_when_its_network_is_loaded_until_it_dies() -> None:
-    """Its successor in the seat starts from the beginning."""
-    box = InFlightTable()
-    box.slot(0).take_over()
-    assert box.ready_processes() == 0
-    box.slot(0).mark_ready()
-    assert box.ready_processes() == 1
-    with process(box.slot(0)) as kill:
-        assert box.ready_processes() == 0
+def test_a_process_is_ready_from_loading_its_networks_until_its_death() -> None:
+    """Its successor in the slot is not ready until it has loaded its networks."""
+    table = InFlightTable()
+    table.slot(0).take_over()
+    assert table.ready_processes() == 0
+    table.slot(0).mark_ready()
+    assert table.ready_processes() == 1
+    with process(table.slot(0)) as kill:
+        assert table.ready_processes() == 0
         kill()
-    box.slot(0).take_over()
-    box.slot(0).mark_ready()
-    assert box.ready_processes() == 1
+    table.slot(0).take_over()
+    table.slot(0).mark_ready()
+    assert table.ready_processes() == 1

@@ -1,4 +1,4 @@
-"""Manifests of senders: CSV and JSON."""
+"""Read the manifests of senders: CSV and JSON."""
 
 import json
 
@@ -22,16 +22,16 @@ ENTRIES = [{"study_instance_uid": study, "images": images} for study, images in 
         json.dumps({"sender": "CT 4", "studies": ENTRIES}, indent=2),
     ],
 )
-def test_a_manifest_says_how_many_images_each_study_has(text: str) -> None:
-    """Further columns and names are left alone."""
+def test_a_manifest_has_the_number_of_images_of_each_study(text: str) -> None:
+    """Other columns and names are ignored."""
     assert read_manifest(text.encode()) == COUNTS
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\n", b"study,images\n1.2,3", b"[1, 2]", b'{"a": 1}', b"\x89PNG", b"study_instance_uid"]
 )
-def test_other_files_are_no_manifest(data: bytes) -> None:
-    """By their content, whatever they are called."""
+def test_other_files_are_not_manifests(data: bytes) -> None:
+    """The content decides, not the name."""
     assert read_manifest(data) is None
 
 
@@ -55,8 +55,8 @@ def test_other_files_are_no_manifest(data: bytes) -> None:
         '{"study_instance_uid": "images", "images": ' + "[" * 100_000,
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_a_bad_one(text: str) -> None:
-    """It is told apart from what is none, since a sender meant it; the reason quotes nothing of it."""
+def test_an_invalid_manifest_is_a_bad_manifest(text: str) -> None:
+    """It is rejected and not ignored, because a sender meant it; the reason quotes nothing from it."""
     with pytest.raises(RejectImage) as caught:
         read_manifest(text.encode())
     assert caught.value.reason is Reason.BAD_MANIFEST

@@ -1,4 +1,4 @@
-"""The network may work in a thread of its own while the next frames are decoded."""
+"""Score frames of many images together, with and without a thread for the network."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -15,7 +15,7 @@ from worker.inference.predictor import Predictor
 
 @pytest.fixture(params=[False, True], ids=["in turns", "ahead"])
 def network_thread(request: pytest.FixtureRequest) -> Iterator[Executor | None]:
-    """None, or the one thread of the network."""
+    """Return None, or an executor with the one thread of the network."""
     if not request.param:
         yield None
         return
@@ -24,7 +24,7 @@ def network_thread(request: pytest.FixtureRequest) -> Iterator[Executor | None]:
 
 
 def test_each_image_gets_the_scores_of_its_own_frames(network_thread: Executor | None) -> None:
-    """Across micro-batches, whatever the number of frames of an image."""
+    """Images may have any number of frames, and micro-batches may contain frames of several images."""
     inputs = {work_id: make_inputs(frames) for work_id, frames in enumerate([1, 5, 64, 1, 130, 2])}
     batcher = MicroBatcher(Predictor(make_bundle(), SmallDevice(), largest=16), network_thread)
     for work_id, frames in inputs.items():
@@ -36,28 +36,28 @@ def test_each_image_gets_the_scores_of_its_own_frames(network_thread: Executor |
 
 
 class PickyDevice(SmallDevice):
-    """Has no room for black frames, not even for a single one."""
+    """A device without memory for black frames, not even for a single one."""
 
     def batch_scores(self, inputs: Array) -> Array:
-        """Fail where the last frame is black."""
+        """Raise MemoryError if the last frame is black."""
         if not inputs[-1].any():
             raise MemoryError
         return super().batch_scores(inputs)
 
 
-def test_images_for_which_the_device_has_no_room_are_refused_and_no_others(network_thread: Executor | None) -> None:
-    """Not even one frame fits: the images of that lot are named, and the board goes on."""
+def test_only_images_that_exceed_the_device_memory_get_an_error(network_thread: Executor | None) -> None:
+    """If not even one frame fits, the images of that group get an error and the next group is scored."""
     batcher = MicroBatcher(Predictor(make_bundle(), PickyDevice(), largest=2), network_thread)
     batcher.add(1, np.zeros((2, 8, 8, 1), np.float32))
     batcher.add(2, make_inputs(1))
     batcher.add(3, make_inputs(1))
     scores = batcher.finish()
-    assert batcher.refused.keys() == {1}
+    assert batcher.errors.keys() == {1}
     assert scores.keys() == {2, 3}
 
 
 def test_a_broken_network_ends_the_batch(network_thread: Executor | None) -> None:
-    """No image is at fault."""
+    """No image gets an error of its own."""
     batcher = MicroBatcher(
         Predictor(make_bundle(), SmallDevice(capacity=0, error=ValueError), largest=4), network_thread
     )

@@ -1,4 +1,4 @@
-"""Where the time of a batch went."""
+"""Measure the seconds of each phase."""
 
 from contextlib import suppress
 
@@ -6,18 +6,18 @@ from worker.phase_timer import PhaseTimer
 
 
 class Clock:
-    """Shows the time that a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the time in seconds."""
         return self.now
 
 
 def test_a_phase_that_is_entered_again_adds_up() -> None:
-    """Time between phases belongs to none."""
+    """Time between two phases does not count."""
     clock = Clock()
     timer = PhaseTimer(clock)
     for seconds in (1.0, 2.5):
@@ -27,8 +27,8 @@ def test_a_phase_that_is_entered_again_adds_up() -> None:
     assert timer.seconds == {"read": 3.5}
 
 
-def test_a_phase_inside_another_one_counts_for_itself_only() -> None:
-    """The sum of all phases is the time that passed."""
+def test_a_nested_phase_does_not_count_for_the_outer_phase() -> None:
+    """The sum of all phases is the elapsed time."""
     clock = Clock()
     timer = PhaseTimer(clock)
     with timer.phase("read"):
@@ -42,7 +42,7 @@ def test_a_phase_inside_another_one_counts_for_itself_only() -> None:
 
 
 def test_a_phase_ends_with_an_error_too() -> None:
-    """The outer phase goes on afterwards."""
+    """The outer phase continues afterwards."""
     clock = Clock()
     timer = PhaseTimer(clock)
     with timer.phase("read"):

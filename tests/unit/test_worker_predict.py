@@ -1,4 +1,4 @@
-"""Micro-batches of few sizes, and what happens when the device is full."""
+"""Run micro-batches of few sizes, and smaller ones if the memory of the device is full."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from test_models_bundle import make_bundle
 
 from nightread.errors import ImageError
 from nightread.reasons import Reason
-from worker.inference.predictor import SIZES, Predictor, micro_batch
+from worker.inference.predictor import MICRO_BATCH_SIZES, Predictor, micro_batch_size
 
 Array = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ class SmallDevice:
         self.calls: list[int] = []
 
     def batch_scores(self, inputs: Array) -> Array:
-        """Remember the size, and fail where it does not fit."""
+        """Remember the size, and raise the error if the frames do not fit."""
         self.calls.append(len(inputs))
         if len(inputs) > self.capacity:
             raise self.error
@@ -30,7 +30,7 @@ class SmallDevice:
 
 
 class ResourceExhaustedError(Exception):
-    """Named as TensorFlow names it."""
+    """An error with the class name that TensorFlow uses."""
 
 
 def make_inputs(count: int) -> Array:
@@ -44,23 +44,23 @@ def expected(inputs: Array) -> Array:
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 6, 9, 63, 64, 65, 70, 200, 300])
 @pytest.mark.parametrize("largest", [1, 24, 64, 256])
 def test_every_count_is_scored_in_order_and_in_known_sizes(count: int, largest: int) -> None:
-    """Padding is cut off again, and no other size ever reaches the device."""
+    """Padding is removed again, and no other size reaches the device."""
     device, inputs = SmallDevice(), make_inputs(count)
     scores = Predictor(make_bundle(), device, largest=largest).scores(inputs)
     np.testing.assert_allclose(scores, expected(inputs).reshape(-1, 2), atol=1e-6)
-    assert set(device.calls) <= {*SIZES, largest}
+    assert set(device.calls) <= {*MICRO_BATCH_SIZES, largest}
     assert max(device.calls, default=0) <= largest
 
 
 @pytest.mark.parametrize(("waiting", "size"), [(1, 1), (2, 4), (4, 4), (5, 4), (8, 16), (31, 16), (32, 64), (100, 64)])
-def test_at_least_half_of_a_micro_batch_is_real(waiting: int, size: int) -> None:
-    """Padding never costs more than the frames themselves."""
-    assert micro_batch(waiting, 64) == size
+def test_at_least_half_of_a_micro_batch_is_not_padding(waiting: int, size: int) -> None:
+    """Padding never costs more than the frames."""
+    assert micro_batch_size(waiting, 64) == size
 
 
 @pytest.mark.parametrize("error", [MemoryError, ResourceExhaustedError, RuntimeError("RESOURCE_EXHAUSTED: 2 GiB")])
-def test_a_full_device_gets_smaller_batches_from_then_on(error: type[Exception] | Exception) -> None:
-    """The images of the failed batch are scored too, and the lesson is remembered."""
+def test_a_full_device_gets_smaller_micro_batches_from_then_on(error: type[Exception] | Exception) -> None:
+    """The frames of the failed call are scored too, and the smaller size is kept."""
     device, inputs = SmallDevice(capacity=20, error=error), make_inputs(70)
     predictor = Predictor(make_bundle(), device)
     np.testing.assert_allclose(predictor.scores(inputs), expected(inputs), atol=1e-6)
@@ -71,14 +71,14 @@ def test_a_full_device_gets_smaller_batches_from_then_on(error: type[Exception] 
 
 
 def test_a_frame_that_does_not_fit_alone_fails() -> None:
-    """There is nothing left to halve."""
+    """The micro-batch cannot become smaller."""
     with pytest.raises(ImageError) as caught:
         Predictor(make_bundle(), SmallDevice(capacity=0)).scores(make_inputs(3))
     assert caught.value.reason is Reason.OUT_OF_MEMORY
 
 
 def test_other_errors_are_not_taken_for_a_full_device() -> None:
-    """A bug is not retried with smaller batches."""
+    """Another error is raised and not retried with smaller micro-batches."""
     device = SmallDevice(capacity=0, error=ValueError)
     with pytest.raises(ValueError):  # noqa: PT011 - any message
         Predictor(make_bundle(), device).scores(make_inputs(3))
@@ -86,7 +86,7 @@ def test_other_errors_are_not_taken_for_a_full_device() -> None:
 
 
 def test_warm_up_runs_each_size_once() -> None:
-    """No size is met for the first time at night."""
+    """No size is run for the first time during operation."""
     device = SmallDevice()
     Predictor(make_bundle(), device, largest=64).warm_up()
     assert device.calls == [1, 4, 16, 64]

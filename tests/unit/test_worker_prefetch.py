@@ -1,4 +1,4 @@
-"""Images of stores are there when their turn comes, and never too many of them."""
+"""Retrieve images from stores ahead of time, within a limit of bytes."""
 
 import threading
 from collections import Counter
@@ -20,7 +20,7 @@ KIB = 1024
 
 
 def images(url: str, count: int, *, size: int = 0) -> list[Claimed]:
-    """So many of one store, whose instances are `instances/1/file` and so on."""
+    """Return `count` images of one store, with the addresses `instances/1/file`, `instances/2/file` and so on."""
     times = {"arrived_at": utc_now(), "tried_since": utc_now()}
     place = {"source": "pacs", "root": url, "size": size, "mtime_ns": 0, "marked": False}
     known = {"attempts": 1, "alone": False, "first": True}
@@ -31,18 +31,18 @@ def images(url: str, count: int, *, size: int = 0) -> list[Claimed]:
     ]
 
 
-def stores(url: str, **knobs: object) -> Stores:
-    """The store as the settings name it."""
-    return Stores(load_settings(None, sources=[{"kind": "orthanc", "name": "pacs", "url": url, **knobs}]))
+def stores(url: str, **options: object) -> Stores:
+    """Return the stores of settings with one store at this URL."""
+    return Stores(load_settings(None, sources=[{"kind": "orthanc", "name": "pacs", "url": url, **options}]))
 
 
 def number_of(asked: Request) -> bytes:
-    """Which instance is wanted."""
+    """Return the number of the requested instance."""
     return asked.path.split("/")[2].encode()
 
 
 class ConcurrencyProbe:
-    """Answers when as many ask at once as the store is said to bear, and remembers the most that did."""
+    """Respond only when `size` requests are open at once, and remember the largest number of open requests."""
 
     def __init__(self, size: int) -> None:
         self._together = threading.Barrier(size)
@@ -51,7 +51,7 @@ class ConcurrencyProbe:
         self.most = 0
 
     def __call__(self, asked: Request) -> Reply:
-        """Wait for the others."""
+        """Wait until `size` requests are open, then respond."""
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
@@ -61,19 +61,19 @@ class ConcurrencyProbe:
         return Reply(body=[number_of(asked)])
 
 
-def test_as_many_are_retrieved_at_once_as_the_store_may_be_asked() -> None:
-    """Before anybody has asked for the first, and each comes to who asks for it."""
-    crowd = ConcurrencyProbe(3)
-    with running_web_server(crowd) as server:
+def test_the_setting_connections_limits_parallel_retrievals() -> None:
+    """Retrievals start before the first image is taken, and each image gets its own bytes."""
+    probe = ConcurrencyProbe(3)
+    with running_web_server(probe) as server:
         batch = images(server.url, 12)
         with Prefetcher(batch, stores(server.url, connections=3)) as prefetcher:
             found = [prefetcher.take(image, lambda: None).data for image in batch]
     assert found == [str(n).encode() for n in range(1, 13)]
-    assert crowd.most == 3
+    assert probe.most == 3
 
 
-def test_what_nobody_asked_for_stays_below_the_limit() -> None:
-    """Sizes that the store did not tell beforehand are seen as they come: what has no room is retrieved again later."""
+def test_bytes_retrieved_ahead_stay_below_the_limit() -> None:
+    """If the store reports no sizes, bytes are counted as they arrive; an image over the limit is retrieved again."""
     asked: Counter[bytes] = Counter()
     largest, held = 0, 0
 
@@ -92,16 +92,16 @@ def test_what_nobody_asked_for_stays_below_the_limit() -> None:
     assert largest <= (1000 + 400) * KIB
 
 
-def test_an_image_larger_than_the_limit_comes_when_it_is_asked_for() -> None:
-    """It alone may exceed what is held ahead."""
+def test_an_image_larger_than_the_limit_is_retrieved_when_it_is_taken() -> None:
+    """Only the image that is taken may exceed the limit."""
     with running_web_server(lambda _: Reply(body=[bytes(400 * KIB)])) as server:
         batch = images(server.url, 3, size=400 * KIB)
         with Prefetcher(batch, stores(server.url), max_bytes=100 * KIB) as prefetcher:
             assert [len(prefetcher.take(image, lambda: None).data) for image in batch] == [400 * KIB] * 3
 
 
-def test_an_image_that_cannot_be_had_costs_no_other() -> None:
-    """Its error comes to who asks for it, with the reason."""
+def test_an_image_that_cannot_be_retrieved_affects_no_other_image() -> None:
+    """Its error is raised when it is taken, with the reason."""
 
     def answer(asked: Request) -> Reply:
         return Reply(status=404) if number_of(asked) == b"2" else Reply(body=[b"scan"])
@@ -116,25 +116,25 @@ def test_an_image_that_cannot_be_had_costs_no_other() -> None:
     assert caught.value.reason is Reason.MISSING_FILE
 
 
-def test_bytes_that_come_in_are_progress() -> None:
-    """The lease of a batch is kept while a large image comes slowly, and by nothing else."""
-    told = threading.Event()
+def test_received_bytes_count_as_progress() -> None:
+    """The lease of a batch is renewed while a large image arrives slowly."""
+    progressed = threading.Event()
 
     def slowly() -> Iterator[bytes]:
         for _ in range(100):
             yield bytes(64 * KIB)
-            if told.wait(0.05):
+            if progressed.wait(0.05):
                 return
 
     with running_web_server(lambda _: Reply(body=slowly())) as server:
         (image,) = images(server.url, 1)
         with Prefetcher([image], stores(server.url)) as prefetcher:
-            prefetcher.take(image, told.set)
-    assert told.is_set()
+            prefetcher.take(image, progressed.set)
+    assert progressed.is_set()
 
 
-def test_a_batch_that_is_given_up_stops_retrieving() -> None:
-    """What is on its way breaks off at its next piece."""
+def test_leaving_the_prefetcher_stops_its_retrievals() -> None:
+    """A running retrieval ends at its next piece."""
     broke_off = threading.Event()
 
     def endless() -> Iterator[bytes]:
@@ -150,8 +150,8 @@ def test_a_batch_that_is_given_up_stops_retrieving() -> None:
         assert broke_off.wait(10)
 
 
-def test_files_in_folders_are_left_alone(tmp_path: Path) -> None:
-    """A batch without images of stores starts no thread."""
+def test_files_in_folders_are_not_prefetched(tmp_path: Path) -> None:
+    """A batch without images in stores starts no thread."""
     (image,) = images("http://127.0.0.1:1", 1)
     reached = stores("http://127.0.0.1:1")
     with Prefetcher([image._replace(root=str(tmp_path))], reached):

@@ -1,1 +1,1 @@
-"""Unpack zip and tar archives into the spool."""
+"""Detect zip and tar archives and unpack them into the spool."""

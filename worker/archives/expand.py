@@ -1,4 +1,4 @@
-"""An archive becomes arrivals: its files are unpacked into the spool, under names that we make."""
+"""Unpack an archive into the spool, where each of its files becomes an arrival with a generated name."""
 
 import errno
 import os
@@ -24,21 +24,21 @@ from worker.archives.limits import ArchiveLimits
 from worker.context import WorkerContext
 from worker.fetching.files import Fetched
 
-MOST_MEMBERS = 50_000
-MOST_MEMBER_BYTES = 8 * 1024**3
-MOST_BYTES = 64 * 1024**3
-RATIO = 100
-"""More than this times the archive's own bytes is no medical image but a bomb; scans shrink to a half or a fifth."""
-FREE_BYTES = 256 * 1024**2
-"""Below this no ratio is asked for: a small archive of blank images may shrink to a thousandth."""
+MAX_MEMBERS = 50_000
+MAX_MEMBER_BYTES = 8 * 1024**3
+MAX_TOTAL_BYTES = 64 * 1024**3
+MAX_RATIO = 100
+"""Unpacked bytes per archive byte. More is a decompression bomb: scans shrink to a half or a fifth."""
+MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
+"""Up to 256 MiB the ratio does not matter: a small archive of blank images may shrink to a thousandth."""
 _PARTIAL = ".partial-"
-_OLD_SECONDS = 86400
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_LOOK_BYTES = 64 * 1024**2
+_STALE_SECONDS = 86400
+_DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+_CHECK_EVERY_BYTES = 64 * 1024**2
 
 
 Unrecorded = defaultdict[int, list[Arrival]]
-"""What came out of archives of one batch, by the outermost archive: the ledger hears of it when the batch ends."""
+"""Arrivals unpacked during this batch and not recorded yet, by the instance id of their outermost archive."""
 
 
 def expand(
@@ -49,11 +49,11 @@ def expand(
     unrecorded: Unrecorded,
     progress: Callable[[], None],
 ) -> Members:
-    """Unpack the archive, or find it unpacked; its members are to be recorded with its outcome.
+    """Unpack the archive unless it is unpacked already, and return its members, to be recorded with its outcome.
 
-    What lies in the spool under the final name is whole and on the disk: whoever dies on the way leaves a `.partial-`
-    folder at most, and the next one finds the same files or makes them. `progress` is called for each piece and file.
-    Raises RejectImage as worker.archives.detect.members does, and RetryImage (no room, storage error).
+    A folder with its final name is complete and synced to the disk. A process that dies before that leaves only a
+    `.partial-` folder, and the next attempt unpacks again. `progress` is called for each piece and each file.
+    Raises RejectImage as worker.archives.detect.members does, and RetryImage for a full disk or a storage error.
     """
     root = context.settings.roots.get(ARCHIVES) or context.settings.spool_folder.absolute() / ARCHIVES
     source_id = _source_id(context, root)
@@ -65,10 +65,10 @@ def expand(
             _unpack(context, image, folder, root, members(file.data, kind, limits), progress)
         arrivals = tuple(_arrivals(folder, root))
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in _DISK_FULL_ERRORS:
             raise RetryImage(Reason.NO_ROOM) from None
         name = errno.errorcode.get(error.errno or 0, "?")
-        raise RetryImage(Reason.IO_ERROR, f"Unpacking the archive failed with {name}.") from None
+        raise RetryImage(Reason.IO_ERROR, f"The archive was not unpacked: the spool failed with {name}.") from None
     unrecorded[totals.outermost_id].extend(arrivals)
     return Members(source_id=source_id, arrivals=arrivals)
 
@@ -76,7 +76,9 @@ def expand(
 def _source_id(context: WorkerContext, root: Path) -> int:
     known = next((source for source in queries.sources(context.database) if source.name == ARCHIVES), None)
     if known and known.kind != ARCHIVES:
-        raise ImageError(Reason.INTERNAL_ERROR, f"A source of another kind is called `{ARCHIVES}`: rename that one.")
+        raise ImageError(
+            Reason.INTERNAL_ERROR, f"The name `{ARCHIVES}` is reserved for archives: rename the source of that name."
+        )
     if known and (known.root == root_text(root) or ARCHIVES in context.settings.roots):
         return known.id
     return ledger.ensure_source(
@@ -85,13 +87,13 @@ def _source_id(context: WorkerContext, root: Path) -> int:
 
 
 def _limits(totals: ArchiveTotals, unrecorded: Sequence[Arrival]) -> ArchiveLimits:
-    """What is left of what the outermost archive may hold. Raises RejectImage where archives nest too deep."""
+    """Return what remains of the limits of the outermost archive. Raises RejectImage if archives nest too deeply."""
     if totals.depth >= DEPTH:
-        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive lies in {totals.depth} others.")
-    total = min(MOST_BYTES, max(FREE_BYTES, RATIO * totals.outermost_bytes))
+        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive is nested in {totals.depth} other archives.")
+    total = min(MAX_TOTAL_BYTES, max(MIN_TOTAL_LIMIT_BYTES, MAX_RATIO * totals.outermost_bytes))
     return ArchiveLimits(
-        members=MOST_MEMBERS - totals.members - len(unrecorded),
-        member_bytes=MOST_MEMBER_BYTES,
+        members=MAX_MEMBERS - totals.members - len(unrecorded),
+        member_bytes=MAX_MEMBER_BYTES,
         total_bytes=total - totals.member_bytes - sum(arrival.size for arrival in unrecorded),
     )
 
@@ -105,15 +107,15 @@ def _unpack(
     progress: Callable[[], None],
 ) -> None:
     with _partial_folder(root, image) as partial:
-        room = _Room(root, context.settings.disk_reserve_bytes)
+        free_space = _FreeSpaceCheck(root, context.settings.disk_reserve_bytes)
         for number, pieces in enumerate(files, start=1):
-            _write(partial / f"{number:06}.dcm", pieces, room, progress)
+            _write(partial / f"{number:06}.dcm", pieces, free_space, progress)
         sync_folder(partial)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             partial.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else somebody whom we take for dead was as far: the files are the same
+            if not folder.is_dir():  # otherwise another process, thought dead, has unpacked the same files
                 raise
         for place in (folder.parent, root, root.parent):
             sync_folder(place)
@@ -121,11 +123,11 @@ def _unpack(
 
 @contextmanager
 def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
-    """A folder that is gone afterwards unless it was renamed; what earlier tries left behind is removed first."""
+    """Create a folder that is removed afterwards unless it was renamed. Remove folders of failed attempts first."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = f"{_PARTIAL}{image.instance_id}-"
     for left in root.glob(f"{_PARTIAL}*"):
-        if left.name.startswith(own) or _is_old(left):
+        if left.name.startswith(own) or _is_stale(left):
             shutil.rmtree(left, ignore_errors=True)
     partial = root / f"{own}{uuid4()}"
     partial.mkdir(mode=0o700)
@@ -135,35 +137,35 @@ def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _is_old(partial: Path) -> bool:
+def _is_stale(partial: Path) -> bool:
     try:
-        return partial.stat().st_mtime < time.time() - _OLD_SECONDS
-    except FileNotFoundError:  # another worker has just completed it
+        return partial.stat().st_mtime < time.time() - _STALE_SECONDS
+    except FileNotFoundError:  # another worker has just renamed it
         return False
 
 
-class _Room:
-    """Looks at the disk before the first byte and every few dozen megabytes."""
+class _FreeSpaceCheck:
+    """Check the free disk space before the first byte and then every 64 MiB."""
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self._folder = folder
         self._reserve_bytes = reserve_bytes
         self._left = 0
 
-    def take(self, count: int) -> None:
-        """Raise RetryImage(NO_ROOM) where less would be left than the reserve."""
+    def reserve(self, count: int) -> None:
+        """Count the bytes to write. Raises RetryImage(NO_ROOM) if less than the disk reserve would stay free."""
         self._left -= count
         if self._left < 0:
-            self._left = _LOOK_BYTES
+            self._left = _CHECK_EVERY_BYTES
             status = os.statvfs(self._folder)
-            if status.f_blocks and status.f_bavail * status.f_frsize < self._reserve_bytes + _LOOK_BYTES:
+            if status.f_blocks and status.f_bavail * status.f_frsize < self._reserve_bytes + _CHECK_EVERY_BYTES:
                 raise RetryImage(Reason.NO_ROOM)
 
 
-def _write(path: Path, pieces: Iterator[bytes], room: _Room, progress: Callable[[], None]) -> None:
-    with open(path, "xb", opener=_opened_for_us) as file:
+def _write(path: Path, pieces: Iterator[bytes], free_space: _FreeSpaceCheck, progress: Callable[[], None]) -> None:
+    with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
-            room.take(len(piece))
+            free_space.reserve(len(piece))
             file.write(piece)
             progress()
         file.flush()
@@ -171,7 +173,7 @@ def _write(path: Path, pieces: Iterator[bytes], room: _Room, progress: Callable[
     progress()
 
 
-def _opened_for_us(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 

@@ -1,4 +1,4 @@
-"""What an archive may hold, counted on what comes out of it, whatever it declares."""
+"""Enforce the limits of an archive on the bytes that are really unpacked, not on the sizes that it declares."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 PIECE_BYTES = 1024**2
-"""Members are read and written so many bytes at a time."""
+"""Members are read and written in pieces of at most 1 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveLimits:
-    """Limits of one archive."""
+    """Limits of one archive: number of files, bytes per file and bytes in total."""
 
     members: int
     member_bytes: int
@@ -20,7 +20,7 @@ class ArchiveLimits:
 
 @dataclass(kw_only=True, slots=True)
 class Meter:
-    """What has come out so far."""
+    """Count what was unpacked from one archive, and stop at its limits."""
 
     limits: ArchiveLimits
     members: int = 0
@@ -28,28 +28,28 @@ class Meter:
     total_bytes: int = 0
 
     def add_member(self) -> None:
-        """Raise RejectImage(ARCHIVE_LIMITS) for one too many."""
+        """Count one more file. Raises RejectImage(ARCHIVE_LIMITS) if the archive holds too many."""
         self.members += 1
         self.member_bytes = 0
         if self.members > self.limits.members:
-            raise _beyond(f"The archive holds more than {self.limits.members:,} files.")
+            raise _over_limit(f"The archive holds more than {self.limits.members:,} files.")
 
     def add_bytes(self, count: int) -> None:
-        """Raise RejectImage(ARCHIVE_LIMITS) for too many, of the member or of all."""
+        """Count bytes of the current file. Raises RejectImage(ARCHIVE_LIMITS) if the file or the total is too large."""
         self.member_bytes += count
         self.total_bytes += count
         if self.member_bytes > self.limits.member_bytes:
-            raise _beyond(f"A file in the archive has more than {self.limits.member_bytes:,} bytes.")
+            raise _over_limit(f"A file in the archive is larger than {self.limits.member_bytes:,} bytes.")
         if self.total_bytes > self.limits.total_bytes:
-            raise _beyond(f"More than {self.limits.total_bytes:,} bytes come out of the archive.")
+            raise _over_limit(f"The files in the archive have more than {self.limits.total_bytes:,} bytes in total.")
 
 
 def require_inside(name: str) -> None:
-    """Raise RejectImage(ARCHIVE_ESCAPES) for a name that would lead out of its folder on some system."""
+    """Raise RejectImage(ARCHIVE_ESCAPES) if the name, as a path, would leave its folder on Linux, macOS or Windows."""
     parts = name.replace("\\", "/").split("/")
     if parts[0] == "" or ".." in parts or parts[0][1:2] == ":":
         raise RejectImage(Reason.ARCHIVE_ESCAPES)
 
 
-def _beyond(detail: str) -> RejectImage:
+def _over_limit(detail: str) -> RejectImage:
     return RejectImage(Reason.ARCHIVE_LIMITS, detail)

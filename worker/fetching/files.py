@@ -1,4 +1,4 @@
-"""From a place in the ledger to bytes."""
+"""Read the file of an image once, and verify that it is the registered file."""
 
 import errno
 import os
@@ -17,36 +17,36 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 
 
 
 class ImageLocation(Protocol):
-    """Where one image is, as the ledger has it: db.ledger.Claimed."""
+    """The location of one image, as the database has it. Implemented by db.ledger.Claimed and by TrialRequest."""
 
     @property
     def source(self) -> str:
-        """Its name; this host may have it elsewhere than the producer."""
+        """Name of the source. This host may have mounted it at another place than the producer (setting `roots`)."""
 
     @property
     def root(self) -> str:
-        """Where the producer has it (nightread.paths.root_text), or the URL of a store."""
+        """Folder of the source on the producer's host (nightread.paths.root_text), or the URL of a store."""
 
     @property
     def uri(self) -> str:
-        """The path below (nightread.paths.uri_of)."""
+        """Path below the root, percent-encoded (nightread.paths.uri_of)."""
 
     @property
     def size(self) -> int:
-        """Bytes, as registered."""
+        """Registered size in bytes."""
 
     @property
     def mtime_ns(self) -> int:
-        """As registered."""
+        """Registered modification time in nanoseconds."""
 
     @property
     def marked(self) -> bool:
-        """Whether the source's folder held nightread.paths.ROOT_MARKER."""
+        """Whether the folder of the source held the marker file (nightread.paths.ROOT_MARKER) at registration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """The bytes of one file, read once, with what identifies them."""
+    """The bytes of one file with their SHA-256, and the registered size and modification time."""
 
     data: bytes
     sha256: str
@@ -54,29 +54,29 @@ class Fetched:
     mtime_ns: int
 
     def without_data(self) -> "Fetched":
-        """What identifies the bytes, once they have been decoded: a batch's files are not all in memory at once."""
+        """Return a copy without the bytes, so that the files of a batch are not all in memory at the same time."""
         return Fetched(data=b"", sha256=self.sha256, size=self.size, mtime_ns=self.mtime_ns)
 
 
 class FileChangedError(RetryImage):
-    """The file is not the one that was registered; `size` and `mtime_ns` say what lies there now."""
+    """The file differs from the registered one. `size` and `mtime_ns` are those of the file that is there now."""
 
     def __init__(self, size: int, mtime_ns: int) -> None:
-        super().__init__(Reason.STILL_CHANGING, "The file changed between its registration and the end of its reading.")
+        super().__init__(Reason.STILL_CHANGING, "The file changed after it was registered or while it was read.")
         self.size = size
         self.mtime_ns = mtime_ns
 
 
-def lies_in_store(image: ImageLocation) -> bool:
-    """Whether it is a store's (worker.fetching.stores) and no file."""
+def is_in_store(image: ImageLocation) -> bool:
+    """Return whether the image is in a DICOM store (worker.fetching.stores) and not in a folder."""
     return image.root.startswith(("http://", "https://"))
 
 
 def fetch(image: ImageLocation, *, roots: Mapping[str, Path], max_bytes: int) -> Fetched:
-    """Read the file of `image` once.
+    """Read the file of `image` once, from `roots[source]` if this host mounts the source elsewhere.
 
-    Raises RejectImage (too large, a link that leaves the source, not a file) and RetryImage (file or whole source
-    gone, unreadable, storage error, changed meanwhile).
+    Raises RejectImage (larger than `max_bytes`, a link that leaves the source, not a regular file) and RetryImage
+    (file or source missing, no permission, storage error, file changed).
     """
     root = roots.get(image.source) or root_path(image.root)
     path = path_of(root, image.uri)
@@ -87,11 +87,14 @@ def fetch(image: ImageLocation, *, roots: Mapping[str, Path], max_bytes: int) ->
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _why_not(error, root, marked=image.marked) from None
+        raise _explain_error(error, root, marked=image.marked) from None
 
 
 def _open(path: bytes, root: Path) -> tuple[int, os.stat_result | None]:
-    """A descriptor, and what is registered of the name where it is a link: a link's identity is its own."""
+    """Return a file descriptor, and the status of the link itself if the name is a symbolic link.
+
+    The registered size and modification time of a link are its own and not those of its target.
+    """
     try:
         return os.open(path, _FLAGS), None
     except OSError as error:
@@ -128,29 +131,29 @@ def _read_all(descriptor: int, size: int) -> bytes:
     if len(data) >= size:
         return data
     parts = [data]
-    while part := os.read(descriptor, size + 1):  # the kernel hands out at most 2 GiB at once, file servers less
+    while part := os.read(descriptor, size + 1):  # one read returns at most 2 GiB, and less on some file servers
         parts.append(part)
     return b"".join(parts)
 
 
-def _why_not(error: OSError, root: Path, *, marked: bool) -> Exception:
+def _explain_error(error: OSError, root: Path, *, marked: bool) -> Exception:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if _is_gone(root, marked=marked):
+        if _is_source_gone(root, marked=marked):
             return RetryImage(Reason.SOURCE_GONE)
         return RetryImage(Reason.MISSING_FILE)
     if error.errno == errno.EISDIR:
         return RejectImage(Reason.NOT_A_FILE)
     if error.errno == errno.ELOOP:
-        return RejectImage(Reason.SYMLINK, "The symbolic link leads in a circle.")
+        return RejectImage(Reason.SYMLINK, "The symbolic link is part of a circle of links.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return RetryImage(Reason.UNREADABLE)
     return RetryImage(Reason.IO_ERROR, f"Reading the file failed with {errno.errorcode.get(error.errno or 0, '?')}.")
 
 
-def _is_gone(root: Path, *, marked: bool) -> bool:
-    """Whether the source is not there: its folder is missing, or looks as the mount point of a share that is away.
+def _is_source_gone(root: Path, *, marked: bool) -> bool:
+    """Return whether the source is unavailable: its folder is missing, or is the mount point of an unmounted share.
 
-    Such a folder is empty, or, whatever else lies there, lacks the marker that was seen in it.
+    A mount point without its share is empty, or lacks the marker file that the source had at registration.
     """
     try:
         if marked:

@@ -1,4 +1,4 @@
-"""From a place in a store to bytes, and from what went wrong there to the fate of the image."""
+"""Retrieve images from DICOM stores, and turn errors of a store into errors of the image."""
 
 import time
 from collections.abc import Callable
@@ -15,86 +15,91 @@ from nightread.web import MissingError, RefusedError, TooMuchError, UnavailableE
 from worker.fetching.files import Fetched, ImageLocation
 
 _PROBE_SECONDS = 5.0
-_SPARED_SECONDS = 5.0
-"""A store that was found to be down is not asked for each image of a batch: each would wait for its time-out."""
-_MOST_AT_ONCE = 64
-_SILENCES = 4
-"""In a lease: to connect, to be asked once more, to answer, and what the probe takes."""
+_DOWN_SECONDS = 5.0
+"""A store that was found to be down is not asked for 5 s; otherwise each image of a batch would wait for a time-out."""
+_MAX_THREADS = 64
+_TIMEOUTS_PER_LEASE = 4
+"""Time-outs that must fit into one lease: to connect, to repeat the request, to receive the answer, and to probe."""
 
 
 class Stores:
-    """The stores that this process retrieves from, each connected to when it is first needed; for several threads."""
+    """The stores from which this process retrieves. Each is connected on first use. Safe for use in several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._reached: dict[tuple[str, str], _ReachedStore] = {}
-        self.threads = ThreadPoolExecutor(_MOST_AT_ONCE, "retrieve")
-        """For whoever retrieves several at once; none runs before that."""
+        self._connections: dict[tuple[str, str], _StoreConnection] = {}
+        self.threads = ThreadPoolExecutor(_MAX_THREADS, "retrieve")
+        """Threads for parallel retrievals. None is started before the first retrieval."""
 
     def connections(self, image: ImageLocation) -> int:
-        """How many retrievals at once the image's store is to bear from this process."""
-        return self._reach(image).store.connections
+        """Return the number of parallel retrievals that the store of the image accepts from this process."""
+        return self._connection_to(image).store.connections
 
     def fetch(self, image: ImageLocation, on_bytes: Callable[[int], object] = lambda _count: None) -> Fetched:
-        """Retrieve the instance; its size and time stay those that were registered: a store need not tell either.
+        """Retrieve the instance. Its size and time are the registered ones, because a store may report neither.
 
-        What `on_bytes`, which hears of each piece, raises ends the transfer. Raises RejectImage (too large) and
-        RetryImage (store away, or does not give the image).
+        `on_bytes` is called with the length of each piece; an exception from it ends the transfer and is passed on.
+        Raises RejectImage (larger than `max_file_bytes`) and RetryImage (store unavailable, or image not delivered).
         """
-        most = self._settings.max_file_bytes
-        if image.size > most:
-            raise _too_large(most)
-        reached = self._reach(image)
-        reached.spare()
+        max_bytes = self._settings.max_file_bytes
+        if image.size > max_bytes:
+            raise _too_large(max_bytes)
+        connection = self._connection_to(image)
+        connection.raise_if_down()
         try:
-            data = retrieve(reached.site, image.uri, max_bytes=most, on_bytes=on_bytes)
+            data = retrieve(connection.site, image.uri, max_bytes=max_bytes, on_bytes=on_bytes)
         except TooMuchError:
-            raise _too_large(most) from None
+            raise _too_large(max_bytes) from None
         except UnavailableError as error:
-            raise reached.why_silent(error, image.uri) from None
+            raise connection.unavailable_error(error, image.uri) from None
         except WebError as error:
-            raise _why_not(error) from None
+            raise _image_error(error) from None
         return Fetched(data=data, sha256=sha256(data).hexdigest(), size=image.size, mtime_ns=image.mtime_ns)
 
-    def _reach(self, image: ImageLocation) -> "_ReachedStore":
+    def _connection_to(self, image: ImageLocation) -> "_StoreConnection":
         key = image.source, image.root
-        if key not in self._reached:
+        if key not in self._connections:
             store = store_of(self._settings, name=image.source, root=image.root)
-            longest = self._settings.lease_seconds / _SILENCES
-            self._reached.setdefault(key, _ReachedStore(store, longest))  # another thread may have been faster
-        return self._reached[key]
+            max_timeout = self._settings.lease_seconds / _TIMEOUTS_PER_LEASE
+            # setdefault, because another thread may have been faster
+            self._connections.setdefault(key, _StoreConnection(store, max_timeout))
+        return self._connections[key]
 
 
-class _ReachedStore:
-    """One store, and whether it is known to be down."""
+class _StoreConnection:
+    """The connection to one store, and the time until which the store counts as down."""
 
-    def __init__(self, store: Store, longest_seconds: float) -> None:
-        """`longest_seconds`: of its silence, whatever its settings bear."""
+    def __init__(self, store: Store, max_timeout_seconds: float) -> None:
+        """Create the connection. `max_timeout_seconds` limits the time-out that the settings of the store name."""
         self.store = store
-        self._seconds = min(store.timeout_seconds, longest_seconds)
+        self._seconds = min(store.timeout_seconds, max_timeout_seconds)
         self._down_until = 0.0
-        self._trouble = ""
+        self._down_detail = ""
 
     @cached_property
     def site(self) -> Website:
-        """Raises RefusedError for certificates that cannot be read."""
+        """Client for retrievals, opened on first use. Raises RefusedError if its certificates cannot be read."""
         return open_store(self.store, timeout_seconds=self._seconds, connections=self.store.connections)
 
     @cached_property
     def _probe(self) -> Website:
         return open_store(self.store, timeout_seconds=min(_PROBE_SECONDS, self._seconds))
 
-    def spare(self) -> None:
-        """Raise RetryImage for a store that was found to be down a moment ago."""
+    def raise_if_down(self) -> None:
+        """Raise RetryImage if the store was found to be down less than 5 s ago."""
         if time.monotonic() < self._down_until:
-            raise RetryImage(Reason.STORE_UNAVAILABLE, self._trouble)
+            raise RetryImage(Reason.STORE_UNAVAILABLE, self._down_detail)
 
-    def why_silent(self, error: UnavailableError, uri: str) -> RetryImage:
-        """A store that answers no easy question either is down; else it is this image that it cannot give."""
+    def unavailable_error(self, error: UnavailableError, uri: str) -> RetryImage:
+        """Return the error of an image that was not delivered, after a probe of the store with a small request.
+
+        The reason is `io_error` if the store answers the probe, because then only this image fails. Otherwise the
+        store is down: the reason is `store_unavailable`.
+        """
         detail = f"The store {error}."
         if self._answers(uri):
             return RetryImage(Reason.IO_ERROR, detail)
-        self._trouble, self._down_until = detail, time.monotonic() + _SPARED_SECONDS
+        self._down_detail, self._down_until = detail, time.monotonic() + _DOWN_SECONDS
         return RetryImage(Reason.STORE_UNAVAILABLE, detail)
 
     def _answers(self, uri: str) -> bool:
@@ -110,11 +115,11 @@ class _ReachedStore:
         return True
 
 
-def _why_not(error: WebError) -> ImageError:
+def _image_error(error: WebError) -> ImageError:
     if isinstance(error, MissingError):
-        return RetryImage(Reason.MISSING_FILE, "The store does not have the instance any more.")
+        return RetryImage(Reason.MISSING_FILE, "The store no longer has the instance.")
     return RetryImage(Reason.UNREADABLE if isinstance(error, RefusedError) else Reason.IO_ERROR, f"The store {error}.")
 
 
-def _too_large(most: int) -> RejectImage:
-    return RejectImage(Reason.TOO_LARGE, f"The instance has more bytes than max_file_bytes, {most}.")
+def _too_large(max_bytes: int) -> RejectImage:
+    return RejectImage(Reason.TOO_LARGE, f"The instance has more than {max_bytes} bytes, the limit max_file_bytes.")

@@ -1,1 +1,1 @@
-"""Run the loaded models on prepared frames."""
+"""Load the models that the routing rules name, and run them on prepared frames."""

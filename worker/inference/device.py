@@ -1,4 +1,4 @@
-"""One pool process: its GPU or its core."""
+"""Assign a GPU or one CPU core to a worker process."""
 
 import ctypes
 import os
@@ -10,15 +10,19 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def tune_process(settings: Settings, index: int) -> None:
-    """Give this pool process its GPU, or its one core. Must run before TensorFlow is imported."""
+    """Set the environment so that this process uses its GPU, or one core. Call it before TensorFlow is imported.
+
+    `index` is the number of the process in Celery's pool; processes are distributed over the GPUs in turn.
+    """
     found = gpus(settings)
     environment = os.environ
-    environment["TF_CPP_MIN_LOG_LEVEL"] = "2" if found else "3"  # without a GPU it complains at every start
+    # Level 3 hides errors too: without a GPU, TensorFlow logs one at every start.
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "2" if found else "3"
     environment["CUDA_VISIBLE_DEVICES"] = found[index % len(found)] if found else "-1"
     if found:
         environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     else:
-        # As many processes as cores: more threads in each would only take turns.
+        # There are as many processes as cores, so more threads per process would only compete for the cores.
         environment.update(OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
     _keep_freed_memory()
     import cv2  # noqa: PLC0415 - after the variables are set
@@ -27,8 +31,8 @@ def tune_process(settings: Settings, index: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let malloc reuse what the last image freed: a page that went back to the kernel costs a fault and zeroing."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc; elsewhere the default stays
+    """Let malloc keep freed memory for the next image: a page from the kernel costs a page fault and zeroing."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it; other systems keep their default
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
         mallopt(_M_TRIM_THRESHOLD, 256 * 1024**2)

@@ -1,4 +1,4 @@
-"""Frames in, scores out: fills micro-batches across images."""
+"""Collect frames of several images into micro-batches, and return the scores of each image."""
 
 import logging
 from collections import defaultdict
@@ -19,7 +19,7 @@ Waiting = list[tuple[int, Inputs]]
 
 
 class MicroBatcher:
-    """Collects prepared frames of many images, has them scored together, and hands the scores back by image."""
+    """Score prepared frames of many images together with one network, and return the scores by image."""
 
     def __init__(
         self,
@@ -29,69 +29,76 @@ class MicroBatcher:
         on_trial: bool = False,
         timer: PhaseTimer | None = None,
     ) -> None:
-        """With `ahead`, an executor of one thread, the network works there while the caller decodes what comes next.
+        """Create a batcher.
 
-        A network `on_trial` that breaks refuses its images; any other one ends the batch. The `timer` counts for the
-        phase `predict` how long the caller waits for the network.
+        With `network_thread`, an executor of one thread, the network runs while the caller decodes. If the network
+        fails and is `on_trial`, its images get an error; otherwise the batch ends. The `timer` counts the time for
+        which the caller waits for the network as the phase `predict`.
         """
-        self.refused: dict[int, ImageError] = {}
-        """Why an image has no scores, by its row of work: the device had no room for a single frame."""
+        self.errors: dict[int, ImageError] = {}
+        """Errors of the images without scores, by work id: device memory too small for one frame, or failed trial."""
         self._predictor = predictor
         self._network_thread = network_thread
         self._on_trial = on_trial
         self._timer = timer or PhaseTimer()
-        self._in_network: tuple[Future[Scores], Waiting] | None = None
+        self._submitted: tuple[Future[Scores], Waiting] | None = None
         self._waiting: Waiting = []
         self._frames_waiting = 0
         self._scores: dict[int, list[Scores]] = defaultdict(list)
 
     def add(self, work_id: int, inputs: Inputs) -> None:
-        """Frames (n, height, width, channels) of one image; may run the network. Raises NetworkBrokenError."""
+        """Add frames (n, height, width, channels) float32 of one image. Runs the network if a micro-batch is full.
+
+        Raises NetworkBrokenError.
+        """
         self._waiting.append((work_id, inputs))
         self._frames_waiting += len(inputs)
         if self._frames_waiting >= self._predictor.largest:
-            self._score()
+            self._submit()
 
     def finish(self) -> dict[int, Scores]:
-        """Scores (frames, labels) of each image added, by its row of work. Raises NetworkBrokenError."""
-        self._score()
-        self._collect()
+        """Return the scores (frames, labels) of each image, by work id, without images in `errors`.
+
+        Raises NetworkBrokenError.
+        """
+        self._submit()
+        self._collect_submitted()
         return {
             work_id: parts[0] if len(parts) == 1 else np.concatenate(parts)
             for work_id, parts in self._scores.items()
-            if work_id not in self.refused
+            if work_id not in self.errors
         }
 
-    def _score(self) -> None:
-        """Hand the frames that wait to the network; at most one lot is there, so memory stays bounded."""
+    def _submit(self) -> None:
+        """Pass all waiting frames to the network. At most one group is in the network, so memory is bounded."""
         if not self._waiting:
             return
-        self._collect()
+        self._collect_submitted()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
         inputs = np.concatenate([inputs for _, inputs in waiting])
         if self._network_thread is not None:
-            self._in_network = self._network_thread.submit(self._predictor.scores, inputs), waiting
+            self._submitted = self._network_thread.submit(self._predictor.scores, inputs), waiting
             return
-        self._keep(waiting, lambda: self._predictor.scores(inputs))
+        self._store_scores(waiting, lambda: self._predictor.scores(inputs))
 
-    def _collect(self) -> None:
-        if self._in_network is not None:
-            (future, waiting), self._in_network = self._in_network, None
-            self._keep(waiting, future.result)
+    def _collect_submitted(self) -> None:
+        if self._submitted is not None:
+            (future, waiting), self._submitted = self._submitted, None
+            self._store_scores(waiting, future.result)
 
-    def _keep(self, waiting: Waiting, answer: Callable[[], Scores]) -> None:
+    def _store_scores(self, waiting: Waiting, run: Callable[[], Scores]) -> None:
         try:
             with self._timer.phase("predict"):
-                scores = answer()
+                scores = run()
         except ImageError as error:
-            self.refused.update((work_id, error) for work_id, _ in waiting)
+            self.errors.update((work_id, error) for work_id, _ in waiting)
             return
         except Exception as error:
             if not self._on_trial:
                 raise NetworkBrokenError from error
-            log.exception("a network on trial failed: its images go without its result")
-            refusal = ImageError(Reason.INTERNAL_ERROR, "The network failed; the log has the place.")
-            self.refused.update((work_id, refusal) for work_id, _ in waiting)
+            log.exception("a shadow network failed: its images have no shadow result, their answers are not affected")
+            failure = ImageError(Reason.INTERNAL_ERROR, "The network failed; see the worker's log.")
+            self.errors.update((work_id, failure) for work_id, _ in waiting)
             return
         begin = 0
         for work_id, inputs in waiting:

@@ -1,4 +1,4 @@
-"""The networks that are loaded, and the rules that say which images they get."""
+"""Load the networks that the routing rules name, and assign images to them."""
 
 import logging
 from collections.abc import Mapping
@@ -25,58 +25,58 @@ from worker.inference.predictor import Predictor
 log = logging.getLogger(__name__)
 
 _ANY_IMAGE = Traits()
-_REMEMBERED = 4096
+_CACHED_ASSIGNMENTS = 4096
 _FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """One network that is loaded, under its id in the record."""
+    """One loaded network, with the id of its bundle in the database."""
 
     predictor: Predictor
     bundle_id: int
 
     @property
     def bundle(self) -> Bundle:
-        """What the network belongs to."""
+        """The bundle of the network."""
         return self.predictor.bundle
 
 
 class Assignment(NamedTuple):
-    """Where one image goes."""
+    """The networks for one image, and how its frames must be prepared."""
 
     matches: tuple[RouteMatch, ...]
-    """The networks, the answering one first; none: no rule takes the image."""
+    """The matched rules, the one that gives the answer first; empty if no rule takes the image."""
     specs: tuple[InputSpec, ...]
-    """What its frames are prepared for: each way once, however many networks share it."""
+    """The distinct input specs of these networks: networks with equal specs share the prepared frames."""
     spec_of: tuple[int, ...]
-    """For each match the position of its spec."""
+    """For each match: the index of its spec in `specs`."""
     frame_bytes: int
-    """Of one frame, prepared for each of the specs."""
+    """Bytes of one frame, prepared (float32) for all of the specs together."""
 
 
 class ModelSet:
-    """Who reads what. Immutable: new rules make a new panel."""
+    """The loaded models and the routing rules. Immutable: changed rules make a new ModelSet."""
 
     def __init__(self, rules: Rules, models: Mapping[str, LoadedModel], routes: tuple[Route, ...] = ()) -> None:
-        """`readers` by `NAME@VERSION`, one for each bundle that a rule names."""
+        """Create a model set. `models` has one entry, by `NAME@VERSION`, for each bundle that a rule names."""
         self.models = models
         self.routes = routes
-        """What the rules were made of; empty where `--model` names the one bundle."""
+        """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
         self._rules = rules
-        self._assigned = lru_cache(_REMEMBERED)(self._assign)
+        self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
     @property
     def specs(self) -> tuple[InputSpec, ...]:
-        """Every way in which a frame may have to be prepared."""
+        """The distinct input specs of all loaded models."""
         return tuple({model.bundle.spec: None for model in self.models.values()})
 
     def on_trial(self, bundle: str) -> bool:
-        """Whether no image has its result, or a further one, from this bundle: its failures must cost nobody."""
+        """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
         return self._rules.on_trial(bundle)
 
     def assign(self, dicom_image: DicomImage, source: str) -> Assignment:
-        """Where an image goes; nights repeat themselves, so that the rules are asked once per kind of image."""
+        """Return the networks for an image. The result is cached by the traits that the rules look at."""
         return self._assigned(read_traits(dicom_image, source) if self._rules.needs_headers else _ANY_IMAGE)
 
     def _assign(self, traits: Traits) -> Assignment:
@@ -88,7 +88,7 @@ class ModelSet:
 
 
 def open_model_set(settings: Settings, database: Database) -> ModelSet:
-    """Load what `--model` names, else what the rules in force name. Raises StopWork and UsageFault."""
+    """Load the bundle that `--model` names, or else all bundles that rules name. Raises StopWork and UsageFault."""
     if settings.model is None:
         return _routed_model_set(settings, database, routes_in_force(database), {})
     model = _load(find_bundle(settings.model, settings.bundle_folders), database)
@@ -96,14 +96,14 @@ def open_model_set(settings: Settings, database: Database) -> ModelSet:
     return ModelSet(Rules([Rule(bundle=reference)]), {reference: model})
 
 
-def reloaded(model_set: ModelSet, settings: Settings, database: Database) -> ModelSet:
-    """The panel of the rules that are in force now: the same one unless they changed. Raises StopWork."""
+def reload_model_set(model_set: ModelSet, settings: Settings, database: Database) -> ModelSet:
+    """Return the model set of the rules in force now: the same object unless the rules changed. Raises StopWork."""
     if settings.model is not None:
         return model_set
     routes = routes_in_force(database)
     if routes == model_set.routes:
         return model_set
-    log.info("the routing rules changed", extra={"rules": len(routes)})
+    log.info("routing rules changed", extra={"rules": len(routes)})
     return _routed_model_set(settings, database, routes, model_set.models)
 
 
@@ -115,7 +115,7 @@ def _routed_model_set(
     for route in routes:
         model = models.get(route.bundle) or loaded.get(route.bundle)
         if model is None or model.bundle.digest != route.digest:
-            model = _load(_named_by(route, settings), database)
+            model = _load(_find_routed_bundle(route, settings), database)
         models[route.bundle] = model
     return ModelSet(rules, models, routes)
 
@@ -125,23 +125,23 @@ def _rule(route: Route) -> Rule:
         return Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
     except (UsageFault, ValueError) as fault:
         raise StopWork(
-            f"routing rule {route.id} says what this release does not know: install the release that made it, "
-            f"or take it out with `nightread models deactivate --rule {route.id}`."
+            f"routing rule {route.id} has a role or a condition that this release does not know. Install the release "
+            f"that created the rule, or remove the rule with `nightread models deactivate --rule {route.id}`."
         ) from fault
 
 
-def _named_by(route: Route, settings: Settings) -> Bundle:
+def _find_routed_bundle(route: Route, settings: Settings) -> Bundle:
     try:
         bundle = find_bundle(route.bundle, settings.bundle_folders)
     except UsageFault as fault:
         raise StopWork(
-            f"routing rule {route.id} names a bundle that this host lacks: {fault}. "
-            "Copy its folder here, or take the rule out with `nightread models deactivate`."
+            f"routing rule {route.id} names the bundle {route.bundle}, which this host does not have: {fault}. Copy "
+            f"its folder to this host, or remove the rule with `nightread models deactivate --rule {route.id}`."
         ) from fault
     if bundle.digest != route.digest:
         raise StopWork(
-            f"routing rule {route.id}: the folder {bundle.path} holds another {route.bundle} than was activated "
-            "(wrong digest). Copy the folder that was activated here, or activate this one."
+            f"routing rule {route.id}: the folder {bundle.path} holds a {route.bundle} with another digest than the "
+            "activated bundle. Copy the folder of the activated bundle to this host, or activate this one."
         )
     return bundle
 

@@ -1,4 +1,4 @@
-"""From the scores of one network to what it says of each image."""
+"""Turn the scores of one network into one prediction per image."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,35 +14,38 @@ from worker.inference.predictor import Scores
 
 
 class ImagePrediction(NamedTuple):
-    """What one network says of one image."""
+    """The prediction of one network for one image: the result of the image, and one prediction per frame."""
 
     result: ImageResult
     frames: tuple[FramePrediction, ...]
 
 
 Predictions = dict[int, ImagePrediction | ImageError]
-"""By row of work; an error where the network has no answer."""
+"""Predictions by work id; an error if the network has no result for the image."""
 
 
-def predictions_of(postprocessing: Postprocessing, batcher: MicroBatcher) -> Predictions:
-    """What the network whose scores these are says of every image it was given. Raises NetworkBrokenError."""
+def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -> Predictions:
+    """Return a prediction for every image that was added to the batcher. Raises NetworkBrokenError.
+
+    Images of one frame are processed together, because that is faster.
+    """
     scores = batcher.finish()
-    single = [work_id for work_id, of_frames in scores.items() if len(of_frames) == 1]
-    predictions: Predictions = dict(batcher.refused)
+    single = [work_id for work_id, frame_scores in scores.items() if len(frame_scores) == 1]
+    predictions: Predictions = dict(batcher.errors)
     if single:
         results = postprocessing.image_results(np.concatenate([scores[work_id] for work_id in single]))
         predictions.update(
             (work_id, _image_prediction(result, [result])) for work_id, result in zip(single, results, strict=True)
         )
     predictions.update(
-        (work_id, _of_many_frames(postprocessing, of_frames))
-        for work_id, of_frames in scores.items()
-        if len(of_frames) > 1
+        (work_id, _multi_frame_prediction(postprocessing, frame_scores))
+        for work_id, frame_scores in scores.items()
+        if len(frame_scores) > 1
     )
     return predictions
 
 
-def _of_many_frames(postprocessing: Postprocessing, scores: Scores) -> ImagePrediction | ImageError:
+def _multi_frame_prediction(postprocessing: Postprocessing, scores: Scores) -> ImagePrediction | ImageError:
     try:
         return _image_prediction(postprocessing.image_result(scores), postprocessing.image_results(scores))
     except ImageError as error:
@@ -50,10 +53,12 @@ def _of_many_frames(postprocessing: Postprocessing, scores: Scores) -> ImagePred
 
 
 def _image_prediction(result: ImageResult | None, frames: Sequence[ImageResult | None]) -> ImagePrediction | ImageError:
-    return ImageError(Reason.BAD_SCORES) if result is None else ImagePrediction(result, tuple(_predictions(frames)))
+    return (
+        ImageError(Reason.BAD_SCORES) if result is None else ImagePrediction(result, tuple(_frame_predictions(frames)))
+    )
 
 
-def _predictions(frames: Iterable[ImageResult | None]) -> Iterable[FramePrediction]:
+def _frame_predictions(frames: Iterable[ImageResult | None]) -> Iterable[FramePrediction]:
     for number, frame in enumerate(frames):
         if frame is not None:
             yield FramePrediction(frame=number, label=frame.label, score=frame.score, scores=frame.scores)

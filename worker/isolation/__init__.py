@@ -1,1 +1,1 @@
-"""Find out which image killed a process, and read suspicious images in a process that may die."""
+"""Find the image that killed a process, and read suspicious images in a disposable process first."""

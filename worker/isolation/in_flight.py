@@ -1,4 +1,4 @@
-"""What each process of this worker has in hand, in memory that outlives the process."""
+"""Record the image that each worker process is working on, in shared memory that survives the process."""
 
 import mmap
 import os
@@ -6,41 +6,42 @@ import select
 import time
 
 _SLOTS = 1024
-_LATEST_DEATH, _FIRST_READY = 0, -1
-"""The cells before and after the seats; of each seat there are three: pid, row of work in hand, pid once ready."""
-_CELLS = 3
+_LATEST_DEATH_CELL, _FIRST_READY_CELL = 0, -1
+"""The first and the last cell. Between them are three cells per slot: pid, work id in flight, and pid once ready."""
+_CELLS_PER_SLOT = 3
 CAUTION_NS = 300 * 10**9
-"""A poisonous image seldom comes alone: so long after a death each image is tried out before it is read."""
+"""For 300 s after a death every image gets a trial read first, because images that kill often arrive together."""
 
 
 class InFlightTable:
-    """Shared memory that the parent makes before it forks; nobody takes a lock there, since its holder may be dead.
+    """Shared memory with one slot per worker process. The parent creates it before it forks.
 
-    Each process writes to its own seat alone, but for the time of the latest death, where the last one wins.
+    It has no lock, because the holder of a lock could die. Each process writes only to its own slot; the times of the
+    first ready process and of the latest death have several writers, and the last one wins.
     """
 
     def __init__(self) -> None:
-        self._cells = memoryview(mmap.mmap(-1, (2 + _SLOTS * _CELLS) * 8)).cast("q")
+        self._cells = memoryview(mmap.mmap(-1, (2 + _SLOTS * _CELLS_PER_SLOT) * 8)).cast("q")
 
     def seconds_at_work(self) -> float:
-        """Since a process of this start first had its network loaded; 0 while none has."""
-        ready = self._cells[_FIRST_READY]
+        """Return the seconds since the first process had loaded its networks; 0 if none has yet."""
+        ready = self._cells[_FIRST_READY_CELL]
         return (time.monotonic_ns() - ready) / 1e9 if ready else 0.0
 
     def ready_processes(self) -> int:
-        """Count the living processes that have their network loaded."""
-        seats = zip(self._cells[1:-1:_CELLS], self._cells[3:-1:_CELLS], strict=True)
-        return sum(pid == ready and not _is_dead(pid) for pid, ready in seats if pid)
+        """Count the running processes that have loaded their networks."""
+        processes = zip(self._cells[1:-1:_CELLS_PER_SLOT], self._cells[3:-1:_CELLS_PER_SLOT], strict=True)
+        return sum(pid == ready and not _is_dead(pid) for pid, ready in processes if pid)
 
     def slot(self, index: int) -> "Slot":
-        """The place of the process of this index. Raises IndexError beyond 1,024 processes."""
+        """Return the slot of the process with this index. Raises IndexError for more than 1,024 processes."""
         if not 0 <= index < _SLOTS:
-            raise IndexError(f"the black box has {_SLOTS} seats, none of them for process {index}")
+            raise IndexError(f"process {index} has no slot: the in-flight table has {_SLOTS} slots")
         return Slot(self._cells, index)
 
 
 class Slot:
-    """Where one process writes what it has in hand, and looks at the others."""
+    """The slot of one process, through which it marks images in flight and observes the other processes."""
 
     def __init__(self, cells: memoryview, index: int) -> None:
         self._cells = cells
@@ -48,76 +49,80 @@ class Slot:
         self._work = self._pid + 1
         self._in_flight = InFlight(cells, self._work)
         self._siblings: dict[int, int] = {}
-        self._deaths = select.poll()
+        self._death_poll = select.poll()
 
     def take_over(self) -> int | None:
-        """Take the seat. Returns the row of work that a dead predecessor had in hand, if there was one."""
+        """Take the slot for this process. Return the work id that a dead predecessor had in flight, or None."""
         work_in_flight = int(self._cells[self._work])
         if self._cells[self._pid]:
             self.record_death()
-        self._cells[self._pid] = os.getpid()  # first: who still finds the old one finds what that had in hand
+        # In this order: a process that still sees the old pid must also see the old work id.
+        self._cells[self._pid] = os.getpid()
         self._cells[self._work] = 0
         return work_in_flight or None
 
     def mark_ready(self) -> None:
-        """The network is loaded: from now on batches are taken."""
-        self._cells[_FIRST_READY] = self._cells[_FIRST_READY] or time.monotonic_ns()
+        """Record that this process has loaded its networks and takes batches from now on."""
+        self._cells[_FIRST_READY_CELL] = self._cells[_FIRST_READY_CELL] or time.monotonic_ns()
         self._cells[self._pid + 2] = os.getpid()
 
     def in_flight(self, work_id: int) -> "InFlight":
-        """Name this row of work while the context is entered; 0: name none. It cannot be nested."""
+        """Return a context manager that marks this work id as in flight; 0 marks none. It cannot be nested."""
         self._in_flight.work_id = work_id
         return self._in_flight
 
     def record_death(self) -> None:
-        """Somebody died of an image just now."""
-        self._cells[_LATEST_DEATH] = time.monotonic_ns()
+        """Record that a process died just now."""
+        self._cells[_LATEST_DEATH_CELL] = time.monotonic_ns()
 
     def is_cautious(self) -> bool:
-        """Whether a process of this worker died lately, or has died this very moment."""
-        if self._siblings and self._deaths.poll(0):
+        """Return whether a process of this worker has died within the last 300 s, possibly just now."""
+        if self._siblings and self._death_poll.poll(0):
             self.watch_siblings()
-        died = self._cells[_LATEST_DEATH]
+        died = self._cells[_LATEST_DEATH_CELL]
         return bool(died) and time.monotonic_ns() - died < CAUTION_NS
 
     def watch_siblings(self) -> None:
-        """Follow those who live now, note it if one does not; once a batch, since processes are replaced."""
-        pids = {pid for pid in self._cells[1:-1:_CELLS] if pid and pid != os.getpid()}
+        """Watch all running sibling processes, and record a death if one has ended.
+
+        Call this once per batch, because dead processes are replaced.
+        """
+        pids = {pid for pid in self._cells[1:-1:_CELLS_PER_SLOT] if pid and pid != os.getpid()}
         alive = {pid for pid in pids if not _is_dead(pid)}
-        if alive != pids:  # it died while this process was between two batches
+        if alive != pids:  # a sibling died while this process was between two batches
             self.record_death()
         for pid in self._siblings.keys() - alive:
-            self._forget(pid)
+            self._unwatch(pid)
         for pid in alive - self._siblings.keys():
-            self._follow(pid)
+            self._watch(pid)
 
     def is_dead(self, index: int) -> bool:
-        """Whether the process of this index is dead, and no successor has taken its seat."""
+        """Return whether the process with this index is dead and no successor has taken its slot yet."""
         pid = self._cells[_pid_cell(index)]
         return bool(pid) and _is_dead(pid)
 
     def work_in_flight(self, index: int) -> int | None:
-        """The row of work that the process of this index has, or had, in hand."""
+        """Return the work id that the process with this index has, or had, in flight; None if there is none."""
         return self._cells[_pid_cell(index) + 1] or None
 
-    def _follow(self, pid: int) -> None:
+    def _watch(self, pid: int) -> None:
         try:
-            descriptor = _descriptor_of(pid)
+            descriptor = _open_pidfd(pid)
         except ProcessLookupError:
             return
-        if descriptor is None:  # the successor's arrival says that there was a death
+        if descriptor is None:  # without pidfd, the death is recorded when the successor takes the slot
             return
         self._siblings[pid] = descriptor
-        self._deaths.register(descriptor, select.POLLIN)
+        self._death_poll.register(descriptor, select.POLLIN)
 
-    def _forget(self, pid: int) -> None:
+    def _unwatch(self, pid: int) -> None:
         descriptor = self._siblings.pop(pid)
-        self._deaths.unregister(descriptor)
+        self._death_poll.unregister(descriptor)
         os.close(descriptor)
 
 
 class InFlight:
-    """The context of one seat, used for image after image: a new object for each would cost twice as much."""
+    """The context manager of one slot. It is reused for every image, because a new object would cost twice as much."""
 
     __slots__ = ("_cells", "_position", "work_id")
 
@@ -134,11 +139,14 @@ class InFlight:
 
 
 def _pid_cell(index: int) -> int:
-    return 1 + index * _CELLS
+    return 1 + index * _CELLS_PER_SLOT
 
 
-def _descriptor_of(pid: int) -> int | None:
-    """A pidfd; None where there are none: off Linux, before 5.3, or forbidden. Raises ProcessLookupError."""
+def _open_pidfd(pid: int) -> int | None:
+    """Return a pidfd, or None if the system has none: not Linux, a kernel before 5.3, or the call is forbidden.
+
+    Raises ProcessLookupError if there is no such process.
+    """
     if not hasattr(os, "pidfd_open"):
         return None
     try:
@@ -150,9 +158,9 @@ def _descriptor_of(pid: int) -> int | None:
 
 
 def _is_dead(pid: int) -> bool:
-    """Whom nobody has reaped yet is dead all the same."""
+    """Return whether the process has ended. A zombie process counts as dead if the system has pidfd."""
     try:
-        descriptor = _descriptor_of(pid)
+        descriptor = _open_pidfd(pid)
         if descriptor is None:
             os.kill(pid, 0)
             return False
@@ -161,8 +169,8 @@ def _is_dead(pid: int) -> bool:
     except PermissionError:
         return False
     try:
-        look = select.poll()
-        look.register(descriptor, select.POLLIN)
-        return bool(look.poll(0))
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
     finally:
         os.close(descriptor)

@@ -1,7 +1,8 @@
 """Read images that may kill the process: `python -m worker.isolation.trial_process`, started by trial_read.
 
-It has imported what reads images and no network. What reads is a fork of it, made in milliseconds whenever the one
-before has died. Standard input is the connection; the kernel ends both when the worker process dies.
+This process imports the code that reads images, but no network. Its fork, the reader, reads the images; if the reader
+dies, a new one is forked within milliseconds. Standard input is the connection to the worker process. If the worker
+process dies, the kernel kills both.
 """
 
 import ctypes
@@ -25,16 +26,16 @@ from imaging.read import read
 from imaging.spec import InputSpec
 from worker.fetching.files import fetch
 
-READY, PROGRESS, FINE, NO_MEMORY, TOO_SLOW, DIED = b"ready", b".", b"fine", b"memory", b"slow", b"died"
+READY, PROGRESS, PASSED, NO_MEMORY, TIMED_OUT, DIED = b"ready", b".", b"passed", b"memory", b"timeout", b"died"
 _NUMBER_BYTES = 8
-_NO_MEMORY_LEFT = 3
+_OUT_OF_MEMORY_EXIT_CODE = 3
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialSettings:
-    """How the process reads every image."""
+    """The settings of the trial process: limits, and the time and memory that one image may use."""
 
     limits: Limits
     accept_raster: bool
@@ -42,19 +43,19 @@ class TrialSettings:
     memory_bytes: int
 
 
-def numbered(number: int, what: bytes) -> bytes:
-    """An answer to the request of this number: whoever gave up on one meets no late answer to it at the next."""
-    return number.to_bytes(_NUMBER_BYTES, "little") + what
+def encode_response(number: int, response: bytes) -> bytes:
+    """Encode a response with the number of its request, so that a late response is not taken for another request's."""
+    return number.to_bytes(_NUMBER_BYTES, "little") + response
 
 
-def unnumbered(answer: bytes) -> tuple[int, bytes]:
-    """The request's number, and what was answered."""
-    return int.from_bytes(answer[:_NUMBER_BYTES], "little"), answer[_NUMBER_BYTES:]
+def decode_response(message: bytes) -> tuple[int, bytes]:
+    """Return the number of the request, and the response to it."""
+    return int.from_bytes(message[:_NUMBER_BYTES], "little"), message[_NUMBER_BYTES:]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRequest:
-    """Where one image is, and how it is to be prepared: what the worker sends for each trial read."""
+    """A request for one trial read: the location of the image (an ImageLocation) and the input specs to prepare."""
 
     source: str
     root: str
@@ -64,45 +65,43 @@ class TrialRequest:
     marked: bool
     specs: tuple[InputSpec, ...]
     sends_bytes: bool = False
-    """The image's bytes come as the next message: they were retrieved from a store, with a login that stays there."""
+    """Whether the bytes follow as the next message: the trial process has no logins, so it cannot ask a store."""
 
 
 def serve(connection: Connection) -> None:
-    """Have a reader read, and tell of each one that died what it died of, until the worker hangs up."""
-    _end_with_parent()
+    """Fork a reader, and report the cause of its death each time it dies, until the worker closes the connection."""
+    _die_with_parent()
     settings, roots = connection.recv()
-    work_in_flight = memoryview(mmap.mmap(-1, _NUMBER_BYTES)).cast(
-        "q"
-    )  # the number of the request that is being answered
-    _tell(connection, 0, READY)
+    number_in_flight = memoryview(mmap.mmap(-1, _NUMBER_BYTES)).cast("q")  # shared with the reader; 0: none
+    _send(connection, 0, READY)
     while True:
         if (pid := os.fork()) == 0:
-            _read_on(connection, settings, roots, work_in_flight)
+            _serve_requests(connection, settings, roots, number_in_flight)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code == 0:
             return
-        if work_in_flight[0]:  # else it was killed while it waited: nobody asks for it
-            _tell(connection, work_in_flight[0], _cause_of_death(code))
-            work_in_flight[0] = 0
+        if number_in_flight[0]:  # 0: the reader was killed between two requests, so no response is expected
+            _send(connection, number_in_flight[0], _response_for_exit_code(code))
+            number_in_flight[0] = 0
 
 
-def _read_on(
-    connection: Connection, settings: TrialSettings, roots: dict[str, Path], work_in_flight: memoryview
+def _serve_requests(
+    connection: Connection, settings: TrialSettings, roots: dict[str, Path], number_in_flight: memoryview
 ) -> NoReturn:
-    """Read image after image; never comes back."""
-    _end_with_parent()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # then no library, however stuck, can miss the alarm
+    """Read one image per request in the forked reader. This function never returns."""
+    _die_with_parent()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even if a library is stuck in C code
     _limit_memory(settings.memory_bytes)
     code = 1
     try:
         while True:
             number, request = connection.recv()
-            work_in_flight[0] = number
+            number_in_flight[0] = number
             _read(connection, number, request, settings, roots)
-            work_in_flight[0] = 0
-            connection.send_bytes(numbered(number, FINE))
+            number_in_flight[0] = 0
+            connection.send_bytes(encode_response(number, PASSED))
     except MemoryError:
-        code = _NO_MEMORY_LEFT
+        code = _OUT_OF_MEMORY_EXIT_CODE
     except (EOFError, BrokenPipeError, ConnectionResetError):
         code = 0
     finally:
@@ -112,9 +111,9 @@ def _read_on(
 def _read(
     connection: Connection, number: int, request: TrialRequest, settings: TrialSettings, roots: dict[str, Path]
 ) -> None:
-    progress = numbered(number, PROGRESS)
+    progress = encode_response(number, PROGRESS)
     try:
-        data = _bytes_of(connection, request, settings, roots)
+        data = _load_bytes(connection, request, settings, roots)
         connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
         dicom_image = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
@@ -125,50 +124,52 @@ def _read(
             connection.send_bytes(progress)
     except (MemoryError, ConnectionError):
         raise
-    except Exception:  # noqa: BLE001, S110 - that it can be read without harm is all that is asked here
+    except Exception:  # noqa: BLE001, S110 - any error passes: only the process must survive
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _bytes_of(connection: Connection, request: TrialRequest, settings: TrialSettings, roots: dict[str, Path]) -> bytes:
+def _load_bytes(
+    connection: Connection, request: TrialRequest, settings: TrialSettings, roots: dict[str, Path]
+) -> bytes:
     if request.sends_bytes:
         return connection.recv_bytes()
     return fetch(request, roots=roots, max_bytes=settings.limits.file_bytes).data
 
 
-def _cause_of_death(code: int) -> bytes:
-    return {_NO_MEMORY_LEFT: NO_MEMORY, -signal.SIGALRM: TOO_SLOW}.get(code, DIED)
+def _response_for_exit_code(code: int) -> bytes:
+    return {_OUT_OF_MEMORY_EXIT_CODE: NO_MEMORY, -signal.SIGALRM: TIMED_OUT}.get(code, DIED)
 
 
-def _tell(connection: Connection, number: int, what: bytes) -> None:
+def _send(connection: Connection, number: int, response: bytes) -> None:
     try:
-        connection.send_bytes(numbered(number, what))
+        connection.send_bytes(encode_response(number, response))
     except ConnectionError:
         sys.exit(0)
 
 
-def _limit_memory(more_bytes: int) -> None:
-    """Beyond what the process has already; and no core file, which would hold a patient's pixels."""
+def _limit_memory(extra_bytes: int) -> None:
+    """Limit the additional memory of this process, and forbid core files, which would contain pixels of a patient."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if _STATM.exists():
-        has = int(_STATM.read_text("ascii").split()[0]) * resource.getpagesize()
+        used = int(_STATM.read_text("ascii").split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = has + more_bytes
+        wanted = used + extra_bytes
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _end_with_parent() -> None:
-    """SIGKILL when the parent dies, whatever this process is stuck in. Elsewhere than on Linux its end is the alarm."""
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies. Only Linux has this; elsewhere the alarm ends it."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PARENT_DEATH, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    logging.disable()  # what is to be said of an image is said where it is read in earnest
+    logging.disable()  # messages about an image are logged when the worker process reads it
     warnings.simplefilter("ignore")
-    cv2.setNumThreads(1)  # the worker processes have the other cores
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which hangs up when it is done
+    cv2.setNumThreads(1)  # the worker processes use the other cores
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker handles Ctrl-C and closes the connection when it ends
     serve(Connection(0))

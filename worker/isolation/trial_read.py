@@ -1,4 +1,7 @@
-"""Reading a suspicious image in a disposable process first, so that no network has to be loaded again."""
+"""Read a suspicious image in a disposable process first.
+
+If the image kills that process, no worker process dies, and no network has to be loaded again.
+"""
 
 import subprocess
 import sys
@@ -15,30 +18,30 @@ from nightread.errors import ImageError, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
 from worker.isolation.trial_process import (
-    FINE,
     NO_MEMORY,
+    PASSED,
     PROGRESS,
     READY,
-    TOO_SLOW,
+    TIMED_OUT,
     TrialRequest,
     TrialSettings,
-    unnumbered,
+    decode_response,
 )
 
 ATTEMPTS = 3
-_STARTS_IN_SECONDS = 30
-_KILLED = f"Reading this image killed the process that tried it out, {ATTEMPTS} times of {ATTEMPTS}."
-_NOT_STARTED = "The process that tries out suspicious images could not start, or was ended from outside."
-_GONE = b"gone"
-_LONGEST_ANSWER = 32
+_START_SECONDS = 30
+_KILLED = f"Reading this image killed its trial process in {ATTEMPTS} of {ATTEMPTS} attempts."
+_NOT_STARTED = "The process for trial reads did not start, or was ended from outside; see the worker's log."
+_CONNECTION_LOST = b"gone"
+_MAX_RESPONSE_BYTES = 32
 _UNUSED_SECONDS = 60
 
 
 class TrialReader:
-    """One reading room of one worker process, opened when it is first needed."""
+    """Start the trial process of one worker process on first use, and send images to it."""
 
     def __init__(self, settings: Settings, limits: Limits, *, record_death: Callable[[], None]) -> None:
-        """`note_death` hears of each image that killed its reader."""
+        """Create a trial reader without starting a process. `record_death` is called each time a reader dies."""
         self._settings = settings
         self._limits = limits
         self._record_death = record_death
@@ -50,40 +53,41 @@ class TrialReader:
     def read(
         self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None], data: bytes | None = None
     ) -> None:
-        """Return when all of the image was fetched, read and prepared without harm, or is refused without any.
+        """Return if the process survives reading the whole image; an image that is rejected passes as well.
 
-        `data` are its bytes where it is no file. `progress` is called after each frame.
+        Pass the bytes as `data` if the image is in a store. `progress` is called after each frame; an exception from it
+        ends the trial read and is passed on.
 
-        Raises RetryImage(out_of_memory), and ImageError(timeout, killed_worker).
+        Raises RetryImage (out_of_memory; internal_error if no process starts) and ImageError (timeout, killed_worker).
         """
         deaths = 0
         for _ in range(ATTEMPTS):
-            answer = self._answer(_request(image, tuple(specs), data), data, progress)
-            if answer == FINE:
+            response = self._ask(_request(image, tuple(specs), data), data, progress)
+            if response == PASSED:
                 return
-            if answer == NO_MEMORY:
+            if response == NO_MEMORY:
                 raise RetryImage(Reason.OUT_OF_MEMORY)
-            if answer == _GONE:
+            if response == _CONNECTION_LOST:
                 continue
             deaths += 1
             self._record_death()
-            if answer == TOO_SLOW:
+            if response == TIMED_OUT:
                 raise ImageError(Reason.TIMEOUT)
         if deaths == ATTEMPTS:
             raise ImageError(Reason.KILLED_WORKER, _KILLED)
         raise RetryImage(Reason.INTERNAL_ERROR, _NOT_STARTED)
 
     def close_if_unused(self) -> None:
-        """End the reading room where it was not needed for a minute."""
+        """End the trial process if it was not used for 60 s."""
         if self._connection is not None and time.monotonic() - self._used_at > _UNUSED_SECONDS:
             self.close()
 
     def close(self) -> None:
-        """End the reading room; the next suspect opens another."""
+        """End the trial process. The next trial read starts a new one."""
         self._connection = None
         self._close()
 
-    def _answer(self, request: TrialRequest, data: bytes | None, progress: Callable[[], None]) -> bytes:
+    def _ask(self, request: TrialRequest, data: bytes | None, progress: Callable[[], None]) -> bytes:
         try:
             connection = self._open_connection()
             self._number += 1
@@ -91,37 +95,40 @@ class TrialReader:
             connection.send((self._number, request))
             if data is not None:
                 connection.send_bytes(data)
-            while connection.poll(self._settings.lease_seconds + _STARTS_IN_SECONDS):
-                number, answer = unnumbered(connection.recv_bytes(_LONGEST_ANSWER))
+            while connection.poll(self._settings.lease_seconds + _START_SECONDS):
+                number, response = decode_response(connection.recv_bytes(_MAX_RESPONSE_BYTES))
                 if number != self._number:
                     continue
-                if answer != PROGRESS:
-                    return answer
+                if response != PROGRESS:
+                    return response
                 progress()
         except (EOFError, OSError):
-            self.close()  # it could not start, or was killed with its reader: by a person, or for memory
-            return _GONE
+            self.close()  # the process did not start, or a person or the out-of-memory killer ended it
+            return _CONNECTION_LOST
         except BaseException:
-            self.close()  # the caller gives up on the image that is being read there
+            self.close()  # the caller gives up; the process may still be busy with the image
             raise
-        self.close()  # stuck where no alarm is heard: in the kernel, on storage that does not answer
-        return TOO_SLOW
+        self.close()  # stuck in the kernel, where the alarm has no effect: storage that does not respond
+        return TIMED_OUT
 
     def _open_connection(self) -> "Connection[Any, Any]":
         if self._connection is None:
-            ours, theirs = Pipe()
+            connection, child_end = Pipe()
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "worker.isolation.trial_process"], stdin=theirs.fileno()
+                    [sys.executable, "-P", "-m", "worker.isolation.trial_process"], stdin=child_end.fileno()
                 )
             except OSError:
-                ours.close()
+                connection.close()
                 raise
             finally:
-                theirs.close()
-            self._connection, self._close = ours, weakref.finalize(self, _end, process, ours)
-            ours.send((self._trial_settings(), dict(self._settings.roots)))
-            if not ours.poll(_STARTS_IN_SECONDS) or unnumbered(ours.recv_bytes(_LONGEST_ANSWER))[1] != READY:
+                child_end.close()
+            self._connection, self._close = connection, weakref.finalize(self, _stop_process, process, connection)
+            connection.send((self._trial_settings(), dict(self._settings.roots)))
+            if (
+                not connection.poll(_START_SECONDS)
+                or decode_response(connection.recv_bytes(_MAX_RESPONSE_BYTES))[1] != READY
+            ):
                 raise EOFError
         return self._connection
 
@@ -135,10 +142,10 @@ class TrialReader:
 
 
 def _nothing_to_close() -> None:
-    """No reading room was opened."""
+    """Do nothing, because no trial process was started."""
 
 
-def _end(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
+def _stop_process(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
     connection.close()
     process.kill()
     process.wait()

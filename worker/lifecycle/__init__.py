@@ -1,1 +1,1 @@
-"""Start, recover and watch the worker process."""
+"""Start the worker, recover the work of dead processes, and restart a worker that stalls."""

@@ -1,4 +1,7 @@
-"""One live worker per node name: the ledger takes a worker that starts for the successor of all of that name."""
+"""Allow only one running worker per node name on a host.
+
+A worker ends the leases of all earlier workers of its name when it starts, so a second worker would disturb the first.
+"""
 
 import hashlib
 import tempfile
@@ -9,22 +12,24 @@ from nightread.errors import StopWork
 from nightread.file_lock import FileLockedError, lock_file
 
 
-def lock_node_name(node: str, sql_url: str, *, patience_seconds: float = 15.0) -> IO[bytes]:
-    """Hold the name on this host for as long as the returned file is open; the kernel frees it at any death.
+def lock_node_name(node: str, sql_url: str, *, wait_seconds: float = 15.0) -> IO[bytes]:
+    """Lock the node name for this database on this host while the returned file is open.
 
-    The processes of the worker inherit it, so that it stays held while one of them still works. A predecessor may be
-    finishing its batches: it is waited for. Raises StopWork where it stays, or where the lock is another user's.
+    The kernel releases the lock when the process dies. Child processes inherit it, so it stays locked while one of them
+    works. A predecessor that finishes its batches is waited for. Raises StopWork if the name stays locked for
+    `wait_seconds`, or if the lock file belongs to another user.
     """
     digest = hashlib.blake2b(f"{node} {sql_url}".encode(), digest_size=8).hexdigest()
     path = Path(tempfile.gettempdir()) / f"nightread-worker-{digest}.lock"
     try:
-        return lock_file(path, wait_seconds=patience_seconds, inherit=True)
+        return lock_file(path, wait_seconds=wait_seconds, inherit=True)
     except FileLockedError:
         raise StopWork(
-            f"a worker named {node} serves this record already on this host; one worker uses all cores or GPUs"
+            f"a worker named {node} already runs on this host for this database. One worker uses all cores or GPUs; "
+            "to replace it, stop the running worker first."
         ) from None
     except OSError as error:
         raise StopWork(
-            f"The lock of this worker's name, {path}, cannot be opened ({type(error).__name__}): another user's worker "
-            "made it. Run under that user, or remove the file once no worker of theirs runs."
+            f"the lock file {path} of the worker {node} cannot be opened ({type(error).__name__}), because a worker of "
+            "another user created it. Run as that user, or remove the file when no worker of that user runs."
         ) from error

@@ -1,4 +1,4 @@
-"""What a dead process of this worker had claimed goes back, by the first who finds it."""
+"""Requeue the images that a dead process of this worker had claimed."""
 
 import logging
 
@@ -14,18 +14,22 @@ log = logging.getLogger(__name__)
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None, clock: Clock = utc_now
 ) -> int:
-    """By the process that takes the dead one's seat; it knows what was in hand there. Returns the number of images."""
+    """Requeue the images of the dead process whose slot this process has taken, and return their number.
+
+    `work_in_flight` is the work id that the dead process was reading; this image travels alone from now on.
+    """
     images = ledger.requeue_predecessor(database, process, work_in_flight=work_in_flight, now=clock())
-    _tell(images, process)
+    _log_death(images, process)
     return images
 
 
 def requeue_dead_sibling(
     database: Database, batch_id: str, process: WorkerProcess, slot: Slot, *, clock: Clock = utc_now
 ) -> int:
-    """By a process that was delivered a batch which another one has claimed: Celery says so when that one has died.
+    """Requeue the images of a batch if the sibling process that claimed it is dead, and return their number.
 
-    Nobody need wait until its successor has loaded a network. Returns the number of images; none while it lives.
+    Celery delivers a batch again when the process that had it has died. So the images need not wait until the
+    successor of that process has loaded its networks. Returns 0 if the sibling is alive.
     """
     owner = ledger.owner_of(database, batch_id)
     if owner is None or (owner.node, owner.boot_id) != (process.node, process.boot_id):
@@ -33,15 +37,15 @@ def requeue_dead_sibling(
     if owner.index == process.index or not slot.is_dead(owner.index):
         return 0
     work_in_flight = slot.work_in_flight(owner.index)
-    if not slot.is_dead(owner.index):  # its successor took the seat meanwhile, and gave back
+    if not slot.is_dead(owner.index):  # meanwhile its successor has taken the slot and requeued the images
         return 0
     slot.record_death()
     images = ledger.requeue_batch(database, batch_id, owner=owner, work_in_flight=work_in_flight, now=clock())
-    _tell(images, owner)
+    _log_death(images, owner)
     return images
 
 
-def _tell(images: int, dead: WorkerProcess) -> None:
+def _log_death(images: int, dead: WorkerProcess) -> None:
     if images:
         names = {"node": dead.node, "process_index": dead.index}
-        log.warning("a worker process died: its images go back", extra={"images": images, **names})
+        log.warning("a worker process died: its images were requeued", extra={"images": images, **names})

@@ -1,4 +1,4 @@
-"""What earlier starts of this worker left behind: found out by its parent, before it consumes and before it forks."""
+"""Recover the work of earlier starts of this worker, before the parent consumes messages and forks."""
 
 import logging
 
@@ -13,22 +13,26 @@ from nightread.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_DELIVERED = ("unacked", "unacked_index")  # kombu's record of messages that were delivered and not acknowledged
+_DELIVERED = ("unacked", "unacked_index")  # keys in which kombu keeps delivered messages without acknowledgement
 
 
 def recover_from_previous_start(settings: Settings, *, node: str, boot_id: str) -> None:
-    """What a killed parent ran or had been delivered is given out again in seconds, not at the end of its lease.
+    """End the leases of earlier starts, so that their images are requeued within seconds and not after the lease.
 
-    Where it does not succeed, leases and the visibility timeout come to the same end later.
+    If no other worker is alive, this also deletes the unacknowledged messages in Redis. If the database or Redis is
+    unavailable, the leases and the visibility timeout have the same effect later.
     """
     database = open_database(settings.sql_url)
     try:
         ledger.expire_leases_of_previous_starts(database, node=node, boot_id=boot_id, now=utc_now())
         if _is_only_worker(database, node):
             with open_redis(settings.require_redis_url()) as redis:
-                redis.delete(*_DELIVERED)  # then the dispatcher sees that nothing is left, and publishes it again
+                redis.delete(*_DELIVERED)  # the dispatcher then finds the queue empty and publishes the batches again
     except (SQLAlchemyError, RedisError, OSError) as error:
-        log.warning("what earlier starts left waits for its lease", extra={"error": type(error).__name__})
+        log.warning(
+            "work of earlier starts not recovered: it is requeued when its lease ends",
+            extra={"error": type(error).__name__},
+        )
     finally:
         database.close()
 

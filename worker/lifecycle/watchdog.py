@@ -1,4 +1,4 @@
-"""A worker that is connected and takes no batches: found out by itself, so that its supervisor starts it again."""
+"""Detect that this worker is connected to Redis but takes no batches, and exit, so that its supervisor restarts it."""
 
 import logging
 import os
@@ -16,14 +16,15 @@ from nightread.contract import BATCH_QUEUE
 log = logging.getLogger(__name__)
 
 STALLED_SECONDS = 60
-"""A batch that waits for longer, in a queue that a worker with nothing to do listens to, is not being listened to."""
-_LOOKS = 2
+"""If a batch waits longer than this although the worker is idle, the worker does not receive messages."""
+_STALLED_CHECKS = 2
 
 
 class Watchdog:
-    """Looks at every heartbeat of the parent whether batches wait that this idle worker should have taken.
+    """Check at every heartbeat of the parent whether batches wait that this idle worker should have taken.
 
-    The Redis transport has had several ways of going deaf after a reconnect (STACK: celery #8030, #8990; kombu #2492).
+    Celery has had several bugs in which a worker received no messages after a reconnect to Redis (celery issues #8030
+    and #8990, kombu issue #2492).
     """
 
     def __init__(
@@ -33,29 +34,35 @@ class Watchdog:
         *,
         node: str,
         seconds_at_work: Callable[[], float],
-        end: Callable[[], None] | None = None,
+        stop_process: Callable[[], None] | None = None,
     ) -> None:
-        """`seconds_at_work`: since the first process had its network loaded; before that nobody can take a batch."""
+        """Create a watchdog. `seconds_at_work` returns the seconds since the first process had loaded its networks.
+
+        Before that the worker cannot take a batch.
+        """
         self._database = database
         self._redis = redis
         self._node = node
         self._seconds_at_work = seconds_at_work
-        self._end = end or _end_this_process
-        self._suspicious_looks = 0
+        self._stop_process = stop_process or _exit_process
+        self._stalled_checks = 0
 
-    def look(self, now: datetime) -> None:
-        """End the process at the second look in a row that finds it deaf; where nobody can be asked, look later."""
+    def check(self, now: datetime) -> None:
+        """Check once, and end the process at the second check in a row that finds it stalled.
+
+        A check during which the database or Redis is unavailable counts as not stalled.
+        """
         try:
-            deaf = self._is_deaf(now)
+            stalled = self._is_stalled(now)
         except (SQLAlchemyError, RedisError, OSError) as error:
-            log.debug("the watchdog could not look", extra={"error": type(error).__name__})
-            deaf = False
-        self._suspicious_looks = self._suspicious_looks + 1 if deaf else 0
-        if self._suspicious_looks >= _LOOKS:
-            log.critical("batches wait and this worker takes none of them: it ends, to be started again")
-            self._end()
+            log.debug("watchdog check skipped", extra={"error": type(error).__name__})
+            stalled = False
+        self._stalled_checks = self._stalled_checks + 1 if stalled else 0
+        if self._stalled_checks >= _STALLED_CHECKS:
+            log.critical("batches wait and this idle worker takes none: it exits, and its supervisor restarts it")
+            self._stop_process()
 
-    def _is_deaf(self, now: datetime) -> bool:
+    def _is_stalled(self, now: datetime) -> bool:
         if self._seconds_at_work() < STALLED_SECONDS:
             return False
         if not queries.unclaimed_batches(self._database, created_before=now - timedelta(seconds=STALLED_SECONDS)):
@@ -65,6 +72,6 @@ class Watchdog:
         return bool(self._redis.llen(BATCH_QUEUE))
 
 
-def _end_this_process() -> None:
-    """No batch is running here, and what is deaf may not hear a signal either."""
+def _exit_process() -> None:
+    """Exit at once. No batch is running here, and a stalled worker may not react to a signal."""
     os._exit(1)

@@ -1,1 +1,1 @@
-"""Read non-image files that describe images."""
+"""Read non-image files that describe images: manifests, DICOMDIR, key object notes."""

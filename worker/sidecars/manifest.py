@@ -1,4 +1,4 @@
-"""A sender's manifest: a CSV or JSON file beside the images that says how many there are of each study."""
+"""Read a sender's manifest: a CSV or JSON file with the expected number of images of each study."""
 
 import csv
 import json
@@ -18,10 +18,11 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_manifest(data: bytes) -> dict[str, int] | None:
-    """Images by Study Instance UID; None for what is no manifest. Raises RejectImage(BAD_MANIFEST).
+    """Return the expected images by Study Instance UID, or None if the file is not a manifest.
 
-    CSV begins with a line of column names, of which two are STUDY and IMAGES, separated by commas or semicolons.
-    JSON is a list of objects with these two names, or an object that has such a list under `studies`.
+    A CSV manifest begins with a line of column names that contains STUDY and IMAGES, separated by commas or semicolons.
+    A JSON manifest is a list of objects with these two names, or an object with such a list under `studies`. Raises
+    RejectImage(BAD_MANIFEST) for a manifest with an invalid entry.
     """
     start = data[:_START_BYTES].removeprefix(_BOM).lstrip()
     first_line = start.splitlines()[0] if start else b""
@@ -31,21 +32,21 @@ def read_manifest(data: bytes) -> dict[str, int] | None:
         return None
     try:
         text = data.decode("utf-8-sig")
-        return _counts(_of_json(text) if is_json else _of_csv(text.strip().splitlines()))
+        return _counts(_parse_json(text) if is_json else _parse_csv(text.strip().splitlines()))
     except (ValueError, KeyError, RecursionError, csv.Error):
         raise RejectImage(Reason.BAD_MANIFEST) from None
 
 
-def _of_json(text: str) -> Iterator[tuple[Any, Any]]:
+def _parse_json(text: str) -> Iterator[tuple[Any, Any]]:
     content = json.loads(text)
     entries = content.get("studies") if isinstance(content, dict) else content
     if not isinstance(entries, list):
-        raise RejectImage(Reason.BAD_MANIFEST, "The manifest holds no list of studies.")
+        raise RejectImage(Reason.BAD_MANIFEST, "The manifest contains no list of studies.")
     for entry in entries:
         yield (entry.get(STUDY), entry.get(IMAGES)) if isinstance(entry, dict) else (None, None)
 
 
-def _of_csv(lines: list[str]) -> Iterator[tuple[Any, Any]]:
+def _parse_csv(lines: list[str]) -> Iterator[tuple[Any, Any]]:
     delimiter = ";" if ";" in lines[0] else ","
     rows: Any = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
     rows.fieldnames = [(name or "").strip() for name in rows.fieldnames]
@@ -58,8 +59,8 @@ def _counts(entries: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     for number, (study, images) in enumerate(entries, start=1):
         known = isinstance(study, str) and _UID.fullmatch(study)
         if not known or type(images) not in (int, str) or not 0 <= int(images) <= INTEGER_LIMIT:
-            raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest is no study with its number.")
+            raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest has no valid UID or number.")
         if study in counts:
-            raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest names a study for the second time.")
+            raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest repeats an earlier study.")
         counts[study] = int(images)
     return counts

@@ -1,4 +1,4 @@
-"""Files that come beside images, are none themselves, and say something of them."""
+"""Recognise sidecars: non-image files that describe images."""
 
 from db.ledger import Annotations, Withdrawal
 from imaging import tags
@@ -14,12 +14,12 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.sidecars.manifest import read_manifest
 
-_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
-"""gzip, bzip2, xz, 7z, RAR: nobody looked whether there are images in it."""
+_COMPRESSED_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+"""First bytes of gzip, bzip2, xz, 7z and RAR. Such a file may contain images, so it stays `not_dicom`."""
 
 
 class SidecarError(RejectDicomImage):
-    """The file is no image; `hints` is what it says of others."""
+    """The file is not an image. `annotations` is what it says about other arrivals."""
 
     def __init__(
         self, reason: Reason, detail: str = "", *, rejected: RejectDicomImage, annotations: Annotations | None = None
@@ -29,24 +29,29 @@ class SidecarError(RejectDicomImage):
 
 
 def sidecar_of(rejected: RejectDicomImage, data: bytes, *, member: bool) -> SidecarError | None:
-    """What a file that was rejected is good for; None where it is good for nothing.
+    """Return the sidecar that a rejected file is, or None if it is none.
 
-    `member`: it came in an archive, where viewers, previews and notes are no defects.
+    `member` says that the file came from an archive, where viewers, previews and notes are normal and not defective.
     """
     try:
         if rejected.reason is Reason.NOT_DICOM:
-            return _manifest(rejected, data) or (
-                SidecarError(Reason.MEDIA_FILE, rejected=rejected) if member and not data.startswith(_PACKED) else None
+            return _manifest_sidecar(rejected, data) or (
+                SidecarError(Reason.MEDIA_FILE, rejected=rejected)
+                if member and not data.startswith(_COMPRESSED_MAGICS)
+                else None
             )
         if rejected.reason is Reason.NON_IMAGE:
-            return _object(rejected, data)
-    except RejectImage as worse:
-        return SidecarError(worse.reason, worse.detail, rejected=rejected)
+            return _dicom_sidecar(rejected, data)
+    except RejectImage as error:
+        return SidecarError(error.reason, error.detail, rejected=rejected)
     return None
 
 
 def header_annotations(dicom_image: DicomImage) -> Annotations | None:
-    """What an image says of its study: Number of Study Related Instances (0020,1208), which few of them do."""
+    """Return the number of images that the header states for the study, or None if it states none.
+
+    The element is Number of Study Related Instances (0020,1208); few images have it.
+    """
     study, elements = dicom_image.facts.study_instance_uid, dicom_image.elements
     if study is None or elements is None or tags.NUMBER_OF_STUDY_RELATED_INSTANCES not in elements:
         return None
@@ -57,29 +62,32 @@ def header_annotations(dicom_image: DicomImage) -> Annotations | None:
     return Annotations(reported_by="header", counts={study: images}) if images else None
 
 
-def _manifest(rejected: RejectDicomImage, data: bytes) -> SidecarError | None:
+def _manifest_sidecar(rejected: RejectDicomImage, data: bytes) -> SidecarError | None:
     counts = read_manifest(data)
     if counts is None:
         return None
     return SidecarError(
         Reason.MANIFEST,
-        f"A manifest of {_many(len(counts), 'study', 'studies')}.",
+        f"The manifest lists {_counted(len(counts), 'study', 'studies')}.",
         rejected=rejected,
         annotations=Annotations(reported_by="manifest", counts=counts),
     )
 
 
-def _object(rejected: RejectDicomImage, data: bytes) -> SidecarError | None:
+def _dicom_sidecar(rejected: RejectDicomImage, data: bytes) -> SidecarError | None:
     elements = read_header(data, DEFAULT_LIMITS).elements
     if is_directory(elements):
         counts = count_files(elements)
-        detail = f"A DICOMDIR of {_many(len(counts), 'study', 'studies')}."
+        detail = f"The DICOMDIR lists {_counted(len(counts), 'study', 'studies')}."
         annotations = Annotations(reported_by="manifest", counts=counts)
         return SidecarError(Reason.NON_IMAGE, detail, rejected=rejected, annotations=annotations)
     rejection = read_rejection(elements) if rejected.facts.sop_class_uid == KEY_OBJECT_SELECTION else None
     if rejection is None:
         return None
-    detail = f"A note with the title {rejection.code} on {_many(len(rejection.sop_instance_uids), 'image', 'images')}."
+    detail = (
+        f"The note with the title {rejection.code} rejects "
+        f"{_counted(len(rejection.sop_instance_uids), 'image', 'images')}."
+    )
     withdrawal = Withdrawal(
         study_instance_uid=rejection.study_instance_uid,
         code=rejection.code,
@@ -88,5 +96,5 @@ def _object(rejected: RejectDicomImage, data: bytes) -> SidecarError | None:
     return SidecarError(Reason.KEY_OBJECT, detail, rejected=rejected, annotations=Annotations(withdrawal=withdrawal))
 
 
-def _many(count: int, one: str, several: str) -> str:
+def _counted(count: int, one: str, several: str) -> str:
     return f"{count:,} {one if count == 1 else several}"
