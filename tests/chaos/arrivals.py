@@ -1,4 +1,4 @@
-"""What arrives during an evening, when, in which manner, and which bytes lie there in the end."""
+"""What arrives during an evening, when, in which mode, and which bytes lie there in the end."""
 
 import random
 import threading
@@ -30,7 +30,7 @@ class WriteMode(StrEnum):
     """In place, with a pause in the middle that is longer than the settling time."""
 
 
-_MANNERS = {manner.value: manner for manner in WriteMode}
+_MODES = {mode.value: mode for mode in WriteMode}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class PlannedFile:
     """Seconds after the start."""
     name: str
     content: bytes
-    manner: WriteMode
+    mode: WriteMode
     replaces: bool = False
     """Whether other bytes lay there before, whole and good."""
 
@@ -51,23 +51,23 @@ class PlannedFile:
         return sha256(self.content).hexdigest()
 
 
-def plan(seed: int, images: int, seconds: float) -> list[PlannedFile]:
+def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:
     """So many names over so many seconds, in order: mostly good scans of bytes of their own; the same for a seed."""
     rng = random.Random(seed)
     drawn = [phantom_file(seed=seed, index=index, style=_STYLE) for index in range(_DRAWN)]
     arrivals: list[PlannedFile] = []
     for number in range(images):
-        good = _of_its_own(*drawn[number % _DRAWN], number)
+        good = _with_own_uid(*drawn[number % _DRAWN], number)
         (kind,) = rng.choices(tuple(_KINDS), _WEIGHTS)
         at = seconds * (number + rng.random()) / images
         name = f"{number % 20:02d}/scan-{number:06d}.dcm"
         content = _content(kind, good, [arrival.content for arrival in arrivals[-50:]], rng)
-        manner = _MANNERS.get(kind, WriteMode.RENAME)
-        arrivals.append(PlannedFile(at=at, name=name, content=content, manner=manner))
+        mode = _MODES.get(kind, WriteMode.RENAME)
+        arrivals.append(PlannedFile(at=at, name=name, content=content, mode=mode))
         if kind == "replaced":
-            newer = _of_its_own(*drawn[(number + 1) % _DRAWN], images + number)
+            newer = _with_own_uid(*drawn[(number + 1) % _DRAWN], images + number)
             later = min(seconds, at + rng.uniform(0.1, 20))
-            arrivals.append(PlannedFile(at=later, name=name, content=newer, manner=WriteMode.RENAME, replaces=True))
+            arrivals.append(PlannedFile(at=later, name=name, content=newer, mode=WriteMode.RENAME, replaces=True))
     return sorted(arrivals, key=lambda arrival: arrival.at)
 
 
@@ -105,14 +105,14 @@ class FileWriter:
     def _write(self, arrival: PlannedFile) -> None:
         path = self._inbox / arrival.name
         path.parent.mkdir(exist_ok=True)
-        if arrival.manner is WriteMode.RENAME:
+        if arrival.mode is WriteMode.RENAME:
             transfer = self._inbox.parent / "transfer"
             transfer.write_bytes(arrival.content)
             transfer.rename(path)
             return
         half = len(arrival.content) // 2
         path.write_bytes(arrival.content[:half])
-        if arrival.manner is WriteMode.DIRECT:
+        if arrival.mode is WriteMode.DIRECT:
             _append(path, arrival.content[half:])
             return
         timer = threading.Timer(_SLOW_SECONDS, _append, (path, arrival.content[half:]))
@@ -125,7 +125,7 @@ def _append(path: Path, rest: bytes) -> None:
         file.write(rest)
 
 
-def _of_its_own(data: bytes, truth: PhantomTruth, number: int) -> bytes:
+def _with_own_uid(data: bytes, truth: PhantomTruth, number: int) -> bytes:
     """The same picture under another SOP Instance UID of the same length: drawing thousands would take minutes."""
     uid = truth.sop_instance_uid.encode()
     return data.replace(uid, uid[:-6] + b"%06d" % number)

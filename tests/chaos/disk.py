@@ -17,7 +17,7 @@ class Disk:
     """A folder, which is a disk of its own where mounting is allowed."""
 
     folder: Path
-    why_not_small: str | None = None
+    mount_error: str | None = None
     """Why it cannot be filled."""
 
     def fill(self) -> None:
@@ -50,7 +50,7 @@ def small_disk(folder: Path) -> Iterator[Disk]:
     except FileNotFoundError:
         trouble = "there is no mount command"
     if trouble is not None:
-        yield Disk(folder=folder, why_not_small=trouble if os.getuid() == 0 else f"not root: {trouble}")
+        yield Disk(folder=folder, mount_error=trouble if os.getuid() == 0 else f"not root: {trouble}")
         return
     try:
         yield Disk(folder=folder)

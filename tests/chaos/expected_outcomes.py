@@ -12,7 +12,7 @@ from chaos.system import NIGHTREAD, settings_environment
 
 
 class ExpectedOutcome(NamedTuple):
-    """The outcome of an image, as far as it does not depend on when it was made."""
+    """The outcome of an image, as far as it does not depend on when it was system."""
 
     state: str
     reason: str | None

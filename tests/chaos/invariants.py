@@ -32,15 +32,15 @@ _ROWS = (
 )
 
 
-def all_final(chaos_system: ChaosSystem, database: Database) -> bool:
+def all_final(system: ChaosSystem, database: Database) -> bool:
     """Whether each file, as it lies there, has an outcome, and nothing is under way."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
     final = {(row.uri, row.size, row.mtime_ns) for row in rows if row.finished_at is not None}
-    files = [path for path in chaos_system.inbox.rglob("*") if path.is_file()]
+    files = [path for path in system.inbox.rglob("*") if path.is_file()]
     there = {
         (
-            uri_of(str(path.relative_to(chaos_system.inbox)).encode()),
+            uri_of(str(path.relative_to(system.inbox)).encode()),
             (status := path.stat()).st_size,
             status.st_mtime_ns,
         )
@@ -50,7 +50,7 @@ def all_final(chaos_system: ChaosSystem, database: Database) -> bool:
 
 
 def violations(
-    chaos_system: ChaosSystem,
+    system: ChaosSystem,
     database: Database,
     arrivals: Sequence[PlannedFile],
     expected: Mapping[str, ExpectedOutcome],
@@ -58,7 +58,7 @@ def violations(
     """What does not hold, in words; empty is how it should be."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
-    return [*_by_own_list(rows, arrivals, expected), *illegal_transitions(database), *_by_audit(chaos_system)]
+    return [*_against_plan(rows, arrivals, expected), *illegal_transitions(database), *_against_audit(system)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,29 +69,29 @@ class _Place:
     slowly: bool
 
 
-def _by_own_list(
+def _against_plan(
     rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[PlannedFile], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
     by_uri: defaultdict[str, list[Row[*tuple[object, ...]]]] = defaultdict(list)
     for row in rows:
         by_uri[row.uri].append(row)
     for uri, place in _places(arrivals).items():
-        yield from _judge(uri, place, by_uri.pop(uri, []), expected)
+        yield from _check_name(uri, place, by_uri.pop(uri, []), expected)
     yield from (f"{uri}: an arrival that nobody sent" for uri in by_uri)
-    yield from _judge_contents(rows, arrivals, expected)
+    yield from _check_contents(rows, arrivals, expected)
 
 
 def _places(arrivals: Sequence[PlannedFile]) -> dict[str, _Place]:
     places: dict[str, _Place] = {}
     for arrival in arrivals:
         place = places.setdefault(
-            uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.manner is not WriteMode.RENAME)
+            uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.mode is not WriteMode.RENAME)
         )
         place.contents.append(arrival.sha256)
     return places
 
 
-def _judge(
+def _check_name(
     uri: str, place: _Place, rows: Sequence[Row[*tuple[object, ...]]], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
     """The latest arrival is what lies there; an earlier one, if it was seen, what lay there before."""
@@ -103,10 +103,10 @@ def _judge(
         yield from (f"{uri}: half a file is {row.state}" for row in rows[:-1] if row.state == State.DONE)
         rows, wanted = rows[-1:], place.contents[-1:]
     for row, sha256 in zip(rows, wanted, strict=True):
-        yield from _judge_row(row, sha256, expected[sha256])
+        yield from _check_row(row, sha256, expected[sha256])
 
 
-def _judge_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutcome) -> Iterator[str]:
+def _check_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutcome) -> Iterator[str]:
     found = ExpectedOutcome(row.state, row.reason, row.label)
     is_copy = wanted.state == State.DONE and found.state == State.DUPLICATE
     if found != wanted and not is_copy:
@@ -115,7 +115,7 @@ def _judge_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutco
         yield f"{row.uri}: other bytes than those that lie there were analysed"
 
 
-def _judge_contents(
+def _check_contents(
     rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[PlannedFile], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
     """Of files with the same bytes one is done, whichever; bytes that were replaced may never have been seen."""
@@ -128,8 +128,8 @@ def _judge_contents(
             yield f"content {sha256[:12]}: done {done[sha256]} times"
 
 
-def _by_audit(chaos_system: ChaosSystem) -> Iterator[str]:
-    told = chaos_system.nightread("audit", "--json", "--all")
+def _against_audit(system: ChaosSystem) -> Iterator[str]:
+    told = system.nightread("audit", "--json", "--all")
     if not told.stdout:
         yield f"audit said nothing: {told.stderr[-500:]}"
         return

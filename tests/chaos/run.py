@@ -1,4 +1,4 @@
-"""One run: arrivals at their pace, faults at random moments, and the account at the end."""
+"""One run: arrivals at their pace, faults at random moments, and the result at the end."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chaos.arrivals import FileWriter, PlannedFile
 from chaos.expected_outcomes import ExpectedOutcome
-from chaos.faults import FaultKind, drawn, kinds
+from chaos.faults import FaultKind, choose_faults, fault_kinds
 from chaos.invariants import all_final, violations
 from chaos.state_log import install_triggers
 from chaos.system import ChaosSystem, chaos_system
@@ -24,7 +24,7 @@ from nightread.clock import utc_now
 
 _END_SECONDS = 180.0
 _READY_SECONDS = 180.0
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,66 +64,66 @@ def run(
     faults: int,
     arrivals: Sequence[PlannedFile],
     expected: Mapping[str, ExpectedOutcome],
-    say: Say,
+    log: Log,
 ) -> RunResult:
-    """Start a site below `folder`, let an evening go by, and hold the site to account."""
-    account = RunResult(database=database, seed=seed, minutes=minutes, folder=str(folder))
+    """Start a site below `folder`, let an evening go by, and hold the site to result."""
+    result = RunResult(database=database, seed=seed, minutes=minutes, folder=str(folder))
     rng = random.Random(seed)
-    with chaos_system(folder, database=database) as made:
-        made.start()
-        record = made.database()
+    with chaos_system(folder, database=database) as system:
+        system.start()
+        record = system.database()
         install_triggers(record)
-        made.start_parts()
-        if made.disk.why_not_small:
-            account.skipped.append(f"disk full: {made.disk.why_not_small}")
-        with FileWriter(made.inbox, arrivals[:1]):
+        system.start_programs()
+        if system.disk.mount_error:
+            result.skipped.append(f"disk full: {system.disk.mount_error}")
+        with FileWriter(system.inbox, arrivals[:1]):
             wait_until(lambda: _has_outcome(record), seconds=_READY_SECONDS, what="the networks are loaded")
-        with FileWriter(made.inbox, arrivals[1:]) as sender:
-            struck = _inject(made, drawn(kinds(made), faults, rng), rng, account, say)
+        with FileWriter(system.inbox, arrivals[1:]) as sender:
+            injected = _inject(system, choose_faults(fault_kinds(system), faults, rng), rng, result, log)
             sender.wait()
-        account.faults = len(struck)
-        _wait_for_the_end(made, record, account, say)
-        account.violations += violations(made, record, arrivals, expected) + made.orphans()
-        _measure(account, made, record, struck)
+        result.faults = len(injected)
+        _wait_for_the_end(system, record, result, log)
+        result.violations += violations(system, record, arrivals, expected) + system.orphans()
+        _measure(result, system, record, injected)
         record.close()
-        account.violations += made.stop()
-    return account
+        result.violations += system.stop()
+    return result
 
 
 def _inject(
-    made: ChaosSystem, chosen: Sequence[FaultKind], rng: random.Random, account: RunResult, say: Say
+    system: ChaosSystem, chosen: Sequence[FaultKind], rng: random.Random, result: RunResult, log: Log
 ) -> list[InjectedFault]:
     """One after the other, at random moments while files arrive; one that is due while another lasts comes after it."""
     began = time.monotonic()
-    moments = sorted(rng.uniform(0, 0.85 * 60 * account.minutes) for _ in chosen)
-    struck = []
+    moments = sorted(rng.uniform(0, 0.85 * 60 * result.minutes) for _ in chosen)
+    injected = []
     for number, (moment, fault) in enumerate(zip(moments, chosen, strict=True), start=1):
         time.sleep(max(0.0, began + moment - time.monotonic()))
-        say(f"{time.monotonic() - began:4.0f} s  {number}/{len(chosen)}  {fault.name}")
+        log(f"{time.monotonic() - began:4.0f} s  {number}/{len(chosen)}  {fault.name}")
         at = utc_now()
         try:
-            fault.inject(made, rng)
+            fault.inject(system, rng)
         except WaitTimeoutError as error:
-            account.violations.append(f"{fault.name}: {error}")
-        struck.append(InjectedFault(name=fault.name, at=at, healed_at=utc_now()))
-    return struck
+            result.violations.append(f"{fault.name}: {error}")
+        injected.append(InjectedFault(name=fault.name, at=at, healed_at=utc_now()))
+    return injected
 
 
-def _wait_for_the_end(made: ChaosSystem, record: Database, account: RunResult, say: Say) -> None:
-    say("waiting until every file has its outcome")
+def _wait_for_the_end(system: ChaosSystem, record: Database, result: RunResult, log: Log) -> None:
+    log("waiting until every file has its outcome")
     began = time.monotonic()
 
     def done() -> bool:
         try:
-            return all_final(made, record)
+            return all_final(system, record)
         except SQLAlchemyError:
             return False
 
     try:
         wait_until(done, seconds=_END_SECONDS, what="every file has its outcome", every=0.5)
     except WaitTimeoutError as error:
-        account.violations.append(str(error))
-    say(f"{time.monotonic() - began:.0f} s after the last arrival")
+        result.violations.append(str(error))
+    log(f"{time.monotonic() - began:.0f} s after the last arrival")
 
 
 def _has_outcome(record: Database) -> bool:
@@ -131,16 +131,16 @@ def _has_outcome(record: Database) -> bool:
     return tally.arrived > tally.unfinished
 
 
-def _measure(account: RunResult, made: ChaosSystem, record: Database, struck: Sequence[InjectedFault]) -> None:
+def _measure(result: RunResult, system: ChaosSystem, record: Database, injected: Sequence[InjectedFault]) -> None:
     first = work.c.ordinal == 0
     with record.read() as connection:
-        account.analyses_per_image = float(
+        result.analyses_per_image = float(
             connection.execute(select(func.avg(work.c.attempts)).where(first)).scalar_one()
         )
-    account.tally = queries.tally(record).to_json()
-    account.starts = {name: kept.starts for name, kept in made.kept.items()}
-    for fault in struck:
-        account.recoveries.setdefault(fault.name, []).append(_recovery_seconds(record, fault))
+    result.tally = queries.tally(record).to_json()
+    result.starts = {name: supervised.starts for name, supervised in system.supervised.items()}
+    for fault in injected:
+        result.recoveries.setdefault(fault.name, []).append(_recovery_seconds(record, fault))
 
 
 def _recovery_seconds(record: Database, fault: InjectedFault) -> float | None:

@@ -45,7 +45,7 @@ _POSTGRESQL = (
         "EXECUTE FUNCTION note_update()"
     ),
 )
-_JOURNAL = table("journal", column("work_id"), column("before"), column("after"))
+_STATE_LOG = table("journal", column("work_id"), column("before"), column("after"))
 
 
 def install_triggers(database: Database) -> None:
@@ -60,8 +60,8 @@ def install_triggers(database: Database) -> None:
 
 def illegal_transitions(database: Database) -> list[str]:
     """The steps that should not have been, in words."""
-    counts = select(_JOURNAL.c.before, _JOURNAL.c.after, func.count(), func.min(_JOURNAL.c.work_id)).group_by(
-        _JOURNAL.c.before, _JOURNAL.c.after
+    counts = select(_STATE_LOG.c.before, _STATE_LOG.c.after, func.count(), func.min(_STATE_LOG.c.work_id)).group_by(
+        _STATE_LOG.c.before, _STATE_LOG.c.after
     )
     with database.read() as connection:
         return [

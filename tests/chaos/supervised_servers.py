@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL as kept processes: they may be killed and come back with what they had, or without it."""
+"""Redis and PostgreSQL as supervised processes: they may be killed and come back with what they had, or without it."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from cli.embedded.redis_server import find_redis_server
 from nightread.settings import load_settings
 
 _START_SECONDS = 30
-_PRECAUTIONS_OFF = ("fsync", "full_page_writes")
+_DURABILITY_OFF = ("fsync", "full_page_writes")
 """They guard against the machine's death, which is not tried here. Commits are written at once: that is."""
 
 
@@ -29,7 +29,7 @@ class SupervisedRedis:
         self.url = f"unix://{socket}?db=0"
         place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self._files)]
         lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        self.kept = SupervisedProcess(
+        self.supervised = SupervisedProcess(
             name="redis",
             arguments=[find_redis_server(load_settings()), *place, *lasting],
             environment=environment,
@@ -37,11 +37,11 @@ class SupervisedRedis:
             log_file=logs / "redis.log",
         )
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_ready(self) -> None:
         """Raises NotInTimeError."""
-        wait_until(self.answers, seconds=_START_SECONDS, what="Redis answers")
+        wait_until(self.accepts_connections, seconds=_START_SECONDS, what="Redis answers")
 
-    def answers(self) -> bool:
+    def accepts_connections(self) -> bool:
         """Whether it takes commands."""
         with Redis.from_url(self.url, socket_timeout=1) as client:
             try:
@@ -49,7 +49,7 @@ class SupervisedRedis:
             except (RedisError, OSError):
                 return False
 
-    def forget(self) -> None:
+    def delete_files(self) -> None:
         """All it had written down is gone: it will start as one without an append-only file does."""
         shutil.rmtree(self._files)
         self._files.mkdir()
@@ -60,7 +60,7 @@ class SupervisedRedis:
             client.flushall()
 
 
-class PostgresServer:
+class SupervisedPostgres:
     """A cluster of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
 
     def __init__(self, folder: Path, sockets: Path, environment: Mapping[str, str], logs: Path) -> None:
@@ -75,9 +75,9 @@ class PostgresServer:
         small = ["--wal-segsize=1", "-A", "trust", "-E", "UTF8", "-N"]
         initialise: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", *small]
         subprocess.run(initialise, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-        options = ["-cmax_wal_size=32MB", "-cmin_wal_size=4MB", *(f"-c{name}=off" for name in _PRECAUTIONS_OFF)]
+        options = ["-cmax_wal_size=32MB", "-cmin_wal_size=4MB", *(f"-c{name}=off" for name in _DURABILITY_OFF)]
         self.url = f"postgresql+psycopg://postgres@/postgres?host={sockets}"
-        self.kept = SupervisedProcess(
+        self.supervised = SupervisedProcess(
             name="postgresql",
             arguments=[binaries / "postgres", "-D", data, "-k", sockets, "-h", "", *options],
             environment=environment,
@@ -86,11 +86,11 @@ class PostgresServer:
             user=user,
         )
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_ready(self) -> None:
         """Raises NotInTimeError."""
-        wait_until(self.answers, seconds=_START_SECONDS, what="PostgreSQL answers")
+        wait_until(self.accepts_connections, seconds=_START_SECONDS, what="PostgreSQL answers")
 
-    def answers(self) -> bool:
+    def accepts_connections(self) -> bool:
         """Whether it lets us in."""
         try:
             psycopg.connect(host=str(self._sockets), user="postgres", dbname="postgres", connect_timeout=2).close()

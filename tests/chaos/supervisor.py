@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-_LOOK_SECONDS = 0.05
-_LEAST_SECONDS = 0.5
+_POLL_SECONDS = 0.05
+_MIN_RESTART_SECONDS = 0.5
 """Between two starts of one process: one that cannot start must not take the machine."""
 
 
@@ -33,15 +33,15 @@ class SupervisedProcess:
     _started_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self) -> None:
+    def start(self) -> None:
         """From now on it is to run."""
         self.wanted = True
-        self.look_after()
+        self.restart_if_dead()
 
-    def look_after(self) -> None:
+    def restart_if_dead(self) -> None:
         """Start it if it should run and does not."""
         with self._lock:
-            due = time.monotonic() - self._started_at >= _LEAST_SECONDS
+            due = time.monotonic() - self._started_at >= _MIN_RESTART_SECONDS
             if self.wanted and due and not self.is_alive:
                 self._start()
 
@@ -58,8 +58,8 @@ class SupervisedProcess:
                 return psutil.Process(self.process.pid).children()
         return []
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> bool:
-        """Ask it to end, for good unless it is kept again. False where it had to be killed, with its children."""
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> bool:
+        """Ask it to end, for good unless it is supervised again. False where it had to be killed, with its children."""
         with self._lock:
             self.wanted = False
         if self.process is None:
@@ -92,8 +92,8 @@ class SupervisedProcess:
 class Supervisor:
     """Looks after processes in a thread for as long as the context lasts; it ends none of them."""
 
-    def __init__(self, kept: Iterable[SupervisedProcess]) -> None:
-        self._kept = list(kept)
+    def __init__(self, supervised: Iterable[SupervisedProcess]) -> None:
+        self._kept = list(supervised)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -105,6 +105,6 @@ class Supervisor:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
-            for kept in self._kept:
-                kept.look_after()
+        while not self._stop.wait(_POLL_SECONDS):
+            for supervised in self._kept:
+                supervised.restart_if_dead()

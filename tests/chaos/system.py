@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from chaos.disk import Disk, small_disk
-from chaos.supervised_servers import PostgresServer, SupervisedRedis
+from chaos.supervised_servers import SupervisedPostgres, SupervisedRedis
 from chaos.supervisor import SupervisedProcess, Supervisor
 from chaos.waiting import WaitTimeoutError, wait_until
 from db.engine import Database, open_database
@@ -49,11 +49,11 @@ class ChaosSystem:
     environment: dict[str, str]
     database_url: str
     redis: SupervisedRedis
-    postgres: PostgresServer | None
-    kept: dict[str, SupervisedProcess] = field(default_factory=dict)
+    postgres: SupervisedPostgres | None
+    supervised: dict[str, SupervisedProcess] = field(default_factory=dict)
 
     @property
-    def servers(self) -> list[SupervisedRedis | PostgresServer]:
+    def servers(self) -> list[SupervisedRedis | SupervisedPostgres]:
         """What everything else stands on."""
         return [self.redis, *([self.postgres] if self.postgres else [])]
 
@@ -75,7 +75,7 @@ class ChaosSystem:
     @property
     def worker_children(self) -> list[psutil.Process]:
         """The processes that analyse."""
-        return self.kept["worker"].children
+        return self.supervised["worker"].children
 
     def arm(self, step: str) -> Path:
         """Who gets to this step of tests/faults dies there; the file is gone then."""
@@ -97,44 +97,50 @@ class ChaosSystem:
     def start(self) -> None:
         """Servers first; then the record at its newest version and, beside it, what `watched` puts there."""
         for server in self.servers:
-            server.kept.keep()
-            server.wait_until_it_answers()
+            server.supervised.start()
+            server.wait_until_ready()
         upgraded = self.nightread("db", "upgrade")
         if upgraded.returncode:
             raise WaitTimeoutError(f"nightread db upgrade: {upgraded.stderr}")
 
-    def start_parts(self) -> None:
+    def start_programs(self) -> None:
         """Watcher, dispatcher and worker; returns once the worker has both of its processes."""
-        for kept in self.kept.values():
-            kept.keep()
+        for supervised in self.supervised.values():
+            supervised.start()
         wait_until(lambda: len(self.worker_children) >= 2, seconds=60, what="the worker has two processes")
 
     def orphans(self) -> list[str]:
-        """Processes of ours that belong to none of those that are kept, once those had the time to end."""
+        """Processes of ours that belong to none of those that are supervised, once those had the time to end."""
         try:
-            wait_until(lambda: not self._strays(), seconds=_ORPHAN_SECONDS, what="no orphans")
+            wait_until(lambda: not self._orphans(), seconds=_ORPHAN_SECONDS, what="no orphans")
         except WaitTimeoutError:
-            return [f"process {stray.pid}: {' '.join(stray.cmdline())[:120]}" for stray in self._strays()]
+            return [f"process {orphan.pid}: {' '.join(orphan.cmdline())[:120]}" for orphan in self._orphans()]
         return []
 
     def stop(self) -> list[str]:
         """In order; returns what had to be killed or stayed."""
-        stubborn = [f"{name} had to be killed" for name, kept in self.kept.items() if not kept.end()]
-        servers = [server.kept for server in self.servers]
-        stubborn += [f"{kept.name} had to be killed" for kept in servers if not kept.end(_end_signal(kept))]
+        not_stopped = [
+            f"{name} had to be killed" for name, supervised in self.supervised.items() if not supervised.stop()
+        ]
+        servers = [server.supervised for server in self.servers]
+        not_stopped += [
+            f"{supervised.name} had to be killed"
+            for supervised in servers
+            if not supervised.stop(_stop_signal(supervised))
+        ]
         orphans = self.orphans()
-        for stray in self._strays():
-            stray.kill()
-        return stubborn + orphans
+        for orphan in self._orphans():
+            orphan.kill()
+        return not_stopped + orphans
 
-    def _strays(self) -> list[psutil.Process]:
+    def _orphans(self) -> list[psutil.Process]:
         run = self.environment[_RUN]
         ours = [process for process in psutil.process_iter() if _belongs_to(process, run)]
-        servers = [server.kept for server in self.servers]
+        servers = [server.supervised for server in self.servers]
         family = set()
-        for kept in (*self.kept.values(), *servers):
-            if kept.process is not None and kept.is_alive:
-                parent = psutil.Process(kept.process.pid)
+        for supervised in (*self.supervised.values(), *servers):
+            if supervised.process is not None and supervised.is_alive:
+                parent = psutil.Process(supervised.process.pid)
                 family |= {parent.pid, *(child.pid for child in parent.children(recursive=True))}
         return [process for process in ours if process.pid not in family]
 
@@ -150,11 +156,11 @@ def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
             stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-"))
         )  # their paths must be short
         sockets.chmod(0o711)
-        made = _prepared(folder, disk, sockets, database)
-        stack.callback(made.stop)
-        servers = [server.kept for server in made.servers]
-        stack.enter_context(Supervisor([*servers, *made.kept.values()]))
-        yield made
+        system = _prepared(folder, disk, sockets, database)
+        stack.callback(system.stop)
+        servers = [server.supervised for server in system.servers]
+        stack.enter_context(Supervisor([*servers, *system.supervised.values()]))
+        yield system
 
 
 def settings_environment(**settings: object) -> dict[str, str]:
@@ -174,12 +180,12 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
     redis = SupervisedRedis(sockets, plain | run, folder / "logs")
     postgres = None
     if database == "postgresql":
-        postgres = PostgresServer(disk.folder / "pg", sockets / "pg", plain | run, folder / "logs")
+        postgres = SupervisedPostgres(disk.folder / "pg", sockets / "pg", plain | run, folder / "logs")
     url = postgres.url if postgres else f"sqlite:///{state / 'nightread.sqlite3'}"
     settings = settings_environment(
         STATE_DIR=str(state), DATABASE_URL=url, REDIS_URL=redis.url, FAULTS_DIR=str(folder / "faults")
     )
-    made = ChaosSystem(
+    system = ChaosSystem(
         folder=folder,
         disk=disk,
         environment=settings | run | {"PYTHONPATH": str(FAULTS)},
@@ -187,18 +193,18 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
         redis=redis,
         postgres=postgres,
     )
-    parts = {"watch": ["--inbox", str(made.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
-    made.kept = {
+    parts = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+    system.supervised = {
         part: SupervisedProcess(
             name=part,
             arguments=[NIGHTREAD, part, *arguments],
-            environment=made.environment,
+            environment=system.environment,
             folder=folder,
-            log_file=made.logs / f"{part}.log",
+            log_file=system.logs / f"{part}.log",
         )
         for part, arguments in parts.items()
     }
-    return made
+    return system
 
 
 def _belongs_to(process: psutil.Process, run: str) -> bool:
@@ -209,6 +215,6 @@ def _belongs_to(process: psutil.Process, run: str) -> bool:
         return False
 
 
-def _end_signal(kept: SupervisedProcess) -> signal.Signals:
+def _stop_signal(supervised: SupervisedProcess) -> signal.Signals:
     """PostgreSQL waits for its clients at SIGTERM."""
-    return signal.SIGINT if kept.name == "postgresql" else signal.SIGTERM
+    return signal.SIGINT if supervised.name == "postgresql" else signal.SIGTERM

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class WaitTimeoutError(Exception):
     """What was waited for did not happen."""
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = LOOK_SECONDS) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = POLL_SECONDS) -> None:
     """Look again and again until `condition` holds. Raises NotInTimeError."""
     deadline = time.monotonic() + seconds
     while not condition():

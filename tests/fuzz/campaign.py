@@ -56,29 +56,29 @@ def run(
     *,
     files: tuple[Seed, ...],
     seed: int,
-    bounds: CostLimits,
+    limits: CostLimits,
     keep_in: Path | None = None,
     note: Callable[[Totals], None] | None = None,
 ) -> Totals:
     """Read each mutation in a child process. Those that are findings are kept as files in `keep_in`."""
-    account = Totals()
-    with _Reader(files, seed, bounds) as reader:
+    totals = Totals()
+    with _ReaderProcess(files, seed, limits) as reader:
         for seen in map(reader.read, numbers):
-            judged = _judged(seen, bounds)
-            account.add(judged)
-            if keep_in is not None and judged.outcome.startswith(FINDING):
+            classified = _classified(seen, limits)
+            totals.add(classified)
+            if keep_in is not None and classified.outcome.startswith(FINDING):
                 keep_in.mkdir(parents=True, exist_ok=True)
                 (keep_in / f"{seed}-{seen.number}.dcm").write_bytes(mutation(files, seed, seen.number).data)
             if note is not None:
-                note(account)
-    return account
+                note(totals)
+    return totals
 
 
-class _Reader:
+class _ReaderProcess:
     """A child process, and another one when that is gone."""
 
-    def __init__(self, files: tuple[Seed, ...], seed: int, bounds: CostLimits) -> None:
-        self._files, self._seed, self._bounds = files, seed, bounds
+    def __init__(self, files: tuple[Seed, ...], seed: int, limits: CostLimits) -> None:
+        self._files, self._seed, self._limits = files, seed, limits
         self._spawning = multiprocessing.get_context("forkserver")
         self._start()
 
@@ -93,7 +93,7 @@ class _Reader:
         """What became of this one, be it the child's death."""
         try:
             self._connection.send(number)
-            if self._connection.poll(self._bounds.seconds):
+            if self._connection.poll(self._limits.seconds):
                 seen: Observation = self._connection.recv()
                 return seen
             how = "hang"
@@ -103,11 +103,11 @@ class _Reader:
         self._end()
         self._start()
         what = mutation(self._files, self._seed, number).what
-        return Observation(number, f"{FINDING}: {how}", self._bounds.seconds if how == "hang" else 0.0, 0, 0, what)
+        return Observation(number, f"{FINDING}: {how}", self._limits.seconds if how == "hang" else 0.0, 0, 0, what)
 
     def _start(self) -> None:
         self._connection, theirs = self._spawning.Pipe()
-        arguments = (theirs, self._files, self._seed, self._bounds.address_space)
+        arguments = (theirs, self._files, self._seed, self._limits.address_space)
         self._process = self._spawning.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -118,10 +118,10 @@ class _Reader:
         self._process.join()
 
 
-def _judged(seen: Observation, bounds: CostLimits) -> Observation:
-    if seen.seconds > bounds.seconds and not seen.outcome.startswith(FINDING):
+def _classified(seen: Observation, limits: CostLimits) -> Observation:
+    if seen.seconds > limits.seconds and not seen.outcome.startswith(FINDING):
         return seen._replace(outcome=f"{FINDING}: hang")  # its answer came at the very end
-    if seen.grown_bytes > bounds.memory_bytes and not seen.outcome.startswith(FINDING):
+    if seen.grown_bytes > limits.memory_bytes and not seen.outcome.startswith(FINDING):
         return seen._replace(outcome=f"{FINDING}: memory")
     return seen
 

@@ -46,23 +46,23 @@ def main(  # noqa: PLR0913 - click hands over each option by its name
     files = real_files() if real else seeds()
     if not files:
         raise click.UsageError(f"--real: {REAL_FILES} is not there")
-    _say(f"{len(files)} files to mutate, {len(real_files())} of them real ones")
+    _log(f"{len(files)} files to mutate, {len(real_files())} of them real ones")
     numbers = _numbers(count, minutes, number)
     if write is not None:
         _write(files, seed, numbers, write)
         return
-    bounds = CostLimits(seconds=seconds, memory_bytes=memory * MiB)
+    limits = CostLimits(seconds=seconds, memory_bytes=memory * MiB)
     with _progress() as progress:
         task = progress.add_task("mutations", total=count if minutes is None and number is None else None, found=0)
 
-        def note(account: Totals) -> None:
-            progress.update(task, completed=account.outcomes.total(), found=len(account.findings))
+        def note(totals: Totals) -> None:
+            progress.update(task, completed=totals.outcomes.total(), found=len(totals.findings))
 
-        account = run(numbers, files=files, seed=seed, bounds=bounds, keep_in=keep, note=note)
-    _show(account, seed)
-    if account.findings:
-        _say(f"{len(account.findings)} findings, kept in {keep}; --seed {seed} --number N reads one of them again")
-    raise SystemExit(bool(account.findings))
+        totals = run(numbers, files=files, seed=seed, limits=limits, keep_in=keep, note=note)
+    _show(totals, seed)
+    if totals.findings:
+        _log(f"{len(totals.findings)} findings, kept in {keep}; --seed {seed} --number N reads one of them again")
+    raise SystemExit(bool(totals.findings))
 
 
 def _numbers(count: int, minutes: float | None, number: int | None) -> Iterator[int]:
@@ -88,22 +88,22 @@ def _progress() -> Progress:
     )
 
 
-def _show(account: Totals, seed: int) -> None:
-    table = Table(title=f"seed {seed}: {account.outcomes.total():,} mutations", title_justify="left")
+def _show(totals: Totals, seed: int) -> None:
+    table = Table(title=f"seed {seed}: {totals.outcomes.total():,} mutations", title_justify="left")
     table.add_column("outcome")
     table.add_column("times", justify="right")
-    for outcome, times in account.outcomes.most_common():
+    for outcome, times in totals.outcomes.most_common():
         table.add_row(outcome, f"{times:,}")
     _console.print(table)
-    for finding in account.findings:
-        _say(f"{FINDING} {finding.number}: {finding.outcome}, {finding.seconds:.1f} s: {finding.what}")
-    if account.slowest and account.largest:
-        _say(f"slowest: {account.slowest.seconds:.2f} s, number {account.slowest.number} ({account.slowest.what})")
-        grown = account.largest.grown_bytes / MiB
-        _say(f"most memory: {grown:.0f} MiB more, number {account.largest.number} ({account.largest.what})")
-        _say(f"the process had {account.peak_bytes / MiB:.0f} MiB at most")
-        _say(f"{1000 * account.total_seconds / account.outcomes.total():.1f} ms a file on average")
+    for finding in totals.findings:
+        _log(f"{FINDING} {finding.number}: {finding.outcome}, {finding.seconds:.1f} s: {finding.what}")
+    if totals.slowest and totals.largest:
+        _log(f"slowest: {totals.slowest.seconds:.2f} s, number {totals.slowest.number} ({totals.slowest.what})")
+        grown = totals.largest.grown_bytes / MiB
+        _log(f"most memory: {grown:.0f} MiB more, number {totals.largest.number} ({totals.largest.what})")
+        _log(f"the process had {totals.peak_bytes / MiB:.0f} MiB at most")
+        _log(f"{1000 * totals.total_seconds / totals.outcomes.total():.1f} ms a file on average")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     _console.print(line, markup=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Cost(NamedTuple):
@@ -18,7 +18,7 @@ class Cost(NamedTuple):
     peak_bytes: int
 
 
-def measured(call: Callable[[], _Answer]) -> tuple[_Answer, Cost]:
+def measured(call: Callable[[], _Result]) -> tuple[_Result, Cost]:
     """What `call` gives, and its cost."""
     _CLEAR.write_text("5")  # VmHWM, the peak, counts from here
     before, begun = _kilobytes("VmRSS"), time.perf_counter()

@@ -17,7 +17,7 @@ _TEXTS = (
     *("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_PARTIAL_420"),
     *("ISO 2022 IR 87", "\\ISO 2022 IR 149", "ISO_IR 192", "GB18030", "\x1b$B\x1b(B", "\x1b%G" * 50, "\0\0"),
 )
-_THAT_MATTER = frozenset(
+_PIXEL_TAGS = frozenset(
     (
         *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.BITS_STORED, tags.HIGH_BIT, tags.SAMPLES_PER_PIXEL),
         *(tags.NUMBER_OF_FRAMES, tags.PLANAR_CONFIGURATION, tags.PIXEL_REPRESENTATION, tags.PHOTOMETRIC_INTERPRETATION),
@@ -37,7 +37,9 @@ _SYNTAXES = (
     "1.2.840.10008.1.2.1.99",
     "1.2",
 )
-_OPENED = struct.pack("<HH2sHI", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+_SEQUENCE_START = struct.pack("<HH2sHI", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+    "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+)
 
 
 def change_length(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
@@ -94,10 +96,10 @@ def insert_nested_sequences(body: bytearray, layout: FileLayout, rng: random.Ran
     depth = rng.choice((1, 5, 31, 32, 33, 1000))
     closed = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0) * depth
     start = _part(layout, rng).start
-    body[start:start] = _OPENED * depth + (closed if rng.random() < 0.7 else b"")
+    body[start:start] = _SEQUENCE_START * depth + (closed if rng.random() < 0.7 else b"")
 
 
-def change_syntax(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
+def change_syntax(body: bytearray, _layout: FileLayout, rng: random.Random) -> None:
     """The pixels of one transfer syntax under the name of another; only what is as long, or is padded to it."""
     at = body.find(b"1.2.840.10008.1.2", 300 if len(body) > 300 else 0, 600)
     if at >= 2:
@@ -109,9 +111,9 @@ def change_syntax(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> 
 def _part(layout: FileLayout, rng: random.Random) -> ElementLayout:
     """Mostly one that decides how the pixels are read."""
     if rng.random() < 0.85:
-        mattering = [part for part in layout.parts if part.tag in _THAT_MATTER]
-        if mattering:
-            return rng.choice(mattering)
+        deciding = [part for part in layout.parts if part.tag in _PIXEL_TAGS]
+        if deciding:
+            return rng.choice(deciding)
     return rng.choice(layout.parts)
 
 

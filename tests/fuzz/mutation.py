@@ -12,10 +12,10 @@ Change = Callable[[bytearray, FileLayout, random.Random], None]
 
 ANYWHERE: tuple[Change, ...] = (
     byte_mutations.flip_bits,
-    byte_mutations.overwrite_run,
-    byte_mutations.insert_run,
-    byte_mutations.delete_run,
-    byte_mutations.repeat_run,
+    byte_mutations.overwrite_bytes,
+    byte_mutations.insert_bytes,
+    byte_mutations.delete_bytes,
+    byte_mutations.repeat_bytes,
     byte_mutations.truncate,
 )
 IN_HEADER: tuple[Change, ...] = (

@@ -32,7 +32,7 @@ class Seed(NamedTuple):
 @cache
 def seeds() -> tuple[Seed, ...]:
     """The same files in the same order wherever the same real files lie."""
-    return (*real_files(), *_made_files())
+    return (*real_files(), *_generated_files())
 
 
 @cache
@@ -45,13 +45,13 @@ def real_files() -> tuple[Seed, ...]:
     return tuple(Seed(name, (REAL_FILES / name).read_bytes()) for name in names)
 
 
-def _made_files() -> tuple[Seed, ...]:
+def _generated_files() -> tuple[Seed, ...]:
     styles = [(syntax, bits) for syntax in SYNTAXES for bits in (8, 12)]
     phantoms = [
         Seed(f"phantom-{syntax}-{bits}", phantom(at, PhantomStyle(size=_SIZE, bits=bits, syntax=syntax)))
         for at, (syntax, bits) in enumerate(styles)
     ]
-    made = {
+    generated = {
         "deflated": changed(1, lambda dataset: _set_syntax(dataset, DeflatedExplicitVRLittleEndian)),
         "jpeg-rgb": changed(
             2, lambda dataset: _as_jpeg(dataset, bytes(imagecodecs.jpeg8_encode(_colours())), "YBR_FULL_422")
@@ -66,7 +66,7 @@ def _made_files() -> tuple[Seed, ...]:
         "picture-png": cv2.imencode(".png", _colours())[1].tobytes(),
         "picture-jpeg": cv2.imencode(".jpg", _colours())[1].tobytes(),
     }
-    return (*phantoms, *(Seed(name, data) for name, data in made.items()))
+    return (*phantoms, *(Seed(name, data) for name, data in generated.items()))
 
 
 def _colours() -> Any:

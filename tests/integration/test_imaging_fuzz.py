@@ -20,23 +20,23 @@ SEED, COUNT = 20261121, 1500
 
 
 @pytest.fixture(scope="module")
-def account() -> Totals:
+def totals() -> Totals:
     """What became of the mutations."""
-    return run(range(COUNT), files=seeds(), seed=SEED, bounds=CostLimits())
+    return run(range(COUNT), files=seeds(), seed=SEED, limits=CostLimits())
 
 
-def test_each_mutation_is_decoded_or_has_a_reason(account: Totals) -> None:
+def test_each_mutation_is_decoded_or_has_a_reason(totals: Totals) -> None:
     """No other exception, no dead process, nothing that hangs or takes half a gigabyte."""
-    assert [(found.number, found.outcome, found.what) for found in account.findings] == []
-    assert account.outcomes.total() == COUNT
-    assert set(account.outcomes) <= {DECODED, *map(str, Reason)}
+    assert [(found.number, found.outcome, found.what) for found in totals.findings] == []
+    assert totals.outcomes.total() == COUNT
+    assert set(totals.outcomes) <= {DECODED, *map(str, Reason)}
 
 
-def test_mutations_reach_all_that_can_happen_to_a_file(account: Totals) -> None:
+def test_mutations_reach_all_that_can_happen_to_a_file(totals: Totals) -> None:
     """Were most of them refused at the door, nothing behind it would be tried."""
-    assert account.outcomes[DECODED] > COUNT / 5
+    assert totals.outcomes[DECODED] > COUNT / 5
     wanted = (Reason.BAD_HEADER, Reason.BAD_PIXELS, Reason.TRUNCATED, Reason.NOT_DICOM, Reason.NON_IMAGE)
-    assert all(account.outcomes[reason] > COUNT / 100 for reason in wanted), account.outcomes
+    assert all(totals.outcomes[reason] > COUNT / 100 for reason in wanted), totals.outcomes
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -64,8 +64,8 @@ def test_a_mutation_is_the_same_each_time() -> None:
 
 def test_a_file_that_takes_too_much_is_found_and_kept(tmp_path: Path) -> None:
     """Of time or of memory; here no file may take any."""
-    slow = run((3,), files=seeds(), seed=SEED, bounds=CostLimits(seconds=0), keep_in=tmp_path)
-    large = run((4,), files=seeds(), seed=SEED, bounds=CostLimits(memory_bytes=-1), keep_in=tmp_path)
+    slow = run((3,), files=seeds(), seed=SEED, limits=CostLimits(seconds=0), keep_in=tmp_path)
+    large = run((4,), files=seeds(), seed=SEED, limits=CostLimits(memory_bytes=-1), keep_in=tmp_path)
 
     assert [found.outcome for found in (*slow.findings, *large.findings)] == [f"{FINDING}: hang", f"{FINDING}: memory"]
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -75,13 +75,13 @@ def test_a_file_that_takes_too_much_is_found_and_kept(tmp_path: Path) -> None:
 def test_a_death_is_put_down_to_its_file_and_the_campaign_goes_on() -> None:
     """The child is killed when the second file's turn comes."""
 
-    def kill_after_the_first(account: Totals) -> None:
-        if account.outcomes.total() == 1:
+    def kill_after_the_first(totals: Totals) -> None:
+        if totals.outcomes.total() == 1:
             (child,) = multiprocessing.active_children()
             child.kill()
             child.join()
 
-    account = run(range(3), files=seeds(), seed=SEED, bounds=CostLimits(), note=kill_after_the_first)
+    totals = run(range(3), files=seeds(), seed=SEED, limits=CostLimits(), note=kill_after_the_first)
 
-    assert [(found.number, found.outcome) for found in account.findings] == [(1, f"{FINDING}: SIGKILL")]
-    assert account.outcomes.total() == 3
+    assert [(found.number, found.outcome) for found in totals.findings] == [(1, f"{FINDING}: SIGKILL")]
+    assert totals.outcomes.total() == 3
