@@ -1,4 +1,4 @@
-"""What arrives during an evening, when, in which mode, and which bytes lie there in the end."""
+"""Plan the files of a run, and write each one at its time and in its mode."""
 
 import random
 import threading
@@ -21,11 +21,12 @@ _WEIGHTS = tuple(_KINDS.values())
 
 
 class WriteMode(StrEnum):
-    """How a sender writes."""
+    """How a file is written."""
 
     RENAME = "rename"
-    """Elsewhere first: the careful way."""
+    """To another folder, then renamed: the safe way."""
     DIRECT = "direct"
+    """In place, at once."""
     SLOW = "slow"
     """In place, with a pause in the middle that is longer than the settling time."""
 
@@ -35,7 +36,7 @@ _MODES = {mode.value: mode for mode in WriteMode}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedFile:
-    """One file that is written."""
+    """One file to write."""
 
     at: float
     """Seconds after the start."""
@@ -43,16 +44,19 @@ class PlannedFile:
     content: bytes
     mode: WriteMode
     replaces: bool = False
-    """Whether other bytes lay there before, whole and good."""
+    """Whether the file replaces an earlier valid file of the same name."""
 
     @property
     def sha256(self) -> str:
-        """By which contents are told apart."""
+        """The SHA-256 of the content."""
         return sha256(self.content).hexdigest()
 
 
 def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:
-    """So many names over so many seconds, in order: mostly good scans of bytes of their own; the same for a seed."""
+    """Plan `images` names over `seconds`, in order of time. Most are valid, each with different bytes.
+
+    The same seed gives the same plan.
+    """
     rng = random.Random(seed)
     drawn = [phantom_file(seed=seed, index=index, style=_STYLE) for index in range(_DRAWN)]
     arrivals: list[PlannedFile] = []
@@ -72,7 +76,7 @@ def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:
 
 
 class FileWriter:
-    """Writes each file when its time has come, in a thread of its own for as long as the context lasts."""
+    """A thread that writes each file at its time, for as long as the context lasts."""
 
     def __init__(self, inbox: Path, arrivals: Sequence[PlannedFile]) -> None:
         self._inbox = inbox
@@ -90,7 +94,7 @@ class FileWriter:
         self.wait()
 
     def wait(self) -> None:
-        """Until all is written."""
+        """Wait until all files are written."""
         self._thread.join()
         for timer in self._slow:
             timer.join()
@@ -126,7 +130,7 @@ def _append(path: Path, rest: bytes) -> None:
 
 
 def _with_own_uid(data: bytes, truth: PhantomTruth, number: int) -> bytes:
-    """The same picture under another SOP Instance UID of the same length: drawing thousands would take minutes."""
+    """Change the SOP Instance UID to another of the same length, because drawing thousands of images takes minutes."""
     uid = truth.sop_instance_uid.encode()
     return data.replace(uid, uid[:-6] + b"%06d" % number)
 

@@ -1,4 +1,4 @@
-"""The command: runs in a row, a table for each, and one of all."""
+"""Run the chaos tests from the command line, and print a table of each run and one of all runs."""
 
 import json
 import shutil
@@ -21,13 +21,13 @@ _DATABASES = ("sqlite", "postgresql")
 
 
 @click.command("chaos")
-@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), help="May be given several times [1].")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), help="Can be given several times [1].")
 @click.option("--database", "databases", type=click.Choice(_DATABASES), multiple=True, default=("sqlite",))
-@click.option("--minutes", default=10.0, show_default=True, help="For which files arrive.")
-@click.option("--faults", default=38, show_default=True, help="In each run.")
-@click.option("--images", default=3000, show_default=True, help="Names in the inbox of each run.")
+@click.option("--minutes", default=10.0, show_default=True, help="Time during which files arrive.")
+@click.option("--faults", default=38, show_default=True, help="Number of faults in each run.")
+@click.option("--images", default=3000, show_default=True, help="Number of file names in each run.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the results to this file.")
-@click.option("--keep", is_flag=True, help="Keep the folders of runs in which all went well, too.")
+@click.option("--keep", is_flag=True, help="Keep the folders of runs without violations, too.")
 def main(
     seeds: Sequence[int],
     databases: Sequence[str],
@@ -37,11 +37,14 @@ def main(
     output: Path | None,
     keep: bool,
 ) -> None:
-    """Hurt the whole system at random moments. Exit code 1: something was lost, done twice, or is left open."""
+    """Inject faults into the whole system at random moments.
+
+    Exit code 1: an image was lost, done twice or left unfinished.
+    """
     results = []
     for seed in seeds:
         arrivals = plan_files(seed, images, minutes * 60)
-        _log(f"seed {seed}: {len(arrivals)} files; what becomes of them when nothing goes wrong?")
+        _log(f"seed {seed}: {len(arrivals)} files; running once without faults for the expected outcomes")
         expected = expected_outcomes(arrivals)
         for database in databases:
             folder = Path(tempfile.mkdtemp(prefix="nr-chaos-"))
@@ -81,8 +84,8 @@ def _show(result: RunResult) -> None:
     for line in result.skipped:
         _log(f"skipped: {line}")
     for line in result.violations:
-        _log(f"BROKEN: {line}")
-    _log(f"logs in {result.folder}" if result.violations else "every file has its outcome; nothing is broken")
+        _log(f"VIOLATION: {line}")
+    _log(f"logs in {result.folder}" if result.violations else "no violations: every file has its outcome")
 
 
 def _show_together(results: Sequence[RunResult]) -> None:
@@ -101,7 +104,7 @@ def _show_recoveries(results: Sequence[RunResult], title: str) -> None:
             recoveries.setdefault(name, []).extend(seconds)
     table = Table(title=title, title_justify="left")
     table.add_column("fault")
-    for heading in ("times", "recovery s, median", "worst"):
+    for heading in ("count", "median recovery, s", "worst"):
         table.add_column(heading, justify="right")
     for name, every in sorted(recoveries.items()):
         known = [seconds for seconds in every if seconds is not None]

@@ -1,4 +1,4 @@
-"""What is done to the system, and how it is undone."""
+"""Inject faults into the system, and end them."""
 
 import random
 import signal
@@ -30,20 +30,20 @@ Inject = Callable[[ChaosSystem, random.Random], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FaultKind:
-    """One kind of thing that goes wrong."""
+    """One kind of fault."""
 
     name: str
     inject: Inject
-    """Returns at the moment of healing; at once where nothing but a kill was done."""
+    """The function that injects the fault; it returns when the fault ends, after a kill at once."""
 
 
 def fault_kinds(system: ChaosSystem) -> list[FaultKind]:
-    """Those that this site can suffer."""
+    """Return the kinds of fault that are possible with this database and this disk."""
     faults: dict[str, Inject] = {
         "SIGKILL of a worker child": _kill_child,
         "SIGSTOP of a worker child": _stop_child,
-        **{f"SIGKILL of {name}": partial(_kill, part=part) for part, name in _PROGRAMS.items()},
-        **{f"SIGSTOP of {name}": partial(_stop, part=part) for part, name in _PROGRAMS.items()},
+        **{f"SIGKILL of {name}": partial(_kill, program=program) for program, name in _PROGRAMS.items()},
+        **{f"SIGSTOP of {name}": partial(_stop, program=program) for program, name in _PROGRAMS.items()},
         "Redis killed, with AOF": partial(_kill_redis, delete_files=False),
         "Redis killed, without AOF": partial(_kill_redis, delete_files=True),
         "FLUSHALL": lambda system, _rng: system.redis.flush(),
@@ -60,7 +60,7 @@ def fault_kinds(system: ChaosSystem) -> list[FaultKind]:
 
 
 def choose_faults(faults: Sequence[FaultKind], number: int, rng: random.Random) -> list[FaultKind]:
-    """So many, no kind more than once more often than another, in random order."""
+    """Return `number` faults in random order; the counts of two kinds differ by at most one."""
     whole, rest = divmod(number, len(faults))
     chosen = [*faults] * whole + rng.sample(faults, rest)
     rng.shuffle(chosen)
@@ -75,12 +75,12 @@ def _stop_child(system: ChaosSystem, rng: random.Random) -> None:
     _pause(_child(system, rng), rng)
 
 
-def _kill(system: ChaosSystem, _rng: random.Random, *, part: str) -> None:
-    _process(system, part).kill()
+def _kill(system: ChaosSystem, _rng: random.Random, *, program: str) -> None:
+    _process(system, program).kill()
 
 
-def _stop(system: ChaosSystem, rng: random.Random, *, part: str) -> None:
-    _pause(_process(system, part), rng)
+def _stop(system: ChaosSystem, rng: random.Random, *, program: str) -> None:
+    _pause(_process(system, program), rng)
 
 
 def _pause(process: psutil.Process, rng: random.Random) -> None:
@@ -108,7 +108,7 @@ def _stop_postgres(system: ChaosSystem, rng: random.Random, *, how: signal.Signa
 
 
 def _lock_sqlite(system: ChaosSystem, rng: random.Random) -> None:
-    """As a backup tool or a person with a shell does."""
+    """Lock the database file, as a backup tool or a person with a shell does."""
     with closing(sqlite3.connect(system.state / "nightread.sqlite3", timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         _hold_for(rng, _STOPPED_SECONDS)
@@ -121,13 +121,13 @@ def _fill_disk(system: ChaosSystem, rng: random.Random) -> None:
         _hold_for(rng, _DOWN_SECONDS)
     finally:
         system.disk.empty()
-    if system.postgres is not None:  # it ends itself where it cannot write its log, and is started again
+    if system.postgres is not None:  # it exits if it cannot write its WAL, and is restarted
         system.postgres.wait_until_ready()
 
 
 def _die_at(system: ChaosSystem, _rng: random.Random, *, step: str) -> None:
     token = system.arm(step)
-    wait_until(lambda: not token.exists(), seconds=_WAIT_SECONDS, what=f"somebody dies at {step}")
+    wait_until(lambda: not token.exists(), seconds=_WAIT_SECONDS, what=f"a process dies at {step}")
 
 
 def _child(system: ChaosSystem, rng: random.Random) -> psutil.Process:
@@ -135,13 +135,13 @@ def _child(system: ChaosSystem, rng: random.Random) -> psutil.Process:
     return rng.choice(system.worker_children)
 
 
-def _process(system: ChaosSystem, part: str) -> psutil.Process:
-    supervised = system.supervised[part]
-    wait_until(lambda: supervised.is_alive, seconds=_WAIT_SECONDS, what=f"{part} runs")
+def _process(system: ChaosSystem, program: str) -> psutil.Process:
+    supervised = system.supervised[program]
+    wait_until(lambda: supervised.is_alive, seconds=_WAIT_SECONDS, what=f"{program} runs")
     assert supervised.process is not None
     return psutil.Process(supervised.process.pid)
 
 
 def _hold_for(rng: random.Random, seconds: tuple[float, float]) -> None:
-    """So long the fault goes on: it is what happens, not a wait for something."""
+    """Keep the fault active for a random time."""
     time.sleep(rng.uniform(*seconds))

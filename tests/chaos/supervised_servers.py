@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL as supervised processes: they may be killed and come back with what they had, or without it."""
+"""Run Redis and PostgreSQL as supervised processes, which can be killed and restarted with or without their data."""
 
 import os
 import shutil
@@ -17,32 +17,32 @@ from nightread.settings import load_settings
 
 _START_SECONDS = 30
 _DURABILITY_OFF = ("fsync", "full_page_writes")
-"""They guard against the machine's death, which is not tried here. Commits are written at once: that is."""
+"""Settings against a crash of the machine, which is not tested here. A commit still survives a killed process."""
 
 
 class SupervisedRedis:
-    """A Redis with an append-only file, on a unix socket."""
+    """A Redis with an append-only file on a Unix socket."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], logs: Path) -> None:
         self._files, socket = folder / "redis", folder / "r.sock"
         self._files.mkdir()
         self.url = f"unix://{socket}?db=0"
         place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self._files)]
-        lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        persistence = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
         self.supervised = SupervisedProcess(
             name="redis",
-            arguments=[find_redis_server(load_settings()), *place, *lasting],
+            arguments=[find_redis_server(load_settings()), *place, *persistence],
             environment=environment,
             folder=folder,
             log_file=logs / "redis.log",
         )
 
     def wait_until_ready(self) -> None:
-        """Raises NotInTimeError."""
+        """Wait until the server accepts connections. Raises WaitTimeoutError."""
         wait_until(self.accepts_connections, seconds=_START_SECONDS, what="Redis answers")
 
     def accepts_connections(self) -> bool:
-        """Whether it takes commands."""
+        """Return whether Redis accepts commands."""
         with Redis.from_url(self.url, socket_timeout=1) as client:
             try:
                 return bool(client.ping())
@@ -50,18 +50,18 @@ class SupervisedRedis:
                 return False
 
     def delete_files(self) -> None:
-        """All it had written down is gone: it will start as one without an append-only file does."""
+        """Delete the append-only file, so that Redis starts empty."""
         shutil.rmtree(self._files)
         self._files.mkdir()
 
     def flush(self) -> None:
-        """Forget everything while it runs."""
+        """Delete all data while Redis runs."""
         with Redis.from_url(self.url) as client:
             client.flushall()
 
 
 class SupervisedPostgres:
-    """A cluster of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
+    """A PostgreSQL cluster on a Unix socket. It runs as `nobody` if this user is root, which PostgreSQL refuses."""
 
     def __init__(self, folder: Path, sockets: Path, environment: Mapping[str, str], logs: Path) -> None:
         user = "nobody" if os.getuid() == 0 else None
@@ -87,11 +87,11 @@ class SupervisedPostgres:
         )
 
     def wait_until_ready(self) -> None:
-        """Raises NotInTimeError."""
+        """Wait until the server accepts connections. Raises WaitTimeoutError."""
         wait_until(self.accepts_connections, seconds=_START_SECONDS, what="PostgreSQL answers")
 
     def accepts_connections(self) -> bool:
-        """Whether it lets us in."""
+        """Return whether PostgreSQL accepts connections."""
         try:
             psycopg.connect(host=str(self._sockets), user="postgres", dbname="postgres", connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -1,4 +1,4 @@
-"""The whole system as separate processes: Redis, the database, watcher, dispatcher and a worker of two processes."""
+"""Run the whole system: Redis, the database, watcher, dispatcher and a worker with two processes."""
 
 import json
 import os
@@ -42,7 +42,7 @@ _ORPHAN_SECONDS = 20
 
 @dataclass(kw_only=True)
 class ChaosSystem:
-    """What runs, and where."""
+    """The servers and programs of one run, and their folders."""
 
     folder: Path
     disk: Disk
@@ -54,7 +54,7 @@ class ChaosSystem:
 
     @property
     def servers(self) -> list[SupervisedRedis | SupervisedPostgres]:
-        """What everything else stands on."""
+        """Redis, and PostgreSQL if it is used."""
         return [self.redis, *([self.postgres] if self.postgres else [])]
 
     @property
@@ -64,7 +64,7 @@ class ChaosSystem:
 
     @property
     def logs(self) -> Path:
-        """One file for each process."""
+        """The folder of the logs, one file for each process."""
         return self.folder / "logs"
 
     @property
@@ -74,28 +74,28 @@ class ChaosSystem:
 
     @property
     def worker_children(self) -> list[psutil.Process]:
-        """The processes that analyse."""
+        """The processes of the worker that analyse images."""
         return self.supervised["worker"].children
 
     def arm(self, step: str) -> Path:
-        """Who gets to this step of tests/faults dies there; the file is gone then."""
+        """Kill the next process that reaches this step of tests/faults. Return the file that it deletes before."""
         token = self.folder / "faults" / step
         token.touch()
         return token
 
     def database(self) -> Database:
-        """A connection of our own; to be closed."""
+        """Open the database. The caller closes it."""
         return open_database(self.database_url)
 
     def nightread(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """A command with the site's settings, to its end."""
+        """Run a `nightread` command with the settings of the system, and wait for its end."""
         command = [NIGHTREAD, *map(str, arguments)]
         return subprocess.run(
             command, env=self.environment, cwd=self.folder, check=False, capture_output=True, text=True, timeout=120
         )
 
     def start(self) -> None:
-        """Servers first; then the record at its newest version and, beside it, what `watched` puts there."""
+        """Start the servers and create the schema of the database."""
         for server in self.servers:
             server.supervised.start()
             server.wait_until_ready()
@@ -104,13 +104,13 @@ class ChaosSystem:
             raise WaitTimeoutError(f"nightread db upgrade: {upgraded.stderr}")
 
     def start_programs(self) -> None:
-        """Watcher, dispatcher and worker; returns once the worker has both of its processes."""
+        """Start watcher, dispatcher and worker, and wait until the worker has both of its processes."""
         for supervised in self.supervised.values():
             supervised.start()
         wait_until(lambda: len(self.worker_children) >= 2, seconds=60, what="the worker has two processes")
 
     def orphans(self) -> list[str]:
-        """Processes of ours that belong to none of those that are supervised, once those had the time to end."""
+        """Return processes of the system that have outlived their parent by more than 20 s."""
         try:
             wait_until(lambda: not self._orphans(), seconds=_ORPHAN_SECONDS, what="no orphans")
         except WaitTimeoutError:
@@ -118,16 +118,11 @@ class ChaosSystem:
         return []
 
     def stop(self) -> list[str]:
-        """In order; returns what had to be killed or stayed."""
-        not_stopped = [
-            f"{name} had to be killed" for name, supervised in self.supervised.items() if not supervised.stop()
-        ]
+        """Stop the programs, then the servers. Return the processes that had to be killed or outlived their parent."""
         servers = [server.supervised for server in self.servers]
-        not_stopped += [
-            f"{supervised.name} had to be killed"
-            for supervised in servers
-            if not supervised.stop(_stop_signal(supervised))
-        ]
+        killed = [program for program in self.supervised.values() if not program.stop()]
+        killed += [server for server in servers if not server.stop(_stop_signal(server))]
+        not_stopped = [f"{process.name} had to be killed" for process in killed]
         orphans = self.orphans()
         for orphan in self._orphans():
             orphan.kill()
@@ -135,19 +130,19 @@ class ChaosSystem:
 
     def _orphans(self) -> list[psutil.Process]:
         run = self.environment[_RUN]
-        ours = [process for process in psutil.process_iter() if _belongs_to(process, run)]
+        processes = [process for process in psutil.process_iter() if _belongs_to(process, run)]
         servers = [server.supervised for server in self.servers]
         family = set()
         for supervised in (*self.supervised.values(), *servers):
             if supervised.process is not None and supervised.is_alive:
                 parent = psutil.Process(supervised.process.pid)
                 family |= {parent.pid, *(child.pid for child in parent.children(recursive=True))}
-        return [process for process in ours if process.pid not in family]
+        return [process for process in processes if process.pid not in family]
 
 
 @contextmanager
 def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
-    """A site that is prepared and not started; whatever happens, nothing of it is left running."""
+    """Prepare a system without starting it, and stop all of its processes at the end."""
     with ExitStack() as stack:
         for name in ("inbox", "logs", "faults"):
             (folder / name).mkdir(parents=True)
@@ -164,7 +159,7 @@ def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
 
 
 def settings_environment(**settings: object) -> dict[str, str]:
-    """Settings of the machine that runs the tests must not change what is tested."""
+    """Return an environment with these settings and without those of the machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
     chosen = {**_SETTINGS, **settings}
     return inherited | {
@@ -193,16 +188,16 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
         redis=redis,
         postgres=postgres,
     )
-    parts = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+    programs = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
     system.supervised = {
-        part: SupervisedProcess(
-            name=part,
-            arguments=[NIGHTREAD, part, *arguments],
+        name: SupervisedProcess(
+            name=name,
+            arguments=[NIGHTREAD, name, *arguments],
             environment=system.environment,
             folder=folder,
-            log_file=system.logs / f"{part}.log",
+            log_file=system.logs / f"{name}.log",
         )
-        for part, arguments in parts.items()
+        for name, arguments in programs.items()
     }
     return system
 
@@ -216,5 +211,5 @@ def _belongs_to(process: psutil.Process, run: str) -> bool:
 
 
 def _stop_signal(supervised: SupervisedProcess) -> signal.Signals:
-    """PostgreSQL waits for its clients at SIGTERM."""
+    """Return the signal that stops a process: SIGINT for PostgreSQL, which waits for its clients after SIGTERM."""
     return signal.SIGINT if supervised.name == "postgresql" else signal.SIGTERM

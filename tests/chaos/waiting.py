@@ -1,4 +1,4 @@
-"""Waiting for what is to happen, with a deadline."""
+"""Wait for a condition, with a deadline."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ POLL_SECONDS = 0.1
 
 
 class WaitTimeoutError(Exception):
-    """What was waited for did not happen."""
+    """The condition did not become true before the deadline."""
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = POLL_SECONDS) -> None:
-    """Look again and again until `condition` holds. Raises NotInTimeError."""
+    """Check `condition` repeatedly until it is true. Raises WaitTimeoutError."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

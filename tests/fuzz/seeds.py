@@ -1,4 +1,4 @@
-"""The files that are mutated: real ones where they lie beside the repository, and made ones always."""
+"""Provide the files to mutate: generated ones, and real ones if `../shared` exists."""
 
 import csv
 from functools import cache
@@ -23,7 +23,7 @@ _SIZE = 64
 
 
 class Seed(NamedTuple):
-    """A file as it should be."""
+    """A valid file."""
 
     name: str
     data: bytes
@@ -31,13 +31,13 @@ class Seed(NamedTuple):
 
 @cache
 def seeds() -> tuple[Seed, ...]:
-    """The same files in the same order wherever the same real files lie."""
+    """Return all files; the order is the same on each machine with the same real files."""
     return (*real_files(), *_generated_files())
 
 
 @cache
 def real_files() -> tuple[Seed, ...]:
-    """All files that the manifest lists; none where the folder is not there."""
+    """Return all files that the manifest lists, or none if the folder does not exist."""
     manifest = REAL_FILES / "manifest.csv"
     if not manifest.exists():
         return ()

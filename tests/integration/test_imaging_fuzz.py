@@ -81,7 +81,7 @@ def test_a_death_is_put_down_to_its_file_and_the_campaign_goes_on() -> None:
             child.kill()
             child.join()
 
-    totals = run(range(3), files=seeds(), seed=SEED, limits=CostLimits(), note=kill_after_the_first)
+    totals = run(range(3), files=seeds(), seed=SEED, limits=CostLimits(), on_progress=kill_after_the_first)
 
     assert [(found.number, found.outcome) for found in totals.findings] == [(1, f"{FINDING}: SIGKILL")]
     assert totals.outcomes.total() == 3
