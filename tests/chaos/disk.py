@@ -55,7 +55,6 @@ def small_disk(folder: Path) -> Iterator[Disk]:
     try:
         yield Disk(folder=folder)
     finally:
-        shutil.copytree(
-            folder, folder.with_name(f"{folder.name}-as-it-was")
-        )  # keeps the logs and the database for analysis
+        # Keep the state folder and the database for analysis.
+        shutil.copytree(folder, folder.with_name(f"{folder.name}-as-it-was"))
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

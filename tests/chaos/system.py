@@ -147,9 +147,8 @@ def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
         for name in ("inbox", "logs", "faults"):
             (folder / name).mkdir(parents=True)
         disk = stack.enter_context(small_disk(folder / "disk"))
-        sockets = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-"))
-        )  # their paths must be short
+        # The path of a Unix socket is limited to 107 bytes, so the sockets are not below `folder`.
+        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-")))
         sockets.chmod(0o711)
         system = _prepared(folder, disk, sockets, database)
         stack.callback(system.stop)
