@@ -1,4 +1,4 @@
-"""Coded concepts of reports: the standard's where it has them, else those of 99NIGHTREAD (docs/reports.md)."""
+"""Define the coded concepts of reports: codes of the standard, else of the scheme 99NIGHTREAD (docs/reports.md)."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -17,7 +17,7 @@ ARTIFICIAL_INTELLIGENCE = CodedConcept.from_code(codes.DCM.ArtificialIntelligenc
 PRESENT = CodedConcept.from_code(codes.SCT.Present)
 ABSENT = CodedConcept.from_code(codes.SCT.Absent)
 ANY_FINDING = CodedConcept("ANY_FINDING", CODING_SCHEME, "Any finding of the model")
-"""What is absent from an image in which the model found nothing."""
+"""The concept that is reported as absent for an image without findings."""
 
 _PROCEDURES = {
     "CR": codes.cid100.XRUnspecifiedBodyRegion,
@@ -32,17 +32,18 @@ _CODE_LENGTH, _MEANING_LENGTH = 16, 64
 _DIGEST_LENGTH = 15
 
 
-def our_scheme() -> CodingSchemeIdentificationItem:
-    """What a report says of the codes that are ours."""
+def coding_scheme() -> CodingSchemeIdentificationItem:
+    """Return the entry that declares the scheme 99NIGHTREAD in a report."""
     return CodingSchemeIdentificationItem(
         designator=CODING_SCHEME, name="nightread: labels of model bundles", responsible_organization="nightread"
     )
 
 
 def label_code(label: str) -> CodedConcept:
-    """The label of a bundle as a code: itself, or `#` and 15 digits of its SHA-256 where it is no Short String.
+    """Return the label of a bundle as a code.
 
-    The meaning is the label, cut after 64 characters (VR LO).
+    The code value is the label, or `#` and 15 hex digits of its SHA-256 if the label is not a valid Short String (VR
+    SH). The meaning is the label, cut after 64 characters (VR LO).
     """
     fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
     value = label if fits and label.strip() == label else f"#{sha256(label.encode()).hexdigest()[:_DIGEST_LENGTH]}"
@@ -50,7 +51,7 @@ def label_code(label: str) -> CodedConcept:
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:
-    """What was done, by the modalities of the images, each once (DICOM PS3.16, CID 100)."""
+    """Yield the procedure codes of the modalities, each once (DICOM PS3.16, CID 100)."""
     found = {_PROCEDURES.get(modality or "", codes.cid100.ImagingProcedure) for modality in modalities}
     for code in sorted(found, key=lambda code: (code.scheme_designator, code.value)):
         yield CodedConcept.from_code(code)

@@ -1,4 +1,4 @@
-"""What a report says, without when: two reports with the same digest tell the reader the same."""
+"""Compute the digest of a report's content, without its times. Reports with equal digests say the same."""
 
 import json
 from dataclasses import asdict
@@ -7,12 +7,12 @@ from hashlib import sha256
 from db.queries import StudyResults
 
 _LAYOUT = 1
-"""Counted up when a report is to be sent again because it is laid out in another way."""
+"""Increase this number if the layout changes so much that all reports must be sent again."""
 
 
-def digest_of(results: StudyResults, *, not_for_diagnosis: bool) -> str:
-    """SHA-256, 64 hex digits, whatever the order of the images."""
-    said = {
+def content_digest(results: StudyResults, *, not_for_diagnosis: bool) -> str:
+    """Return a SHA-256 of 64 hex digits, which does not depend on the order of the images."""
+    content = {
         "layout": _LAYOUT,
         "not_for_diagnosis": not_for_diagnosis,
         "study": results.study_instance_uid,
@@ -23,4 +23,4 @@ def digest_of(results: StudyResults, *, not_for_diagnosis: bool) -> str:
             for result in results.results
         ),
     }
-    return sha256(json.dumps(said, sort_keys=True).encode("ascii")).hexdigest()
+    return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()

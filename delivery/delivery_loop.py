@@ -1,4 +1,4 @@
-"""Reports for all destinations: once over what is ready, or for as long as the process lives."""
+"""Send the reports of all ready studies to all destinations, once or repeatedly."""
 
 import logging
 import threading
@@ -20,12 +20,12 @@ from nightread.sources import Destination
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 10.0
-_RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
+_PASS_SECONDS = 10.0
+_RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_PASS_SECONDS)
 
 
 class DeliveryLoop:
-    """Looks for studies that are ready, and sends each courier with each."""
+    """Finds studies that are ready, and passes each to the ReportDelivery of each destination."""
 
     def __init__(
         self,
@@ -35,14 +35,14 @@ class DeliveryLoop:
         scope: Scope,
         clock: Clock = utc_now,
     ) -> None:
-        """`open_delivery_loop` opens one with its connections."""
+        """Use `open_delivery_loop`, which also opens and closes the connections."""
         self.study_selector = StudySelector(settings, database, scope)
         self._database = database
         self._report_deliveries = report_deliveries
         self._clock = clock
 
     def ready(self) -> list[str]:
-        """Studies that may have something new to report."""
+        """Return the UIDs of ready studies whose report may be new or changed."""
         waiting = [
             study
             for destination, _ in self._report_deliveries
@@ -53,26 +53,26 @@ class DeliveryLoop:
     def deliver(
         self, studies: Sequence[str], *, again: bool = False, dry_run: bool = False
     ) -> Iterator[DeliveryResult | None]:
-        """One answer per study and destination; None where nothing is new."""
+        """Yield one result per study and destination; None if there is nothing new to send."""
         for _, report_delivery in self._report_deliveries:
             report_delivery.begin_pass()
-            act = report_delivery.preview if dry_run else report_delivery.deliver
+            deliver = report_delivery.preview if dry_run else report_delivery.deliver
             for study in studies:
-                yield act(study, again=again)
+                yield deliver(study, again=again)
 
     def follow(self, stop: threading.Event) -> None:
-        """Round after round until `stop` is set; a database that is away is waited for."""
+        """Send all ready reports every ten seconds until `stop` is set; wait while the database is unavailable."""
 
         def deliver_ready() -> None:
             for _ in self.deliver(self.ready()):
                 if stop.is_set():
                     return
 
-        look_again = self.study_selector.begin_again
+        select_again = self.study_selector.restart
         with suppress(SQLAlchemyError):  # raised only once `stop` is set
             while True:
-                retry_while_unavailable(deliver_ready, _RETRY, OutageLog(log), stop=stop, on_failure=look_again)
-                if stop.wait(_LOOK_SECONDS):
+                retry_while_unavailable(deliver_ready, _RETRY, OutageLog(log), stop=stop, on_failure=select_again)
+                if stop.wait(_PASS_SECONDS):
                     return
 
 
@@ -87,9 +87,11 @@ def open_delivery_loop(
     at_once: bool = False,
     clock: Clock = utc_now,
 ) -> Iterator[DeliveryLoop]:
-    """With connections that are opened when needed and closed at the end. Raises StopWork for bad certificates.
+    """Open a delivery loop. Connections are made when they are needed, and closed at the end.
 
-    `at_once`: pauses between tries are not kept, since a person waits.
+    `zone` is the local time zone of the site; None: that of the host. With `at_once`, a report is sent even if its
+    pause before the next attempt has not ended, since a person is waiting. Raises StopWork if a certificate file cannot
+    be read.
     """
     with ExitStack() as stack:
         report_deliveries = []

@@ -1,4 +1,4 @@
-"""Whose study it is, read from the header of one of its images: never stored, never logged."""
+"""Read the identity of patient and study from the header of an image. It is never stored and never logged."""
 
 import io
 from dataclasses import dataclass
@@ -43,28 +43,28 @@ _REQUIRED = tuple(
         "StudyID",
     )
 )
-"""Of type 2: there, if only empty (DICOM PS3.3, sections C.7.1.1 and C.7.2.1)."""
+"""Elements of type 2: required, but may be empty (DICOM PS3.3, sections C.7.1.1 and C.7.2.1)."""
 
 
 class UnreadableHeaderError(Exception):
-    """The header cannot be read, or is that of another study."""
+    """The header cannot be read, or belongs to another image or study."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The elements of a header that name patient and study, as they were written."""
+    """The elements of a header that identify patient and study, as they were written in the file."""
 
     header: Dataset
 
     def __repr__(self) -> str:
-        """Nothing of it."""
+        """Show no element, so that no log line can hold one."""
         return "Identity()"
 
-    def put_into(self, report: Dataset, *, ascii_only: bool) -> None:
-        """Give a report this identity; what else it says in words is `ascii_only`, or not.
+    def copy_into(self, report: Dataset, *, ascii_only: bool) -> None:
+        """Copy the identity into a report. `ascii_only`: all other texts of the report are ASCII.
 
-        The character set is that of the source where it can hold the report's own words, which keeps every byte of
-        a name; else UTF-8.
+        If they are, the report uses the character set of the source, which keeps every byte of a name. Else the report
+        uses UTF-8.
         """
         for tag in _REQUIRED:
             report[tag] = DataElement(tag, dictionary_VR(tag), None)
@@ -89,7 +89,7 @@ class Identity:
 
 
 def read_identity(data: bytes, *, study_instance_uid: str, sop_instance_uid: str) -> Identity:
-    """From a DICOM file that must be the image of these UIDs. Raises UnreadableHeaderError."""
+    """Read the identity from a DICOM file, which must be the image of these UIDs. Raises UnreadableHeaderError."""
     uids = (Tag("SOPInstanceUID"), Tag("StudyInstanceUID"))
     try:
         header = pydicom.dcmread(
@@ -99,8 +99,8 @@ def read_identity(data: bytes, *, study_instance_uid: str, sop_instance_uid: str
             specific_tags=[_CHARACTER_SET, *_OF_PATIENT_AND_STUDY, *uids],
         )
         found = tuple(str(header.get(tag, "")).strip(" \0") for tag in ("SOPInstanceUID", "StudyInstanceUID"))
-    except Exception as error:  # noqa: BLE001 - pydicom raises whatever comes of bytes that make no sense
-        raise UnreadableHeaderError(f"its header cannot be read ({type(error).__name__})") from None
+    except Exception as error:  # noqa: BLE001 - pydicom raises exceptions of any type for invalid bytes
+        raise UnreadableHeaderError(f"the header cannot be read ({type(error).__name__})") from None
     if found != (sop_instance_uid, study_instance_uid):
-        raise UnreadableHeaderError("it is another image by now")
+        raise UnreadableHeaderError("the file now holds another image")
     return Identity(header=header)

@@ -1,4 +1,4 @@
-"""From the record of an image to the header that says whose study it is."""
+"""Read the original file of an image again, to get the identity of its patient and study."""
 
 import os
 from hashlib import sha256
@@ -15,15 +15,18 @@ from nightread.web import MissingError, TooMuchError, WebError, Website
 
 
 class Originals:
-    """Reads originals in the folders of this host, and in the stores that they came from."""
+    """Reads original files from folders of this host and from stores."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connects to nothing yet."""
+        """Connect to a store only when one of its images is read."""
         self._settings = settings
         self._sites: dict[tuple[str, str], Website] = {}
 
     def identity(self, study_instance_uid: str, originals: list[OriginalFile]) -> Identity:
-        """Of the first that is still what it was. Raises NotDelivered: SOURCE_AWAY where a later look may find one."""
+        """Return the identity from the first original that is unchanged.
+
+        Raises NotDelivered: SOURCE_AWAY if a later attempt may find an original, else SOURCE_GONE.
+        """
         away: NotDelivered | None = None
         for original in originals:
             try:
@@ -34,8 +37,8 @@ class Originals:
                 )
             except UnreadableHeaderError:
                 continue
-            except NotDelivered as trouble:
-                away = trouble if trouble.reason is DeliveryReason.SOURCE_AWAY else away
+            except NotDelivered as error:
+                away = error if error.reason is DeliveryReason.SOURCE_AWAY else away
         raise away or NotDelivered(DeliveryReason.SOURCE_GONE)
 
     def _read(self, original: OriginalFile) -> bytes:
@@ -52,20 +55,20 @@ class Originals:
         try:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            there = os.path.lexists(root / ROOT_MARKER) if original.marked else root.is_dir()
-            raise NotDelivered(DeliveryReason.SOURCE_GONE if there else DeliveryReason.SOURCE_AWAY) from None
+            mounted = os.path.lexists(root / ROOT_MARKER) if original.marked else root.is_dir()
+            raise NotDelivered(DeliveryReason.SOURCE_GONE if mounted else DeliveryReason.SOURCE_AWAY) from None
         except OSError as error:
-            detail = f"Reading an original failed ({type(error).__name__})."
+            detail = f"An original file of the study could not be read ({type(error).__name__})."
             raise NotDelivered(DeliveryReason.SOURCE_AWAY, detail) from None
 
     def _retrieve(self, original: OriginalFile) -> bytes:
-        """Its bytes need not be those that were analysed: stores write the file meta information anew."""
+        """Retrieve the original from its store. Its digest is not compared: stores rewrite file meta information."""
         try:
             return retrieve(self._site(original), original.uri, max_bytes=self._settings.max_file_bytes)
         except (MissingError, TooMuchError):
             raise NotDelivered(DeliveryReason.SOURCE_GONE) from None
         except WebError as error:
-            raise NotDelivered(DeliveryReason.SOURCE_AWAY, f"The store of the images {error}.") from None
+            raise NotDelivered(DeliveryReason.SOURCE_AWAY, f"The store that has the images {error}.") from None
 
     def _site(self, original: OriginalFile) -> Website:
         key = original.source, original.root

@@ -1,4 +1,4 @@
-"""The closed list of reasons why a report is not delivered."""
+"""List the reasons why a report is not delivered, each with its message."""
 
 from enum import StrEnum
 from typing import Self
@@ -9,42 +9,58 @@ from db.ledger.delivery_values import SENDING as _SENDING
 
 
 class DeliveryReason(StrEnum):
-    """One word that is stored in the ledger, and the sentence that people read."""
+    """One word that the database stores, with the message that people read."""
 
     final: bool
-    """Trying again would end in the same way."""
-    sentence: str
+    """Another attempt would fail in the same way."""
+    message: str
 
-    def __new__(cls, value: str, final: bool, sentence: str) -> Self:
+    def __new__(cls, value: str, final: bool, message: str) -> Self:
         """Attach both to the stored word."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.final = final
-        member.sentence = sentence
+        member.message = message
         return member
 
-    # The destination, another time.
-    SENDING = _SENDING, False, "It is being sent, or whoever sent it died on the way."
-    NO_ANSWER = _NO_ANSWER, False, "The destination did not say what became of it; it may have it."
-    UNREACHABLE = "unreachable", False, "The destination cannot be reached."
-    REFUSED = "refused", False, "The destination does not talk to us: AE titles, login or certificates."
-    BUSY = "busy", False, "The destination says that it cannot now, or has no room."
-    SOURCE_AWAY = "source_away", False, "The folder or store that has the images is not there."
+    # Temporary: nightread tries again.
+    SENDING = _SENDING, False, "The report is being sent, or the sending process died."
+    NO_ANSWER = _NO_ANSWER, False, "The destination did not confirm the report, but may have stored it."
+    UNREACHABLE = (
+        "unreachable",
+        False,
+        "The destination cannot be reached. Check that it is running, and its address and port.",
+    )
+    REFUSED = "refused", False, "The destination refused access. Check AE titles, login and certificates."
+    BUSY = "busy", False, "The destination is temporarily unable to store the report, or its disk is full."
+    SOURCE_AWAY = "source_away", False, "The folder or store that has the images is unavailable."
 
-    # For good.
-    NOT_SUPPORTED = "not_supported", True, "The destination takes no Comprehensive SR."
+    # Final: nightread does not try again.
+    NOT_SUPPORTED = "not_supported", True, "The destination does not accept Comprehensive SR objects."
     NOT_UNDERSTOOD = "not_understood", True, "The destination rejected the report."
-    SOURCE_GONE = "source_gone", True, "No original is left to tell whose study it is, or all were changed."
-    MIXED_PATIENTS = "mixed_patients", True, "The images of the study are of several patients: whose is the report?"
-    NOTHING_LEFT = "nothing_left", True, "All results of the study were withdrawn before it was taken."
-    OVERTAKEN = _OVERTAKEN, True, "The results changed before it was taken: a revision took its place."
-    INTERNAL_ERROR = "internal_error", True, "An unexpected error in nightread; the log names it by delivery."
+    SOURCE_GONE = (
+        "source_gone",
+        True,
+        "No unchanged original file of the study is left, so its patient cannot be identified.",
+    )
+    MIXED_PATIENTS = (
+        "mixed_patients",
+        True,
+        "The images of the study belong to several patients, so the report cannot name one. Correct the images.",
+    )
+    NOTHING_LEFT = "nothing_left", True, "All results of the study were withdrawn before the report was sent."
+    OVERTAKEN = _OVERTAKEN, True, "The results changed before the report was sent. A revision replaced it."
+    INTERNAL_ERROR = (
+        "internal_error",
+        True,
+        "An unexpected error occurred in nightread. Search the log for the number of the delivery.",
+    )
 
 
-class NotDelivered(Exception):  # noqa: N818 - the fate is the name
-    """The report did not get there. `detail` is our own sentence: it quotes neither header nor peer."""
+class NotDelivered(Exception):  # noqa: N818 - named by what happens to the report
+    """A report was not delivered. `detail` is a message of nightread: it quotes neither header nor destination."""
 
     def __init__(self, reason: DeliveryReason, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail or reason.sentence}")
+        super().__init__(f"{reason}: {detail or reason.message}")
         self.reason = reason
-        self.detail = detail or reason.sentence
+        self.detail = detail or reason.message

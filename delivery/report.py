@@ -1,4 +1,4 @@
-"""One study's results as a DICOM Comprehensive SR (DICOM PS3.3, A.35.3), unverified and preliminary."""
+"""Build the report of one study as a DICOM Comprehensive SR (PS3.3, A.35.3), unverified and preliminary."""
 
 import io
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, ExplicitVRLittleEndian
 
 from db.queries import StudyResults
-from delivery.codes import our_scheme
+from delivery.codes import coding_scheme
 from delivery.identity import Identity
-from delivery.tree import NOT_FOR_DIAGNOSIS, measurement_report, texts_of
+from delivery.tree import NOT_FOR_DIAGNOSIS, free_texts, measurement_report
 from delivery.uids import stable_uid
 from imaging.own_results import MAKER
 from nightread import __version__
@@ -22,29 +22,30 @@ SOP_CLASS = ComprehensiveSRStorage
 TRANSFER_SYNTAX = ExplicitVRLittleEndian
 _DESCRIPTION = "AI results"
 _SERIES_NUMBER = 9900
-"""Behind those of modalities."""
+"""Higher than the series numbers of modalities, so that viewers list the report last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
-    """Which report of the study this is."""
+    """Identifies one report among all reports of a study."""
 
     sop_instance_uid: str
     replaces: str | None
-    """SOP Instance UID of the one before."""
+    """SOP Instance UID of the previous report; None for the first."""
     number: int
-    """1 for the first."""
+    """1 for the first report."""
     made_at: datetime
-    """Site-local; the same for each try, so that what is sent again is the same."""
+    """Local time of the site. It is the same for each attempt, so that a repeated report is identical."""
 
 
 def build_report(study: StudyResults, revision: Revision, identity: Identity, *, not_for_diagnosis: bool) -> Dataset:
-    """The whole data set with its file meta information. Raises ValueError for a study without results."""
+    """Build the complete data set with its file meta information. Raises ValueError for a study without results."""
     if not study.results:
-        raise ValueError("there is nothing to report")
+        raise ValueError("the study has no results to report")
     evidence = list(_evidence(study))
     tree = measurement_report(study, not_for_diagnosis=not_for_diagnosis)
-    # What it is given it copies twice, item by item: three quarters of the time of a large report. It gets a small one.
+    # highdicom copies its content twice, item by item: three quarters of the time for a large report. It gets a small
+    # tree here; the complete tree replaces it below.
     small = measurement_report(replace(study, results=study.results[:1]), not_for_diagnosis=not_for_diagnosis)
     report = ComprehensiveSR(
         evidence=evidence,
@@ -59,27 +60,30 @@ def build_report(study: StudyResults, revision: Revision, identity: Identity, *,
         series_description=NOT_FOR_DIAGNOSIS if not_for_diagnosis else _DESCRIPTION,
         is_complete=not study.without_result,
         previous_versions=list(_predecessor(study, revision)) or None,
-        coding_schemes=[our_scheme()],
+        coding_schemes=[coding_scheme()],
         transfer_syntax_uid=TRANSFER_SYNTAX,
     )
     report.ContentSequence = tree[0].ContentSequence
-    _true_class(report, study.results[0].sop_class_uid)
-    _date(report, revision.made_at)
+    _set_first_sop_class(report, study.results[0].sop_class_uid)
+    _set_dates(report, revision.made_at)
     report.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     report.file_meta.ImplementationVersionName = MAKER.upper()
-    identity.put_into(report, ascii_only=all(text.isascii() for text in texts_of(study)))
+    identity.copy_into(report, ascii_only=all(text.isascii() for text in free_texts(study)))
     return report
 
 
-def as_file(report: Dataset) -> bytes:
-    """As DICOM PS3.10 has it."""
+def file_bytes(report: Dataset) -> bytes:
+    """Encode the report as a DICOM file (PS3.10)."""
     buffer = io.BytesIO()
     report.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
 def _evidence(study: StudyResults) -> Iterator[Dataset]:
-    """What highdicom wants to know of the images; the first stands for patient and study, whom it is not told."""
+    """Yield one data set per image, with the elements that highdicom requires.
+
+    highdicom copies patient and study from the first image. They are empty here; `Identity.copy_into` sets them later.
+    """
     for number, result in enumerate(study.results):
         image = Dataset()
         image.StudyInstanceUID = study.study_instance_uid
@@ -87,28 +91,28 @@ def _evidence(study: StudyResults) -> Iterator[Dataset]:
         image.SOPInstanceUID = result.sop_instance_uid
         image.SOPClassUID = result.sop_class_uid
         if number == 0:
-            image.SOPClassUID = CTImageStorage  # it looks for the modules of the class, and knows no private ones
+            image.SOPClassUID = CTImageStorage  # highdicom fails for private classes; corrected after the build
             image.PatientID = image.PatientName = image.PatientBirthDate = image.PatientSex = ""
             image.StudyID = image.StudyDate = image.StudyTime = image.AccessionNumber = ""
         yield image
 
 
-def _true_class(report: Dataset, sop_class_uid: str) -> None:
+def _set_first_sop_class(report: Dataset, sop_class_uid: str) -> None:
     series = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
     series.ReferencedSOPSequence[0].ReferencedSOPClassUID = sop_class_uid
 
 
 def _predecessor(study: StudyResults, revision: Revision) -> Iterator[Dataset]:
     if revision.replaces is not None:
-        before = Dataset()
-        before.StudyInstanceUID = study.study_instance_uid
-        before.SeriesInstanceUID = stable_uid("series", study.study_instance_uid)
-        before.SOPInstanceUID, before.SOPClassUID = revision.replaces, SOP_CLASS
-        yield before
+        previous = Dataset()
+        previous.StudyInstanceUID = study.study_instance_uid
+        previous.SeriesInstanceUID = stable_uid("series", study.study_instance_uid)
+        previous.SOPInstanceUID, previous.SOPClassUID = revision.replaces, SOP_CLASS
+        yield previous
 
 
-def _date(report: Dataset, moment: datetime) -> None:
-    """In place of the present, which highdicom writes."""
+def _set_dates(report: Dataset, moment: datetime) -> None:
+    """Replace the current time, which highdicom writes."""
     date, time = f"{moment:%Y%m%d}", f"{moment:%H%M%S}"
     report.InstanceCreationDate = report.ContentDate = report.SeriesDate = date
     report.InstanceCreationTime = report.ContentTime = report.SeriesTime = time

@@ -1,4 +1,4 @@
-"""Brings reports to one destination: draft, committed; sent; recorded."""
+"""Deliver reports to one destination: commit a draft, send it, record the outcome."""
 
 import logging
 import random
@@ -12,7 +12,7 @@ from db import ledger, queries
 from db.engine import Database
 from db.ledger.delivery_values import POSSIBLY_TAKEN
 from db.queries import Delivery, DeliveryState, StudyResults
-from delivery.content import digest_of
+from delivery.content import content_digest
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report import Revision, build_report
@@ -26,7 +26,7 @@ from nightread.sources import Destination
 log = logging.getLogger(__name__)
 
 _ORIGINALS = 3
-"""So many are looked for whose header tells whose study it is."""
+"""Number of original files per study that are tried for the identity of the patient."""
 _LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
 _DOUBLINGS = 30
 _DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED)
@@ -34,10 +34,10 @@ _DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryResult:
-    """What became of one report this time."""
+    """The outcome of one attempt to deliver a report."""
 
     delivery_id: int | None
-    """None in a dry run, for a report that was never made."""
+    """None in a dry run, for a report that has no draft."""
     study_instance_uid: str
     destination: str
     revision: int
@@ -48,7 +48,7 @@ class DeliveryResult:
 
 
 class ReportDelivery:
-    """Of one destination; several couriers of the same one, on any host, do not send anything twice."""
+    """Delivers reports to one destination. Several instances, on any hosts, do not send the same report twice."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ReportDelivery:
         at_once: bool = False,
         clock: Clock = utc_now,
     ) -> None:
-        """`zone` is the site's; None: the machine's. `at_once`: pauses between tries are not kept."""
+        """Use `zone` as the local time zone of the site; None: that of the host. With `at_once`, ignore pauses."""
         self._settings = settings
         self._database = database
         self._destination = destination
@@ -73,23 +73,23 @@ class ReportDelivery:
         self._is_down = False
 
     def begin_pass(self) -> None:
-        """A destination that was found to be down is tried anew."""
+        """Forget that the destination was unreachable, so that it is tried again."""
         self._is_down = False
 
     def preview(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
-        """What `deliver` would do, and nothing done."""
+        """Return what `deliver` would do, without any effect."""
         study = queries.study_results(self._database, study_instance_uid)
         known = self._known(study_instance_uid)
         latest = known[-1] if known else None
-        if not study.results or not _has_news(latest, self._digest(study), again=again):
+        if not study.results or not _needs_report(latest, self._digest(study), again=again):
             return None
-        waits = latest is not None and latest.state == DeliveryState.WAITING
-        return self._result(study, latest if waits else None, len(known) + (not waits), DeliveryState.WAITING)
+        waiting = latest is not None and latest.state == DeliveryState.WAITING
+        return self._result(study, latest if waiting else None, len(known) + (not waiting), DeliveryState.WAITING)
 
     def deliver(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
-        """Bring what is new of a study; None where nothing is, or it is in another sender's hands.
+        """Send the report of a study; return None if this destination has no need of a report.
 
-        `again`: what failed with the same content is tried as a revision.
+        With `again`, a report that failed with the same content is sent as a revision.
         """
         study = queries.study_results(self._database, study_instance_uid)
         if not study.results:
@@ -106,13 +106,13 @@ class ReportDelivery:
         if drafted is None:
             return None
         draft, number = drafted
-        is_in_hand = draft.content != self._digest(study)
-        if self._is_down or is_in_hand or not self._take(draft, study):
+        other_process_sends = draft.content != self._digest(study)
+        if self._is_down or other_process_sends or not self._take(draft, study):
             return self._still_waiting(draft, number, study)
         return self._send(draft, number, study)
 
     def _nothing_left(self, study: StudyResults) -> DeliveryResult | None:
-        """All images were withdrawn or superseded: what still waits to be sent is not sent."""
+        """End a waiting report with NOTHING_LEFT: all images were withdrawn or superseded."""
         known = self._known(study.study_instance_uid)
         if not known or known[-1].state != DeliveryState.WAITING:
             return None
@@ -121,13 +121,13 @@ class ReportDelivery:
     def _send(self, draft: Delivery, number: int, study: StudyResults) -> DeliveryResult:
         try:
             warning = self._sender.send(self._report(draft, number, study))
-        except NotDelivered as trouble:
-            return self._failed(draft, number, study, trouble)
+        except NotDelivered as error:
+            return self._failed(draft, number, study, error)
         except (StopWork, SQLAlchemyError):
             raise
         except Exception as error:
             log.exception("unexpected error", extra={"delivery": draft.id})
-            detail = f"An unexpected {type(error).__name__}; the log has the place."
+            detail = f"An unexpected {type(error).__name__} occurred. The log names the line of code."
             return self._failed(draft, number, study, NotDelivered(DeliveryReason.INTERNAL_ERROR, detail))
         state = DeliveryState.DELIVERED
         ledger.end_delivery(self._database, draft.id, state, reason=None, detail=warning, now=self._clock())
@@ -157,13 +157,14 @@ class ReportDelivery:
         until = now + timedelta(seconds=seconds)
         return ledger.take_delivery(self._database, draft, until=until, at_once=self._at_once, now=now)
 
-    def _failed(self, draft: Delivery, number: int, study: StudyResults, trouble: NotDelivered) -> DeliveryResult:
-        reason, detail, now = trouble.reason, trouble.detail, self._clock()
+    def _failed(self, draft: Delivery, number: int, study: StudyResults, error: NotDelivered) -> DeliveryResult:
+        reason, detail, now = error.reason, error.detail, self._clock()
         self._is_down = reason in _DOWN
         if draft.reason in POSSIBLY_TAKEN and not reason.final:
-            reason = DeliveryReason.NO_ANSWER  # of an earlier try: other results must not go under this UID
+            # An earlier attempt may have stored the report: this UID must not be used for other results.
+            reason = DeliveryReason.NO_ANSWER
         patience = timedelta(seconds=self._settings.retry_patience_seconds)
-        log.warning("report not delivered", extra=self._ids(draft) | {"reason": trouble.reason.value})
+        log.warning("report not delivered", extra=self._ids(draft) | {"reason": error.reason.value})
         if reason.final or now - draft.created_at >= patience:
             state = DeliveryState.FAILED
             ledger.end_delivery(self._database, draft.id, state, reason=reason, detail=detail, now=now)
@@ -173,7 +174,7 @@ class ReportDelivery:
         return self._result(study, draft, number, state, reason=reason, detail=detail)
 
     def _pause(self, attempts: int) -> timedelta:
-        """Doubling, capped and jittered."""
+        """Return the pause before the next attempt: doubled each time, limited, with jitter."""
         longest = self._settings.retry_base_seconds * 2 ** min(attempts, _DOUBLINGS)
         return timedelta(seconds=min(longest, self._settings.retry_cap_seconds) * random.uniform(0.5, 1))  # noqa: S311
 
@@ -202,7 +203,7 @@ class ReportDelivery:
         )
 
     def _digest(self, study: StudyResults) -> str:
-        return digest_of(study, not_for_diagnosis=self._settings.not_for_diagnosis)
+        return content_digest(study, not_for_diagnosis=self._settings.not_for_diagnosis)
 
     def _known(self, study_instance_uid: str) -> list[Delivery]:
         found = queries.deliveries(
@@ -214,7 +215,7 @@ class ReportDelivery:
         return {"delivery": draft.id, "destination": self._destination.name}
 
 
-def _has_news(latest: Delivery | None, content: str, *, again: bool) -> bool:
+def _needs_report(latest: Delivery | None, content: str, *, again: bool) -> bool:
     if latest is None or latest.state == DeliveryState.WAITING or latest.content != content:
         return True
     return again and latest.state == DeliveryState.FAILED

@@ -1,4 +1,4 @@
-"""A destination that takes reports."""
+"""Open the connection to a destination, by C-STORE or STOW-RS."""
 
 import logging
 from collections.abc import Iterator
@@ -9,27 +9,27 @@ from pydicom.dataset import Dataset
 
 from nightread.sources import Destination, StoreDestination
 
-_TALKATIVE = ("pynetdicom", "highdicom", "urllib3")
-"""Libraries whose log lines hold UIDs, and of a header more than that."""
+_SILENCED = ("pynetdicom", "highdicom", "urllib3")
+"""Libraries whose log lines hold UIDs and other header values."""
 
 
 class ReportSender(Protocol):
-    """A connection to one destination, opened when it is first needed."""
+    """A connection to one destination, which is opened when it is first needed."""
 
     def send(self, report: Dataset) -> str | None:
-        """None once the report is stored there; what the destination warned of, in our words, if it did.
+        """Send the report, and return None or a warning after the destination has stored it.
 
-        Raises NotDelivered.
+        The warning is a message of nightread. Raises NotDelivered if the report was not stored.
         """
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 @contextmanager
 def sender_to(destination: Destination) -> Iterator[ReportSender]:
-    """Connects to nothing yet. Raises StopWork for certificates that cannot be read."""
-    for name in _TALKATIVE:
+    """Return a sender that connects when it is first used. Raises StopWork if a certificate file cannot be read."""
+    for name in _SILENCED:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with closing(_sender(destination)) as sender:
         yield sender
@@ -37,7 +37,7 @@ def sender_to(destination: Destination) -> Iterator[ReportSender]:
 
 def _sender(destination: Destination) -> ReportSender:
     if isinstance(destination, StoreDestination):
-        from delivery.store_scu import StoreScu  # noqa: PLC0415 - a site with a web store needs no pynetdicom
+        from delivery.store_scu import StoreScu  # noqa: PLC0415 - STOW-RS works without pynetdicom
 
         return StoreScu(destination)
     from delivery.stow import Stow  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Reports by C-STORE (DICOM PS3.4, annex B; PS3.7, section 9.1.1)."""
+"""Send reports by C-STORE (DICOM PS3.4, annex B; PS3.7, section 9.1.1)."""
 
 import ssl
 
@@ -18,26 +18,26 @@ _WARNINGS, _NO_RESOURCES = 0xB000, 0xA700
 
 
 class StoreScu:
-    """One association, kept for all reports of a round, opened again where the peer ended it."""
+    """One association for all reports of a pass. It is opened again if the destination has ended it."""
 
     def __init__(self, destination: StoreDestination) -> None:
-        """Raises StopWork for certificates that cannot be read."""
+        """Raise StopWork if a certificate file cannot be read."""
         self._destination = destination
-        self._tls = _tls_context(destination.tls) if destination.tls else None
+        self._tls = _tls_context(destination.name, destination.tls) if destination.tls else None
         self._association: Association | None = None
 
     def send(self, report: Dataset) -> str | None:
-        """As delivery.send.ReportSender says."""
+        """Implement delivery.send.ReportSender.send."""
         association = self._associate()
         try:
-            answer = association.send_c_store(report)
-        except RuntimeError:  # it ended between the look and the request
+            response = association.send_c_store(report)
+        except RuntimeError:  # the association ended between the check and the request
             raise NotDelivered(DeliveryReason.UNREACHABLE, "The destination ended the association.") from None
-        status = answer.get("Status")
+        status = response.get("Status")
         if status is None:
             association.abort()
             raise NotDelivered(DeliveryReason.NO_ANSWER)
-        return warning_of(int(status))
+        return warning_from_status(int(status))
 
     def close(self) -> None:
         """Release the association."""
@@ -66,33 +66,39 @@ class StoreScu:
             raise NotDelivered(DeliveryReason.REFUSED, "The destination rejected the association.")
         if association.acceptor.primitive is not None and not association.accepted_contexts:
             raise NotDelivered(DeliveryReason.NOT_SUPPORTED)
-        trust = "The destination cannot be reached, or one of us does not trust the other's certificate."
-        raise NotDelivered(DeliveryReason.UNREACHABLE, trust if self._tls else "")
+        tls_detail = (
+            "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
+        )
+        raise NotDelivered(DeliveryReason.UNREACHABLE, tls_detail if self._tls else "")
 
 
-def warning_of(status: int) -> str | None:
-    """What a status says that means `stored` (PS3.4, table B.2-1). Raises NotDelivered for any other."""
+def warning_from_status(status: int) -> str | None:
+    """Return None for success, or a message for a warning status (PS3.4, table B.2-1).
+
+    In both cases the report is stored. Raises NotDelivered for any other status.
+    """
     if status == _SUCCESS:
         return None
-    said = f"The destination answered with status {status:04X}H."
+    message = f"The destination returned status {status:04X}H."
     if status & 0xF000 == _WARNINGS:
-        return said
+        return message
     if status & 0xFF00 == _NO_RESOURCES:
-        raise NotDelivered(DeliveryReason.BUSY, said)
+        raise NotDelivered(DeliveryReason.BUSY, message)
     if status == _NOT_SUPPORTED:
-        raise NotDelivered(DeliveryReason.NOT_SUPPORTED, said)
+        raise NotDelivered(DeliveryReason.NOT_SUPPORTED, message)
     if status == _NOT_AUTHORISED:
-        raise NotDelivered(DeliveryReason.REFUSED, said)
-    raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, said)
+        raise NotDelivered(DeliveryReason.REFUSED, message)
+    raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, message)
 
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
+def _tls_context(name: str, tls: Tls) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ValueError) as error:
         raise StopWork(
-            f"The certificate files of a destination cannot be read ({type(error).__name__}): correct its `tls`."
+            f"The certificate files of the destination {name} cannot be read ({type(error).__name__}): "
+            "correct its `tls`."
         ) from None
     return context

@@ -7,7 +7,7 @@ from uuid import uuid4
 from pydicom.dataset import Dataset
 
 from delivery.reasons import DeliveryReason, NotDelivered
-from delivery.report import as_file
+from delivery.report import file_bytes
 from delivery.store_response import require_stored, response_dataset
 from nightread.errors import StopWork
 from nightread.sources import StowDestination
@@ -17,14 +17,14 @@ _SILENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWA
 _BUSY = (HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE)
 _UNSUPPORTED = (HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 _ACCEPTED = "application/dicom+json, application/dicom+xml;q=0.5, */*;q=0.1"
-_NONSENSE = "The destination answered what makes no sense: is that its address?"
+_INVALID = "The destination returned an invalid response. Check its `url`."
 
 
 class Stow:
-    """One web server, which is told login and certificate of the settings and no others."""
+    """A client of one web server, with the login and the certificates of the settings only."""
 
     def __init__(self, destination: StowDestination) -> None:
-        """Connects to nothing yet. Raises StopWork for certificates that cannot be read."""
+        """Connect at the first report. Raises StopWork if a certificate file cannot be read."""
         try:
             self._site = Website(
                 destination.url,
@@ -33,10 +33,12 @@ class Stow:
                 timeout_seconds=destination.timeout_seconds,
             )
         except RefusedError:
-            raise StopWork("The certificate files of a destination cannot be read: correct its `tls`.") from None
+            raise StopWork(
+                f"The certificate files of the destination {destination.name} cannot be read: correct its `tls`."
+            ) from None
 
     def send(self, report: Dataset) -> str | None:
-        """As delivery.send.ReportSender says."""
+        """Implement delivery.send.ReportSender.send."""
         boundary = uuid4().hex
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary="{boundary}"',
@@ -47,11 +49,11 @@ class Stow:
         except UnreachableError:
             raise NotDelivered(DeliveryReason.UNREACHABLE) from None
         except RefusedError:
-            raise NotDelivered(DeliveryReason.REFUSED, "One of us does not trust the other's certificate.") from None
+            raise NotDelivered(DeliveryReason.REFUSED, "A certificate is not trusted. Correct `tls`.") from None
         except UnavailableError:
             raise NotDelivered(DeliveryReason.NO_ANSWER) from None
         except WebError:
-            raise NotDelivered(DeliveryReason.NO_ANSWER, _NONSENSE) from None
+            raise NotDelivered(DeliveryReason.NO_ANSWER, _INVALID) from None
         return _outcome(response, str(report.SOPInstanceUID))
 
     def close(self) -> None:
@@ -60,31 +62,31 @@ class Stow:
 
 
 def _multipart(report: Dataset, boundary: str) -> bytes:
-    """A message with the report as its one part (RFC 2387; DICOM PS3.18, section 8.6.1.2)."""
+    """Encode a multipart message whose only part is the report (RFC 2387; DICOM PS3.18, section 8.6.1.2)."""
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    return b"".join((head, as_file(report), f"\r\n--{boundary}--\r\n".encode()))
+    return b"".join((head, file_bytes(report), f"\r\n--{boundary}--\r\n".encode()))
 
 
 def _outcome(response: HttpResponse, sop_instance_uid: str) -> str | None:
-    """None or a warning for a report that is stored. Raises NotDelivered for any other."""
+    """Return None or a warning if the report is stored. Raises NotDelivered if not."""
     status = response.status
-    said = f"The destination answered with status {status}."
+    message = f"The destination returned status {status}."
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         try:
             dataset = response_dataset(response)
         except ValueError:
-            raise NotDelivered(DeliveryReason.NO_ANSWER, _NONSENSE) from None
+            raise NotDelivered(DeliveryReason.NO_ANSWER, _INVALID) from None
         return require_stored(dataset, sop_instance_uid)
     if status < HTTPStatus.BAD_REQUEST:
-        raise NotDelivered(DeliveryReason.REFUSED, "The destination sends us elsewhere: give that address.")
+        raise NotDelivered(DeliveryReason.REFUSED, "The destination redirects to another address. Correct its `url`.")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-        raise NotDelivered(DeliveryReason.REFUSED, said)
+        raise NotDelivered(DeliveryReason.REFUSED, message)
     if status in _UNSUPPORTED:
-        raise NotDelivered(DeliveryReason.NOT_SUPPORTED, said)
+        raise NotDelivered(DeliveryReason.NOT_SUPPORTED, message)
     if status in _SILENT:
-        raise NotDelivered(DeliveryReason.NO_ANSWER, said)
+        raise NotDelivered(DeliveryReason.NO_ANSWER, message)
     if status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise NotDelivered(DeliveryReason.BUSY, said)
+        raise NotDelivered(DeliveryReason.BUSY, message)
     with suppress(ValueError):
         require_stored(response_dataset(response), sop_instance_uid)
-    raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, said)
+    raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, message)

@@ -1,4 +1,4 @@
-"""Which studies are looked at for something to report, and which of them are ready."""
+"""Select the studies whose reports may be sent."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from db.engine import Database
 from nightread.settings import Settings
 
 _OVERLAP = timedelta(minutes=1)
-"""Clocks of hosts differ, and an outcome is seen a little after its time."""
+"""Each query starts this much before the last one, since clocks differ and an outcome is committed after its time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """Studies by their UID, or by when images of them got their outcome."""
+    """A filter for studies: one UID, or the time at which images of the study got their outcome."""
 
     study_instance_uid: str | None = None
     since: datetime | None = None
@@ -22,10 +22,10 @@ class Scope:
 
 
 class StudySelector:
-    """Studies with something new, look by look."""
+    """Finds studies with new outcomes since the last call, and checks whether they are complete."""
 
     def __init__(self, settings: Settings, database: Database, scope: Scope) -> None:
-        """Without any limit the scope is the last `deliver_days`."""
+        """Select within `scope`; an empty scope means the last `deliver_days`."""
         self._settings = settings
         self._database = database
         self._scope = scope
@@ -34,19 +34,19 @@ class StudySelector:
 
     @property
     def unready(self) -> int:
-        """Studies that were not ready when last looked at."""
+        """Return the number of studies that were not ready at the last call."""
         return len(self._unready)
 
-    def begin_again(self) -> None:
-        """Look at the whole scope once more: what was found last was not dealt with."""
+    def restart(self) -> None:
+        """Select from the whole scope again, after the studies of the last call could not be handled."""
         self._seen_until = None
 
     def ready(self, now: datetime, waiting: Iterable[str] = ()) -> Iterator[str]:
-        """UIDs of studies that may have something new to report, and are whole as far as one can tell.
+        """Yield the UIDs of studies with new outcomes that seem to be complete.
 
-        `waiting` are those with a report on its way: looked at too, where the scope has no limits.
+        `waiting` are the studies with a report that is not delivered yet; an empty scope includes them.
         """
-        candidates = [*self._unready, *self._news(now), *(waiting if self._scope == Scope() else ())]
+        candidates = [*self._unready, *self._updated(now), *(waiting if self._scope == Scope() else ())]
         self._unready = {}
         for study in dict.fromkeys(candidates):
             if self._is_ready(study, now):
@@ -54,7 +54,7 @@ class StudySelector:
             else:
                 self._unready[study] = None
 
-    def _news(self, now: datetime) -> list[str]:
+    def _updated(self, now: datetime) -> list[str]:
         scope = self._scope
         if scope.study_instance_uid is not None:
             return [scope.study_instance_uid]
@@ -65,7 +65,11 @@ class StudySelector:
         return queries.studies_with_outcomes(self._database, since=since, until=scope.until)
 
     def _is_ready(self, study_instance_uid: str, now: datetime) -> bool:
-        """Complete by count, or quiet; what a person names need not be quiet."""
+        """Return whether no image is pending and the study is complete.
+
+        A study is complete if its expected number arrived, or if no image arrived for `deliver_after_seconds`. A study
+        that a user names counts as complete.
+        """
         study = next(queries.studies(self._database, now=now, study_instance_uid=study_instance_uid), None)
         if study is None or study.last_arrival is None:
             return False

@@ -1,4 +1,4 @@
-"""The content of a report: TID 1500, Measurement Report, one group per image and bundle (DICOM PS3.16)."""
+"""Build the content of a report: TID 1500, Measurement Report, one group per image and bundle (DICOM PS3.16)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,11 +26,11 @@ from nightread import __version__
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
 _MOST_FRAMES = 1000
-"""A reference to more of them is one to the whole image."""
+"""If a result refers to more frames, its group refers to the whole image."""
 
 
 def measurement_report(study: StudyResults, *, not_for_diagnosis: bool) -> MeasurementReport:
-    """The tree below its root; image-level groups as IHE AI Results has them."""
+    """Build the content tree, with image-level groups as in the profile IHE AI Results."""
     report = MeasurementReport(
         observation_context=_observers(study),
         procedure_reported=list(codes.procedures(result.modality for result in study.results)),
@@ -46,12 +46,12 @@ def measurement_report(study: StudyResults, *, not_for_diagnosis: bool) -> Measu
 
 
 def device_uid(bundle: JudgedBy) -> str:
-    """Of the observer: the same for all that one bundle ever says."""
+    """Return the UID of the observer: the same for all results of one bundle."""
     return stable_uid("device", bundle.digest)
 
 
 def _observers(study: StudyResults) -> ContentSequence:
-    """One device per bundle (TID 1002): the same network in another release of nightread is the same observer."""
+    """Return one device per bundle (TID 1002). Another release of nightread with the same bundle is the same device."""
     context = ObservationContext()
     for bundle in dict.fromkeys(result.bundle for result in study.results):
         attributes = DeviceObserverIdentifyingAttributes(
@@ -66,7 +66,7 @@ def _observers(study: StudyResults) -> ContentSequence:
 
 
 def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
-    """TID 1501 of one image: what was found, how sure that is, by what, in which frames."""
+    """Return the group of one image (TID 1501): label, score, bundle and frames."""
     bundle = result.bundle
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
@@ -92,7 +92,7 @@ def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
 
 
 def _probability(result: ReportableResult) -> Iterator[Measurement]:
-    """Of the label; an image without one has none."""
+    """Yield the score of the label; nothing for an image without a label."""
     if result.label is not None:
         yield Measurement(name=codes.PROBABILITY, value=result.score, unit=codes.NO_UNITS)
 
@@ -104,16 +104,16 @@ def _presence(result: ReportableResult) -> QualitativeEvaluation:
 
 
 def _comment(study: StudyResults, *, not_for_diagnosis: bool) -> str:
-    """What a person should read first."""
+    """Return a summary of the study for the reader of the report."""
     images = study.images + study.nameless + study.without_result
-    sentences = [f"{study.images} of {images} images analysed."]
+    sentences = [f"{study.images} of {images} {'image' if images == 1 else 'images'} analysed."]
     if study.nameless:
-        sentences.append(f"{study.nameless} have a result and no UID to refer to.")
+        sentences.append(f"Analysed but without a UID, and so not listed: {study.nameless}.")
     found: dict[str, int] = {}
     for result in study.results:
         if result.label is not None and result.is_finding:
             found[result.label] = found.get(result.label, 0) + 1
-    sentences.append(f"Found: {_counted(found)}." if found else "Nothing was found.")
+    sentences.append(f"Found: {_counted(found)}." if found else "No findings.")
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")
     return " ".join(sentences)
@@ -127,6 +127,6 @@ def _by_count(entry: tuple[str, int]) -> tuple[int, str]:
     return -entry[1], entry[0]
 
 
-def texts_of(study: StudyResults) -> Sequence[str]:
-    """All texts in the tree that somebody else chose: whether they are ASCII decides on the character set."""
+def free_texts(study: StudyResults) -> Sequence[str]:
+    """Return all texts of the tree that are not fixed: if they are ASCII, the character set of the source is kept."""
     return [result.label for result in study.results if result.label is not None]

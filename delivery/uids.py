@@ -1,15 +1,15 @@
-"""UIDs that need no registered root: `2.25.` and a UUID as a number (DICOM PS3.5, section B.2)."""
+"""Make UIDs without a registered root: `2.25.` and a UUID as a number (DICOM PS3.5, section B.2)."""
 
 from uuid import UUID, uuid4, uuid5
 
-_OURS = UUID("7b0f6a52-1f0d-5d0a-9c3c-3d8f1c9f6f21")
+_NAMESPACE = UUID("7b0f6a52-1f0d-5d0a-9c3c-3d8f1c9f6f21")
 
 
 def new_uid() -> str:
-    """One that nobody has."""
+    """Return a new, globally unique UID."""
     return f"2.25.{uuid4().int}"
 
 
 def stable_uid(kind: str, *names: str) -> str:
-    """The same one for the same names, wherever and whenever it is asked for."""
-    return f"2.25.{uuid5(_OURS, chr(0).join((kind, *names))).int}"
+    """Return the UID of these names: the same at every call and on every host."""
+    return f"2.25.{uuid5(_NAMESPACE, chr(0).join((kind, *names))).int}"

@@ -1,4 +1,4 @@
-"""The type of pixels in signatures; docstrings say which shape and dtype."""
+"""Define the type of pixel arrays in signatures. Docstrings state shape and dtype."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Which decoder takes which transfer syntax: one each, so that equal files give equal pixels everywhere.
+"""Decode compressed frames, with one fixed decoder per transfer syntax, so that equal files give equal pixels.
 
-All of them come with imagecodecs (BSD): libjpeg-turbo, CharLS, OpenJPEG and its own PackBits. On the real files they
-give the lossless pixels of GDCM, pyjpegls and pylibjpeg, JPEG up to ten times faster than GDCM. pylibjpeg-rle
-will not do: on broken frames it raises a BaseException, which no handler of ours may catch.
+All decoders come with imagecodecs (BSD): libjpeg-turbo, CharLS, OpenJPEG and its own PackBits. On real lossless files
+they return the same pixels as GDCM, pyjpegls and pylibjpeg, and decode JPEG up to ten times faster than GDCM.
+pylibjpeg-rle cannot be used: for damaged frames it raises a BaseException, which error handlers do not catch.
 """
 
 from collections.abc import Callable
@@ -21,24 +21,24 @@ from nightread.reasons import Reason
 
 _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 200
-"""Each goes over the whole image again and may be a few bytes long; progressive JPEG has ten or so."""
+"""Each scan of a few bytes makes the decoder process the whole image again. Progressive JPEG has about ten scans."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Codec:
-    """How one family of transfer syntaxes is decoded."""
+    """The decoder of one family of transfer syntaxes."""
 
     decode: Callable[[bytes, PixelForm], Any]
-    """Compressed frame -> unsigned or signed integers of shape (rows, columns) or (rows, columns, samples)."""
+    """Function from a compressed frame to integers of shape (rows, columns) or (rows, columns, samples)."""
     gives_rgb: bool = False
-    """The decoder turns YBR_FULL into RGB itself; YBR_ICT and YBR_RCT always become RGB."""
+    """Whether the decoder converts YBR_FULL to RGB. All decoders convert YBR_ICT and YBR_RCT to RGB."""
 
 
 def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
-    """One decoded frame in the type that PixelRepresentation asks for, with sign bits extended.
+    """Decode one frame to the integer type of PixelRepresentation, with sign bits extended.
 
-    Raises RejectImage(BAD_PIXELS or TRUNCATED) whatever the library raises. MemoryError passes, and so does an
-    ImageError that a signal handler of the worker raises in the middle.
+    Raises RejectImage(BAD_PIXELS or TRUNCATED) for every exception of the library except MemoryError. An ImageError
+    that a signal handler of the worker raises during decoding also passes.
     """
     stream = read_codestream(frame) if codec is not RLE else None
     if codec is not RLE:
@@ -51,12 +51,12 @@ def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
         raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None
     expected = (form.rows, form.columns) if form.samples == 1 else (form.rows, form.columns, form.samples)
     if pixels.shape != expected or pixels.dtype.kind not in "iu":
-        raise RejectImage(Reason.BAD_PIXELS, "The decoded frame has another shape than the header says.")
+        raise RejectImage(Reason.BAD_PIXELS, "The shape of the decoded frame differs from the header.")
     return _with_sign(pixels, form, stream)
 
 
 def codec_for(transfer_syntax: str) -> Codec:
-    """The pinned decoder. Raises RejectImage(UNSUPPORTED_SYNTAX) where there is none."""
+    """Return the decoder of a transfer syntax. Raises RejectImage(UNSUPPORTED_SYNTAX) if there is none."""
     codec = CODECS.get(transfer_syntax)
     if codec is None:
         raise RejectImage(Reason.UNSUPPORTED_SYNTAX)
@@ -65,7 +65,7 @@ def codec_for(transfer_syntax: str) -> Codec:
 
 @cache
 def decoder_name(codec: Codec | None) -> str:
-    """Library and version, as the ledger keeps it; None stands for pixels that need no codec."""
+    """Return library and version, as the database stores it; None stands for uncompressed pixels."""
     return f"numpy {np.__version__}" if codec is None else f"imagecodecs {imagecodecs.__version__}"
 
 
@@ -80,7 +80,7 @@ def _jpeg(frame: bytes, form: PixelForm) -> Any:
 
 
 def _jpeg_ls(frame: bytes, _form: PixelForm) -> Any:
-    if ends_early(frame):  # CharLS 2.4 then counts bits that are not there for many seconds, each time it runs out.
+    if ends_early(frame):  # CharLS 2.4 would spend many seconds on the missing bits.
         raise RejectImage(Reason.TRUNCATED, "A JPEG-LS frame ends before its end-of-image marker.")
     return imagecodecs.jpegls_decode(frame)
 
@@ -94,19 +94,22 @@ def _rle(frame: bytes, form: PixelForm) -> Array:
     planes = np.empty((form.samples, form.rows, form.columns), dtype)
     decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
     if len(decoded) != planes.nbytes:
-        raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header says.")
+        raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
     return planes[0] if form.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
 def _check(stream: Codestream | None, form: PixelForm) -> None:
     if stream is None:
-        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame has no header that its transfer syntax allows.")
+        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame has no valid header for its transfer syntax.")
     if (stream.rows, stream.columns, stream.samples) != (form.rows, form.columns, form.samples):
-        raise RejectImage(Reason.BAD_PIXELS, "A compressed frame declares another size than the header.")
+        raise RejectImage(Reason.BAD_PIXELS, "The size of a compressed frame differs from the header.")
 
 
 def _with_sign(pixels: Array, form: PixelForm, stream: Codestream | None) -> Array:
-    """Codestreams other than JPEG 2000 know no sign, and RLE not even how many bits are used."""
+    """Convert pixels to the sign of PixelRepresentation, and extend sign bits.
+
+    Only JPEG 2000 codestreams declare a sign. RLE does not declare the number of used bits either.
+    """
     kind = "i" if form.signed else "u"
     if stream is not None and pixels.dtype.kind == kind:
         return pixels

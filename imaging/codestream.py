@@ -1,4 +1,4 @@
-"""What a compressed frame says about itself, read before a decoder allocates anything for it."""
+"""Read the header of a compressed frame before a decoder allocates memory for it."""
 
 import struct
 from typing import NamedTuple
@@ -10,12 +10,12 @@ _START_OF_FRAME = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL = 32
-"""Bytes at the end of a frame in which the marker is looked for: some writers pad behind it."""
+"""Number of bytes at the end of a frame that are searched for the marker: some writers add padding after it."""
 _APPLICATION_MARKERS = (b"JFIF", b"Adobe")
 
 
 class Codestream(NamedTuple):
-    """Size of the compressed image and how wide its samples are."""
+    """Size of the compressed image, with number, bits and sign of its samples."""
 
     rows: int
     columns: int
@@ -25,7 +25,10 @@ class Codestream(NamedTuple):
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
-    """The frame header of JPEG and JPEG-LS (ITU-T T.81 B.2.2, T.87 C.2.2) or JPEG 2000 (T.800 A.5.1); None without."""
+    """Read the frame header; None if there is none.
+
+    Supports JPEG (ITU-T T.81 B.2.2), JPEG-LS (T.87 C.2.2) and JPEG 2000 (T.800 A.5.1).
+    """
     if frame.startswith(_JPEG_START):
         return _jpeg(frame)
     size = read_size(frame)
@@ -33,21 +36,21 @@ def read_codestream(frame: bytes) -> Codestream | None:
 
 
 def ends_early(frame: bytes) -> bool:
-    """Whether the end-of-image marker of JPEG and JPEG-LS is missing.
+    """Return whether the end-of-image marker of JPEG or JPEG-LS is missing.
 
-    libjpeg fills such a frame with grey and says nothing.
+    libjpeg decodes such a frame without an error and fills the rest with grey.
     """
     return _END_OF_IMAGE not in frame[-_TAIL:]
 
 
 def names_its_colours(frame: bytes) -> bool:
-    """Whether a JPEG frame carries the markers from which a decoder knows if it is YCbCr."""
+    """Return whether a JPEG frame has a marker that tells the decoder its colour space."""
     return any(marker in frame[:512] for marker in _APPLICATION_MARKERS)
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
     position = 2
-    while position + 4 <= len(frame) and frame[position] == 0xFF:  # noqa: PLR2004 - every marker begins so
+    while position + 4 <= len(frame) and frame[position] == 0xFF:  # noqa: PLR2004 - first byte of every marker
         marker = frame[position + 1]
         if marker == 0xFF:  # noqa: PLR2004 - a fill byte
             position += 1

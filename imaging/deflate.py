@@ -1,4 +1,4 @@
-"""A deflated data set -> as much of it as its image needs (PS3.5 section A.5)."""
+"""Inflate a deflated data set as far as its image needs (PS3.5 section A.5)."""
 
 import zlib
 
@@ -13,15 +13,14 @@ _EXPLICIT = Encoding(implicit=False, little=True)
 _FIRST_BYTES = 64 * 1024
 _GROWTH = 8
 _HEADER_SHARE = 16
-"""Of Limits.inflated_bytes one part in so many may come before the pixel data."""
+"""The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
 
 def inflate(deflated: bytes, limits: Limits) -> bytes:
-    """The data set up to the last pixel that its header declares; a bomb is seen before it has gone off.
+    """Return the data set up to the last pixel that its header declares, so that memory use is limited.
 
-    Nothing behind the pixels is inflated, unless it is within the first 64 KiB. What is wrong with the header itself is
-    left to those who read it.
-    Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
+    Bytes after the pixels are inflated only within the first 64 KiB. Errors in the header itself are not reported here,
+    but when the header is read. Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
     stream = _Stream(deflated)
@@ -29,18 +28,18 @@ def inflate(deflated: bytes, limits: Limits) -> bytes:
     while not stream.ends_before(size):
         end = _end_of_pixels(stream.data, limits)
         if end is not None and end > most:
-            raise RejectImage(Reason.TOO_LARGE, "The deflated data set is larger than it may be.")
+            raise RejectImage(Reason.TOO_LARGE, "The deflated data set exceeds the size limit.")
         if end is not None:
             stream.ends_before(end)
             break
         if size >= most // _HEADER_SHARE:
-            raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set is larger than it may be.")
+            raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set exceeds the size limit.")
         size = min(size * _GROWTH, most // _HEADER_SHARE)
     return bytes(stream.data)
 
 
 class _Stream:
-    """What has been inflated so far."""
+    """An incremental decompressor with the bytes inflated so far in `data`."""
 
     def __init__(self, deflated: bytes) -> None:
         self.data = bytearray()
@@ -48,7 +47,7 @@ class _Stream:
         self._left = deflated
 
     def ends_before(self, size: int) -> bool:
-        """Inflate until `data` has `size` bytes; whether the data set is complete with fewer or as many."""
+        """Inflate until `data` has `size` bytes, and return whether the data set ends within them."""
         while len(self.data) < size and not self._inflater.eof:
             try:
                 more = self._inflater.decompress(self._left, size - len(self.data))
@@ -62,9 +61,9 @@ class _Stream:
 
 
 def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
-    """Where the pixels end that the header declares; None where the header goes on behind this start of it.
+    """Return the position of the end of the declared pixels; None if the header is not complete yet.
 
-    Zero where nobody needs to see more: there is a fault to speak about already.
+    Return 0 if the header already has an error: no more bytes are needed to report it.
     """
     data = bytes(start)
     elements = Elements(data, _EXPLICIT, 0, len(data))

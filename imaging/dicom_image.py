@@ -14,7 +14,7 @@ from imaging.grayscale import PLAIN, Grayscale, read_grayscales
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """Stored values and what turns them into display values."""
+    """The stored values of one frame, with the parameters that turn them into display values."""
 
     index: int
     stored: Array
@@ -27,7 +27,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DicomFrames:
-    """The frames of a DICOM object, decoded as they are asked for."""
+    """The frames of a DICOM object; each is decoded when it is requested."""
 
     elements: Elements
     form: PixelForm
@@ -55,7 +55,7 @@ class DicomFrames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DicomImage:
-    """One image that read() found: its facts at once, its frames when they are asked for."""
+    """One image: the result of `imaging.read.read`. Its facts are read; its frames are decoded on request."""
 
     facts: Facts
     frame_count: int
@@ -64,7 +64,7 @@ class DicomImage:
     source: DicomFrames | tuple[Frame, ...]
 
     def frames(self) -> Iterator[Frame]:
-        """Yield `frame_count` frames, decoding each when it is asked for.
+        """Yield `frame_count` frames, and decode each one when it is requested.
 
         Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER).
         """

@@ -1,4 +1,4 @@
-"""A DICOMDIR: how many files each study of the medium has (DICOM PS3.3, annex F)."""
+"""Read a DICOMDIR: the number of files of each study on the medium (DICOM PS3.3, annex F)."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -16,24 +16,24 @@ _STUDY = "STUDY"
 
 
 class _Record(NamedTuple):
-    following: int
+    next: int
     lower: int
     study_instance_uid: str | None
-    """Of a study's own record."""
+    """Set for records of type STUDY only."""
     has_file: bool
     in_use: bool
 
 
 def is_directory(elements: Elements) -> bool:
-    """Whether this is the data set of a DICOMDIR, whole or not."""
+    """Return whether this is the data set of a DICOMDIR, complete or not."""
     return tags.FIRST_ROOT_RECORD in elements or tags.DIRECTORY_RECORDS in elements
 
 
 def count_files(elements: Elements) -> dict[str, int]:
-    """Files by Study Instance UID, for a data set whose bytes begin with the first byte of the file.
+    """Return the number of files by Study Instance UID.
 
-    Records point to each other by their place in the file (PS3.3 F.3.2.2). Raises RejectImage(BAD_DICOMDIR) where a
-    record points to none, or to one that was met before.
+    Records refer to each other by their position in the file (PS3.3 F.3.2.2): the bytes of `elements` must be those of
+    the whole file. Raises RejectImage(BAD_DICOMDIR) if a reference is invalid or leads to the same record again.
     """
     try:
         records = _records(elements)
@@ -55,7 +55,7 @@ def _records(elements: Elements) -> dict[int, _Record]:
 def _record(item: Elements) -> _Record:
     is_study = item.text(tags.RECORD_TYPE) == _STUDY
     return _Record(
-        following=_place(item, tags.NEXT_RECORD),
+        next=_place(item, tags.NEXT_RECORD),
         lower=_place(item, tags.LOWER_RECORD),
         study_instance_uid=storable_text(item.text(tags.STUDY_INSTANCE_UID), UID_LENGTH) if is_study else None,
         has_file=item.text(tags.REFERENCED_FILE) is not None,
@@ -78,7 +78,7 @@ def _count(records: dict[int, _Record], waiting: list[tuple[int, str | None]]) -
         if record is None or place in met:
             raise RejectImage(Reason.BAD_DICOMDIR)
         met.add(place)
-        waiting.append((record.following, study))
+        waiting.append((record.next, study))
         if not record.in_use:
             continue
         of_study = record.study_instance_uid or study

@@ -1,6 +1,7 @@
-"""Data elements of one DICOM data set, found by a walk over the bytes and converted only when asked for.
+"""Find the data elements of a DICOM data set, and convert a value only when it is read.
 
-`pydicom.dcmread` makes an object of every element, some 150 us per file; a night has ten elements of use in each file.
+nightread reads about ten elements per file. `pydicom.dcmread` makes an object of every element, which takes about
+150 us per file.
 """
 
 import math
@@ -19,12 +20,12 @@ UNDEFINED = 0xFFFFFFFF
 NO_TAG = 1 << 32
 MAX_DEPTH = 32
 MAX_ELEMENTS = 100_000
-"""Of one data set or item; each that is found costs memory thirty times its eight bytes."""
+"""Limit per data set or item. An element takes at least 8 bytes of the file, but about 240 bytes of memory."""
 MAX_VALUE_BYTES = 1024**2
-"""No value that is looked at is longer, so that one of gigabytes is not copied, split and decoded."""
+"""Values are cut to this length when they are read, so that no value of gigabytes is copied, split and decoded."""
 _MAX_TEXT_BYTES = 4096
 _MAX_NUMBERS_BYTES = 0xFFFF
-"""What a short explicit VR can hold (PS3.5 section 7.1.2)."""
+"""Maximum length of a value with a 16-bit length field (PS3.5 section 7.1.2)."""
 _EVERY_ELEMENT = range(MAX_ELEMENTS)
 _ESCAPE = b"\x1b"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -37,15 +38,15 @@ _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL
 
 
 class HeaderError(Exception):
-    """The bytes are no well-formed data set, or a value is not of the type that its element has."""
+    """The data set is malformed, or a value does not have the type of its element."""
 
 
 class TruncatedError(HeaderError):
-    """An element says it is longer than what is there."""
+    """The data ends within an element."""
 
 
 class Encoding(NamedTuple):
-    """How a data set is written (PS3.5 section 7.1)."""
+    """The encoding of a data set: implicit or explicit VR, little or big endian (PS3.5 section 7.1)."""
 
     implicit: bool
     little: bool
@@ -56,26 +57,26 @@ Element = tuple[bytes, int, int]
 
 
 class Elements:
-    """One data set or sequence item: a map from tag to Element over shared bytes.
+    """One data set or sequence item: a map from tag to Element. It does not copy the bytes.
 
-    A data set that breaks off keeps what was found before; `fault` then says what is wrong with it.
+    An incomplete or malformed data set keeps the elements before the error; `fault` holds the error.
     """
 
     __slots__ = ("_found", "data", "encoding", "end", "fault", "start")
 
     def __init__(self, data: bytes, encoding: Encoding, start: int, end: int, *, before: int = NO_TAG) -> None:
-        """Walk to the first of: `end`, an item delimiter, the pixel data, an element with a tag of `before` or more."""
+        """Walk over the elements, up to `end`, an item delimiter, the pixel data or the first tag >= `before`."""
         self.data = data
         self.encoding = encoding
         self.fault: HeaderError | None = None
         self.start = start
         self.end = start
-        """Where the walk stopped."""
+        """Position at which the walk stopped."""
         self._found: dict[int, Element] = {}
         try:
             self.end = _walk(data, encoding, start, min(end, len(data)), self._found, before=before)
-        except HeaderError as fault:
-            self.fault = fault
+        except HeaderError as error:
+            self.fault = error
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._found
@@ -87,11 +88,11 @@ class Elements:
         return len(self._found)
 
     def get(self, tag: int) -> Element | None:
-        """Where the element lies; None where it is absent."""
+        """Return VR, position and length of an element; None if it is absent."""
         return self._found.get(tag)
 
     def raw(self, tag: int) -> bytes:
-        """Bytes of a value of defined length, MAX_VALUE_BYTES at most; empty where the element is absent."""
+        """Return the bytes of a value, at most MAX_VALUE_BYTES; empty if it is absent or of undefined length."""
         element = self._found.get(tag)
         if element is None or element[2] == UNDEFINED:
             return b""
@@ -100,7 +101,7 @@ class Elements:
         return self.data[position:end]
 
     def text(self, tag: int) -> str | None:
-        """The value, its first 4 KiB, as text without its padding, backslashes kept; None where absent or empty."""
+        """Return the first 4 KiB of a value as text, without padding, with backslashes; None if absent or empty."""
         raw = self.raw(tag)[:_MAX_TEXT_BYTES]
         if raw.isascii() and _ESCAPE not in raw:
             return raw.decode("ascii").strip(" \x00") or None
@@ -108,48 +109,48 @@ class Elements:
         return _decoded(raw, names).strip(" \x00") or None
 
     def numbers(self, tag: int) -> list[float]:
-        """All values of a numeric element; empty where absent. Raises HeaderError for text that is no finite number."""
+        """Return all values of a numeric element; empty if absent. Raises HeaderError unless all are finite numbers."""
         element = self._found.get(tag)
         if element is None:
             return []
         if element[2] > _MAX_NUMBERS_BYTES:
-            raise HeaderError("An element that needs a number is too long.")
+            raise HeaderError("A numeric header element is too long.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
             return [_finite(part) for part in raw.decode("ascii", "replace").strip(" \x00").split("\\") if part.strip()]
         if vr not in _BINARY:
-            raise HeaderError("An element that needs a number has text.")
+            raise HeaderError("A numeric header element holds text.")
         values = list(self.unpack(raw, _BINARY[vr]))
         if not all(math.isfinite(value) for value in values):
             raise HeaderError("A number in the header is not finite.")
         return values
 
     def number(self, tag: int) -> float | None:
-        """The first value of a numeric element; None where absent or empty."""
+        """Return the first value of a numeric element; None if absent or empty. Raises HeaderError."""
         values = self.numbers(tag)
         return values[0] if values else None
 
     def integer(self, tag: int) -> int | None:
-        """The only value of an integer element; None where absent or empty. Raises HeaderError for anything else."""
+        """Return the only value of an integer element; None if absent or empty. Raises HeaderError for other values."""
         element = self._found.get(tag)
-        if element is not None and element[0] == b"US" and element[2] == 2:  # noqa: PLR2004 - nearly all there are
+        if element is not None and element[0] == b"US" and element[2] == 2:  # noqa: PLR2004 - the common case
             return int.from_bytes(self.raw(tag), "little" if self.encoding.little else "big")
         values = self.numbers(tag)
         if not values:
             return None
         if len(values) != 1 or values[0] != int(values[0]):
-            raise HeaderError("An element that needs one integer has something else.")
+            raise HeaderError("A header element that must hold one integer holds another value.")
         return int(values[0])
 
     def unpack(self, raw: bytes, code: str) -> tuple[float, ...]:
-        """Binary values of one struct code in the byte order of the data set."""
+        """Unpack binary values of one struct code in the byte order of the data set."""
         size = struct.calcsize(code)
         order = "<" if self.encoding.little else ">"
         return struct.unpack(f"{order}{len(raw) // size}{code}", raw[: len(raw) // size * size])
 
     def items(self, tag: int) -> Iterator["Elements"]:
-        """Items of a sequence, one after the other. Raises HeaderError and TruncatedError."""
+        """Yield the items of a sequence; none if it is absent. Raises HeaderError and TruncatedError."""
         element = self._found.get(tag)
         if element is None:
             return
@@ -169,11 +170,11 @@ class Elements:
             position = item.end if length == UNDEFINED else item_end
 
     def item(self, tag: int) -> "Elements | None":
-        """The first item of a sequence; None where there is none."""
+        """Return the first item of a sequence; None if there is none. Raises HeaderError and TruncatedError."""
         return next(self.items(tag), None)
 
 
-def _walk(  # noqa: C901, PLR0912 - one pass in one piece, for its speed
+def _walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
     data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element], *, before: int, depth: int = 0
 ) -> int:
     implicit, little = encoding
@@ -185,7 +186,7 @@ def _walk(  # noqa: C901, PLR0912 - one pass in one piece, for its speed
         group, number, vr, length = explicit_header(data, position)
         header = 8
         if implicit or vr not in _SHORT_VRS:
-            if implicit or vr not in _LONG_VRS:  # Some writers change to implicit VR in the middle.
+            if implicit or vr not in _LONG_VRS:  # Some writers switch to implicit VR within a data set.
                 vr, length = b"", implicit_header(data, position)[2]
             elif position + 12 > end:
                 raise TruncatedError("The file ends within its header.")
@@ -222,7 +223,7 @@ def _skip_items(data: bytes, encoding: Encoding, position: int, depth: int) -> i
         if tag == _SEQUENCE_END:
             return position
         if tag != _ITEM:
-            raise HeaderError("A sequence holds something that is no item.")
+            raise HeaderError("A sequence holds an element that is not an item.")
         if length == UNDEFINED:
             position = _walk(data, encoding, position, len(data), {}, before=NO_TAG, depth=depth)
         else:
@@ -230,7 +231,7 @@ def _skip_items(data: bytes, encoding: Encoding, position: int, depth: int) -> i
 
 
 def _inner(encoding: Encoding, vr: bytes) -> Encoding:
-    # A sequence inside UN is little endian whatever the file is (PS3.5 section 6.2.2).
+    # A sequence with VR UN is always little endian (PS3.5 section 6.2.2).
     return Encoding(implicit=encoding.implicit, little=True) if vr == b"UN" else encoding
 
 
@@ -245,7 +246,7 @@ def _finite(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise HeaderError("An element that needs a number has text.") from None
+        raise HeaderError("A numeric header element holds text.") from None
     if not math.isfinite(value):
         raise HeaderError("A number in the header is not finite.")
     return value
@@ -264,6 +265,6 @@ def _decoded(raw: bytes, character_sets: list[str]) -> str:
     ]
     if _ESCAPE not in raw:
         return raw.decode(encodings[0] if encodings else "latin_1", "replace")
-    with warnings.catch_warnings():  # They would quote the header.
+    with warnings.catch_warnings():  # The warnings would quote the header.
         warnings.simplefilter("ignore")
         return str(decode_bytes(raw, encodings or ["latin_1"], TEXT_VR_DELIMS))

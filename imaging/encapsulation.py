@@ -1,4 +1,4 @@
-"""Encapsulated pixel data -> the compressed bytes of each frame (PS3.5 section A.4)."""
+"""Find the compressed bytes of each frame in encapsulated pixel data (PS3.5 section A.4)."""
 
 import struct
 from itertools import pairwise
@@ -14,25 +14,25 @@ _ITEM_HEADER = struct.Struct("<HHI")
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL = 10
 _MAX_ITEMS = 500_000
-"""Fragments of one object; a file can hold one in each eight bytes, and each costs memory twenty times that."""
+"""Maximum number of fragments of one object. A fragment takes 8 bytes of the file, but about 160 bytes of memory."""
 
 
 def frame_fragments(data: bytes, start: int, frames: int, extended_offsets: bytes = b"") -> list[list[Span]]:
-    """Fragments of each of `frames` frames, from the extended or basic offset table, else from their number.
+    """Return the fragments of each frame, by the extended or basic offset table, else by counting fragments.
 
-    `start` is the position of the basic offset table's item. Raises RejectImage(TRUNCATED) where frames are missing and
-    BAD_PIXELS where something stands that is no fragment.
+    `start` is the position of the item of the basic offset table. Raises RejectImage: TRUNCATED if frames are missing,
+    BAD_PIXELS if the pixel data hold anything except fragments, TOO_LARGE for too many fragments.
     """
     table, spans = _items(data, start)
     offsets = _offsets(extended_offsets, "Q", frames) or _offsets(data[slice(*table)], "I", frames)
     groups = _by_offsets(spans, offsets) or _by_number(data, spans, frames)
     if len(groups) < frames:
-        raise RejectImage(Reason.TRUNCATED, "There are fewer compressed frames than NumberOfFrames says.")
+        raise RejectImage(Reason.TRUNCATED, "The file holds fewer compressed frames than NumberOfFrames.")
     return groups[:frames]
 
 
 def join(data: bytes, spans: list[Span]) -> bytes:
-    """The compressed bytes of one frame."""
+    """Return the compressed bytes of one frame."""
     return b"".join(data[start:end] for start, end in spans)
 
 
@@ -47,27 +47,27 @@ def _items(data: bytes, position: int) -> tuple[Span, list[Span]]:
         if tag == _SEQUENCE_END:
             break
         if tag != _ITEM:
-            raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data hold something that is no fragment.")
+            raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data hold an element that is not a fragment.")
         if length > len(data) - position:
             raise RejectImage(Reason.TRUNCATED, "The file ends within a compressed frame.")
         spans.append((position, position + length))
         position += length
         if len(spans) > _MAX_ITEMS:
-            raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data are in too many fragments.")
+            raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data have too many fragments.")
     if not spans:
         raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data have no offset table.")
     return spans[0], spans[1:]
 
 
 def _offsets(table: bytes, code: str, frames: int) -> list[int]:
-    """One for each frame, or none where the table has another size; it is unpacked only where it fits."""
+    """Return one offset per frame; empty if the size of the table does not match the number of frames."""
     if len(table) != struct.calcsize(code) * frames:
         return []
     return list(struct.unpack(f"<{frames}{code}", table))
 
 
 def _by_offsets(spans: list[Span], offsets: list[int]) -> list[list[Span]]:
-    """No groups where the table is absent or does not fit: then the fragments are counted instead."""
+    """Group the fragments by the offsets; empty if the offsets are missing or do not match the fragments."""
     if not offsets or not spans:
         return []
     origin = spans[0][0]

@@ -1,4 +1,4 @@
-"""What imaging raises, beyond the errors of the spine."""
+"""Define the error that also holds the facts of a rejected image."""
 
 from imaging.facts import NO_FACTS, Facts
 from nightread.errors import RejectImage
@@ -6,7 +6,7 @@ from nightread.reasons import Reason
 
 
 class RejectDicomImage(RejectImage):
-    """The scan cannot be analysed; `facts` is what its header told before that."""
+    """A file is rejected. `facts` holds what was read from its header before the error."""
 
     def __init__(self, reason: Reason, detail: str = "", *, facts: Facts = NO_FACTS) -> None:
         super().__init__(reason, detail)

@@ -1,4 +1,4 @@
-"""What the ledger keeps of a header: facts that fit their columns, and no name and no birth date."""
+"""Define the facts of a header that the database stores. They fit their columns, and hold no name or birth date."""
 
 from dataclasses import dataclass, fields
 
@@ -11,7 +11,7 @@ INTEGER_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Storable facts of one DICOM object; None where the header says nothing usable."""
+    """The facts of one DICOM object that can be stored; None if the header has no usable value."""
 
     sop_instance_uid: str | None = None
     series_instance_uid: str | None = None
@@ -30,7 +30,7 @@ class Facts:
     """HMAC-SHA-256 of issuer and PatientID, 64 hex digits (imaging.patient)."""
     accession_key: str | None = None
     key_id: str | None = None
-    """Which site key made the two keys: eight hex digits."""
+    """Identifies the site key of `patient_key` and `accession_key`: eight hex digits."""
     decoder: str | None = None
     """Library and version that decoded the pixels, such as `imagecodecs 2026.3.6`."""
 
@@ -40,7 +40,7 @@ NO_FACTS = Facts()
 
 
 def storable_text(value: object, length: int) -> str | None:
-    """Text that any SQL column of `length` characters takes: no NUL, no lone surrogate, stripped; None when empty."""
+    """Return text for an SQL column of `length` characters: stripped, without NUL or lone surrogates; None if empty."""
     if value is None:
         return None
     text = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
@@ -48,7 +48,7 @@ def storable_text(value: object, length: int) -> str | None:
 
 
 def storable_integer(value: object) -> int | None:
-    """A non-negative integer of 31 bits, or None for anything else."""
+    """Return a non-negative integer of at most 31 bits; None for any other value."""
     try:
         number = int(value)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The shape and type of the stored pixels, as the header declares them (PS3.3 C.7.6.3)."""
+"""Read the shape and type of the stored pixels from the header (PS3.3 C.7.6.3)."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _BITS_ALLOCATED = (1, 8, 16, 32)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelForm:
-    """What every frame of one object has in common."""
+    """Shape and type of the stored pixels, the same for all frames of one object."""
 
     rows: int
     columns: int
@@ -31,22 +31,22 @@ class PixelForm:
     high_bit: int
     signed: bool
     pixel_tag: int
-    """Which of the three pixel data elements is there."""
+    """Tag of the pixel data element: integer, float or double float."""
 
     @property
     def floating(self) -> bool:
-        """Whether the pixels are float32 or float64."""
+        """Return whether the pixels are float32 or float64."""
         return self.pixel_tag != tags.PIXEL_DATA
 
     @property
     def frame_bits(self) -> int:
-        """Of one frame as it is stored without compression."""
+        """Return the size of one uncompressed frame, in bits."""
         samples = 2 if self.photometric == YBR_422 else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
     def stored_bytes(self) -> int:
-        """Of all frames as they are stored without compression (PS3.5 section 8.1.1)."""
+        """Return the size of all uncompressed frames, in bytes (PS3.5 section 8.1.1)."""
         return (self.frame_bits * self.frames + 7) // 8
 
 
@@ -54,8 +54,8 @@ def read_form(elements: Elements, pixel_tag: int, limits: Limits) -> PixelForm:
     """Validate the image pixel module. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
     try:
         form = _form(elements, pixel_tag)
-    except HeaderError as fault:
-        raise RejectImage(Reason.BAD_HEADER, str(fault)) from None
+    except HeaderError as error:
+        raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(form)
     pixels = form.rows * form.columns
     if form.frames > limits.frames:
@@ -93,16 +93,16 @@ def _form(elements: Elements, pixel_tag: int) -> PixelForm:
 
 def _check(form: PixelForm) -> None:
     if min(form.rows, form.columns) < 1:
-        raise RejectImage(Reason.BAD_HEADER, "Rows or Columns is absent or zero.")
+        raise RejectImage(Reason.BAD_HEADER, "Rows or Columns is missing or zero.")
     if form.frames < 1:
         raise RejectImage(Reason.BAD_HEADER, "NumberOfFrames is not positive.")
     if not form.floating and form.bits_allocated not in _BITS_ALLOCATED:
-        raise RejectImage(Reason.BAD_HEADER, "BitsAllocated is none of 1, 8, 16 and 32.")
+        raise RejectImage(Reason.BAD_HEADER, "BitsAllocated is not 1, 8, 16 or 32.")
     if not 1 <= form.bits_stored <= form.bits_allocated:
-        raise RejectImage(Reason.BAD_HEADER, "BitsStored is not within BitsAllocated.")
+        raise RejectImage(Reason.BAD_HEADER, "BitsStored is zero or larger than BitsAllocated.")
     wanted = 1 if form.photometric in (*GRAYSCALE, PALETTE) else 3
     if form.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or form.samples != wanted:
-        raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not fit SamplesPerPixel.")
+        raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not match SamplesPerPixel.")
     if form.samples == 3 and form.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
         raise RejectImage(Reason.BAD_HEADER, "Colour pixels have neither 8 nor 16 bits.")
     if form.photometric in YBR_FULL and form.bits_allocated != 8:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Pixel data -> frames of stored values, one at a time (PS3.5 section 8)."""
+"""Read the pixel data as frames of stored values, one at a time (PS3.5 section 8)."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,16 @@ _BYTE = 8
 
 
 class StoredFrames:
-    """The frames of one object. Iterating yields (rows, columns) or, in RGB, (rows, columns, 3); palettes stay indices.
+    """The frames of one object: an iterable of arrays (rows, columns), or (rows, columns, 3) in RGB.
 
-    Integers keep the width of BitsAllocated (uint8 for one bit), in native byte order, masked to BitsStored.
+    Palette images yield their indices. Integers have the width of BitsAllocated (uint8 for one bit), in native byte
+    order, masked to BitsStored.
     """
 
     __slots__ = ("_codec", "_elements", "_form", "_spans", "_start")
 
     def __init__(self, elements: Elements, form: PixelForm, codec: Codec | None) -> None:
-        """Check that all bytes are there; decode nothing. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+        """Check that no byte is missing, and decode nothing yet. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
         self._elements = elements
         self._form = form
         self._codec = codec
@@ -34,7 +35,7 @@ class StoredFrames:
         assert element is not None  # noqa: S101 - the form was read for this element
         _, self._start, length = element
         if (length == UNDEFINED) != (codec is not None):
-            raise RejectImage(Reason.BAD_PIXELS, "The pixel data are not written as their transfer syntax says.")
+            raise RejectImage(Reason.BAD_PIXELS, "The encoding of the pixel data does not match the transfer syntax.")
         if codec is None:
             self._spans = []
             self._check_length(length)
@@ -49,7 +50,7 @@ class StoredFrames:
 
     def _check_length(self, length: int) -> None:
         if self._form.stored_bytes > min(length, len(self._elements.data) - self._start):
-            raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header says.")
+            raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header declares.")
 
     def _compressed(self, codec: Codec, index: int) -> Array:
         pixels = decode_frame(codec, join(self._elements.data, self._spans[index]), self._form)
@@ -88,7 +89,7 @@ class StoredFrames:
         return element is not None and element[0] == b"OW"
 
     def _one_bit(self, index: int) -> Array:
-        # Frames follow each other without padding, so a frame may begin in the middle of a byte (PS3.5 section 8.1.1).
+        # There is no padding between frames, so a frame may begin in the middle of a byte (PS3.5 section 8.1.1).
         form = self._form
         count = form.rows * form.columns
         first = index * count
@@ -99,7 +100,7 @@ class StoredFrames:
 
 
 def masked(values: Array, form: PixelForm) -> Array:
-    """Bits outside of BitsStored say nothing (PS3.5 section 8.1.1); shifting also extends the sign."""
+    """Clear the bits outside of BitsStored, which are undefined (PS3.5 section 8.1.1), and extend the sign bit."""
     above = form.bits_allocated - 1 - form.high_bit
     below = form.bits_allocated - form.bits_stored
     if form.floating or below == 0:
@@ -110,16 +111,16 @@ def masked(values: Array, form: PixelForm) -> Array:
 
 
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
-    """8-bit pixels that a big endian file holds in 16-bit words: the second pixel of each word comes first."""
+    """Return 8-bit pixels from the 16-bit words of a big endian file: each word holds its second pixel first."""
     even = first - first % 2
     words = np.frombuffer(data, np.uint8, (count + first % 2 + 1) // 2 * 2, start + even)
     return words.reshape(-1, 2)[:, ::-1].reshape(-1)[first % 2 : first % 2 + count]
 
 
 def _widen_422(values: Array, form: PixelForm) -> Array:
-    """Y1 Y2 Cb Cr -> two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
+    """Expand each Y1 Y2 Cb Cr to two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
     if form.columns % 2:
-        raise RejectImage(Reason.BAD_HEADER, "YBR_FULL_422 needs an even number of columns.")
+        raise RejectImage(Reason.BAD_HEADER, "YBR_FULL_422 requires an even number of columns.")
     pairs = values.reshape(-1, 4)
     pixels = np.stack([pairs[:, [0, 2, 3]], pairs[:, [1, 2, 3]]], axis=1)
     return pixels.reshape(form.rows, form.columns, 3)

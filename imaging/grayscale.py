@@ -1,6 +1,7 @@
-"""What turns the stored values of one frame into display values: rescale, VOI and padding, from the header.
+"""Read rescale, VOI and padding, which turn the stored values of a frame into display values.
 
-Looked for in the frame's functional groups, then in the shared ones, then at top level (PS3.3 C.7.6.16.2).
+They are read from the functional groups of the frame, else from the shared groups, else from the top level (PS3.3
+C.7.6.16.2).
 """
 
 from collections.abc import Iterator
@@ -23,25 +24,25 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grayscale:
-    """Parameters of one frame; equal for frames that look alike, so that tables made from it can be kept."""
+    """The grayscale parameters of one frame. Equal parameters compare equal, so that tables can be cached by them."""
 
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
-    """Replaces slope and intercept where it is there."""
+    """If set, it replaces slope and intercept."""
     voi: Mapping | None = None
-    """VOI LUT before window; None where the header asks for nothing."""
+    """VOI LUT, else window; None if the header has neither."""
     voi_fault: str = ""
-    """Why the header's VOI cannot be read: a fault for those who want it, and for nobody else."""
+    """Message if the VOI of the header is invalid. It is an error only for intensity `voi`."""
     padding: tuple[int, int] | None = None
-    """Lowest and highest stored value that is no pixel (PS3.3 C.7.5.1.1.2)."""
+    """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
 
 
 PLAIN = Grayscale()
 _RESCALE = tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE, (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT)
 _VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.VOI_LUT_SEQUENCE, tags.WINDOW_CENTER)
 _LARGEST, _SMALLEST_SLOPE = 1e15, 1e-20
-"""No image has more; beyond them float32 overflows, and a frame would become black or no number at all."""
+"""Limits that no real image exceeds. Beyond them float32 overflows, and a frame would become black or NaN."""
 
 
 class _Rescale(NamedTuple):
@@ -51,11 +52,11 @@ class _Rescale(NamedTuple):
 
 
 def read_grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
-    """One Grayscale per frame, without end. Raises RejectImage(BAD_HEADER)."""
+    """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER)."""
     try:
         yield from _grayscales(elements, form)
-    except HeaderError as fault:
-        raise RejectImage(Reason.BAD_HEADER, str(fault)) from None
+    except HeaderError as error:
+        raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
 
 def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
@@ -72,7 +73,7 @@ def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
 def _by_frame(
     elements: Elements, outer: list[Elements], form: PixelForm, padding: tuple[int, int] | None
 ) -> Iterator[Grayscale]:
-    """What stands outside of the frames, however long, is read once and not again for each, and only where one asks."""
+    """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     rescale_of_all = cache(lambda: _rescale(_first_with(outer, *_RESCALE), elements, form))
     voi_of_all = cache(lambda signed: _voi_or_fault(_first_with(outer, *_VOI), signed=signed))
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
@@ -91,7 +92,7 @@ def _grayscale(rescale: _Rescale, voi: Mapping | None, voi_fault: str, padding: 
 
 
 def _is_signed(rescale: _Rescale, form: PixelForm) -> bool:
-    """Whether the values that a VOI LUT is for may be negative."""
+    """Return whether the inputs of a VOI LUT may be negative."""
     return rescale.modality_lut is None and (form.signed or rescale.intercept < 0)
 
 
@@ -99,8 +100,8 @@ def _rescale(place: Elements | None, elements: Elements, form: PixelForm) -> _Re
     if place is not None:
         slope, intercept = _bounded(place, tags.RESCALE_SLOPE), _bounded(place, tags.RESCALE_INTERCEPT)
         if slope and abs(slope) < _SMALLEST_SLOPE:
-            raise HeaderError("The rescale slope is smaller than that of any image.")
-        # A slope of zero would make every pixel equal; writers mean that there is none.
+            raise HeaderError("The rescale slope is too small.")
+        # A slope of zero would make all pixels equal; its writers mean that there is no rescale.
         return _Rescale(slope=slope or 1.0, intercept=intercept or 0.0)
     item = elements.item(tags.MODALITY_LUT_SEQUENCE)
     return _Rescale() if item is None else _Rescale(modality_lut=_lut(item, signed=form.signed))
@@ -109,10 +110,10 @@ def _rescale(place: Elements | None, elements: Elements, form: PixelForm) -> _Re
 def _voi_or_fault(place: Elements | None, *, signed: bool) -> tuple[Mapping | None, str]:
     try:
         return (None if place is None else _voi(place, signed=signed)), ""
-    except HeaderError as fault:
-        return None, str(fault)
-    except RejectImage as fault:
-        return None, fault.detail
+    except HeaderError as error:
+        return None, str(error)
+    except RejectImage as error:
+        return None, error.detail
 
 
 def _voi(place: Elements, *, signed: bool) -> Mapping | None:
@@ -126,7 +127,7 @@ def _voi(place: Elements, *, signed: bool) -> Mapping | None:
 
 
 def _first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) -> Elements | None:
-    """The innermost place that has a wanted element: the macro's item of a functional group, at last the top level."""
+    """Return the first place with a wanted element: the item of `sequence` in a group, else the top level."""
     for group in groups:
         if (item := _item_with(group, sequence, wanted)) is not None:
             return item
@@ -141,7 +142,7 @@ def _item_with(group: Elements, sequence: int, wanted: tuple[int, ...]) -> Eleme
 def _bounded(place: Elements, tag: int) -> float | None:
     value = place.number(tag)
     if value is not None and abs(value) > _LARGEST:
-        raise HeaderError("A rescale or window value is larger than that of any image.")
+        raise HeaderError("A rescale or window value is too large.")
     return value
 
 
@@ -154,7 +155,7 @@ def _lut(item: Elements, *, signed: bool) -> Lut:
 
 
 def _padding(elements: Elements, form: PixelForm) -> tuple[int, int] | None:
-    """Read by PixelRepresentation, whatever VR the writer chose, and masked to BitsStored as the pixels are."""
+    """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if form.signed else "H")]
     if not values:

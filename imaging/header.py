@@ -1,4 +1,4 @@
-"""Bytes of a DICOM file -> its data set, and what kind of file that is (PS3.10 section 7)."""
+"""Read the header of a DICOM file: its data set up to the pixel data, and its transfer syntax (PS3.10 section 7)."""
 
 from dataclasses import dataclass
 
@@ -19,18 +19,18 @@ _META_GROUP, _META_END = 0x0002, 0x00030000
 _EXPLICIT = Encoding(implicit=False, little=True)
 _IDENTIFYING = (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.MODALITY, tags.ROWS)
 _FIRST_GROUPS = (0x0002, 0x0008, 0x0800)
-"""Of files without preamble: file meta information, a data set, a big endian data set read as little endian."""
+"""First groups of files without preamble: file meta information, data set, big endian data set read as little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """The data set up to its pixel data, and the transfer syntax (None where no one wrote it down)."""
+    """The data set up to its pixel data, and the transfer syntax (None if the file does not declare it)."""
 
     elements: Elements
     transfer_syntax: str | None
 
     def check(self) -> None:
-        """Raise RejectImage(TRUNCATED or BAD_HEADER) where the data set broke off before its pixel data."""
+        """Raise RejectImage(TRUNCATED or BAD_HEADER) if the data set is incomplete or invalid."""
         fault = self.elements.fault
         if isinstance(fault, TruncatedError):
             raise RejectImage(Reason.TRUNCATED, str(fault))
@@ -41,9 +41,9 @@ class Header:
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
-    """Read the data set; what broke off is kept, for `Header.check` to speak about.
+    """Read the data set. An incomplete data set raises no error here, but in `Header.check`.
 
-    Files without preamble and file meta information are taken when they look like DICOM. Raises RejectImage:
+    Files without preamble and file meta information are accepted if they look like DICOM. Raises RejectImage:
     NOT_DICOM, or for a deflated data set TRUNCATED, BAD_HEADER and TOO_LARGE.
     """
     prefixed = data[_PREAMBLE_LENGTH : _PREAMBLE_LENGTH + 4] == b"DICM"
@@ -64,7 +64,11 @@ def read_header(data: bytes, limits: Limits) -> Header:
 
 
 def _end_of_meta(meta: Elements) -> int:
-    """Where the deflated bytes begin: where the walk stopped, unless it took some of them for elements."""
+    """Return the position at which the deflated bytes begin.
+
+    This is the end of the walk over the elements, or follows from the group length if the walk took deflated bytes for
+    elements.
+    """
     length = meta.get(tags.FILE_META_LENGTH)
     if length is None or (meta.fault is None and all(tag >> 16 == _META_GROUP for tag in meta)):
         return meta.end
@@ -75,6 +79,6 @@ def _encoding(data: bytes, start: int, syntax: str | None) -> Encoding:
     first_vr = data[start + 4 : start + 6]
     explicit = first_vr.isalpha() and first_vr.isupper()
     if explicit and syntax is None:
-        # Read as little endian, the low groups that begin a big endian file are multiples of 256.
+        # A big endian file begins with a low group number, whose first byte is zero.
         return Encoding(implicit=False, little=data[start : start + 1] != b"\x00")
     return Encoding(implicit=not explicit, little=syntax != EXPLICIT_BIG)

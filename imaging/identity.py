@@ -1,4 +1,4 @@
-"""Header -> the facts that the ledger keeps."""
+"""Read the facts that the database stores from a header."""
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError
@@ -10,7 +10,7 @@ _DATE_LENGTH = 8
 
 
 def read_facts(header: Header, patient: PatientHasher | None, *, decoder: str | None = None) -> Facts:
-    """Facts of any header, however odd: what is unusable becomes None. Keys only where there is a `patient` hasher."""
+    """Read the facts of any header; unusable values become None. Without a `patient` hasher the keys are None."""
     elements = header.elements
 
     def text(tag: int, length: int) -> str | None:
@@ -46,7 +46,7 @@ def _integer(elements: Elements, tag: int) -> int | None:
 
 
 def _date(text: str | None) -> str | None:
-    """Eight digits; the dots of the ACR-NEMA form are dropped."""
+    """Return a date of eight digits, without the dots of the ACR-NEMA format; None for other text."""
     digits = (text or "").replace(".", "")
     return digits if len(digits) == _DATE_LENGTH and digits.isascii() and digits.isdigit() else None
 

@@ -1,4 +1,4 @@
-"""Stored values -> display values in [0, 1]: the plain way, which every faster way has to equal."""
+"""Map stored values to display values in [0, 1]. This is the reference that faster code must equal."""
 
 import numpy as np
 
@@ -12,12 +12,15 @@ from nightread.reasons import Reason
 
 
 def display_values(frame: Frame, mapping: Mapping) -> Array:
-    """Floats in [0, 1], shaped like `frame.stored`: rescale, map, invert MONOCHROME1, padding and NaN to 0."""
+    """Return floats in [0, 1] with the shape of `frame.stored`: rescaled, mapped, MONOCHROME1 inverted.
+
+    Padding and NaN become 0.
+    """
     return display(frame.stored, frame.grayscale, mapping, inverted=frame.inverted)
 
 
 def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """The same for loose stored values of any shape."""
+    """Do the same as `display_values` for stored values of any shape."""
     shown = mapping(modality_values(stored, grayscale))
     if inverted:
         shown = 1 - shown
@@ -28,7 +31,10 @@ def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: 
 
 
 def modality_values(stored: Array, grayscale: Grayscale) -> Array:
-    """Rescaled floats (PS3.3 C.11.1): float32, or float64 for what float32 cannot hold."""
+    """Return rescaled floats (PS3.3 C.11.1): float64 for 32-bit integers and doubles, else float32.
+
+    The outputs of a modality LUT are float64.
+    """
     if grayscale.modality_lut is not None:
         return grayscale.modality_lut.outputs(stored)
     exact = np.float64 if stored.dtype.itemsize >= 4 and stored.dtype != np.float32 else np.float32  # noqa: PLR2004
@@ -39,7 +45,7 @@ def modality_values(stored: Array, grayscale: Grayscale) -> Array:
 
 
 def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
-    """True where a stored value is padding; None where the header names no padding."""
+    """Return a mask that is True for padding; None if the header declares no padding."""
     if grayscale.padding is None:
         return None
     low, high = grayscale.padding
@@ -47,9 +53,9 @@ def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
 
 
 def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
-    """The mapping of this frame's modality values. Colour has no VOI and no rescale: its samples are the values.
+    """Return the mapping of the frame's modality values. Colour frames have no VOI and no rescale.
 
-    Raises RejectImage(BAD_HEADER) where the header's VOI is wanted and makes no sense.
+    Raises RejectImage(BAD_HEADER) for intensity `voi` if the VOI of the header is invalid.
     """
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
@@ -63,7 +69,7 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
 
 
 def full_range(frame: Frame) -> Ramp:
-    """From the lowest to the highest modality value that the stored bits allow; for floats, those that are there."""
+    """Return the ramp over all modality values that the stored bits allow; for floats, over the values of the frame."""
     grayscale = frame.grayscale
     if grayscale.modality_lut is not None:
         return Ramp(low=0, high=grayscale.modality_lut.top)
@@ -97,7 +103,7 @@ def _percentiles(frame: Frame, low: float, high: float) -> Ramp:
 
 
 def _stored_percentiles(valid: Array, percents: Array) -> Array:
-    """What np.percentile gives; short integers are counted instead of sorted, six times faster for 512 x 512."""
+    """Return the same as np.percentile. 8- and 16-bit integers are counted, six times faster for 512 x 512 pixels."""
     if valid.dtype.kind == "f" or valid.dtype.itemsize > 2:  # noqa: PLR2004 - 65,536 bins at most
         return np.percentile(valid, percents)
     lowest = int(valid.min())

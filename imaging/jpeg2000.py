@@ -1,4 +1,4 @@
-"""What a JPEG 2000 frame says about itself (ITU-T T.800 annexes A and I), and whether it is honest about its price."""
+"""Read the header of a JPEG 2000 frame, and reject frames that would cost too much memory (ITU-T T.800, A and I)."""
 
 import struct
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _FULL_RESOLUTION = b"\x01\x01"
 _MOST_SAMPLES = 3
 _MOST_TILES = 8192
-"""OpenJPEG keeps ten kilobytes for each, however small."""
+"""OpenJPEG allocates about 10 kB per tile, even for small tiles."""
 _LEAST_BLOCK = 128
-"""Pixels of a code-block on average. OpenJPEG keeps half a kilobyte for each; writers make them of 1,024 or 4,096."""
+"""Smallest accepted average of pixels per code-block. Usual are 1,024 or 4,096; OpenJPEG allocates 0.5 kB per block."""
 _ALWAYS_CHEAP = 1 << 16
-"""A frame of so few pixels is cheap, whatever its blocks."""
+"""Frames with at most this many values are accepted with any code-blocks."""
 _COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
 
 Size = tuple[int, int, int, int, bool]
-"""Rows, columns, samples, bits of a sample, and whether they are signed."""
+"""Rows, columns, samples, bits per sample, and whether samples are signed."""
 
 
 def read_size(frame: bytes) -> Size | None:
-    """The size that the decoder will find. None where there is none, or one whose price is not that of its pixels.
+    """Return the size that the decoder will find; None if there is no valid header or decoding may cost too much.
 
-    That is: a palette or components coarser than the image, which DICOM does not know, and more tiles or code-blocks
-    than anyone writes.
+    Rejected for their cost: palettes and components of lower resolution, which DICOM does not allow, and far more tiles
+    or code-blocks than usual.
     """
     start = _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
     if not frame.startswith(_CODESTREAM_START, start) or start + 45 > len(frame):
@@ -42,7 +42,7 @@ def read_size(frame: bytes) -> Size | None:
 
 
 def _jp2_codestream(frame: bytes) -> int:
-    """Where the codestream begins in a JP2 file, as a decoder finds it; the end of the frame where it does not."""
+    """Return the position of the codestream in a JP2 file, found as a decoder does; the end of the frame if none."""
     position = 0
     while position + 8 <= len(frame):
         length, kind = struct.unpack_from(">I4s", frame, position)
@@ -61,9 +61,9 @@ def _has_few_tiles(right: int, bottom: int, width: int, height: int, left: int, 
 
 
 def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
-    """How many code-blocks each coding style would make of all values, were it used for all of them (A.6.1, A.6.2)."""
+    """Yield the number of code-blocks for each coding style, as if it applied to all values (A.6.1, A.6.2)."""
     for marker, position in _segments(frame, start):
-        style = position + (4 if marker == _COD else 5)  # COC names its component first: one byte for up to 256
+        style = position + (4 if marker == _COD else 5)  # COC begins with its component: one byte for up to 256
         if position + 15 > len(frame):
             return
         with_precincts = frame[style] & 1
@@ -74,7 +74,10 @@ def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
 
 
 def _blocks(values: int, levels: int, area: int, wide: int, precincts: bytes) -> int:
-    """Code-blocks of all resolutions; `area` and `wide` are exponents of two, and a precinct cuts what exceeds it."""
+    """Return the number of code-blocks of all resolutions. `area` and `wide` are exponents of two.
+
+    A precinct limits the size of its code-blocks.
+    """
     if not precincts:
         return (values >> area) * 4 // 3
     blocks = 0
@@ -87,7 +90,7 @@ def _blocks(values: int, levels: int, area: int, wide: int, precincts: bytes) ->
 
 
 def _segments(frame: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Marker and position of each coding style in the main header and in those of the tile-parts."""
+    """Yield marker and position of each coding style, in the main header and in the headers of tile-parts."""
     position, tile_part = start + 2, 0
     while position + 12 <= len(frame):
         marker, length = struct.unpack_from(">HH", frame, position)
@@ -95,7 +98,7 @@ def _segments(frame: bytes, start: int) -> Iterator[tuple[int, int]]:
             yield marker, position
         if marker == _SOT:
             tile_part = position
-        if marker == _SOD:  # Where the length is zero, the tile-part goes on to the end (A.4.2).
+        if marker == _SOD:  # A length of zero means that the tile-part extends to the end (A.4.2).
             part_length = struct.unpack_from(">I", frame, tile_part + 6)[0]
             if part_length < position - tile_part:
                 return

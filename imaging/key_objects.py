@@ -1,4 +1,4 @@
-"""Key object notes that reject images (DICOM PS3.3 C.17.6; IHE Imaging Object Change Management)."""
+"""Read key object notes that reject images (DICOM PS3.3 C.17.6; IHE Imaging Object Change Management)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SCHEME = "DCM"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection:
-    """Which instances of its own study a note rejects."""
+    """The instances that a key object note rejects; all belong to the study of the note."""
 
     study_instance_uid: str
     code: str
@@ -26,9 +26,9 @@ class Rejection:
 
 
 def read_rejection(elements: Elements) -> Rejection | None:
-    """What the note rejects; None for one with another title. Raises RejectImage(BAD_KEY_OBJECT).
+    """Return the rejection; None if the note has another title. Raises RejectImage(BAD_KEY_OBJECT).
 
-    The evidence names all instances that the note speaks of; those of other studies are left out.
+    The instances are read from the evidence sequence; instances of other studies are left out.
     """
     try:
         code = _title(elements)

@@ -1,11 +1,11 @@
-"""What one image may cost, checked before a pixel is allocated."""
+"""Define the size limits of one image, which are checked before memory for pixels is allocated."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Anything above is rejected as too_large."""
+    """The largest accepted sizes. An image that exceeds one of them is rejected as too_large."""
 
     file_bytes: int = 2 * 1024**3
     frame_pixels: int = 100_000_000
@@ -13,9 +13,9 @@ class Limits:
     object_bytes: int = 8 * 1024**3
     """All frames of one object, decoded."""
     frames: int = 100_000
-    """Of one object: each costs a decoding, a prediction and a row, however few pixels it has."""
+    """Frames of one object. Each one costs a decoding, a prediction and a database row, even if it is tiny."""
     inflated_bytes: int = 512 * 1024**2
-    """A deflated data set up to the end of its pixel data; a sixteenth of it before them."""
+    """Size of a deflated data set up to the end of its pixel data. Its header may take a sixteenth of this."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,25 +1,26 @@
-"""Reports that nightread sent to a store, should the store send them back."""
+"""Recognise the reports of nightread when a store sends them back."""
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError
 
 MAKER = "nightread"
-"""Manufacturer (0008,0070) of what we make."""
+"""Manufacturer (0008,0070) in the objects that nightread makes."""
 CODING_SCHEME = "99NIGHTREAD"
-"""Designator (0008,0102) of the codes that are ours, which every report of ours declares (docs/reports.md)."""
+"""Designator (0008,0102) of the codes of nightread. Each of its reports declares it (docs/reports.md)."""
 
 
 def is_own_result(elements: Elements) -> bool:
-    """Whether this object that is no image is a report of ours: by its maker, or by the codes that it declares.
+    """Return whether a non-image object is a report of nightread, by its manufacturer or by the declared scheme.
 
-    A store may write its own maker over the first; another program may quote a code of ours without declaring it.
+    A store may replace the manufacturer by its own. A code of nightread alone proves nothing: other programs may quote
+    it without declaring its scheme.
     """
     if elements.text(tags.MODALITY) != "SR":
         return False
-    return elements.text(tags.MANUFACTURER) == MAKER or _declares_our_codes(elements)
+    return elements.text(tags.MANUFACTURER) == MAKER or _declares_own_scheme(elements)
 
 
-def _declares_our_codes(elements: Elements) -> bool:
+def _declares_own_scheme(elements: Elements) -> bool:
     try:
         schemes = elements.items(tags.CODING_SCHEME_IDENTIFICATIONS)
         return any(scheme.text(tags.CODING_SCHEME) == CODING_SCHEME for scheme in schemes)

@@ -1,33 +1,33 @@
-"""Keys that stand for a patient or an order without telling who it is."""
+"""Compute keys for patients and imaging orders that do not reveal the patient."""
 
 import hashlib
 import hmac
 from functools import lru_cache
 
-_REMEMBERED = 256
-"""Keys made lately: the images of a study come together, and making both costs as much as reading ten elements."""
+_CACHED_KEYS = 256
+"""Size of the cache: the images of a study arrive together, and both keys cost as much time as ten header elements."""
 
 
 class PatientHasher:
-    """HMAC-SHA-256 with the key of one site: equal patients get equal keys, and only the site can recompute them."""
+    """Computes HMAC-SHA-256 with the site key. A patient always has the same key; only the site can compute it."""
 
     __slots__ = ("_key", "_site_key", "key_id")
 
     def __init__(self, site_key: bytes) -> None:
-        """Raise ValueError for an empty key, which anyone could guess."""
+        """Raise ValueError for an empty site key, since anybody could compute its hashes."""
         if not site_key:
-            raise ValueError("the site key for patient hashes is empty")
+            raise ValueError("the site key is empty: set NIGHTREAD_SITE_KEY")
         self._site_key = site_key
         self.key_id = hashlib.sha256(b"nightread site key\x00" + site_key).hexdigest()[:8]
-        """Tells which site key made a row without telling the key: eight hex digits."""
-        self._key = lru_cache(_REMEMBERED)(self._make_key)
+        """Identifies the site key without revealing it: eight hex digits."""
+        self._key = lru_cache(_CACHED_KEYS)(self._make_key)
 
     def patient_key(self, issuer: str | None, patient_id: str | None) -> str | None:
-        """64 hex digits for (0010,0021) and (0010,0020); None for an empty PatientID."""
+        """Return 64 hex digits for issuer (0010,0021) and PatientID (0010,0020); None for an empty PatientID."""
         return self._key("patient", issuer, patient_id)
 
     def accession_key(self, issuer: str | None, accession: str | None) -> str | None:
-        """64 hex digits for (0008,0051) and (0008,0050); None for an empty AccessionNumber."""
+        """Return 64 hex digits for issuer (0008,0051) and AccessionNumber (0008,0050); None for an empty number."""
         return self._key("accession", issuer, accession)
 
     def _make_key(self, kind: str, issuer: str | None, number: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""A frame -> the float32 input of one network. Training and serving share this code."""
+"""Prepare a frame as the float32 input of one network. Training and inference share this code."""
 
 import math
 from functools import lru_cache
@@ -16,15 +16,15 @@ from imaging.voi import Mapping, Ramp
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _INTEGER_SPAN = 2048
-"""A window of so many stored values may be resized as integers: rounding then costs less than 1/1000 of it."""
+"""A window of at least this many stored values is resized as integers: the rounding error is below 1/1000 of it."""
 _FAR = 8192
-"""A window that lies more of its widths from zero is too fine for float32 arithmetic on stored values."""
+"""A window farther from zero than this many of its widths is too narrow for float32 arithmetic on stored values."""
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _COLOUR_DIMENSIONS = 3
 
 
 class _Source(NamedTuple):
-    """Values to resize; (value - zero) * gain + base is the display value in [0, 1]."""
+    """The values to resize. The display value in [0, 1] is (value - zero) * gain + base."""
 
     values: Array
     zero: float = 0.0
@@ -33,20 +33,21 @@ class _Source(NamedTuple):
 
 
 def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
-    """One frame as float32 of shape (height, width, channels), C-contiguous, written into `out` where it is given.
+    """Return one frame as C-contiguous float32 of shape (height, width, channels), written into `out` if given.
 
-    Equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
+    The result equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
+    Raises RejectImage(BAD_HEADER) if the header's VOI is needed and invalid.
     """
     source = _source(frame, spec)
     target = np.empty(spec.shape, np.float32) if out is None else out
     gain, offset = _scaling(spec)
     resized, window = _fitted(source.values, spec)
-    if resized.ndim == _COLOUR_DIMENSIONS and spec.channels == 1:  # The weights of RGB2GRAY are those of BT.601.
+    if resized.ndim == _COLOUR_DIMENSIONS and spec.channels == 1:  # RGB2GRAY uses the weights of ITU-R BT.601.
         resized = cv2.cvtColor(resized.astype(np.float32, copy=False), cv2.COLOR_RGB2GRAY)
     if spec.channel_order == BGR and resized.ndim == _COLOUR_DIMENSIONS:
         resized = resized[..., ::-1]
     if resized.shape[:2] != spec.shape[:2]:
-        target[...] = offset  # the darkest value
+        target[...] = offset  # the padding has the darkest value
     part = target[window]
     np.subtract(
         resized if resized.ndim == _COLOUR_DIMENSIONS else resized[..., None], np.float32(source.zero), out=part
@@ -75,7 +76,7 @@ def _source(frame: Frame, spec: InputSpec) -> _Source:
 
 
 def _straight(frame: Frame, black: float, white: float, *, integers: bool) -> _Source:
-    """Only clip before the resize: the rest of a ramp is linear, so it can wait until the array is small.
+    """Clip the stored values, and leave the linear part of the ramp for the smaller array after the resize.
 
     `black` and `white` are the stored values that become 0 and 1.
     """
@@ -91,7 +92,7 @@ def _straight(frame: Frame, black: float, white: float, *, integers: bool) -> _S
 
 
 def _reaches(stored: Array, low: float, high: float) -> bool:
-    """Whether 16-bit integers can stand for the clipped values."""
+    """Return whether the stored values are 16-bit integers whose range overlaps the window."""
     limits = np.iinfo(stored.dtype)
     return limits.bits == 16 and low <= limits.max and high >= limits.min  # noqa: PLR2004
 
@@ -100,14 +101,14 @@ def _clip_integers(stored: Array, low: int, high: int) -> Array:
     if stored.min() >= low and stored.max() <= high:
         return stored
     limits = np.iinfo(stored.dtype)
-    # Scalars of the same type: with Python numbers NumPy takes a path eight times slower where one is the type's limit.
+    # NumPy clips eight times slower with Python numbers if one of them is the limit of the type.
     of_type = stored.dtype.type
     return np.clip(stored, of_type(max(low, limits.min)), of_type(min(high, limits.max)))
 
 
 @lru_cache(maxsize=32)
 def _table(dtype: str, grayscale: Grayscale, mapping: Mapping, inverted: bool) -> Array:
-    """Display value of every stored value, in the order of its bits read as an unsigned number."""
+    """Return the display value of every stored value, indexed by its bits as an unsigned integer."""
     size = np.dtype(dtype).itemsize
     every = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype)
     return display(every, grayscale, mapping, inverted=inverted).astype(np.float32)
@@ -115,7 +116,7 @@ def _table(dtype: str, grayscale: Grayscale, mapping: Mapping, inverted: bool) -
 
 @lru_cache(maxsize=64)
 def _scaling(spec: InputSpec) -> tuple[Array, Array]:
-    """Gain and offset per channel that turn display values into inputs."""
+    """Return gain and offset per channel, which turn display values into inputs."""
     mean = np.array(spec.mean or (0.0,) * spec.channels)
     std = np.array(spec.std or (1.0,) * spec.channels)
     gain = (spec.scale_high - spec.scale_low) / std
@@ -123,7 +124,7 @@ def _scaling(spec: InputSpec) -> tuple[Array, Array]:
 
 
 def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]:
-    """The resized values, and where in the target they belong."""
+    """Return the resized values, and their rows and columns in the target."""
     rows, columns = values.shape[:2]
     height, width = spec.height, spec.width
     if spec.aspect == "pad":
@@ -146,7 +147,7 @@ def _resize(values: Array, height: int, width: int, spec: InputSpec) -> Array:
     if (rows, columns) == (height, width):
         return values
     interpolation = _INTERPOLATION.get(spec.interpolation)
-    if interpolation is None:  # Area averages; where the image grows there is nothing to average.
+    if interpolation is None:  # `area` averages pixels, which is undefined for enlargement.
         interpolation = cv2.INTER_AREA if rows >= height and columns >= width else cv2.INTER_LINEAR
     resized: Array = cv2.resize(values, (width, height), interpolation=interpolation)
     return resized

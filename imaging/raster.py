@@ -1,4 +1,4 @@
-"""PNG and JPEG files, for sites that accept them: pixels without a patient, a window or a rescale."""
+"""Read PNG and JPEG files, for sites that accept them. They have no patient, no window and no rescale."""
 
 import struct
 
@@ -21,16 +21,16 @@ _TAIL = 32
 _PNG_COLOUR_TYPE = 25
 """Position of the colour type in the IHDR chunk (PNG 11.2.2)."""
 _PNG_COLOURED = (2, 3, 6)
-"""RGB, palette, RGB with transparency."""
+"""Colour types RGB, palette, and RGB with transparency."""
 
 
 def is_raster(data: bytes) -> bool:
-    """Whether the bytes begin like a PNG or JPEG file."""
+    """Return whether the bytes begin like a PNG or JPEG file."""
     return data.startswith((_PNG, _JPEG))
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:
-    """Decode at once; transparency is dropped. Raises RejectImage(TOO_LARGE, TRUNCATED or BAD_PIXELS)."""
+    """Read and decode the file; transparency is dropped. Raises RejectImage(TOO_LARGE, TRUNCATED or BAD_PIXELS)."""
     rows, columns = _declared_size(data)
     if rows * columns > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
@@ -48,9 +48,10 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
 
 
 def check_raster(data: bytes, limits: Limits) -> bool:
-    """Whether the picture is in colour, told without decoding it. Raises RejectImage(EMPTY, BAD_PIXELS, ...).
+    """Return whether the picture is in colour, without decoding it.
 
-    Other reasons: TOO_LARGE, and TRUNCATED where the end of the file is missing (PNG 11.2.5, ITU-T T.81 B.2.1).
+    Raises RejectImage: EMPTY, BAD_PIXELS, TOO_LARGE, or TRUNCATED if the end of the file is missing (PNG 11.2.5, ITU-T
+    T.81 B.2.1).
     """
     if not data:
         raise RejectImage(Reason.EMPTY)

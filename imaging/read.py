@@ -1,4 +1,4 @@
-"""Bytes of one file -> facts for the ledger and frames for the network."""
+"""Read one file: its facts for the database, its frames for the network."""
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
@@ -39,9 +39,9 @@ def read(
     patient: PatientHasher | None = None,
     accept_raster: bool = False,
 ) -> DicomImage:
-    """Read the header and find the pixels; nothing is decoded before DicomImage.frames().
+    """Read the header and find the pixels. DICOM frames are decoded later, by DicomImage.frames().
 
-    Raises RejectDicomImage, whose `facts` are all that the header told. Without `patient` the facts hold no keys.
+    Without `patient` the facts hold no keys. Raises RejectDicomImage, whose `facts` hold what the header says.
     """
     header = None
     try:
@@ -60,14 +60,14 @@ def _check_size(data: bytes, limits: Limits) -> None:
     if not data:
         raise RejectImage(Reason.EMPTY)
     if len(data) > limits.file_bytes:
-        raise RejectImage(Reason.TOO_LARGE, "The file is larger than a file may be.")
+        raise RejectImage(Reason.TOO_LARGE, "The file exceeds the limit max_file_bytes.")
 
 
 def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) -> DicomImage:
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
-        raise RejectImage(_why_no_pixels(elements))
+        raise RejectImage(_reason_without_pixels(elements))
     form = read_form(elements, pixel_tag, limits)
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
@@ -81,13 +81,13 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     )
 
 
-def _why_no_pixels(elements: Elements) -> Reason:
+def _reason_without_pixels(elements: Elements) -> Reason:
     if is_own_result(elements):
         return Reason.OWN_RESULT
     return Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE
 
 
 def _is_image(elements: Elements) -> bool:
-    """Whether pixel data are missed: the SOP class is one of images, or the header has rows."""
+    """Return whether the object should have pixel data: by its SOP class, or because the header has Rows."""
     sop_class = UID(elements.text(tags.SOP_CLASS_UID) or "", validation_mode=IGNORE).name
     return tags.ROWS in elements or any(word in sop_class for word in _IMAGE_CLASS_WORDS)

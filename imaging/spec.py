@@ -1,4 +1,4 @@
-"""How a frame becomes the input of one network. Part of a bundle and covered by its digest."""
+"""Define how a frame becomes the input of one network. This is part of a bundle and of its digest."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -11,11 +11,11 @@ RGB, BGR = CHANNEL_ORDERS = ("rgb", "bgr")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intensity:
-    """The named mapping from modality values to [0, 1]; there is no default.
+    """The mapping from modality values to [0, 1]. It has no default.
 
-    - `window`: fixed `low`..`high` in modality units (DICOM PS3.3 C.11.2.1.2 LINEAR_EXACT between the two).
-    - `voi`: what the header asks for: VOI LUT Sequence, else window (LINEAR, LINEAR_EXACT, SIGMOID), else full.
-    - `percentile`: `low`..`high` percentiles (0-100) of each frame's own valid pixels.
+    - `window`: the fixed range `low`..`high` in modality units (LINEAR_EXACT, DICOM PS3.3 C.11.2.1.2).
+    - `voi`: the mapping of the header: VOI LUT Sequence, else window (LINEAR, LINEAR_EXACT, SIGMOID), else `full`.
+    - `percentile`: the `low`..`high` percentiles (0-100) of the valid pixels of each frame.
     - `full`: the full range of the stored bits after rescale.
     """
 
@@ -27,12 +27,12 @@ class Intensity:
         """Raise ValueError for an unknown kind or a range that is missing or empty."""
         _require("intensity", self.kind, INTENSITIES)
         if self.kind in ("window", "percentile") and (self.low is None or self.high is None or self.low >= self.high):
-            raise ValueError(f"InputSpec: intensity {self.kind} needs low < high, not {self.low}..{self.high}")
+            raise ValueError(f"InputSpec: intensity {self.kind} requires low < high, not {self.low}..{self.high}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputSpec:
-    """Size, channels and arithmetic of the input; frames become float32 of shape (height, width, channels)."""
+    """Size, channels and scaling of the input. Frames become float32 of shape (height, width, channels)."""
 
     height: int
     width: int
@@ -50,7 +50,7 @@ class InputSpec:
     """`bgr` for networks whose weights come from Caffe (keras.applications: ResNet50, VGG16, ...)."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for anything that could not be prepared."""
+        """Raise ValueError for values that no frame could be prepared with."""
         _require("interpolation", self.interpolation, INTERPOLATIONS)
         _require("aspect", self.aspect, ASPECTS)
         _require("channels", self.channels, (1, 3))
@@ -63,11 +63,11 @@ class InputSpec:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of one prepared frame."""
+        """Return (height, width, channels) of one prepared frame."""
         return self.height, self.width, self.channels
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for bundle.json. The usual channel order goes unsaid: digests of older bundles stay valid."""
+        """Return plain values for bundle.json. The default channel order is omitted, to keep digests of old bundles."""
         values = asdict(self)
         if self.channel_order == RGB:
             del values["channel_order"]
@@ -75,7 +75,7 @@ class InputSpec:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read what to_json wrote. Raises ValueError or TypeError for anything else."""
+        """Read the values that `to_json` returned. Raises KeyError, ValueError or TypeError for other values."""
         known = dict(values)
         known["intensity"] = Intensity(**known["intensity"])
         for name in ("mean", "std"):

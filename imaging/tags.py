@@ -1,4 +1,4 @@
-"""Tags that nightread reads, as integers (PS3.6 chapter 6)."""
+"""Define the tags that nightread reads, as integers (PS3.6 chapter 6)."""
 
 FILE_META_LENGTH = 0x00020000
 TRANSFER_SYNTAX_UID = 0x00020010

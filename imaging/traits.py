@@ -1,4 +1,4 @@
-"""What routing rules may ask about an image."""
+"""Read the header values that routing rules can test."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from imaging.facts import CODE_LENGTH, TEXT_LENGTH, storable_text
 
 
 class Traits(NamedTuple):
-    """Header values of one object, one entry per value of an element; empty where the header does not say."""
+    """Header values of one object, with one entry per value of an element; empty if the header has none."""
 
     source: tuple[str, ...] = ()
     """Name of the source that the image came from."""
@@ -22,13 +22,13 @@ class Traits(NamedTuple):
     view: tuple[str, ...] = ()
     """View Position, PS3.3 C.8.7.1: such as PA, AP, LL."""
     description: tuple[str, ...] = ()
-    """Of the series and of the study: free text."""
+    """Descriptions of series and study: free text."""
     rows: int | None = None
     columns: int | None = None
 
 
 def read_traits(dicom_image: DicomImage, source: str) -> Traits:
-    """Traits of a scan that came from this source; PNG and JPEG files have a source and a matrix only."""
+    """Return the traits of an image from this source. PNG and JPEG files have only source, rows and columns."""
     facts, elements = dicom_image.facts, dicom_image.elements
     if elements is None:
         return Traits(source=(source,), rows=facts.rows, columns=facts.columns)

@@ -1,4 +1,4 @@
-"""Modality values -> display values in [0, 1] (PS3.3 C.11.2)."""
+"""Map modality values to display values in [0, 1] (PS3.3 C.11.2)."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from imaging.array import Array
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ramp:
-    """0 up to `low`, 1 from `high`, straight between; a step right above `low` where both are equal."""
+    """A linear ramp: 0 up to `low`, 1 from `high`. If both are equal, values above `low` map to 1."""
 
     low: float
     high: float
 
     def __call__(self, values: Array) -> Array:
-        """Floats of any shape -> floats in [0, 1] of the same shape and type."""
+        """Map floats of any shape to floats in [0, 1] of the same shape and type."""
         if self.low == self.high:
             return (values > self.low).astype(values.dtype)
         return np.clip((values - self.low) / (self.high - self.low), 0, 1)
@@ -23,13 +23,13 @@ class Ramp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sigmoid:
-    """PS3.3 C.11.2.1.3.1."""
+    """The VOI LUT function SIGMOID (PS3.3 C.11.2.1.3.1)."""
 
     center: float
     width: float
 
     def __call__(self, values: Array) -> Array:
-        """Floats of any shape -> floats in (0, 1) of the same shape and type."""
+        """Map floats of any shape to floats in (0, 1) of the same shape and type."""
         exponent = np.clip(-4 * (values - self.center) / self.width, -80, 80)
         return 1 / (1 + np.exp(exponent))
 
@@ -44,18 +44,21 @@ class Lut:
 
     @property
     def top(self) -> int:
-        """The largest output that `bits` allow."""
+        """Return the largest output of `bits` bits."""
         return int((1 << self.bits) - 1)
 
     def outputs(self, values: Array) -> Array:
-        """Entries for values of any shape, rounded to the nearest input; values outside take the end entries."""
+        """Return float64 entries for values of any shape, rounded to the nearest input.
+
+        Values outside of the table get its first or last entry.
+        """
         table = np.frombuffer(self.entries, "<u2").astype(np.float64)
         index = np.clip(np.rint(values) - self.first, 0, len(table) - 1)
         outputs: Array = table[index.astype(np.intp)]
         return outputs
 
     def __call__(self, values: Array) -> Array:
-        """Floats of any shape -> floats in [0, 1] of the same shape."""
+        """Map floats of any shape to floats in [0, 1] of the same shape and type."""
         return np.clip(self.outputs(values) / self.top, 0, 1).astype(values.dtype)
 
 
@@ -63,12 +66,12 @@ Mapping = Ramp | Sigmoid | Lut
 
 
 def window(center: float, width: float, function: str | None) -> Mapping | None:
-    """The window of the header; None where its width makes no sense. An unknown function counts as LINEAR."""
+    """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR."""
     if function == "SIGMOID":
         return Sigmoid(center=center, width=width) if width > 0 else None
     if function == "LINEAR_EXACT":
         return Ramp(low=center - width / 2, high=center + width / 2) if width > 0 else None
     if width < 1:
         return None
-    # C.11.2.1.2.1: the centre lies half a value lower, and the width counts values.
+    # PS3.3 C.11.2.1.2.1: LINEAR shifts the center by half a value, and the width counts values.
     return Ramp(low=center - 0.5 - (width - 1) / 2, high=center - 0.5 + (width - 1) / 2)

@@ -1,3 +1,3 @@
-"""The spine: what all processes agree on."""
+"""Hold what all processes share: settings, queue message, reasons, errors and logs."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The clock that tests can set."""
+"""Define the type of a clock, so that tests can pass one that they set."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The present, aware, in UTC."""
+    """Return the current time, in UTC and with its time zone."""
     return datetime.now(UTC)

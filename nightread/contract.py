@@ -1,4 +1,4 @@
-"""The queue message and the names that producers, workers and Flower agree on."""
+"""Define the queue message and the names that producers, workers and Flower share."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,12 +12,12 @@ NOTIFY_CHANNEL = "nightread.notify"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchMessage:
-    """One Celery message: the id of one batch. No path, no patient, no pixels."""
+    """One Celery message: the id of one batch. It holds no path, no patient data and no pixels."""
 
     batch_id: str
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments of the task, as they travel through Redis."""
+        """Return the keyword arguments of the Celery task, which Redis stores as JSON."""
         return {"v": VERSION, "batch": self.batch_id}
 
     @classmethod

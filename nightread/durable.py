@@ -1,13 +1,14 @@
-"""Make files outlive a loss of power."""
+"""Make sure that files survive a power failure."""
 
 import os
 from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the names in this folder to the disk: without it a new or renamed file may be gone after a loss of power.
+    """Write the directory entries of this folder to the disk.
 
-    The bytes of the files themselves need an `fsync` of each. Raises OSError.
+    Without this call, a new or renamed file may be missing after a power failure. The content of each file needs an
+    `fsync` of its own. Raises OSError.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -13,7 +13,7 @@ _not_inherited: WeakSet[IO[bytes]] = WeakSet()
 
 
 class FileLockedError(Exception):
-    """Another process holds the lock, or this one holds it already."""
+    """Another process holds the lock, or this process already holds it."""
 
 
 def lock_file(
@@ -26,9 +26,10 @@ def lock_file(
 ) -> IO[bytes]:
     """Lock the file, which is created if necessary; the lock lasts until the returned file is closed.
 
-    The kernel releases the lock when the process ends, however it ends. A program that the process starts never
-    inherits the lock. A forked child does only with `inherit`: the lock then lasts until the last of them has ended.
-    Symbolic links are not followed. Raises FileLockedError if the lock is still held after `wait_seconds`, and OSError.
+    The kernel releases the lock when the process ends, even after a crash. A program that the process starts never
+    inherits the lock. A forked child inherits it only with `inherit`; the lock then lasts until parent and children
+    have ended. Symbolic links are not followed. Raises OSError, and FileLockedError if the lock is still held after
+    `wait_seconds`.
     """
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b")
     give_up_at = clock() + wait_seconds
@@ -51,7 +52,7 @@ def _try_to_lock(file: IO[bytes]) -> bool:
 
 
 def _close_in_child() -> None:
-    """Close a forked child's copies: the lock itself stays with the parent."""
+    """Close the copies in a forked child. The parent keeps the lock."""
     for file in list(_not_inherited):
         file.close()
 

@@ -1,13 +1,13 @@
-"""Python's collector of cyclic garbage, in processes that live long."""
+"""Exclude long-lived objects from Python's garbage collection."""
 
 import gc
 
 
 def freeze_gc() -> None:
-    """Collect now, what was kept out before included, and leave what stays alone from then on.
+    """Collect garbage now, including objects frozen before, then exclude all remaining objects from later collections.
 
-    Modules stay as long as the process, what TensorFlow made as long as the network: the collector would walk all of
-    it every few batches.
+    Modules live as long as the process, and the objects of TensorFlow live as long as the network. Without this call
+    the collector would visit all of them every few batches.
     """
     gc.unfreeze()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Which pool fits the hardware: one process per GPU, else one per CPU core."""
+"""Choose the number of worker processes: one per GPU, else one per CPU core."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from nightread.settings import Settings
 
 
 def gpus(settings: Settings) -> list[str]:
-    """The GPUs this host offers, as CUDA_VISIBLE_DEVICES names them; found without loading TensorFlow."""
+    """Return the GPUs of this host, named as in CUDA_VISIBLE_DEVICES, without loading TensorFlow."""
     if settings.device == "cpu":
         return []
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -17,18 +17,21 @@ def gpus(settings: Settings) -> list[str]:
 
 
 def slots(settings: Settings) -> int:
-    """How many processes the pool gets."""
+    """Return the number of worker processes: the setting `workers`, else the number of GPUs, else of CPU cores."""
     return settings.workers or len(gpus(settings)) or len(os.sched_getaffinity(0))
 
 
 def device_name(settings: Settings) -> str:
-    """For `status`."""
+    """Return text such as `2 GPU` or `16 CPU`, which `status` shows."""
     count = len(gpus(settings))
     return f"{count} GPU" if count else f"{len(os.sched_getaffinity(0))} CPU"
 
 
 def quiet_tensorflow() -> None:
-    """Without this it fills a page at every start, and looks for a GPU where there is none. Before its import only."""
+    """Reduce TensorFlow's log lines at start, and disable its GPU search on a host without a GPU.
+
+    Call this before TensorFlow is imported; later it has no effect.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not any(Path("/dev").glob("nvidia[0-9]*")):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -1,4 +1,4 @@
-"""Log lines that carry ids only."""
+"""Format log lines, so that they hold ids but no patient data."""
 
 import json
 import logging
@@ -11,10 +11,10 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, process, event and the ids given with `extra`."""
+    """One JSON object per line: time, level, logger, event and the ids that were given with `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format without the exception's text, which may quote a file or a header."""
+        """Format one line. The text of an exception is left out, since it may quote a file or a header."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -27,10 +27,10 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """`22:14:03 worker INFO  batch analysed batch=... images=64`."""
+    """Text for a terminal, such as `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format for a terminal, without the exception's text."""
+        """Format one line, without the text of an exception."""
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%SZ")
         fields = " ".join(f"{name}={value}" for name, value in (_ids(record) | _raised(record)).items())
         return f"{clock} {record.levelname:<7} {record.name}: {record.getMessage()} {fields}".rstrip()
@@ -41,16 +41,16 @@ def set_up_logging(style: Literal["text", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # pydicom's warnings and kombu's and urllib3's debug lines quote values of files, messages and addresses.
+    # Warnings and debug lines of these libraries quote values of files, messages and addresses.
     for name in ("pydicom", "kombu", "PIL", "h5py", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # One line a batch is ours, with its counts; Celery would add two.
+    # nightread logs one line per batch with its counts; Celery would add two more.
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def place_of(error: BaseException) -> str:
-    """Module and line where it was raised: all of an error that may leave the process."""
+    """Return module and line where the error was raised. Nothing else of an error may leave the process."""
     return _place(error.__traceback__)
 
 
@@ -59,7 +59,7 @@ def _ids(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _raised(record: logging.LogRecord) -> dict[str, object]:
-    """Name an exception by its class and the line of our code, never by its text."""
+    """Return class and place of an exception, never its text."""
     if not record.exc_info or record.exc_info[0] is None:
         return {}
     return {"error": record.exc_info[0].__name__, "at": _place(record.exc_info[2])}

@@ -1,4 +1,4 @@
-"""Redis clients, and the nudge that spares the dispatcher its next second of sleep."""
+"""Open Redis clients, and notify the dispatcher of new work."""
 
 import logging
 
@@ -11,13 +11,16 @@ log = logging.getLogger(__name__)
 
 
 def open_redis(redis_url: str) -> Redis:
-    """A client that gives up after seconds rather than hang; connects at its first command."""
+    """Return a client that connects at its first command and times out after 5 s (2 s for the connection)."""
     return Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
 
 
 def notify_dispatcher(redis: Redis) -> None:
-    """Tell the dispatcher to look. A lost nudge costs one poll interval, so a Redis that is away is no error."""
+    """Publish a notification, so that the dispatcher looks for work at once.
+
+    A lost notification only delays the work by `poll_seconds`. Errors of Redis are therefore logged and not raised.
+    """
     try:
         redis.publish(NOTIFY_CHANNEL, "")
     except (RedisError, OSError) as error:
-        log.debug("the dispatcher was not woken", extra={"error": type(error).__name__})
+        log.debug("the dispatcher was not notified", extra={"error": type(error).__name__})

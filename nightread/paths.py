@@ -1,4 +1,4 @@
-"""Places of files as text, exact for any bytes that a name may hold."""
+"""Convert file paths to text and back, without loss for any bytes in a name."""
 
 import os
 import re
@@ -8,54 +8,55 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 ROOT_MARKER = ".nightread-source"
-"""An empty file of this name in a source's folder says that the folder is there: a share that is away shows none."""
+"""Name of an empty file in a source folder. If it is missing, the share is not mounted."""
 NAME_LENGTH = 200
 _PLAIN = re.compile(rb"[A-Za-z0-9_.~/-]*")
-"""What stays as it is (RFC 3986, section 2.3): nearly every path, and found out in a third of the time."""
+"""Paths that need no percent-encoding (RFC 3986, section 2.3): nearly all. The check takes a third of the time of
+quoting."""
 _OLDEST, _NEWEST = -(2**63), 2**63 - 1
 
 
 def uri_of(relative: bytes) -> str:
-    """The uri of the file at this path below its source's root: percent-encoded bytes, ASCII only."""
+    """Return the URI of a file, from its path relative to the root of its source: percent-encoded, ASCII only."""
     return relative.decode() if _PLAIN.fullmatch(relative) else quote_from_bytes(relative, safe="/")
 
 
 def path_of(root: Path | str, uri: str) -> bytes:
-    """Where the file of this uri lies on this host. Raises ValueError for a uri that leaves the root."""
+    """Return the path of the file with this URI on this host. Raises ValueError for a URI that leaves the root."""
     relative = unquote_to_bytes(uri)
     if b"\0" in relative or not {b"", b".", b".."}.isdisjoint(relative.split(b"/")):
-        raise ValueError("the uri is no path below its source's root")
+        raise ValueError("the URI is not a path below the root of its source")
     return join(os.fsencode(root), relative)
 
 
 def full_uri(root: str, uri: str) -> str:
-    """The full path as people read it; `root` is what `root_text` gave."""
+    """Return the full path as readable text; `root` is a result of `root_text`."""
     return _readable(join(unquote_to_bytes(root), unquote_to_bytes(uri)))
 
 
 def root_text(root: Path) -> str:
-    """The root as the ledger keeps it: the path itself, percent-encoded where it is unprintable, not UTF-8 or a `%`."""
+    """Return the root as the database stores it: `%`, unprintable and non-UTF-8 bytes are percent-encoded."""
     return _readable(os.fsencode(root))
 
 
 @lru_cache
 def root_path(text: str) -> Path:
-    """The root that `root_text` wrote."""
+    """Return the path that `root_text` was given."""
     return Path(os.fsdecode(unquote_to_bytes(text)))
 
 
 def join(folder: bytes, path: bytes) -> bytes:
-    """`path`, which is relative, below `folder`; either may be empty."""
+    """Append the relative `path` to `folder`; either may be empty."""
     return b"%b/%b" % (folder, path) if folder and not folder.endswith(b"/") else folder + path
 
 
 def absolute(path: Path) -> Path:
-    """The path as it is told apart from others: links stay (an inbox may be moved behind one), `..` does not."""
+    """Return the absolute path. Symbolic links stay, since an inbox may move behind one, unless the path holds `..`."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def source_name(root: Path) -> str:
-    """The name of the source of this folder where nobody gave one; long paths are cut and made unique by a digest."""
+    """Return the default name of the source in this folder: its path. A long path is shortened and gets a digest."""
     text = root_text(root)
     if len(text) <= NAME_LENGTH:
         return text
@@ -64,7 +65,7 @@ def source_name(root: Path) -> str:
 
 
 def mtime_of(status: os.stat_result) -> int:
-    """Modification time in ns; a file server may answer with any, a column of the ledger holds 64 bits."""
+    """Return the modification time in ns, clamped to the 64 bits of its column: file servers report any value."""
     return min(max(status.st_mtime_ns, _OLDEST), _NEWEST)
 
 
@@ -73,8 +74,8 @@ def _readable(path: bytes) -> str:
     if text.isprintable() and "%" not in text:
         return text
     return "".join(
-        letter
-        if letter.isprintable() and letter != "%"
-        else quote_from_bytes(letter.encode("utf-8", "surrogateescape"), safe="")
-        for letter in text
+        character
+        if character.isprintable() and character != "%"
+        else quote_from_bytes(character.encode("utf-8", "surrogateescape"), safe="")
+        for character in text
     )

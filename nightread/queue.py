@@ -1,4 +1,4 @@
-"""The one Celery configuration, each setting with its reason."""
+"""Configure Celery; each setting has its reason beside it."""
 
 from urllib.parse import quote
 
@@ -12,18 +12,20 @@ VISIBILITY_SECONDS = 900
 
 
 def make_celery(redis_url: str, settings: Settings) -> Celery:
-    """The Celery application on this Redis; connects to nothing."""
+    """Return the Celery application for this Redis, without connecting to it."""
     app = Celery("nightread", broker=broker_url(redis_url), set_as_current=False)
     app.conf.update(
-        # The ledger is the result store: nothing to keep in Redis, nothing for Flower to leak.
+        # Results are stored in the database. Redis keeps none, so that Flower cannot show any.
         task_ignore_result=True,
         result_backend=None,
-        # Acknowledge after the commit; a killed child's message comes back, claims nothing and is acknowledged.
+        # Acknowledge after the commit. The message of a killed process is redelivered: the new claim finds no images,
+        # and the message is acknowledged.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # With late acknowledgement as many batches are delivered as there are processes: urgent ones wait for one.
+        # With late acknowledgement, one batch per process is prefetched: an urgent batch waits for at most one other.
         worker_prefetch_multiplier=1,
-        # Longer than any batch; the two sweep options cut redelivery from about 100 s late to 30 s late.
+        # The timeout (s) is longer than any batch takes. The two unacked options reduce the delay of a redelivery after
+        # it from about 100 s to 30 s.
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
             "unacked_restore_interval": 30,
@@ -33,33 +35,34 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
-        # On Redis a cancelled task runs again only after the visibility timeout: let it finish and acknowledge late.
+        # On Redis a cancelled task runs again only after the visibility timeout: let it finish and acknowledge then.
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # After a reconnect the reduced prefetch leaves a process idle behind a busy one.
+        # The reduced prefetch after a reconnect would leave a process idle while another one is busy.
         worker_enable_prefetch_count_reduction=False,
-        # Redis may come up after us and go away for long: the default gives up after 100 tries.
+        # Redis may start later than the worker or be unavailable for hours: the default gives up after 100 attempts.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A publish that fails goes back to the ledger at once; waiting here would only hide it.
+        # After a failed publish the dispatcher puts the batch back at once; a retry here would only hide the error.
         task_publish_retry=False,
-        # Loading TensorFlow and a network takes longer than the default 4 s: a respawned child was killed for ever.
+        # Seconds. Loading TensorFlow and a network takes longer than the default of 4 s: Celery would kill every new
+        # process before it is ready.
         worker_proc_alive_timeout=180,
-        # A hard end for decoders that hang inside C code; the ledger takes the images up again one by one.
+        # Seconds. Kills a process whose decoder hangs in C code; its images are then analysed one by one.
         task_time_limit=settings.lease_seconds * 4,
-        # A model costs seconds to load: children stay.
+        # Loading a model takes seconds: keep the processes.
         worker_max_tasks_per_child=None,
-        # JSON only: a pickle in the queue is code.
+        # JSON only: to unpickle a message would execute code from the queue.
         task_serializer="json",
         accept_content=["json"],
-        # Flower shows batches from the moment they are sent; 0.4 ms a batch.
+        # Flower shows a batch as soon as it is sent. The events cost 0.4 ms per batch.
         worker_send_task_events=True,
         task_send_sent_event=True,
-        # A misspelt queue name is an error, not a new queue.
+        # A misspelt queue name raises an error instead of creating a queue.
         task_queues=[Queue(BATCH_QUEUE)],
         task_default_queue=BATCH_QUEUE,
         task_create_missing_queues=False,
         task_routes={ANALYSE_TASK: {"queue": BATCH_QUEUE}},
-        # Our log lines carry ids only; Celery must not replace the handlers that see to it.
+        # Celery must not replace the log handlers: they make sure that log lines hold no patient data.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         enable_utc=True,
@@ -69,7 +72,7 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
 
 
 def broker_url(redis_url: str) -> str:
-    """The same Redis as kombu spells it: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`."""
+    """Return the Redis URL in kombu's notation: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`."""
     if not redis_url.startswith("unix://"):
         return redis_url
     path, _, query = redis_url.removeprefix("unix://").partition("?")

@@ -1,4 +1,4 @@
-"""Every knob: typed, documented, immutable. Made once in each entry point and handed down."""
+"""Define the settings: typed, documented and immutable. Each entry point loads them once and passes them on."""
 
 import json
 import os
@@ -23,13 +23,13 @@ MiB = 1024**2
 
 
 class Settings(BaseSettings):
-    """Read from the environment as `NIGHTREAD_<NAME>`, else from the TOML file, else the default shown."""
+    """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
         env_prefix="NIGHTREAD_", frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    # Where things are
+    # Places
     state_dir: AbsolutePath = Field(
         Path(".nightread"), description="Folder of the embedded state: database, Redis files, logs, site key, bundles."
     )
@@ -40,128 +40,178 @@ class Settings(BaseSettings):
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
     redis_server: AbsolutePath | None = Field(
-        None, description="The valkey-server or redis-server binary for the embedded Redis."
+        None,
+        description="Path of the valkey-server or redis-server binary that runs as the embedded Redis.",
     )
     bundle_dirs: tuple[AbsolutePath, ...] = Field(
-        (), description="Further folders of model bundles, beside the shipped ones."
+        (), description="Folders of model bundles, in addition to the shipped bundles and the state folder."
     )
     roots: dict[str, AbsolutePath] = Field(
-        {}, description="Where this host mounts a source, by source name, if not where the producer does."
+        {},
+        description="Folder of a source on this host, by source name, if it differs from the folder on the producer.",
     )
 
-    # The network
-    model: str | None = Field(None, description="`NAME[@VERSION]` of the bundle that analyses every image.")
+    # Inference
+    model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
     workers: int = Field(0, ge=0, description="Worker processes; 0: one per GPU, else one per CPU core.")
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where the networks run.")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(
-        None, description="Decode the next images while the network works on the last; unset: on GPU only."
+        None, description="Decode the next images while the network predicts; unset: only on a GPU."
     )
 
     # Batches
     batch_seconds: Seconds = Field(
-        1.0, description="Batches are made as large as one process analyses in this time, by the pace of the latest."
+        1.0,
+        description="Target duration of a batch in one process; its size follows from the speed of the latest batches.",
     )
-    batch_images: int = Field(1024, ge=1, le=4096, description="Most images in a batch.")
-    batch_bytes: int = Field(256 * MiB, ge=1, description="Most bytes of files in a batch of several images.")
-    batch_wait_seconds: Seconds = Field(0.05, description="How long a partial batch waits for more while all are busy.")
-    poll_seconds: Seconds = Field(1.0, description="How often the dispatcher looks when nobody wakes it.")
-    default_priority: int = Field(5, ge=0, le=9, description="Priority of arrivals: 0 goes first, 9 last.")
+    batch_images: int = Field(1024, ge=1, le=4096, description="Maximum number of images in a batch.")
+    batch_bytes: int = Field(256 * MiB, ge=1, description="Maximum size of the files in a batch of several images.")
+    batch_wait_seconds: Seconds = Field(
+        0.05, description="Time for which a partial batch waits for more images while all processes are busy."
+    )
+    poll_seconds: Seconds = Field(
+        1.0, description="Interval at which the dispatcher looks for work if no notification arrives."
+    )
+    default_priority: int = Field(5, ge=0, le=9, description="Priority of new images: 0 goes first, 9 last.")
 
     # Arrivals
-    settle_seconds: Seconds = Field(2.0, description="A file is complete when size and time stay unchanged this long.")
+    settle_seconds: Seconds = Field(
+        2.0, description="A file is complete when its size and modification time have not changed for this long."
+    )
     scan_seconds: Seconds = Field(
-        5.0, description="How often a watched folder is walked; events only shorten the wait."
+        5.0, description="Interval at which a watched folder is scanned; file events start a scan earlier."
     )
     temporary_suffixes: tuple[str, ...] = Field(
-        (".part", ".partial", ".tmp", ".filepart", ".crdownload"), description="Names that are still being written."
+        (".part", ".partial", ".tmp", ".filepart", ".crdownload"),
+        description="Files with these suffixes are ignored, since they are still being written.",
     )
-    temporary_alert_seconds: Seconds = Field(3600, description="Temporary names older than this show in `status`.")
-    accept_raster: bool = Field(False, description="Take PNG and JPEG files too.")
+    temporary_alert_seconds: Seconds = Field(
+        3600, description="`status` reports files with a temporary suffix that are older than this."
+    )
+    accept_raster: bool = Field(False, description="Accept PNG and JPEG files in addition to DICOM.")
 
     # Stores
     sources: tuple[Source, ...] = Field(
         (),
-        description="Folders, receivers and stores that `up`, `watch`, `receive` and `poll` serve, if not named there.",
+        description="Folders, receivers and stores for `up`, `watch`, `receive` and `poll`; arguments override it.",
     )
     spool_dir: AbsolutePath | None = Field(
         None,
-        description="Where received and unpacked files lie, for producers and workers; unset: in the state folder.",
+        description="Folder of received and unpacked files, for producers and workers; unset: in the state folder.",
     )
-    spool_keep_days: float = Field(3, ge=0, description="Spooled files are kept this long after their final outcome.")
-    spool_keep_failed_days: float = Field(14, ge=0, description="The same for images that failed or are defective.")
-    destinations: tuple[Destination, ...] = Field((), description="Where `send-results` sends structured reports.")
+    spool_keep_days: float = Field(
+        3, ge=0, description="Days for which a spooled file is kept after the outcome of its image."
+    )
+    spool_keep_failed_days: float = Field(
+        14, ge=0, description="Days for which a spooled file is kept if its image is defective or failed."
+    )
+    destinations: tuple[Destination, ...] = Field(
+        (), description="PACS and DICOMweb stores to which `send-results` sends structured reports."
+    )
     deliver_after_seconds: float = Field(
-        300, ge=0, description="A study of unknown size is reported when nothing of it has come for this long."
+        300,
+        ge=0,
+        description="A study whose expected number is unknown is reported when no image arrived for this long.",
     )
     deliver_days: float = Field(
-        7, gt=0, description="Studies with results as old as this are reported only where somebody names them."
+        7, gt=0, description="Studies whose results are older than this are reported only if a user names the study."
     )
 
-    # Limits and patience
+    # Limits and retries
     max_file_bytes: int = Field(2048 * MiB, ge=1, description="Larger files are rejected as too_large.")
-    max_frame_pixels: int = Field(100_000_000, ge=1, description="Rows x columns of one frame.")
-    max_object_bytes: int = Field(8192 * MiB, ge=1, description="All frames of one object, decoded.")
+    max_frame_pixels: int = Field(
+        100_000_000,
+        ge=1,
+        description="Images with more pixels per frame (rows x columns) are rejected as too_large.",
+    )
+    max_object_bytes: int = Field(
+        8192 * MiB, ge=1, description="Images whose decoded frames are larger in total are rejected as too_large."
+    )
     image_timeout_seconds: Seconds = Field(
-        60, description="Decoding one frame may take this long, then its image failed."
+        60, description="Maximum time to decode one frame; after it the image fails with reason timeout."
     )
-    lease_seconds: Seconds = Field(120, description="A batch without progress for this long is taken back.")
+    lease_seconds: Seconds = Field(120, description="The sweep takes back a batch without progress for this long.")
     arrival_timeout_seconds: float = Field(
-        300, ge=0, description="A truncated file younger than this waits for its rest; `run` takes files as complete."
+        300,
+        ge=0,
+        description="A truncated file newer than this may still be arriving and is read again; `run` does not wait.",
     )
-    retry_limit: int = Field(8, ge=1, description="Times an image is tried before it fails for the world's faults.")
-    retry_base_seconds: Seconds = Field(1.0, description="First pause before a retry; it doubles each time.")
+    retry_limit: int = Field(8, ge=1, description="Attempts before a temporary error becomes final.")
+    retry_base_seconds: Seconds = Field(1.0, description="Pause before the first retry; it doubles with each retry.")
     retry_cap_seconds: Seconds = Field(300, description="Longest pause before a retry.")
 
     retry_patience_seconds: Seconds = Field(
-        6 * 3600, description="An image is tried for at most this long before it fails for the world's faults."
+        6 * 3600, description="Time after which a temporary error becomes final, even if attempts are left."
     )
     image_memory_bytes: int = Field(
-        4096 * MiB, ge=256 * MiB, description="Memory for reading one image that is suspected of killing its process."
+        4096 * MiB,
+        ge=256 * MiB,
+        description="Memory limit for the trial read of an image that is suspected of killing its worker process.",
     )
     breaker_images: int = Field(
-        100, ge=0, description="Look at this many latest outcomes to decide whether to pause dispatch; 0: never pause."
+        100, ge=0, description="Number of latest outcomes that the circuit breaker examines; 0 turns it off."
     )
     breaker_share: float = Field(
-        0.5, gt=0, le=1, description="Pause dispatch when this share of the latest outcomes is defective or failed."
+        0.5,
+        gt=0,
+        le=1,
+        description="The circuit breaker pauses dispatch if at least this share of outcomes is defective or failed.",
     )
     breaker_probe_seconds: Seconds = Field(
-        300, description="While dispatch is paused for bad outcomes, a small batch is tried this often."
+        300, description="Interval of the small probe batches while the circuit breaker has paused dispatch."
     )
     disk_reserve_bytes: int = Field(
-        256 * MiB, ge=0, description="Pause while the disk of the state folder has less room than this."
+        256 * MiB,
+        ge=0,
+        description="Dispatch is paused while the disk of the state folder has less free space.",
     )
 
     hold_missing_sources: bool = Field(
-        True, description="Images of a source whose folder is gone wait for it; off: they fail like missing files."
+        True,
+        description="Images wait while their source folder or store is unavailable; off: they fail after retries.",
     )
 
     # People
     site_key: SecretStr | None = Field(
-        None, description="Secret for patient and accession keys; unset: made once in the state folder."
+        None, description="Secret for hashing patient and accession numbers; unset: created in the state folder."
     )
-    night_start: time = Field(time(18), description="A night begins, site-local.")
-    night_end: time = Field(time(7), description="A night ends, site-local: results are wanted by then.")
-    time_zone: str | None = Field(None, description="IANA name of the site's time zone; unset: the machine's.")
-    not_for_diagnosis: bool = Field(True, description="Label results `not for diagnosis` wherever a person reads them.")
-    flower_address: str = Field("127.0.0.1", description="Where Flower listens.")
-    flower_port: int = Field(5555, ge=0, le=65535, description="Flower's port; 0 turns Flower off in `up`.")
-    flower_auth: SecretStr | None = Field(None, description="`user:password` for Flower; required off 127.0.0.1.")
-    log_format: Literal["text", "json"] = Field("text", description="Log lines for people or for programs.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe line logged.")
+    night_start: time = Field(time(18), description="Local time at which a night begins.")
+    night_end: time = Field(time(7), description="Local time at which a night ends and its results should be complete.")
+    time_zone: str | None = Field(
+        None, description="IANA name of the local time zone, such as Europe/Berlin; unset: the time zone of the host."
+    )
+    not_for_diagnosis: bool = Field(
+        True, description="Mark results as `not for diagnosis` wherever a person reads them."
+    )
+    flower_address: str = Field("127.0.0.1", description="IP address or host name on which Flower listens.")
+    flower_port: int = Field(5555, ge=0, le=65535, description="TCP port of Flower; with 0, `up` starts no Flower.")
+    flower_auth: SecretStr | None = Field(
+        None, description="`user:password` for Flower; required if flower_address is not a loopback address."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Format of log lines: text for people, json for programs."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Lowest level of the log lines that are written."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         if self.image_timeout_seconds > self.lease_seconds:
-            raise ValueError("image_timeout_seconds must not exceed lease_seconds: a slow image would lose its lease")
+            raise ValueError(
+                "image_timeout_seconds must not exceed lease_seconds, or the lease of a slow image would end too early"
+            )
         local = self.flower_address in ("127.0.0.1", "localhost", "::1")
         if not local and self.flower_auth is None:
-            raise ValueError(f"flower_address {self.flower_address} is open to others: set flower_auth (user:password)")
+            raise ValueError(
+                f"flower_address {self.flower_address} can be reached from other hosts: set flower_auth (user:password)"
+            )
         if any(source.name == ARCHIVES for source in self.sources):
-            raise ValueError(f"sources: the name {ARCHIVES} is kept for what archives hold")
-        for kind, named in (("sources", self.sources), ("destinations", self.destinations)):
-            twice = [name for name, times in Counter(one.name for one in named).items() if times > 1]
-            if twice:
-                raise ValueError(f"{kind}: the name {twice[0]} is given twice")
+            raise ValueError(f"sources: the name {ARCHIVES} is reserved for the members of archives; use another name")
+        for setting, entries in (("sources", self.sources), ("destinations", self.destinations)):
+            duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
+            if duplicates:
+                raise ValueError(f"{setting}: the name {duplicates[0]} is used twice; give each entry its own name")
         return self
 
     @classmethod
@@ -178,31 +228,31 @@ class Settings(BaseSettings):
 
     @property
     def sql_url(self) -> str:
-        """The database URL in force, password included: never log it."""
+        """Return the database URL, with its password: never log it."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.state_dir / 'nightread.sqlite3'}"
 
     @property
     def bundle_folders(self) -> tuple[Path, ...]:
-        """Where bundles are looked for, beside the shipped ones."""
+        """Return the folders that are searched for bundles, in addition to the shipped bundles."""
         return self.state_dir / "bundles", *self.bundle_dirs
 
     @property
     def spool_folder(self) -> Path:
-        """Where received and unpacked files lie."""
+        """Return the folder of received and unpacked files."""
         return self.spool_dir or self.state_dir / "spool"
 
     def require_redis_url(self) -> str:
-        """The Redis URL in force, password included: never log it. Raises StopWork where none is set."""
+        """Return the Redis URL, with its password: never log it. Raises StopWork if none is set."""
         if self.redis_url is None:
             raise StopWork("No Redis is configured: set NIGHTREAD_REDIS_URL, or use `nightread run` or `nightread up`.")
         return self.redis_url.get_secret_value()
 
     def to_environment(self) -> dict[str, str]:
-        """The variables that give a child process these very settings."""
+        """Return the environment variables that give a child process the same settings."""
         changed = self.model_dump(mode="json", exclude_defaults=True)
-        # Whole, since a source without its kind, which is its default, is none.
+        # Dump these settings completely: `exclude_defaults` also drops the `kind` of each source.
         values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
@@ -212,14 +262,14 @@ class Settings(BaseSettings):
 
     @property
     def embedded_redis(self) -> bool:
-        """Whether nightread starts its own Redis."""
+        """Return whether nightread starts its own Redis."""
         return self.redis_url is None
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
-    """Settings of this process, with the TOML file of `config` or NIGHTREAD_CONFIG if there is one.
+    """Load the settings of this process, including the TOML file `config` or NIGHTREAD_CONFIG, if given.
 
-    Raises pydantic.ValidationError that names each wrong knob.
+    Raises pydantic.ValidationError, which names each wrong setting.
     """
     config = config or Path(os.environ.get("NIGHTREAD_CONFIG", ""))
     if config == Path():

@@ -1,15 +1,15 @@
-"""Waiting for the signal that ends a process."""
+"""Wait for the signal that ends a process."""
 
 from threading import Event
 
-_HEED_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 
 
 def wait_for_shutdown(stop: Event) -> None:
-    """Return once `stop` is set, by a signal's handler or by any thread.
+    """Return when `stop` is set, by a signal handler or by any thread.
 
-    A signal that comes in the very moment in which the main thread begins to wait is handled only when that wait ends:
-    Python looks for signals before and after, and the kernel has delivered it by then.
+    The wait is repeated with a short timeout because of a race: Python runs a signal handler only between two steps of
+    the main thread. A signal that arrives just as the wait begins is handled when that wait ends.
     """
-    while not stop.wait(_HEED_SECONDS):
+    while not stop.wait(_CHECK_SECONDS):
         continue

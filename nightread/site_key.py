@@ -1,4 +1,4 @@
-"""The site's secret, which turns patient numbers into keys."""
+"""Load the site key, the secret with which patient numbers are hashed."""
 
 import os
 import secrets
@@ -7,7 +7,10 @@ from nightread.settings import Settings
 
 
 def load_site_key(settings: Settings) -> bytes:
-    """The configured key, else the one in the state folder, made at first use and readable by its owner only."""
+    """Return the configured key, else the key in the state folder.
+
+    The file in the state folder is created at first use, and only its owner can read it.
+    """
     if settings.site_key is not None:
         return settings.site_key.get_secret_value().encode()
     path = settings.state_dir / "site.key"

@@ -1,4 +1,4 @@
-"""Where images come from and where results go, as the settings file names them."""
+"""Define the sources of images and the destinations of reports, as the settings file describes them."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,7 +22,7 @@ from nightread.paths import NAME_LENGTH
 Seconds = Annotated[float, Field(gt=0)]
 MiB = 1024**2
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-"""Children of `up` run in another folder."""
+"""A path that is made absolute at once: child processes of `up` run in another folder."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
 AETitle = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
@@ -31,15 +31,15 @@ AETitle = Annotated[
 HttpUrl = Annotated[
     str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"), AfterValidator(lambda url: url.rstrip("/"))
 ]
-"""Without a user or password in it: those have knobs of their own, which are never logged."""
+"""A URL without user and password: these have settings of their own, which are never logged."""
 
 
 ARCHIVES = "archives"
-"""Name and kind of the source that all members of archives are of, and the folder of the spool that holds them."""
+"""Name and kind of the source of all members of archives, and the name of their folder in the spool."""
 
 
 def revealed(value: SecretStr, info: FieldSerializationInfo) -> str:
-    """The secret where it goes to a child process, stars elsewhere."""
+    """Return the secret if the dump is for a child process, else asterisks."""
     return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
 
 
@@ -48,27 +48,29 @@ class _Model(BaseModel):
 
 
 class Tls(_Model):
-    """Certificates of a receiver, or of nightread as somebody's client."""
+    """TLS certificates of a receiver, or of nightread as a client of a store or destination."""
 
-    certificate: AbsolutePath | None = Field(None, description="PEM file with our certificate chain.")
-    key: AbsolutePath | None = Field(None, description="PEM file with its private key.")
+    certificate: AbsolutePath | None = Field(None, description="PEM file with the certificate chain of nightread.")
+    key: AbsolutePath | None = Field(None, description="PEM file with the private key of `certificate`.")
     ca: AbsolutePath | None = Field(
-        None, description="PEM file with the authorities that we trust; unset: the system's."
+        None, description="PEM file with the trusted certificate authorities; unset: those of the system."
     )
-    require_client: bool = Field(False, description="Of a receiver: callers must show a certificate of `ca`.")
+    require_client: bool = Field(
+        False, description="Receivers only: require a client certificate that an authority in `ca` has signed."
+    )
 
 
 class Login(_Model):
-    """How nightread shows a web server who it is: a bearer token, or user and password."""
+    """Login at a web server: a bearer token, or user and password."""
 
     user: str | None = Field(None, description="User of HTTP basic authentication.")
-    password: SecretStr | None = Field(None, description="Its password.")
+    password: SecretStr | None = Field(None, description="Password of `user`.")
     bearer: SecretStr | None = Field(None, description="Bearer token, instead of user and password.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.user is None) != (self.password is None) or (self.user is None) == (self.bearer is None):
-            raise ValueError("give `user` and `password`, or `bearer`")
+            raise ValueError("give either `user` and `password`, or `bearer`")
         return self
 
     @field_serializer("password", "bearer")
@@ -77,22 +79,22 @@ class Login(_Model):
 
 
 class Caller(_Model):
-    """Who may send to a receiver."""
+    """One entry in the allow list of a receiver."""
 
-    ae_title: AETitle | None = Field(None, description="Its AE title; unset: any.")
-    address: str | None = Field(None, description="Its IP address or network (`10.1.0.0/16`); unset: any.")
+    ae_title: AETitle | None = Field(None, description="AE title of the caller; unset: any.")
+    address: str | None = Field(None, description="IP address or network (`10.1.0.0/16`) of the caller; unset: any.")
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:
         if self.ae_title is None and self.address is None:
-            raise ValueError("give `ae_title`, `address` or both; who names no callers lets everybody send")
+            raise ValueError("give `ae_title`, `address` or both; to accept every caller, omit `callers`")
         return self
 
 
 class _Source(_Model):
-    name: Name = Field(description="What the source is called, everywhere and for ever.")
+    name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
-        None, ge=0, le=9, description="Of its images: 0 goes first, 9 last; unset: default_priority."
+        None, ge=0, le=9, description="Priority of its images: 0 goes first, 9 last; unset: default_priority."
     )
 
 
@@ -100,47 +102,47 @@ class FolderSource(_Source):
     """A drop folder."""
 
     kind: Literal["folder"] = "folder"
-    path: AbsolutePath = Field(description="The folder.")
+    path: AbsolutePath = Field(description="Path of the folder.")
 
 
 class ReceiverSource(_Source):
     """A C-STORE receiver (DICOM PS3.4, annex B)."""
 
     kind: Literal["receiver"] = "receiver"
-    ae_title: AETitle = Field("NIGHTREAD", description="What callers must call it.")
-    address: str = Field("127.0.0.1", description="Where it listens; `0.0.0.0` for all networks.")
-    port: int = Field(11112, ge=0, le=65535, description="Its TCP port; 0: a free one.")
-    callers: tuple[Caller, ...] = Field((), description="Who may send; none named: anybody who reaches it.")
-    associations: int = Field(32, ge=1, le=1000, description="How many at once.")
-    pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted.")
-    idle_seconds: Seconds = Field(60, description="An association that is silent for this long is aborted.")
-    tls: Tls | None = Field(None, description="Only encrypted connections.")
+    ae_title: AETitle = Field("NIGHTREAD", description="AE title of the receiver; callers must use it.")
+    address: str = Field("127.0.0.1", description="Address on which the receiver listens; `0.0.0.0`: all interfaces.")
+    port: int = Field(11112, ge=0, le=65535, description="TCP port of the receiver; 0: any free port.")
+    callers: tuple[Caller, ...] = Field((), description="Allow list; empty: every caller may send.")
+    associations: int = Field(32, ge=1, le=1000, description="Maximum number of simultaneous associations.")
+    pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")
+    idle_seconds: Seconds = Field(60, description="An association without traffic for this long is aborted.")
+    tls: Tls | None = Field(None, description="If set, only TLS connections are accepted.")
 
 
 class _Store(_Source):
-    url: HttpUrl = Field(description="Its address.")
-    login: Login | None = Field(None, description="How to log in.")
-    tls: Tls | None = Field(None, description="Authorities to trust and a client certificate, for https.")
-    poll_seconds: Seconds = Field(30, description="How often it is asked for what is new.")
-    timeout_seconds: Seconds = Field(30, description="It must answer within this time.")
-    connections: int = Field(4, ge=1, le=64, description="Retrievals at once, per worker process.")
+    url: HttpUrl = Field(description="Base URL of the store.")
+    login: Login | None = Field(None, description="Login at the store; unset: none.")
+    tls: Tls | None = Field(None, description="Trusted authorities and client certificate for https.")
+    poll_seconds: Seconds = Field(30, description="Interval at which the store is asked for new images.")
+    timeout_seconds: Seconds = Field(30, description="Maximum time to wait for a response.")
+    connections: int = Field(4, ge=1, le=64, description="Simultaneous retrievals per worker process.")
 
 
 class DicomwebSource(_Store):
-    """A DICOMweb store (DICOM PS3.18): QIDO-RS lists, WADO-RS retrieves."""
+    """A DICOMweb store (DICOM PS3.18): nightread searches with QIDO-RS and retrieves with WADO-RS."""
 
     kind: Literal["dicomweb"] = "dicomweb"
-    days: int = Field(3, ge=1, le=3650, description="Studies of this many days are listed again each time.")
+    days: int = Field(3, ge=1, le=3650, description="Each poll searches the studies of this many past days.")
 
 
 class OrthancSource(_Store):
-    """An Orthanc server by its own REST API: `/changes` is an exact cursor."""
+    """An Orthanc server through its own REST API, whose `/changes` serves as an exact cursor."""
 
     kind: Literal["orthanc"] = "orthanc"
 
 
 def _kind(value: object) -> str:
-    """Of a table in the settings file, or of a model; a source that says none is a folder."""
+    """Return the kind of an entry, given as a table of the settings file or as a model; the default is `folder`."""
     return str(value.get("kind", "folder") if isinstance(value, dict) else getattr(value, "kind", ""))
 
 
@@ -152,38 +154,38 @@ Source = Annotated[
     Discriminator(
         _kind,
         custom_error_type="kind",
-        custom_error_message="`kind` is one of folder (where it is left out), receiver, dicomweb and orthanc",
+        custom_error_message="`kind` must be one of folder (the default), receiver, dicomweb and orthanc",
     ),
 ]
 
 
 class StoreDestination(_Model):
-    """An application entity that takes results by C-STORE."""
+    """A PACS that accepts reports by C-STORE."""
 
     kind: Literal["store"] = "store"
     name: Name
-    ae_title: AETitle = Field(description="Its AE title.")
-    address: str = Field(description="Its host.")
-    port: int = Field(104, ge=1, le=65535, description="Its TCP port.")
-    calling_ae_title: AETitle = Field("NIGHTREAD", description="What we call ourselves.")
+    ae_title: AETitle = Field(description="AE title of the destination.")
+    address: str = Field(description="Host name or IP address of the destination.")
+    port: int = Field(104, ge=1, le=65535, description="TCP port of the destination.")
+    calling_ae_title: AETitle = Field("NIGHTREAD", description="AE title that nightread uses for itself.")
     tls: Tls | None = None
-    timeout_seconds: Seconds = Field(30, description="It must answer within this time.")
+    timeout_seconds: Seconds = Field(30, description="Maximum time to wait for a response.")
 
 
 class StowDestination(_Model):
-    """A DICOMweb store that takes results by STOW-RS."""
+    """A DICOMweb store that accepts reports by STOW-RS."""
 
     kind: Literal["stow"] = "stow"
     name: Name
-    url: HttpUrl = Field(description="Its DICOMweb address.")
+    url: HttpUrl = Field(description="DICOMweb base URL of the destination.")
     login: Login | None = None
     tls: Tls | None = None
-    timeout_seconds: Seconds = Field(30, description="It must answer within this time.")
+    timeout_seconds: Seconds = Field(30, description="Maximum time to wait for a response.")
 
 
 Destination = Annotated[
     Annotated[StoreDestination, Tag("store")] | Annotated[StowDestination, Tag("stow")],
     Discriminator(
-        _kind, custom_error_type="kind", custom_error_message="`kind` is store (C-STORE) or stow (STOW-RS): give one"
+        _kind, custom_error_type="kind", custom_error_message="`kind` must be store (C-STORE) or stow (STOW-RS)"
     ),
 ]

@@ -1,31 +1,34 @@
-"""The stores of the settings, and how this host reaches one."""
+"""Find the stores in the settings, and connect to one."""
 
 from typing import TYPE_CHECKING
 
 from nightread.settings import Settings
 from nightread.sources import DicomwebSource, OrthancSource
 
-if TYPE_CHECKING:  # urllib3 is not on every host that has to know what a store is
+if TYPE_CHECKING:  # hosts that only read the settings need no urllib3
     from nightread.web import Website
 
 Store = DicomwebSource | OrthancSource
 STORES = ("dicomweb", "orthanc")
-"""Kinds of sources whose images are no files."""
+"""Kinds of sources whose images are retrieved over HTTP instead of read from files."""
 
 
 def stores_of(settings: Settings) -> list[Store]:
-    """Those among the sources of the settings."""
+    """Return the sources of the settings that are stores."""
     return [source for source in settings.sources if isinstance(source, Store)]
 
 
 def store_of(settings: Settings, *, name: str, root: str) -> Store:
-    """The store of this name; where the settings have none, that at the URL `root`, which is shown no login."""
+    """Return the store of this name from the settings, else a store at the URL `root` without login."""
     named = [store for store in stores_of(settings) if store.name == name]
     return named[0] if named else OrthancSource.model_construct(name=name, url=root)
 
 
 def open_store(store: Store, *, timeout_seconds: float | None = None, connections: int = 1) -> "Website":
-    """Connects at the first question. Raises nightread.web.RefusedError for certificates that cannot be read."""
+    """Return a client that connects at its first request.
+
+    Raises nightread.web.RefusedError if a certificate file cannot be read.
+    """
     from nightread.web import Website  # noqa: PLC0415
 
     seconds = timeout_seconds or store.timeout_seconds

@@ -13,14 +13,14 @@ class ThreadGroup:
     """
 
     def __init__(self, stop: threading.Event, *, join_seconds: float) -> None:
-        """`stop` tells all threads to end; at the end the group waits for them for `join_seconds` altogether."""
+        """`stop` is set to end all threads; the group then waits up to `join_seconds` in total for them."""
         self._stop = stop
         self._join_seconds = join_seconds
         self._members: list[tuple[threading.Thread, Callable[[], object]]] = []
         self._failures: list[Exception] = []
 
     def start(self, work: Callable[[], object], *, on_stop: Callable[[], object] = lambda: None) -> None:
-        """Run it in a thread of its own; `on_stop` makes a thread end that does not look at `stop`."""
+        """Run `work` in a thread of its own. `on_stop` is called to end a thread that does not check `stop`."""
 
         def run() -> None:
             try:
@@ -37,7 +37,7 @@ class ThreadGroup:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        """Stop all threads and wait for them, the latest first, since a thread may need one that was started before."""
+        """Stop all threads and wait for them, last started first, since a thread may depend on an earlier one."""
         self._stop.set()
         give_up_at = time.monotonic() + self._join_seconds
         for thread, on_stop in reversed(self._members):

@@ -1,4 +1,4 @@
-"""A web server that is asked for something: login, TLS, and an end to waiting and to what it sends."""
+"""Send HTTP requests to one server, with login, TLS, time limits and size limits."""
 
 import base64
 import json
@@ -16,44 +16,47 @@ from urllib3 import exceptions as faults
 from nightread.sources import Login, Tls
 
 MiB = 1024**2
-_PIECE_BYTES = MiB
+_CHUNK_BYTES = MiB
 _PAGE_BYTES = 64 * MiB
 _SLOWEST_BYTES_PER_SECOND = 64 * 1024
-"""Whoever sends less is as good as silent: a trickle must not hold a connection for ever."""
+"""A slower server counts as unavailable, so that it cannot occupy a connection for ever."""
 _LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class WebError(Exception):
-    """A server did not give what it was asked for. The text is ours, says what it does, and may be shown to anybody."""
+    """A request failed. The text is a predicate ("does not answer within 30 s") for "The store" or "The server".
+
+    nightread writes it: it quotes no address and no response, and may be shown to anybody.
+    """
 
 
 class UnavailableError(WebError):
-    """It does not answer, or says itself that it cannot now: it may later."""
+    """The server does not answer, or reports that it is unavailable. A later request may succeed."""
 
 
 class UnreachableError(UnavailableError):
-    """No connection to it came about, so that nothing was sent."""
+    """No connection could be made. The server received nothing."""
 
 
 class RefusedError(WebError):
-    """It or we do not trust the other: somebody must correct login or certificates."""
+    """Login or certificates were rejected, by the server or by nightread. A person must correct them."""
 
 
 class MissingError(WebError):
-    """It answers that it has no such thing."""
+    """The server does not have the resource (status 404 or 410)."""
 
 
 class TooMuchError(WebError):
-    """It sends more bytes than were asked for."""
+    """The server sent more bytes than the limit of the request."""
 
 
 class UnexpectedError(WebError):
-    """It answers what makes no sense to us."""
+    """The response cannot be interpreted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpResponse:
-    """What a server answered."""
+    """Status, media type and body of a response."""
 
     status: int
     content_type: str
@@ -61,10 +64,10 @@ class HttpResponse:
 
 
 class Website:
-    """One server below one URL; may be used by several threads, each on a kept connection of its own.
+    """An HTTP client for one base URL. Several threads may use it, each on a persistent connection of its own.
 
-    No redirection is followed, since it could carry the login elsewhere; no proxy and no `.netrc` is looked for.
-    Connects at the first question.
+    It connects at the first request. It follows no redirect, since that could send the login to another host. It uses
+    no proxy settings and no `.netrc`.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Website:
         timeout_seconds: float = 30,
         connections: int = 1,
     ) -> None:
-        """`connections` are kept between questions. Raises RefusedError where our own certificates cannot be read."""
+        """Keep up to `connections` open between requests. Raises RefusedError if a certificate file cannot be read."""
         self.url = url.rstrip("/")
         self._seconds = timeout_seconds
         self._pool = PoolManager(
@@ -87,7 +90,7 @@ class Website:
         )
 
     def json(self, path: str, query: Mapping[str, str] | None = None, *, post: object = None) -> Any:
-        """What the server answers as JSON, up to 64 MiB of it; None where it answers nothing. Raises WebError."""
+        """Return the JSON response, up to 64 MiB; None for an empty body. `post` is sent as JSON. Raises WebError."""
         headers = {"Accept": "application/dicom+json, application/json"}
         if query:
             path = f"{path}?{urlencode(query)}"
@@ -96,7 +99,7 @@ class Website:
         try:
             return json.loads(body) if body else None
         except (ValueError, RecursionError):
-            raise UnexpectedError("answers what is no JSON: is that its address?") from None
+            raise UnexpectedError("sent invalid JSON: check its URL") from None
 
     def read(
         self,
@@ -107,48 +110,49 @@ class Website:
         max_bytes: int = _PAGE_BYTES,
         on_bytes: Callable[[int], object] = lambda _count: None,
     ) -> HttpResponse:
-        """What comes with status 200 or 204; `on_bytes` hears of each piece, and what it raises ends the transfer.
+        """Return the response with status 200 or 204.
 
-        `content` is posted, perhaps twice: it must be a question. Raises WebError: TooMuchError beyond `max_bytes`.
+        `on_bytes` is called with the size of each chunk; an exception from it ends the transfer. `content` is posted,
+        possibly twice: the request must be idempotent. Raises WebError: TooMuchError beyond `max_bytes`.
         """
 
-        def ask() -> BaseHTTPResponse:
+        def request() -> BaseHTTPResponse:
             try:
                 return self._request(path, headers, content)
-            except faults.ProtocolError:  # a kept connection that the server was just closing
+            except faults.ProtocolError:  # the server was just closing the persistent connection
                 return self._request(path, headers, content)
 
-        return self._transfer(ask, _require_success, max_bytes, on_bytes)
+        return self._transfer(request, _require_success, max_bytes, on_bytes)
 
     def post(self, path: str, content: bytes, headers: Mapping[str, str]) -> HttpResponse:
-        """Send the content, once, and return the answer of whatever status, up to 64 MiB of it.
+        """Send the content once, and return the response of any status, up to 64 MiB.
 
-        Raises WebError: UnreachableError where the server certainly got nothing of it.
+        Raises WebError: UnreachableError if the server certainly received nothing.
         """
         return self._transfer(lambda: self._request(path, headers, content), lambda _status: None, _PAGE_BYTES)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the persistent connections."""
         self._pool.clear()
 
     def _transfer(
         self,
-        ask: Callable[[], BaseHTTPResponse],
+        request: Callable[[], BaseHTTPResponse],
         check: Callable[[int], None],
         max_bytes: int,
         on_bytes: Callable[[int], object] = lambda _count: None,
     ) -> HttpResponse:
         try:
-            response = ask()
+            response = request()
             try:
                 check(response.status)
                 body = self._body(response, max_bytes, on_bytes)
             except BaseException:
-                response.close()  # what was not read would be taken for the next answer
+                response.close()  # unread bytes would be taken for the next response
                 raise
             response.release_conn()
         except (faults.HTTPError, OSError) as error:
-            _complain(error, self._seconds)
+            _raise_web_error(error, self._seconds)
         return HttpResponse(status=response.status, content_type=response.headers.get("Content-Type", ""), body=body)
 
     def _request(self, path: str, headers: Mapping[str, str], content: bytes | None) -> BaseHTTPResponse:
@@ -163,16 +167,16 @@ class Website:
         )
 
     def _body(self, response: BaseHTTPResponse, max_bytes: int, on_bytes: Callable[[int], object]) -> bytes:
-        started, size, pieces = time.monotonic(), 0, []
-        while piece := response.read1(_PIECE_BYTES):
-            pieces.append(piece)
-            size += len(piece)
+        started, size, chunks = time.monotonic(), 0, []
+        while chunk := response.read1(_CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
             if size > max_bytes:
-                raise TooMuchError(f"sends more than {max_bytes} bytes")
+                raise TooMuchError(f"sent more than {max_bytes} bytes")
             if time.monotonic() - started > self._seconds + size / _SLOWEST_BYTES_PER_SECOND:
-                raise UnavailableError(f"sends less than {_SLOWEST_BYTES_PER_SECOND} bytes a second")
-            on_bytes(len(piece))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                raise UnavailableError(f"sent less than {_SLOWEST_BYTES_PER_SECOND} bytes per second")
+            on_bytes(len(chunk))
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _credentials(login: Login | None) -> dict[str, str]:
@@ -191,7 +195,10 @@ def _trust(tls: Tls | None) -> ssl.SSLContext:
         if tls and tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ValueError) as error:
-        raise RefusedError(f"cannot be asked: our certificate files cannot be read ({type(error).__name__})") from None
+        raise RefusedError(
+            f"cannot be reached: its certificate files on this host cannot be read ({type(error).__name__}): "
+            "correct `tls`"
+        ) from None
     return context
 
 
@@ -199,27 +206,27 @@ def _require_success(status: int) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
         return
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise RefusedError(f"refuses us (status {status}): correct its login, or its rules for us")
+        raise RefusedError(f"refused access (status {status}): correct `login`, or the permissions on the server")
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise MissingError(f"has nothing there (status {status}): is that its address?")
+        raise MissingError(f"has no such resource (status {status}): check `url`")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        raise UnexpectedError(f"sends us elsewhere (status {status}): give the address where it is")
+        raise UnexpectedError(f"redirects to another address (status {status}): set `url` to that address")
     if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise UnavailableError(f"says that it cannot (status {status})")
-    raise UnexpectedError(f"does not understand us (status {status})")
+        raise UnavailableError(f"reports that it is unavailable (status {status})")
+    raise UnexpectedError(f"rejected the request (status {status})")
 
 
-def _complain(error: Exception, seconds: float) -> NoReturn:
-    """In our own words: the library's text quotes the address with its query."""
+def _raise_web_error(error: Exception, seconds: float) -> NoReturn:
+    """Raise a WebError with a text of its own: the text of the library quotes the address with its query."""
     if isinstance(error, faults.NameResolutionError):
-        raise UnreachableError("has an address of which nobody knows the machine: is it written right?") from None
+        raise UnreachableError("has a host name that cannot be resolved: check `url`") from None
     if isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError):
         kind = UnreachableError if isinstance(error, faults.ConnectTimeoutError) else UnavailableError
         raise kind(f"does not answer within {seconds:g} s") from None
     if isinstance(error, faults.SSLError):
-        raise RefusedError("shows a certificate that we do not trust, or does not take ours: correct `tls`") from None
+        raise RefusedError("has an untrusted certificate, or rejected the client certificate: correct `tls`") from None
     if isinstance(error, (faults.NewConnectionError, ConnectionRefusedError)):
-        raise UnreachableError("cannot be reached: is it running, and are address and port right?") from None
+        raise UnreachableError("cannot be reached: check that it is running, and its address and port") from None
     if isinstance(error, (faults.ProtocolError, OSError)):
-        raise UnavailableError("broke off the connection") from None
-    raise UnexpectedError(f"answers what makes no sense ({type(error).__name__})") from None
+        raise UnavailableError("closed the connection before the response was complete") from None
+    raise UnexpectedError(f"sent a response that cannot be interpreted ({type(error).__name__})") from None

@@ -1,4 +1,4 @@
-"""Studies in a folder with results in the record, as a night leaves them behind; no network is needed for that."""
+"""Write DICOM studies to a folder and record results for them in the database, without a network."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ _DURATIONS = {"deliver_after_seconds": 0, "retry_base_seconds": 1, "retry_cap_se
 
 @dataclass(kw_only=True)
 class AnalysedStudies:
-    """A folder that is watched, and the record of what came of it."""
+    """A source folder with studies, and a database with their results."""
 
     ledger_driver: LedgerDriver
     folder: Path
@@ -42,7 +42,7 @@ class AnalysedStudies:
     _count: int = 0
 
     def __post_init__(self) -> None:
-        """Its folder is a source of its own."""
+        """Register the folder as a source."""
         self.inbox = self.folder / "ward"
         self.inbox.mkdir()
         self.ledger_driver.source_id = ledger.ensure_source(
@@ -55,10 +55,10 @@ class AnalysedStudies:
 
     @property
     def settings(self) -> Settings:
-        """Those of the site: studies need not be quiet, unless a test says so."""
+        """Return the settings: reports are sent without delay unless a test sets `deliver_after_seconds`."""
         return load_settings(state_dir=self.folder, **{**_DURATIONS, **self.settings_given})
 
-    def scan(self, *, study: str = STUDY, change: Change = lambda _: None) -> Path:
+    def write_scan(self, *, study: str = STUDY, change: Change = lambda _: None) -> Path:
         """Write one more scan of a study."""
         self._count += 1
         dataset = pydicom.dcmread(io.BytesIO(_PHANTOM))
@@ -69,7 +69,7 @@ class AnalysedStudies:
         dataset.save_as(path, enforce_file_format=True)
         return path
 
-    def arrive(self, *paths: Path) -> None:
+    def register(self, *paths: Path) -> None:
         """Register files."""
         arrivals = [
             Arrival(uri=path.name, size=path.stat().st_size, mtime_ns=path.stat().st_mtime_ns) for path in paths
@@ -77,23 +77,23 @@ class AnalysedStudies:
         self.ledger_driver.register(arrivals)
 
     def analyse(self, **fields: Any) -> None:
-        """Give all that waits one result: a nodule with 0.875, unless `fields` say otherwise."""
+        """Record one result for all waiting images: a nodule with 0.875, unless `fields` say otherwise."""
         for batch in self.ledger_driver.form(images=4096):
             claimed = self.ledger_driver.claim(batch)
             self.ledger_driver.record(batch, [self._outcome(image, fields) for image in claimed])
 
-    def study(
+    def add_study(
         self, images: int = 1, *, study: str = STUDY, change: Change = lambda _: None, **fields: Any
     ) -> list[Path]:
-        """A study that came and was analysed."""
-        paths = [self.scan(study=study, change=change) for _ in range(images)]
-        self.arrive(*paths)
+        """Write the images of a study, register them and record their results."""
+        paths = [self.write_scan(study=study, change=change) for _ in range(images)]
+        self.register(*paths)
         self.analyse(**fields)
         return paths
 
     @contextmanager
     def delivery_loop(self, *destinations: Destination, scope: Scope | None = None) -> Iterator[DeliveryLoop]:
-        """What `send-results --follow` does, by this night's clock."""
+        """Open the delivery loop of `send-results --follow` with the clock of the test."""
         ledger_driver = self.ledger_driver
         with open_delivery_loop(
             self.settings, ledger_driver.database, destinations, scope or Scope(), clock=ledger_driver.clock
@@ -101,7 +101,7 @@ class AnalysedStudies:
             yield delivery_loop
 
     def send(self, *destinations: Destination, again: bool = False, scope: Scope | None = None) -> list[DeliveryResult]:
-        """Once over what is ready."""
+        """Send the reports of all ready studies once."""
         with self.delivery_loop(*destinations, scope=scope) as delivery_loop:
             return [
                 results for results in delivery_loop.deliver(delivery_loop.ready(), again=again) if results is not None
@@ -122,7 +122,7 @@ class AnalysedStudies:
 
 
 def states(results: Sequence[DeliveryResult]) -> list[tuple[str, str | None]]:
-    """How each ended, and why."""
+    """Return state and reason of each result."""
     return [(one.state, one.reason) for one in results]
 
 

@@ -1,4 +1,4 @@
-"""Archives as they come, and as they should not."""
+"""Make zip and tar archives for tests, valid and invalid."""
 
 import gzip
 import io
@@ -10,11 +10,11 @@ from typing import Any
 
 Files = Mapping[str, bytes]
 _WRITTEN_AT = (2026, 11, 5, 22, 0, 0)
-"""A fixed time, so that the same members always give the same bytes."""
+"""A fixed modification time, so that the same members always give the same bytes."""
 
 
 def zip_file(files: Files, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip file with these members."""
+    """Return a zip file with these members."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in files.items():
@@ -24,7 +24,7 @@ def zip_file(files: Files, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def tar_file(files: Files, *, form: int = tarfile.PAX_FORMAT) -> bytes:
-    """A tar file with these members."""
+    """Return a tar file with these members."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         for name, content in files.items():
@@ -35,12 +35,12 @@ def tar_file(files: Files, *, form: int = tarfile.PAX_FORMAT) -> bytes:
 
 
 def tar_gz_file(files: Files) -> bytes:
-    """The same in gzip."""
+    """Return a gzip-compressed tar file with these members."""
     return gzip.compress(tar_file(files), compresslevel=1, mtime=0)
 
 
 def tar_member(kind: bytes, name: str = "scan", **fields: Any) -> bytes:
-    """A tar file with one member of another type than a file."""
+    """Return a tar file with one member that is not a regular file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo(name)
@@ -52,7 +52,7 @@ def tar_member(kind: bytes, name: str = "scan", **fields: Any) -> bytes:
 
 
 def zip_with_link(name: str, target: str) -> bytes:
-    """A zip file that holds a symbolic link as Info-ZIP writes it."""
+    """Return a zip file with a symbolic link, as Info-ZIP writes it."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, 0o120777 << 16
     buffer = io.BytesIO()
@@ -62,14 +62,14 @@ def zip_with_link(name: str, target: str) -> bytes:
 
 
 def with_directory_entry(data: bytes, change: Callable[[bytearray, int], None]) -> bytes:
-    """A zip file after `change` of the first entry of its directory, which begins at the place it is given."""
+    """Return the zip file after `change(archive, offset)` of the first entry in its central directory."""
     changed = bytearray(data)
     change(changed, changed.index(b"PK\x01\x02"))
     return bytes(changed)
 
 
 def encrypted(data: bytes) -> bytes:
-    """A zip file whose directory says that its first member is encrypted."""
+    """Return the zip file with its first member marked as encrypted."""
 
     def set_flag(archive: bytearray, entry: int) -> None:
         archive[entry + 8] |= 1
@@ -78,7 +78,7 @@ def encrypted(data: bytes) -> bytes:
 
 
 def zip_with_false_size(data: bytes, size: int) -> bytes:
-    """A zip file whose first member is said to inflate to this size."""
+    """Return the zip file with this uncompressed size declared for its first member."""
 
     def say(archive: bytearray, entry: int) -> None:
         struct.pack_into("<I", archive, entry + 24, size)

@@ -1,4 +1,4 @@
-"""Collect the test suite twice, in two ways that must not matter, and compare the tests and their parameters.
+"""Collect the test suite twice under different conditions, and compare the tests and their parameters.
 
 `python -m tests.collect_twice`, from the root of the repository. pytest-xdist refuses to run tests whose ids differ
 between its processes. The two collections differ in the second in which they start, in the hash seed, in the time
@@ -65,13 +65,13 @@ def _started(path: Path, number: int) -> subprocess.Popen[str]:
 
 
 def _line(item: pytest.Item) -> str:
-    """The id of a test and its parameters. The addresses of objects differ between processes and mean nothing."""
+    """Return the id of a test with its parameters, without object addresses, which differ between processes."""
     parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     return _ADDRESS.sub("0x", f"{item.nodeid} {_stable(parameters)}").replace("\n", " ")
 
 
 def _stable(value: Any) -> str:
-    """The text of a value. Sets and frozen sets are written in one order."""
+    """Return a value as text. Sets and frozen sets are sorted."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_stable(key)}: {_stable(each)}" for key, each in value.items()) + "}"
     if isinstance(value, (set, frozenset)):
@@ -82,7 +82,7 @@ def _stable(value: Any) -> str:
 
 
 def _compare(first: list[str], second: list[str]) -> int:
-    """Print what differs."""
+    """Print the differences."""
     changes = [
         line for line in difflib.unified_diff(first, second, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")
     ]

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose reads it: variables filled in, merges done, one value per service."""
+"""Parse docker-compose.yml as Compose does: replace variables, resolve merges, return one object per service."""
 
 import json
 import re
@@ -19,13 +19,13 @@ SECRETS = {
     "NIGHTREAD_FLOWER_AUTH": "operator:5ec2e7a0flower",
 }
 DOTENV = {**SECRETS, "INBOX": "/srv/inbox", "NIGHTREAD_MODEL": "phantom"}
-"""The least that deploy/example.env asks for."""
+"""The required variables of deploy/example.env."""
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Z_]+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\})")
 
 
 class MissingVariableError(Exception):
-    """A variable that must be set is not; the text is the file's own message."""
+    """A required variable is not set. The text is the message in docker-compose.yml."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,46 +39,46 @@ class Service:
     user: str
     ports: list[str]
     extras: str | None
-    """What the Dockerfile installs, for images of ours."""
+    """Extras that the Dockerfile installs; only for images of nightread."""
     spec: Mapping[str, Any]
 
     @property
     def stays(self) -> bool:
-        """Whether it is meant to run all the time."""
+        """Return whether the service runs permanently."""
         return bool(self.spec["restart"] != "no")
 
     @property
     def grace_seconds(self) -> int:
-        """How long it may take to stop; Compose's default is 10 s."""
+        """Return the time in which the service must stop, in seconds; the default of Compose is 10 s."""
         return int(self.spec.get("stop_grace_period", "10s").removesuffix("s"))
 
     @property
     def health_command(self) -> list[str]:
-        """What Docker executes in the container to see whether it is well."""
+        """Return the command of the health check, which Docker runs in the container."""
         kind, *words = self.spec["healthcheck"]["test"]
         return ["sh", "-c", *words] if kind == "CMD-SHELL" else words
 
 
 def source() -> str:
-    """The file as it stands."""
+    """Return the text of docker-compose.yml."""
     return (REPOSITORY / "docker-compose.yml").read_text("utf-8")
 
 
 def document(variables: Mapping[str, str] = DOTENV) -> dict[str, Any]:
-    """The whole file with `variables` filled in. Raises MissingVariableError."""
+    """Return the parsed file with `variables` replaced. Raises MissingVariableError."""
     filled = _fill(yaml.safe_load(source()), variables)
     assert isinstance(filled, dict)
     return filled
 
 
 def services(variables: Mapping[str, str] = DOTENV) -> dict[str, Service]:
-    """All services by name, with `variables` filled in."""
+    """Return all services by name, with `variables` replaced."""
     return {name: _service(name, spec) for name, spec in document(variables)["services"].items()}
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema of the Compose specification, as the check-jsonschema package ships it."""
+    """Return the schema of the Compose specification, which the package check-jsonschema contains."""
     text = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
     parsed: dict[str, Any] = json.loads(text)
     return parsed

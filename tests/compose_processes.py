@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml as processes of this machine, where no container engine is at hand."""
+"""Run the services of docker-compose.yml as local processes, without a container engine."""
 
 import os
 import re
@@ -40,9 +40,9 @@ class ComposeProcesses:
     folder: Path
     services: Mapping[str, Service]
     postgres_address: str
-    """`HOST:PORT/DATABASE` or `/DATABASE?host=FOLDER`, of a server that runs already."""
+    """`HOST:PORT/DATABASE` or `/DATABASE?host=FOLDER` of a running server."""
     postgres_ready: str
-    """How pg_isready reaches it."""
+    """Address of the server as an argument of pg_isready."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class ComposeProcesses:
         self.redis_port, self.flower_port = free_port(), free_port()
 
     def up(self, name: str) -> None:
-        """Start a service after what it depends on; returns once it is healthy, or done if it does not stay."""
+        """Start a service after its dependencies; return when it is healthy, or has ended if it runs only once."""
         service = self.services[name]
         for dependency in service.spec.get("depends_on", {}):
             self.up(dependency)
@@ -67,10 +67,10 @@ class ComposeProcesses:
             assert process.wait(_HEALTHY_SECONDS) == 0, self.log(name)
 
     def start(self, service: Service) -> subprocess.Popen[bytes]:
-        """Run the service's command as its container would."""
+        """Start the command of the service, as its container does."""
         with (self.folder / "logs" / f"{service.name}.log").open("ab") as log:
             return subprocess.Popen(
-                [self._here(word, service) for word in service.command],
+                [self._translate(word, service) for word in service.command],
                 env=self._environment(service),
                 cwd=self.folder / "empty",
                 stdin=subprocess.DEVNULL,
@@ -80,14 +80,14 @@ class ComposeProcesses:
             )
 
     def is_healthy(self, name: str) -> bool:
-        """What the service's health check says."""
+        """Run the health check of the service."""
         return self.execute(name, self.services[name].health_command).returncode == 0
 
     def execute(self, name: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Like `docker compose exec NAME WORDS...`."""
+        """Run a command in the environment of a service, like `docker compose exec NAME WORDS...`."""
         service = self.services[name]
         return subprocess.run(
-            [self._here(word, service) for word in words],
+            [self._translate(word, service) for word in words],
             env=self._environment(service),
             cwd=self.folder / "empty",
             check=False,
@@ -96,7 +96,10 @@ class ComposeProcesses:
         )
 
     def down(self) -> dict[str, int]:
-        """SIGTERM to all, in the order of Compose: dependents first. Returns how each ended; kills what does not."""
+        """Stop all services with SIGTERM, dependents first, as Compose does. Return their exit codes.
+
+        A service that does not stop in time is killed.
+        """
         codes = {}
         for name, process in reversed(self.running.items()):
             process.terminate()
@@ -108,25 +111,25 @@ class ComposeProcesses:
         return codes
 
     def state(self, name: str) -> Path:
-        """The state folder of one service: every container has a /tmp of its own."""
+        """Return the state folder of one service: every container has a /tmp of its own."""
         return self.folder / f"state-{name}"
 
     def log(self, name: str) -> str:
-        """All that a service has said."""
+        """Return the output of a service."""
         return (self.folder / "logs" / f"{name}.log").read_text("utf-8", "replace")
 
     def _environment(self, service: Service) -> dict[str, str]:
-        environment = {name: self._here(value, service) for name, value in service.environment.items()}
+        environment = {name: self._translate(value, service) for name, value in service.environment.items()}
         container = {"HOSTNAME": socket.gethostname(), "HOME": str(self.folder), "LANG": "C.UTF-8", "PATH": _SYSTEM}
         if service.extras is None:
             return {**container, **environment}
-        # As in the Dockerfile: the virtual environment's programs go first.
+        # As in the Dockerfile: programs of the virtual environment come first on PATH.
         container["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM])
         if "worker" not in service.extras:
             container["PYTHONPATH"] = str(self.folder / "slim")
         return {**container, **environment}
 
-    def _here(self, text: str, service: Service) -> str:
+    def _translate(self, text: str, service: Service) -> str:
         places = {
             "/inbox": str(self.inbox),
             "/bundles": str(REPOSITORY / "models" / "bundles"),
@@ -147,19 +150,19 @@ class ComposeProcesses:
 
 
 def missing_programs() -> list[str]:
-    """What this machine lacks of the programs that the images of others bring."""
+    """List the programs of third-party images that are not installed on this host."""
     return [name for name in ("redis-server", "redis-cli", "pg_isready") if not shutil.which(name, path=_SYSTEM)]
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Return an unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Look again and again until `condition` holds; fail with `what` after `seconds`."""
+    """Wait until `condition` holds; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"

@@ -1,4 +1,4 @@
-"""Databases, a Redis, a clock and factories that all tests share."""
+"""Define the fixtures that all tests share: databases, Redis, a clock and factories."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ from db.ledger import Arrival, Outcome
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where NIGHTREAD_REQUIRE_SERVERS is set, as in CI, a test that lacks its server fails instead of being skipped."""
+    """If NIGHTREAD_REQUIRE_SERVERS is set, as in CI, fail tests whose server is missing instead of skipping them."""
     report = yield
     required = "NIGHTREAD_REQUIRE_SERVERS" in os.environ and item.get_closest_marker("servers")
     if required and report.skipped and call.excinfo and not hasattr(report, "wasxfail"):
@@ -32,47 +32,47 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line per reason what was skipped and how to get it."""
+    """Print one line per reason: the number of skipped tests, and how to run them."""
     for line in skip_reasons.lines(terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
 def usual_umask() -> Iterator[None]:
-    """Commands make theirs stricter, and some tests call them in this process."""
+    """Restore the umask: commands set a stricter one, and some tests call commands in this process."""
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
 @pytest.fixture(scope="module")
-def collected() -> Iterator[None]:
-    """Pynetdicom leaves sockets that were refused to the garbage collector: not to that of another module."""
+def collect_garbage() -> Iterator[None]:
+    """Collect garbage after the module: pynetdicom leaves sockets of refused connections to the garbage collector."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def clock() -> SettableClock:
-    """A November evening, standing still."""
+    """A clock that stands still on a November evening."""
     return SettableClock()
 
 
 @pytest.fixture
 def make_arrivals() -> Callable[..., list[Arrival]]:
-    """`make_arrivals(3)`: three files, and other ones at the next call; keywords set fields of all."""
+    """A function: `make_arrivals(3)` returns three new files at each call; keywords set fields of all."""
     return build_arrivals
 
 
 @pytest.fixture
 def make_outcome() -> Callable[..., Outcome]:
-    """`make_outcome(claimed, **what_matters)`: done with one frame, content of its own, unless said otherwise."""
+    """A function: `make_outcome(claimed, **fields)` returns `done` with one frame and unique content by default."""
     return build_outcome
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
+    """A migrated SQLite file that tests copy."""
     path = tmp_path_factory.mktemp("template") / "template.sqlite3"
     database = open_database(f"sqlite:///{path}")
     schema.upgrade(database)
@@ -88,7 +88,7 @@ def new_sqlite(sqlite_template: Path) -> NewSqlite:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The server named by NIGHTREAD_TEST_POSTGRES, else a private one, else skip."""
+    """The server in NIGHTREAD_TEST_POSTGRES, else a private server; skips if PostgreSQL is not installed."""
     named = os.environ.get("NIGHTREAD_TEST_POSTGRES")
     with named_postgres(named) if named else private_postgres() as server:
         server.execute(f"CREATE DATABASE {server.template} TEMPLATE template0")
@@ -115,7 +115,7 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty ledger of the newest schema, on each kind of database in turn."""
+    """An empty database of the newest schema, once on SQLite and once on PostgreSQL."""
     if request.param == "postgresql":
         with request.getfixturevalue("postgres_server").database() as database:
             yield database
@@ -126,19 +126,19 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def source_id(database: Database, clock: SettableClock) -> int:
-    """A source in the ledger to register arrivals with."""
+    """The id of a registered source."""
     return ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=clock())
 
 
 @pytest.fixture
 def ledger_driver(database: Database, clock: SettableClock, source_id: int) -> LedgerDriver:
-    """The ledger's verbs under default arguments."""
+    """The functions of the ledger with default arguments."""
     return LedgerDriver(database=database, clock=clock, source_id=source_id)
 
 
 @pytest.fixture
 def bundle_id(database: Database, clock: SettableClock) -> int:
-    """A bundle in the ledger for outcomes to name."""
+    """The id of a registered bundle."""
     return ledger.register_bundle(
         database,
         name="phantom",
@@ -152,14 +152,14 @@ def bundle_id(database: Database, clock: SettableClock) -> int:
 
 @pytest.fixture(scope="session")
 def redis_server_url() -> Iterator[str]:
-    """A private real Redis on a unix socket, for the whole session."""
+    """URL of a private real Redis on a unix socket, for the whole session."""
     with private_redis() as url:
         yield url
 
 
 @pytest.fixture
 def redis_url(redis_server_url: str) -> str:
-    """An empty Redis."""
+    """URL of an empty Redis."""
     with Redis.from_url(redis_server_url) as client:
         client.flushall()
     return redis_server_url

@@ -1,4 +1,4 @@
-"""DICOM files as they should not be, made of phantoms."""
+"""Make DICOM files for tests from phantoms, valid and invalid."""
 
 import io
 from collections.abc import Callable
@@ -23,12 +23,12 @@ SEED = 77
 
 
 def phantom(index: int, style: PhantomStyle = PLAIN) -> bytes:
-    """A good scan; another one for each index."""
+    """Return a valid image; each index gives another one."""
     return phantom_file(seed=SEED, index=index, style=style)[0]
 
 
-def changed(index: int, change: Callable[[FileDataset], object]) -> bytes:
-    """A phantom after `change`, written without any check of its values."""
+def modified_phantom(index: int, change: Callable[[FileDataset], object]) -> bytes:
+    """Return a phantom after `change`, written without validation of its values."""
     with disable_value_validation():
         dataset = pydicom.dcmread(io.BytesIO(phantom(index)))
         change(dataset)
@@ -36,12 +36,12 @@ def changed(index: int, change: Callable[[FileDataset], object]) -> bytes:
 
 
 def with_values(index: int, **values: Any) -> bytes:
-    """A phantom with other values of the elements of these keywords."""
-    return changed(index, lambda dataset: [setattr(dataset, name, value) for name, value in values.items()])
+    """Return a phantom with these values of elements, by keyword."""
+    return modified_phantom(index, lambda dataset: [setattr(dataset, name, value) for name, value in values.items()])
 
 
 def cine(index: int, frames: int) -> bytes:
-    """A scan that takes a core some 50 ms a frame; another one for each index."""
+    """Return a multi-frame image that takes one core about 50 ms per frame; each index gives another one."""
     still = pydicom.dcmread(io.BytesIO(phantom(index, PhantomStyle(size=768, bits=8, syntax="jpeg2000"))))
     frame = next(generate_frames(still.PixelData, number_of_frames=1))
     still.NumberOfFrames, still.PixelData = frames, encapsulate([frame] * frames)
@@ -49,17 +49,17 @@ def cine(index: int, frames: int) -> bytes:
 
 
 def without_pixels(index: int) -> bytes:
-    """An image object that has no pixel data."""
-    return changed(index, lambda dataset: dataset.__delattr__("PixelData"))
+    """Return an object of an image class without pixel data."""
+    return modified_phantom(index, lambda dataset: dataset.__delattr__("PixelData"))
 
 
 def in_syntax(index: int, syntax: str) -> bytes:
-    """A phantom that claims this transfer syntax."""
-    return changed(index, lambda dataset: setattr(dataset.file_meta, "TransferSyntaxUID", syntax))
+    """Return a phantom that declares this transfer syntax without being encoded in it."""
+    return modified_phantom(index, lambda dataset: setattr(dataset.file_meta, "TransferSyntaxUID", syntax))
 
 
 def non_image(sop_class: str, modality: str) -> bytes:
-    """An object without image."""
+    """Return a DICOM object of this SOP class without an image."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = sop_class, generate_uid(), modality
     dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1", generate_uid(), generate_uid()
@@ -69,18 +69,18 @@ def non_image(sop_class: str, modality: str) -> bytes:
     return _written(FileDataset(None, dataset, preamble=b"\0" * 128, file_meta=meta))
 
 
-def report() -> bytes:
-    """A structured report."""
+def structured_report() -> bytes:
+    """Return a structured report."""
     return non_image(BasicTextSRStorage, "SR")
 
 
-def structures() -> bytes:
-    """A radiotherapy structure set."""
+def structure_set() -> bytes:
+    """Return a radiotherapy structure set."""
     return non_image(RTStructureSetStorage, "RTSTRUCT")
 
 
-def directory() -> bytes:
-    """A DICOMDIR."""
+def dicomdir() -> bytes:
+    """Return a DICOMDIR."""
     return non_image(MediaStorageDirectoryStorage, "")
 
 

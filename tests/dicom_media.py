@@ -1,4 +1,4 @@
-"""A study as CDs and notes bring it."""
+"""Make the files of a CD with a DICOMDIR, and key object notes."""
 
 import io
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorag
 QUALITY = "113001"
 
 
-def scan_of(study: str, index: int) -> bytes:
-    """A phantom of this study, with all that a DICOMDIR wants to know."""
+def scan_of_study(study: str, index: int) -> bytes:
+    """Return a phantom of this study, with all elements that a DICOMDIR requires."""
     dataset = pydicom.dcmread(io.BytesIO(phantom(index)))
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
     dataset.PatientID, dataset.PatientName, dataset.StudyID = "1", "", "1"
@@ -23,13 +23,13 @@ def scan_of(study: str, index: int) -> bytes:
     return _written(dataset)
 
 
-def uid_of(scan: bytes) -> str:
-    """SOP Instance UID."""
+def sop_instance_uid(scan: bytes) -> str:
+    """Return the SOP Instance UID of a file."""
     return str(pydicom.dcmread(io.BytesIO(scan)).SOPInstanceUID)
 
 
-def disc(folder: Path, scans: Iterable[bytes]) -> dict[str, bytes]:
-    """Files of a CD by their paths on it, DICOMDIR included; `folder` is where it is put together."""
+def cd_files(folder: Path, scans: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the files of a CD by path, including the DICOMDIR. They are assembled in `folder`."""
     files = FileSet()
     for scan in scans:
         files.add(pydicom.dcmread(io.BytesIO(scan)))
@@ -38,10 +38,10 @@ def disc(folder: Path, scans: Iterable[bytes]) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def note(
+def rejection_note(
     study: str, rejected: Iterable[str], *, code: str = QUALITY, scheme: str = "DCM", evidence: str | None = None
 ) -> bytes:
-    """A key object note of this study that speaks of these SOP instances, which are of the study `evidence`."""
+    """Return a key object note of this study that names these SOP instances of the study `evidence`."""
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = KeyObjectSelectionDocumentStorage, generate_uid()
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = study, generate_uid(), "KO"

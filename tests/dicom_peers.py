@@ -1,4 +1,4 @@
-"""Real DICOM peers for tests: a private Orthanc, and DCMTK's programs."""
+"""Run real DICOM peers for tests: a private Orthanc, and the programs of DCMTK."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ _PLUGINS = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc"))
 
 @dataclass(frozen=True, kw_only=True)
 class Orthanc:
-    """One that runs. Its storage lies in its folder: started there again with the same ports, it is the same store."""
+    """A running Orthanc. Started again in the same folder with the same ports, it has the same content."""
 
     url: str
     ae_title: str
@@ -34,17 +34,17 @@ class Orthanc:
 
     @property
     def dicomweb_url(self) -> str:
-        """Root of QIDO-RS, WADO-RS and STOW-RS."""
+        """Return the base URL of QIDO-RS, WADO-RS and STOW-RS."""
         return f"{self.url}/dicom-web"
 
     def get(self, path: str) -> Any:
-        """The JSON that a GET of this path gives."""
+        """Return the JSON response to GET of this path."""
         answer = self.session.get(f"{self.url}{path}", timeout=START_SECONDS)
         answer.raise_for_status()
         return answer.json()
 
     def upload(self, content: bytes) -> str:
-        """Store one DICOM file by Orthanc's own REST API; returns Orthanc's id of the instance."""
+        """Store one DICOM file with Orthanc's own REST API; return Orthanc's id of the instance."""
         answer = self.session.post(f"{self.url}/instances", data=content, timeout=START_SECONDS)
         answer.raise_for_status()
         return str(answer.json()["ID"])
@@ -54,7 +54,7 @@ class Orthanc:
         self.session.delete(f"{self.url}{path}", timeout=START_SECONDS).raise_for_status()
 
     def instances(self) -> int:
-        """How many it has."""
+        """Return the number of stored instances."""
         return int(self.get("/statistics")["CountInstances"])
 
 
@@ -69,7 +69,7 @@ def private_orthanc(
     dicom_port: int | None = None,
     **configuration: Any,
 ) -> Iterator[Orthanc]:
-    """An Orthanc whose storage, index and log lie in `folder`; further keywords go into its configuration."""
+    """Run an Orthanc with its storage, index and log in `folder`; further keywords go into its configuration."""
     binary = shutil.which("Orthanc")
     if binary is None:
         pytest.skip(skip_reasons.ORTHANC)
@@ -116,7 +116,7 @@ def storescu(port: int, *arguments: str | Path, called: str = "NIGHTREAD") -> su
 
 
 def dcmsend(port: int, *arguments: str | Path, called: str = "NIGHTREAD") -> subprocess.CompletedProcess[str]:
-    """Run DCMTK's dcmsend, which proposes each file's own transfer syntax and, so called, decompresses nothing."""
+    """Run DCMTK's dcmsend, which sends each file in its own transfer syntax, without decompression."""
     return dcmtk("dcmsend", "-dn", "-aec", called, *arguments, port=port)
 
 
@@ -128,7 +128,7 @@ def echoscu(port: int, *arguments: str | Path, called: str = "NIGHTREAD") -> sub
 def dcmtk(
     program: str, *arguments: str | Path, port: int | None = None, seconds: float = DCMTK_SECONDS
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of DCMTK's programs to its end. `port`: of a peer on this machine, put before the files."""
+    """Run a program of DCMTK and wait for its end. `port` is that of a peer on this host."""
     return subprocess.run(
         dcmtk_command(program, *arguments, port=port),
         capture_output=True,
@@ -141,7 +141,7 @@ def dcmtk(
 
 
 def dcmtk_command(program: str, *arguments: str | Path, port: int | None = None) -> list[str]:
-    """The command line of `dcmtk`: options first, then the peer, then files (those arguments that are a Path)."""
+    """Return the command line for `dcmtk`: options, then the peer, then the files (arguments of type Path)."""
     binary = shutil.which(program)
     if binary is None:
         pytest.skip(skip_reasons.DCMTK)
@@ -151,7 +151,7 @@ def dcmtk_command(program: str, *arguments: str | Path, port: int | None = None)
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Return an unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

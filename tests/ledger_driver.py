@@ -1,4 +1,4 @@
-"""One evening, driven by hand: the ledger's verbs with a clock, one source and one worker."""
+"""Call the functions of the ledger with default arguments: one clock, one source and one worker."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ class SettableClock:
     now: datetime = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 
     def __call__(self) -> datetime:
-        """The present."""
+        """Return the current time."""
         return self.now
 
     def advance(self, **duration: float) -> datetime:
-        """Move on by a timedelta's keyword arguments; returns the new present."""
+        """Move the time forward by the keyword arguments of a timedelta; return the new time."""
         self.now += timedelta(**duration)
         return self.now
 
 
 @dataclass(kw_only=True)
 class LedgerDriver:
-    """Steps of the protocol under default arguments, and looks at what the ledger says then."""
+    """The steps of the work protocol with default arguments, and queries for the resulting rows."""
 
     database: Database
     clock: SettableClock
@@ -44,65 +44,65 @@ class LedgerDriver:
     process: WorkerProcess = field(default_factory=lambda: WorkerProcess(node="w1", boot_id="boot-1", index=0))
 
     def register(self, arrivals: Sequence[Arrival], *, priority: int = 5) -> Registered:
-        """Register arrivals of the one source."""
+        """Register arrivals of the default source."""
         return ledger.register(
             self.database, source_id=self.source_id, arrivals=arrivals, priority=priority, now=self.clock()
         )
 
     def form(self, *, count: int = 100, images: int = 64, max_bytes: int = 2**40) -> list[Batch]:
-        """Dispatch without publishing."""
+        """Form batches without publishing them."""
         return ledger.form_batches(self.database, count=count, images=images, max_bytes=max_bytes, now=self.clock())
 
     def claim(self, batch: Batch, *, process: WorkerProcess | None = None) -> list[Claimed]:
-        """Claim for the one worker process, or for another."""
+        """Claim a batch for the default worker process, or for another one."""
         return ledger.claim(self.database, batch.id, process=process or self.process, lease=LEASE, now=self.clock())
 
     def record(self, batch: Batch, outcomes: Sequence[Outcome]) -> Counter[str]:
-        """Record and close."""
+        """Record the outcomes of a batch and finish it."""
         return ledger.record(self.database, batch.id, outcomes, seconds={"read": 0.5}, release="test", now=self.clock())
 
     def analyse(self, batch: Batch, **fields: object) -> Counter[str]:
-        """Claim and record a batch, each image with the same fields."""
+        """Claim a batch, and record the same fields for each of its images."""
         return self.record(batch, [build_outcome(image, **fields) for image in self.claim(batch)])
 
     def analyse_all(self, **fields: object) -> Counter[str]:
-        """Dispatch and analyse whatever is ready."""
+        """Form batches of all ready images, and record the same fields for each image."""
         return sum((self.analyse(batch, **fields) for batch in self.form()), Counter())
 
     def work(self) -> list[Any]:
-        """All rows of work, oldest first."""
+        """Return all rows of work, oldest first."""
         with self.database.read() as connection:
             return list(connection.execute(select(work).order_by(work.c.id)))
 
     def instances(self) -> list[Any]:
-        """All arrivals, oldest first."""
+        """Return all arrivals, oldest first."""
         with self.database.read() as connection:
             return list(connection.execute(select(instances).order_by(instances.c.id)))
 
     def states(self) -> list[str]:
-        """States of all rows of work, oldest first."""
+        """Return the states of all rows of work, oldest first."""
         with self.database.read() as connection:
             return list(connection.execute(select(work.c.state).order_by(work.c.id)).scalars())
 
     def predicted(self) -> list[int]:
-        """Ids of the rows of work that have predictions."""
+        """Return the ids of all rows of work with predictions."""
         with self.database.read() as connection:
             return list(connection.execute(select(predictions.c.work_id).order_by(predictions.c.work_id)).scalars())
 
     def open_batches(self) -> list[str]:
-        """Batches not finished, claimed or not."""
+        """Return the ids of all unfinished batches, claimed or not."""
         with self.database.read() as connection:
             return list(connection.execute(select(batches.c.id).where(batches.c.finished_at.is_(None))).scalars())
 
 
 def build_arrivals(number: int, **fields: object) -> list[Arrival]:
-    """So many files that no other call returned; keywords set fields of all."""
+    """Return this number of arrivals, different at each call; keywords set fields of all."""
     numbers = [next(_numbers) for _ in range(number)]
     return [Arrival(**{"uri": f"scan-{i}.dcm", "size": 1000, "mtime_ns": i, **fields}) for i in numbers]  # type: ignore[arg-type]
 
 
 def build_outcome(claimed: Claimed, **fields: object) -> Outcome:
-    """The outcome of one claimed image: `done` unless `state` says otherwise."""
+    """Return the outcome of one claimed image: `done`, unless `state` says otherwise."""
     values: dict[str, object] = {
         "work_id": claimed.work_id,
         "instance_id": claimed.instance_id,

@@ -1,4 +1,4 @@
-"""A monotonic clock for tests: it runs as usual, and a test can move it forward."""
+"""Define a monotonic clock for tests: it runs normally, and a test can move it forward."""
 
 import time
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass
 class MovableMonotonic:
-    """Seconds of `time.monotonic`, plus all that the test added."""
+    """Returns the seconds of `time.monotonic` plus the seconds that the test added."""
 
     added_seconds: float = 0.0
 
     def __call__(self) -> float:
-        """Return the present."""
+        """Return the current value in seconds."""
         return time.monotonic() + self.added_seconds
 
     def advance(self, seconds: float) -> None:
-        """Move the present forward."""
+        """Add seconds to the clock."""
         self.added_seconds += seconds

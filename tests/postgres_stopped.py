@@ -1,4 +1,4 @@
-"""A private PostgreSQL that stops, and runs again."""
+"""Stop and restart a private PostgreSQL server."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from db.engine import open_database
 
 @contextmanager
 def stopped(postgres: PostgresServer) -> Iterator[None]:
-    """The server stops, and runs again afterwards."""
+    """Stop the server, and start it again at the end."""
     data = setting(postgres, "data_directory")
     _pg_ctl("stop", "-m", "fast", "-w", "-D", data)
     try:
@@ -26,7 +26,7 @@ def stopped(postgres: PostgresServer) -> Iterator[None]:
 
 
 def setting(postgres: PostgresServer, name: str) -> str:
-    """One of the server's own settings."""
+    """Return a setting of the server."""
     with closing(open_database(postgres.url("postgres"))) as database, database.read() as connection:
         return str(connection.execute(text(f"SHOW {name}")).scalar_one())
 

@@ -1,4 +1,4 @@
-"""Destinations in this process that answer as a test says: a store with pynetdicom, and a web server."""
+"""Run report destinations in this process: a C-STORE SCP with pynetdicom, and a web server."""
 
 import ssl
 import threading
@@ -17,14 +17,14 @@ SECONDS = 5
 
 
 @contextmanager
-def pacs(
+def cstore_destination(
     status: int = 0x0000, *, sop_class: str = ComprehensiveSRStorage, tls: ssl.SSLContext | None = None, **entity: Any
 ) -> Iterator[tuple[StoreDestination, list[str]]]:
-    """A store that answers each report with this status, and the UIDs that it was sent."""
-    got: list[str] = []
+    """Run a C-STORE SCP that answers each report with this status; yield its settings and the received UIDs."""
+    received: list[str] = []
 
     def store(event: evt.Event) -> int:
-        got.append(str(event.dataset.SOPInstanceUID))
+        received.append(str(event.dataset.SOPInstanceUID))
         return status
 
     server = AE(ae_title="PACS")
@@ -36,13 +36,13 @@ def pacs(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
     )
     try:
-        yield destination(port), got
+        yield cstore_settings(port), received
     finally:
         listening.shutdown()
 
 
-def destination(port: int, **values: Any) -> StoreDestination:
-    """By C-STORE."""
+def cstore_settings(port: int, **values: Any) -> StoreDestination:
+    """Return the settings of a C-STORE destination on this port; keywords replace values."""
     return StoreDestination(
         **{"name": "pacs", "ae_title": "PACS", "address": "127.0.0.1", "port": port, "timeout_seconds": SECONDS}
         | values
@@ -50,15 +50,15 @@ def destination(port: int, **values: Any) -> StoreDestination:
 
 
 @contextmanager
-def web(
+def stow_server(
     status: int, body: bytes = b"", *, tls: ssl.SSLContext | None = None, **headers: str
 ) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """The URL of a server that answers each POST so, and the headers that it was sent."""
-    got: list[dict[str, str]] = []
+    """Run a web server that answers each POST like this; yield its URL and the received headers."""
+    received: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(dict(self.headers))
+            received.append(dict(self.headers))
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -67,24 +67,24 @@ def web(
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """A client that trusts us not."""
+            """Ignore errors of clients that do not trust the certificate."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", got
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", received
         server.shutdown()
         thread.join()
 
 
 @contextmanager
-def taker() -> Iterator[tuple[StowDestination, list[dict[str, str]]]]:
-    """A destination that takes all, by the name of `pacs`, where it does not matter how."""
-    with web(200) as (url, got):
-        yield StowDestination(name="pacs", url=url), got
+def accepting_destination() -> Iterator[tuple[StowDestination, list[dict[str, str]]]]:
+    """Run a destination called `pacs` that accepts every report, for tests in which the protocol does not matter."""
+    with stow_server(200) as (url, received):
+        yield StowDestination(name="pacs", url=url), received

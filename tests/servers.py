@@ -1,4 +1,4 @@
-"""Real servers for tests: private ones, stopped by the process that started them."""
+"""Run private Redis and PostgreSQL servers; the process that starts them also stops them."""
 
 import os
 import shutil
@@ -36,18 +36,18 @@ class PostgresServer:
     template: str = field(default_factory=lambda: f"nightread_template_{os.getpid()}")
 
     def url(self, name: str) -> str:
-        """SQLAlchemy URL of one database of this server."""
+        """Return the SQLAlchemy URL of one database of this server."""
         return make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
 
     def execute(self, statement: str) -> None:
-        """Run one statement of administration."""
+        """Run one statement as administrator."""
         conninfo = make_url(self.admin_url).set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     @contextmanager
     def database(self, *, template: str | None = None) -> Iterator[Database]:
-        """A database of its own: a copy of the template, or of an empty one."""
+        """Create a database as a copy of the template, or of `template`, and drop it at the end."""
         name = f"nightread_test_{os.getpid()}_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template or self.template}")
         database = open_database(self.url(name))
@@ -60,7 +60,7 @@ class PostgresServer:
 
 @contextmanager
 def private_redis() -> Iterator[str]:
-    """The URL of a real Redis on a unix socket."""
+    """Run a Redis server on a unix socket; yield its URL."""
     with tempfile.TemporaryDirectory(prefix="nr-redis-") as folder:
         socket = Path(folder) / "r.sock"
         options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no", "--dir", folder]
@@ -76,13 +76,16 @@ def private_redis() -> Iterator[str]:
 
 @contextmanager
 def named_postgres(url: str) -> Iterator[PostgresServer]:
-    """A server that runs already: the URL of an administrator."""
+    """Use a running server; `url` is that of an administrator."""
     yield PostgresServer(admin_url=make_url(url).set(drivername="postgresql+psycopg").render_as_string(False))
 
 
 @contextmanager
 def private_postgres() -> Iterator[PostgresServer]:
-    """A cluster in a folder of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
+    """Run a PostgreSQL server in a folder of its own, on a unix socket.
+
+    As root it runs as user `nobody`, since PostgreSQL refuses to run as root.
+    """
     binaries = _postgres_binaries()
     user = "nobody" if os.getuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="nr-pg-"))
@@ -107,15 +110,15 @@ def private_postgres() -> Iterator[PostgresServer]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, user=user, cwd=folder, stderr=log, stdout=log)
     try:
-        _wait_until(server, lambda: _answers(folder), psycopg.OperationalError)
+        _wait_until(server, lambda: _accepts_connections(folder), psycopg.OperationalError)
         yield PostgresServer(admin_url=f"postgresql+psycopg://postgres@/postgres?host={folder}")
     finally:
-        server.send_signal(signal.SIGINT)  # "fast": it throws its clients out
+        server.send_signal(signal.SIGINT)  # fast shutdown: the server disconnects its clients
         server.wait(START_SECONDS)
         shutil.rmtree(folder)
 
 
-def _answers(folder: Path) -> bool:
+def _accepts_connections(folder: Path) -> bool:
     with psycopg.connect(host=str(folder), user="postgres", dbname="postgres"):
         return True
 
@@ -133,7 +136,7 @@ def _wait_until(server: subprocess.Popen[bytes], ready: Callable[[], bool], not_
         except subprocess.TimeoutExpired:
             continue
         break
-    pytest.fail(f"{server.args!r} did not come up (exit code {server.poll()})")
+    pytest.fail(f"{server.args!r} did not start (exit code {server.poll()})")
 
 
 def _postgres_binaries() -> Path:

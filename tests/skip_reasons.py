@@ -1,4 +1,4 @@
-"""Say what a test needs that this machine lacks, and how to get it; and count the skipped tests by that."""
+"""List the reasons for skipping tests, each with the command that helps, and count the skipped tests by reason."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ COMPOSE_PROGRAMS = (
     "the programs of the Compose services are not installed "
     "(Debian: apt install redis-server redis-tools postgresql postgresql-client)"
 )
-NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is absent"
+NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is missing"
 MOUNT = "this user may not mount file systems (run the tests as root, on a machine that allows it)"
-NAMESPACES = "this user may not make namespaces (run the tests on a machine where `unshare --user` works)"
-DEVICES = "this user may not make device files (run the tests as root)"
+NAMESPACES = "this user may not create namespaces (run the tests on a machine where `unshare --user` works)"
+DEVICES = "this user may not create device files (run the tests as root)"
 NOT_ROOT = "root may read every file (run the tests as another user)"
-CONFINEMENT = "this kernel or container lets no process give up its rights (run the tests on Linux with Landlock)"
+CONFINEMENT = "this kernel or container does not support Landlock (run the tests on Linux with Landlock)"
 LINUX = "this test needs Linux"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"

@@ -1,4 +1,4 @@
-"""Disks of a size of our own, where this user may mount."""
+"""Mount small file systems in memory: full, or read-only."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ import skip_reasons
 
 @contextmanager
 def small_disk(folder: Path, *, mib: int) -> Iterator[Path]:
-    """A disk of so many MiB in memory, mounted at `folder`; skips where mounting is not allowed."""
+    """Mount a tmpfs of `mib` MiB at `folder`; skip the test if this user may not mount."""
     folder.mkdir(exist_ok=True)
     _mount("-t", "tmpfs", "-o", f"size={mib}m,mode=0777", "tmpfs", str(folder))
     try:
@@ -23,7 +23,7 @@ def small_disk(folder: Path, *, mib: int) -> Iterator[Path]:
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """The disk of `small_disk`, for a while without a byte to spare."""
+    """Fill the disk of `small_disk` completely until the end of the context."""
     filler = disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(disk).free))
     try:
@@ -34,7 +34,7 @@ def full(disk: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(disk: Path) -> Iterator[None]:
-    """The disk of `small_disk`, for a while not to be written. Files must not be open for writing."""
+    """Make the disk of `small_disk` read-only until the end of the context. No file may be open for writing."""
     _mount("-o", "remount,ro", str(disk))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Scans for a store: many small ones, sorted into studies as a modality does it."""
+"""Make many small DICOM instances, grouped into studies, and upload them to Orthanc."""
 
 import io
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ ROOT = "1.2.826.0.1.3680043.8.498.77"
 
 
 def scans(count: int, *, first: int = 0, in_study: int = 50, dated: date | None = None) -> Iterator[bytes]:
-    """Files of so many instances, numbered from `first`: the same number is the same instance, byte for byte."""
+    """Yield `count` files, numbered from `first`. The same number gives the same instance with the same bytes."""
     template = pydicom.dcmread(io.BytesIO(phantom(1)))
     for number in range(first, first + count):
         yield _scan(template, number, study=number // in_study, dated=dated or datetime.now(UTC).date())
 
 
 def fill(orthanc: Orthanc, count: int, *, first: int = 0, **how: object) -> list[str]:
-    """Upload so many instances; returns Orthanc's ids of them."""
+    """Upload `count` instances; return their Orthanc ids."""
     with ThreadPoolExecutor(4) as threads:
         return list(threads.map(orthanc.upload, scans(count, first=first, **how)))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""A small real web server that answers as a test says."""
+"""Run a small real web server whose responses a test defines."""
 
 import ssl
 import threading
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(kw_only=True)
 class Reply:
-    """One answer; pieces of the body are sent as they come."""
+    """One response. The parts of the body are sent one by one."""
 
     body: Iterable[bytes] = ()
     status: int = 200
@@ -18,8 +18,8 @@ class Reply:
 
 
 @dataclass(kw_only=True)
-class Asked:
-    """One question."""
+class Request:
+    """One request that the server received."""
 
     path: str
     headers: dict[str, str]
@@ -28,22 +28,22 @@ class Asked:
 
 @dataclass(kw_only=True)
 class WebServer:
-    """Where it listens, and what it was asked."""
+    """The URL of a running server, and the requests that it received."""
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
-    """A server on a free loopback port, in threads of this process."""
+def running_web_server(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """Run a server on a free loopback port, in threads of this process."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            asked = Asked(path=self.path, headers=dict(self.headers), body=body)
+            asked = Request(path=self.path, headers=dict(self.headers), body=body)
             server.asked.append(asked)
             reply = answer(asked)
             self.send_response(reply.status)
@@ -62,13 +62,13 @@ def serving(answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None)
             self.do_GET()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:
-            """A client that hangs up or trusts us not is what some tests are about."""
+            """Ignore clients that close the connection or do not trust the certificate: some tests do this."""
 
     with Server(("127.0.0.1", 0), Handler) as http:
         if tls:

@@ -77,7 +77,7 @@ def describe(dataset: Dataset, console: Console) -> None:
     show(console, table)
     console.print(Text(f"split: {dataset.split}"))
     for reason, files in dataset.unreadable.items():
-        console.print(Text(f"left out: {files:,} files, {reason.value}: {reason.sentence}"), style="yellow")
+        console.print(Text(f"left out: {files:,} files, {reason.value}: {reason.message}"), style="yellow")
 
 
 def _heading(dataset: Dataset) -> str:

@@ -22,7 +22,7 @@ COLOURS = {
     "queued": "cyan",
     "running": "cyan",
 }
-SENTENCES = {reason.value: reason.sentence for reason in Reason}
+SENTENCES = {reason.value: reason.message for reason in Reason}
 
 Reasons = Sequence[tuple[str, str, str, int]]
 """(state, reason, fault class, images)."""

@@ -160,7 +160,7 @@ _TAKE = (
     .values(
         attempts=deliveries.c.attempts + 1,
         reason=SENDING,
-        detail="It is being sent, or whoever sent it died on the way.",
+        detail="The report is being sent, or the sending process died.",
         not_before=bindparam("lease"),
     )
 )

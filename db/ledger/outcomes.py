@@ -171,7 +171,7 @@ def _refused(outcome: Outcome) -> Outcome:
         instance_id=outcome.instance_id,
         state=State.FAILED,
         reason=Reason.UNSTORABLE,
-        detail=Reason.UNSTORABLE.sentence,
+        detail=Reason.UNSTORABLE.message,
     )
 
 

@@ -65,7 +65,7 @@ def _row(outcome: Outcome, ordinal: int, answer: FurtherPrediction, *, batch_id:
         "priority": 0,
         "alone": False,
         "reason": answer.reason.value if answer.reason else None,
-        "detail": answer.reason.sentence if answer.reason else None,
+        "detail": answer.reason.message if answer.reason else None,
         "label": answer.label,
         "score": answer.score,
         "scores": answer.scores,

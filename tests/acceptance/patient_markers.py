@@ -1,6 +1,6 @@
 """Scans on which every text about the patient, and every name, is a word that nobody may ever see."""
 
-from dicom_files import changed
+from dicom_files import modified_phantom
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
@@ -9,14 +9,14 @@ PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
 
 def marked_scans() -> dict[str, bytes]:
     """Good and broken scans, so that log lines of every kind are written about them."""
-    good = changed(501, _write_patient_everywhere)
+    good = modified_phantom(501, _write_patient_everywhere)
     return {
         "good.dcm": good,
-        "other.dcm": changed(502, _write_patient_everywhere),
+        "other.dcm": modified_phantom(502, _write_patient_everywhere),
         "text.dcm": f"{PATIENT} {PLACE} {BORN}\n".encode(),
         "cut.dcm": good[:-2000],
-        "pixels.dcm": changed(503, _break_pixels),
-        "header.dcm": changed(504, _break_header).replace(b"11111.111111", PATIENT.ljust(12).encode()),
+        "pixels.dcm": modified_phantom(503, _break_pixels),
+        "header.dcm": modified_phantom(504, _break_header).replace(b"11111.111111", PATIENT.ljust(12).encode()),
     }
 
 

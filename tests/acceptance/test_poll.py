@@ -53,7 +53,7 @@ def test_each_image_has_one_row_whenever_the_poller_is_killed(orthanc: Orthanc, 
         wait_until(lambda: _troubles(state) != [], seconds=20, what=log.read_text)
         poller.send_signal(signal.SIGTERM)
         assert poller.wait(3) == 0
-    assert _troubles(state) == ["cannot be reached: is it running, and are address and port right?"]
+    assert _troubles(state) == ["cannot be reached: check that it is running, and its address and port"]
     assert "the store cannot be reached" in run("status", "--state", state).stdout
     assert all(image["uri"].startswith(f"{orthanc.url}/instances/") for image in images(state))
     audit = json.loads(run("audit", "--no-queue", "--json", "--state", state).stdout)

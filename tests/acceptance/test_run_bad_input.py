@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from dicom_files import (
-    directory,
+    dicomdir,
     in_syntax,
     phantom,
-    report,
-    structures,
+    structure_set,
+    structured_report,
     with_values,
     without_pixels,
 )
@@ -64,9 +64,9 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
         b"truncated.dcm": phantom(4)[:-1000],
         b"truncated-header.dcm": phantom(5)[:600],
         b"no-pixels.dcm": without_pixels(6),
-        b"DICOMDIR": directory(),
-        b"report.dcm": report(),
-        b"structures.dcm": structures(),
+        b"DICOMDIR": dicomdir(),
+        b"report.dcm": structured_report(),
+        b"structures.dcm": structure_set(),
         b"unknown-syntax.dcm": in_syntax(7, "1.2.826.0.1.3680043.8.498.1"),
         b"huge.dcm": with_values(8, Rows=60_000, Columns=60_000),
         b"locked.dcm": phantom(9),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from archive_files import tar_gz_file, zip_file
-from dicom_media import disc, note, scan_of, uid_of
+from dicom_media import cd_files, rejection_note, scan_of_study, sop_instance_uid
 from nightread_process import images, record_of, run
 
 from db import queries
@@ -17,13 +17,15 @@ ONE, OTHER = "1.2.826.1", "1.2.826.2"
 @pytest.mark.slow
 def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
     """One command takes them apart, analyses what is in them, and says which studies are complete."""
-    scans = [scan_of(ONE, index) for index in range(1, 6)]
+    scans = [scan_of_study(ONE, index) for index in range(1, 6)]
     inbox, state = tmp_path / "inbox", tmp_path / "state"
     inbox.mkdir()
-    (inbox / "cd.bin").write_bytes(zip_file(disc(tmp_path / "cd", scans) | {"VIEWER/viewer.exe": b"MZ" + bytes(600)}))
-    (inbox / "other.tgz").write_bytes(tar_gz_file({f"{index}": scan_of(OTHER, index) for index in (11, 12)}))
+    (inbox / "cd.bin").write_bytes(
+        zip_file(cd_files(tmp_path / "cd", scans) | {"VIEWER/viewer.exe": b"MZ" + bytes(600)})
+    )
+    (inbox / "other.tgz").write_bytes(tar_gz_file({f"{index}": scan_of_study(OTHER, index) for index in (11, 12)}))
     (inbox / "night.manifest.csv").write_text(f"study_instance_uid,images\n{ONE},6\n{OTHER},3\n")
-    (inbox / "note.dcm").write_bytes(note(ONE, [uid_of(scans[1])]))
+    (inbox / "note.dcm").write_bytes(rejection_note(ONE, [sop_instance_uid(scans[1])]))
 
     done = run("run", inbox, "--state", state, "--model", "phantom", "--json", "--workers", 1)
 
@@ -46,7 +48,7 @@ def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
         "key_object": ("out_of_scope", 1),
     }
     (withdrawn,) = [row for row in images(state) if row["withdrawn_code"]]
-    assert (withdrawn["sop_instance_uid"], withdrawn["withdrawn_code"]) == (uid_of(scans[1]), "113001")
+    assert (withdrawn["sop_instance_uid"], withdrawn["withdrawn_code"]) == (sop_instance_uid(scans[1]), "113001")
     (parent,) = {row["parent_id"] for row in images(state) if row["study_instance_uid"] == OTHER}
     assert next(row for row in images(state) if row["image_id"] == parent)["uri"].endswith("other.tgz")
 

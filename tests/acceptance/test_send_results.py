@@ -38,7 +38,7 @@ def clock() -> SettableClock:
 def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
     """A site with one study to report, and its state where commands look for it."""
     studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.study(images=2)
+    studies.add_study(images=2)
     return studies
 
 
@@ -131,7 +131,7 @@ def test_following(studies: AnalysedStudies, orthanc: Orthanc, configuration: tu
     with started("send-results", "--follow", *configuration, output=tmp_path / "log") as following:
         wait_until(lambda: orthanc.instances() == 1, seconds=30, what=(tmp_path / "log").read_text)
         studies.ledger_driver.clock.now = datetime.now(UTC)
-        studies.study(study=f"{STUDY}7")
+        studies.add_study(study=f"{STUDY}7")
         wait_until(lambda: orthanc.instances() == 2, seconds=30, what=(tmp_path / "log").read_text)
         following.terminate()
         assert following.wait(10) == 0
@@ -141,7 +141,7 @@ def test_following(studies: AnalysedStudies, orthanc: Orthanc, configuration: tu
 @pytest.mark.slow
 def test_a_study_of_a_thousand_images(studies: AnalysedStudies, orthanc: Orthanc, tmp_path: Path) -> None:
     """Two megabytes, in seconds."""
-    studies.study(images=IMAGES - 2)
+    studies.add_study(images=IMAGES - 2)
     began = time.monotonic()
 
     (results,) = studies.send(destination(orthanc))

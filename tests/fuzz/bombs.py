@@ -4,7 +4,7 @@ import struct
 import zlib
 
 import numpy as np
-from dicom_files import changed, in_syntax, phantom, with_values
+from dicom_files import in_syntax, modified_phantom, phantom, with_values
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -58,7 +58,7 @@ def compressed(syntax: str, frames: list[bytes], **values: int) -> bytes:
         for name, value in values.items():
             setattr(dataset, name, value)
 
-    return changed(1, change)
+    return modified_phantom(1, change)
 
 
 def nested(depth: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import imagecodecs
 import numpy as np
-from dicom_files import changed, directory, phantom, report
+from dicom_files import dicomdir, modified_phantom, phantom, structured_report
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
@@ -52,17 +52,17 @@ def _generated_files() -> tuple[Seed, ...]:
         for at, (syntax, bits) in enumerate(styles)
     ]
     generated = {
-        "deflated": changed(1, lambda dataset: _set_syntax(dataset, DeflatedExplicitVRLittleEndian)),
-        "jpeg-rgb": changed(
+        "deflated": modified_phantom(1, lambda dataset: _set_syntax(dataset, DeflatedExplicitVRLittleEndian)),
+        "jpeg-rgb": modified_phantom(
             2, lambda dataset: _as_jpeg(dataset, bytes(imagecodecs.jpeg8_encode(_colours())), "YBR_FULL_422")
         ),
-        "jpeg-lossless": changed(3, _as_lossless_jpeg),
-        "planar-rgb": changed(4, _as_planar),
-        "palette": changed(5, _as_palette),
-        "enhanced": changed(6, _as_enhanced),
-        "lookup-tables": changed(7, _add_tables),
-        "report": report(),
-        "directory": directory(),
+        "jpeg-lossless": modified_phantom(3, _as_lossless_jpeg),
+        "planar-rgb": modified_phantom(4, _as_planar),
+        "palette": modified_phantom(5, _as_palette),
+        "enhanced": modified_phantom(6, _as_enhanced),
+        "lookup-tables": modified_phantom(7, _add_tables),
+        "report": structured_report(),
+        "directory": dicomdir(),
         "picture-png": cv2.imencode(".png", _colours())[1].tobytes(),
         "picture-jpeg": cv2.imencode(".jpg", _colours())[1].tobytes(),
     }

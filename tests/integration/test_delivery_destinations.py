@@ -1,4 +1,4 @@
-"""Destinations that are down, refuse, warn, or answer nonsense."""
+"""Destinations that are unreachable, refuse, warn, or return invalid responses."""
 
 import shutil
 import ssl
@@ -11,16 +11,17 @@ from analysed_studies import STUDY, AnalysedStudies, states
 from dicom_peers import free_port
 from ledger_driver import LedgerDriver
 from pydicom.uid import BasicTextSRStorage
-from report_destinations import destination, pacs, taker, web
+from report_destinations import accepting_destination, cstore_destination, cstore_settings, stow_server
 
 from db import queries
+from delivery.reasons import DeliveryReason
 from nightread.errors import StopWork
 from nightread.sources import Login, StowDestination, Tls
 
 pytestmark = [
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),
     # pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
-    pytest.mark.usefixtures("collected"),
+    pytest.mark.usefixtures("collect_garbage"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -33,7 +34,7 @@ FAILED_IN_XML = (
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """One that signs itself, for this machine's address, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip(skip_reasons.OPENSSL)
@@ -47,9 +48,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A site with one study to report."""
+    """A database with one study to report."""
     studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.study()
+    studies.add_study()
     return studies
 
 
@@ -57,91 +58,91 @@ def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> Anal
     ("status", "end"),
     [(0xB000, ("delivered", None)), (0xA700, ("waiting", "busy")), (0xC000, ("failed", "not_understood"))],
 )
-def test_each_status_has_its_fate(studies: AnalysedStudies, status: int, end: tuple[str, str | None]) -> None:
-    """Warnings mean that it is stored; a lack of resources passes; what is not understood never will be."""
-    with pacs(status) as (store, got):
+def test_each_c_store_status_has_its_result(studies: AnalysedStudies, status: int, end: tuple[str, str | None]) -> None:
+    """A warning means that the report is stored; lack of resources is retried; a rejected report is not."""
+    with cstore_destination(status) as (store, received):
         (results,) = studies.send(store)
 
     assert (results.state, results.reason) == end
-    assert results.detail == f"The destination answered with status {status:04X}H."
-    assert len(got) == 1
+    assert results.detail == f"The destination returned status {status:04X}H."
+    assert len(received) == 1
 
 
-def test_a_store_without_structured_reports(studies: AnalysedStudies) -> None:
-    """It accepts the association and not the SOP class."""
-    with pacs(sop_class=BasicTextSRStorage) as (store, _):
+def test_a_store_that_accepts_no_structured_reports(studies: AnalysedStudies) -> None:
+    """The store accepts the association, but not the SOP class."""
+    with cstore_destination(sop_class=BasicTextSRStorage) as (store, _):
         assert states(studies.send(store)) == [("failed", "not_supported")]
 
 
-def test_a_store_that_knows_us_not(studies: AnalysedStudies) -> None:
-    """Somebody will add our AE title there: it is tried again."""
-    with pacs(require_calling_aet=["OTHER"]) as (store, _):
+def test_a_store_that_does_not_know_the_ae_title_is_retried(studies: AnalysedStudies) -> None:
+    """A person may add the AE title of nightread at the store, so the report is tried again."""
+    with cstore_destination(require_calling_aet=["OTHER"]) as (store, _):
         assert states(studies.send(store)) == [("waiting", "refused")]
 
 
-def test_down_and_up_again(studies: AnalysedStudies) -> None:
-    """Each try comes later than the one before, with the same UID."""
+def test_an_unreachable_store_is_retried_with_growing_pauses(studies: AnalysedStudies) -> None:
+    """Each pause is longer than the one before, and all attempts use the same UID."""
     port = free_port()
     pauses = []
     for _ in range(4):
-        assert states(studies.send(destination(port))) == [("waiting", "unreachable")]
+        assert states(studies.send(cstore_settings(port))) == [("waiting", "unreachable")]
         (row,) = queries.deliveries(studies.ledger_driver.database)
         assert row.not_before is not None
         pauses.append((row.not_before - studies.ledger_driver.clock()).total_seconds())
-        assert states(studies.send(destination(port))) == [("waiting", "unreachable")]
+        assert states(studies.send(cstore_settings(port))) == [("waiting", "unreachable")]
         studies.ledger_driver.clock.advance(seconds=10)
-    with pacs() as (store, got):
+    with cstore_destination() as (store, received):
         assert states(studies.send(store)) == [("delivered", None)]
 
     (row,) = queries.deliveries(studies.ledger_driver.database)
     assert row.attempts == 5
-    assert got == [row.sop_instance_uid]
+    assert received == [row.sop_instance_uid]
     assert [0.5 * 2**attempt <= pause <= min(2**attempt, 8) for attempt, pause in enumerate(pauses)] == [True] * 4
 
 
-def test_what_may_be_there_is_not_forgotten_when_the_store_goes_down(studies: AnalysedStudies) -> None:
-    """The UID that it may have is never given to other results: they are a revision."""
-    with web(504) as (url, _):
+def test_a_possibly_stored_uid_is_not_used_for_other_results(studies: AnalysedStudies) -> None:
+    """Other results are sent as a revision with a UID of their own."""
+    with stow_server(504) as (url, _):
         assert states(studies.send(StowDestination(name="pacs", url=url))) == [("waiting", "no_answer")]
     studies.ledger_driver.clock.advance(seconds=10)
-    (results,) = studies.send(destination(free_port()))
-    assert (results.reason, results.detail) == ("no_answer", "The destination cannot be reached.")
-    studies.study(score=0.5)
+    (results,) = studies.send(cstore_settings(free_port()))
+    assert (results.reason, results.detail) == ("no_answer", DeliveryReason.UNREACHABLE.message)
+    studies.add_study(score=0.5)
     studies.ledger_driver.clock.advance(seconds=10)
-    with pacs() as (store, got):
+    with cstore_destination() as (store, received):
         assert states(studies.send(store)) == [("delivered", None)]
 
     first, second = queries.deliveries(studies.ledger_driver.database)
     assert (first.reason, second.replaces) == ("overtaken", first.sop_instance_uid)
-    assert got == [second.sop_instance_uid]
+    assert received == [second.sop_instance_uid]
 
 
-def test_patience_ends(studies: AnalysedStudies) -> None:
-    """Then it failed, until somebody says that it is to be tried again."""
+def test_a_report_fails_after_the_last_retry(studies: AnalysedStudies) -> None:
+    """After `retry_patience_seconds` a report fails; it is sent again only on request."""
     port = free_port()
-    studies.send(destination(port))
+    studies.send(cstore_settings(port))
     studies.ledger_driver.clock.advance(hours=7)
 
-    assert states(studies.send(destination(port))) == [("failed", "unreachable")]
-    with taker() as (store, got):
+    assert states(studies.send(cstore_settings(port))) == [("failed", "unreachable")]
+    with accepting_destination() as (store, received):
         assert studies.send(store) == []
         assert states(studies.send(store, again=True)) == [("delivered", None)]
-    assert len(got) == 1
+    assert len(received) == 1
 
 
-def test_a_store_that_is_down_is_asked_once_a_round(studies: AnalysedStudies) -> None:
-    """A hundred studies do not each wait for its time-out; all go once it is back."""
+def test_an_unreachable_store_is_tried_once_per_pass(studies: AnalysedStudies) -> None:
+    """A hundred studies do not each wait for the time-out; all are sent when the store is back."""
     port = free_port()
     for number in range(2, 5):
-        studies.study(study=f"{STUDY}{number}")
+        studies.add_study(study=f"{STUDY}{number}")
 
-    assert len(studies.send(destination(port))) == 4
+    assert len(studies.send(cstore_settings(port))) == 4
 
     assert sorted(row.attempts for row in queries.deliveries(studies.ledger_driver.database)) == [0, 0, 0, 1]
     studies.ledger_driver.clock.advance(seconds=10)
-    with pacs() as (store, got):
+    with cstore_destination() as (store, received):
         studies.send(store)
-    assert len(got) == 4
+    assert len(received) == 4
 
 
 @pytest.mark.parametrize(
@@ -157,11 +158,9 @@ def test_a_store_that_is_down_is_asked_once_a_round(studies: AnalysedStudies) ->
         (503, ("waiting", "busy")),
     ],
 )
-def test_each_answer_of_a_web_store_has_its_fate(
-    studies: AnalysedStudies, status: int, end: tuple[str, str | None]
-) -> None:
-    """Without a word in its body."""
-    with web(status) as (url, _):
+def test_each_http_status_has_its_result(studies: AnalysedStudies, status: int, end: tuple[str, str | None]) -> None:
+    """The body of the response is empty."""
+    with stow_server(status) as (url, _):
         assert states(studies.send(StowDestination(name="web", url=url))) == [end]
 
 
@@ -183,76 +182,76 @@ def test_each_answer_of_a_web_store_has_its_fate(
     ],
     ids=["JSON", "XML"],
 )
-def test_a_web_store_may_say_that_it_failed(
+def test_a_failed_sop_sequence_counts_with_any_http_status(
     studies: AnalysedStudies, status: int, reason: int, end: str, media_type: str, template: bytes
 ) -> None:
-    """Failed SOP Sequence counts, whatever the HTTP status."""
-    with web(status, template % reason, Content_Type=media_type) as (url, _):
+    """The Failed SOP Sequence decides, in JSON and in XML."""
+    with stow_server(status, template % reason, Content_Type=media_type) as (url, _):
         (results,) = studies.send(StowDestination(name="web", url=url))
 
     assert results.reason == end
 
 
 def test_a_redirection_is_not_followed(studies: AnalysedStudies) -> None:
-    """It would carry patient data elsewhere."""
-    with web(200) as (elsewhere, got), web(307, Location=elsewhere) as (url, _):
+    """A redirect could send patient data to another host."""
+    with stow_server(200) as (elsewhere, received), stow_server(307, Location=elsewhere) as (url, _):
         assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "refused")]
-        assert got == []
+        assert received == []
 
 
 @pytest.mark.parametrize("media_type", ["application/dicom+json", "application/dicom+xml"])
-def test_nonsense_from_the_address_is_no_success(studies: AnalysedStudies, media_type: str) -> None:
-    """A login page with status 200 says nothing of a report."""
-    with web(200, b"<html>", Content_Type=media_type) as (url, _):
+def test_an_invalid_response_is_no_success(studies: AnalysedStudies, media_type: str) -> None:
+    """A login page with status 200 does not confirm a report."""
+    with stow_server(200, b"<html>", Content_Type=media_type) as (url, _):
         assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "no_answer")]
 
 
-def test_a_bearer_token_is_shown(studies: AnalysedStudies) -> None:
-    """And nothing that the machine's own configuration has for that host."""
-    with web(200) as (url, got):
+def test_a_bearer_token_is_sent(studies: AnalysedStudies) -> None:
+    """Credentials from the configuration of the host, such as `.netrc`, are not sent."""
+    with stow_server(200) as (url, received):
         studies.send(StowDestination(name="web", url=url, login=Login(bearer="t0ken")))
 
-    assert got[0]["Authorization"] == "Bearer t0ken"
+    assert received[0]["Authorization"] == "Bearer t0ken"
 
 
 def test_tls_is_verified(studies: AnalysedStudies, certificate: tuple[Path, Path]) -> None:
-    """Both ways: a store whose certificate we know is trusted, another one is not sent anything."""
+    """A store with a trusted certificate gets the report; any other store gets nothing."""
     known = Tls(ca=certificate[0])
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*certificate)
-    with pacs(tls=server) as (store, got):
+    with cstore_destination(tls=server) as (store, received):
         stranger = store.model_copy(update={"tls": Tls()})
         assert states(studies.send(stranger)) == [("waiting", "unreachable")]
         studies.ledger_driver.clock.advance(seconds=10)
         assert states(studies.send(store.model_copy(update={"tls": known}))) == [("delivered", None)]
-        assert len(got) == 1
-    with web(200, tls=server) as (url, sent):
+        assert len(received) == 1
+    with stow_server(200, tls=server) as (url, sent):
         assert states(studies.send(StowDestination(name="stranger", url=url))) == [("waiting", "refused")]
         assert states(studies.send(StowDestination(name="web", url=url, tls=known))) == [("delivered", None)]
         assert len(sent) == 1
 
 
-def test_certificates_that_are_not_there(studies: AnalysedStudies, tmp_path: Path) -> None:
-    """That is ours to correct: nothing is tried."""
+def test_missing_certificate_files_stop_the_command(studies: AnalysedStudies, tmp_path: Path) -> None:
+    """Nothing is sent if a certificate file cannot be read."""
     tls = Tls(ca=tmp_path / "none.pem")
     with pytest.raises(StopWork):
-        studies.send(destination(1, tls=tls))
+        studies.send(cstore_settings(1, tls=tls))
     with pytest.raises(StopWork):
         studies.send(StowDestination(name="web", url="https://127.0.0.1:1", tls=tls))
 
 
-def test_a_web_store_that_is_not_there_got_nothing(studies: AnalysedStudies) -> None:
-    """It is told from one that may have the report and did not say so."""
+def test_a_web_store_that_is_not_running_is_unreachable(studies: AnalysedStudies) -> None:
+    """This differs from a store that may have the report and did not confirm it."""
     url = f"http://127.0.0.1:{free_port()}"
     assert states(studies.send(StowDestination(name="web", url=url))) == [("waiting", "unreachable")]
 
 
 def test_a_log_names_no_uid(studies: AnalysedStudies, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither of libraries at their most talkative nor of ours."""
+    """No log line holds a UID or a patient, even at level DEBUG."""
     caplog.set_level("DEBUG")
-    with pacs() as (store, _), web(200) as (url, _):
+    with cstore_destination() as (store, _), stow_server(200) as (url, _):
         studies.send(store, StowDestination(name="web", url=url))
-        studies.study(score=0.5)
+        studies.add_study(score=0.5)
         (studies.inbox / "1.dcm").unlink()
         studies.send(store)
 

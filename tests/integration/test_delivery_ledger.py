@@ -1,4 +1,4 @@
-"""Rows of deliveries: one per revision, one sender at a time."""
+"""The table `deliveries`: one row per revision, and one sender at a time."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ LEASE = timedelta(minutes=2)
 
 
 class DeliveryDriver:
-    """The ledger's verbs for one study and destination."""
+    """The delivery functions of the ledger for one study and one destination."""
 
     def __init__(self, database: Database, clock: SettableClock) -> None:
         self.database = database
@@ -25,7 +25,7 @@ class DeliveryDriver:
         self._numbers = count(1)
 
     def draft(self, content: str = "a", *, again: bool = False, study: str = "1.2") -> Delivery | None:
-        """The report to send now."""
+        """Draft the report to send now."""
         drafted = ledger.draft_delivery(
             self.database,
             study_instance_uid=study,
@@ -38,16 +38,16 @@ class DeliveryDriver:
         return drafted[0] if drafted else None
 
     def take(self, delivery: Delivery, *, at_once: bool = False) -> bool:
-        """Become its sender."""
+        """Take the report, with a lease."""
         now = self.clock()
         return ledger.take_delivery(self.database, delivery, until=now + LEASE, at_once=at_once, now=now)
 
     def end(self, delivery: Delivery, state: DeliveryState, reason: str | None = None) -> None:
-        """Its fate."""
+        """End the delivery."""
         ledger.end_delivery(self.database, delivery.id, state, reason=reason, detail=None, now=self.clock())
 
     def rows(self) -> list[tuple[str, str, str | None, str | None]]:
-        """UID, state, reason and predecessor of all."""
+        """Return UID, state, reason and predecessor of all rows."""
         return [
             (row.sop_instance_uid, row.state, row.reason, row.replaces) for row in queries.deliveries(self.database)
         ]
@@ -55,12 +55,12 @@ class DeliveryDriver:
 
 @pytest.fixture
 def delivery_driver(database: Database, clock: SettableClock) -> DeliveryDriver:
-    """On each database."""
+    """A driver, on each kind of database."""
     return DeliveryDriver(database, clock)
 
 
 def sent(delivery_driver: DeliveryDriver, content: str, state: DeliveryState, reason: str | None = None) -> Delivery:
-    """One that was tried and met this end."""
+    """Take and end a new report."""
     delivery = delivery_driver.draft(content)
     assert delivery is not None
     assert delivery_driver.take(delivery)
@@ -68,8 +68,8 @@ def sent(delivery_driver: DeliveryDriver, content: str, state: DeliveryState, re
     return delivery
 
 
-def test_what_was_delivered_is_not_drafted_again(delivery_driver: DeliveryDriver) -> None:
-    """Unless its content changed: then the row names the one before."""
+def test_a_delivered_report_is_not_drafted_again(delivery_driver: DeliveryDriver) -> None:
+    """If its content changed, the new row names the previous report."""
     sent(delivery_driver, "a", DeliveryState.DELIVERED)
 
     assert delivery_driver.draft("a") is None
@@ -79,8 +79,8 @@ def test_what_was_delivered_is_not_drafted_again(delivery_driver: DeliveryDriver
     assert revision.replaces == "2.25.1"
 
 
-def test_back_to_what_was_said_before_is_a_revision_too(delivery_driver: DeliveryDriver) -> None:
-    """A, then B, then A: the destination has B by then."""
+def test_returning_to_earlier_content_is_a_revision_too(delivery_driver: DeliveryDriver) -> None:
+    """After A and B, the destination has B, so A is sent again."""
     sent(delivery_driver, "a", DeliveryState.DELIVERED)
     sent(delivery_driver, "b", DeliveryState.DELIVERED)
 
@@ -90,8 +90,8 @@ def test_back_to_what_was_said_before_is_a_revision_too(delivery_driver: Deliver
     assert again.replaces == "2.25.2"
 
 
-def test_what_failed_is_tried_again_when_somebody_says_so(delivery_driver: DeliveryDriver) -> None:
-    """As a new instance, without predecessor: the destination never had one."""
+def test_a_failed_report_is_drafted_again_on_request(delivery_driver: DeliveryDriver) -> None:
+    """It is a new instance without predecessor, since the destination has none."""
     sent(delivery_driver, "a", DeliveryState.FAILED, "source_gone")
 
     assert delivery_driver.draft("a") is None
@@ -100,8 +100,8 @@ def test_what_failed_is_tried_again_when_somebody_says_so(delivery_driver: Deliv
     assert (again.sop_instance_uid, again.replaces) == ("2.25.2", None)
 
 
-def test_what_was_never_sent_takes_on_newer_results(delivery_driver: DeliveryDriver) -> None:
-    """It keeps its row and UID."""
+def test_an_unsent_draft_takes_newer_results(delivery_driver: DeliveryDriver) -> None:
+    """The draft keeps its row and UID."""
     first = delivery_driver.draft("a")
     second = delivery_driver.draft("b")
 
@@ -113,8 +113,8 @@ def test_what_was_never_sent_takes_on_newer_results(delivery_driver: DeliveryDri
 
 
 @pytest.mark.parametrize("reason", ["sending", "no_answer"])
-def test_what_may_have_been_taken_is_overtaken(delivery_driver: DeliveryDriver, reason: str) -> None:
-    """The same UID must not come to mean something else: a revision names it."""
+def test_a_possibly_stored_report_is_overtaken(delivery_driver: DeliveryDriver, reason: str) -> None:
+    """The same UID must not be used for other results: a revision names it."""
     first = delivery_driver.draft("a")
     assert first is not None
     assert delivery_driver.take(first)
@@ -129,7 +129,7 @@ def test_what_may_have_been_taken_is_overtaken(delivery_driver: DeliveryDriver, 
 
 
 def test_a_late_success_counts(delivery_driver: DeliveryDriver) -> None:
-    """Who was taken for dead and was not: the store has it."""
+    """A sender whose lease ended may still succeed: the store has the report."""
     first = delivery_driver.draft("a")
     assert first is not None
     assert delivery_driver.take(first)
@@ -141,8 +141,8 @@ def test_a_late_success_counts(delivery_driver: DeliveryDriver) -> None:
     assert delivery_driver.rows()[0] == ("2.25.1", "delivered", None, None)
 
 
-def test_a_dead_sender_holds_it_for_the_length_of_its_lease(delivery_driver: DeliveryDriver) -> None:
-    """Nobody else gets it before, not even at once."""
+def test_a_dead_sender_keeps_the_report_until_its_lease_ends(delivery_driver: DeliveryDriver) -> None:
+    """No other sender gets the report before, not even with `at_once`."""
     first = delivery_driver.draft()
     assert first is not None
     assert delivery_driver.take(first)
@@ -156,8 +156,8 @@ def test_a_dead_sender_holds_it_for_the_length_of_its_lease(delivery_driver: Del
     assert [delivery.attempts for delivery in queries.deliveries(delivery_driver.database)] == [2]
 
 
-def test_pauses_are_kept_unless_a_person_waits(delivery_driver: DeliveryDriver) -> None:
-    """The pause after a try that failed is no lease."""
+def test_pauses_are_kept_unless_a_person_is_waiting(delivery_driver: DeliveryDriver) -> None:
+    """The pause after a failed attempt is no lease."""
     first = delivery_driver.draft()
     assert first is not None
     assert delivery_driver.take(first)
@@ -170,8 +170,8 @@ def test_pauses_are_kept_unless_a_person_waits(delivery_driver: DeliveryDriver) 
     assert delivery_driver.take(again, at_once=True)
 
 
-def test_who_was_taken_for_dead_puts_nothing_off(delivery_driver: DeliveryDriver) -> None:
-    """Another one is sending it by then: what it may be told meanwhile must not go under the same UID."""
+def test_a_sender_without_a_lease_cannot_postpone_a_report(delivery_driver: DeliveryDriver) -> None:
+    """Another sender has the report: other results must not be sent under the same UID."""
     first = delivery_driver.draft("a")
     assert first is not None
     assert delivery_driver.take(first)
@@ -191,7 +191,7 @@ def test_who_was_taken_for_dead_puts_nothing_off(delivery_driver: DeliveryDriver
 
 
 def test_many_senders_at_once_send_each_report_once(delivery_driver: DeliveryDriver) -> None:
-    """They draft and take the same studies in the same moment."""
+    """They draft and take the same studies at the same time."""
     barrier = threading.Barrier(SENDERS)
 
     def run(_: int) -> int:

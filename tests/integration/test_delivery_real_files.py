@@ -1,4 +1,4 @@
-"""Reports on files as they come from hospitals and vendors."""
+"""Reports for images of hospitals and vendors."""
 
 import io
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from skip_reasons import SHARED_DATA
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.identity import read_identity
-from delivery.report import Revision, as_file, build_report
+from delivery.report import Revision, build_report, file_bytes
 from imaging.errors import RejectDicomImage
 from imaging.own_results import is_own_result
 from imaging.read import read
@@ -23,7 +23,7 @@ REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_image_can_be_reported_on() -> None:
-    """Whatever its header holds: the report can be written, read again, and names the patient in the same words."""
+    """For any header, the report can be written and read again, and names the patient in the same words."""
     if not DATA.is_dir():
         pytest.skip(skip_reasons.NO_SHARED_DATA)
     assert sum(map(_is_reported, _files())) > 30
@@ -63,7 +63,7 @@ def _is_reported(path: Path) -> bool:
         patients=1,
     )
     identity = read_identity(data, study_instance_uid=facts.study_instance_uid, sop_instance_uid=facts.sop_instance_uid)
-    report = pydicom.dcmread(io.BytesIO(as_file(build_report(study, REVISION, identity, not_for_diagnosis=True))))
+    report = pydicom.dcmread(io.BytesIO(file_bytes(build_report(study, REVISION, identity, not_for_diagnosis=True))))
     source = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDate"):
         assert str(report.get(keyword) or "") == str(source.get(keyword) or ""), path.name

@@ -1,4 +1,4 @@
-"""Which studies are reported, when, and for whom."""
+"""Selection of the studies that are reported, and the time of their reports."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from analysed_studies import STUDY, AnalysedStudies, states
 from dicom_peers import free_port
 from ledger_driver import LedgerDriver
 from pydicom.dataset import FileDataset
-from report_destinations import destination, taker
+from report_destinations import accepting_destination, cstore_settings
 
 from db import queries
 from db.ledger import Annotations, Withdrawal
@@ -20,26 +20,26 @@ from nightread.reasons import Reason
 pytestmark = [
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),
     # pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
-    pytest.mark.usefixtures("collected"),
+    pytest.mark.usefixtures("collect_garbage"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 @pytest.fixture
 def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A site with one study to report."""
+    """A database with one study to report."""
     studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.study()
+    studies.add_study()
     return studies
 
 
-def test_a_dry_run_tells_and_does_nothing(studies: AnalysedStudies) -> None:
-    """Not even a row; of what waits and what was delivered it tells too."""
-    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+def test_a_dry_run_has_no_effect(studies: AnalysedStudies) -> None:
+    """It inserts no row, and knows waiting and delivered reports."""
+    with accepting_destination() as (store, received), studies.delivery_loop(store) as delivery_loop:
         (results,) = delivery_loop.deliver([STUDY], dry_run=True)
         assert results is not None
         assert (results.delivery_id, results.state, results.revision) == (None, "waiting", 1)
-        assert list(queries.deliveries(studies.ledger_driver.database)) == got == []
+        assert list(queries.deliveries(studies.ledger_driver.database)) == received == []
         assert len(list(delivery_loop.deliver([STUDY]))) == 1
         assert list(delivery_loop.deliver([STUDY], dry_run=True)) == [None]
 
@@ -52,99 +52,99 @@ def test_a_dry_run_tells_and_does_nothing(studies: AnalysedStudies) -> None:
         (lambda path: path.parent.rename(path.parent.with_name("away")), ("waiting", "source_away")),
     ],
 )
-def test_the_original_is_not_what_it_was(
+def test_a_changed_or_missing_original(
     studies: AnalysedStudies, happen: Callable[[Path], object], end: tuple[str, str | None]
 ) -> None:
-    """Gone or changed: nobody can tell any more whose study it is. Its folder away: it will be back."""
+    """A removed or changed original cannot identify the patient; an unmounted folder may come back."""
     (path,) = studies.inbox.iterdir()
     happen(path)
 
-    with taker() as (store, got):
+    with accepting_destination() as (store, received):
         assert states(studies.send(store)) == [end]
-    assert got == []
+    assert received == []
 
 
-def test_another_original_will_do(studies: AnalysedStudies) -> None:
-    """Any image tells whose study it is."""
-    studies.study(images=2)
+def test_another_original_of_the_study_is_used(studies: AnalysedStudies) -> None:
+    """Any unchanged image of the study identifies the patient."""
+    studies.add_study(images=2)
     next(studies.inbox.iterdir()).unlink()
 
-    with taker() as (store, _):
+    with accepting_destination() as (store, _):
         assert states(studies.send(store)) == [("delivered", None)]
 
 
-def test_a_study_of_two_patients_is_nobodys(studies: AnalysedStudies) -> None:
-    """Results of the one must not be filed under the other."""
-    studies.study(change=lambda dataset: setattr(dataset, "PatientID", "SOMEBODY-ELSE"))
+def test_a_study_of_two_patients_is_not_reported(studies: AnalysedStudies) -> None:
+    """Results of one patient must not be stored under the other patient."""
+    studies.add_study(change=lambda dataset: setattr(dataset, "PatientID", "SOMEBODY-ELSE"))
 
-    with taker() as (store, got):
+    with accepting_destination() as (store, received):
         assert states(studies.send(store)) == [("failed", "mixed_patients")]
-    assert got == []
+    assert received == []
 
 
-def test_a_study_waits_until_it_is_quiet(studies: AnalysedStudies) -> None:
-    """For `deliver_after_seconds`, and for images of the same source and time that nobody has read."""
+def test_a_study_waits_until_no_image_arrives(studies: AnalysedStudies) -> None:
+    """It waits for `deliver_after_seconds`, and for unread images of the same source and time."""
     studies.settings_given["deliver_after_seconds"] = 300
-    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+    with accepting_destination() as (store, received), studies.delivery_loop(store) as delivery_loop:
         assert delivery_loop.ready() == []
         assert delivery_loop.study_selector.unready == 1
         studies.ledger_driver.clock.advance(seconds=200)
-        studies.arrive(studies.scan())
+        studies.register(studies.write_scan())
         studies.ledger_driver.clock.advance(seconds=200)
         assert delivery_loop.ready() == []
         studies.analyse()
         assert delivery_loop.ready() == []
         studies.ledger_driver.clock.advance(seconds=200)
         assert delivery_loop.ready() == [STUDY]
-    assert got == []
+    assert received == []
 
 
-def test_a_study_that_somebody_names_need_not_be_quiet(studies: AnalysedStudies) -> None:
-    """Its own images must have their outcome, though."""
+def test_a_study_that_a_user_names_does_not_wait(studies: AnalysedStudies) -> None:
+    """Only its own images must have an outcome."""
     studies.settings_given["deliver_after_seconds"] = 300
-    with taker() as (store, _):
+    with accepting_destination() as (store, _):
         assert states(studies.send(store, scope=Scope(study_instance_uid=STUDY))) == [("delivered", None)]
 
 
-def test_old_results_are_left_alone(studies: AnalysedStudies) -> None:
-    """A destination that is new is not flooded with what was analysed last year; naming a time does it."""
+def test_old_results_are_reported_only_on_request(studies: AnalysedStudies) -> None:
+    """A new destination does not get the results of last year, unless a user gives a time."""
     long_ago = studies.ledger_driver.clock()
     studies.ledger_driver.clock.advance(days=8)
-    with taker() as (store, _):
+    with accepting_destination() as (store, _):
         assert studies.send(store) == []
         assert states(studies.send(store, scope=Scope(since=long_ago))) == [("delivered", None)]
 
 
-def test_a_database_that_goes_away_loses_no_report(studies: AnalysedStudies) -> None:
-    """What was found and could not be dealt with is found again, however long ago its results are by then."""
+def test_no_report_is_lost_while_the_database_is_unavailable(studies: AnalysedStudies) -> None:
+    """Studies that could not be reported are selected again later, even if their results are old."""
     database = studies.ledger_driver.database
 
     def rename(table: str, name: str) -> None:
         database.write(lambda connection: connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}"))
 
-    class TwoLooks(threading.Event):
-        looks = 0
+    class TwoPasses(threading.Event):
+        passes = 0
 
-        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as its base class has it
-            self.looks += 1
-            if self.looks == 1:
+        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the signature of the base class
+            self.passes += 1
+            if self.passes == 1:
                 rename("away", "expected")
-            return self.looks == 2
+            return self.passes == 2
 
-    with taker() as (store, got), studies.delivery_loop(store) as delivery_loop:
+    with accepting_destination() as (store, received), studies.delivery_loop(store) as delivery_loop:
         studies.ledger_driver.clock.advance(minutes=5)
         rename("expected", "away")
-        delivery_loop.follow(TwoLooks())
-    assert len(got) == 1
+        delivery_loop.follow(TwoPasses())
+    assert len(received) == 1
 
 
-def test_what_is_superseded_is_not_reported(studies: AnalysedStudies) -> None:
-    """A newer version of an image has its result told, and the older one's not."""
+def test_a_superseded_image_is_not_reported(studies: AnalysedStudies) -> None:
+    """The report holds the result of the newer version of an image only."""
 
     def newer(dataset: FileDataset) -> None:
         dataset.SOPInstanceUID, dataset.InstanceNumber = f"{STUDY}.3.1", 77
 
-    studies.study(change=newer, score=0.5)
+    studies.add_study(change=newer, score=0.5)
 
     results = queries.study_results(studies.ledger_driver.database, STUDY)
 
@@ -152,16 +152,16 @@ def test_what_is_superseded_is_not_reported(studies: AnalysedStudies) -> None:
     assert results.images == 1
 
 
-def test_what_a_key_object_note_rejects_is_not_reported(studies: AnalysedStudies) -> None:
-    """What still waited to be sent of it is not sent."""
-    studies.send(destination(free_port()))
+def test_an_image_that_a_key_object_note_rejects_is_not_reported(studies: AnalysedStudies) -> None:
+    """A waiting report of the study is not sent."""
+    studies.send(cstore_settings(free_port()))
     note = Withdrawal(study_instance_uid=STUDY, code="113001", sop_instance_uids=(f"{STUDY}.3.1",))
-    key_object = studies.scan()
-    studies.arrive(key_object)
+    key_object = studies.write_scan()
+    studies.register(key_object)
     studies.analyse(
         state=State.REJECTED, reason=Reason.KEY_OBJECT, annotations=Annotations(withdrawal=note), label=None, score=None
     )
 
-    with taker() as (store, got):
+    with accepting_destination() as (store, received):
         assert states(studies.send(store)) == [("failed", "nothing_left")]
-    assert got == []
+    assert received == []

@@ -1,4 +1,4 @@
-"""A report is stored in a real Orthanc, by C-STORE and by STOW-RS, and read back."""
+"""Reports are stored in a real Orthanc, by C-STORE and by STOW-RS, and read back."""
 
 import io
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ LOGIN = ("nightread", "secret")
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """One for all tests of this file, each of which leaves it empty."""
+    """One Orthanc for all tests of this file; each test leaves it empty."""
     with private_orthanc(tmp_path_factory.mktemp("orthanc"), auth=LOGIN) as orthanc:
         yield orthanc
         orthanc.process.kill()  # it takes seconds to end by itself
@@ -33,7 +33,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 @pytest.fixture(params=["store", "stow"])
 def destination(request: pytest.FixtureRequest, orthanc: Orthanc) -> Iterator[Destination]:
-    """The same server by either way."""
+    """The same server, by C-STORE and by STOW-RS."""
     yield destinations(orthanc)[request.param]
     for study in orthanc.get("/studies"):
         orthanc.delete(f"/studies/{study}")
@@ -41,12 +41,12 @@ def destination(request: pytest.FixtureRequest, orthanc: Orthanc) -> Iterator[De
 
 @pytest.fixture
 def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A site with a destination."""
+    """A database with analysed studies."""
     return AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
 
 
 def destinations(orthanc: Orthanc) -> dict[str, Destination]:
-    """Both ways into it."""
+    """Both destinations of the server, by protocol."""
     login = Login(user=LOGIN[0], password=LOGIN[1])
     return {
         "store": StoreDestination(name="pacs", ae_title=orthanc.ae_title, address="127.0.0.1", port=orthanc.dicom_port),
@@ -54,14 +54,14 @@ def destinations(orthanc: Orthanc) -> dict[str, Destination]:
     }
 
 
-def test_the_store_has_the_right_numbers(
+def test_the_stored_report_has_the_right_values(
     studies: AnalysedStudies, orthanc: Orthanc, destination: Destination, tmp_path: Path
 ) -> None:
-    """Label, score, model and image of each group; what is read back says word for word what was sent."""
-    nodule, normal = studies.scan(), studies.scan()
-    studies.arrive(nodule)
+    """Label, score, model and image of each group are read back exactly as they were sent."""
+    nodule, normal = studies.write_scan(), studies.write_scan()
+    studies.register(nodule)
     studies.analyse(label="nodule", score=0.8735149502754211)
-    studies.arrive(normal)
+    studies.register(normal)
     studies.analyse(label="normal", score=0.75)
 
     assert states(studies.send(destination)) == [("delivered", None)]
@@ -84,9 +84,9 @@ def test_the_store_has_the_right_numbers(
     assert 'Probability")="0.87351495027542"' in shown.stdout
 
 
-def test_twice_is_once(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
-    """Another round has nothing to send; a person who names the study has neither."""
-    studies.study()
+def test_a_report_is_not_sent_twice(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
+    """Another pass sends nothing, even if a user names the study."""
+    studies.add_study()
     studies.send(destination)
 
     assert studies.send(destination) == []
@@ -94,10 +94,10 @@ def test_twice_is_once(studies: AnalysedStudies, orthanc: Orthanc, destination: 
 
 
 def test_another_result_is_a_revision(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
-    """It has a UID of its own and names the report before it, in the same series."""
-    studies.study()
+    """The revision has a UID of its own and names the previous report, in the same series."""
+    studies.add_study()
     studies.send(destination)
-    studies.study(score=0.5)
+    studies.add_study(score=0.5)
 
     (results,) = studies.send(destination)
 
@@ -110,9 +110,11 @@ def test_another_result_is_a_revision(studies: AnalysedStudies, orthanc: Orthanc
     assert "PredecessorDocumentsSequence" not in first
 
 
-def test_what_comes_back_is_our_own(studies: AnalysedStudies, orthanc: Orthanc, destination: Destination) -> None:
-    """A poller or receiver that is given our report does not take it for somebody's."""
-    studies.study()
+def test_a_returned_report_is_recognised_as_own_result(
+    studies: AnalysedStudies, orthanc: Orthanc, destination: Destination
+) -> None:
+    """A poller or receiver does not take a report of nightread for another object."""
+    studies.add_study()
     studies.send(destination)
 
     with pytest.raises(RejectDicomImage) as rejected:
@@ -123,7 +125,7 @@ def test_what_comes_back_is_our_own(studies: AnalysedStudies, orthanc: Orthanc, 
 
 
 def reports(orthanc: Orthanc) -> list[Dataset]:
-    """All that it has."""
+    """Return all reports that Orthanc has stored."""
     return [
         pydicom.dcmread(io.BytesIO(orthanc.session.get(f"{orthanc.url}/instances/{number}/file", timeout=10).content))
         for number in orthanc.get("/instances")
@@ -131,7 +133,7 @@ def reports(orthanc: Orthanc) -> list[Dataset]:
 
 
 def written(report: Dataset) -> bytes:
-    """As a file."""
+    """Return the report as a file."""
     buffer = io.BytesIO()
     report.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
-"""Files made to exhaust whoever reads them: each ends in bounded time and memory.
+"""Files that are made to exhaust time or memory get an outcome within limits.
 
-More names that are no file, links and their like: tests/unit/test_worker_fetch.py.
+tests/unit/test_worker_fetch.py tests links and other names that are not regular files.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from dicom_files import directory, phantom, with_values
+from dicom_files import dicomdir, phantom, with_values
 from fuzz.bombs import (
     ITEM,
     ITEM_END,
@@ -48,7 +48,7 @@ GROWTH_BYTES = 64 * MiB
 
 
 def outcome_within_limits(data: bytes, *, growth_bytes: int = GROWTH_BYTES) -> str:
-    """What becomes of the file, after a look at what it took."""
+    """Return the outcome of the file after a check of its time and memory."""
     began = time.process_time()
     outcome, cost = measured(lambda: outcome_of(data))
     assert time.process_time() - began < SECONDS
@@ -76,8 +76,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_deflated_bomb_is_inflated_no_further_than_its_image_needs(name: str) -> None:
-    """Sixteen gigabytes of zeros in sixteen megabytes."""
+def test_a_deflated_bomb_is_inflated_only_as_far_as_its_image_needs(name: str) -> None:
+    """Sixteen megabytes hold sixteen gigabytes of zeros."""
     make, expected = BOMBS[name]
     assert outcome_within_limits(make(), growth_bytes=160 * MiB) == expected
 
@@ -92,8 +92,8 @@ def test_a_deflated_bomb_is_inflated_no_further_than_its_image_needs(name: str) 
     ],
     ids=["pixels", "frames", "one-bit frames", "as many frames as are allowed"],
 )
-def test_a_small_file_that_declares_much_costs_nothing(values: dict[str, int], expected: str) -> None:
-    """Refused by its header."""
+def test_a_small_file_that_declares_a_large_image_costs_nothing(values: dict[str, int], expected: str) -> None:
+    """It is rejected by its header."""
     data = with_values(1, **values)
     assert outcome_within_limits(data, growth_bytes=8 * MiB) == expected
 
@@ -118,18 +118,18 @@ SEGMENT = struct.pack("<16I", 2, 64, 66, *([0] * 13)) + b"\x81\0" * 2
     ids=["JPEG", "JPEG lossless", "JPEG-LS", "JPEG 2000"],
 )
 def test_a_codestream_larger_than_its_header_is_not_decoded(syntax: str, frame: bytes) -> None:
-    """What the codestream declares is compared before a decoder sees it."""
+    """The header of the codestream is compared before a decoder gets the frame."""
     assert outcome_within_limits(compressed(syntax, [frame]), growth_bytes=8 * MiB) == Reason.BAD_PIXELS
 
 
-def test_run_lengths_that_end_early_fill_no_frame() -> None:
-    """Two hundred megabytes are declared; the memory is touched only where there are pixels."""
+def test_a_short_rle_frame_takes_little_memory() -> None:
+    """The frame declares two hundred megabytes, but only memory for existing pixels is used."""
     data = compressed(RLELossless, [SEGMENT], Rows=10_000, Columns=10_000)
     assert outcome_within_limits(data, growth_bytes=220 * MiB) == Reason.TRUNCATED
 
 
-def test_a_jpeg_of_endless_scans_is_not_decoded() -> None:
-    """A scan of ten bytes goes over the whole image again."""
+def test_a_jpeg_with_too_many_scans_is_not_decoded() -> None:
+    """A scan of ten bytes makes the decoder process the whole image."""
     head = b"\xff\xd8\xff\xc2\x00\x0b\x08\x00\x40\x00\x40\x01\x01\x11\x00"
     scans = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * 100_000
     assert (
@@ -138,7 +138,7 @@ def test_a_jpeg_of_endless_scans_is_not_decoded() -> None:
 
 
 def test_a_jpeg_ls_frame_without_its_end_does_not_hang() -> None:
-    """CharLS 2.4 went on for seconds behind the last byte."""
+    """CharLS 2.4 continued for seconds after the last byte."""
     whole = read(phantom(1, PhantomStyle(size=64, bits=12, syntax="jpegls"))).source
     spans, data = whole.stored._spans[0], whole.stored._elements.data  # type: ignore[union-attr]
     frame = b"".join(data[start:end] for start, end in spans)[:300]
@@ -146,7 +146,7 @@ def test_a_jpeg_ls_frame_without_its_end_does_not_hang() -> None:
 
 
 def test_a_million_fragments_are_not_listed() -> None:
-    """Eight bytes in the file would be two hundred in memory."""
+    """Eight bytes in the file would take two hundred bytes of memory."""
     head = compressed(RLELossless, [SEGMENT])
     at = head.index(ITEM, head.index(b"\xe0\x7f\x10\x00OB")) + 8
     assert (
@@ -156,7 +156,7 @@ def test_a_million_fragments_are_not_listed() -> None:
 
 
 def test_an_offset_table_of_millions_is_not_unpacked() -> None:
-    """It has to have one offset for each frame."""
+    """The table must have one offset per frame."""
     head = compressed(RLELossless, [SEGMENT])
     at = head.index(ITEM, head.index(b"\xe0\x7f\x10\x00OB"))
     table = ITEM + struct.pack("<I", 64 * MiB) + bytes(64 * MiB)
@@ -189,14 +189,14 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
         *("many elements", "a length beyond the file", "long private text"),
     ],
 )
-def test_headers_without_end_are_passed_or_refused(elements: bytes, expected: str) -> None:
-    """One walk over the bytes, and a bounded number of elements kept."""
+def test_very_long_headers_are_accepted_or_rejected(elements: bytes, expected: str) -> None:
+    """The bytes are read once, and the number of stored elements is limited."""
     assert outcome_within_limits(inserted(elements)) == expected
 
 
 @pytest.mark.parametrize("filling", [b"\x1b", b"\x1b$B", b"\\", b"1\\", b"\xff"])
-def test_values_without_end_are_cut(filling: bytes) -> None:
-    """Text and numbers of thirty megabytes where a header is looked at, in a syntax that allows them."""
+def test_very_long_values_are_cut(filling: bytes) -> None:
+    """Text and numbers of thirty megabytes are in elements that nightread reads, in a syntax that allows them."""
     implicit = phantom(1, PhantomStyle(size=64, bits=12, syntax="implicit"))
     value = (filling * (32 * MiB))[: 32 * MiB]
     for tag in (b"\x08\x00\x60\x00", b"\x10\x00\x20\x00", b"\x28\x00\x50\x10", b"\x28\x00\x53\x10"):
@@ -206,9 +206,9 @@ def test_values_without_end_are_cut(filling: bytes) -> None:
         assert outcome_within_limits(data) in (DECODED, Reason.BAD_HEADER)
 
 
-def test_a_directory_that_points_at_itself_is_not_followed() -> None:
-    """Records whose next and lower records are the first again: it is no image, and that is all that is asked."""
-    whole = directory()
+def test_a_directory_that_refers_to_itself_is_not_followed() -> None:
+    """The next and lower records are the first record; the file is rejected as non-image."""
+    whole = dicomdir()
     record = b"\x04\x00\x00\x14UL\x04\x00%s\x04\x00\x20\x14UL\x04\x00%s"
     to_itself = struct.pack("<I", len(whole))
     item = record.replace(b"%s", to_itself)
@@ -217,12 +217,12 @@ def test_a_directory_that_points_at_itself_is_not_followed() -> None:
 
 
 def frames_of(data: bytes) -> int:
-    """How many there are, each forgotten at once."""
+    """Return the number of frames, without keeping them."""
     return sum(1 for _ in read(data).frames())
 
 
 def test_ten_thousand_frames_take_the_memory_of_one() -> None:
-    """They are decoded when they are asked for."""
+    """Frames are decoded when they are requested."""
     data = cine(10_000)
     frames, cost = measured(lambda: frames_of(data))
     assert frames == 10_000
@@ -231,7 +231,7 @@ def test_ten_thousand_frames_take_the_memory_of_one() -> None:
 
 
 def test_ten_thousand_compressed_frames_take_little_more() -> None:
-    """Their places in the file are listed, their pixels are not."""
+    """Only the positions of the frames are kept, not their pixels."""
     black = struct.pack("<16I", 2, 64, 128, *([0] * 13)) + b"\x81\0" * 64
     data = compressed(RLELossless, [black] * 10_000, NumberOfFrames=10_000)
     frames, cost = measured(lambda: frames_of(data))
@@ -239,8 +239,8 @@ def test_ten_thousand_compressed_frames_take_little_more() -> None:
     assert cost.grown_bytes < 8 * MiB
 
 
-def test_what_stands_outside_of_ten_thousand_groups_is_read_once() -> None:
-    """A window of 60 KB and a shared group of 20,000 elements are not read again for each frame."""
+def test_values_shared_by_ten_thousand_frames_are_read_once() -> None:
+    """A window of 60 KB and a shared group of 20,000 elements are read only once for all frames."""
     shared = many_tiny(20_000)
     group = b"\x00\x52\x29\x92SQ\0\0" + struct.pack("<I", len(shared) + 8) + ITEM + struct.pack("<I", len(shared))
     frames = (ITEM + b"\0\0\0\0") * 10_000
@@ -259,7 +259,7 @@ def test_what_stands_outside_of_ten_thousand_groups_is_read_once() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecialFile:
-    """A name in a folder, as it was registered."""
+    """A registered directory entry."""
 
     root: str
     uri: str = "scan.dcm"
@@ -269,8 +269,8 @@ class SpecialFile:
     marked: bool = False
 
 
-def test_a_device_named_like_a_scan_is_not_read(tmp_path: Path) -> None:
-    """/dev/zero has no end."""
+def test_a_device_with_the_name_of_a_scan_is_not_read(tmp_path: Path) -> None:
+    """Reading /dev/zero would never end."""
     try:
         os.mknod(tmp_path / "scan.dcm", stat.S_IFCHR | 0o600, os.makedev(1, 5))
     except PermissionError:
@@ -280,8 +280,8 @@ def test_a_device_named_like_a_scan_is_not_read(tmp_path: Path) -> None:
     assert refusal.value.reason is Reason.NOT_A_FILE
 
 
-def test_a_file_of_holes_is_refused_by_its_size(tmp_path: Path) -> None:
-    """A terabyte that takes no room on the disk."""
+def test_a_sparse_file_is_rejected_by_its_size(tmp_path: Path) -> None:
+    """The file has a terabyte of holes and takes no disk space."""
     with (tmp_path / "scan.dcm").open("wb") as file:
         file.truncate(1024 * GiB)
 

@@ -1,4 +1,4 @@
-"""Real files from public repositories: pixels as the manifest says, refusals for the right reason."""
+"""Real files from public repositories have the pixels and the reasons of the manifest."""
 
 import csv
 import hashlib
@@ -52,7 +52,7 @@ REFUSED = {
 
 
 def stored_pixels(path: str) -> Array:
-    """All frames as Dataset.pixel_array gives them: palettes as indices, one frame without the frame axis."""
+    """Return all frames like Dataset.pixel_array: palettes as indices, one frame without the frame axis."""
     source = read((REAL_FILES / path).read_bytes()).source
     assert isinstance(source, DicomFrames)
     frames = list(source.stored)
@@ -76,7 +76,7 @@ def test_decoded_pixels_equal_the_manifest(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", IMAGES, ids=[row["path"] for row in IMAGES])
 def test_facts_equal_the_manifest(row: dict[str, Any]) -> None:
-    """UIDs, modality, transfer syntax and sizes are those that pydicom read."""
+    """UIDs, modality, transfer syntax and sizes equal those of pydicom."""
     facts = read((REAL_FILES / row["path"]).read_bytes()).facts
 
     assert (facts.sop_instance_uid or "", facts.series_instance_uid or "") == (
@@ -88,8 +88,8 @@ def test_facts_equal_the_manifest(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("path", "reason"), REFUSED.items(), ids=list(REFUSED))
-def test_what_is_no_image_is_refused_for_the_right_reason(path: str, reason: Reason) -> None:
-    """Every file that the manifest does not call image_ok is rejected by its header alone."""
+def test_other_files_are_rejected_for_the_right_reason(path: str, reason: Reason) -> None:
+    """Every file that the manifest does not mark as image_ok is rejected by its header."""
     with pytest.raises(RejectDicomImage) as refusal:
         read((REAL_FILES / path).read_bytes())
 
@@ -100,8 +100,8 @@ def test_what_is_no_image_is_refused_for_the_right_reason(path: str, reason: Rea
 
 @pytest.mark.parametrize("row", READABLE, ids=[row["path"] for row in READABLE])
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-def test_the_walk_finds_what_pydicom_finds(row: dict[str, Any]) -> None:
-    """The same tags before the pixel data, and for every text and number the same value."""
+def test_elements_equal_those_of_pydicom(row: dict[str, Any]) -> None:
+    """The tags before the pixel data and all texts and numbers are equal."""
     data = (REAL_FILES / row["path"]).read_bytes()
     elements = read_header(data, DEFAULT_LIMITS).elements
     expected = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
@@ -121,13 +121,13 @@ def test_the_walk_finds_what_pydicom_finds(row: dict[str, Any]) -> None:
 
 
 def test_every_file_of_the_manifest_is_covered() -> None:
-    """A file added to the manifest without an expectation here makes this fail."""
+    """The test fails if the manifest has a file without an expectation here."""
     assert {row["path"] for row in ROWS if row["category"] != "image_ok"} == set(REFUSED)
 
 
 @pytest.mark.parametrize("kind", ["voi", "full"])
 def test_every_image_becomes_a_finite_input(kind: str) -> None:
-    """All frames of all real images, colour or not, fill the display range and nothing outside of it."""
+    """The inputs of all frames of all real images are within the display range and use it."""
     spec = InputSpec(height=32, width=48, channels=3, intensity=Intensity(kind=kind))
     for row in IMAGES:
         for frame in read((REAL_FILES / row["path"]).read_bytes()).frames():
@@ -139,7 +139,7 @@ def test_every_image_becomes_a_finite_input(kind: str) -> None:
 
 
 def test_monochrome1_is_the_inverse_of_the_same_pixels_as_monochrome2() -> None:
-    """Two chest films hold equal pixels, one labelled MONOCHROME1: their inputs add up to one."""
+    """Two chest films have equal pixels, one as MONOCHROME1: the sum of their inputs is one."""
     spec = InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="full"))
     folder = REAL_FILES / "torchxrayvision"
     plain = _first_frame(folder / "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm")
@@ -151,7 +151,7 @@ def test_monochrome1_is_the_inverse_of_the_same_pixels_as_monochrome2() -> None:
 
 
 def test_palette_becomes_rgb() -> None:
-    """The palette of the ultrasound gives 8-bit colour, grey where its entries are."""
+    """The palette of the ultrasound image gives 8-bit colours; grey entries give grey."""
     frame = _first_frame(REAL_FILES / "pydicom-data" / "OBXXXX1A_rle.dcm")
 
     assert frame.stored.shape == (600, 800, 3)
@@ -160,7 +160,7 @@ def test_palette_becomes_rgb() -> None:
 
 
 def as_text(value: Any) -> str:
-    """What pydicom split, joined again."""
+    """Join the values that pydicom split."""
     parts = value if isinstance(value, MultiValue) else [value]
     return "\\".join("" if part is None else str(part) for part in parts).strip(" \x00")
 

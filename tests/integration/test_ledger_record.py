@@ -161,7 +161,7 @@ def check_one_spoiled_row(ledger_driver: LedgerDriver, spoil: Callable[[Outcome]
 
     assert counts == {"done": 2, "failed": 1}
     row = ledger_driver.work()[1]
-    assert (row.state, row.reason, row.detail) == (State.FAILED, Reason.UNSTORABLE, Reason.UNSTORABLE.sentence)
+    assert (row.state, row.reason, row.detail) == (State.FAILED, Reason.UNSTORABLE, Reason.UNSTORABLE.message)
     assert ledger_driver.predicted() == [first.work_id, third.work_id]
     assert ledger_driver.open_batches() == []
 

@@ -16,7 +16,7 @@ from ledger_driver import LedgerDriver, SettableClock
 from polled_store import PolledOrthanc
 from sqlalchemy import select
 from store_contents import ROOT, fill, scans
-from web_server import Reply, serving
+from web_server import Reply, running_web_server
 from worker_driver import WorkerDriver
 
 from db import queries
@@ -61,7 +61,7 @@ def test_five_hundred_are_done_once_whoever_is_started_again_meanwhile(polled: P
         orthanc.process.kill()
     poller = polled.poller()
     assert not poller._look_patiently(threading.Event())
-    assert poller.report.troubles == ("cannot be reached: is it running, and are address and port right?",)
+    assert poller.report.troubles == ("cannot be reached: check that it is running, and its address and port",)
     with polled.running() as orthanc:
         assert poller._look_patiently(threading.Event())
         assert len(ledger_driver.instances()) == SCANS
@@ -205,7 +205,10 @@ def test_a_trouble_is_said_once_and_shown_until_it_is_over(
         assert _reported(polled) == []
         orthanc.process.kill()
     messages = [record.getMessage() for record in caplog.records if record.name == "producer.stores.poll"]
-    assert [message.partition(" (")[0] for message in messages] == ["the store refuses us", "the store answers again"]
+    assert [message.partition(" (")[0] for message in messages] == [
+        "the store refused access",
+        "the store answers again",
+    ]
     assert "wrong-word" not in caplog.text
 
 
@@ -219,7 +222,7 @@ def test_polling_stops_at_once_even_while_a_store_is_silent(ledger_driver: Ledge
         hang.wait(30)
         return []
 
-    with serving(lambda _: Reply(body=silence())) as server:
+    with running_web_server(lambda _: Reply(body=silence())) as server:
         store = OrthancSource.model_validate({"name": "pacs", "url": server.url})
         poller = threading.Thread(
             target=poll, args=(load_settings(), ledger_driver.database, [store], stop, lambda _: None)

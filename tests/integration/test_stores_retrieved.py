@@ -14,7 +14,7 @@ from ledger_driver import LedgerDriver, SettableClock
 from polled_store import PolledOrthanc
 from sqlalchemy import update
 from store_contents import fill, scans
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 from worker_driver import WorkerDriver
 
 from db import queries
@@ -76,7 +76,7 @@ def test_a_wrong_password_fails_the_image_with_a_clear_sentence(polled: PolledOr
         orthanc.process.kill()
     assert (polled.work().reason, polled.work().detail) == (
         "unreadable",
-        "The store refuses us (status 401): correct its login, or its rules for us.",
+        "The store refused access (status 401): correct `login`, or the permissions on the server.",
     )
 
 
@@ -149,10 +149,10 @@ def test_a_store_that_is_too_slow_for_an_image_is_asked_for_it_again(worker_driv
         if speaks.wait(1):
             yield scan[100:]
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         return Reply(body=[json.dumps({}).encode()] if asked.path == "/system" else slowly())
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         register_one(worker_driver, server.url)
         slow = {"kind": "orthanc", "name": "pacs", "url": server.url, "timeout_seconds": 0.2}
         assert worker_driver.analyse(worker_driver.context(sources=[slow])) == {"received": 1}
@@ -167,10 +167,10 @@ def test_half_an_image_is_not_analysed(worker_driver: WorkerDriver) -> None:
     (scan,) = scans(1)
     whole = {"Content-Length": str(len(scan))}
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         return Reply(body=[b"{}"]) if asked.path == "/system" else Reply(headers=whole, body=[scan[:-100]])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         register_one(worker_driver, server.url)
         worker_driver.analyse(worker_driver.context())
         assert states(worker_driver) == {("received", "io_error"): 1}
@@ -178,7 +178,9 @@ def test_half_an_image_is_not_analysed(worker_driver: WorkerDriver) -> None:
 
 def test_an_image_that_only_the_store_cannot_give_does_not_wait_for_ever(worker_driver: WorkerDriver) -> None:
     """Its file is damaged there, and the rest of the store well."""
-    with serving(lambda asked: Reply(body=[b"{}"]) if asked.path == "/system" else Reply(status=500)) as server:
+    with running_web_server(
+        lambda asked: Reply(body=[b"{}"]) if asked.path == "/system" else Reply(status=500)
+    ) as server:
         register_one(worker_driver, server.url)
         assert worker_driver.analyse(worker_driver.context()) == {"received": 1}
         assert worker_driver.analyse(worker_driver.context()) == {"failed": 1}
@@ -189,7 +191,7 @@ def test_a_login_is_shown_to_no_store_but_its_own(worker_driver: WorkerDriver) -
     """A source of another name at any address is asked without one."""
     other = {"kind": "orthanc", "name": "other", "url": "http://127.0.0.1:1", "login": {"bearer": "secret"}}
     (scan,) = scans(1)
-    with serving(lambda _: Reply(body=[scan])) as server:
+    with running_web_server(lambda _: Reply(body=[scan])) as server:
         register_one(worker_driver, server.url)
         assert worker_driver.analyse(worker_driver.context(sources=[other])) == {"done": 1}
     assert (

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from dicom_files import with_values
-from dicom_media import disc, note, scan_of, uid_of
+from dicom_media import cd_files, rejection_note, scan_of_study, sop_instance_uid
 from ledger_driver import LedgerDriver
 from worker_driver import WorkerDriver
 
@@ -129,9 +129,9 @@ def test_studies_are_asked_for_by_time(ledger_driver: LedgerDriver, make_arrival
 
 def test_headers_manifests_and_dicomdirs_tell_numbers(worker_driver: WorkerDriver, tmp_path: Path) -> None:
     """Without any alarm."""
-    scans = [scan_of(STUDY, index) for index in (1, 2)]
+    scans = [scan_of_study(STUDY, index) for index in (1, 2)]
     named = with_values(7, StudyInstanceUID=OTHER, NumberOfStudyRelatedInstances="12")
-    directory = disc(tmp_path / "disc", scans)["DICOMDIR"]
+    directory = cd_files(tmp_path / "disc", scans)["DICOMDIR"]
     worker_driver.put(a=scans[0], b=named, c=directory, d=f"study_instance_uid,images\n{STUDY},7".encode())
     worker_driver.analyse(worker_driver.context())
     assert worker_driver.outcomes() == {
@@ -152,10 +152,10 @@ def test_headers_manifests_and_dicomdirs_tell_numbers(worker_driver: WorkerDrive
 
 def test_a_broken_dicomdir_is_rejected_and_tells_nothing(worker_driver: WorkerDriver, tmp_path: Path) -> None:
     """Its neighbours are done."""
-    directory = disc(tmp_path / "disc", [scan_of(STUDY, 1)])["DICOMDIR"]
+    directory = cd_files(tmp_path / "disc", [scan_of_study(STUDY, 1)])["DICOMDIR"]
     place = directory.index(b"\x04\x00\x20\x14UL\x04\x00") + 8
     broken = directory[:place] + b"\x01\x00\x00\x00" + directory[place + 4 :]
-    worker_driver.put(a=broken, b=scan_of(STUDY, 1))
+    worker_driver.put(a=broken, b=scan_of_study(STUDY, 1))
     worker_driver.analyse(worker_driver.context())
     assert worker_driver.outcomes() == {"a": ("rejected", "bad_dicomdir"), "b": ("done", None)}
     assert study_of(worker_driver.ledger_driver).expected is None
@@ -164,10 +164,10 @@ def test_a_broken_dicomdir_is_rejected_and_tells_nothing(worker_driver: WorkerDr
 @pytest.mark.parametrize("note_first", [True, False])
 def test_a_note_withdraws_its_images_whenever_they_come(worker_driver: WorkerDriver, note_first: bool) -> None:
     """And none of another study, though it be named."""
-    good, bad = scan_of(STUDY, 1), scan_of(STUDY, 2)
+    good, bad = scan_of_study(STUDY, 1), scan_of_study(STUDY, 2)
     elsewhere = with_values(3, StudyInstanceUID=OTHER)
     files = {"scan": bad, "other": good, "elsewhere": elsewhere}
-    rejecting = note(STUDY, [uid_of(bad), uid_of(elsewhere)], code="113037")
+    rejecting = rejection_note(STUDY, [sop_instance_uid(bad), sop_instance_uid(elsewhere)], code="113037")
     files = {"note": rejecting, **files} if note_first else {**files, "note": rejecting}
     for name, content in files.items():
         worker_driver.put(**{name: content})
@@ -182,7 +182,7 @@ def test_a_note_withdraws_its_images_whenever_they_come(worker_driver: WorkerDri
     current = queries.images(worker_driver.ledger_driver.database, queries.ImageFilter(current=True, states=("done",)))
     assert {row["withdrawn_code"] for row in current} == {None}
     (withdrawn,) = queries.images(worker_driver.ledger_driver.database, queries.ImageFilter(withdrawn=True))
-    assert withdrawn["sop_instance_uid"] == uid_of(bad)
+    assert withdrawn["sop_instance_uid"] == sop_instance_uid(bad)
 
 
 def test_studies_go_to_programs_in_each_format(ledger_driver: LedgerDriver, make_arrivals: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a report says, and whose it is."""
+"""Content and identity of reports."""
 
 import io
 from dataclasses import replace
@@ -8,16 +8,16 @@ from typing import Any
 import highdicom
 import pydicom
 import pytest
-from dicom_files import changed, phantom
+from dicom_files import modified_phantom, phantom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from db.queries import JudgedBy, ReportableResult, StudyResults
 from delivery.codes import label_code, procedures
-from delivery.content import digest_of
+from delivery.content import content_digest
 from delivery.identity import UnreadableHeaderError, read_identity
-from delivery.report import Revision, as_file, build_report
+from delivery.report import Revision, build_report, file_bytes
 from delivery.tree import device_uid
 
 BUNDLE = JudgedBy(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
@@ -37,7 +37,7 @@ REVISION = Revision(sop_instance_uid="2.25.1", replaces=None, number=1, made_at=
 
 
 def study(*results: ReportableResult, **fields: Any) -> StudyResults:
-    """A study of these images; keywords set other fields."""
+    """Return a study of these images; keywords set other fields."""
     values = {"images": len(results), "without_result": 0, "nameless": 0, "patients": 1} | fields
     return StudyResults(study_instance_uid=str(PHANTOM.StudyInstanceUID), results=results, **values)
 
@@ -45,30 +45,30 @@ def study(*results: ReportableResult, **fields: Any) -> StudyResults:
 def report(
     *results: ReportableResult, source: bytes | None = None, revision: Revision = REVISION, **fields: Any
 ) -> Dataset:
-    """As a receiver reads it."""
+    """Build a report, and read it as a receiver does."""
     identity = read_identity(
         phantom(1) if source is None else source,
         study_instance_uid=str(PHANTOM.StudyInstanceUID),
         sop_instance_uid=str(PHANTOM.SOPInstanceUID),
     )
     built = build_report(study(*results, **fields), revision, identity, not_for_diagnosis=True)
-    return pydicom.dcmread(io.BytesIO(as_file(built)))
+    return pydicom.dcmread(io.BytesIO(file_bytes(built)))
 
 
 def groups(of: Dataset) -> list[Any]:
-    """Its measurement groups, as highdicom reads them."""
+    """Return the measurement groups, as highdicom reads them."""
     buffer = io.BytesIO()
     of.save_as(buffer)
     return list(highdicom.sr.srread(io.BytesIO(buffer.getvalue())).content.get_image_measurement_groups())
 
 
 def evaluations(group: Any) -> list[Any]:
-    """Those of findings: highdicom takes the family of the algorithm for one."""
+    """Return the evaluations of findings, without the algorithm family, which highdicom also lists."""
     return [one for one in group.get_qualitative_evaluations() if one.name != codes.DCM.AlgorithmFamily]
 
 
-def test_a_group_says_what_was_found_how_surely_and_by_what() -> None:
-    """Codes of the standard where there are some, the bundle's label under our own scheme."""
+def test_a_group_holds_label_score_and_bundle() -> None:
+    """Codes come from the standard where it has them; the label has the scheme 99NIGHTREAD."""
     (group,) = groups(report(RESULT))
 
     (probability,) = group.get_measurements()
@@ -87,8 +87,8 @@ def test_a_group_says_what_was_found_how_surely_and_by_what() -> None:
     assert said["Algorithm Parameters"] == f"bundle sha256:{BUNDLE.digest}"
 
 
-def test_nothing_found_is_said_so() -> None:
-    """Of an image that was called normal, and of one that was called nothing, which has no probability."""
+def test_an_image_without_findings_is_reported_as_such() -> None:
+    """This holds for an image with the normal label, and for one without a label, which has no probability."""
     normal, nothing = groups(report(replace(RESULT, label="normal"), replace(RESULT, label=None, image_id=2)))
 
     assert [evaluation.value for group in (normal, nothing) for evaluation in evaluations(group)] == [
@@ -100,7 +100,7 @@ def test_nothing_found_is_said_so() -> None:
 
 
 def test_the_observer_is_the_bundle() -> None:
-    """Its UID follows from the digest, so that all that one bundle ever said can be found."""
+    """Its UID follows from the digest, so that all results of one bundle can be found."""
     other = replace(BUNDLE, digest="e" * 64, version="2.0")
     of = report(RESULT, replace(RESULT, bundle=other))
 
@@ -111,16 +111,16 @@ def test_the_observer_is_the_bundle() -> None:
     assert device_uid(BUNDLE) == "2.25.52457458169268490376049208182135580697"
 
 
-def test_frames_that_were_called_are_named() -> None:
-    """From 1; none means the whole image."""
+def test_a_group_names_the_frames_of_its_label() -> None:
+    """Frames are counted from 1; no frame number means the whole image."""
     some, whole = groups(report(replace(RESULT, frames=(3, 7)), RESULT))
 
     assert some.source_images[0].referenced_frame_numbers == [3, 7]
     assert whole.source_images[0].referenced_frame_numbers is None
 
 
-def test_what_has_no_result_is_counted() -> None:
-    """In words before anything else, and in the completion flag."""
+def test_images_without_a_result_are_counted() -> None:
+    """They are counted in the comment and set the completion flag."""
     of = report(RESULT, without_result=2)
 
     comment = of.ContentSequence[-1].TextValue
@@ -130,21 +130,21 @@ def test_what_has_no_result_is_counted() -> None:
 
 
 def test_the_same_revision_is_the_same_file() -> None:
-    """What is sent again after a crash is no other document."""
+    """A report that is sent again after a crash is the same document."""
     assert report(RESULT) == report(RESULT)
 
 
-def test_the_digest_is_of_what_is_said() -> None:
-    """Not of ids of ours, nor of the order in which images came."""
+def test_the_digest_depends_on_the_content_only() -> None:
+    """It does not depend on image ids or on the order of the images."""
     other = replace(RESULT, sop_instance_uid="1.2.3")
-    digest = digest_of(study(RESULT, other), not_for_diagnosis=True)
+    digest = content_digest(study(RESULT, other), not_for_diagnosis=True)
 
-    assert digest == digest_of(study(other, replace(RESULT, image_id=9)), not_for_diagnosis=True)
+    assert digest == content_digest(study(other, replace(RESULT, image_id=9)), not_for_diagnosis=True)
     others = {
-        digest_of(study(RESULT, other), not_for_diagnosis=False),
-        digest_of(study(RESULT, replace(other, score=0.5)), not_for_diagnosis=True),
-        digest_of(study(RESULT, replace(other, bundle=replace(BUNDLE, digest="e" * 64))), not_for_diagnosis=True),
-        digest_of(study(RESULT, other, without_result=1), not_for_diagnosis=True),
+        content_digest(study(RESULT, other), not_for_diagnosis=False),
+        content_digest(study(RESULT, replace(other, score=0.5)), not_for_diagnosis=True),
+        content_digest(study(RESULT, replace(other, bundle=replace(BUNDLE, digest="e" * 64))), not_for_diagnosis=True),
+        content_digest(study(RESULT, other, without_result=1), not_for_diagnosis=True),
     }
     assert len(others - {digest}) == 4
 
@@ -159,20 +159,20 @@ def test_the_digest_is_of_what_is_said() -> None:
     ],
 )
 def test_a_name_keeps_its_bytes(characters: str | list[str], name: str) -> None:
-    """In the character set of the source, in which its store already knows it."""
+    """The report has the character set of the source, in which the store already has the name."""
 
     def change(dataset: FileDataset) -> None:
         dataset.SpecificCharacterSet, dataset.PatientName = characters, name
 
-    source = changed(1, change)
+    source = modified_phantom(1, change)
     of = report(RESULT, source=source)
 
     assert of.get_item("PatientName").value == pydicom.dcmread(io.BytesIO(source)).get_item("PatientName").value
     assert of.PatientName == name
 
 
-def test_a_label_that_the_source_cannot_write_makes_it_utf_8() -> None:
-    """Name and label are both what they are."""
+def test_a_label_outside_of_ascii_makes_the_report_utf_8() -> None:
+    """Name and label are both unchanged."""
     source = _with(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg")
 
     of = report(replace(RESULT, label="Rundherd, groß"), source=source)
@@ -184,8 +184,8 @@ def test_a_label_that_the_source_cannot_write_makes_it_utf_8() -> None:
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_any_way_of_writing_is_read(syntax: str) -> None:
-    """The report is in Explicit VR Little Endian all the same."""
+def test_identity_is_read_from_any_encoding(syntax: str) -> None:
+    """The report is always in Explicit VR Little Endian."""
     dataset = pydicom.dcmread(io.BytesIO(_with(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg")))
     dataset.IssuerOfAccessionNumberSequence = [Dataset()]
     dataset.IssuerOfAccessionNumberSequence[0].LocalNamespaceEntityID = "RIS"
@@ -206,8 +206,8 @@ def test_any_way_of_writing_is_read(syntax: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_odd_values_are_handed_on_as_they_are() -> None:
-    """It is not ours to correct a patient's header; what is missing is there and empty."""
+def test_unusual_values_are_copied_unchanged() -> None:
+    """Values of a patient are not corrected; missing required elements are empty."""
     odd: dict[str, Any] = {"PatientSex": "female", "PatientBirthDate": "19XX", "StudyTime": "25:61"}
 
     def change(dataset: FileDataset) -> None:
@@ -215,7 +215,7 @@ def test_odd_values_are_handed_on_as_they_are() -> None:
             setattr(dataset, keyword, value)
         del dataset.StudyID
 
-    of = report(replace(RESULT, sop_class_uid="1.2.276.99"), source=changed(1, change))
+    of = report(replace(RESULT, sop_class_uid="1.2.276.99"), source=modified_phantom(1, change))
 
     assert {keyword: of[keyword].value for keyword in odd} == odd
     assert of["StudyID"].is_empty
@@ -224,14 +224,14 @@ def test_odd_values_are_handed_on_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM at all, but long enough for a preamble" * 4, phantom(2)])
-def test_another_file_is_nobodys_identity(content: bytes) -> None:
-    """What lies at the place of an image may be anything by now."""
+def test_another_file_gives_no_identity(content: bytes) -> None:
+    """The file of an image may have been replaced by any other file."""
     with pytest.raises(UnreadableHeaderError):
         report(RESULT, source=content)
 
 
 def test_an_identity_shows_nothing() -> None:
-    """Not even where an error prints it."""
+    """Its text is empty even if an error prints it."""
     identity = read_identity(
         phantom(1),
         study_instance_uid=str(PHANTOM.StudyInstanceUID),
@@ -241,8 +241,8 @@ def test_an_identity_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize("label", ["a label of seventeen", "Ödem", " edge", "back\\slash", "x" * 100])
-def test_a_label_that_is_no_code_gets_one(label: str) -> None:
-    """At most 16 characters, the same each time; the meaning is for people."""
+def test_a_label_that_is_no_valid_code_gets_one(label: str) -> None:
+    """The code has at most 16 characters and is always the same; the meaning is readable."""
     code = label_code(label)
 
     assert code == label_code(label)
@@ -250,8 +250,8 @@ def test_a_label_that_is_no_code_gets_one(label: str) -> None:
     assert (len(code.value), code.meaning) == (16, label.replace("\\", "/")[:64])
 
 
-def test_procedures_are_told_by_modality() -> None:
-    """Each once; what has no code of its own is an imaging procedure."""
+def test_procedures_follow_from_modalities() -> None:
+    """Each code appears once; other modalities give `Imaging procedure`."""
     assert [code.meaning for code in procedures(["CR", "DX", None, "OT"])] == [
         "XR unspecified body region",
         "Imaging procedure",
@@ -263,4 +263,4 @@ def _with(**values: object) -> bytes:
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
 
-    return changed(1, change)
+    return modified_phantom(1, change)

@@ -1,20 +1,20 @@
-"""What a store's status means for a report."""
+"""C-STORE status codes are mapped to results of a delivery."""
 
 import pytest
 
 from delivery.reasons import DeliveryReason, NotDelivered
-from delivery.store_scu import warning_of
+from delivery.store_scu import warning_from_status
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
 def test_a_warning_is_a_success(status: int) -> None:
-    """It is stored, and what was said is kept."""
-    assert warning_of(status) == f"The destination answered with status {status:04X}H."
+    """The report is stored, and the status is kept as a message."""
+    assert warning_from_status(status) == f"The destination returned status {status:04X}H."
 
 
-def test_success_needs_no_words() -> None:
-    """0000H says all."""
-    assert warning_of(0x0000) is None
+def test_success_gives_no_warning() -> None:
+    """Status 0000H gives no message."""
+    assert warning_from_status(0x0000) is None
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_success_needs_no_words() -> None:
     ],
 )
 def test_a_failure_has_its_reason(status: int, reason: DeliveryReason) -> None:
-    """What passes is tried again; what is not understood never will be."""
-    with pytest.raises(NotDelivered) as trouble:
-        warning_of(status)
+    """Temporary failures are retried; a report that is not understood is not."""
+    with pytest.raises(NotDelivered) as caught:
+        warning_from_status(status)
 
-    assert trouble.value.reason is reason
+    assert caught.value.reason is reason
 
 
 def test_reasons_fit_their_column() -> None:
-    """And each has a sentence."""
-    assert all(len(reason) <= 32 and reason.sentence.endswith((".", "?")) for reason in DeliveryReason)
+    """Each reason also has a message that ends with a full stop."""
+    assert all(len(reason) <= 32 and reason.message.endswith(".") for reason in DeliveryReason)

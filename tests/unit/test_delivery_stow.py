@@ -1,4 +1,4 @@
-"""A report goes out as the one part of a multipart message."""
+"""STOW-RS sends a report as the only part of a multipart message."""
 
 from email import message_from_bytes, policy
 from email.message import Message
@@ -7,7 +7,7 @@ from io import BytesIO
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 
 from delivery.stow import Stow
 from nightread.sources import Login, StowDestination
@@ -25,14 +25,14 @@ def _report() -> Dataset:
     return report
 
 
-def _message(asked: Asked) -> Message:
+def _message(asked: Request) -> Message:
     head = f"Content-Type: {asked.headers['Content-Type']}\r\n\r\n".encode()
     return message_from_bytes(head + asked.body, policy=policy.HTTP)
 
 
-def test_the_message_is_the_one_that_the_standard_asks_for() -> None:
-    """DICOM PS3.18, section 10.5.1: to `studies`, with the type of its parts; what comes out is what went in."""
-    with serving(lambda _: Reply()) as server:
+def test_the_request_is_as_the_standard_requires() -> None:
+    """DICOM PS3.18, section 10.5.1: path `studies`, declared type of the part, unchanged report."""
+    with running_web_server(lambda _: Reply()) as server:
         stow = Stow(StowDestination(name="web", url=f"{server.url}/dicom-web", login=Login(bearer="t0ken")))
         assert stow.send(_report()) is None
         stow.close()
@@ -49,14 +49,14 @@ def test_the_message_is_the_one_that_the_standard_asks_for() -> None:
     assert pydicom.dcmread(BytesIO(content)) == _report()
 
 
-def test_what_the_store_warned_of_is_told() -> None:
-    """It has the report nevertheless."""
+def test_a_warning_of_the_store_is_returned() -> None:
+    """The store has the report despite the warning."""
     body = (
         b'{"00081199":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["%b"]},'
         b'"00081196":{"vr":"US","Value":[45056]}}]}}' % UID.encode()
     )
     reply = Reply(status=202, headers={"Content-Type": "application/dicom+json"}, body=[body])
-    with serving(lambda _: reply) as server:
+    with running_web_server(lambda _: reply) as server:
         stow = Stow(StowDestination(name="web", url=server.url))
-        assert stow.send(_report()) == "The destination answered with status B000H."
+        assert stow.send(_report()) == "The destination returned status B000H."
         stow.close()

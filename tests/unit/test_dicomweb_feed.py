@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from web_server import Asked, Reply, WebServer, serving
+from web_server import Reply, Request, WebServer, running_web_server
 
 from db.ledger import Cursor
 from nightread.web import UnavailableError, UnexpectedError, Website
@@ -33,7 +33,7 @@ class FakeQidoStore:
     broken: frozenset[str] = frozenset()
     searches: list[str] = field(default_factory=list)
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, asked: Request) -> Reply:
         """Search studies, or the instances of one."""
         url = urlsplit(asked.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -88,7 +88,7 @@ class Polls:
 
 @contextmanager
 def polling(qido: FakeQidoStore, **knobs: Any) -> Iterator[Polls]:
-    with serving(qido) as server:
+    with running_web_server(qido) as server:
         yield Polls(feed=feed(server, **knobs), qido=qido)
 
 
@@ -183,7 +183,9 @@ def test_a_study_that_its_store_cannot_list_hides_no_other() -> None:
     with polling(qido) as looks:
         assert [uri[-1] for uri in looks.look()] == ["c", "d"]
         assert looks.last is not None
-        assert looks.last.troubles == ["does not list the images of a study: it says that it cannot (status 500)"]
+        assert looks.last.troubles == [
+            "does not list the images of a study: it reports that it is unavailable (status 500)"
+        ]
         qido.broken = frozenset()
         assert [uri[-1] for uri in looks.look()] == ["a", "b"]
         looks.cursor, qido.broken = None, frozenset(qido.studies)
@@ -194,21 +196,21 @@ def test_a_study_that_its_store_cannot_list_hides_no_other() -> None:
 @pytest.mark.parametrize("body", [b'{"error": "no"}', b"[1, 2]", b'"x"', b'[{"0020000D": 3}]'])
 def test_what_is_no_dicomweb_store_is_said_to_be_none(body: bytes) -> None:
     """Some other JSON lives at that address."""
-    with serving(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="DICOMweb"):
+    with running_web_server(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="DICOMweb"):
         list(feed(server).since(None))
 
 
 def test_one_sop_instance_in_two_series_is_two_instances() -> None:
     """Copies that a modality gave no UID of their own: each has its address, and the study is settled with both."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(2), "00201208": _value(2)}]
         if "/instances" in asked.path:
             rows = [{TAGS["instance"]: _value("7"), TAGS["series"]: _value(series)} for series in ("3", "4")]
         rows = [] if "offset=0" not in asked.path else rows
         return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         (change_page,) = feed(server).since(None)
     assert [arrival.uri for arrival in change_page.arrivals] == [f"studies/1.2/series/{n}/instances/7" for n in (3, 4)]
     assert list(change_page.cursor["studies"].values()) == [[2, 2]]

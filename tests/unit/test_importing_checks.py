@@ -170,7 +170,7 @@ def test_missing_thresholds_get_defaults() -> None:
         ({"labels": None, "intended_use": ""}, "Information is missing: give --labels, --intended-use"),
         ({"thresholds": {"nodle": 0.5}}, "belong to no finding: nodle"),
         ({"input": {"height": 8, "width": 8, "channels": 2, "intensity": {"kind": "full"}}}, "channels is 2"),
-        ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "needs low < high"),
+        ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "requires low < high"),
         ({"input": {"height": 8, "width": 8, "channels": 1, "size": 2, "intensity": {"kind": "full"}}}, "size"),
         ({"name": "Toy Net"}, "lower-case"),
     ],

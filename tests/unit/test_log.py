@@ -1,4 +1,4 @@
-"""Log lines carry ids only."""
+"""Log lines hold ids but no patient data."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from nightread.log import JsonLines, TextLines, set_up_logging
 
 
 def test_a_json_line_names_event_and_ids() -> None:
-    """One object a line, with what `extra` gave."""
+    """Each line is one object with the values of `extra`."""
     line = json.loads(JsonLines().format(_record("batch analysed", batch="b-1", images=64)))
 
     assert line["event"] == "batch analysed"
@@ -18,7 +18,7 @@ def test_a_json_line_names_event_and_ids() -> None:
 
 
 def test_a_text_line_ends_with_its_ids() -> None:
-    """For people: time, level, logger, event, then name=value."""
+    """A line for people has time, level, logger, event, then name=value."""
     line = TextLines().format(_record("batch analysed", batch="b-1"))
 
     assert line.endswith("WARNING worker: batch analysed batch=b-1")
@@ -26,7 +26,7 @@ def test_a_text_line_ends_with_its_ids() -> None:
 
 @pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
 def test_an_exception_is_named_but_not_quoted(formatter: logging.Formatter) -> None:
-    """Its text may hold a patient's name: the line has its class and where it was raised."""
+    """Its text may hold a patient's name: the line has only its class and the place in the code."""
     try:
         {}["CANARY^PATIENT"]
     except KeyError as error:
@@ -39,13 +39,13 @@ def test_an_exception_is_named_but_not_quoted(formatter: logging.Formatter) -> N
     assert __name__ in line
 
 
-def test_a_line_stays_one_line() -> None:
-    """A newline in a value does not forge a second JSON line."""
+def test_a_newline_in_a_value_makes_no_second_line() -> None:
+    """A newline in a value cannot forge another JSON line."""
     assert "\n" not in JsonLines().format(_record("a\nb", name_of_source="x\ny"))
 
 
 def test_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Standard output belongs to results; loggers that quote files are silenced below errors."""
+    """Standard output is for results; loggers that quote files write only errors."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

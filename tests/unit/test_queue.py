@@ -1,4 +1,4 @@
-"""The one Celery configuration."""
+"""The Celery configuration."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from nightread.settings import load_settings
         ("unix:///my state/r.sock?db=0", "redis+socket:///my%20state/r.sock?virtual_host=0"),
     ],
 )
-def test_a_redis_url_is_spelt_as_kombu_wants_it(redis_url: str, expected: str) -> None:
-    """Only sockets differ."""
+def test_a_redis_url_is_converted_to_kombus_notation(redis_url: str, expected: str) -> None:
+    """Only URLs of unix sockets differ."""
     assert broker_url(redis_url) == expected
 
 
-def test_nothing_is_acknowledged_before_it_is_recorded() -> None:
-    """Late acknowledgement, redelivery after a killed child, and one reserved batch per process."""
+def test_batches_are_acknowledged_after_they_are_recorded() -> None:
+    """Acknowledgement is late, a killed process causes redelivery, and each process prefetches one batch."""
     conf = make_celery("redis://nowhere/0", load_settings()).conf
 
     assert conf.task_acks_late
@@ -34,7 +34,7 @@ def test_nothing_is_acknowledged_before_it_is_recorded() -> None:
 
 
 def test_no_result_and_no_pickle_is_kept() -> None:
-    """The ledger is the result store; a pickle in the queue would be code."""
+    """Results are in the database; a pickle in the queue could execute code."""
     conf = make_celery("redis://nowhere/0", load_settings()).conf
 
     assert conf.task_ignore_result
@@ -42,8 +42,8 @@ def test_no_result_and_no_pickle_is_kept() -> None:
     assert list(conf.accept_content) == ["json"]
 
 
-def test_a_batch_may_take_its_leases_before_redis_repeats_it() -> None:
-    """A message comes again only after the hard time limit has ended its first run."""
+def test_redis_redelivers_only_after_the_hard_time_limit() -> None:
+    """A message is redelivered only after the hard time limit has ended its first run."""
     conf = make_celery("redis://nowhere/0", load_settings()).conf
 
     assert conf.task_time_limit < VISIBILITY_SECONDS
@@ -58,7 +58,7 @@ def test_batches_go_to_their_own_queue() -> None:
 
 
 def test_two_applications_do_not_share_a_broker(tmp_path: Path) -> None:
-    """Nothing global is set: each knows its own Redis."""
+    """No global state is set: each application has its own Redis."""
     first = make_celery("redis://one/0", load_settings())
     second = make_celery(f"unix://{tmp_path}/r.sock", load_settings())
 

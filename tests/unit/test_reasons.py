@@ -1,4 +1,4 @@
-"""The closed list of reasons, and errors named by fate."""
+"""The list of reasons, and the errors that hold one."""
 
 import pytest
 
@@ -12,19 +12,19 @@ REJECTING = [reason for reason in Reason if reason.fault is not Fault.FAILED]
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_a_reason_is_a_word_that_fits_its_column_and_a_sentence(reason: Reason) -> None:
-    """What is stored is lower case with underscores; what people read ends with a full stop."""
+def test_a_reason_fits_its_column_and_has_a_message(reason: Reason) -> None:
+    """The stored word is lower case with underscores; the message ends with a full stop."""
     assert reason.value.isidentifier()
     assert reason.value.islower()
     assert len(reason.value) <= WORD_LENGTH
-    assert len(reason.sentence) <= DETAIL_LENGTH
-    assert reason.sentence[0].isupper()
-    assert reason.sentence.endswith(".")
+    assert len(reason.message) <= DETAIL_LENGTH
+    assert reason.message[0].isupper()
+    assert reason.message.endswith(".")
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_stored_word_is_read_back_as_its_reason(reason: Reason) -> None:
-    """Class and sentence come back with the word."""
+    """The stored word gives its class and message again."""
     assert Reason(str(reason)) is reason
     assert Reason(reason.value).fault is reason.fault
 
@@ -35,14 +35,14 @@ def test_every_class_has_reasons() -> None:
 
 
 @pytest.mark.parametrize("reason", REJECTING)
-def test_an_image_at_fault_can_be_rejected(reason: Reason) -> None:
-    """Without a detail of its own the error carries the reason's sentence."""
-    assert RejectImage(reason).detail == reason.sentence
+def test_defective_and_out_of_scope_images_can_be_rejected(reason: Reason) -> None:
+    """An error without a detail has the message of its reason."""
+    assert RejectImage(reason).detail == reason.message
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.fault is Fault.FAILED])
-def test_the_world_at_fault_rejects_no_image(reason: Reason) -> None:
-    """A missing file is no property of the image: it can only be retried."""
-    with pytest.raises(ValueError, match="no reason to reject"):
+def test_a_temporary_error_cannot_reject_an_image(reason: Reason) -> None:
+    """A missing file is not a property of the image: the image can only be retried."""
+    with pytest.raises(ValueError, match="cannot be used to reject"):
         RejectImage(reason)
     assert RetryImage(reason, "The share is down.").detail == "The share is down."

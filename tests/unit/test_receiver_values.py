@@ -53,7 +53,7 @@ def test_without_callers_everybody_may() -> None:
 
 def test_a_caller_who_is_nobody_is_refused() -> None:
     """An entry that was left empty must not let everybody in."""
-    with pytest.raises(ValidationError, match="lets everybody send"):
+    with pytest.raises(ValidationError, match="to accept every caller"):
         Caller()
 
 

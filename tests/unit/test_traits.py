@@ -1,4 +1,4 @@
-"""What rules may ask is read from real headers."""
+"""The traits for routing rules are read from headers."""
 
 import pytest
 import skip_reasons
@@ -12,7 +12,7 @@ DICOM = SHARED_DATA / "dicom"
 
 
 def test_every_trait_is_read() -> None:
-    """Values of one element are told apart, and white space around them is dropped."""
+    """Multiple values of an element are separated, and white space around them is dropped."""
     data = with_values(
         1,
         ImageType=["DERIVED", "SECONDARY", "LOCALIZER"],
@@ -40,7 +40,7 @@ def test_every_trait_is_read() -> None:
 
 
 def test_absent_elements_are_empty() -> None:
-    """A header that does not say is no error."""
+    """A missing element is not an error."""
     absent = dict.fromkeys(("ImageType", "BodyPartExamined", "SeriesDescription", "StudyDescription"))
     bare = read_traits(read(with_values(1, **absent)), "inbox")
     assert (bare.image_type, bare.body_part, bare.description) == ((), (), ())
@@ -48,8 +48,8 @@ def test_absent_elements_are_empty() -> None:
 
 
 @pytest.mark.skipif(not DICOM.is_dir(), reason=skip_reasons.NO_SHARED_DATA)
-def test_a_real_header_is_understood() -> None:
-    """An MR slice as its scanner wrote it."""
+def test_the_traits_of_a_real_header_are_read() -> None:
+    """The file is an MR slice as its scanner wrote it."""
     (path, *_) = sorted((DICOM / "series_mr_ge").iterdir())
     traits = read_traits(read(path.read_bytes()), "mr")
     assert traits.modality == ("MR",)

@@ -1,4 +1,4 @@
-"""A web server that is asked for something gives it, or we can say why not."""
+"""Website returns the response of a server, or raises an error that says why not."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from dicom_peers import free_port
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 
 from nightread.instance import dicomweb_uri, orthanc_uri, retrieve
 from nightread.sources import Login, Tls
@@ -40,20 +40,20 @@ MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; bound
         ({"bearer": "token"}, "Bearer token"),
     ],
 )
-def test_the_login_goes_along_and_no_further(login: dict[str, str], header: str) -> None:
-    """A redirection could lead it to a stranger: it is not followed."""
+def test_the_login_is_sent_to_the_server_only(login: dict[str, str], header: str) -> None:
+    """A redirect is not followed, since it could send the login to another host."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if asked.path == "/elsewhere":
-            return Reply(status=302, headers={"Location": f"{stranger.url}/x"})
+            return Reply(status=302, headers={"Location": f"{other_server.url}/x"})
         return Reply(body=[json.dumps(asked.headers["Authorization"]).encode()])
 
-    with serving(lambda _: Reply()) as stranger, serving(answer) as server:
+    with running_web_server(lambda _: Reply()) as other_server, running_web_server(answer) as server:
         site = Website(server.url, login=Login.model_validate(login))
         assert site.json("who") == header
-        with pytest.raises(UnexpectedError, match="elsewhere"):
+        with pytest.raises(UnexpectedError, match="redirects"):
             site.json("elsewhere")
-        assert stranger.asked == []
+        assert other_server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -70,34 +70,39 @@ def test_the_login_goes_along_and_no_further(login: dict[str, str], header: str)
         (406, UnexpectedError),
     ],
 )
-def test_each_status_means_something(status: int, error: type[WebError]) -> None:
-    """What may be tried again is told from what must be corrected, without a word of the server's."""
-    with serving(lambda _: Reply(status=status, body=[b"PATIENT"])) as server, pytest.raises(error) as caught:
+def test_each_status_raises_its_error(status: int, error: type[WebError]) -> None:
+    """Temporary errors differ from errors to correct, and no text of the server is quoted."""
+    with (
+        running_web_server(lambda _: Reply(status=status, body=[b"PATIENT"])) as server,
+        pytest.raises(error) as caught,
+    ):
         Website(server.url).json("x?name=PATIENT")
     assert str(status) in str(caught.value)
     assert "PATIENT" not in str(caught.value)
 
 
-def _cut(_: Asked) -> Reply:
+def _cut(_: Request) -> Reply:
     return Reply(headers={"Content-Length": "10"}, body=[b"half"])
 
 
-def _page(_: Asked) -> Reply:
+def _page(_: Request) -> Reply:
     return Reply(body=[b"<html>welcome</html>"])
 
 
 @pytest.mark.parametrize(("answer", "error"), [(_cut, UnavailableError), (_page, UnexpectedError)])
-def test_half_an_answer_is_none(answer: Callable[[Asked], Reply], error: type[WebError]) -> None:
-    """Nor is the login page of something else."""
-    with serving(answer) as server, pytest.raises(error):
+def test_incomplete_and_invalid_responses_raise_an_error(
+    answer: Callable[[Request], Reply], error: type[WebError]
+) -> None:
+    """A login page of a proxy is no valid response either."""
+    with running_web_server(answer) as server, pytest.raises(error):
         Website(server.url).json("x")
 
 
-def test_a_server_that_is_not_there_is_told_from_one_that_is_silent() -> None:
-    """Nobody at the port, no such name, nobody who answers."""
+def test_an_unreachable_server_differs_from_a_silent_one() -> None:
+    """A closed port and an unknown host name are unreachable; a server that does not respond is unavailable."""
     with pytest.raises(UnreachableError, match="cannot be reached"):
         Website(f"http://127.0.0.1:{free_port()}").json("x")
-    with pytest.raises(UnreachableError, match="nobody knows"):
+    with pytest.raises(UnreachableError, match="cannot be resolved"):
         Website("http://no-such-host.invalid").json("x")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
@@ -107,39 +112,39 @@ def test_a_server_that_is_not_there_is_told_from_one_that_is_silent() -> None:
     assert not isinstance(caught.value, UnreachableError)
 
 
-def test_a_trickle_is_as_good_as_silence() -> None:
-    """Each byte comes in time, and still there is an end to it."""
+def test_a_very_slow_server_counts_as_unavailable() -> None:
+    """Each byte arrives in time, but the transfer is too slow as a whole."""
     ended = threading.Event()
 
-    def drops() -> Iterator[bytes]:
+    def slow_bytes() -> Iterator[bytes]:
         while not ended.wait(0.02):
             yield b"."
 
     began = time.monotonic()
-    with serving(lambda _: Reply(body=drops())) as server:
-        with pytest.raises(UnavailableError, match="bytes a second"):
+    with running_web_server(lambda _: Reply(body=slow_bytes())) as server:
+        with pytest.raises(UnavailableError, match="bytes per second"):
             Website(server.url, timeout_seconds=0.3).read("x", {})
         ended.set()
     assert time.monotonic() - began < 3
 
 
-def test_there_is_an_end_to_what_is_read() -> None:
-    """A body of unknown length is broken off beyond the limit, and not kept."""
+def test_the_size_of_a_response_is_limited() -> None:
+    """The transfer of a body of unknown length ends at the limit."""
     sent = []
 
-    def flood() -> Iterator[bytes]:
+    def endless_bytes() -> Iterator[bytes]:
         for _ in range(10_000):
             sent.append(1)
             yield bytes(100_000)
 
-    with serving(lambda _: Reply(body=flood())) as server, pytest.raises(TooMuchError):
+    with running_web_server(lambda _: Reply(body=endless_bytes())) as server, pytest.raises(TooMuchError):
         Website(server.url).read("x", {}, max_bytes=1_000_000)
     assert len(sent) < 1000
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_costs_nothing() -> None:
-    """Orthanc hangs up after a second without a question."""
-    with serving(
+def test_a_closed_persistent_connection_is_opened_again() -> None:
+    """Orthanc closes a connection after one second without a request."""
+    with running_web_server(
         lambda _: Reply(headers={"Content-Length": "4", "Connection": "keep-alive"}, body=[b"true"])
     ) as server:
         site = Website(server.url)
@@ -147,10 +152,10 @@ def test_a_kept_connection_that_was_closed_meanwhile_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202, 307, 409, 503])
-def test_what_is_posted_is_answered_with_any_status(status: int) -> None:
-    """The caller knows what it means; the content arrives as it is."""
+def test_post_returns_responses_of_any_status(status: int) -> None:
+    """The caller interprets the status; the content arrives unchanged."""
     reply = Reply(status=status, headers={"Content-Type": "text/x"}, body=[b"said"])
-    with serving(lambda _: reply) as server:
+    with running_web_server(lambda _: reply) as server:
         site = Website(server.url)
         answer = site.post("studies", b"\x00content", {"Content-Type": "a/b"})
         site.close()
@@ -159,18 +164,18 @@ def test_what_is_posted_is_answered_with_any_status(status: int) -> None:
     assert (asked.path, asked.headers["Content-Type"], asked.body) == ("/studies", "a/b", b"\x00content")
 
 
-def test_what_is_posted_is_sent_once() -> None:
-    """A server that hangs up may have taken it: whether it is to be sent again is not ours to say."""
+def test_post_sends_once() -> None:
+    """A server that closes the connection may have stored the content, so the caller decides about a repetition."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         connections = []
 
-        def hang_up() -> None:
+        def close_connection() -> None:
             with server.accept()[0] as connection:
                 connections.append(connection.recv(100))
 
-        thread = threading.Thread(target=hang_up, daemon=True)
+        thread = threading.Thread(target=close_connection, daemon=True)
         thread.start()
-        with pytest.raises(UnavailableError, match="broke off") as caught:
+        with pytest.raises(UnavailableError, match="closed the connection") as caught:
             Website(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=5).post("x", b"content", {})
         thread.join(5)
     assert not isinstance(caught.value, UnreachableError)
@@ -179,28 +184,28 @@ def test_what_is_posted_is_sent_once() -> None:
 
 @pytest.mark.parametrize("uri", [orthanc_uri("ab-cd"), dicomweb_uri("1.2", "3", "4.5")])
 @pytest.mark.parametrize("content", [b"scan", b"", b"\r\n--edg\r\n\r\n"])
-def test_an_instance_comes_as_it_is_stored(uri: str, content: bytes) -> None:
-    """Bare or as the part of a message, in its own transfer syntax."""
+def test_an_instance_is_retrieved_as_it_is_stored(uri: str, content: bytes) -> None:
+    """It comes bare or as a part of a message, in its own transfer syntax."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if asked.path.startswith("/studies/"):
             assert asked.headers["Accept"].endswith("transfer-syntax=*")
             return Reply(headers=MULTIPART, body=[PART % content])
         return Reply(body=[content])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         assert retrieve(Website(server.url), uri, max_bytes=100) == content
 
 
-def test_a_store_that_knows_no_wildcard_may_choose_the_syntax() -> None:
-    """As those did that were written before PS3.18 had it."""
+def test_a_store_without_wildcard_support_may_choose_the_syntax() -> None:
+    """Stores that are older than the wildcard in PS3.18 do this."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         if "*" in asked.headers["Accept"]:
             return Reply(status=406)
         return Reply(headers=MULTIPART, body=[PART % b"scan"])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         assert retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100) == b"scan"
 
 
@@ -213,31 +218,33 @@ def test_a_store_that_knows_no_wildcard_may_choose_the_syntax() -> None:
         (MULTIPART, PART % bytes(200), TooMuchError),
     ],
 )
-def test_a_message_that_is_not_whole_is_no_image(headers: dict[str, str], body: bytes, error: type[WebError]) -> None:
-    """Nor is one that is larger than allowed."""
-    with serving(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(error):
+def test_an_incomplete_multipart_message_is_no_image(
+    headers: dict[str, str], body: bytes, error: type[WebError]
+) -> None:
+    """A message that exceeds the size limit is refused too."""
+    with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(error):
         retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100)
 
 
 @pytest.mark.parametrize("uri", [orthanc_uri("ab-cd"), dicomweb_uri("1", "2", "3")])
-def test_a_page_is_no_image(uri: str) -> None:
-    """A proxy that asks for a login answers with success: the image is not to be rejected for it."""
+def test_a_web_page_is_no_image(uri: str) -> None:
+    """A proxy may send its login page with status 200; the image must not be rejected for it."""
     page = Reply(headers={"Content-Type": "text/html; charset=utf-8"}, body=[b"<html>"])
-    with serving(lambda _: page) as server, pytest.raises(UnexpectedError, match="login"):
+    with running_web_server(lambda _: page) as server, pytest.raises(UnexpectedError, match="login"):
         retrieve(Website(server.url), uri, max_bytes=100)
 
 
 @pytest.mark.parametrize("uid", ["", ".", ".."])
-def test_a_uid_that_is_no_name_has_no_address(uid: str) -> None:
-    """It would climb to another resource; other bad letters are quoted."""
-    with pytest.raises(ValueError, match="no name"):
+def test_a_uid_of_dots_only_is_refused(uid: str) -> None:
+    """It would address another resource; other special characters are quoted."""
+    with pytest.raises(ValueError, match="empty name"):
         dicomweb_uri("1", "2", uid)
     assert dicomweb_uri("1/2", "a b", "\u00e9?") == "studies/1%2F2/series/a%20b/instances/%C3%A9%3F"
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificate and key of 127.0.0.1 in one file, signed by itself."""
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     if not shutil.which("openssl"):
         pytest.skip(skip_reasons.OPENSSL)
     folder = tmp_path_factory.mktemp("tls")
@@ -253,12 +260,12 @@ def _tls(**values: Path) -> Tls:
     return Tls.model_validate(values)
 
 
-def test_only_trusted_servers_are_asked_and_we_show_our_certificate(certificate: Path) -> None:
-    """With its authority in `ca` a server may demand one of ours."""
+def test_servers_are_verified_and_the_client_certificate_is_sent(certificate: Path) -> None:
+    """A server whose authority is in `ca` may require a client certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(certificate)
-    with serving(lambda _: Reply(body=[b"1"]), tls=context) as server:
+    with running_web_server(lambda _: Reply(body=[b"1"]), tls=context) as server:
         assert Website(server.url, tls=_tls(ca=certificate, certificate=certificate)).json("x") == 1
         with pytest.raises(RefusedError, match="certificate"):
             Website(server.url).json("x")

@@ -54,7 +54,7 @@ def test_what_is_wrong_with_the_image_is_final_at_once() -> None:
     """With the digest of its bytes, so that the same bytes are known again."""
     found = outcome(RejectImage(Reason.TRUNCATED))
     assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
-    assert found.detail == Reason.TRUNCATED.sentence
+    assert found.detail == Reason.TRUNCATED.message
 
 
 @pytest.mark.parametrize(("attempts", "state"), [(1, State.RECEIVED), (2, State.RECEIVED), (3, State.FAILED)])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_server import Asked, Reply, serving
+from web_server import Reply, Request, running_web_server
 
 from db.ledger import Claimed
 from nightread.clock import utc_now
@@ -36,7 +36,7 @@ def stores(url: str, **knobs: object) -> Stores:
     return Stores(load_settings(None, sources=[{"kind": "orthanc", "name": "pacs", "url": url, **knobs}]))
 
 
-def number_of(asked: Asked) -> bytes:
+def number_of(asked: Request) -> bytes:
     """Which instance is wanted."""
     return asked.path.split("/")[2].encode()
 
@@ -50,7 +50,7 @@ class ConcurrencyProbe:
         self._now = 0
         self.most = 0
 
-    def __call__(self, asked: Asked) -> Reply:
+    def __call__(self, asked: Request) -> Reply:
         """Wait for the others."""
         with self._lock:
             self._now += 1
@@ -64,7 +64,7 @@ class ConcurrencyProbe:
 def test_as_many_are_retrieved_at_once_as_the_store_may_be_asked() -> None:
     """Before anybody has asked for the first, and each comes to who asks for it."""
     crowd = ConcurrencyProbe(3)
-    with serving(crowd) as server:
+    with running_web_server(crowd) as server:
         batch = images(server.url, 12)
         with Prefetcher(batch, stores(server.url, connections=3)) as prefetcher:
             found = [prefetcher.take(image, lambda: None).data for image in batch]
@@ -77,11 +77,11 @@ def test_what_nobody_asked_for_stays_below_the_limit() -> None:
     asked: Counter[bytes] = Counter()
     largest, held = 0, 0
 
-    def answer(question: Asked) -> Reply:
+    def answer(question: Request) -> Reply:
         asked[number_of(question)] += 1
         return Reply(body=[bytes(400 * KIB)])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         batch = images(server.url, 10, size=1)
         with Prefetcher(batch, stores(server.url, connections=4), max_bytes=1000 * KIB) as prefetcher:
             for image in batch:
@@ -94,7 +94,7 @@ def test_what_nobody_asked_for_stays_below_the_limit() -> None:
 
 def test_an_image_larger_than_the_limit_comes_when_it_is_asked_for() -> None:
     """It alone may exceed what is held ahead."""
-    with serving(lambda _: Reply(body=[bytes(400 * KIB)])) as server:
+    with running_web_server(lambda _: Reply(body=[bytes(400 * KIB)])) as server:
         batch = images(server.url, 3, size=400 * KIB)
         with Prefetcher(batch, stores(server.url), max_bytes=100 * KIB) as prefetcher:
             assert [len(prefetcher.take(image, lambda: None).data) for image in batch] == [400 * KIB] * 3
@@ -103,10 +103,10 @@ def test_an_image_larger_than_the_limit_comes_when_it_is_asked_for() -> None:
 def test_an_image_that_cannot_be_had_costs_no_other() -> None:
     """Its error comes to who asks for it, with the reason."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: Request) -> Reply:
         return Reply(status=404) if number_of(asked) == b"2" else Reply(body=[b"scan"])
 
-    with serving(answer) as server:
+    with running_web_server(answer) as server:
         first, second, third = images(server.url, 3)
         with Prefetcher([first, second, third], stores(server.url)) as prefetcher:
             assert prefetcher.take(first, lambda: None).data == b"scan"
@@ -126,7 +126,7 @@ def test_bytes_that_come_in_are_progress() -> None:
             if told.wait(0.05):
                 return
 
-    with serving(lambda _: Reply(body=slowly())) as server:
+    with running_web_server(lambda _: Reply(body=slowly())) as server:
         (image,) = images(server.url, 1)
         with Prefetcher([image], stores(server.url)) as prefetcher:
             prefetcher.take(image, told.set)
@@ -144,7 +144,7 @@ def test_a_batch_that_is_given_up_stops_retrieving() -> None:
         except GeneratorExit:
             broke_off.set()
 
-    with serving(lambda _: Reply(body=endless())) as server:
+    with running_web_server(lambda _: Reply(body=endless())) as server:
         with Prefetcher(images(server.url, 3), stores(server.url, connections=1)):
             pass
         assert broke_off.wait(10)

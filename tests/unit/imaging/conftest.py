@@ -1,4 +1,4 @@
-"""A factory of valid DICOM files: a test names only what it is about."""
+"""Define a factory of valid DICOM files: a test names only the elements that matter to it."""
 
 import io
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def build(
     frames: list[bytes] | None = None,
     **elements: Any,
 ) -> bytes:
-    """Bytes of a CT image; `elements` overrule by keyword, and None takes an element away."""
+    """Return the bytes of a CT image; `elements` replaces values by keyword, and None removes an element."""
     if pixels is None:
         pixels = np.arange(16 * 12, dtype=np.uint16).reshape(16, 12)
     dataset = Dataset()
@@ -52,7 +52,7 @@ def build(
 
 
 def saved(dataset: Dataset, syntax: UID) -> bytes:
-    """The bytes of a whole file."""
+    """Return the bytes of a complete file."""
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
@@ -64,5 +64,5 @@ def saved(dataset: Dataset, syntax: UID) -> bytes:
 
 @pytest.fixture
 def make_dicom() -> MakeDicom:
-    """The factory itself."""
+    """The factory `build`."""
     return build

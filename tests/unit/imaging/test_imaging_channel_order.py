@@ -1,4 +1,4 @@
-"""Networks that want blue first."""
+"""Channel order BGR of network inputs."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from imaging.spec import InputSpec, Intensity
 FULL = Intensity(kind="full")
 
 
-def test_bgr_is_rgb_turned_round_and_mean_follows_it() -> None:
-    """Mean and deviation are in the order of the network, as Caffe gives them."""
+def test_bgr_reverses_rgb_and_the_mean_is_in_bgr_order() -> None:
+    """Mean and standard deviation are in the channel order of the network, as in Caffe."""
     stored = np.zeros((4, 4, 3), np.uint8)
     stored[...] = (10, 20, 30)
     frame = Frame(index=0, stored=stored, bits_stored=8)
@@ -28,8 +28,8 @@ def test_bgr_is_rgb_turned_round_and_mean_follows_it() -> None:
     assert np.allclose(prepare(frame, spec)[0, 0], [30 - 1, (20 - 2) / 2, 10 - 3], atol=1e-3)
 
 
-def test_gray_has_no_order() -> None:
-    """Three equal channels are the same either way, and one channel cannot be turned."""
+def test_gray_has_no_channel_order() -> None:
+    """Three equal channels are the same in both orders, and one channel has no order."""
     frame = Frame(index=0, stored=np.arange(16, dtype=np.uint8).reshape(4, 4), bits_stored=8)
     turned = InputSpec(height=4, width=4, channels=3, intensity=FULL, channel_order="bgr")
     straight = InputSpec(height=4, width=4, channels=3, intensity=FULL)
@@ -38,8 +38,8 @@ def test_gray_has_no_order() -> None:
         InputSpec(height=4, width=4, channels=1, intensity=FULL, channel_order="bgr")
 
 
-def test_the_usual_order_goes_unsaid() -> None:
-    """So digests of bundles from before the field was there stay what they were; the other order is kept."""
+def test_the_default_order_is_omitted() -> None:
+    """This keeps the digests of bundles that are older than the field; the other order is written."""
     usual = InputSpec(height=4, width=4, channels=3, intensity=FULL)
     turned = InputSpec(height=4, width=4, channels=3, intensity=FULL, channel_order="bgr")
     assert "channel_order" not in usual.to_json()

@@ -1,11 +1,11 @@
-"""A DICOMDIR counts files by study, and a broken one does no harm."""
+"""The files of a DICOMDIR are counted by study; an invalid DICOMDIR is rejected."""
 
 import io
 import struct
 
 import pydicom
 import pytest
-from dicom_media import disc, scan_of
+from dicom_media import cd_files, scan_of_study
 from pydicom.dataset import Dataset
 
 from imaging.directory import count_files, is_directory
@@ -23,24 +23,24 @@ NEXT, LOWER, IN_USE = (
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A DICOMDIR of two studies with three files and one."""
-    scans = [scan_of("1.2.1", index) for index in (1, 2, 3)] + [scan_of("1.2.2", 4)]
-    return disc(tmp_path_factory.mktemp("disc"), scans)["DICOMDIR"]
+    """A DICOMDIR of two studies, with three files and one file."""
+    scans = [scan_of_study("1.2.1", index) for index in (1, 2, 3)] + [scan_of_study("1.2.2", 4)]
+    return cd_files(tmp_path_factory.mktemp("disc"), scans)["DICOMDIR"]
 
 
 def elements(data: bytes) -> Elements:
-    """The data set."""
+    """Return the data set."""
     return read_header(data, DEFAULT_LIMITS).elements
 
 
 def test_files_are_counted_by_study(directory: bytes) -> None:
-    """As the records' own links have it, not their order."""
+    """The links of the records count, not their order."""
     assert is_directory(elements(directory))
     assert count_files(elements(directory)) == {"1.2.1": 3, "1.2.2": 1}
 
 
 def test_records_out_of_use_are_left_out(directory: bytes) -> None:
-    """An image that was taken off the medium (PS3.3 F.5)."""
+    """The image was removed from the medium (PS3.3 F.5)."""
     first_image = directory.index(b"IMAGE ")
     flag = directory.rindex(IN_USE, 0, first_image) + len(IN_USE)
     changed = directory[:flag] + b"\0\0" + directory[flag + 2 :]
@@ -49,15 +49,15 @@ def test_records_out_of_use_are_left_out(directory: bytes) -> None:
 
 @pytest.mark.parametrize("link", [NEXT, LOWER])
 @pytest.mark.parametrize("place", [1, 2**32 - 2])
-def test_a_link_to_nowhere_is_a_bad_dicomdir(directory: bytes, link: bytes, place: int) -> None:
-    """Whatever number stands there."""
+def test_an_invalid_link_is_a_bad_dicomdir(directory: bytes, link: bytes, place: int) -> None:
+    """The link holds an invalid position."""
     at = directory.index(link) + len(link)
     broken = directory[:at] + struct.pack("<I", place) + directory[at + 4 :]
     assert _reason(broken) is Reason.BAD_DICOMDIR
 
 
 def test_records_in_a_circle_are_a_bad_dicomdir(directory: bytes) -> None:
-    """Following them ends."""
+    """The records are not followed endlessly."""
     dataset = pydicom.dcmread(io.BytesIO(directory))
     first = dataset.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity
     for record in dataset.DirectoryRecordSequence:
@@ -65,8 +65,8 @@ def test_records_in_a_circle_are_a_bad_dicomdir(directory: bytes) -> None:
     assert _reason(_written(dataset)) is Reason.BAD_DICOMDIR
 
 
-def test_a_directory_of_nothing_holds_nothing() -> None:
-    """An empty medium is no fault."""
+def test_an_empty_directory_has_no_files() -> None:
+    """An empty medium is not an error."""
     dataset = Dataset()
     dataset.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity = 0
     dataset.DirectoryRecordSequence = []

@@ -1,4 +1,4 @@
-"""Which fragments make which frame."""
+"""Assignment of fragments to frames."""
 
 import struct
 
@@ -12,41 +12,41 @@ END = b"\xff\xd9"
 
 
 def encapsulated(fragments: list[bytes], table: bytes = b"", *, closed: bool = True) -> bytes:
-    """Pixel data with a basic offset table, as they follow the element's length."""
+    """Return the bytes of pixel data after the element's length, with a basic offset table."""
     items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in [table, *fragments])
     return items + (struct.pack("<HHI", 0xFFFE, 0xE0DD, 0) if closed else b"")
 
 
 def frames_of(data: bytes, frames: int, extended: bytes = b"") -> list[bytes]:
-    """The joined bytes of each frame."""
+    """Return the joined bytes of each frame."""
     return [join(data, spans) for spans in frame_fragments(data, 0, frames, extended)]
 
 
 def test_one_fragment_each_without_a_table() -> None:
-    """As many fragments as frames."""
+    """The number of fragments equals the number of frames."""
     assert frames_of(encapsulated([b"aa", b"bb"]), 2) == [b"aa", b"bb"]
 
 
-def test_all_fragments_belong_to_an_only_frame() -> None:
-    """However many there are."""
+def test_all_fragments_belong_to_a_single_frame() -> None:
+    """The number of fragments does not matter."""
     assert frames_of(encapsulated([b"aa", b"bb", b"cc"]), 1) == [b"aabbcc"]
 
 
 def test_the_basic_offset_table_decides() -> None:
-    """Offsets count from the first byte after the table."""
+    """Offsets are relative to the first byte after the table."""
     table = struct.pack("<2I", 0, 20)
     assert frames_of(encapsulated([b"aa", b"bb", b"cc"], table), 2) == [b"aabb", b"cc"]
 
 
-def test_the_extended_offset_table_goes_first() -> None:
-    """64-bit offsets from an element of their own (PS3.3 C.7.6.3.1.8)."""
+def test_the_extended_offset_table_takes_precedence() -> None:
+    """It is an element of its own with 64-bit offsets (PS3.3 C.7.6.3.1.8)."""
     extended = struct.pack("<2Q", 0, 10)
     assert frames_of(encapsulated([b"aa", b"bb"]), 2, extended) == [b"aa", b"bb"]
 
 
 @pytest.mark.parametrize("offsets", [(0, 7), (0, 0), (10, 0), (0, 4_000_000_000)])
-def test_a_table_that_points_nowhere_is_ignored(offsets: tuple[int, int]) -> None:
-    """The end-of-image markers of the fragments decide instead."""
+def test_an_invalid_offset_table_is_ignored(offsets: tuple[int, int]) -> None:
+    """The frames then follow from the end-of-image markers in the fragments."""
     table = struct.pack("<2I", *offsets)
     fragments = [b"aa", b"bb" + END, b"cc", b"dd" + END]
 
@@ -65,7 +65,7 @@ def test_a_table_that_points_nowhere_is_ignored(offsets: tuple[int, int]) -> Non
     ],
 )
 def test_missing_and_foreign_items_are_rejected(data: bytes, frames: int, reason: Reason) -> None:
-    """Too few fragments or no end: truncated. Something else in between: bad pixels."""
+    """Too few fragments or a missing end mean truncated; any other element means bad pixels."""
     with pytest.raises(RejectImage) as refusal:
         frames_of(data, frames)
 

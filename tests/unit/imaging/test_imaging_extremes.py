@@ -1,4 +1,4 @@
-"""Header values that no image has, and headers that are longer than any."""
+"""Extreme header values, and very long headers."""
 
 import struct
 import zlib
@@ -26,15 +26,15 @@ VOI = InputSpec(height=8, width=8, channels=1, intensity=Intensity(kind="voi"))
     "elements",
     [{"RescaleSlope": "1e300"}, {"RescaleSlope": "-1e-300"}, {"RescaleIntercept": "1e16"}, {"RescaleSlope": "1e-21"}],
 )
-def test_a_rescale_that_no_image_has_is_a_bad_header(make_dicom: MakeDicom, elements: dict[str, Any]) -> None:
-    """Float32 would overflow, and the network would be shown a black image."""
+def test_an_extreme_rescale_is_a_bad_header(make_dicom: MakeDicom, elements: dict[str, Any]) -> None:
+    """Float32 would overflow, and the network would get a black image."""
     with pytest.raises(RejectImage) as refusal:
         list(read(make_dicom(**elements)).frames())
     assert refusal.value.reason is Reason.BAD_HEADER
 
 
-def test_a_window_that_no_image_has_is_a_fault_for_those_who_want_it(make_dicom: MakeDicom) -> None:
-    """A fixed window does not need it."""
+def test_an_extreme_window_is_an_error_only_if_it_is_used(make_dicom: MakeDicom) -> None:
+    """Intensity `window` does not use the window of the header."""
     (frame,) = read(make_dicom(WindowCenter="1e300", WindowWidth="400")).frames()
     assert frame.grayscale.voi_fault
     fixed = InputSpec(height=8, width=8, channels=1, intensity=Intensity(kind="window", low=0, high=100))
@@ -47,7 +47,7 @@ def test_a_window_that_no_image_has_is_a_fault_for_those_who_want_it(make_dicom:
 def test_a_window_far_from_the_pixels_shows_black_or_white(
     make_dicom: MakeDicom, center: str, width: str, intercept: str
 ) -> None:
-    """Never what lies outside of [0, 1], however large the numbers are against the width."""
+    """The result is within [0, 1] even for numbers that are very large compared with the width."""
     data = make_dicom(WindowCenter=center, WindowWidth=width, RescaleIntercept=intercept, RescaleSlope="0.5")
     (frame,) = read(data).frames()
     prepared = prepare(frame, VOI)
@@ -55,8 +55,8 @@ def test_a_window_far_from_the_pixels_shows_black_or_white(
     assert prepared.max() <= 1.001
 
 
-def test_elements_are_counted() -> None:
-    """As many as are allowed are found; one more is a fault, and what was found is kept."""
+def test_the_number_of_elements_is_limited() -> None:
+    """All allowed elements are found; one more is an error, and the elements before it are kept."""
     words = np.zeros((MAX_ELEMENTS, 4), "<u2")
     words[:, 0], words[:, 1] = 9 + np.arange(MAX_ELEMENTS) // 60_000 * 2, np.arange(MAX_ELEMENTS) % 60_000
     words[:, 2] = int.from_bytes(b"LO", "little")
@@ -68,8 +68,8 @@ def test_elements_are_counted() -> None:
     assert (str(too_many.fault), len(too_many)) == ("A data set has too many elements.", MAX_ELEMENTS)
 
 
-def test_frames_are_limited(make_dicom: MakeDicom) -> None:
-    """Each is a prediction and a row, however small it is."""
+def test_the_number_of_frames_is_limited(make_dicom: MakeDicom) -> None:
+    """Even a small frame costs a prediction and a database row."""
     data = make_dicom(np.zeros((4, 2), np.uint8), Rows=2, NumberOfFrames=2, HighBit=7)
     assert read(data, limits=Limits(frames=2)).frame_count == 2
     with pytest.raises(RejectDicomImage) as refusal:
@@ -78,7 +78,7 @@ def test_frames_are_limited(make_dicom: MakeDicom) -> None:
 
 
 def test_deflated_bytes_that_look_like_meta_elements_are_not_taken_for_them(make_dicom: MakeDicom) -> None:
-    """Stored blocks may begin with zeros, which is a tag below those of the data set."""
+    """Stored blocks may begin with zeros, which look like a tag of the file meta information."""
     data = make_dicom(syntax=DeflatedExplicitVRLittleEndian)
     start = 144 + struct.unpack_from("<I", data, 140)[0]
     plain = zlib.decompress(data[start:], -15)
@@ -89,8 +89,8 @@ def test_deflated_bytes_that_look_like_meta_elements_are_not_taken_for_them(make
     assert np.array_equal(frame.stored, np.arange(192, dtype=np.uint16).reshape(16, 12))
 
 
-def test_what_is_behind_deflated_pixels_is_not_inflated(make_dicom: MakeDicom) -> None:
-    """A stream that breaks off there has given its image."""
+def test_bytes_after_deflated_pixels_are_not_inflated(make_dicom: MakeDicom) -> None:
+    """A stream that is truncated after the pixels still gives its image."""
     data = make_dicom(np.zeros((200, 200), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
     start = 144 + struct.unpack_from("<I", data, 140)[0]
     packer = zlib.compressobj(wbits=-15)

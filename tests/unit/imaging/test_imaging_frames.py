@@ -1,4 +1,4 @@
-"""Pixel data in all their forms, and where a frame's display parameters come from."""
+"""All forms of pixel data, and the sources of a frame's display parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,13 +31,13 @@ COLOUR = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfi
 
 
 def only_frame(data: bytes) -> Frame:
-    """The frame of a file with one frame."""
+    """Return the frame of a file with one frame."""
     (frame,) = read(data).frames()
     return frame
 
 
 def group(**elements: Any) -> Dataset:
-    """One item of a sequence."""
+    """Return one item of a sequence."""
     item = Dataset()
     for keyword, value in elements.items():
         setattr(item, keyword, value)
@@ -45,7 +45,7 @@ def group(**elements: Any) -> Dataset:
 
 
 def test_unused_bits_are_masked_and_signs_extended(make_dicom: MakeDicom) -> None:
-    """12 bits stored of 16: what an overlay left above is dropped, and 0xFFF is -1 where pixels are signed."""
+    """With 12 of 16 bits stored, overlay bits are dropped, and 0xFFF is -1 for signed pixels."""
     stored = np.array([[0xFFFF, 0x0FFF], [0x1800, 0x07FF]], np.uint16)
 
     unsigned = only_frame(make_dicom(stored, BitsStored=12, HighBit=11)).stored
@@ -58,7 +58,7 @@ def test_unused_bits_are_masked_and_signs_extended(make_dicom: MakeDicom) -> Non
 
 
 def test_one_bit_frames_follow_each_other_without_padding(make_dicom: MakeDicom) -> None:
-    """3 x 5 pixels: the second frame begins in the middle of a byte, least significant bit first."""
+    """The second frame of 3 x 5 pixels begins in the middle of a byte, least significant bit first."""
     bits = np.random.default_rng(1).integers(0, 2, (3, 3, 5), dtype=np.uint8)
     packed = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
     data = make_dicom(packed, Rows=3, Columns=5, BitsAllocated=1, BitsStored=1, HighBit=0, NumberOfFrames=3)
@@ -67,7 +67,7 @@ def test_one_bit_frames_follow_each_other_without_padding(make_dicom: MakeDicom)
 
 
 @pytest.mark.parametrize("name", ["FloatPixelData", "DoubleFloatPixelData"])
-def test_float_pixels(make_dicom: MakeDicom, name: str) -> None:
+def test_float_pixels_are_read(make_dicom: MakeDicom, name: str) -> None:
     """Parametric maps hold floats in elements of their own."""
     values = np.linspace(-1, 1, 20).reshape(4, 5).astype("f4" if name.startswith("Float") else "f8")
     data = make_dicom(values, PixelData=None, BitsStored=None, HighBit=None, **{name: values.tobytes()})
@@ -77,7 +77,7 @@ def test_float_pixels(make_dicom: MakeDicom, name: str) -> None:
 
 
 def test_colour_by_plane_and_by_pixel_are_the_same(make_dicom: MakeDicom) -> None:
-    """PlanarConfiguration says how red, green and blue are laid out."""
+    """PlanarConfiguration declares the layout of red, green and blue."""
     planes = np.ascontiguousarray(np.moveaxis(RGB, -1, 0)).tobytes()
     by_plane = make_dicom(RGB, **{**COLOUR, "PixelData": planes, "PlanarConfiguration": 1})
 
@@ -86,7 +86,7 @@ def test_colour_by_plane_and_by_pixel_are_the_same(make_dicom: MakeDicom) -> Non
 
 
 def test_ybr_full_and_422_become_rgb(make_dicom: MakeDicom) -> None:
-    """As pydicom converts it; 4:2:2 stores two luma values for each pair of chroma values."""
+    """The result is that of pydicom; 4:2:2 stores two luma values for each pair of chroma values."""
     ybr = RGB.copy()
     ybr[:, 1::2, 1:] = ybr[:, ::2, 1:]
     packed = np.concatenate([ybr[:, ::2, :1], ybr[:, 1::2, :1], ybr[:, ::2, 1:]], axis=-1)
@@ -100,7 +100,7 @@ def test_ybr_full_and_422_become_rgb(make_dicom: MakeDicom) -> None:
 
 
 def test_palettes_map_indices_to_colours(make_dicom: MakeDicom) -> None:
-    """16-bit entries are cut to 8, and indices outside take the colours at the ends."""
+    """16-bit entries are reduced to 8 bits, and indices outside of the table get its first or last colour."""
     channel = {name: np.array([0x1000, 0x8000, 0xFF00], "<u2").tobytes() for name in ("Red", "Green", "Blue")}
     channel["Blue"] = b"\x00\x20" * 3
     elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR", "HighBit": 7}
@@ -115,7 +115,7 @@ def test_palettes_map_indices_to_colours(make_dicom: MakeDicom) -> None:
 
 
 def test_segmented_palettes_are_expanded(make_dicom: MakeDicom) -> None:
-    """PS3.3 C.7.9.2: two entries, a line of two from there to 200, and the first segment once more."""
+    """PS3.3 C.7.9.2: two discrete entries, a linear segment of two up to 200, and the first segment again."""
     discrete, line, indirect = [0, 2, 0, 100 << 8], [1, 2, 200 << 8], [2, 1, 0, 0]
     words = np.array(discrete + line + indirect, "<u2").tobytes()
     elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR", "HighBit": 7}
@@ -132,7 +132,7 @@ def test_segmented_palettes_are_expanded(make_dicom: MakeDicom) -> None:
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
 def test_signed_pixels_survive_compression(make_dicom: MakeDicom, syntax: Any, bits: int) -> None:
-    """Codestreams know no sign, or their own; PixelRepresentation decides."""
+    """Codestreams have no sign or one of their own; PixelRepresentation decides."""
     signed = np.random.default_rng(0).integers(-(1 << bits - 1), 1 << bits - 1, (16, 16)).astype(np.int16)
     unsigned = (signed.astype(np.int32) & (1 << bits) - 1).astype(np.uint16)
     if syntax == JPEG2000Lossless:
@@ -147,7 +147,7 @@ def test_signed_pixels_survive_compression(make_dicom: MakeDicom, syntax: Any, b
 
 
 def test_rescale_window_and_padding_come_from_the_top_level(make_dicom: MakeDicom) -> None:
-    """The first of several windows counts; padding is read as the pixels are signed."""
+    """The first of several windows is used; padding has the sign of the pixels."""
     data = make_dicom(
         np.zeros((2, 2), np.int16),
         RescaleSlope="2",
@@ -164,8 +164,8 @@ def test_rescale_window_and_padding_come_from_the_top_level(make_dicom: MakeDico
     )
 
 
-def test_functional_groups_go_before_the_top_level(make_dicom: MakeDicom) -> None:
-    """Per frame, then shared, then top level (PS3.3 C.7.6.16.2); frames without a group of their own share one."""
+def test_functional_groups_take_precedence_over_the_top_level(make_dicom: MakeDicom) -> None:
+    """Per-frame groups are read first, then shared groups, then the top level (PS3.3 C.7.6.16.2)."""
     first = group(
         PixelValueTransformationSequence=Sequence([group(RescaleSlope="3", RescaleIntercept="1")]),
         FrameVOILUTSequence=Sequence([group(WindowCenter="10", WindowWidth="4", VOILUTFunction="SIGMOID")]),
@@ -188,8 +188,8 @@ def test_functional_groups_go_before_the_top_level(make_dicom: MakeDicom) -> Non
     assert two == Grayscale(slope=5, voi=Ramp(low=44.5, high=54.5))
 
 
-def test_lookup_tables_go_before_rescale_and_window(make_dicom: MakeDicom) -> None:
-    """A modality LUT replaces the rescale, a VOI LUT the window; 8-bit entries may be packed two in a word."""
+def test_lookup_tables_take_precedence_over_rescale_and_window(make_dicom: MakeDicom) -> None:
+    """A modality LUT replaces the rescale, a VOI LUT the window; 8-bit entries may be packed two per word."""
     modality = group(LUTDescriptor=[4, 0, 16], LUTData=np.array([9, 8, 7, 6], "<u2").tobytes())
     voi = group(LUTDescriptor=[4, 65535, 8], LUTData=bytes([1, 2, 3, 4]))
     for item in (modality, voi):
@@ -207,8 +207,8 @@ def test_lookup_tables_go_before_rescale_and_window(make_dicom: MakeDicom) -> No
     assert grayscale.voi == Lut(first=65535, bits=8, entries=np.array([1, 2, 3, 4], "<u2").tobytes())
 
 
-def test_a_voi_that_makes_no_sense_is_a_fault_for_those_who_want_it(make_dicom: MakeDicom) -> None:
-    """A fixed window does not need the header's VOI; `voi` is told that the header is bad."""
+def test_an_invalid_voi_is_an_error_only_if_it_is_used(make_dicom: MakeDicom) -> None:
+    """Intensity `window` does not use the VOI of the header; intensity `voi` rejects the image."""
     voi = group(LUTDescriptor=[4, 0, 16])
     voi["LUTDescriptor"].VR = "US"
     frame = only_frame(make_dicom(VOILUTSequence=Sequence([voi])))
@@ -219,20 +219,20 @@ def test_a_voi_that_makes_no_sense_is_a_fault_for_those_who_want_it(make_dicom: 
     assert refusal.value.reason is Reason.BAD_HEADER
 
 
-def test_an_intercept_counts_without_a_slope(make_dicom: MakeDicom) -> None:
-    """A CT whose writer left out a slope of one is still in Hounsfield units."""
+def test_an_intercept_is_used_without_a_slope(make_dicom: MakeDicom) -> None:
+    """A CT without a slope is still in Hounsfield units."""
     assert only_frame(make_dicom(RescaleIntercept="-1024")).grayscale == Grayscale(intercept=-1024)
 
 
 def test_padding_is_masked_as_the_pixels_are(make_dicom: MakeDicom) -> None:
-    """A padding value that was written with more bits than are stored still matches the pixels that it marks."""
+    """A padding value that was written with more bits than BitsStored still matches its pixels."""
     frame = only_frame(make_dicom(BitsStored=12, HighBit=11, PixelRepresentation=0, PixelPaddingValue=63536))
     assert frame.grayscale.padding == (2096, 2096)
 
 
 @pytest.mark.parametrize("error", [ImageError(Reason.TIMEOUT), MemoryError()])
-def test_an_end_of_time_or_memory_is_not_blamed_on_the_pixels(error: Exception) -> None:
-    """What the worker's alarm raises while a decoder runs passes through; what a library raises does not."""
+def test_a_timeout_or_lack_of_memory_is_no_pixel_error(error: Exception) -> None:
+    """The error of the worker's alarm during decoding passes through; errors of a library do not."""
     form = PixelForm(
         rows=2, columns=2, frames=1, samples=1, photometric="MONOCHROME2", planar=False, bits_allocated=8,
         bits_stored=8, high_bit=7, signed=False, pixel_tag=PIXEL_DATA,
@@ -249,7 +249,7 @@ def test_an_end_of_time_or_memory_is_not_blamed_on_the_pixels(error: Exception) 
 
 
 def mutated(data: bytes, changes: list[tuple[int, int]], end: int) -> bytes:
-    """Bytes overwritten at positions counted modulo the length, then cut."""
+    """Overwrite bytes at positions modulo the length, then cut the data."""
     spoilt = bytearray(data)
     for position, value in changes:
         spoilt[position % len(spoilt)] = value
@@ -262,10 +262,10 @@ def mutated(data: bytes, changes: list[tuple[int, int]], end: int) -> bytes:
     end=st.integers(0, 40) | st.integers(0, 600),
     kind=st.integers(0, 4),
 )
-def test_mutated_files_only_ever_raise_reject_image(
+def test_mutated_files_raise_only_reject_image(
     make_dicom: MakeDicom, changes: list[tuple[int, int]], end: int, kind: int
 ) -> None:
-    """Whatever happens to the bytes of a file, it ends as frames or as a reason."""
+    """Any change of the bytes gives frames or a reason."""
     small = np.arange(64, dtype=np.uint16).reshape(8, 8)
     voi = group(LUTDescriptor=[4, 0, 16], LUTData=np.array([9, 8, 7, 6], "<u2").tobytes())
     voi["LUTDescriptor"].VR, voi["LUTData"].VR = "US", "OW"

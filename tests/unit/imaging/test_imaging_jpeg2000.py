@@ -1,4 +1,4 @@
-"""Which JPEG 2000 frames are honest about what their decoding costs."""
+"""JPEG 2000 frames are rejected if decoding them would cost too much memory."""
 
 import struct
 
@@ -21,7 +21,7 @@ def codestream(
     precincts: bytes = b"",
     in_tile: bytes = b"",
 ) -> bytes:
-    """The headers of a frame of side x side; blocks and precincts are exponents of two."""
+    """Return the headers of a frame of side x side pixels; blocks and precincts are exponents of two."""
     siz = struct.pack(">HHH8IH", 0xFF51, 41, 0, side, side, 0, 0, tile or side, tile or side, 0, 0, 1)
     siz += bytes((7, sampling, sampling))
     start_of_tile = struct.pack(">HHHIBB", 0xFF90, 10, 0, 0, 0, 1)
@@ -29,21 +29,21 @@ def codestream(
 
 
 def style(block: int, precincts: bytes) -> bytes:
-    """A COD segment with five decompositions."""
+    """Return a COD segment with five decomposition levels."""
     head = struct.pack(">HHBBHB", 0xFF52, 12 + len(precincts), bool(precincts), 0, 1, 0)
     return head + bytes((5, block - 2, block - 2, 0, 1)) + precincts
 
 
 @pytest.mark.parametrize("block", [4, 5, 6])
-def test_blocks_as_writers_make_them_pass(block: int) -> None:
-    """From 16 x 16 to the 64 x 64 that is the rule, and with the precincts that are in use."""
+def test_usual_code_blocks_are_accepted(block: int) -> None:
+    """The sizes are 16 x 16 to the usual 64 x 64, with usual precincts."""
     assert read_size(codestream(block=block)) == (SIDE, SIDE, 1, 8, False)
     assert read_size(codestream(block=block, precincts=b"\x77" + b"\x88" * 5)) is not None
 
 
 @pytest.mark.parametrize("codecformat", ["j2k", "jp2"])
-def test_both_wrappings_are_read(codecformat: str) -> None:
-    """The bare codestream that DICOM asks for, and the JP2 file that some writers put there."""
+def test_bare_codestreams_and_jp2_files_are_read(codecformat: str) -> None:
+    """DICOM requires the bare codestream; some writers store a JP2 file."""
     frame = bytes(imagecodecs.jpeg2k_encode(ZEROS, codecformat=codecformat))
     assert read_size(frame) == (SIDE, SIDE, 1, 8, False)
 
@@ -67,18 +67,18 @@ def test_both_wrappings_are_read(codecformat: str) -> None:
         *("tiles", "tiles of a small frame", "coarse", "empty", "cut"),
     ],
 )
-def test_frames_that_cost_more_than_their_pixels_have_no_size(frame: bytes) -> None:
+def test_frames_that_cost_too_much_memory_have_no_size(frame: bytes) -> None:
     """A hundred bytes that declare millions of blocks or tiles would take gigabytes."""
     assert read_size(frame) is None
 
 
-def test_a_small_frame_may_have_any_blocks() -> None:
-    """They are few in any case."""
+def test_a_small_frame_may_have_any_code_blocks() -> None:
+    """It cannot have many of them."""
     assert read_size(codestream(200, block=2)) is not None
 
 
-def test_what_stands_before_the_codestream_box_is_no_size() -> None:
-    """A first codestream hidden in another box does not speak for the one that a decoder takes."""
+def test_a_codestream_in_another_box_is_ignored() -> None:
+    """A codestream that is hidden in another box is not the one that a decoder uses."""
     jp2 = bytes(imagecodecs.jpeg2k_encode(ZEROS, codecformat="jp2"))
     small = codestream(8)
     at = jp2.index(b"jp2c") - 4
@@ -87,8 +87,8 @@ def test_what_stands_before_the_codestream_box_is_no_size() -> None:
     assert read_size(hidden) == (SIDE, SIDE, 1, 8, False)
 
 
-def test_a_palette_in_the_box_is_no_size() -> None:
-    """It would make up to 255 planes of the one that the codestream declares."""
+def test_a_jp2_file_with_a_palette_has_no_size() -> None:
+    """A palette could expand one declared plane to 255 planes."""
     jp2 = bytes(imagecodecs.jpeg2k_encode(ZEROS, codecformat="jp2"))
     at = jp2.index(b"jp2h")
     length = struct.unpack_from(">I", jp2, at - 4)[0]

@@ -1,10 +1,10 @@
-"""Which objects are reports of our own."""
+"""Recognition of the reports of nightread."""
 
 import io
 
 import pydicom
 import pytest
-from dicom_files import report
+from dicom_files import structured_report
 from pydicom.dataset import Dataset
 
 from imaging.errors import RejectDicomImage
@@ -13,8 +13,8 @@ from nightread.reasons import Reason
 
 
 def sent(**values: object) -> bytes:
-    """A report with these values."""
-    dataset = pydicom.dcmread(io.BytesIO(report()))
+    """Return a report with these values."""
+    dataset = pydicom.dcmread(io.BytesIO(structured_report()))
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     buffer = io.BytesIO()
@@ -23,7 +23,7 @@ def sent(**values: object) -> bytes:
 
 
 def declaring(scheme: str) -> list[Dataset]:
-    """Coding Scheme Identification Sequence with one item."""
+    """Return a Coding Scheme Identification Sequence with one item."""
     item = Dataset()
     item.CodingSchemeDesignator = scheme
     return [item]
@@ -39,8 +39,8 @@ def declaring(scheme: str) -> list[Dataset]:
         ({"Manufacturer": "nightread", "Modality": "PR"}, Reason.NON_IMAGE),
     ],
 )
-def test_maker_or_codes_tell(values: dict[str, object], reason: Reason) -> None:
-    """A store may put itself down as the maker; the codes that a report declares stay."""
+def test_own_results_are_recognised_by_manufacturer_or_codes(values: dict[str, object], reason: Reason) -> None:
+    """A store may replace the manufacturer; the declared coding schemes stay."""
     with pytest.raises(RejectDicomImage) as rejected:
         read(sent(**values))
 

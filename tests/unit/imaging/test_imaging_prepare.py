@@ -1,4 +1,4 @@
-"""The fast ways of preparing a frame against the plain one, and the plain one against values worked out by hand."""
+"""Fast paths of `prepare` are compared with the reference, and the reference with values computed by hand."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ DTYPES = ["u1", "i1", "u2", "i2", "u4", "f4"]
 
 
 def random_frame(dtype: str, grayscale: Grayscale, *, inverted: bool = False, size: int = 300) -> Frame:
-    """A smooth-free worst case: independent pixels over most of the range of 12 bits, or of what the type holds."""
+    """Return the worst case: independent random pixels over most of 12 bits, or of the range of the type."""
     random = np.random.default_rng(7)
     bits = min(np.dtype(dtype).itemsize * 8, 12)
     low = -(1 << bits - 1) if dtype.startswith("i") else 0
@@ -49,13 +49,13 @@ def random_frame(dtype: str, grayscale: Grayscale, *, inverted: bool = False, si
 
 
 def shown(mapping: Mapping | None, value: float) -> float:
-    """The display value of one modality value."""
+    """Return the display value of one modality value."""
     assert mapping is not None
     return float(mapping(np.array([float(value)]))[0])
 
 
-def plainly(frame: Frame, spec: InputSpec) -> Array:
-    """Reference: display values at full size, then the resize."""
+def reference(frame: Frame, spec: InputSpec) -> Array:
+    """Compute the reference: display values at full size, then the resize."""
     values = display_values(frame, mapping_for(frame, spec.intensity)).astype(np.float32)
     resized = cv2.resize(values, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
     return np.broadcast_to(resized[..., None] if resized.ndim == 2 else resized, spec.shape)
@@ -64,17 +64,17 @@ def plainly(frame: Frame, spec: InputSpec) -> Array:
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("intensity", INTENSITIES, ids=lambda intensity: f"{intensity.kind}-{intensity.low}")
-def test_every_fast_way_equals_the_plain_way(intensity: Intensity, dtype: str, inverted: bool) -> None:
-    """Tables, integer resizes and late arithmetic stay within 1/1000 of rescale, map, invert, resize."""
+def test_all_fast_paths_equal_the_reference(intensity: Intensity, dtype: str, inverted: bool) -> None:
+    """Tables, integer resizes and late scaling are within 1/1000 of rescale, map, invert and resize."""
     spec = InputSpec(height=50, width=40, channels=1, intensity=intensity)
     for grayscale in GRAYSCALES:
         frame = random_frame(dtype, grayscale, inverted=inverted)
-        assert np.allclose(prepare(frame, spec), plainly(frame, spec), atol=1e-3), grayscale
+        assert np.allclose(prepare(frame, spec), reference(frame, spec), atol=1e-3), grayscale
 
 
 @pytest.mark.parametrize("interpolation", ["area", "linear", "nearest", "cubic"])
 def test_scaling_mean_and_deviation_come_last(interpolation: str) -> None:
-    """(x * (high - low) + low - mean) / std per channel, for three channels made from one."""
+    """The result is (x * (high - low) + low - mean) / std per channel, for three equal channels."""
     plain = InputSpec(height=20, width=20, channels=3, intensity=INTENSITIES[1], interpolation=interpolation)
     scaled = InputSpec(
         height=20,
@@ -94,8 +94,8 @@ def test_scaling_mean_and_deviation_come_last(interpolation: str) -> None:
     assert np.allclose(prepare(frame, scaled), expected, atol=1e-5)
 
 
-def test_the_caller_may_own_the_output() -> None:
-    """A slice of a batch is filled in place, whatever stood there."""
+def test_the_output_may_be_an_array_of_the_caller() -> None:
+    """A slice of a batch is overwritten in place."""
     spec = InputSpec(height=8, width=8, channels=3, intensity=INTENSITIES[1])
     batch = np.full((2, 8, 8, 3), np.nan, np.float32)
     frame = random_frame("u2", Grayscale(), size=64)
@@ -107,8 +107,8 @@ def test_the_caller_may_own_the_output() -> None:
     assert np.isnan(batch[0]).all()
 
 
-def test_colour_becomes_luma_or_stays() -> None:
-    """One channel takes the luma of BT.601; three channels keep red, green and blue."""
+def test_colour_becomes_luma_or_stays_colour() -> None:
+    """One channel gets the luma of ITU-R BT.601; three channels keep red, green and blue."""
     stored = np.zeros((4, 4, 3), np.uint8)
     stored[..., 0] = 255
     frame = Frame(index=0, stored=stored, bits_stored=8)
@@ -119,8 +119,8 @@ def test_colour_becomes_luma_or_stays() -> None:
     assert np.allclose(prepare(frame, rgb), [1, 0, 0])
 
 
-def test_aspects_pad_with_darkness_and_crop_the_middle() -> None:
-    """A wide white image: bars of scale_low above and below, or no bars and the sides gone."""
+def test_aspects_pad_with_the_darkest_value_and_crop_the_middle() -> None:
+    """A wide white image gets bars of scale_low above and below, or loses its sides."""
     stored = np.full((10, 20), 255, np.uint8)
     stored[:, :5] = stored[:, 15:] = 100
     frame = Frame(index=0, stored=stored, bits_stored=8)
@@ -136,7 +136,7 @@ def test_aspects_pad_with_darkness_and_crop_the_middle() -> None:
 
 
 def test_padding_is_dark_in_both_photometric_interpretations() -> None:
-    """Masked on stored values before rescale and after inversion: MONOCHROME1 must not turn it white."""
+    """The mask is made from stored values and applied after inversion: MONOCHROME1 must not turn padding white."""
     stored = np.array([[0, 63536], [1000, 4095]], np.uint16)
     spec = InputSpec(height=2, width=2, channels=1, intensity=Intensity(kind="window", low=0, high=4095))
     for inverted in (False, True):
@@ -151,8 +151,8 @@ def test_padding_is_dark_in_both_photometric_interpretations() -> None:
         assert prepare(frame, spec)[0, 0, 0] == int(inverted)
 
 
-def test_floats_that_are_no_numbers_are_dark() -> None:
-    """NaN and infinity in float pixel data neither spoil the range nor reach the network."""
+def test_nan_and_infinity_become_dark() -> None:
+    """NaN and infinity in float pixel data do not change the range and do not reach the network."""
     stored = np.array([[np.nan, 1.0], [3.0, np.inf]], np.float32)
     frame = Frame(index=0, stored=stored, bits_stored=32)
     spec = InputSpec(height=2, width=2, channels=1, intensity=Intensity(kind="full"))
@@ -181,8 +181,8 @@ def test_sigmoid_window(value: float, expected: float) -> None:
     assert shown(window(40, 400, "SIGMOID"), value) == pytest.approx(expected)
 
 
-def test_windows_of_no_width_are_no_windows() -> None:
-    """LINEAR needs a width of one, where it is a step; the others need one above zero."""
+def test_windows_without_width_are_ignored() -> None:
+    """LINEAR requires a width of at least one, where it is a step; the other functions require a positive width."""
     assert window(40, 0.5, None) is None
     assert window(40, 0, "LINEAR_EXACT") is None
     assert window(40, -1, "SIGMOID") is None
@@ -190,8 +190,8 @@ def test_windows_of_no_width_are_no_windows() -> None:
     assert Ramp(low=39.5, high=39.5)(np.array([39.0, 39.5, 40.0])).tolist() == [0, 0, 1]
 
 
-def test_lookup_tables_keep_their_ends() -> None:
-    """PS3.3 C.11.2.1.1: values before the first take the first entry, values after the last take the last."""
+def test_lookup_tables_extend_their_first_and_last_entry() -> None:
+    """PS3.3 C.11.2.1.1: values before the first get the first entry, values after the last get the last entry."""
     lut = Lut(first=10, bits=8, entries=np.array([51, 102, 255], "<u2").tobytes())
 
     assert lut(np.array([-5.0, 10, 11, 12, 99])).tolist() == pytest.approx([0.2, 0.2, 0.4, 1, 1])
@@ -199,8 +199,8 @@ def test_lookup_tables_keep_their_ends() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-300, 300), min_size=1, max_size=60), st.floats(0, 100), st.floats(0, 100))
-def test_percentiles_are_those_of_numpy(values: list[int], first: float, second: float) -> None:
-    """Counting gives what sorting gives, between the values too."""
+def test_percentiles_equal_those_of_numpy(values: list[int], first: float, second: float) -> None:
+    """Counting gives the same as sorting, also between the values."""
     low, high = sorted((first, second))
     if low == high:
         low, high = 0, 100

@@ -1,4 +1,4 @@
-"""Headers, good and hostile."""
+"""Valid and hostile headers."""
 
 import struct
 import zlib
@@ -33,7 +33,7 @@ SITE = PatientHasher(b"a key of the site")
 
 
 def reason_of(data: bytes, **options: Any) -> Reason:
-    """Why the bytes are rejected, be it by their header or by a frame."""
+    """Return the reason for which the header or a frame is rejected."""
     with pytest.raises(RejectImage) as refusal:
         list(read(data, **options).frames())
     return refusal.value.reason
@@ -41,7 +41,7 @@ def reason_of(data: bytes, **options: Any) -> Reason:
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 def test_native_syntaxes_give_the_same_pixels_and_facts(make_dicom: MakeDicom, syntax: Any) -> None:
-    """How the data set is written changes nothing but the transfer syntax."""
+    """The encoding of the data set changes only the transfer syntax of the facts."""
     plain, other = read(make_dicom()), read(make_dicom(syntax=syntax))
 
     assert np.array_equal(next(other.frames()).stored, PIXELS)
@@ -51,7 +51,7 @@ def test_native_syntaxes_give_the_same_pixels_and_facts(make_dicom: MakeDicom, s
 
 
 def test_big_endian_bytes_in_words_are_swapped(make_dicom: MakeDicom) -> None:
-    """8-bit pixels in OW of a big endian file come second pixel first; an odd frame begins in mid-word."""
+    """8-bit pixels in OW of a big endian file have the second pixel first; an odd frame begins within a word."""
     pixels = np.arange(2 * 15, dtype=np.uint8)
     words = pixels.reshape(-1, 2)[:, ::-1].tobytes()
     data = make_dicom(
@@ -64,7 +64,7 @@ def test_big_endian_bytes_in_words_are_swapped(make_dicom: MakeDicom) -> None:
 
 
 def test_a_file_without_preamble_is_read(make_dicom: MakeDicom) -> None:
-    """Bytes that begin with the file meta information, or with the data set, are DICOM all the same."""
+    """Files that begin with the file meta information or with the data set are accepted."""
     data = make_dicom(syntax=ImplicitVRLittleEndian)
     meta_length = 12 + struct.unpack_from("<I", data, 140)[0]
 
@@ -85,17 +85,17 @@ def test_a_file_without_preamble_is_read(make_dicom: MakeDicom) -> None:
     ],
 )
 def test_other_files_are_not_dicom(data: bytes) -> None:
-    """Text, Git LFS pointers and zeros."""
+    """Examples are text, Git LFS pointers and zeros."""
     assert reason_of(data) is Reason.NOT_DICOM
 
 
-def test_no_bytes_are_empty() -> None:
+def test_a_file_without_bytes_is_empty() -> None:
     """A file of length zero has a reason of its own."""
     assert reason_of(b"") is Reason.EMPTY
 
 
 def test_every_prefix_of_a_file_is_rejected(make_dicom: MakeDicom) -> None:
-    """Wherever a file is cut it is rejected, as truncated wherever it still begins like DICOM."""
+    """A cut file is rejected as truncated if it still begins like DICOM."""
     data = make_dicom()
     for end in range(1, len(data)):
         expected = {Reason.TRUNCATED, Reason.NO_PIXEL_DATA, Reason.NON_IMAGE} if end >= 132 else {Reason.NOT_DICOM}
@@ -103,7 +103,7 @@ def test_every_prefix_of_a_file_is_rejected(make_dicom: MakeDicom) -> None:
 
 
 def test_a_truncated_file_keeps_its_facts(make_dicom: MakeDicom) -> None:
-    """The ledger learns which image it was that arrived broken."""
+    """The database stores the facts of a damaged image."""
     with pytest.raises(RejectDicomImage) as refusal:
         read(make_dicom()[:-1], patient=SITE)
 
@@ -136,15 +136,13 @@ def test_a_truncated_file_keeps_its_facts(make_dicom: MakeDicom) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_header_that_makes_no_sense_is_rejected(
-    make_dicom: MakeDicom, elements: dict[str, Any], reason: Reason
-) -> None:
-    """Before a pixel is allocated, and with a reason that a person can act on."""
+def test_an_invalid_header_is_rejected(make_dicom: MakeDicom, elements: dict[str, Any], reason: Reason) -> None:
+    """It is rejected before memory for pixels is allocated."""
     assert reason_of(make_dicom(**elements)) is reason
 
 
-def test_text_where_a_number_belongs_is_a_bad_header(make_dicom: MakeDicom) -> None:
-    """Rows written as text, and a rescale slope that is no number."""
+def test_text_in_a_numeric_element_is_a_bad_header(make_dicom: MakeDicom) -> None:
+    """Rows are written as text, and a rescale slope is not a number."""
     rows = make_dicom().replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00LO")
     slope = make_dicom(RescaleSlope="1.25").replace(b"1.25", b"1,25")
 
@@ -159,7 +157,7 @@ def test_empty_number_of_frames_means_one(make_dicom: MakeDicom) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_hostile_text_fits_its_columns(make_dicom: MakeDicom) -> None:
-    """NUL, over-long values and letters outside of the character set are cut to what a database takes."""
+    """NUL characters, too long values and invalid characters are changed so that a database accepts them."""
     data = make_dicom(Modality="CT" * 30, BodyPartExamined="CHE\x00ST", StudyDate="20261110\x00")
     facts = read(data.replace(b"1.2.3.4", b"1.2\xff3.4")).facts
 
@@ -170,7 +168,7 @@ def test_hostile_text_fits_its_columns(make_dicom: MakeDicom) -> None:
 
 
 def test_unknown_syntax_and_mislabelled_pixels_are_rejected(make_dicom: MakeDicom) -> None:
-    """A syntax without decoder, compressed pixels called native, and the other way round."""
+    """The syntax has no decoder, or compressed pixels are declared as native, or native pixels as compressed."""
     unknown = make_dicom(syntax="1.2.840.10008.1.2.4.53", frames=[b"xx"])
     native = make_dicom().replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.5\x00")
     compressed = make_dicom(syntax=RLELossless, frames=[b"xx"]).replace(
@@ -183,8 +181,8 @@ def test_unknown_syntax_and_mislabelled_pixels_are_rejected(make_dicom: MakeDico
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGBaseline8Bit])
-def test_rubbish_for_a_decoder_is_bad_pixels(make_dicom: MakeDicom, syntax: Any) -> None:
-    """Whatever a codec library raises becomes one reason."""
+def test_invalid_codestreams_are_bad_pixels(make_dicom: MakeDicom, syntax: Any) -> None:
+    """All errors of a codec library give the same reason."""
     assert reason_of(make_dicom(syntax=syntax, frames=[b"rubbish!" * 20])) is Reason.BAD_PIXELS
 
 
@@ -197,7 +195,7 @@ def test_a_codestream_larger_than_its_header_is_not_decoded(make_dicom: MakeDico
 
 
 def test_a_cut_jpeg_frame_is_truncated(make_dicom: MakeDicom) -> None:
-    """Decoders fill what is missing with grey; the absent end-of-image marker tells."""
+    """Decoders fill missing pixels with grey, so the missing end-of-image marker is checked."""
     picture = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     _, jpeg = cv2.imencode(".jpg", picture)
     data = make_dicom(picture, syntax=JPEGBaseline8Bit, frames=[jpeg.tobytes()[:900]], HighBit=7)
@@ -206,12 +204,12 @@ def test_a_cut_jpeg_frame_is_truncated(make_dicom: MakeDicom) -> None:
 
 
 def test_fewer_fragments_than_frames_are_truncated(make_dicom: MakeDicom) -> None:
-    """The header promises three frames, two fragments are there."""
+    """The header declares three frames, but the file has two fragments."""
     assert reason_of(make_dicom(syntax=RLELossless, frames=[b"ab", b"cd"], NumberOfFrames=3)) is Reason.TRUNCATED
 
 
 def test_sizes_are_limited(make_dicom: MakeDicom) -> None:
-    """By the file, by one frame, by all frames, and by what a deflated data set becomes."""
+    """Limits exist for the file, one frame, all frames, and an inflated data set."""
     data, deflated = make_dicom(), make_dicom(np.zeros((200, 200), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
 
     assert reason_of(data, limits=Limits(file_bytes=100)) is Reason.TOO_LARGE
@@ -222,7 +220,7 @@ def test_sizes_are_limited(make_dicom: MakeDicom) -> None:
 
 
 def test_a_broken_deflate_stream_is_rejected(make_dicom: MakeDicom) -> None:
-    """Cut or spoilt, it ends as a reason and never as a zlib error."""
+    """A truncated or damaged stream gives a reason, not a zlib error."""
     data = make_dicom(syntax=DeflatedExplicitVRLittleEndian)
     start = 132 + 12 + struct.unpack_from("<I", data, 140)[0]
 
@@ -231,8 +229,8 @@ def test_a_broken_deflate_stream_is_rejected(make_dicom: MakeDicom) -> None:
     assert zlib.decompress(data[start:], -15)
 
 
-def test_nesting_without_end_is_a_bad_header(make_dicom: MakeDicom) -> None:
-    """Ten thousand sequences inside each other overflow no stack."""
+def test_endless_nesting_is_a_bad_header(make_dicom: MakeDicom) -> None:
+    """Ten thousand nested sequences do not overflow the stack."""
     opened = b"\x40\x00\x75\x02SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     data = make_dicom()
     at = data.index(b"\x28\x00\x02\x00US")
@@ -240,7 +238,7 @@ def test_nesting_without_end_is_a_bad_header(make_dicom: MakeDicom) -> None:
     assert reason_of(data[:at] + opened * 10_000 + data[at:]) is Reason.BAD_HEADER
 
 
-def test_sequences_before_the_pixels_are_passed(make_dicom: MakeDicom) -> None:
+def test_sequences_before_the_pixels_are_skipped(make_dicom: MakeDicom) -> None:
     """Nested sequences of defined and undefined length change nothing."""
     inner = Dataset()
     inner.CodeValue = "T-D3000"
@@ -254,7 +252,7 @@ def test_sequences_before_the_pixels_are_passed(make_dicom: MakeDicom) -> None:
 
 
 def test_keys_are_stable_and_hide_the_patient(make_dicom: MakeDicom) -> None:
-    """Padding does not matter, issuer and site do, and nothing readable is left."""
+    """The keys depend on issuer and site, not on padding, and hold nothing readable."""
     facts = read(make_dicom(PatientID=" 12345 ", AccessionNumber="A7"), patient=SITE).facts
     other_site = PatientHasher(b"another key")
 
@@ -269,7 +267,7 @@ def test_keys_are_stable_and_hide_the_patient(make_dicom: MakeDicom) -> None:
         PatientHasher(b"")
 
 
-def test_pictures_are_read_only_where_they_are_accepted() -> None:
+def test_png_and_jpeg_are_read_only_if_accepted() -> None:
     """PNG and JPEG become RGB or grey frames; without the setting they are not DICOM."""
     rgb = np.zeros((8, 6, 3), np.uint8)
     rgb[..., 0] = 200
