@@ -128,9 +128,9 @@ def bare(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection) 
         counts.append(len(frames))
     scores = np.split(predictor.scores(np.stack(inputs)), np.cumsum(counts)[:-1])
     if max(counts) == 1:
-        results = bundle.verdict.image_results(np.concatenate(scores))
+        results = bundle.postprocessing.image_results(np.concatenate(scores))
     else:
-        results = [bundle.verdict.image_result(of_frames) for of_frames in scores]
+        results = [bundle.postprocessing.image_result(of_frames) for of_frames in scores]
     rows = zip(files, hashes, results, strict=True)
     _insert(connection, [(str(path), digest, result.label, result.score) for path, digest, result in rows if result])
 

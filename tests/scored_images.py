@@ -1,17 +1,17 @@
-"""Verdicts and scored images of tests."""
+"""Build postprocessing and scored images for tests."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from models.evaluation.judged import Judged, judge
+from models.evaluation.predictions import Predictions, image_predictions
 from models.networks.scoring import Scored
 from models.postprocessing import Postprocessing
 
 
 def make_postprocessing(labels: Sequence[str] = ("clear", "nodule"), **changes: Any) -> Postprocessing:
-    """Softmax of `clear` and `nodule`, called from 0.5, unless said otherwise."""
+    """Build a softmax postprocessing of `clear` and `nodule` with the threshold 0.5; `changes` replace fields."""
     normal = changes.pop("normal_label", "clear")
     values = {
         "labels": tuple(labels),
@@ -31,7 +31,7 @@ def make_scored(
     image_of: Sequence[int] | None = None,
     patients: Sequence[int] | None = None,
 ) -> Scored:
-    """One frame per image unless `image_of` says otherwise."""
+    """Build scored images with one frame each, or with the frames that `image_of` assigns."""
     return Scored(
         truth=np.asarray(truth, np.float32),
         scores=np.asarray(scores, np.float32),
@@ -41,10 +41,12 @@ def make_scored(
 
 
 def binary(nodule: Sequence[int], scores: Sequence[float], *, patients: Sequence[int] | None = None) -> Scored:
-    """`clear` and `nodule` from truth and score of the nodule alone."""
+    """Build scored images of `clear` and `nodule` from the truth and the score of the nodule."""
     return make_scored([(1 - one, one) for one in nodule], [(1 - one, one) for one in scores], patients=patients)
 
 
-def judged_binary(nodule: Sequence[int], scores: Sequence[float], *, patients: Sequence[int] | None = None) -> Judged:
-    """The same, read by make_verdict()."""
-    return judge(make_postprocessing(), binary(nodule, scores, patients=patients))
+def binary_predictions(
+    nodule: Sequence[int], scores: Sequence[float], *, patients: Sequence[int] | None = None
+) -> Predictions:
+    """Build the predictions of make_postprocessing() for binary()."""
+    return image_predictions(make_postprocessing(), binary(nodule, scores, patients=patients))

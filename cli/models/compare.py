@@ -15,10 +15,10 @@ from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle
 from models.datasets.dataset import Examples
 from models.evaluation.comparison import Agreement, Comparison, compare
-from models.evaluation.judged import judge
 from models.evaluation.matching import matched, part_of
 from models.evaluation.measure import measure_images
 from models.evaluation.page import document
+from models.evaluation.predictions import image_predictions
 
 
 @click.command("compare")
@@ -49,7 +49,7 @@ def compare_command(
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
     before, after = (
-        judge(bundle.postprocessing, score_with_progress(bundle, matched(bundle, dataset, examples)))
+        image_predictions(bundle.postprocessing, score_with_progress(bundle, matched(bundle, dataset, examples)))
         for bundle in bundles
     )
     figures = measure_images(before, seed=seed), measure_images(after, seed=seed)

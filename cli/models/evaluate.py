@@ -22,11 +22,11 @@ from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
 from models.datasets.dataset import Dataset, Examples, portable
 from models.evaluation.bootstrap import Interval
-from models.evaluation.judged import Judged, judge
 from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import Mistake, worst_mistakes
 from models.evaluation.page import HEADLINES, JSON_FILE, Material, document, write_evaluation
+from models.evaluation.predictions import Predictions, image_predictions
 from models.networks.scoring import Scored
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
@@ -83,14 +83,14 @@ def evaluate_command(
     if night is not None:
         found = night_results(bundle, settings, night)
         err.print(found.remark, markup=False)
-        measured = _Measured(judged=found.judged, material=found.material, folder=found.folder)
+        measured = _Measured(predictions=found.predictions, material=found.material, folder=found.folder)
     else:
         measured = _on_data(bundle, data or "", labels_file, seed, part)
-    evaluation = measure_images(measured.judged, seed=seed)
+    evaluation = measure_images(measured.predictions, seed=seed)
     written = write_evaluation(
         folder or measured.folder,
         evaluation,
-        judged=measured.judged,
+        predictions=measured.predictions,
         bundle=bundle,
         material=measured.material,
         mistakes=measured.mistakes,
@@ -107,7 +107,7 @@ def evaluate_command(
 class _Measured:
     """Answers beside the truth, wherever they come from."""
 
-    judged: Judged
+    predictions: Predictions
     material: Material
     folder: Path
     mistakes: list[Mistake] | None = None
@@ -125,12 +125,12 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
-    judged = judge(bundle.postprocessing, scored)
+    predictions = image_predictions(bundle.postprocessing, scored)
     return _Measured(
-        judged=judged,
+        predictions=predictions,
         material=material_of(dataset, part, examples, left_out),
         folder=folder_for(bundle),
-        mistakes=worst_mistakes(judged, scored, examples, bundle.spec),
+        mistakes=worst_mistakes(predictions, scored, examples, bundle.spec),
     )
 
 

@@ -9,7 +9,7 @@ from cli.inputs.options import settings_from, state_options
 from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD
 from cli.output.console import err, out, print_json
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
-from models.importing.card import bundle_of, read_card
+from models.importing.card import bundle_from_card, read_card
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
@@ -65,7 +65,7 @@ def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Pat
             "Give --golden with the author's example images and scores: a wrong preprocessing passes every other "
             "check. Without them say so: --no-golden."
         )
-    bundle = bundle_of(_card(options))
+    bundle = bundle_from_card(_card(options))
     from models.importing.golden import read_golden  # noqa: PLC0415
     from models.importing.import_model import import_model  # noqa: PLC0415
 

@@ -8,9 +8,9 @@ from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import evening_named, nights_of
 from db import queries
 from models.bundle import Bundle
-from models.evaluation.judged import Judged
 from models.evaluation.page import Material
-from models.evaluation.production import Result, judge_results
+from models.evaluation.predictions import Predictions
+from models.evaluation.production import Result, predictions_with_truth
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -21,7 +21,7 @@ ALL_NIGHTS = "all"
 class NightResults:
     """What the record holds of one bundle and one night."""
 
-    judged: Judged
+    predictions: Predictions
     material: Material
     remark: str
     """How many results have a truth, for people."""
@@ -52,24 +52,24 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
         )
         for one in found
     ]
-    judged, unusable = judge_results(bundle.postprocessing, results)
-    if not len(judged.truth):
+    predictions, unusable = predictions_with_truth(bundle.postprocessing, results)
+    if not len(predictions.truth):
         raise UsageFault(
             f"Of {met.analysed:,} images of {name} none has a truth that speaks of {', '.join(bundle.labels)}: "
             f"{len(found):,} have other labels. Import labels under these names."
         )
-    remark = f"{name}: {met.analysed:,} images analysed, {len(judged.truth):,} with a truth"
+    remark = f"{name}: {met.analysed:,} images analysed, {len(predictions.truth):,} with a truth"
     if unusable:
         remark += f"; {len(unusable):,} whose labels are none of the model's, or contradict each other, are left out"
-    patients = judged.patients
+    patients = predictions.patients
     return NightResults(
-        judged=judged,
+        predictions=predictions,
         material=Material(
             reference=name,
             part="production",
             split="none",
-            images=len(judged.truth),
-            frames=len(judged.truth),
+            images=len(predictions.truth),
+            frames=len(predictions.truth),
             patients=None if patients is None else len(set(patients.tolist())),
         ),
         remark=remark,

@@ -1,1 +1,1 @@
-"""How good a network is, in figures and pictures."""
+"""Measure how good a network is, in figures and plots."""

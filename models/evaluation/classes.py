@@ -1,4 +1,4 @@
-"""What is known of one label: found, missed, called by mistake."""
+"""Compute the figures of one label against all others: hits, misses, false alarms."""
 
 from dataclasses import dataclass, field
 
@@ -6,23 +6,23 @@ import numpy as np
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from models.evaluation.bootstrap import Interval
-from models.evaluation.judged import Judged
 from models.evaluation.operating import OperatingPoint, both_occur, operating_points
+from models.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassFigures:
-    """One label against all others. Figures that the data leave undefined are None."""
+    """The figures of one label against all others. A figure that is undefined for these data is None."""
 
     label: str
     support: int
-    """Images that have it."""
+    """The number of images that have the label."""
     threshold: float | None
-    """In force; None where the label counts when it is the highest, and for normality."""
+    """The threshold in force; None for the normal label, and if the label counts when it is the highest."""
     precision: float | None
-    """Of the images that were given the label, the share that has it."""
+    """The share of images with the label among those to which it was assigned."""
     recall: float | None
-    """Of the images that have it, the share that was given it: sensitivity."""
+    """The share of images to which the label was assigned among those that have it; also called sensitivity."""
     specificity: float | None
     f1: float | None
     roc_auc: float | None
@@ -35,18 +35,18 @@ class ClassFigures:
     intervals: dict[str, Interval] = field(default_factory=dict)
 
 
-def class_figures(judged: Judged, column: int) -> ClassFigures:
-    """The figures of one label, without intervals."""
-    truth, called = judged.truth[:, column], judged.called[:, column]
-    scores, label = judged.scores[:, column], judged.labels[column]
-    (spared, alarms), (missed, hits) = confusion_matrix(truth, called, labels=[False, True]).tolist()
+def class_figures(predictions: Predictions, column: int) -> ClassFigures:
+    """Return the figures of the label in this column, without intervals."""
+    truth, assigned = predictions.truth[:, column], predictions.assigned[:, column]
+    scores, label = predictions.scores[:, column], predictions.labels[column]
+    (spared, alarms), (missed, hits) = confusion_matrix(truth, assigned, labels=[False, True]).tolist()
     precision, recall, f1, _ = precision_recall_fscore_support(
-        truth.astype(int), called.astype(int), average="binary", zero_division=np.nan
+        truth.astype(int), assigned.astype(int), average="binary", zero_division=np.nan
     )
     return ClassFigures(
         label=label,
         support=hits + missed,
-        threshold=judged.postprocessing.thresholds.get(label),
+        threshold=predictions.postprocessing.thresholds.get(label),
         precision=defined(precision),
         recall=defined(recall),
         specificity=spared / (spared + alarms) if spared + alarms else None,
@@ -62,5 +62,5 @@ def class_figures(judged: Judged, column: int) -> ClassFigures:
 
 
 def defined(value: float) -> float | None:
-    """NaN is how scikit-learn says `undefined`; JSON has a better word."""
+    """Return None for NaN: scikit-learn returns NaN for an undefined figure, and JSON has no NaN."""
     return float(value) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Two networks on the same images: which is better, and could it be chance?"""
+"""Compare two networks on the same images, and test whether their difference could be chance."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,43 +16,43 @@ from models.evaluation.bootstrap import (
     resampling,
     weighted_figures,
 )
-from models.evaluation.judged import Judged
 from models.evaluation.measure import Evaluation
+from models.evaluation.predictions import Predictions
 
 FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "macro_roc_auc")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One figure of both, and the second minus the first."""
+    """One figure of both networks, and the second minus the first."""
 
     figure: str
     first: float | None
     second: float | None
     difference: float | None
     interval: Interval
-    """Of the difference, both networks drawn on the same resampled images."""
+    """The interval of the difference; each round draws the same images for both networks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """Images by who is right."""
+    """The numbers of images that both networks, one of them or neither predicts correctly."""
 
     both_right: int
     only_first_right: int
     only_second_right: int
     both_wrong: int
     same_label: int
-    """Images that were given the same label by both, right or wrong."""
+    """The number of images to which both assign the same label, right or wrong."""
     kappa: float | None
-    """Cohen's, of the given labels; None where both give one and the same label to all images."""
+    """Cohen's kappa of the assigned labels; None if both assign one and the same label to all images."""
     mcnemar_p: float
-    """Exact McNemar test: how likely so uneven a split of the images that only one gets right is by chance."""
+    """p of the exact McNemar test on the images that only one network predicts correctly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Everything about two networks on one part of a data set."""
+    """The comparison of two networks on one part of a data set."""
 
     images: int
     differences: tuple[Difference, ...]
@@ -60,17 +60,19 @@ class Comparison:
     resampling: Resampling
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; names stay stable."""
+        """Return plain values. The names are part of the interface and do not change."""
         return asdict(self)
 
 
-def compare(first: Judged, second: Judged, figures: tuple[Evaluation, Evaluation], *, seed: int = 0) -> Comparison:
-    """Compare answers to the same images in the same order; `figures` are what measure_images() says of each.
+def compare(
+    first: Predictions, second: Predictions, figures: tuple[Evaluation, Evaluation], *, seed: int = 0
+) -> Comparison:
+    """Compare predictions for the same images in the same order; `figures` are from measure_images(), one per network.
 
-    Raises ValueError for different images.
+    Raises ValueError if the numbers of images differ.
     """
     if len(first.truth) != len(second.truth):
-        raise ValueError("two networks can be compared on the same images only")
+        raise ValueError("two networks can only be compared on the same images")
     plan = resampling(first, rounds=figures[0].resampling.rounds, seed=seed)
     gained = _gained(first, second, plan)
     return Comparison(
@@ -81,8 +83,8 @@ def compare(first: Judged, second: Judged, figures: tuple[Evaluation, Evaluation
     )
 
 
-def _gained(first: Judged, second: Judged, plan: Resampling) -> Rounds:
-    """Second minus first in every round."""
+def _gained(first: Predictions, second: Predictions, plan: Resampling) -> Rounds:
+    """Return second minus first in every round."""
     rounds: dict[str, list[Any]] = {name: [] for name in FIGURES}
     for weights in image_weights(first, plan):
         before, after = weighted_figures(first, weights), weighted_figures(second, weights)
@@ -102,7 +104,7 @@ def _difference(name: str, figures: tuple[Evaluation, Evaluation], gained: Round
     )
 
 
-def _agreement(first: Judged, second: Judged) -> Agreement:
+def _agreement(first: Predictions, second: Predictions) -> Agreement:
     right, also = first.correct, second.correct
     only_first, only_second = int((right & ~also).sum()), int((also & ~right).sum())
     apart = only_first + only_second

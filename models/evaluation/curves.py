@@ -1,4 +1,4 @@
-"""Curves of the page, thinned to what an eye can tell apart."""
+"""Compute the ROC and precision-recall curves of the page, with at most 200 points each."""
 
 from typing import Any
 
@@ -6,37 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from models.evaluation.judged import Judged
 from models.evaluation.operating import both_occur
+from models.evaluation.predictions import Predictions
 
 Curve = tuple[NDArray[Any], NDArray[Any]]
 
 _POINTS = 200
 
 
-def drawn_labels(judged: Judged) -> list[int]:
-    """Columns worth a curve: not normality beside one finding, whose curve is the same mirrored, nor what is absent."""
-    columns = [k for k in range(len(judged.labels)) if both_occur(judged.truth[:, k])]
-    findings = [k for k in columns if judged.labels[k] != judged.postprocessing.normal_label]
-    return findings if len(judged.labels) == 2 and findings else columns  # noqa: PLR2004
+def drawn_labels(predictions: Predictions) -> list[int]:
+    """Return the columns to draw: labels that some images have and others do not.
+
+    The normal label is left out beside a single finding, because its curve is the same, mirrored.
+    """
+    columns = [k for k in range(len(predictions.labels)) if both_occur(predictions.truth[:, k])]
+    findings = [k for k in columns if predictions.labels[k] != predictions.postprocessing.normal_label]
+    return findings if len(predictions.labels) == 2 and findings else columns  # noqa: PLR2004
 
 
-def roc(judged: Judged, column: int) -> Curve:
-    """1 - specificity, sensitivity."""
-    false_alarms, hits, _ = roc_curve(judged.truth[:, column], judged.scores[:, column])
+def roc(predictions: Predictions, column: int) -> Curve:
+    """Return 1 - specificity and sensitivity."""
+    false_alarms, hits, _ = roc_curve(predictions.truth[:, column], predictions.scores[:, column])
     return _thin(false_alarms, hits)
 
 
-def precision_recall(judged: Judged, column: int) -> Curve:
-    """Recall, precision."""
+def precision_recall(predictions: Predictions, column: int) -> Curve:
+    """Return recall and precision."""
     precision, recall, _ = precision_recall_curve(
-        judged.truth[:, column], judged.scores[:, column], drop_intermediate=True
+        predictions.truth[:, column], predictions.scores[:, column], drop_intermediate=True
     )
     return _thin(recall[::-1], precision[::-1])
 
 
 def _thin(across: NDArray[Any], up: NDArray[Any]) -> Curve:
-    """Points at even distances along the curve; all where there are few."""
+    """Return points at even distances along the curve, or all points if there are at most 200."""
     if len(across) <= _POINTS:
         return across, up
     walked = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(across), np.diff(up)))])

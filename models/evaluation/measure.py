@@ -1,4 +1,4 @@
-"""How good a network is: every figure of one part of a data set, or of one night."""
+"""Compute all figures of a network on one part of a data set, or on the results of one night."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 
 from models.evaluation.bootstrap import Interval, Resampling, Rounds, interval, resampling, sampled_figures
 from models.evaluation.classes import ClassFigures, class_figures
-from models.evaluation.judged import Judged, judge
+from models.evaluation.predictions import Predictions, image_predictions
 from models.evaluation.reliability import Reliability, reliability
 from models.networks.scoring import Scored
 from models.postprocessing import Postprocessing
@@ -21,19 +21,19 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confusion:
-    """How many images of each true label were given which label."""
+    """The confusion matrix: the number of images for each pair of true and assigned label."""
 
     truth: tuple[str, ...]
     given: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    """One row per true label."""
+    """One row per true label, one column per assigned label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Figures of images. Those that the data leave undefined are None, and `notes` says why.
+    """All figures. A figure that is undefined for these data is None, and `notes` explains why.
 
-    Macro averages are over the labels that occur; a label that occurs and was never given counts with precision 0.
+    Macro averages are over the labels that occur; a label that occurs and was never assigned counts with precision 0.
     """
 
     images: int
@@ -41,14 +41,14 @@ class Evaluation:
     loss: float | None
     """Negative log-likelihood per image of calibrated scores; for sigmoid the mean over labels."""
     accuracy: float
-    """Images with the right label; for sigmoid those with exactly the right findings."""
+    """The share of images with the correct label; for sigmoid, with exactly the correct findings."""
     label_accuracy: float | None
-    """For sigmoid: right yes-or-no answers over all images and labels."""
+    """For sigmoid: the share of correct decisions over all images and labels."""
     macro_precision: float | None
     macro_recall: float | None
     macro_f1: float | None
     macro_roc_auc: float | None
-    """Mean of one-against-rest ROC-AUC."""
+    """The mean of the one-against-rest ROC-AUC of each label."""
     macro_average_precision: float | None
     temperature: float
     reliability: Reliability
@@ -60,44 +60,44 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; names stay stable."""
+        """Return plain values. The names are part of the interface and do not change."""
         return asdict(self)
 
 
 def measure(postprocessing: Postprocessing, scored: Scored, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
-    """Every figure of a scored part of a data set.
+    """Compute all figures of a scored part of a data set.
 
-    Raises StopWork for scores that are not finite, UsageFault where there are no images.
+    Raises StopWork for scores that are not finite and UsageFault if there are no images.
     """
-    return measure_images(judge(postprocessing, scored), seed=seed, rounds=rounds)
+    return measure_images(image_predictions(postprocessing, scored), seed=seed, rounds=rounds)
 
 
-def measure_images(judged: Judged, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
-    """The same for images that have their results already. Raises UsageFault where there are none."""
-    if len(judged.truth) == 0:
-        raise UsageFault("there are no images with a known truth, so there is nothing to measure")
-    plan = resampling(judged, rounds=rounds, seed=seed)
-    sampled = sampled_figures(judged, plan)
-    classes = tuple(_with_intervals(class_figures(judged, k), sampled, k) for k in range(len(judged.labels)))
-    images, occurring = len(judged.truth), [of for of in classes if of.support]
+def measure_images(predictions: Predictions, *, seed: int = 0, rounds: int = 1000) -> Evaluation:
+    """Compute all figures of images that have predictions. Raises UsageFault if there are no images."""
+    if len(predictions.truth) == 0:
+        raise UsageFault("There is nothing to measure: no image has a known true label.")
+    plan = resampling(predictions, rounds=rounds, seed=seed)
+    sampled = sampled_figures(predictions, plan)
+    classes = tuple(_with_intervals(class_figures(predictions, k), sampled, k) for k in range(len(predictions.labels)))
+    images, occurring = len(predictions.truth), [of for of in classes if of.support]
     return Evaluation(
         images=images,
-        labels=judged.labels,
-        loss=_loss(judged),
-        accuracy=float(judged.correct.mean()),
-        label_accuracy=float((judged.called == judged.truth).mean()) if not judged.exclusive else None,
+        labels=predictions.labels,
+        loss=_loss(predictions),
+        accuracy=float(predictions.correct.mean()),
+        label_accuracy=float((predictions.assigned == predictions.truth).mean()) if not predictions.exclusive else None,
         macro_precision=_mean([of.precision or 0.0 for of in occurring]),
         macro_recall=_mean([of.recall for of in occurring]),
         macro_f1=_mean([of.f1 for of in occurring]),
         macro_roc_auc=_mean([of.roc_auc for of in occurring]),
         macro_average_precision=_mean([of.average_precision for of in occurring]),
-        temperature=judged.postprocessing.temperature,
-        reliability=reliability(judged),
+        temperature=predictions.postprocessing.temperature,
+        reliability=reliability(predictions),
         intervals={name: interval(values) for name, values in sampled.items() if values.ndim == 1},
         resampling=plan,
         classes=classes,
-        confusion=_confusion(judged) if judged.exclusive else None,
-        notes=tuple(_notes(judged, classes, plan)),
+        confusion=_confusion(predictions) if predictions.exclusive else None,
+        notes=tuple(_notes(predictions, classes, plan)),
     )
 
 
@@ -105,30 +105,37 @@ def _with_intervals(figures: ClassFigures, sampled: Rounds, column: int) -> Clas
     return replace(figures, intervals={name: interval(sampled[name][:, column]) for name in MACRO})
 
 
-def _loss(judged: Judged) -> float | None:
-    if not judged.exclusive:
-        columns = range(len(judged.labels))
-        return float(np.mean([log_loss(judged.truth[:, k], judged.scores[:, k], labels=[0, 1]) for k in columns]))
-    if not _are_probabilities(judged):
+def _loss(predictions: Predictions) -> float | None:
+    if not predictions.exclusive:
+        columns = range(len(predictions.labels))
+        return float(
+            np.mean([log_loss(predictions.truth[:, k], predictions.scores[:, k], labels=[0, 1]) for k in columns])
+        )
+    if not _are_probabilities(predictions):
         return None
-    scores = judged.scores / judged.scores.sum(axis=1, keepdims=True)  # float32 sums are off by 1e-7
-    return float(log_loss(judged.truth.astype(int), scores))
+    scores = predictions.scores / predictions.scores.sum(axis=1, keepdims=True)  # float32 sums are off by 1e-7
+    return float(log_loss(predictions.truth.astype(int), scores))
 
 
-def _are_probabilities(judged: Judged) -> bool:
-    """Shares of votes may miss those of frames without a label, and an image may have none of the labels."""
-    sums = judged.scores.sum(axis=1)
-    return len(judged.labels) > 1 and bool((abs(sums - 1) < _SUM_TOLERANCE).all() and judged.truth.any(axis=1).all())
+def _are_probabilities(predictions: Predictions) -> bool:
+    """Return whether the scores add up to 1 and each image has a label.
+
+    Shares of votes add up to less if some frames have no label.
+    """
+    sums = predictions.scores.sum(axis=1)
+    return len(predictions.labels) > 1 and bool(
+        (abs(sums - 1) < _SUM_TOLERANCE).all() and predictions.truth.any(axis=1).all()
+    )
 
 
-def _confusion(judged: Judged) -> Confusion:
-    """Without a row or column for `none` where no image has none."""
-    counts = confusion_matrix(judged.true, judged.given, labels=range(len(judged.names)))
-    rows = len(judged.names) - (not counts[-1].any())
-    columns = len(judged.names) - (not counts[:, -1].any())
+def _confusion(predictions: Predictions) -> Confusion:
+    """Return the confusion matrix, without the row or column `none` if it would be empty."""
+    counts = confusion_matrix(predictions.true, predictions.given, labels=range(len(predictions.names)))
+    rows = len(predictions.names) - (not counts[-1].any())
+    columns = len(predictions.names) - (not counts[:, -1].any())
     return Confusion(
-        truth=judged.names[:rows],
-        given=judged.names[:columns],
+        truth=predictions.names[:rows],
+        given=predictions.names[:columns],
         counts=tuple(tuple(row) for row in counts[:rows, :columns].tolist()),
     )
 
@@ -138,17 +145,21 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _notes(judged: Judged, classes: Sequence[ClassFigures], plan: Resampling) -> list[str]:
-    images = len(judged.truth)
-    notes = [f"No image is {of.label}: its recall and its curves are undefined." for of in classes if not of.support]
-    notes += [f"Every image is {of.label}: its ROC-AUC is undefined." for of in classes if of.support == images]
+def _notes(predictions: Predictions, classes: Sequence[ClassFigures], plan: Resampling) -> list[str]:
+    images = len(predictions.truth)
+    notes = [f"No image has the label {of.label}: recall and curves are undefined." for of in classes if not of.support]
+    notes += [f"All images have the label {of.label}: ROC-AUC is undefined." for of in classes if of.support == images]
     never = [of.label for of in classes if of.support and of.precision is None]
-    notes += [f"No image was given {label}: its precision is undefined, and 0 in the average." for label in never]
-    if judged.exclusive and not _are_probabilities(judged):
-        notes.append("The scores are no probabilities of the true labels, so there is no loss.")
-    if judged.correct.all():  # resampling what holds no mistake shows none; the rule of three still bounds their rate
+    notes += [
+        f"The label {label} was never assigned: its precision is undefined and counts as 0 in the average."
+        for label in never
+    ]
+    if predictions.exclusive and not _are_probabilities(predictions):
+        notes.append("The log loss is undefined: the scores are not probabilities of the true labels.")
+    if predictions.correct.all():  # the bootstrap interval then has no width; the rule of three still gives a bound
         bound = min(3 / plan.units, 1)
         notes.append(
-            f"No image was answered wrong; up to {100 * bound:.2g} % may be (95 %, {plan.units} {plan.unit}s)."
+            f"All predictions are correct. The true error rate may be up to {100 * bound:.2g} % "
+            f"(95 % confidence, {plan.units} {plan.unit}s)."
         )
     return notes

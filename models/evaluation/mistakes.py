@@ -1,4 +1,4 @@
-"""The images that a network got most confidently wrong, drawn as the network sees them."""
+"""Select the wrong predictions with the highest confidence, and draw their images as the network sees them."""
 
 import base64
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imaging.spec import RGB, InputSpec
 from models.datasets.dataset import Examples
-from models.evaluation.judged import Judged
+from models.evaluation.predictions import Predictions
 from models.networks.scoring import Scored
 
 MOST = 24
@@ -22,30 +22,30 @@ _QUALITY = 88
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mistake:
-    """One wrong answer and its picture."""
+    """One wrong prediction and its picture."""
 
     name: str
-    """Which image it is: `Examples.names`."""
+    """The name of the image, from `Examples.names`."""
     true: str
     given: str
     label: str
-    """The one that was given; of several findings, or where none was given, the one that is the most wrong."""
+    """The assigned label; of several findings, or if none was assigned, the one with the largest error."""
     score: float
-    """Of `label`."""
+    """The score of `label`."""
     picture: str
-    """A data URI."""
+    """The picture as a data URI."""
 
 
-def worst_mistakes(judged: Judged, scored: Scored, examples: Examples, spec: InputSpec) -> list[Mistake]:
-    """Up to 24, the most confident first."""
-    errors = _errors(judged)
+def worst_mistakes(predictions: Predictions, scored: Scored, examples: Examples, spec: InputSpec) -> list[Mistake]:
+    """Return up to 24 wrong predictions, the most confident first."""
+    errors = _errors(predictions)
     worst = errors.max(axis=1, initial=0.0)
     order = [int(image) for image in np.argsort(-worst, kind="stable")[:MOST] if worst[image] > 0]
-    return [_mistake(judged, image, int(errors[image].argmax()), scored, examples, spec) for image in order]
+    return [_mistake(predictions, image, int(errors[image].argmax()), scored, examples, spec) for image in order]
 
 
 def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
-    """A prepared frame (height, width, channels) as a PNG or JPEG data URI: scaling and mean undone."""
+    """Return a prepared frame (height, width, channels) as a PNG or JPEG data URI, with scaling and mean undone."""
     shown = prepared * np.array(spec.std or 1, np.float32) + np.array(spec.mean or 0, np.float32)
     shown = (shown - spec.scale_low) / (spec.scale_high - spec.scale_low)
     pixels: NDArray[Any] = np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8)
@@ -61,29 +61,31 @@ def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
 
 
-def _errors(judged: Judged) -> NDArray[np.float64]:
-    """(images, labels): how confidently wrong; of labels that exclude each other only the one that was given counts."""
-    wrong = judged.called != judged.truth
-    if judged.exclusive:
-        wrong &= judged.called | ~judged.called.any(axis=1, keepdims=True)
-    return np.where(wrong, abs(judged.truth - judged.scores), 0.0)
+def _errors(predictions: Predictions) -> NDArray[np.float64]:
+    """Return (images, labels): the error of each wrong score; for softmax only that of the assigned label."""
+    wrong = predictions.assigned != predictions.truth
+    if predictions.exclusive:
+        wrong &= predictions.assigned | ~predictions.assigned.any(axis=1, keepdims=True)
+    return np.where(wrong, abs(predictions.truth - predictions.scores), 0.0)
 
 
-def _mistake(judged: Judged, image: int, column: int, scored: Scored, examples: Examples, spec: InputSpec) -> Mistake:
+def _mistake(
+    predictions: Predictions, image: int, column: int, scored: Scored, examples: Examples, spec: InputSpec
+) -> Mistake:
     frames = np.flatnonzero(scored.image_of == image)
     frame = frames[scored.scores[frames, column].argmax()]
     return Mistake(
         name=str(examples.names[image]),
-        true=_named(judged, judged.truth[image], int(judged.true[image])),
-        given=_named(judged, judged.called[image], int(judged.given[image])),
-        label=judged.labels[column],
-        score=float(judged.scores[image, column]),
+        true=_named(predictions, predictions.truth[image], int(predictions.true[image])),
+        given=_named(predictions, predictions.assigned[image], int(predictions.given[image])),
+        label=predictions.labels[column],
+        score=float(predictions.scores[image, column]),
         picture=picture_uri(examples.inputs([int(frame)], spec)[0], spec),
     )
 
 
-def _named(judged: Judged, has: Sequence[bool] | NDArray[np.bool_], one: int) -> str:
-    """All findings of a sigmoid network; else the one label."""
-    if judged.exclusive or not any(has):
-        return judged.names[one] if judged.exclusive else judged.names[-1]
-    return ", ".join(label for label, present in zip(judged.labels, has, strict=True) if present)
+def _named(predictions: Predictions, has: Sequence[bool] | NDArray[np.bool_], one: int) -> str:
+    """Return the label of a softmax network, or all findings of a sigmoid network, as text."""
+    if predictions.exclusive or not any(has):
+        return predictions.names[one] if predictions.exclusive else predictions.names[-1]
+    return ", ".join(label for label, present in zip(predictions.labels, has, strict=True) if present)

@@ -1,4 +1,4 @@
-"""Where on its ROC curve one finding is read: thresholds and what they cost."""
+"""Choose the threshold of a finding, and list its operating points on the ROC curve."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,25 +15,25 @@ YOUDEN, SENSITIVITY, SPECIFICITY, FIXED = POLICIES = ("youden", "sensitivity", "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OperatingPoint:
-    """The most sensitive reading that keeps a specificity."""
+    """The highest sensitivity that is possible at a given specificity."""
 
     specificity: float
-    """Asked for; the one reached is at least this."""
+    """The required specificity; the specificity that is reached is at least this."""
     sensitivity: float
     threshold: float | None
-    """The lowest score that counts; None where only calling nothing is specific enough."""
+    """The lowest score that counts; None if the specificity is reached only without any positive image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """How a threshold is chosen: `youden`, `sensitivity:0.95`, `specificity:0.95` or `fixed:0.5`."""
+    """The rule for choosing a threshold: `youden`, `sensitivity:0.95`, `specificity:0.95` or `fixed:0.5`."""
 
     kind: str
     level: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> "Policy":
-        """Raises UsageFault for anything else."""
+        """Parse a policy. Raises UsageFault for an unknown policy and for a number outside of 0..1."""
         kind, _, level = text.partition(":")
         if kind not in POLICIES or (kind == YOUDEN) != (level == ""):
             raise UsageFault(f"threshold policy {text!r}: use youden, sensitivity:0.95, specificity:0.95 or fixed:0.5")
@@ -42,12 +42,15 @@ class Policy:
         except ValueError as error:
             raise UsageFault(f"threshold policy {text!r}: {level!r} is not a number") from error
         if not 0 <= policy.level <= 1:
-            raise UsageFault(f"threshold policy {text!r}: the number must lie in 0..1")
+            raise UsageFault(f"threshold policy {text!r}: the number must be in 0..1")
         return policy
 
 
 def operating_points(truth: NDArray[np.bool_], scores: NDArray[Any]) -> tuple[OperatingPoint, ...]:
-    """Sensitivity at fixed specificities, (images,) each; empty where the finding is on all images or on none."""
+    """Return the sensitivity at each of SPECIFICITIES; empty if all images have the finding, or none has it.
+
+    `truth` and `scores` are (images,).
+    """
     if not both_occur(truth):
         return ()
     false_alarms, hits, levels = roc_curve(truth, scores, drop_intermediate=False)
@@ -66,7 +69,10 @@ def operating_points(truth: NDArray[np.bool_], scores: NDArray[Any]) -> tuple[Op
 
 
 def threshold(truth: NDArray[np.bool_], scores: NDArray[Any], policy: Policy) -> float | None:
-    """The score from which the finding counts, halfway to the next lower score; None where the truth cannot tell."""
+    """Return the score from which the finding counts, halfway to the next lower score.
+
+    Returns None if all images have the finding, or none has it, unless the policy is `fixed`.
+    """
     if policy.kind == FIXED:
         return policy.level
     if not both_occur(truth):
@@ -82,7 +88,7 @@ def threshold(truth: NDArray[np.bool_], scores: NDArray[Any], policy: Policy) ->
 
 
 def both_occur(truth: NDArray[np.bool_]) -> bool:
-    """Whether there are images with the finding and images without it."""
+    """Return whether there are both images with the finding and images without it."""
     return bool(truth.any() and not truth.all())
 
 
@@ -95,7 +101,10 @@ def _last(fits: NDArray[np.bool_]) -> int:
 
 
 def _between(levels: NDArray[np.float64], chosen: int) -> float:
-    """Halfway: rounding of a score must not decide. `levels` fall; the first is infinite and calls nothing."""
+    """Return the middle between two scores, so that rounding of a score cannot change the result.
+
+    `levels` are in descending order; the first one is infinite: no image counts as positive.
+    """
     upper = min(float(levels[chosen]), 1.0)
     lower = float(levels[chosen + 1]) if chosen + 1 < len(levels) else 0.0
     middle = (upper + lower) / 2
@@ -103,4 +112,4 @@ def _between(levels: NDArray[np.float64], chosen: int) -> float:
 
 
 _ROUNDING = 1e-9
-"""0.95 of 20 images is 19 images, also in floating point."""
+"""With it, 0.95 of 20 images is 19 images in floating point, too."""

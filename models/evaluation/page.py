@@ -1,4 +1,4 @@
-"""evaluation.json for programs and evaluation.html for people."""
+"""Write an evaluation as evaluation.json for programs and evaluation.html for people."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,10 +11,10 @@ from markupsafe import Markup
 from models.bundle import Bundle
 from models.evaluation.bootstrap import Interval
 from models.evaluation.curves import drawn_labels
-from models.evaluation.judged import Judged
 from models.evaluation.measure import Evaluation
 from models.evaluation.mistakes import Mistake
 from models.evaluation.plots import histogram_plot, precision_recall_plot, reliability_plot, roc_plot
+from models.evaluation.predictions import Predictions
 
 JSON_FILE = "evaluation.json"
 PAGE_FILE = "evaluation.html"
@@ -26,30 +26,30 @@ HEADLINES = {
     "macro_precision": "precision",
     "macro_f1": "F1",
 }
-"""Figures with an interval, and what a person calls them."""
+"""Figures with an interval -> their headings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """What was measured on."""
+    """The data of an evaluation."""
 
     reference: str
     """`KIND:PATH`, or the night."""
     part: str
-    """train, validation, test; `production` for a night."""
+    """train, validation or test; `production` for a night."""
     split: str
-    """What the parts share nothing of: official, patient, image."""
+    """How the parts were separated: official, patient (no patient is in two parts) or image."""
     images: int
     frames: int
     patients: int | None
     unreadable: dict[str, int] = field(default_factory=dict)
     """Files that were left out, by reason."""
     undecodable_frames: int = 0
-    """Left out besides: their files can be read and their pixels cannot."""
+    """Frames that were left out because their pixels cannot be decoded."""
 
 
 def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict[str, Any]:
-    """The content of evaluation.json."""
+    """Return the content of evaluation.json."""
     return {
         "model": bundle.reference,
         "digest": bundle.digest,
@@ -65,7 +65,7 @@ def write_evaluation(
     folder: Path,
     evaluation: Evaluation,
     *,
-    judged: Judged,
+    predictions: Predictions,
     bundle: Bundle,
     material: Material,
     mistakes: list[Mistake] | None = None,
@@ -74,7 +74,7 @@ def write_evaluation(
 
     Neither is covered by a bundle's digest.
     """
-    page = render(evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    page = render(evaluation, predictions=predictions, bundle=bundle, material=material, mistakes=mistakes)
     as_json = json.dumps(document(evaluation, bundle, material), indent=2, ensure_ascii=False, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_FILE).write_text(as_json + "\n", encoding="utf-8")
@@ -85,12 +85,12 @@ def write_evaluation(
 def render(
     evaluation: Evaluation,
     *,
-    judged: Judged,
+    predictions: Predictions,
     bundle: Bundle,
     material: Material,
     mistakes: list[Mistake] | None = None,
 ) -> str:
-    """The page as text: one file that needs nothing else."""
+    """Return the page as HTML text that loads no other file."""
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"figure": _figure, "interval": _interval, "share": _share}
@@ -99,26 +99,30 @@ def render(
         bundle=bundle,
         material=material,
         mistakes=mistakes,
-        wrong=int((~judged.correct).sum()),
+        wrong=int((~predictions.correct).sum()),
         headlines=[(HEADLINES[name], name) for name in HEADLINES],
         confusion=_confusion(evaluation),
-        plots=_plots(evaluation, judged),
+        plots=_plots(evaluation, predictions),
     )
 
 
-def _plots(evaluation: Evaluation, judged: Judged) -> dict[str, Any]:
-    """SVG by name; those that the data leave undefined are missing."""
+def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:
+    """Return name -> SVG. Plots that are undefined for these data are missing."""
     plots: dict[str, Any] = {"hidden_histograms": 0}
     plots["reliability"] = Markup(reliability_plot(evaluation.reliability))  # noqa: S704 - Matplotlib escapes labels
-    if drawn_labels(judged):
-        histograms, plots["hidden_histograms"] = histogram_plot(judged)
-        drawn = {"roc": roc_plot(judged), "precision_recall": precision_recall_plot(judged), "histograms": histograms}
+    if drawn_labels(predictions):
+        histograms, plots["hidden_histograms"] = histogram_plot(predictions)
+        drawn = {
+            "roc": roc_plot(predictions),
+            "precision_recall": precision_recall_plot(predictions),
+            "histograms": histograms,
+        }
         plots |= {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
     return plots
 
 
 def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
-    """Per true label: its images, and per given label how many, which share of the row, and whether it is right."""
+    """Return per true label: its images, and per assigned label (count, share of the row, whether it is correct)."""
     confusion = evaluation.confusion
     if confusion is None:
         return []
@@ -133,14 +137,14 @@ def _cells(confusion: Any, row: tuple[int, ...]) -> list[tuple[str, int]]:
 
 
 def _figure(value: float | None) -> str:
-    """Four decimals, or as many as it takes to tell a figure from 0."""
+    """Format a figure with four decimals, or with one significant digit if it is below 0.001."""
     if value is None:
         return "n/a"
     return f"{value:.1g}" if 0 < value < _NEARLY_ZERO else f"{value:.4f}"
 
 
 def _interval(found: Interval | None) -> str:
-    """Both ends to as many decimals."""
+    """Format both ends of an interval with four decimals."""
     if found is None or found.low is None or found.high is None:
         return ""
     return f"{found.low:.4f} to {found.high:.4f}"

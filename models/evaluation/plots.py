@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its ink from the page, so that it reads on light, dark and paper alike."""
+"""Draw the plots of the page as SVG in the text colour of the page, so that they fit light, dark and print styles."""
 
 import io
 import re
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from models.evaluation.curves import Curve, drawn_labels, precision_recall, roc
-from models.evaluation.judged import Judged
+from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import Reliability
 
 _INK = "#010203"
-"""Stands for the page's own text colour until the drawing is text."""
+"""A placeholder that `_svg` replaces by `currentColor`, the text colour of the page."""
 _COLOURS = (
     "#3b82c4",
     "#e07b39",
@@ -37,28 +37,28 @@ _BINS = 30
 _COUNTS = tuple(10.0**power for power in range(8))
 
 
-def roc_plot(judged: Judged) -> str:
-    """Sensitivity against 1 - specificity, one curve per label, its threshold in force as a dot."""
-    columns = drawn_labels(judged)
+def roc_plot(predictions: Predictions) -> str:
+    """Draw sensitivity against 1 - specificity: one curve per label, and a dot at its threshold."""
+    columns = drawn_labels(predictions)
     with _drawing("1 - specificity", "sensitivity") as (figure, axes):
         axes.plot((0, 1), (0, 1), color=_INK, alpha=0.3, linewidth=0.8, linestyle=(0, (4, 4)))
-        _curves(axes, judged, columns, [roc(judged, column) for column in columns])
+        _curves(axes, predictions, columns, [roc(predictions, column) for column in columns])
         for number, column in enumerate(columns):
-            truth, called = judged.truth[:, column], judged.called[:, column]
-            axes.plot(called[~truth].mean(), called[truth].mean(), "o", color=_colour(number), markersize=4.5)
+            truth, assigned = predictions.truth[:, column], predictions.assigned[:, column]
+            axes.plot(assigned[~truth].mean(), assigned[truth].mean(), "o", color=_colour(number), markersize=4.5)
         return _svg(figure)
 
 
-def precision_recall_plot(judged: Judged) -> str:
-    """Precision against recall, one curve per label."""
-    columns = drawn_labels(judged)
+def precision_recall_plot(predictions: Predictions) -> str:
+    """Draw precision against recall, one curve per label."""
+    columns = drawn_labels(predictions)
     with _drawing("recall", "precision") as (figure, axes):
-        _curves(axes, judged, columns, [precision_recall(judged, column) for column in columns])
+        _curves(axes, predictions, columns, [precision_recall(predictions, column) for column in columns])
         return _svg(figure)
 
 
 def reliability_plot(reliability: Reliability) -> str:
-    """Observed share against mean confidence; the larger a dot, the more answers."""
+    """Draw the observed share against the mean confidence; the size of a dot grows with its number of predictions."""
     bins = [bin_ for bin_ in reliability.bins if bin_.answers]
     most = max(bin_.answers for bin_ in bins)
     with _drawing("confidence", "observed share") as (figure, axes):
@@ -70,10 +70,13 @@ def reliability_plot(reliability: Reliability) -> str:
         return _svg(figure)
 
 
-def histogram_plot(judged: Judged) -> tuple[str, int]:
-    """Scores of images with and without each label, on a logarithmic count; and how many labels found no room."""
-    columns = drawn_labels(judged)
-    by_support = sorted(columns, key=lambda column: -int(judged.truth[:, column].sum()))
+def histogram_plot(predictions: Predictions) -> tuple[str, int]:
+    """Draw histograms of the scores of images with and without each label; the counts are on a logarithmic scale.
+
+    Return the SVG and the number of labels that are not drawn: beyond 12, the rarest are left out.
+    """
+    columns = drawn_labels(predictions)
+    by_support = sorted(columns, key=lambda column: -int(predictions.truth[:, column].sum()))
     shown = sorted(by_support[:_HISTOGRAMS])
     across = min(len(shown), 4)
     down = -(-len(shown) // across)
@@ -81,37 +84,37 @@ def histogram_plot(judged: Judged) -> tuple[str, int]:
         size = (_SIZE[0], 2.6) if len(shown) == 1 else (2.7 * across, 1.8 * down)
         figure = Figure(figsize=size, layout="constrained")
         for number, column in enumerate(shown):
-            _histogram(figure.add_subplot(down, across, number + 1), judged, column, legend=number == 0)
+            _histogram(figure.add_subplot(down, across, number + 1), predictions, column, legend=number == 0)
         return _svg(figure), len(columns) - len(shown)
 
 
-def _histogram(axes: Axes, judged: Judged, column: int, *, legend: bool) -> None:
-    truth, scores = judged.truth[:, column], judged.scores[:, column]
+def _histogram(axes: Axes, predictions: Predictions, column: int, *, legend: bool) -> None:
+    truth, scores = predictions.truth[:, column], predictions.scores[:, column]
     edges = np.linspace(0, 1, _BINS + 1).tolist()
     axes.hist(scores[~truth], edges, color=_COLOURS[7], alpha=0.55, label="without")
-    axes.hist(scores[truth], edges, color=_COLOURS[1], alpha=0.65, label="with it")
-    level = judged.postprocessing.thresholds.get(judged.labels[column])
+    axes.hist(scores[truth], edges, color=_COLOURS[1], alpha=0.65, label="with")
+    level = predictions.postprocessing.thresholds.get(predictions.labels[column])
     if level is not None:
         axes.axvline(level, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_yscale("symlog", linthresh=1)
     axes.yaxis.set_major_locator(FixedLocator([0, *_COUNTS]))
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     axes.set_xlim(0, 1)
-    axes.set_title(_short(judged.labels[column]), fontsize=9)
+    axes.set_title(_short(predictions.labels[column]), fontsize=9)
     if legend:
         axes.legend(frameon=False, fontsize=7.5, loc=(0.53, 0.72), handlelength=1)
 
 
-def _curves(axes: Axes, judged: Judged, columns: Sequence[int], curves: Sequence[Curve]) -> None:
+def _curves(axes: Axes, predictions: Predictions, columns: Sequence[int], curves: Sequence[Curve]) -> None:
     for number, (column, curve) in enumerate(zip(columns, curves, strict=True)):
-        axes.plot(*curve, color=_colour(number), linewidth=1.6, label=_short(judged.labels[column]))
+        axes.plot(*curve, color=_colour(number), linewidth=1.6, label=_short(predictions.labels[column]))
     if 1 < len(columns) <= _NAMED_CURVES:
         axes.legend(frameon=False, fontsize=7.5, loc="lower right" if axes.get_ylabel() == "sensitivity" else "best")
 
 
 @contextmanager
 def _drawing(across: str, up: str) -> Iterator[tuple[Figure, Axes]]:
-    """A square of 0..1 by 0..1."""
+    """Open a square plot with both axes from 0 to 1."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -120,7 +123,7 @@ def _drawing(across: str, up: str) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _style() -> Any:
-    """Colours are set when a thing is made, so this must hold while drawing."""
+    """Return settings of Matplotlib. They must be active while objects are created: colours are set then."""
     ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
     return dict.fromkeys(ink, _INK) | {
         "svg.fonttype": "none",
@@ -141,7 +144,7 @@ def _style() -> Any:
 
 
 def _svg(figure: Figure) -> str:
-    """The svg element alone, transparent, in the font and ink of the page."""
+    """Return the svg element: transparent, in the font and the text colour of the page."""
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     text = target.getvalue()
@@ -155,7 +158,7 @@ def _colour(number: int) -> str:
 
 
 def _short(label: str) -> str:
-    """Matplotlib leaves out of a legend what begins with an underscore."""
+    """Shorten a label. Leading underscores go, because Matplotlib leaves such labels out of a legend."""
     return (label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…").lstrip("_")
 
 

@@ -1,33 +1,33 @@
-"""Results that a network gave in production, beside the truth that became known later."""
+"""Match results from production with the ground truth that was imported later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.evaluation.judged import Judged
+from models.evaluation.predictions import Predictions
 from models.postprocessing import SOFTMAX, Postprocessing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One image as the record has it."""
+    """The stored result of one image, with its ground truth."""
 
     image_id: int
     patient: str | None
-    """The same text for images of one patient."""
+    """The patient key: the same for all images of one patient."""
     label: str | None
     scores: tuple[float, ...]
-    """Calibrated and aggregated, in the order of the bundle's labels."""
+    """Calibrated and aggregated scores in the order of the bundle's labels."""
     truth: Mapping[str, bool]
-    """What is known, by label."""
+    """Label -> whether the image has it; unknown labels are missing."""
 
 
-def judge_results(postprocessing: Postprocessing, results: Sequence[Result]) -> tuple[Judged, list[int]]:
-    """Images whose truth speaks of the bundle's labels, and the ids of the others.
+def predictions_with_truth(postprocessing: Postprocessing, results: Sequence[Result]) -> tuple[Predictions, list[int]]:
+    """Return the predictions for images with a usable truth, and the ids of the other images.
 
-    Softmax needs one true label: a label said to hold, or normality where every finding is denied.
-    Sigmoid takes what is not mentioned as absent, once one of its labels is.
+    Softmax needs exactly one true label: a label that is true, or the normal label if all findings are false.
+    Sigmoid needs the truth of at least one of its labels; labels that are not mentioned count as absent.
     """
     true_labels = [_true_labels(postprocessing, result.truth) for result in results]
     usable = [(result, true) for result, true in zip(results, true_labels, strict=True) if true is not None]
@@ -36,18 +36,18 @@ def judge_results(postprocessing: Postprocessing, results: Sequence[Result]) -> 
     all_known = len(patients) == len(usable) > 0
     truth = np.array([[label in true for label in postprocessing.labels] for _, true in usable], bool)
     scores = np.array([result.scores for result, _ in usable], np.float64)
-    judged = Judged(
+    predictions = Predictions(
         postprocessing=postprocessing,
         truth=truth.reshape(-1, len(postprocessing.labels)),
         scores=scores.reshape(-1, len(postprocessing.labels)),
         given=np.array([names.index(result.label) for result, _ in usable], np.int64),
         patients=np.unique(patients, return_inverse=True)[1] if all_known else None,
     )
-    return judged, [result.image_id for result, true in zip(results, true_labels, strict=True) if true is None]
+    return predictions, [result.image_id for result, true in zip(results, true_labels, strict=True) if true is None]
 
 
 def _true_labels(postprocessing: Postprocessing, truth: Mapping[str, bool]) -> frozenset[str] | None:
-    """The labels that hold; None where the truth does not speak of them, or contradicts itself."""
+    """Return the true labels; None if the truth mentions none of the labels or contradicts itself."""
     known = {
         label: present
         for label, present in truth.items()

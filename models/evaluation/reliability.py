@@ -1,55 +1,58 @@
-"""Do images that score 0.8 turn out right eight times in ten?"""
+"""Measure calibration: whether predictions with a confidence of 0.8 are correct in 80 % of the cases."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.judged import Judged
+from models.evaluation.predictions import Predictions
 
 BINS = 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bin:
-    """Answers of about the same confidence; `low` < confidence <= `high`."""
+    """The predictions with `low` < confidence <= `high`."""
 
     low: float
     high: float
     answers: int
+    """The number of predictions; the name is a key of evaluation.json."""
     confidence: float | None
-    """Their mean; None for an empty bin."""
+    """Their mean confidence; None for an empty bin."""
     observed: float | None
-    """The share of them that is true."""
+    """The share of them that is correct; None for an empty bin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reliability:
-    """Expected calibration error over equal-width bins (Guo et al. 2017)."""
+    """The expected calibration error over bins of equal width (Guo et al. 2017)."""
 
     ece: float
     of: str
-    """`highest label`: an answer is the highest-scoring label of an image; `every finding`: each score is one."""
+    """What counts as a prediction: `highest label` of each image, or `every finding`, that is, each score."""
     bins: tuple[Bin, ...]
 
 
-def reliability(judged: Judged) -> Reliability:
-    """Softmax is judged by its highest label, sigmoid by all of its scores."""
-    if judged.exclusive:
-        confidence, true = judged.scores.max(axis=1), judged.scores.argmax(axis=1) == judged.true
+def reliability(predictions: Predictions) -> Reliability:
+    """Compute the calibration error: of the highest label for softmax, of all scores for sigmoid."""
+    if predictions.exclusive:
+        confidence, true = predictions.scores.max(axis=1), predictions.scores.argmax(axis=1) == predictions.true
     else:
-        confidence, true = judged.scores.ravel(), judged.truth.ravel()
+        confidence, true = predictions.scores.ravel(), predictions.truth.ravel()
     bins = _bins(confidence, np.asarray(true, np.float64))
     gaps = [bin_.answers * abs(bin_.confidence - bin_.observed) for bin_ in bins if bin_.answers]  # type: ignore[operator]
     return Reliability(
-        ece=float(sum(gaps) / len(confidence)), of="highest label" if judged.exclusive else "every finding", bins=bins
+        ece=float(sum(gaps) / len(confidence)),
+        of="highest label" if predictions.exclusive else "every finding",
+        bins=bins,
     )
 
 
 def _bins(confidence: NDArray[np.float64], true: NDArray[np.float64]) -> tuple[Bin, ...]:
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    answers = np.bincount(place, minlength=BINS)
+    counts = np.bincount(place, minlength=BINS)
     sums = np.bincount(place, confidence, BINS), np.bincount(place, true, BINS)
     return tuple(
         Bin(
@@ -59,5 +62,5 @@ def _bins(confidence: NDArray[np.float64], true: NDArray[np.float64]) -> tuple[B
             confidence=float(sums[0][number] / count) if count else None,
             observed=float(sums[1][number] / count) if count else None,
         )
-        for number, count in enumerate(answers.tolist())
+        for number, count in enumerate(counts.tolist())
     )

@@ -1,4 +1,4 @@
-"""Where a network looked: Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391)."""
+"""Compute which pixels speak for a label: Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,30 +20,30 @@ _COMPLETIONS = (
     *("BatchNormalization", "LayerNormalization", "GroupNormalization", "Dropout", "SpatialDropout2D"),
     *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Add", "Concatenate", "Multiply"),
 )
-"""What a convolution's map goes through at the same size: the heat is made from what finally comes of it, with the
-other path of a residual block, not from a half of it.
+"""Layers that may follow a convolution at the same size. The map is taken behind the last of them, so that it includes
+normalisation, activation and the other path of a residual block.
 """
 _TINY = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Why one frame got one score."""
+    """The explanation of one score of one frame."""
 
     bundle: Bundle
     label: str
     score: float
-    """Of `label`, as the network gave it: neither calibrated nor aggregated."""
+    """The score of `label` from the network, neither calibrated nor aggregated."""
     layer: str
-    """The convolution that the map is made from."""
+    """The layer whose output the map is computed from."""
     heat: NDArray[np.float32]
-    """(height, width) of the input, 0..1: what speaks for `label`, the most at 1. All zero where nothing does."""
+    """(height, width) of the input, 0..1: how much each pixel speaks for `label`; all zero if no pixel does."""
     prepared: NDArray[np.float32]
-    """(height, width, channels): what the network saw."""
+    """(height, width, channels): the input of the network."""
 
 
 def explain(network: Network, prepared: NDArray[np.float32], label: str | None = None) -> Explanation:
-    """Explain one prepared frame, (height, width, channels); without `label` its most suspicious finding.
+    """Explain one prepared frame, (height, width, channels). The default label is the finding with the highest score.
 
     Raises UsageFault for an unknown label and for a network without convolutions.
     """
@@ -77,7 +77,10 @@ def _output_of(bundle: Bundle, scores: NDArray[np.float32], label: str | None) -
 
 
 def _last_convolution(network: Network, inputs: NDArray[np.float32]) -> tuple[Any, tuple[int, ...]]:
-    """The last one that still has a map to speak of, or the last of what completes it, and its output's shape."""
+    """Return the layer whose output is explained, and the shape of that output.
+
+    It is the last convolution with a map of more than one pixel, or the last layer of _COMPLETIONS that follows it.
+    """
     ran = executed(network.model, inputs)
     found = [
         index
@@ -85,7 +88,9 @@ def _last_convolution(network: Network, inputs: NDArray[np.float32]) -> tuple[An
         if type(layer).__name__ in _CONVOLUTIONS and len(shape) == inputs.ndim and shape[1] * shape[2] > 1
     ]
     if not found:
-        raise UsageFault(f"{network.bundle.reference} has no convolution that a map could be made from.")
+        raise UsageFault(
+            f"{network.bundle.reference} cannot be explained: it has no convolution with a map of more than one pixel."
+        )
     last = found[-1]
     while last + 1 < len(ran) and _completes(*ran[last + 1], size=ran[last][1][1:3]):
         last += 1
@@ -98,9 +103,9 @@ def _completes(layer: Any, shape: tuple[int, ...], *, size: tuple[int, ...]) -> 
 
 @contextmanager
 def _logits(model: Any) -> Iterator[bool]:
-    """The network without its last softmax or sigmoid, where it can be found; whether it was.
+    """Remove the last softmax or sigmoid of the network for a while; yield whether there was one.
 
-    A softmax that is sure of itself has no gradient left.
+    The gradient of a saturated softmax is 0; that of its logits is not.
     """
     import keras  # noqa: PLC0415 - seconds to import
 
@@ -115,7 +120,7 @@ def _logits(model: Any) -> Iterator[bool]:
         finally:
             last.activation = activation
     elif type(last).__name__ == "Softmax":
-        before: Callable[[Any], Any] = keras.ops.log  # a softmax of logs is the softmax: up to a constant, its logits
+        before: Callable[[Any], Any] = keras.ops.log  # the log of a softmax is its logits, up to a constant
         with tapped(last, before):
             yield True
     else:
@@ -123,24 +128,27 @@ def _logits(model: Any) -> Iterator[bool]:
 
 
 def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callable[[Any], Any]:
-    """The log odds of one label: its logit, for softmax against those of all others together."""
+    """Return the function that computes the log odds of one label from the output of the network.
+
+    These are the logit of the label, minus the log-sum-exp of the other logits for softmax.
+    """
     import keras  # noqa: PLC0415
 
     others = [index for index in range(labels) if index != output]
 
-    def evidence(answer: Any) -> Any:
+    def evidence(values: Any) -> Any:
         if not bare:
-            score = keras.ops.clip(answer[output], _TINY, 1 - _TINY)
+            score = keras.ops.clip(values[output], _TINY, 1 - _TINY)
             return keras.ops.log(score) - keras.ops.log(1 - score)
         if not softmax or not others:
-            return answer[output]
-        return answer[output] - keras.ops.logsumexp(keras.ops.stack([answer[index] for index in others]))
+            return values[output]
+        return values[output] - keras.ops.logsumexp(keras.ops.stack([values[index] for index in others]))
 
     return evidence
 
 
 def _heat(features: NDArray[np.float32], slopes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Channels weighed by their mean slope, what speaks against dropped, at the size of the input."""
+    """Weight the channels by their mean gradient, drop negative values, and resize the sum to the input."""
     weighed = np.maximum((features * slopes.mean(axis=(0, 1))).sum(axis=-1), 0)
     heat = cv2.resize(weighed, (size[1], size[0]), interpolation=cv2.INTER_CUBIC).clip(0)
     highest = float(heat.max())

@@ -1,4 +1,4 @@
-"""Which frame of a scan is worth an explanation."""
+"""Explain one frame of an image: the given one, or the one with the highest score."""
 
 from itertools import islice
 
@@ -16,18 +16,20 @@ _BATCH = 16
 def explain_image(
     network: Network, dicom_image: DicomImage, *, label: str | None = None, frame: int | None = None
 ) -> tuple[int, Explanation]:
-    """The frame's number, from 0, and its explanation; without `frame` the one that speaks most for the label.
+    """Return the number of the frame, from 0, and its explanation.
 
-    Raises UsageFault for a frame or label that is not there, and what DicomImage.frames() raises.
+    The default frame is the one with the highest score of `label`, or of any finding. Raises UsageFault for an unknown
+    frame or label, and ImageError as DicomImage.frames() does.
     """
     if frame is not None and not 0 <= frame < dicom_image.frame_count:
-        raise UsageFault(f"The image has {dicom_image.frame_count} frames, counted from 0; there is no frame {frame}.")
-    chosen = frame if frame is not None else _most_telling(network, dicom_image, label)
+        count = "1 frame" if dicom_image.frame_count == 1 else f"{dicom_image.frame_count} frames"
+        raise UsageFault(f"There is no frame {frame}: the image has {count}, counted from 0.")
+    chosen = frame if frame is not None else _highest_scoring_frame(network, dicom_image, label)
     picked = next(islice(dicom_image.frames(), chosen, None))
     return chosen, explain(network, prepare(picked, network.bundle.spec), label)
 
 
-def _most_telling(network: Network, dicom_image: DicomImage, label: str | None) -> int:
+def _highest_scoring_frame(network: Network, dicom_image: DicomImage, label: str | None) -> int:
     if dicom_image.frame_count == 1:
         return 0
     bundle, frames, best = network.bundle, dicom_image.frames(), []

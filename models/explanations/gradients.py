@@ -1,4 +1,4 @@
-"""How one number that a network computes changes with the output of one of its layers, on any backend of Keras."""
+"""Compute the gradient of a number with respect to the output of a layer, on any backend of Keras."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,39 +9,39 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Objective = Callable[[Any], Any]
-"""From the network's output for one image, (labels,), to the number."""
+"""Takes the network's output for one image, (labels,), and returns the number."""
 _Forward = Callable[[Any], tuple[Any, Any]]
-"""From what is added to the layer's output to (the number, the layer's output)."""
+"""Takes the array to add to the layer's output and returns (the number, the layer's output)."""
 
 
 def executed(model: Any, inputs: Array) -> list[tuple[Any, tuple[int, ...]]]:
-    """Layers, those of inner models too, in the order in which they ran, with the shapes of their outputs."""
+    """Return (layer, shape of its output) in the order in which the layers run, also those of inner models."""
     ran: list[tuple[Any, tuple[int, ...]]] = []
 
-    def note(layer: Any) -> Callable[[Any], Any]:
-        def look(output: Any) -> Any:
+    def recorder(layer: Any) -> Callable[[Any], Any]:
+        def record(output: Any) -> Any:
             if hasattr(output, "shape"):
                 ran.append((layer, tuple(output.shape)))
             return output
 
-        return look
+        return record
 
     with ExitStack() as taps:
         for layer in dict.fromkeys(_leaves(model)):  # an inner model may share layers with the outer one
-            taps.enter_context(tapped(layer, note(layer)))
-        _answer(model, inputs)
+            taps.enter_context(tapped(layer, recorder(layer)))
+        _call_model(model, inputs)
     return ran
 
 
 def gradient(
     model: Any, layer: Any, shape: tuple[int, ...], inputs: Array, objective: Objective
 ) -> tuple[Array, Array]:
-    """The output of `layer` (of this shape) for one image, (1, height, width, channels), and the gradient.
+    """Return the output of `layer` (of this shape) for one image, (1, height, width, channels), and the gradient.
 
-    The trick: something that is zero is added to the output, and the gradient is taken with respect to it. So inner
-    models need no opening, and each backend needs three lines.
+    An array of zeros is added to the output, and the gradient is taken with respect to that array. So inner models need
+    not be rebuilt, and each backend needs three lines.
     """
-    import keras  # noqa: PLC0415 - seconds to import, and only who explains needs it
+    import keras  # noqa: PLC0415 - seconds to import, and needed for explanations only
 
     def forward(added: Any) -> tuple[Any, Any]:
         seen: list[Any] = []
@@ -51,7 +51,7 @@ def gradient(
             return output + keras.ops.cast(added, output.dtype)
 
         with tapped(layer, add):
-            number = objective(_answer(model, inputs)[0])
+            number = objective(_call_model(model, inputs)[0])
         return number, seen[-1]
 
     found, features = _BACKENDS[keras.backend.backend()](forward, np.zeros(shape, np.float32))
@@ -60,13 +60,13 @@ def gradient(
 
 @contextmanager
 def tapped(layer: Any, change: Callable[[Any], Any]) -> Iterator[None]:
-    """Send the layer's output through `change` for a while."""
+    """Apply `change` to the output of the layer for as long as the context lasts."""
     call, earlier = layer.call, vars(layer).get("call")
 
     def tapped_call(*arguments: Any, **options: Any) -> Any:
         return change(call(*arguments, **options))
 
-    vars(layer)["call"] = tapped_call  # past Keras' own tracking of attributes: this is no part of the network
+    vars(layer)["call"] = tapped_call  # setattr would register it with Keras as a part of the network
     try:
         yield
     finally:
@@ -76,8 +76,8 @@ def tapped(layer: Any, change: Callable[[Any], Any]) -> Iterator[None]:
             vars(layer)["call"] = earlier
 
 
-def _answer(model: Any, inputs: Array) -> Any:
-    """Networks differ in whether they want their one input bare, in a list, or by name."""
+def _call_model(model: Any, inputs: Array) -> Any:
+    """Call the network. Its single input may be expected as an array, in a list, or by name."""
     import keras  # noqa: PLC0415
 
     return model(keras.tree.map_structure(lambda _: inputs, model.input), training=False)

@@ -1,4 +1,4 @@
-"""An explanation as a picture: what the network saw, and the same with its heat on it."""
+"""Draw an explanation as a picture: the input of the network, and the same with the heat map on it."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from imaging.spec import BGR, InputSpec
 from models.explanations.explain import Explanation
 
 Picture = NDArray[np.uint8]
-"""(rows, columns, 3), BGR as OpenCV writes it."""
+"""(rows, columns, 3) in BGR, the order of OpenCV."""
 
 _SIDE = 448
-"""Pixels of the longer side of each panel, at least."""
+"""The least number of pixels of the longer side of each panel."""
 _OPACITY = 0.6
 _TOP_COLOUR = 235
-"""Of 255: the last colours of the map are so dark a red that the hottest place would look like a shadow."""
+"""Of 255: the last colours of the map are too dark, so that the hottest place would look like a shadow."""
 _CONTOUR = 0.5
 _BAR, _MARGIN, _GAP = 26, 8, 4
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
@@ -24,15 +24,15 @@ _LIGHT, _CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
 
 
 def save_overlay(explanation: Explanation, path: Path, *, title: str, remark: str = "") -> None:
-    """Write a PNG of two panels under `title` and above `remark`; texts are ASCII, for other letters stands a `?`."""
+    """Write a PNG of two panels with `title` above and `remark` below. Characters outside of ASCII become `?`."""
     written, content = cv2.imencode(".png", overlay(explanation, title=title, remark=remark))
     if not written:
-        raise ValueError("the picture cannot be encoded")
+        raise ValueError("the picture cannot be encoded as PNG")
     path.write_bytes(content.tobytes())
 
 
 def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Picture:
-    """The picture that save_overlay writes."""
+    """Return the picture that save_overlay writes."""
     plain = shown(explanation.prepared, explanation.bundle.spec)
     scale = max(_SIDE / max(plain.shape[:2]), 1.0)
     size = round(plain.shape[1] * scale), round(plain.shape[0] * scale)
@@ -47,7 +47,7 @@ def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Pictur
 
 
 def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
-    """The input of a network as a picture again: scaling and mean undone."""
+    """Convert the input of a network to a picture, with scaling and mean undone."""
     mean = np.array(spec.mean or (0.0,) * spec.channels, np.float32)
     std = np.array(spec.std or (1.0,) * spec.channels, np.float32)
     values = (prepared * std + mean - spec.scale_low) / (spec.scale_high - spec.scale_low)
@@ -60,7 +60,7 @@ def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
 
 
 def _heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """The hotter, the more colour, on gray, so that all colour is heat. A line runs around the hot half."""
+    """Blend the heat as colour over the picture in gray, and draw a contour at half of the highest heat."""
     gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     colours = cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO)
     share = (_OPACITY * np.sqrt(heat))[..., None]
@@ -84,4 +84,4 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-_SCALE_TEXT = "Grad-CAM: red speaks most for the label; line: half of the highest"
+_SCALE_TEXT = "Grad-CAM: red speaks most for the label; line: half of the maximum"

@@ -1,1 +1,1 @@
-"""Foreign networks: looked through, loaded behind walls, compared with their author's own scores, made a bundle."""
+"""Import networks of other authors: inspect the file, convert it in a sandbox, compare scores, write a bundle."""

@@ -1,4 +1,4 @@
-"""What a foreign network may be made of: Keras' own parts that compute and do nothing else."""
+"""List the parts of Keras that a foreign network may contain: those that compute and have no other effect."""
 
 import re
 
@@ -48,10 +48,10 @@ OPERATIONS = _names(
     Negative Relu Relu6 Reshape Sigmoid Silu Softmax Sqrt Square Squeeze Subtract Sum Transpose TrueDivide
     """
 )
-"""What `x + 1` and the like become in a functional network; none of them takes a function."""
+"""Layers that a functional network contains for expressions such as `x + 1`; none of them takes a function."""
 
 PLAIN = frozenset({"__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__"})
-"""Values that JSON cannot write."""
+"""Names that stand for values without a JSON type, such as tuples and slices."""
 
 BY_MODULE = {
     "keras": MODELS | POLICIES,
@@ -73,14 +73,14 @@ BY_MODULE = {
     "keras.activations": frozenset({"function"}),
     "keras.src.activations.activations": frozenset({"function"}),
 }
-"""Names by the module that the file names beside them."""
+"""Module as written in the file -> the names that are allowed with it."""
 
 WITHOUT_MODULE = frozenset(MODELS | LAYERS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | POLICIES | PLAIN)
-"""Older files name no module; Keras then looks among its own."""
+"""Names that are allowed without a module: older files contain none, and Keras then searches its own names."""
 
 
 def snake(name: str) -> str:
-    """`GlorotUniform` -> `glorot_uniform`, as older files write it."""
+    """Convert `GlorotUniform` to `glorot_uniform`, the spelling of older files."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
@@ -94,4 +94,4 @@ STRINGS = {
     "regularizer": _spellings(REGULARIZERS, "l1_l2"),
     "constraint": _spellings(CONSTRAINTS, "non_neg"),
 }
-"""Fields whose text Keras looks up by name, by the last word of the field's name."""
+"""Last word of a field's name -> the texts that are allowed in it, because Keras looks them up by name."""

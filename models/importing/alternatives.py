@@ -1,4 +1,4 @@
-"""When golden scores differ: which other preprocessing would have given them?"""
+"""List other kinds of preprocessing and find the one whose scores are closest to the golden scores."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,11 +17,11 @@ _INTENSITIES = {
 }
 _TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""In the order blue, green, red."""
+"""Order: blue, green, red."""
 
 
 def alternatives(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
-    """(options of `models import`, spec): what authors do most often, each with and without a change of range."""
+    """Yield (options of `models import`, spec): the most common ways of preprocessing, each with several ranges."""
     for options, changed in _changes(spec):
         if changed != spec:
             yield options.strip(), changed
@@ -29,14 +29,17 @@ def alternatives(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
 
 
 def closest(golden: NDArray[np.float64], scores: list[NDArray[np.float64]]) -> tuple[int, float]:
-    """Which of `scores`, each (n, labels), comes closest to `golden`, and its largest difference."""
-    differences = [float(np.abs(golden - answer).max()) for answer in scores]
+    """Return the index of the item of `scores` that is closest to `golden`, and its largest difference.
+
+    `golden` and each item of `scores` are (n, labels).
+    """
+    differences = [float(np.abs(golden - candidate).max()) for candidate in scores]
     best = int(np.argmin(differences))
     return best, differences[best]
 
 
 def _changes(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
-    """One thing at a time."""
+    """Yield specs with a single change each, the unchanged one first."""
     yield "", spec
     yield (
         f"--scale {_span(spec.scale_high, spec.scale_low)} (inverted)",
@@ -58,11 +61,11 @@ def _colours(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
     other = RGB if spec.channel_order == BGR else BGR
     yield f"--channel-order {other}", replace(spec, channel_order=other)
     yield (
-        f"--scale 0..1 --mean {_row(_TORCH_MEAN)} --std {_row(_TORCH_STD)} (ImageNet, as PyTorch has it)",
+        f"--scale 0..1 --mean {_row(_TORCH_MEAN)} --std {_row(_TORCH_STD)} (ImageNet, PyTorch style)",
         replace(spec, scale_low=0.0, scale_high=1.0, channel_order=RGB, mean=_TORCH_MEAN, std=_TORCH_STD),
     )
     yield (
-        f"--scale 0..255 --channel-order bgr --mean {_row(_CAFFE_MEAN)} (ImageNet, as Caffe has it)",
+        f"--scale 0..255 --channel-order bgr --mean {_row(_CAFFE_MEAN)} (ImageNet, Caffe style)",
         replace(spec, scale_low=0.0, scale_high=255.0, channel_order=BGR, mean=_CAFFE_MEAN, std=None),
     )
 

@@ -1,8 +1,8 @@
-"""The description of a foreign network, judged part by part before anything is made from it.
+"""Check the description of a foreign network part by part, before Keras creates any object from it.
 
-Keras' `safe_mode` is no such judge: `.h5` files have passed it by (CVE-2025-9905), modules were imported by name
-(CVE-2025-1550), and lookup layers read files while they are loaded (CVE-2025-12058). Here only what is known to be
-harmless passes.
+Keras' `safe_mode` is not enough: it did not apply to `.h5` files (CVE-2025-9905), modules were imported by name
+(CVE-2025-1550), and lookup layers read files while they are loaded (CVE-2025-12058). This check accepts only parts that
+are known to be harmless.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ _REASONS = {
     "__lambda__": "it holds program code, which would run with your rights",
     "TFSMLayer": "it runs a saved TensorFlow graph, which may do anything",
     "TorchModuleWrapper": "it unpickles a PyTorch module, which may do anything",
-    "JaxLayer": "it calls a function of its author",
-    "FlaxLayer": "it calls a function of its author",
+    "JaxLayer": "it calls a function of its author, which would run with your rights",
+    "FlaxLayer": "it calls a function of its author, which would run with your rights",
     "StringLookup": "it may read any file while it is loaded (CVE-2025-12058)",
     "IntegerLookup": "it may read any file while it is loaded (CVE-2025-12058)",
     "TextVectorization": "it may read any file while it is loaded (CVE-2025-12058)",
@@ -26,25 +26,25 @@ _REASONS = {
 }
 _REMEDY = (
     "Ask its author to rebuild the network from Keras' own layers (Rescaling, Normalization, Resizing, "
-    "Activation ...), to give it the same weights, and to save it as .keras."
+    "Activation ...) with the same weights, and to save it as .keras."
 )
 
 
 def check_architecture(config: object) -> None:
-    """Raise RefusedModel, naming the layer, unless every part is one of Keras' own that only compute."""
+    """Raise RefusedModel, with the name of the layer, if any part is not in models.importing.allowed."""
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict | list):
-        raise RefusedModel("The file's description of the network is no description of a Keras network. Save it again.")
+        raise RefusedModel("The file does not describe a Keras network. Ask its author to save the network again.")
     if config.get("class_name") not in MODELS:
         raise RefusedModel(
-            f"The network is a class of its author's own ({_short(config.get('class_name'))}), so loading it would run "
-            f"its author's code. {_REMEDY}"
+            f"The network is of a class that is not part of Keras ({_short(config.get('class_name'))}), so loading it "
+            f"would run its author's code. {_REMEDY}"
         )
-    # compile=False: Keras looks at neither loss nor optimizer of the whole.
+    # The outer compile_config is harmless: with compile=False Keras does not read loss and optimizer.
     _walk({name: value for name, value in config.items() if name != "compile_config"})
 
 
 def last_activation(config: dict[str, Any]) -> str | None:
-    """What the last layer answers through: `softmax`, `sigmoid`, `linear` ...; None where it has no such field."""
+    """Return the activation of the last layer: `softmax`, `sigmoid`, `linear` ...; None if it has no activation."""
     layers = config["config"] if isinstance(config["config"], list) else config["config"].get("layers", [])
     if not layers:
         return None
@@ -60,19 +60,22 @@ def last_activation(config: dict[str, Any]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Foreign text on a terminal: what would move the cursor or change colours becomes `?`."""
+    """Replace unprintable characters by `?`, so that foreign text cannot control the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _walk(root: object) -> None:
-    """Without recursion: the depth is the file's choice."""
+    """Check all nodes, without recursion, because the file determines the depth."""
     waiting: list[tuple[object, str, int]] = [(root, "", 0)]
     seen = 0
     while waiting:
         node, layer, depth = waiting.pop()
         seen += 1
         if depth > _DEPTH or seen > _NODES:
-            raise RefusedModel("The file's description of the network is deeper or longer than any real network's.")
+            raise RefusedModel(
+                "The file's description of the network is deeper or longer than that of any real network. "
+                f"Ask its author for another file: at most {_DEPTH} levels and {_NODES:,} nodes are accepted."
+            )
         if isinstance(node, list):
             waiting += [(item, layer, depth + 1) for item in node]
         elif isinstance(node, dict):
@@ -95,35 +98,37 @@ def _check_class(node: dict[str, Any], layer: str) -> None:
         raise _refused(layer, registered, module)
     if node.get("compile_config"):
         raise RefusedModel(
-            f"{_called(layer)} is a network of its own with loss and optimizer. Ask its author to build it anew "
-            "without compiling the inner network, and to save it again."
+            f"{_layer_text(layer)} is an inner network with loss and optimizer. Ask its author to build the network "
+            "without compiling the inner one, and to save it again."
         )
 
 
 def _check_strings(node: dict[str, Any], layer: str) -> None:
     for field, value in node.items():
         if not isinstance(field, str):
-            raise RefusedModel("The file's description of the network is no JSON object. Save it again.")
+            raise RefusedModel(
+                "The file's description of the network is not a JSON object. Ask its author to save the network again."
+            )
         known = STRINGS.get(field.rpartition("_")[2])
         if known is not None and isinstance(value, str) and value not in known:
-            raise RefusedModel(f"{_called(layer)} names a {field} that Keras does not have: {_short(value)}. {_REMEDY}")
+            raise RefusedModel(f"{_layer_text(layer)} has an unknown {field}: {_short(value)}. {_REMEDY}")
 
 
 def _refused(layer: str, name: object, module: object) -> RefusedModel:
     kind = _short(name) if module is None or module == "keras.layers" else f"{_short(module)}.{_short(name)}"
     why = _REASONS.get(name, "") if isinstance(name, str) else ""
-    why = why or "it is not on the list of Keras' own parts that only compute, so loading it could run foreign code"
-    return RefusedModel(f"{_called(layer)} ({kind}) is refused: {why}. {_REMEDY}")
+    why = why or "it is not on the list of harmless parts of Keras, so loading it could run foreign code"
+    return RefusedModel(f"{_layer_text(layer)} ({kind}) is refused: {why}. {_REMEDY}")
 
 
-def _called(layer: str) -> str:
+def _layer_text(layer: str) -> str:
     return f"The layer {layer}" if layer else "A part of the network"
 
 
 def _name(node: dict[str, Any]) -> str:
     inner = node.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
-    # Parts of a layer (data type policies) have names too; only layers and networks tell a person where to look.
+    # Data type policies have names, too; but only the name of a layer or network helps a person to find the place.
     if node.get("class_name") in {"DTypePolicy", "FloatDTypePolicy", "Policy"} or not isinstance(name, str):
         return ""
     return _short(name)

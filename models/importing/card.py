@@ -1,4 +1,4 @@
-"""What a person says of a foreign network, as the card of a bundle."""
+"""Read the card of a foreign network and create the bundle that it describes."""
 
 import json
 import tomllib
@@ -26,38 +26,40 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("name", "activation", "intended_use", "aggregate"), str),
     "not_for_diagnosis": bool,
 }
-_CALLED = {list: "list", dict: "table", str: "text", bool: "true or false"}
+_TYPE_NAMES = {list: "a list", dict: "a table", str: "a text", bool: "true or false"}
 _SIGMOID_THRESHOLD = 0.5
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The fields of a bundle.json, as JSON or TOML. Raises RefusedModel."""
+    """Read the fields of a bundle.json from a JSON or TOML file. Raises RefusedModel."""
     try:
         text = path.read_text("utf-8")
         card = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
         raise RefusedModel(f"The card {path} cannot be read as JSON or TOML ({type(error).__name__}).") from error
     if not isinstance(card, dict):
-        raise RefusedModel(f"The card {path} is no table of fields. docs/bundles.md explains them.")
+        raise RefusedModel(f"The card {path} is not a table of fields. See docs/bundles.md.")
     unknown = card.keys() - {*_REQUIRED, *_OPTIONAL, *_IGNORED}
     if unknown:
-        raise RefusedModel(f"The card {path} has unknown fields: {', '.join(sorted(unknown))}.")
+        raise RefusedModel(
+            f"The card {path} has unknown fields: {', '.join(sorted(unknown))}. Delete them; see docs/bundles.md."
+        )
     wrong = [name for name, kind in _KINDS.items() if not isinstance(card.get(name, kind()), kind)]
     if wrong:
         raise RefusedModel(
-            f"The card {path}: {wrong[0]} is no {_CALLED[_KINDS[wrong[0]]]}. docs/bundles.md explains it."
+            f"The card {path} is invalid: {wrong[0]} is not {_TYPE_NAMES[_KINDS[wrong[0]]]}. See docs/bundles.md."
         )
     return card
 
 
-def bundle_of(card: dict[str, Any]) -> Bundle:
-    """The bundle that a card describes, without weights. Raises RefusedModel that names what is missing or wrong.
+def bundle_from_card(card: dict[str, Any]) -> Bundle:
+    """Create the bundle that a card describes, without weights. Raises RefusedModel for missing or invalid fields.
 
-    A finding without threshold counts from 0.5 (sigmoid) or when it is the highest of all labels (softmax).
+    The default threshold of a finding is 0.5 (sigmoid) or "the highest of all labels" (softmax).
     """
     missing = [option for field, option in _REQUIRED.items() if not card.get(field)]
     if missing:
-        raise RefusedModel(f"Give {', '.join(missing)}, or a --card that says so: nothing of this can be guessed.")
+        raise RefusedModel(f"Information is missing: give {', '.join(missing)}, or a --card with these fields.")
     try:
         return Bundle(
             name=card["name"],
@@ -69,9 +71,9 @@ def bundle_of(card: dict[str, Any]) -> Bundle:
             not_for_diagnosis=bool(card.get("not_for_diagnosis", True)),
         )
     except KeyError as error:
-        raise RefusedModel(f"The card lacks the field {error}. docs/bundles.md explains the fields.") from error
+        raise RefusedModel(f"The card lacks the field {error}. See docs/bundles.md.") from error
     except (TypeError, ValueError, AttributeError) as error:
-        raise RefusedModel(f"The card cannot be used: {error}.") from error
+        raise RefusedModel(f"The card is invalid: {error}. See docs/bundles.md.") from error
 
 
 def _postprocessing(card: dict[str, Any]) -> Postprocessing:
@@ -79,9 +81,9 @@ def _postprocessing(card: dict[str, Any]) -> Postprocessing:
     fallback = _SIGMOID_THRESHOLD if card["activation"] == SIGMOID else None
     thresholds = dict.fromkeys((label for label in labels if label != normal), fallback)
     given = card.get("thresholds", {})
-    strangers = given.keys() - thresholds.keys()
-    if strangers:
-        raise ValueError(f"thresholds are for findings, and {', '.join(sorted(strangers))} is none")
+    unknown = given.keys() - thresholds.keys()
+    if unknown:
+        raise ValueError(f"these thresholds belong to no finding: {', '.join(sorted(unknown))}")
     return Postprocessing(
         labels=labels,
         normal_label=normal,

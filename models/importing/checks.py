@@ -1,4 +1,4 @@
-"""Whether a converted network is the one that its card describes: each check says what is wrong, and what to do."""
+"""Check that a converted network fits its card. Each message says what is wrong and what to do."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from models.importing.errors import RefusedModel
 from models.postprocessing import SIGMOID, SOFTMAX
 
 _SUM_TOLERANCE = 1e-2
-"""Scores of a float16 softmax still add up to 1 within this."""
+"""The scores of a float16 softmax add up to 1 within this tolerance."""
 
 
 def check(bundle: Bundle, found: Conversion) -> None:
-    """Raise RefusedModel for the first thing that does not fit."""
+    """Raise RefusedModel for the first difference between the card and the network."""
     _check_input(bundle, found)
     _check_labels(bundle, found)
     _check_weights(found)
@@ -27,11 +27,12 @@ def _check_input(bundle: Bundle, found: Conversion) -> None:
         return
     channels_first = len(shape) == len(wanted) and shape[0] in (1, 3) and shape[2] not in (1, 3)
     remedy = (
-        "It wants the channels first; nightread gives them last: ask its author for a channels_last network."
+        "The network expects channels first, and nightread needs channels last: ask its author for a channels_last "
+        "network."
         if channels_first
-        else f"Give --input {_by(shape)}, if that is what it was trained on."
+        else f"Give --input {_by(shape)}, if the network was trained on such images."
     )
-    raise RefusedModel(f"The network takes images of {_by(shape)} and --input says {_by(wanted)}. {remedy}")
+    raise RefusedModel(f"The network expects images of {_by(shape)}, but --input is {_by(wanted)}. {remedy}")
 
 
 def _check_labels(bundle: Bundle, found: Conversion) -> None:
@@ -41,11 +42,11 @@ def _check_labels(bundle: Bundle, found: Conversion) -> None:
     hint = ""
     if found.output_shape == (1,):
         hint = (
-            " One output is one label: --labels FINDING --normal-label NAME --activation sigmoid says so, "
-            "FINDING being what a score of 1 means."
+            " For a network with one output give --labels FINDING --normal-label NAME --activation sigmoid; "
+            "FINDING is the meaning of a score of 1."
         )
     raise RefusedModel(
-        f"The network answers with {_by(found.output_shape)} numbers and --labels has {len(labels)}: "
+        f"The network has {_by(found.output_shape)} outputs, but --labels has {len(labels)}: "
         f"{', '.join(labels)}. Give one label per output, in the order of the training.{hint}"
     )
 
@@ -53,8 +54,8 @@ def _check_labels(bundle: Bundle, found: Conversion) -> None:
 def _check_weights(found: Conversion) -> None:
     if found.bad_weights:
         raise RefusedModel(
-            f"The weights hold NaN or infinity ({', '.join(found.bad_weights)}): the training diverged, or the file is "
-            "damaged. Ask its author for another copy or an earlier checkpoint."
+            f"The weights contain NaN or infinity ({', '.join(found.bad_weights)}): the training diverged, or the file "
+            "is damaged. Ask its author for another copy or an earlier checkpoint."
         )
 
 
@@ -62,31 +63,31 @@ def _check_activation(bundle: Bundle, found: Conversion) -> None:
     declared = bundle.postprocessing.activation
     if found.activation in (SOFTMAX, SIGMOID) and found.activation != declared:
         raise RefusedModel(
-            f"The network ends in {found.activation} and --activation says {declared}. "
-            f"Give --activation {found.activation}, or ask its author which of the two was trained."
+            f"The last layer of the network is {found.activation}, but --activation is {declared}. "
+            f"Give --activation {found.activation}, or ask its author which one the network was trained with."
         )
 
 
 def _check_scores(bundle: Bundle, found: Conversion) -> None:
-    answers = np.concatenate([part for part in (found.probes, found.scores) if part.size])
-    if not np.isfinite(answers).all():
-        raise RefusedModel("The network answers some images with NaN or infinity. Ask its author for another version.")
+    outputs = np.concatenate([part for part in (found.probes, found.scores) if part.size])
+    if not np.isfinite(outputs).all():
+        raise RefusedModel("The network returns NaN or infinity for some images. Ask its author for another version.")
     declared = bundle.postprocessing.activation
-    if answers.min() < -TINY or answers.max() > 1 + TINY:
+    if outputs.min() < -TINY or outputs.max() > 1 + TINY:
         raise RefusedModel(
-            f"The network answers with numbers from {answers.min():.3g} to {answers.max():.3g}, not with scores in "
-            f"0..1: these are logits. Ask its author to end it with {declared} "
+            f"The network returns numbers from {outputs.min():.3g} to {outputs.max():.3g} instead of scores in "
+            f"0..1: these are logits. Ask its author to add {declared} "
             f"(keras.layers.Activation('{declared}') after the last layer) and to save it again."
         )
-    if declared == SOFTMAX and np.abs(answers.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
+    if declared == SOFTMAX and np.abs(outputs.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise RefusedModel(
-            "The scores of the network do not add up to 1, so they are no softmax. "
-            "Give --activation sigmoid, if each label stands for itself."
+            "The scores of the network do not add up to 1, so they are not from a softmax. "
+            "Give --activation sigmoid, if the labels are independent of each other."
         )
 
 
 TINY = 1e-6
-"""Rounding may take a probability so far out of 0..1."""
+"""Rounding may move a probability out of 0..1 by this much."""
 
 
 def _by(shape: tuple[int | None, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The author's scores against this site's."""
+"""Compare the scores of the author with those of this installation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +19,24 @@ _MUCH_CLOSER = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenComparison:
-    """How far apart they are."""
+    """The differences between the golden scores and those of this installation."""
 
     golden: Golden
     differences: NDArray[np.float64]
-    """(n, labels)."""
+    """(n, labels): absolute differences."""
 
     @property
     def largest(self) -> float:
-        """Over all images and labels."""
+        """The largest difference over all images and labels."""
         return float(self.differences.max())
 
     @property
     def spread(self) -> float:
-        """How much the author's scores differ from image to image, at most: scores that are all alike prove little."""
+        """The largest range of the golden scores of one label; if it is small, the comparison proves little."""
         return float(np.ptp(self.golden.scores, axis=0).max())
 
     def to_json(self) -> dict[str, Any]:
-        """For import.json: digests stand for the images, which may show patients."""
+        """Return the content for import.json: digests instead of images and names, which may identify patients."""
         return {
             "verified": True,
             "tolerance": TOLERANCE,
@@ -50,12 +50,15 @@ class GoldenComparison:
 
 
 def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64]) -> GoldenComparison:
-    """`scores` are this site's. Raises RefusedModel for a difference over TOLERANCE, with the likely cause."""
+    """Compare the golden scores with `scores`, those of this installation.
+
+    Raises RefusedModel with the likely cause if a difference is larger than TOLERANCE.
+    """
     outside = golden.scores.min() < 0 or golden.scores.max() > 1 or not np.isfinite(golden.scores).all()
     if outside:
         raise RefusedModel(
-            f"The golden scores reach from {golden.scores.min():.3g} to {golden.scores.max():.3g}; "
-            "give what the network answers, in 0..1."
+            f"The golden scores are from {golden.scores.min():.3g} to {golden.scores.max():.3g}. "
+            "Give the output of the network, in 0..1."
         )
     comparison = GoldenComparison(golden=golden, differences=np.abs(golden.scores - scores))
     if comparison.largest <= TOLERANCE:
@@ -63,27 +66,27 @@ def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float
     row, column = np.unravel_index(int(comparison.differences.argmax()), comparison.differences.shape)
     raise RefusedModel(
         f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}): "
-        f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} by its author, "
-        f"{scores[row, column]:.4f} here. Images are prepared in another way than its author did. "
+        f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} from its author, "
+        f"{scores[row, column]:.4f} here. The preprocessing differs from that of the author. "
         f"{_hint(bundle, file, golden)}"
     )
 
 
 def _hint(bundle: Bundle, file: Path, golden: Golden) -> str:
-    """Try what authors do most often on those examples that differ most from each other."""
+    """Try the most common ways of preprocessing on a few examples with very different scores."""
     few = _few(golden)
     options = list(alternatives(bundle.spec))
     inputs = np.concatenate([few.inputs(spec) for _, spec in options])
     with converted(file, bundle.spec.shape, inputs) as found:
-        answers = list(found.scores.reshape(len(options), len(few.examples), -1))
-    best, difference = closest(few.scores, answers)
-    now = float(np.abs(few.scores - answers[0]).max())
+        candidates = list(found.scores.reshape(len(options), len(few.examples), -1))
+    best, difference = closest(few.scores, candidates)
+    now = float(np.abs(few.scores - candidates[0]).max())
     if difference <= TOLERANCE:
-        return f"This would fit: {options[best][0]}."
+        return f"These options give the same scores: {options[best][0]}."
     tried = "Inverted, other ranges (0..1, 0..255, -1..1), BGR, other windows, aspects and interpolations were tried"
     if difference < now * _MUCH_CLOSER:
         return f"{tried}; closest, by {difference:.4f}: {options[best][0]}."
-    return f"{tried}, and none fits: ask its author for the exact steps from file to input."
+    return f"{tried}, but none gives the same scores. Ask its author for the exact steps from file to input."
 
 
 def _few(golden: Golden) -> Golden:

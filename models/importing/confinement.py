@@ -1,4 +1,4 @@
-"""A process that is about to open a foreign file gives up what it does not need."""
+"""Take away the rights of a process before it opens a foreign file."""
 
 import ctypes
 import os
@@ -21,31 +21,31 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceLimits:
-    """What the process may use."""
+    """The resources that the process may use."""
 
     cpu_seconds: int = 600
     file_bytes: int = 8 * _GIB
     data_bytes: int = 16 * _GIB
-    """Of memory; never more than three quarters of the machine's."""
+    """Memory; at most three quarters of the machine's memory are allowed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confinement:
-    """Which walls stand: kernels and containers differ in what they let a process give up."""
+    """The restrictions that are active; some kernels and containers do not support all of them."""
 
     limits: bool
     no_new_privileges: bool
     no_network: bool
     files: bool
-    """It reads nothing but Python, its libraries and its own folder, writes there only, and starts no program."""
+    """Whether the process reads only Python, its libraries and its folder, writes only there, and starts no program."""
 
 
 def confine(folder: Path, limits: ResourceLimits) -> Confinement:
-    """Leave this process `folder`, the processor and its own libraries. Call it before any thread is started."""
+    """Restrict this process to `folder`, its libraries and limited resources. Call it before any thread is started."""
     if sys.platform != "linux":
         limited = _limit(limits)
         return Confinement(limits=limited, no_new_privileges=False, no_network=False, files=False)
-    # Landlock comes last: the others write below /proc.
+    # Landlock comes last, because the others write to files below /proc.
     return Confinement(
         limits=_limit(limits),
         no_new_privileges=_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
@@ -72,11 +72,11 @@ def _memory() -> int:
 
 
 def _leave_network() -> bool:
-    """A network of its own, without any interface; containers often forbid it."""
+    """Move this process to a network namespace without any interface. Returns False if that is forbidden."""
     user, group = os.getuid(), os.getgid()
     if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False
-    # In the new user namespace nobody is known, and nobody can make files: this user is.
+    # Map the user and the group into the new user namespace; without a mapping they cannot create files.
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")

@@ -1,4 +1,4 @@
-"""Inside the sandbox: a foreign file becomes a plain .keras file, and what it answers is written down."""
+"""Convert a foreign file to a plain .keras file and score images with it; this runs inside the sandbox."""
 
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,23 @@ from models.importing.job import CONVERTED_FILE, INPUTS_FILE
 
 _BATCH = 16
 _PROBES = 4
-"""Frames of noise: what a network answers to nothing in particular must be scores, too."""
+"""The number of frames of noise. The output for noise must be scores, too."""
 
 
 def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Plain values about the network, as models.importing.convert.Conversion reads them.
+    """Convert the file and return plain values about the network; models.importing.convert.Conversion reads them.
 
-    Raises RefusedModel. The network is scored only where it takes `input_shape`; the scores are those of the file that
-    was written, read again.
+    Raises RefusedModel. Images are scored only if the network accepts `input_shape`. They are scored with the network
+    that is loaded again from the converted file.
     """
     config = inspect(file)
-    import keras  # noqa: PLC0415 - nothing of Keras before the file was looked through
+    import keras  # noqa: PLC0415 - Keras must not be loaded before the file is inspected
 
     model = _load(keras, file)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise RefusedModel(
-            f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is served. "
-            "Ask its author for a network from one image to one row of scores."
+            f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only one of each is "
+            "supported. Ask its author for a network with one image as input and one row of scores as output."
         )
     facts = {
         "keras": keras.__version__,
@@ -50,7 +50,9 @@ def _load(keras: Any, file: Path) -> Any:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except MemoryError as error:
-        raise RefusedModel("The network needs more memory than an import may take.") from error
+        raise RefusedModel(
+            "The network needs more memory than an import may use. Ask its author for a smaller network."
+        ) from error
     except Exception as error:
         raise RefusedModel(
             f"Keras {keras.__version__} cannot load the file ({type(error).__name__}): its weights do not fit its "
@@ -59,7 +61,7 @@ def _load(keras: Any, file: Path) -> Any:
 
 
 def _bad_weights(model: Any) -> list[str]:
-    """Names of the weights that are not all finite, at most three."""
+    """Return the names of at most three weights that contain NaN or infinity."""
     bad = [weight.path for weight in model.weights if not np.isfinite(_floats(weight)).all()]
     return [str(name)[:80] for name in bad[:3]]
 

@@ -1,4 +1,4 @@
-"""A foreign file goes into the sandbox; a .keras file and plain values come out."""
+"""Run the sandbox on a foreign file, and read the .keras file and the plain values that it returns."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.importing.architecture import printable
 from models.importing.errors import RefusedModel
-from models.importing.foreign import inspect_converted, kind_of
+from models.importing.foreign import detect_format, inspect_converted
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
 
 TIMEOUT_SECONDS = 600.0
@@ -28,7 +28,7 @@ _LONGEST_REFUSAL = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What the sandbox says of a network."""
+    """The result of the sandbox for one network."""
 
     keras: str
     backend: str
@@ -36,21 +36,21 @@ class Conversion:
     output_shape: tuple[int | None, ...]
     parameters: int
     activation: str | None
-    """Of the last layer."""
+    """The activation of the last layer."""
     bad_weights: tuple[str, ...]
-    """Names of weights that hold NaN or infinity."""
+    """Names of weights that contain NaN or infinity."""
     probes: NDArray[np.float64]
-    """(n, outputs): answers to noise and to nothing; empty where the network does not take the wanted input."""
+    """(n, outputs): the outputs for noise and for zeros; empty if the network does not accept the input shape."""
     scores: NDArray[np.float64]
-    """(inputs, outputs): answers to the inputs that were given."""
-    walls: dict[str, bool]
-    """What the process had given up before it opened the file (models.importing.confinement)."""
+    """(inputs, outputs): the outputs for the given inputs."""
+    confinement: dict[str, bool]
+    """The restrictions that were active when the file was opened (models.importing.confinement)."""
     path: Path
-    """The converted file; gone when the context ends."""
+    """The converted file; it is deleted at the end of the context."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any], path: Path) -> Self:
-        """Take nothing from the sandbox that is not of the kind that was asked for. Raises KeyError, TypeError etc."""
+        """Read the result of the sandbox, which is not trusted. Raises KeyError, TypeError or ValueError."""
         return cls(
             keras=str(values["keras"])[:40],
             backend=str(values["backend"])[:40],
@@ -61,7 +61,7 @@ class Conversion:
             bad_weights=tuple(printable(str(name)[:80]) for name in values["bad_weights"]),
             probes=_matrix(values.get("probes", [])),
             scores=_matrix(values.get("scores", [])),
-            walls={str(name): bool(stands) for name, stands in values["walls"].items()},
+            confinement={str(name): bool(stands) for name, stands in values["confinement"].items()},
             path=path,
         )
 
@@ -76,9 +76,9 @@ def converted(
 ) -> Iterator[Conversion]:
     """Convert `file` in a sandbox and score `inputs`, (n, height, width, channels).
 
-    Raises RefusedModel for what the sandbox refused, and where it died, hung or answered nonsense.
+    Raises RefusedModel if the sandbox refuses the file, dies, takes too long or returns an invalid result.
     """
-    kind = kind_of(file)
+    kind = detect_format(file)
     with TemporaryDirectory(prefix="nightread-import-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         shutil.copyfile(file, folder / f"foreign{kind}")
@@ -106,7 +106,8 @@ def _run(folder: Path, timeout_seconds: float) -> None:
         code = process.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
         raise RefusedModel(
-            f"The network was not loaded and tried within {timeout_seconds:g} s. Is it as large as its author says?"
+            f"Loading and scoring the network took longer than {timeout_seconds:g} s, so it was stopped. "
+            "Ask its author for a smaller network."
         ) from None
     finally:
         if process.poll() is None:
@@ -116,12 +117,12 @@ def _run(folder: Path, timeout_seconds: float) -> None:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise RefusedModel(
             f"The process that loaded the network ended {how}: the file is damaged, or the network needs more memory "
-            "or time than an import may take. Ask its author to save it as .keras with Keras 3."
+            "or time than an import may use. Ask its author to save it as .keras with Keras 3."
         )
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of this process: no passwords, no site key. On the CPU: a foreign network gets no driver to talk to."""
+    """Return a new environment without passwords. The network runs on the CPU, without access to a GPU driver."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # noqa: TID251 - Keras reads nothing else
     return {
         "PATH": os.defpath,
@@ -139,21 +140,22 @@ def _result(folder: Path) -> Conversion:
     path = folder / RESULT_FILE
     try:
         if not _is_plain(path) or path.stat().st_size > _RESULT_BYTES:
-            raise RefusedModel("The process that loaded the network answered with something else than a report.")
+            raise RefusedModel("The process that loaded the network returned an invalid result. Do not use this file.")
         values = json.loads(path.read_text("utf-8"))
         if "refused" in values:
             raise RefusedModel(printable(str(values["refused"])[:_LONGEST_REFUSAL]))
         if not _is_plain(folder / CONVERTED_FILE):
-            raise RefusedModel("The process that loaded the network left something else than a .keras file.")
+            raise RefusedModel("The process that loaded the network wrote no .keras file. Do not use this file.")
         return Conversion.from_json(values, folder / CONVERTED_FILE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedModel(
-            f"The process that loaded the network answered with something else than a report ({type(error).__name__})."
+            f"The process that loaded the network returned an invalid result ({type(error).__name__}). "
+            "Do not use this file."
         ) from error
 
 
 def _is_plain(path: Path) -> bool:
-    """No link, which would be read with this process' rights, and no pipe, which would never end."""
+    """Return whether this is a regular file: a link would be read with the rights of this process, a pipe forever."""
     return path.is_file() and not path.is_symlink()
 
 

@@ -1,7 +1,7 @@
-"""Why a foreign network is not taken."""
+"""Define the error for a foreign network that is refused."""
 
 from nightread.errors import UsageFault
 
 
 class RefusedModel(UsageFault):
-    """The file stays outside; the message says what is wrong, where in it, and what its author can do."""
+    """The file is refused. The message says what is wrong, where in the file, and what its author can do."""

@@ -1,4 +1,4 @@
-"""A foreign model file, opened without making anything from it: what kind it is, and its description of the network."""
+"""Inspect a foreign model file without creating any object from it: its format and its description of the network."""
 
 import io
 import json
@@ -19,40 +19,40 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _TEXT_BYTES = 64 * 1024**2
 _WEIGHTS_BYTES = 8 * 1024**3
 _EXPANSION = 100
-"""Trained weights shrink by a tenth; a member that grows so many times was made to fill a disk."""
+"""The largest accepted ratio of unpacked to packed size. Trained weights shrink by about a tenth only."""
 _SMALL = 1024**2
 
 
-def kind_of(path: Path) -> str:
-    """KERAS or LEGACY, by the first bytes. Raises RefusedModel for everything else, saying what it seems to be."""
+def detect_format(path: Path) -> str:
+    """Return KERAS or LEGACY, by the first bytes. Raises RefusedModel for other files and says what they seem to be."""
     if path.is_dir():
         raise RefusedModel(f"{path} is a folder. {_SAVE_AGAIN}")
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
     except OSError as error:
-        raise RefusedModel(f"{path} cannot be read ({type(error).__name__}): name a .keras or .h5 file.") from error
+        raise RefusedModel(f"{path} cannot be read ({type(error).__name__}). Give a .keras or .h5 file.") from error
     if start.startswith(_ZIP):
         return KERAS
     if start == _HDF5:
         return LEGACY
     if start.startswith(_PICKLE):
-        raise RefusedModel(f"{path} is a Python pickle: to load it is to run it. {_SAVE_AGAIN}")
+        raise RefusedModel(f"{path} is a Python pickle: loading it would run its code. {_SAVE_AGAIN}")
     raise RefusedModel(f"{path} is neither a .keras nor a .h5 file of Keras. {_SAVE_AGAIN}")
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """The file's description of its network, after every check that needs no Keras. Raises RefusedModel.
+    """Return the file's description of its network, after all checks that do not need Keras. Raises RefusedModel.
 
-    Reading HDF5 is work for a C library: do it in the sandbox.
+    Call it in the sandbox, because a C library reads the HDF5 part.
     """
-    config = _inspect_archive(path) if kind_of(path) == KERAS else _inspect_legacy(path)
+    config = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
     check_architecture(config)
     return config
 
 
 def inspect_converted(path: Path) -> dict[str, Any]:
-    """The same for a .keras file that came out of the sandbox, whose HDF5 part is left closed."""
+    """Return the description of a .keras file from the sandbox, without opening its HDF5 part. Raises RefusedModel."""
     with _archive(path) as archive:
         config = _config(archive.read(CONFIG))
     check_architecture(config)
@@ -60,7 +60,7 @@ def inspect_converted(path: Path) -> dict[str, Any]:
 
 
 def _inspect_archive(path: Path) -> dict[str, Any]:
-    from models.importing.hdf5 import check_hdf5  # noqa: PLC0415 - h5py only where it is needed
+    from models.importing.hdf5 import check_hdf5  # noqa: PLC0415 - import h5py only inside the sandbox
 
     with _archive(path) as archive:
         with archive.open(WEIGHTS) as weights:
@@ -84,7 +84,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
         raise RefusedModel(
-            f"The .keras file is damaged ({type(error).__name__}): it was cut off or changed. Copy it again."
+            f"The .keras file is damaged ({type(error).__name__}): it was truncated or changed. Copy it again."
         ) from error
 
 
@@ -92,12 +92,12 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     names = [member.filename for member in archive.infolist()]
     if CONFIG not in names or WEIGHTS not in names:
         raise RefusedModel(
-            f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so no .keras file. {_SAVE_AGAIN}"
+            f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so it is not a .keras file. {_SAVE_AGAIN}"
         )
-    strange = sorted(set(names) - {CONFIG, METADATA, WEIGHTS})
-    if strange or len(set(names)) != len(names):
+    unknown = sorted(set(names) - {CONFIG, METADATA, WEIGHTS})
+    if unknown or len(set(names)) != len(names):
         raise RefusedModel(
-            f"The .keras file holds more than a network: {ascii(strange[0])[:60] if strange else 'one name twice'}. "
+            f"The .keras file contains more than a network: {ascii(unknown[0])[:60] if unknown else 'one name twice'}. "
             f"{_SAVE_AGAIN}"
         )
     for member in archive.infolist():
@@ -117,10 +117,12 @@ def _config(text: bytes | str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RefusedModel("The file's description of the network is no JSON: it is damaged. Copy it again.") from error
+        raise RefusedModel(
+            "The file's description of the network is invalid JSON: it is damaged. Copy it again."
+        ) from error
     if not isinstance(config, dict):
-        raise RefusedModel("The file's description of the network is no JSON object. Save it again.")
+        raise RefusedModel("The file's description of the network is not a JSON object. Save it again.")
     return config
 
 
-_SAVE_AGAIN = "Ask its author for what Keras' `model.save('network.keras')` writes."
+_SAVE_AGAIN = "Ask its author for the file that Keras' `model.save('network.keras')` writes."

@@ -1,6 +1,6 @@
-"""Golden files: the author's example images with the scores that the author's own program gave them.
+"""Read golden files: example images of the author with the scores of the author's own program.
 
-A wrong preprocessing passes every check of shapes and is invisible in use; only such scores show it.
+Only such scores reveal a wrong preprocessing: it passes all checks of shapes and raises no error in use.
 """
 
 import csv
@@ -29,24 +29,24 @@ _MOST = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One image of the author's."""
+    """One image from the author."""
 
     name: str
-    """As the table has it."""
+    """The name of the file in the table."""
     sha256: str
     frame: Frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """All of them, in the order of their table."""
+    """All golden images with their scores, in the order of the table."""
 
     examples: tuple[Example, ...]
     scores: NDArray[np.float64]
-    """(n, labels): raw output of the network, as the author's program gave it."""
+    """(n, labels): the raw output of the network in the author's program."""
 
     def inputs(self, spec: InputSpec) -> NDArray[np.float32]:
-        """(n, height, width, channels): the images as this site prepares them. Raises RefusedModel."""
+        """Return the images as this installation prepares them, (n, height, width, channels). Raises RefusedModel."""
         prepared = np.empty((len(self.examples), *spec.shape), np.float32)
         for example, out in zip(self.examples, prepared, strict=True):
             try:
@@ -57,15 +57,15 @@ class Golden:
 
 
 def read_golden(place: Path, labels: tuple[str, ...]) -> Golden:
-    """A folder with `golden.csv`, or a CSV or JSON file beside its images.
+    """Read a folder with `golden.csv`, or a CSV or JSON file in the folder of its images.
 
     CSV: the columns `file`, optionally `frame` (from 0), and one per label. JSON: a list of objects with `file`,
-    `frame` and `scores`, an object by label. Raises RefusedModel for anything missing or unreadable.
+    `frame` and `scores`, an object by label. Raises RefusedModel for missing or unreadable tables and images.
     """
     table = place / TABLE_FILE if place.is_dir() else place
     rows = _rows(table)
     if not 0 < len(rows) <= _MOST:
-        raise RefusedModel(f"{table} names {len(rows)} images; give 1 to {_MOST}, better several of each label.")
+        raise RefusedModel(f"{table} lists {len(rows)} images. List 1 to {_MOST}, if possible several of each label.")
     scores = np.array([_scores(row, labels, table) for row in rows])
     return Golden(examples=tuple(_example(row, table) for row in rows), scores=scores)
 
@@ -76,14 +76,13 @@ def _rows(table: Path) -> list[dict[str, Any]]:
         rows = json.loads(text) if table.suffix == ".json" else list(csv.DictReader(text.splitlines()))
     except FileNotFoundError as error:
         raise RefusedModel(
-            f"There is no {table}: a table with the columns file and one per label, beside the images it names."
+            f"{table} does not exist. Create a table with the columns `file` and one per label in the folder of the "
+            "images."
         ) from error
     except (OSError, ValueError, csv.Error) as error:
-        raise RefusedModel(
-            f"{table} cannot be read as {table.suffix or 'a table'} ({type(error).__name__})."
-        ) from error
+        raise RefusedModel(f"{table} cannot be read ({type(error).__name__}). Give a CSV or JSON table.") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("file") for row in rows):
-        raise RefusedModel(f"{table}: every row needs `file`, the name of an image beside the table.")
+        raise RefusedModel(f"{table}: every row needs `file`, the name of an image in the folder of the table.")
     return rows
 
 
@@ -93,7 +92,7 @@ def _scores(row: dict[str, Any], labels: tuple[str, ...], table: Path) -> list[f
         return [float(given[label]) for label in labels]
     except (KeyError, TypeError, ValueError):
         raise RefusedModel(
-            f"{table}: the row of {row['file']} has no number for each label; needed: {', '.join(labels)}."
+            f"{table}: the row of {row['file']} does not have a number for each label ({', '.join(labels)})."
         ) from None
 
 
@@ -101,21 +100,23 @@ def _example(row: dict[str, Any], table: Path) -> Example:
     name = str(row["file"])
     path = (table.parent / name).resolve()
     if not path.is_relative_to(table.parent.resolve()):
-        raise RefusedModel(f"{table} names {name}, which lies outside of its folder. Put the images beside the table.")
+        raise RefusedModel(f"{table} lists {name}, which is outside of its folder. Move the image to that folder.")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RefusedModel(f"The golden image {path} cannot be read ({type(error).__name__}).") from error
+        raise RefusedModel(
+            f"The golden image {path} cannot be read ({type(error).__name__}). Check that the file exists."
+        ) from error
     try:
         wanted = int(row.get("frame") or 0)
-        frames = list(islice(_frames(data), wanted, wanted + 2))  # a second one only tells that there are several
+        frames = list(islice(_frames(data), wanted, wanted + 2))  # the second one shows that there are several
     except ImageError as error:
         raise _unreadable(name, error) from None
     except (TypeError, ValueError):
-        raise RefusedModel(f"{table}: the frame of {name} is no number from 0.") from None
+        raise RefusedModel(f"{table}: the frame of {name} is not a number. Frames are counted from 0.") from None
     if not frames or (len(frames) > 1 and row.get("frame") in (None, "")):
         raise RefusedModel(
-            f"The golden image {name} has several frames or not that one: say which in a column `frame`."
+            f"The golden image {name} has several frames, or not the given one. Give a number from 0 as `frame`."
         )
     return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0])
 

@@ -1,4 +1,4 @@
-"""HDF5 as weights of a network: numbers in the file itself, and nothing that leads out of it."""
+"""Check an HDF5 file of weights: it may contain numbers, but nothing that leads to other files."""
 
 from typing import IO
 
@@ -14,7 +14,7 @@ _CONFIG_ATTRIBUTE = "model_config"
 
 
 def check_hdf5(stream: IO[bytes]) -> None:
-    """Raise RefusedModel for links, data in other files, declared sizes that nothing stands behind, and damage."""
+    """Raise RefusedModel for links, data in other files, declared sizes without data, and damaged files."""
     try:
         with h5py.File(stream, "r") as file:
             _check_group(file)
@@ -23,7 +23,7 @@ def check_hdf5(stream: IO[bytes]) -> None:
 
 
 def model_config(stream: IO[bytes]) -> bytes | str:
-    """The description of the network in a legacy file, as JSON. Raises RefusedModel where there is none."""
+    """Return the description of the network in a legacy file, as JSON. Raises RefusedModel if there is none."""
     try:
         with h5py.File(stream, "r") as file:
             text = file.attrs.get(_CONFIG_ATTRIBUTE)
@@ -31,8 +31,8 @@ def model_config(stream: IO[bytes]) -> bytes | str:
         raise _damaged(error) from error
     if not isinstance(text, bytes | str):
         raise RefusedModel(
-            "The .h5 file holds weights without the network they belong to. "
-            "Ask its author for what `model.save('network.keras')` writes, not `save_weights`."
+            "The .h5 file contains weights without their network. "
+            "Ask its author for the file that `model.save('network.keras')` writes, not `save_weights`."
         )
     return text
 
@@ -44,24 +44,34 @@ def _check_group(file: h5py.File) -> None:
         for name in group:
             seen += 1
             if depth > _DEPTH or seen > _OBJECTS:
-                raise RefusedModel("The HDF5 part is deeper or larger than any network's. Ask for a file from Keras.")
+                raise RefusedModel(
+                    "The HDF5 part is deeper or larger than that of any network. Ask its author to save it with Keras."
+                )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise RefusedModel(f"{_at(group, name)} in the HDF5 part is a link, which may lead to other files.")
+                raise RefusedModel(
+                    f"{_at(group, name)} in the HDF5 part is a link, which may lead to other files. "
+                    "Ask its author to save it with Keras."
+                )
             found = group[name]
             if isinstance(found, h5py.Group):
                 waiting.append((found, depth + 1))
             elif isinstance(found, h5py.Dataset):
                 total += _bytes_of(found, _at(group, name))
     if total > _TOTAL_BYTES:
-        raise RefusedModel(f"The weights take {total:,} bytes; at most {_TOTAL_BYTES:,} are read.")
+        raise RefusedModel(f"The weights have {total:,} bytes; at most {_TOTAL_BYTES:,} are accepted.")
 
 
 def _bytes_of(data: h5py.Dataset, place: str) -> int:
     if data.external or data.is_virtual:
-        raise RefusedModel(f"{place} in the HDF5 part takes its numbers from another file. Ask for a file from Keras.")
+        raise RefusedModel(
+            f"{place} in the HDF5 part takes its numbers from another file. Ask its author to save it with Keras."
+        )
     declared = int(data.nbytes)
     if declared > _SMALL and declared > _EXPANSION * max(int(data.id.get_storage_size()), 1):
-        raise RefusedModel(f"{place} in the HDF5 part would grow to {declared:,} bytes: refused as a bomb.")
+        raise RefusedModel(
+            f"{place} in the HDF5 part would grow to {declared:,} bytes, so it is refused as a decompression bomb. "
+            "Ask its author to save it with Keras."
+        )
     return declared
 
 
@@ -71,5 +81,5 @@ def _at(group: h5py.Group, name: str) -> str:
 
 def _damaged(error: Exception) -> RefusedModel:
     return RefusedModel(
-        f"The file's HDF5 part is damaged ({type(error).__name__}): it was cut off or changed. Copy it again."
+        f"The file's HDF5 part is damaged ({type(error).__name__}): it was truncated or changed. Copy it again."
     )

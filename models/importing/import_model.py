@@ -1,4 +1,4 @@
-"""A foreign file becomes a bundle, or nothing is left of it."""
+"""Import a foreign file as a bundle, completely or not at all."""
 
 import json
 import os
@@ -22,25 +22,25 @@ from nightread import __version__
 from nightread.errors import StopWork
 
 IMPORT_FILE = "import.json"
-"""How the bundle came about; outside its digest."""
+"""The record of the import in the bundle; it is not covered by the digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A bundle that may be used from now on."""
+    """The result of an import."""
 
     bundle: Bundle
     record: dict[str, Any]
-    """What import.json says."""
+    """The content of import.json."""
 
 
 def import_model(
     file: Path, bundle: Bundle, folder: Path, *, golden: Golden | None, folders: Sequence[Path] = ()
 ) -> Imported:
-    """Make `folder`/NAME-VERSION from a foreign file and the card that describes it.
+    """Create the bundle `folder`/NAME-VERSION from a foreign file and the card that describes it.
 
-    `folders` are those in which the name must be new, beside `folder` and the shipped ones. Without `golden` the record
-    says that nobody checked the preprocessing. Raises RefusedModel; then nothing was written.
+    The name must be new in `folder`, in `folders` and among the shipped bundles. Without `golden` the record says that
+    the preprocessing is not verified. Raises RefusedModel; then nothing is written.
     """
     target = folder / f"{bundle.name}-{bundle.version}"
     _require_new(bundle, target, (folder, *folders))
@@ -59,8 +59,8 @@ def _require_new(bundle: Bundle, target: Path, folders: Sequence[Path]) -> None:
         taken = target
     if taken is not None:
         raise RefusedModel(
-            f"{bundle.reference} exists already: {taken}. A bundle never changes once it may have been used: "
-            "give the new one another --version."
+            f"{bundle.reference} exists already: {taken}. A bundle is never replaced, because results may refer to it. "
+            "Give another --version."
         )
 
 
@@ -75,13 +75,13 @@ def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) 
         "backend": found.backend,
         "parameters": found.parameters,
         "last_activation": found.activation,
-        "sandbox": found.walls,
+        "sandbox": found.confinement,
         "golden": {"verified": False} if comparison is None else comparison.to_json(),
     }
 
 
 def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Path) -> None:
-    """Whole or not at all: written one folder deeper than the catalogue looks, then renamed."""
+    """Write the bundle to a folder that the catalogue does not search, and rename it when it is complete."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".import-", dir=target.parent) as name:
         made = Path(name) / target.name
@@ -91,12 +91,14 @@ def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Pa
         try:
             made.rename(target)
         except OSError as error:
-            raise RefusedModel(f"{target} cannot be made ({os.strerror(error.errno or 0)}).") from error
+            raise RefusedModel(
+                f"{target} cannot be created ({os.strerror(error.errno or 0)}). Check the folder and its permissions."
+            ) from error
 
 
 def _require_readable(made: Path) -> None:
-    """As a worker will read it: a card may hold what only a bundle that was written shows to be wrong."""
+    """Load the bundle as a worker does: some errors of a card show only when the written bundle is loaded."""
     try:
         load_bundle(made)
     except StopWork as error:
-        raise RefusedModel(f"The card cannot be used: {error}") from error
+        raise RefusedModel(f"The card is invalid: {error}") from error

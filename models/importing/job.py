@@ -1,7 +1,7 @@
-"""What lies in the folder that the sandbox shares with the process that started it."""
+"""Name the files in the folder that the sandbox shares with the process that started it."""
 
 JOB_FILE = "job.json"
 RESULT_FILE = "result.json"
 INPUTS_FILE = "inputs.npy"
-"""Prepared images to be scored; may be absent."""
+"""Prepared images to score; the file is optional."""
 CONVERTED_FILE = "model.keras"

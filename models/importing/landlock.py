@@ -1,4 +1,4 @@
-"""Landlock: a process gives up rights to files for good (Linux 5.13 and later, man 7 landlock)."""
+"""Restrict the access of a process to files, irrevocably, with Landlock (Linux 5.13 and later, man 7 landlock)."""
 
 import ctypes
 import os
@@ -21,9 +21,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def restrict_files(*, read: Iterable[Path], names_only: Iterable[Path], write: Iterable[Path]) -> bool:
-    """Leave this process and its children only these folders, and no program to start.
+    """Restrict this process and its children to these folders; they can no longer start programs.
 
-    Returns whether the kernel can. Requires PR_SET_NO_NEW_PRIVS.
+    Returns False if the kernel does not support it. Requires PR_SET_NO_NEW_PRIVS.
     """
     abi = _libc.syscall(_CREATE_RULESET, None, 0, _VERSION)
     if abi < 1:
@@ -43,7 +43,7 @@ def restrict_files(*, read: Iterable[Path], names_only: Iterable[Path], write: I
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
-    """A folder that is not there needs no rule."""
+    """Add the rule for one path. A path that does not exist needs no rule."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:

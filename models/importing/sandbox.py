@@ -1,7 +1,7 @@
-"""`python -I -m models.importing.sandbox FOLDER`: the process that opens a foreign file, and nothing else.
+"""Open a foreign file in a confined process: `python -I -m models.importing.sandbox FOLDER`.
 
-models.importing.job names what FOLDER holds. Nothing is imported before the walls stand: threads could not be walled
-in.
+models.importing.job names the files of FOLDER. The process is confined before anything else is imported, because
+threads that run already are not confined.
 """
 
 import json
@@ -15,13 +15,13 @@ from models.importing.job import JOB_FILE, RESULT_FILE
 
 
 def main() -> None:
-    """Do one job. What Keras says of a foreign file is not passed on: it may quote the file."""
+    """Do one job. Messages of Keras are not passed on, because they may quote the file."""
     folder = Path(sys.argv[1])
-    walls = confine(folder, ResourceLimits())
-    result: dict[str, Any] = {"walls": asdict(walls)}
+    confinement = confine(folder, ResourceLimits())
+    result: dict[str, Any] = {"confinement": asdict(confinement)}
     job = json.loads((folder / JOB_FILE).read_text("utf-8"))
 
-    from models.importing.conversion import convert  # noqa: PLC0415 - threads, see above
+    from models.importing.conversion import convert  # noqa: PLC0415 - starts threads, see above
     from models.importing.errors import RefusedModel  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""One frame of stored pixels, compressed without loss for each transfer syntax that phantoms come in."""
+"""Compress one frame of stored pixels without loss, for each transfer syntax of the phantoms."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ SYNTAXES = {
 
 
 def _encode_rle(stored: Stored, _bits: int) -> bytes:
-    """DICOM PS3.5 annex G: bytes are split into planes, whatever BitsStored says."""
+    """Encode as RLE (DICOM PS3.5 annex G): bytes are split into planes, whatever BitsStored is."""
     rows, columns = stored.shape
     shape = {"rows": rows, "columns": columns, "samples_per_pixel": 1, "bits_allocated": 8 * stored.itemsize}
     return bytes(encode_pixel_data(stored.tobytes(), byteorder="<", **shape))
@@ -33,7 +33,7 @@ def _encode_jpeg_ls(stored: Stored, bits: int) -> bytes:
 
 
 def _encode_jpeg2000(stored: Stored, bits: int) -> bytes:
-    levels = min(6, min(stored.shape).bit_length() - 1)  # OpenJPEG refuses more halvings than the image has
+    levels = min(6, min(stored.shape).bit_length() - 1)  # OpenJPEG refuses more levels than the size allows
     return bytes(
         imagecodecs.jpeg2k_encode(
             stored, codecformat="j2k", bitspersample=bits, reversible=True, resolutions=levels, numthreads=1
@@ -46,4 +46,4 @@ ENCODERS: dict[str, Callable[[Stored, int], bytes]] = {
     "jpegls": _encode_jpeg_ls,
     "jpeg2000": _encode_jpeg2000,
 }
-"""Keys of SYNTAXES whose pixel data are encapsulated; the others are native."""
+"""Encoders by key of SYNTAXES; the pixel data of the other keys are native."""

@@ -1,4 +1,4 @@
-"""Phantoms as DICOM files: a folder of scans that looks like a night of a chest film room."""
+"""Write phantoms as DICOM files with realistic headers of chest films."""
 
 import io
 import uuid
@@ -17,7 +17,7 @@ from models.phantoms.phantom import FIELD_OF_VIEW_MM, Image, draw
 from models.phantoms.truth_file import PhantomTruth, write_truth
 
 DEPTHS = {8: np.uint8, 12: np.uint16, 16: np.uint16}
-"""BitsStored, and the type that holds them."""
+"""BitsStored -> the type of the stored values."""
 
 _NAMESPACE = uuid.UUID("6f0d6c1e-6a0b-5c0e-9a55-3d3b1f7c2a10")
 _IMPLEMENTATION = "2.25.233141870217846253124817412348051263841"
@@ -27,7 +27,7 @@ _GIVEN_NAMES = ("ALMA", "BRUNO", "CLARA", "DIEGO", "EDITH", "FARID", "GRETA", "H
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhantomStyle:
-    """What a folder of phantoms is made of; None means: mixed as in the wild, drawn from the seed."""
+    """The properties of a folder of phantoms. None means a realistic mixture, drawn from the seed."""
 
     size: int = 256
     bits: int | None = None
@@ -38,7 +38,7 @@ class PhantomStyle:
     nodule_share: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what cannot be written."""
+        """Raise ValueError for unknown bits or an unknown syntax."""
         if self.bits is not None and self.bits not in DEPTHS:
             raise ValueError(f"phantom: {self.bits} bits; allowed: {', '.join(map(str, DEPTHS))}")
         if self.syntax is not None and self.syntax not in SYNTAXES:
@@ -51,12 +51,12 @@ MIXED = PhantomStyle()
 def write_phantoms(
     folder: Path, *, count: int, seed: int, style: PhantomStyle = MIXED, truth_csv: Path | None = None
 ) -> list[PhantomTruth]:
-    """Write `count` films into `folder`, and their truth into `truth_csv`, which must lie outside of it.
+    """Write `count` films to `folder`, and their truth to `truth_csv`, which must be outside of it.
 
-    The same arguments write the same bytes. Raises ValueError where the truth would lie among the scans.
+    The same arguments write the same bytes. Raises ValueError if `truth_csv` is inside of `folder`.
     """
     if truth_csv is not None and truth_csv.resolve().is_relative_to(folder.resolve()):
-        raise ValueError("phantom: the truth would lie among the scans; name a file outside their folder")
+        raise ValueError("phantom: the truth file would be among the scans; name a file outside of their folder")
     folder.mkdir(parents=True, exist_ok=True)
     truths = []
     for index in range(count):
@@ -69,7 +69,7 @@ def write_phantoms(
 
 
 def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple[bytes, PhantomTruth]:
-    """The bytes of DICOM file number `index` of the series `seed`, and the truth about it."""
+    """Return the bytes of DICOM file number `index` of the series `seed`, and its truth."""
     film = draw(seed=seed, index=index, size=style.size, nodule_share=style.nodule_share)
     rng = np.random.default_rng([seed, index, 1])
     chosen = _settle(style, rng)
@@ -89,7 +89,7 @@ def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple
 
 
 def _settle(style: PhantomStyle, rng: np.random.Generator) -> PhantomStyle:
-    """Fill in what the style leaves open: all syntaxes alike, mostly 12 bits, one film in five MONOCHROME1."""
+    """Replace None: all syntaxes are equally frequent; 70 % have 12 bits and 20 % are MONOCHROME1."""
     syntax, bits = str(rng.choice(list(SYNTAXES))), int(rng.choice(list(DEPTHS), p=(0.2, 0.7, 0.1)))
     inverted = not rng.integers(5)
     return replace(
@@ -101,7 +101,7 @@ def _settle(style: PhantomStyle, rng: np.random.Generator) -> PhantomStyle:
 
 
 def _describe(seed: int, index: int, rng: np.random.Generator) -> Dataset:
-    """Patient, study, series and equipment; two films in a row are a patient and the follow-up a while later."""
+    """Create the header of patient, study, series and equipment. Two films in a row are of one patient."""
     patient = index // 2
     born = 1930 + patient * 7 % 75
     study_date = f"2026{1 + index // 2 % 6 + 6 * (index % 2):02d}{1 + index % 28:02d}"
@@ -130,12 +130,12 @@ def _describe(seed: int, index: int, rng: np.random.Generator) -> Dataset:
 
 
 def _uid(seed: int, kind: str, index: int) -> str:
-    """A UID from a name-based UUID (DICOM PS3.5 B.2): the same phantom has the same UIDs each time."""
+    """Derive a UID from a name-based UUID (DICOM PS3.5 B.2), so that a phantom always has the same UIDs."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, f'{seed}/{kind}/{index}').int}"
 
 
 def _add_image(dataset: Dataset, film: Image, style: PhantomStyle, rng: np.random.Generator) -> None:
-    """The modules of a Digital X-Ray Image for presentation (DICOM PS3.3 A.26), and the pixels."""
+    """Add the modules of a Digital X-Ray Image for presentation (DICOM PS3.3 A.26) and the pixels."""
     inverted, bits = bool(style.monochrome1), int(style.bits or 0)
     top = 2**bits - 1
     stored = np.rint((1 - film if inverted else film) * top).astype(DEPTHS[bits])
@@ -169,7 +169,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def _add_pixels(dataset: Dataset, stored: Stored, syntax: str) -> None:
-    """Even-length pixel bytes; compressed frames are encapsulated (DICOM PS3.5 A.4)."""
+    """Add the pixel data, padded to an even length. Compressed frames are encapsulated (DICOM PS3.5 A.4)."""
     encode = ENCODERS.get(syntax)
     if encode is None:
         native = stored.tobytes()
@@ -180,7 +180,7 @@ def _add_pixels(dataset: Dataset, stored: Stored, syntax: str) -> None:
 
 
 def _as_file(dataset: Dataset, syntax: str) -> bytes:
-    """A DICOM file with preamble and meta header (DICOM PS3.10 section 7)."""
+    """Return a DICOM file with preamble and file meta information (DICOM PS3.10 section 7)."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
     meta.TransferSyntaxUID = SYNTAXES[syntax]

@@ -1,4 +1,4 @@
-"""Synthetic chest films with known truth, drawn from a seed."""
+"""Draw synthetic chest films with known truth from a seed."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _LUNG_RADII = (0.30, 0.56)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lesion:
-    """A soft round shadow inside a lung; position and radius in pixels of the drawn image."""
+    """A soft round shadow inside a lung. Position and radius are in pixels of the drawn image."""
 
     row: float
     column: float
@@ -26,7 +26,7 @@ class Lesion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phantom:
-    """One drawn film and the truth about it."""
+    """One drawn film and its truth."""
 
     pixels: Image
     """(size, size), 0 black .. 1 white as on a film viewer: bone is bright, lung is dark."""
@@ -34,27 +34,27 @@ class Phantom:
 
     @property
     def label(self) -> str:
-        """`nodule` where there is at least one lesion, else `clear`."""
+        """`nodule` if there is at least one lesion, else `clear`."""
         return NODULE if self.lesions else CLEAR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Pose:
-    """How the body lies on the detector; detector coordinates run from -1 to 1."""
+    """The position of the body on the detector; detector coordinates are from -1 to 1."""
 
     angle: float
     shift: tuple[float, float]
     scale: float
 
     def body_grid(self, size: int) -> tuple[Image, Image]:
-        """Body coordinates (across, down) of each pixel, each (size, size)."""
+        """Return the body coordinates (across, down) of each pixel, each (size, size)."""
         axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / size) - 1
         x, y = axis[None, :] - np.float32(self.shift[0]), axis[:, None] - np.float32(self.shift[1])
         cosine, sine = np.float32(np.cos(self.angle) / self.scale), np.float32(np.sin(self.angle) / self.scale)
         return cosine * x + sine * y, cosine * y - sine * x
 
     def lesion(self, across: float, down: float, radius: float, size: int) -> Lesion:
-        """Where a disc of the body lands on the detector."""
+        """Convert a disc from body coordinates to pixels of the detector."""
         cosine, sine = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
         x = cosine * across - sine * down + self.shift[0]
         y = sine * across + cosine * down + self.shift[1]
@@ -68,9 +68,9 @@ class _Pose:
 def draw(*, seed: int, index: int, size: int = 256, nodule_share: float = 0.5) -> Phantom:
     """Draw film number `index` of the series `seed`: the same arguments give the same pixels.
 
-    About `nodule_share` of a series holds one to three lesions. Ribs and vessels inside the lungs, and a shadow as
-    round and as bright as a lesion outside of them, appear in both classes: neither brightness nor roundness alone
-    gives the label away.
+    A share of about `nodule_share` of the films has one to three lesions. Both classes have ribs and vessels inside the
+    lungs, and shadows outside of them that are as round and bright as a lesion, so that neither brightness nor
+    roundness alone reveals the label.
     """
     rng = np.random.default_rng([seed, index])
     pose = _Pose(
@@ -88,12 +88,12 @@ def draw(*, seed: int, index: int, size: int = 256, nodule_share: float = 0.5) -
             centre, radius = _inside_lungs(rng), rng.uniform(0.05, 0.11)
             _add_disc(film, across, down, centre, radius, _contrast(rng))
             lesions.append(pose.lesion(*centre, radius, size))
-    detector = np.random.default_rng([seed, index, 2])  # of its own, so that lesions change nothing but themselves
+    detector = np.random.default_rng([seed, index, 2])  # a separate generator, so that lesions do not change the noise
     return Phantom(pixels=_expose(detector, film), lesions=tuple(lesions))
 
 
 def _anatomy(rng: np.random.Generator, across: Image, down: Image) -> Image:
-    """The attenuation of a body without lesions."""
+    """Draw the attenuation of a body without lesions."""
     body = _ellipse(across, down, (0.0, 0.15), (0.93, 1.25), 0.03)
     lungs = np.zeros_like(across)
     for centre in _LUNG_CENTRES:
@@ -109,7 +109,7 @@ def _anatomy(rng: np.random.Generator, across: Image, down: Image) -> Image:
 
 
 def _ellipse(across: Image, down: Image, centre: tuple[float, float], radii: tuple[float, float], soft: float) -> Image:
-    """1 inside, 0 outside; `soft` is the width of the edge as a share of the radius."""
+    """Draw an ellipse: 1 inside, 0 outside; `soft` is the width of the edge as a share of the radius."""
     x: Image = (across - np.float32(centre[0])) * np.float32(1 / radii[0])
     y: Image = (down - np.float32(centre[1])) * np.float32(1 / radii[1])
     distance: Image = np.sqrt(x * x + y * y)
@@ -119,7 +119,7 @@ def _ellipse(across: Image, down: Image, centre: tuple[float, float], radii: tup
 
 
 def _ribs(rng: np.random.Generator, across: Image, down: Image) -> Image:
-    """Bright arcs that fall away from the spine; the third power narrows each arc against the gap beside it."""
+    """Draw bright arcs that descend from the spine; the third power makes the arcs narrower than the gaps."""
     sag = np.float32(rng.uniform(0.35, 0.55))
     pairs = rng.uniform(6.0, 8.0)
     phase = (down - sag * np.square(across)) * np.float32(np.pi * pairs) + np.float32(rng.uniform(0, 2 * np.pi))
@@ -135,7 +135,7 @@ def _spine(rng: np.random.Generator, across: Image, down: Image) -> Image:
 
 
 def _add_vessels(rng: np.random.Generator, film: Image, across: Image, down: Image, centre: float) -> None:
-    """Straight tapering streaks from the hilum outwards, half of them bright enough to end like a small nodule."""
+    """Add straight streaks from the hilum outwards; half of them are bright enough to end like a small nodule."""
     root_across, root_down = np.float32(centre * 0.45), np.float32(rng.uniform(-0.1, 0.1))
     outward = 0.0 if centre > 0 else np.pi
     for _ in range(4):
@@ -148,7 +148,7 @@ def _add_vessels(rng: np.random.Generator, film: Image, across: Image, down: Ima
 
 
 def _window(along: Image, length: np.float32) -> Image:
-    """1 in the middle of 0..length, falling smoothly to 0 at both ends."""
+    """Return a window function: 1 in the middle of 0..length, falling smoothly to 0 at both ends."""
     return np.clip(4 * along * (length - along) / (length * length), 0, 1)
 
 
@@ -163,14 +163,14 @@ def _contrast(rng: np.random.Generator) -> float:
 
 
 def _inside_lungs(rng: np.random.Generator) -> tuple[float, float]:
-    """A point of either lung, uniform over the inner 56 % of its area so that the lesion's middle is in the lung."""
+    """Choose a point in either lung, uniform over the inner 56 % of its area, so that the centre is in the lung."""
     angle, distance = rng.uniform(0, 2 * np.pi), 0.75 * np.sqrt(rng.random())
     lung = _LUNG_CENTRES[int(rng.integers(2))]
     return lung + float(np.cos(angle) * distance * _LUNG_RADII[0]), float(np.sin(angle) * distance * _LUNG_RADII[1])
 
 
 def _outside_lungs(rng: np.random.Generator) -> tuple[float, float]:
-    """A point of the shoulders or of the abdomen."""
+    """Choose a point in the shoulders or in the abdomen."""
     side = float(rng.choice((-1, 1)))
     if rng.integers(2):
         return side * rng.uniform(0.40, 0.60), -rng.uniform(0.72, 0.80)
@@ -178,7 +178,7 @@ def _outside_lungs(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _expose(rng: np.random.Generator, film: Image) -> Image:
-    """Exposure, contrast, gamma and noise of the detector; the result is clipped to 0..1."""
+    """Apply exposure, contrast, gamma and noise of the detector, and clip the result to 0..1."""
     exposed: Image = np.clip(film * np.float32(rng.uniform(0.75, 1.10)) + np.float32(rng.uniform(0.02, 0.15)), 0, 1)
     exposed = np.power(exposed, np.float32(rng.uniform(0.85, 1.2)))
     exposed += np.float32(rng.uniform(0.008, 0.03)) * rng.standard_normal(film.shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What is known about a folder of phantoms, as a CSV file that lies beside it."""
+"""Write the truth about a folder of phantoms to a CSV file."""
 
 import csv
 from collections.abc import Iterable
@@ -12,22 +12,22 @@ _COLUMNS = ("file", "sop_instance_uid", "label", "lesions", "pixel_spacing_mm", 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhantomTruth:
-    """One phantom file and what it shows."""
+    """The truth about one phantom file."""
 
     file: str
-    """Name inside its folder."""
+    """The name of the file in its folder."""
     sop_instance_uid: str
     label: str
     lesions: tuple[Lesion, ...]
     pixel_spacing_mm: float
-    """Times a lesion's radius in pixels: its radius in millimetres."""
+    """The factor from pixels to millimetres, for example for the radius of a lesion."""
     syntax: str
     photometric: str
     bits: int
 
 
 def write_truth(path: Path, truths: Iterable[PhantomTruth]) -> None:
-    """Write one line per file; lesions are `row column radius` in pixels, separated by semicolons."""
+    """Write one line per file. Lesions are `row column radius` in pixels, separated by semicolons."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, _COLUMNS)
         writer.writeheader()

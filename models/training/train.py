@@ -11,10 +11,10 @@ import keras
 from models.bundle import CARD_FILE, Bundle, load_bundle, save_bundle
 from models.datasets.dataset import Dataset, Examples, portable
 from models.evaluation.calibration import calibrate
-from models.evaluation.judged import judge
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import worst_mistakes
 from models.evaluation.page import Material, write_evaluation
+from models.evaluation.predictions import image_predictions
 from models.networks.cnn import build_network
 from models.networks.network import load_network
 from models.networks.scoring import score
@@ -161,11 +161,13 @@ def _evaluate(request: TrainingRequest, bundle: Bundle) -> Evaluation:
     (test,), left_out = _prepare_parts((request.dataset.test,), request)
     request.listener.stage("evaluating on the test part", len(test))
     scored = score(load_network(load_bundle(bundle.path)), test, progress=request.listener.advance)
-    judged = judge(bundle.postprocessing, scored)
-    evaluation = measure_images(judged, seed=request.recipe.seed)
-    mistakes = worst_mistakes(judged, scored, test, bundle.spec)
+    predictions = image_predictions(bundle.postprocessing, scored)
+    evaluation = measure_images(predictions, seed=request.recipe.seed)
+    mistakes = worst_mistakes(predictions, scored, test, bundle.spec)
     material = _describe_data(request.dataset, test, left_out)
-    write_evaluation(bundle.path, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    write_evaluation(
+        bundle.path, evaluation, predictions=predictions, bundle=bundle, material=material, mistakes=mistakes
+    )
     return evaluation
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from chaos.arrivals import plan
+from chaos.arrivals import plan_files
 from chaos.expected_outcomes import expected_outcomes
 from chaos.run import run
 
@@ -14,8 +14,8 @@ SEED, MINUTES, FAULTS, IMAGES = 4, 1.0, 8, 300
 @pytest.mark.timeout(400)
 def test_a_minute_of_chaos_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Eight faults of eight kinds: every file has its one right outcome, no step was illegal, the audit is clean."""
-    arrivals = plan(SEED, IMAGES, MINUTES * 60)
-    account = run(
+    arrivals = plan_files(SEED, IMAGES, MINUTES * 60)
+    result = run(
         tmp_path / "site",
         database="sqlite",
         seed=SEED,
@@ -23,8 +23,8 @@ def test_a_minute_of_chaos_loses_nothing(tmp_path: Path, capsys: pytest.CaptureF
         faults=FAULTS,
         arrivals=arrivals,
         expected=expected_outcomes(arrivals),
-        say=print,
+        log=print,
     )
-    assert account.violations == [], capsys.readouterr().out
-    assert (account.faults, len(account.recoveries)) == (FAULTS, FAULTS)
-    assert account.tally["arrived"] >= IMAGES
+    assert result.violations == [], capsys.readouterr().out
+    assert (result.faults, len(result.recoveries)) == (FAULTS, FAULTS)
+    assert result.tally["arrived"] >= IMAGES

@@ -51,7 +51,7 @@ class RunningSystem:
     def drop(self) -> None:
         """Images that were never seen before."""
         for number in (next(self._numbers) for _ in range(IMAGES)):
-            arrival = PlannedFile(at=0, name=f"scan-{number}.dcm", content=phantom(number), manner=WriteMode.RENAME)
+            arrival = PlannedFile(at=0, name=f"scan-{number}.dcm", content=phantom(number), mode=WriteMode.RENAME)
             transfer = self.chaos_system.folder / "transfer"
             transfer.write_bytes(arrival.content)
             transfer.rename(self.chaos_system.inbox / arrival.name)
@@ -67,7 +67,7 @@ class RunningSystem:
 def expected() -> dict[str, ExpectedOutcome]:
     """What each image is when nobody is killed."""
     images = [
-        PlannedFile(at=0, name="", content=phantom(number), manner=WriteMode.RENAME) for number in range(_most_images())
+        PlannedFile(at=0, name="", content=phantom(number), mode=WriteMode.RENAME) for number in range(_most_images())
     ]
     return expected_outcomes(images)
 
@@ -82,7 +82,7 @@ def running_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[R
         running.start()
         running_system = RunningSystem(running)
         install_triggers(running_system.database)
-        running.start_parts()
+        running.start_programs()
         running_system.drop()
         running_system.wait_until_all_final(FIRST_SECONDS)
         yield running_system

@@ -1,1 +1,1 @@
-"""The whole system as separate processes, hurt at random moments: docs/chaos.md."""
+"""Inject faults into the whole system at random moments, and check that no image is lost: docs/chaos.md."""

@@ -1,4 +1,4 @@
-"""What arrives during an evening, when, in which manner, and which bytes lie there in the end."""
+"""Plan the files of a run, and write each one at its time and in its mode."""
 
 import random
 import threading
@@ -21,58 +21,62 @@ _WEIGHTS = tuple(_KINDS.values())
 
 
 class WriteMode(StrEnum):
-    """How a sender writes."""
+    """How a file is written."""
 
     RENAME = "rename"
-    """Elsewhere first: the careful way."""
+    """To another folder, then renamed: the safe way."""
     DIRECT = "direct"
+    """In place, at once."""
     SLOW = "slow"
     """In place, with a pause in the middle that is longer than the settling time."""
 
 
-_MANNERS = {manner.value: manner for manner in WriteMode}
+_MODES = {mode.value: mode for mode in WriteMode}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedFile:
-    """One file that is written."""
+    """One file to write."""
 
     at: float
     """Seconds after the start."""
     name: str
     content: bytes
-    manner: WriteMode
+    mode: WriteMode
     replaces: bool = False
-    """Whether other bytes lay there before, whole and good."""
+    """Whether the file replaces an earlier valid file of the same name."""
 
     @property
     def sha256(self) -> str:
-        """By which contents are told apart."""
+        """The SHA-256 of the content."""
         return sha256(self.content).hexdigest()
 
 
-def plan(seed: int, images: int, seconds: float) -> list[PlannedFile]:
-    """So many names over so many seconds, in order: mostly good scans of bytes of their own; the same for a seed."""
+def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:
+    """Plan `images` names over `seconds`, in order of time. Most are valid, each with different bytes.
+
+    The same seed gives the same plan.
+    """
     rng = random.Random(seed)
     drawn = [phantom_file(seed=seed, index=index, style=_STYLE) for index in range(_DRAWN)]
     arrivals: list[PlannedFile] = []
     for number in range(images):
-        good = _of_its_own(*drawn[number % _DRAWN], number)
+        good = _with_own_uid(*drawn[number % _DRAWN], number)
         (kind,) = rng.choices(tuple(_KINDS), _WEIGHTS)
         at = seconds * (number + rng.random()) / images
         name = f"{number % 20:02d}/scan-{number:06d}.dcm"
         content = _content(kind, good, [arrival.content for arrival in arrivals[-50:]], rng)
-        manner = _MANNERS.get(kind, WriteMode.RENAME)
-        arrivals.append(PlannedFile(at=at, name=name, content=content, manner=manner))
+        mode = _MODES.get(kind, WriteMode.RENAME)
+        arrivals.append(PlannedFile(at=at, name=name, content=content, mode=mode))
         if kind == "replaced":
-            newer = _of_its_own(*drawn[(number + 1) % _DRAWN], images + number)
+            newer = _with_own_uid(*drawn[(number + 1) % _DRAWN], images + number)
             later = min(seconds, at + rng.uniform(0.1, 20))
-            arrivals.append(PlannedFile(at=later, name=name, content=newer, manner=WriteMode.RENAME, replaces=True))
+            arrivals.append(PlannedFile(at=later, name=name, content=newer, mode=WriteMode.RENAME, replaces=True))
     return sorted(arrivals, key=lambda arrival: arrival.at)
 
 
 class FileWriter:
-    """Writes each file when its time has come, in a thread of its own for as long as the context lasts."""
+    """A thread that writes each file at its time, for as long as the context lasts."""
 
     def __init__(self, inbox: Path, arrivals: Sequence[PlannedFile]) -> None:
         self._inbox = inbox
@@ -90,7 +94,7 @@ class FileWriter:
         self.wait()
 
     def wait(self) -> None:
-        """Until all is written."""
+        """Wait until all files are written."""
         self._thread.join()
         for timer in self._slow:
             timer.join()
@@ -105,14 +109,14 @@ class FileWriter:
     def _write(self, arrival: PlannedFile) -> None:
         path = self._inbox / arrival.name
         path.parent.mkdir(exist_ok=True)
-        if arrival.manner is WriteMode.RENAME:
+        if arrival.mode is WriteMode.RENAME:
             transfer = self._inbox.parent / "transfer"
             transfer.write_bytes(arrival.content)
             transfer.rename(path)
             return
         half = len(arrival.content) // 2
         path.write_bytes(arrival.content[:half])
-        if arrival.manner is WriteMode.DIRECT:
+        if arrival.mode is WriteMode.DIRECT:
             _append(path, arrival.content[half:])
             return
         timer = threading.Timer(_SLOW_SECONDS, _append, (path, arrival.content[half:]))
@@ -125,8 +129,8 @@ def _append(path: Path, rest: bytes) -> None:
         file.write(rest)
 
 
-def _of_its_own(data: bytes, truth: PhantomTruth, number: int) -> bytes:
-    """The same picture under another SOP Instance UID of the same length: drawing thousands would take minutes."""
+def _with_own_uid(data: bytes, truth: PhantomTruth, number: int) -> bytes:
+    """Change the SOP Instance UID to another of the same length, because drawing thousands of images takes minutes."""
     uid = truth.sop_instance_uid.encode()
     return data.replace(uid, uid[:-6] + b"%06d" % number)
 

@@ -1,4 +1,4 @@
-"""The command: runs in a row, a table for each, and one of all."""
+"""Run the chaos tests from the command line, and print a table of each run and one of all runs."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from chaos.arrivals import plan
+from chaos.arrivals import plan_files
 from chaos.expected_outcomes import expected_outcomes
 from chaos.run import RunResult, run
 
@@ -21,13 +21,13 @@ _DATABASES = ("sqlite", "postgresql")
 
 
 @click.command("chaos")
-@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), help="May be given several times [1].")
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1,), help="Can be given several times [1].")
 @click.option("--database", "databases", type=click.Choice(_DATABASES), multiple=True, default=("sqlite",))
-@click.option("--minutes", default=10.0, show_default=True, help="For which files arrive.")
-@click.option("--faults", default=38, show_default=True, help="In each run.")
-@click.option("--images", default=3000, show_default=True, help="Names in the inbox of each run.")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the accounts to this file.")
-@click.option("--keep", is_flag=True, help="Keep the folders of runs in which all went well, too.")
+@click.option("--minutes", default=10.0, show_default=True, help="Time during which files arrive.")
+@click.option("--faults", default=38, show_default=True, help="Number of faults in each run.")
+@click.option("--images", default=3000, show_default=True, help="Number of file names in each run.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the results to this file.")
+@click.option("--keep", is_flag=True, help="Keep the folders of runs without violations, too.")
 def main(
     seeds: Sequence[int],
     databases: Sequence[str],
@@ -37,17 +37,20 @@ def main(
     output: Path | None,
     keep: bool,
 ) -> None:
-    """Hurt the whole system at random moments. Exit code 1: something was lost, done twice, or is left open."""
-    accounts = []
+    """Inject faults into the whole system at random moments.
+
+    Exit code 1: an image was lost, done twice or left unfinished.
+    """
+    results = []
     for seed in seeds:
-        arrivals = plan(seed, images, minutes * 60)
-        _say(f"seed {seed}: {len(arrivals)} files; what becomes of them when nothing goes wrong?")
+        arrivals = plan_files(seed, images, minutes * 60)
+        _log(f"seed {seed}: {len(arrivals)} files; running once without faults for the expected outcomes")
         expected = expected_outcomes(arrivals)
         for database in databases:
             folder = Path(tempfile.mkdtemp(prefix="nr-chaos-"))
             folder.chmod(0o755)  # PostgreSQL runs as another user
-            _say(f"{database}, seed {seed}, in {folder}")
-            account = run(
+            _log(f"{database}, seed {seed}, in {folder}")
+            result = run(
                 folder / "site",
                 database=database,
                 seed=seed,
@@ -55,53 +58,53 @@ def main(
                 faults=faults,
                 arrivals=arrivals,
                 expected=expected,
-                say=_say,
+                log=_log,
             )
-            accounts.append(account)
-            _show(account)
-            if not (keep or account.violations):
+            results.append(result)
+            _show(result)
+            if not (keep or result.violations):
                 shutil.rmtree(folder)
             if output:
-                output.write_text(json.dumps([asdict(each) for each in accounts], indent=1))
-    if len(accounts) > 1:
-        _show_together(accounts)
-    raise SystemExit(any(account.violations for account in accounts))
+                output.write_text(json.dumps([asdict(each) for each in results], indent=1))
+    if len(results) > 1:
+        _show_together(results)
+    raise SystemExit(any(result.violations for result in results))
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     _console.print(line, markup=False)
 
 
-def _show(account: RunResult) -> None:
-    _show_recoveries([account], f"{account.database}, seed {account.seed}: {account.faults} faults")
+def _show(result: RunResult) -> None:
+    _show_recoveries([result], f"{result.database}, seed {result.seed}: {result.faults} faults")
     tally = ", ".join(
-        f"{account.tally[name]:,} {name}" for name in ("arrived", "done", "duplicate", "rejected", "failed")
+        f"{result.tally[name]:,} {name}" for name in ("arrived", "done", "duplicate", "rejected", "failed")
     )
-    _say(f"{tally}; {account.analyses_per_image:.3f} analyses per image; starts {account.starts}")
-    for line in account.skipped:
-        _say(f"skipped: {line}")
-    for line in account.violations:
-        _say(f"BROKEN: {line}")
-    _say(f"logs in {account.folder}" if account.violations else "every file has its outcome; nothing is broken")
+    _log(f"{tally}; {result.analyses_per_image:.3f} analyses per image; starts {result.starts}")
+    for line in result.skipped:
+        _log(f"skipped: {line}")
+    for line in result.violations:
+        _log(f"VIOLATION: {line}")
+    _log(f"logs in {result.folder}" if result.violations else "no violations: every file has its outcome")
 
 
-def _show_together(accounts: Sequence[RunResult]) -> None:
+def _show_together(results: Sequence[RunResult]) -> None:
     for database in _DATABASES:
-        those = [account for account in accounts if account.database == database]
+        those = [result for result in results if result.database == database]
         if those:
             _show_recoveries(those, f"{database}: {len(those)} runs, {sum(each.faults for each in those)} faults")
-    broken = sum(bool(account.violations) for account in accounts)
-    _say(f"{len(accounts)} runs, {broken} with violations")
+    broken = sum(bool(result.violations) for result in results)
+    _log(f"{len(results)} runs, {broken} with violations")
 
 
-def _show_recoveries(accounts: Sequence[RunResult], title: str) -> None:
+def _show_recoveries(results: Sequence[RunResult], title: str) -> None:
     recoveries: dict[str, list[float | None]] = {}
-    for account in accounts:
-        for name, seconds in account.recoveries.items():
+    for result in results:
+        for name, seconds in result.recoveries.items():
             recoveries.setdefault(name, []).extend(seconds)
     table = Table(title=title, title_justify="left")
     table.add_column("fault")
-    for heading in ("times", "recovery s, median", "worst"):
+    for heading in ("count", "median recovery, s", "worst"):
         table.add_column(heading, justify="right")
     for name, every in sorted(recoveries.items()):
         known = [seconds for seconds in every if seconds is not None]

@@ -1,4 +1,4 @@
-"""A small disk of its own, which can be filled."""
+"""Mount a small disk that can be filled."""
 
 import os
 import shutil
@@ -14,14 +14,14 @@ SIZE_MIB = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """A folder, which is a disk of its own where mounting is allowed."""
+    """A folder on a small disk, or on the usual disk if mounting is not allowed."""
 
     folder: Path
-    why_not_small: str | None = None
-    """Why it cannot be filled."""
+    mount_error: str | None = None
+    """Why the small disk is missing, so that `fill` must not be called."""
 
     def fill(self) -> None:
-        """To the last byte."""
+        """Fill the disk to the last byte."""
         with self._ballast.open("wb", buffering=0) as ballast:
             size = _MIB
             while size:
@@ -31,7 +31,7 @@ class Disk:
                     size //= 2
 
     def empty(self) -> None:
-        """Remove what `fill` wrote."""
+        """Remove the file that `fill` wrote."""
         self._ballast.unlink(missing_ok=True)
 
     @property
@@ -41,19 +41,20 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Disk]:
-    """A tmpfs at this folder; a plain folder where this user may not mount."""
+    """Mount a tmpfs at this folder, or create a plain folder if this user may not mount."""
     folder.mkdir(mode=0o755)
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m,mode=755", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(command, check=False, capture_output=True, text=True)
-        trouble = mounted.stderr.strip() if mounted.returncode else None
+        error = mounted.stderr.strip() if mounted.returncode else None
     except FileNotFoundError:
-        trouble = "there is no mount command"
-    if trouble is not None:
-        yield Disk(folder=folder, why_not_small=trouble if os.getuid() == 0 else f"not root: {trouble}")
+        error = "there is no mount command"
+    if error is not None:
+        yield Disk(folder=folder, mount_error=error if os.getuid() == 0 else f"not root: {error}")
         return
     try:
         yield Disk(folder=folder)
     finally:
-        shutil.copytree(folder, folder.with_name(f"{folder.name}-as-it-was"))  # for whoever looks for a cause
+        # Keep the state folder and the database for analysis.
+        shutil.copytree(folder, folder.with_name(f"{folder.name}-as-it-was"))
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""What becomes of each content when nothing goes wrong."""
+"""Find the expected outcome of each content in a run without faults."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from chaos.system import NIGHTREAD, settings_environment
 
 
 class ExpectedOutcome(NamedTuple):
-    """The outcome of an image, as far as it does not depend on when it was made."""
+    """The part of an outcome that does not depend on time."""
 
     state: str
     reason: str | None
@@ -20,12 +20,12 @@ class ExpectedOutcome(NamedTuple):
 
 
 class BaselineRunFailedError(Exception):
-    """The run in which nothing is done to the system did not end well: its output."""
+    """The run without faults failed; the message is its output."""
 
 
 def expected_outcomes(arrivals: Sequence[PlannedFile]) -> dict[str, ExpectedOutcome]:
-    """SHA-256 of each content -> its fate in a `nightread run` over all of them. Raises NotCalmError."""
-    with tempfile.TemporaryDirectory(prefix="nr-chaos-calm-") as place:
+    """Run `nightread run` over all contents, and return SHA-256 -> outcome. Raises BaselineRunFailedError."""
+    with tempfile.TemporaryDirectory(prefix="nr-chaos-baseline-") as place:
         inbox, state = Path(place) / "inbox", Path(place) / "state"
         inbox.mkdir()
         for arrival in arrivals:
@@ -35,8 +35,8 @@ def expected_outcomes(arrivals: Sequence[PlannedFile]) -> dict[str, ExpectedOutc
         if ran.returncode:
             raise BaselineRunFailedError(ran.stdout.decode() + ran.stderr.decode())
         query = [NIGHTREAD, "query", "--format", "json"]
-        told = subprocess.run(query, env=environment, cwd=place, capture_output=True, check=True)
+        queried = subprocess.run(query, env=environment, cwd=place, capture_output=True, check=True)
     return {
         Path(row["uri"]).name: ExpectedOutcome(row["state"], row["reason"], row["label"])
-        for row in json.loads(told.stdout)
+        for row in json.loads(queried.stdout)
     }

@@ -1,4 +1,4 @@
-"""What is done to the system, and how it is undone."""
+"""Inject faults into the system, and end them."""
 
 import random
 import signal
@@ -15,9 +15,9 @@ from chaos.system import LEASE_SECONDS, ChaosSystem
 from chaos.waiting import wait_until
 
 _STOPPED_SECONDS = (LEASE_SECONDS + 1, LEASE_SECONDS + 5)
-_AWAY_SECONDS = (2.0, 6.0)
-_SOMEBODY_SECONDS = 60.0
-_PARTS = {"worker": "the worker", "dispatch": "the dispatcher", "watch": "the producer"}
+_DOWN_SECONDS = (2.0, 6.0)
+_WAIT_SECONDS = 60.0
+_PROGRAMS = {"worker": "the worker", "dispatch": "the dispatcher", "watch": "the producer"}
 _BETWEEN = {
     "kill between commit and publish": "db.ledger:form_batches:after",
     "kill between publish and the next step": "producer.dispatcher.transport:Transport.publish:after",
@@ -30,120 +30,118 @@ Inject = Callable[[ChaosSystem, random.Random], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FaultKind:
-    """One kind of thing that goes wrong."""
+    """One kind of fault."""
 
     name: str
     inject: Inject
-    """Returns at the moment of healing; at once where nothing but a kill was done."""
+    """The function that injects the fault; it returns when the fault ends, after a kill at once."""
 
 
-def kinds(chaos_system: ChaosSystem) -> list[FaultKind]:
-    """Those that this site can suffer."""
+def fault_kinds(system: ChaosSystem) -> list[FaultKind]:
+    """Return the kinds of fault that are possible with this database and this disk."""
     faults: dict[str, Inject] = {
         "SIGKILL of a worker child": _kill_child,
         "SIGSTOP of a worker child": _stop_child,
-        **{f"SIGKILL of {name}": partial(_kill, part=part) for part, name in _PARTS.items()},
-        **{f"SIGSTOP of {name}": partial(_stop, part=part) for part, name in _PARTS.items()},
-        "Redis killed, with AOF": partial(_kill_redis, forget=False),
-        "Redis killed, without AOF": partial(_kill_redis, forget=True),
-        "FLUSHALL": lambda chaos_system, _rng: chaos_system.redis.flush(),
+        **{f"SIGKILL of {name}": partial(_kill, program=program) for program, name in _PROGRAMS.items()},
+        **{f"SIGSTOP of {name}": partial(_stop, program=program) for program, name in _PROGRAMS.items()},
+        "Redis killed, with AOF": partial(_kill_redis, delete_files=False),
+        "Redis killed, without AOF": partial(_kill_redis, delete_files=True),
+        "FLUSHALL": lambda system, _rng: system.redis.flush(),
         **{name: partial(_die_at, step=step) for name, step in _BETWEEN.items()},
     }
-    if chaos_system.postgres is not None:
+    if system.postgres is not None:
         faults["PostgreSQL stopped, fast"] = partial(_stop_postgres, how=signal.SIGINT)
         faults["PostgreSQL stopped, immediate"] = partial(_stop_postgres, how=signal.SIGQUIT)
     else:
         faults["SQLite locked"] = _lock_sqlite
-    if chaos_system.disk.why_not_small is None:
+    if system.disk.mount_error is None:
         faults["disk full"] = _fill_disk
     return [FaultKind(name=name, inject=inject) for name, inject in faults.items()]
 
 
-def drawn(faults: Sequence[FaultKind], number: int, rng: random.Random) -> list[FaultKind]:
-    """So many, no kind more than once more often than another, in random order."""
+def choose_faults(faults: Sequence[FaultKind], number: int, rng: random.Random) -> list[FaultKind]:
+    """Return `number` faults in random order; the counts of two kinds differ by at most one."""
     whole, rest = divmod(number, len(faults))
     chosen = [*faults] * whole + rng.sample(faults, rest)
     rng.shuffle(chosen)
     return chosen
 
 
-def _kill_child(chaos_system: ChaosSystem, rng: random.Random) -> None:
-    _child(chaos_system, rng).kill()
+def _kill_child(system: ChaosSystem, rng: random.Random) -> None:
+    _child(system, rng).kill()
 
 
-def _stop_child(chaos_system: ChaosSystem, rng: random.Random) -> None:
-    _pause(_child(chaos_system, rng), rng)
+def _stop_child(system: ChaosSystem, rng: random.Random) -> None:
+    _pause(_child(system, rng), rng)
 
 
-def _kill(chaos_system: ChaosSystem, _rng: random.Random, *, part: str) -> None:
-    _process(chaos_system, part).kill()
+def _kill(system: ChaosSystem, _rng: random.Random, *, program: str) -> None:
+    _process(system, program).kill()
 
 
-def _stop(chaos_system: ChaosSystem, rng: random.Random, *, part: str) -> None:
-    _pause(_process(chaos_system, part), rng)
+def _stop(system: ChaosSystem, rng: random.Random, *, program: str) -> None:
+    _pause(_process(system, program), rng)
 
 
 def _pause(process: psutil.Process, rng: random.Random) -> None:
     with suppress(psutil.NoSuchProcess):
         process.suspend()
-        _last(rng, _STOPPED_SECONDS)
+        _hold_for(rng, _STOPPED_SECONDS)
         process.resume()
 
 
-def _kill_redis(chaos_system: ChaosSystem, rng: random.Random, *, forget: bool) -> None:
-    chaos_system.redis.kept.end(signal.SIGKILL)
-    if forget:
-        chaos_system.redis.forget()
-    _last(rng, _AWAY_SECONDS)
-    chaos_system.redis.kept.keep()
-    chaos_system.redis.wait_until_it_answers()
+def _kill_redis(system: ChaosSystem, rng: random.Random, *, delete_files: bool) -> None:
+    system.redis.supervised.stop(signal.SIGKILL)
+    if delete_files:
+        system.redis.delete_files()
+    _hold_for(rng, _DOWN_SECONDS)
+    system.redis.supervised.start()
+    system.redis.wait_until_ready()
 
 
-def _stop_postgres(chaos_system: ChaosSystem, rng: random.Random, *, how: signal.Signals) -> None:
-    assert chaos_system.postgres is not None
-    chaos_system.postgres.kept.end(how)
-    _last(rng, _AWAY_SECONDS)
-    chaos_system.postgres.kept.keep()
-    chaos_system.postgres.wait_until_it_answers()
+def _stop_postgres(system: ChaosSystem, rng: random.Random, *, how: signal.Signals) -> None:
+    assert system.postgres is not None
+    system.postgres.supervised.stop(how)
+    _hold_for(rng, _DOWN_SECONDS)
+    system.postgres.supervised.start()
+    system.postgres.wait_until_ready()
 
 
-def _lock_sqlite(chaos_system: ChaosSystem, rng: random.Random) -> None:
-    """As a backup tool or a person with a shell does."""
-    with closing(
-        sqlite3.connect(chaos_system.state / "nightread.sqlite3", timeout=30, isolation_level=None)
-    ) as connection:
+def _lock_sqlite(system: ChaosSystem, rng: random.Random) -> None:
+    """Lock the database file, as a backup tool or a person with a shell does."""
+    with closing(sqlite3.connect(system.state / "nightread.sqlite3", timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        _last(rng, _STOPPED_SECONDS)
+        _hold_for(rng, _STOPPED_SECONDS)
         connection.execute("ROLLBACK")
 
 
-def _fill_disk(chaos_system: ChaosSystem, rng: random.Random) -> None:
-    chaos_system.disk.fill()
+def _fill_disk(system: ChaosSystem, rng: random.Random) -> None:
+    system.disk.fill()
     try:
-        _last(rng, _AWAY_SECONDS)
+        _hold_for(rng, _DOWN_SECONDS)
     finally:
-        chaos_system.disk.empty()
-    if chaos_system.postgres is not None:  # it ends itself where it cannot write its log, and is started again
-        chaos_system.postgres.wait_until_it_answers()
+        system.disk.empty()
+    if system.postgres is not None:  # it exits if it cannot write its WAL, and is restarted
+        system.postgres.wait_until_ready()
 
 
-def _die_at(chaos_system: ChaosSystem, _rng: random.Random, *, step: str) -> None:
-    token = chaos_system.arm(step)
-    wait_until(lambda: not token.exists(), seconds=_SOMEBODY_SECONDS, what=f"somebody dies at {step}")
+def _die_at(system: ChaosSystem, _rng: random.Random, *, step: str) -> None:
+    token = system.arm(step)
+    wait_until(lambda: not token.exists(), seconds=_WAIT_SECONDS, what=f"a process dies at {step}")
 
 
-def _child(chaos_system: ChaosSystem, rng: random.Random) -> psutil.Process:
-    wait_until(lambda: bool(chaos_system.worker_children), seconds=_SOMEBODY_SECONDS, what="the worker has processes")
-    return rng.choice(chaos_system.worker_children)
+def _child(system: ChaosSystem, rng: random.Random) -> psutil.Process:
+    wait_until(lambda: bool(system.worker_children), seconds=_WAIT_SECONDS, what="the worker has processes")
+    return rng.choice(system.worker_children)
 
 
-def _process(chaos_system: ChaosSystem, part: str) -> psutil.Process:
-    kept = chaos_system.kept[part]
-    wait_until(lambda: kept.is_alive, seconds=_SOMEBODY_SECONDS, what=f"{part} runs")
-    assert kept.process is not None
-    return psutil.Process(kept.process.pid)
+def _process(system: ChaosSystem, program: str) -> psutil.Process:
+    supervised = system.supervised[program]
+    wait_until(lambda: supervised.is_alive, seconds=_WAIT_SECONDS, what=f"{program} runs")
+    assert supervised.process is not None
+    return psutil.Process(supervised.process.pid)
 
 
-def _last(rng: random.Random, seconds: tuple[float, float]) -> None:
-    """So long the fault goes on: it is what happens, not a wait for something."""
+def _hold_for(rng: random.Random, seconds: tuple[float, float]) -> None:
+    """Keep the fault active for a random time."""
     time.sleep(rng.uniform(*seconds))

@@ -1,4 +1,4 @@
-"""Was anything lost, done twice, or passed over in silence? By our own list first, then by `nightread audit`."""
+"""Check after a run that no image was lost or done twice: against the plan, then with `nightread audit`."""
 
 import json
 from collections import Counter, defaultdict
@@ -32,15 +32,15 @@ _ROWS = (
 )
 
 
-def all_final(chaos_system: ChaosSystem, database: Database) -> bool:
-    """Whether each file, as it lies there, has an outcome, and nothing is under way."""
+def all_final(system: ChaosSystem, database: Database) -> bool:
+    """Return whether each file in the inbox has an outcome and no work is unfinished."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
     final = {(row.uri, row.size, row.mtime_ns) for row in rows if row.finished_at is not None}
-    files = [path for path in chaos_system.inbox.rglob("*") if path.is_file()]
+    files = [path for path in system.inbox.rglob("*") if path.is_file()]
     there = {
         (
-            uri_of(str(path.relative_to(chaos_system.inbox)).encode()),
+            uri_of(str(path.relative_to(system.inbox)).encode()),
             (status := path.stat()).st_size,
             status.st_mtime_ns,
         )
@@ -50,75 +50,75 @@ def all_final(chaos_system: ChaosSystem, database: Database) -> bool:
 
 
 def violations(
-    chaos_system: ChaosSystem,
+    system: ChaosSystem,
     database: Database,
     arrivals: Sequence[PlannedFile],
     expected: Mapping[str, ExpectedOutcome],
 ) -> list[str]:
-    """What does not hold, in words; empty is how it should be."""
+    """Return a sentence for each violation; the list is empty if all invariants hold."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
-    return [*_by_own_list(rows, arrivals, expected), *illegal_transitions(database), *_by_audit(chaos_system)]
+    return [*_against_plan(rows, arrivals, expected), *illegal_transitions(database), *_against_audit(system)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Place:
-    """What we put at one name, in this order."""
+    """The contents that were written to one name, in this order."""
 
     contents: list[str]
     slowly: bool
 
 
-def _by_own_list(
+def _against_plan(
     rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[PlannedFile], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
     by_uri: defaultdict[str, list[Row[*tuple[object, ...]]]] = defaultdict(list)
     for row in rows:
         by_uri[row.uri].append(row)
     for uri, place in _places(arrivals).items():
-        yield from _judge(uri, place, by_uri.pop(uri, []), expected)
-    yield from (f"{uri}: an arrival that nobody sent" for uri in by_uri)
-    yield from _judge_contents(rows, arrivals, expected)
+        yield from _check_name(uri, place, by_uri.pop(uri, []), expected)
+    yield from (f"{uri}: an arrival that was not planned" for uri in by_uri)
+    yield from _check_contents(rows, arrivals, expected)
 
 
 def _places(arrivals: Sequence[PlannedFile]) -> dict[str, _Place]:
     places: dict[str, _Place] = {}
     for arrival in arrivals:
         place = places.setdefault(
-            uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.manner is not WriteMode.RENAME)
+            uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.mode is not WriteMode.RENAME)
         )
         place.contents.append(arrival.sha256)
     return places
 
 
-def _judge(
+def _check_name(
     uri: str, place: _Place, rows: Sequence[Row[*tuple[object, ...]]], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
-    """The latest arrival is what lies there; an earlier one, if it was seen, what lay there before."""
+    """Check that the last arrival has the last content, and earlier arrivals have earlier contents."""
     wanted = place.contents[-len(rows) :]
     if not rows or (len(rows) > len(place.contents) and not place.slowly):
         yield f"{uri}: {len(rows)} arrivals for {len(place.contents)} versions"
         return
-    if place.slowly:  # a half that was taken for the whole is an arrival of its own, which must not be done
-        yield from (f"{uri}: half a file is {row.state}" for row in rows[:-1] if row.state == State.DONE)
+    if place.slowly:  # a half-written file may be an arrival of its own, but it must not be done
+        yield from (f"{uri}: a half-written file is {row.state}" for row in rows[:-1] if row.state == State.DONE)
         rows, wanted = rows[-1:], place.contents[-1:]
     for row, sha256 in zip(rows, wanted, strict=True):
-        yield from _judge_row(row, sha256, expected[sha256])
+        yield from _check_row(row, sha256, expected[sha256])
 
 
-def _judge_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutcome) -> Iterator[str]:
+def _check_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutcome) -> Iterator[str]:
     found = ExpectedOutcome(row.state, row.reason, row.label)
     is_copy = wanted.state == State.DONE and found.state == State.DUPLICATE
     if found != wanted and not is_copy:
         yield f"{row.uri}: {tuple(found)} instead of {tuple(wanted)}"
     if wanted.state == State.DONE and row.sha256 != sha256:
-        yield f"{row.uri}: other bytes than those that lie there were analysed"
+        yield f"{row.uri}: the analysed bytes are not those of the file"
 
 
-def _judge_contents(
+def _check_contents(
     rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[PlannedFile], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
-    """Of files with the same bytes one is done, whichever; bytes that were replaced may never have been seen."""
+    """Check that exactly one of several files with the same bytes is done; replaced bytes may be missing."""
     done = Counter(row.sha256 for row in rows if row.state == State.DONE)
     lasting = set({arrival.name: arrival.sha256 for arrival in arrivals}.values())
     for sha256 in {arrival.sha256 for arrival in arrivals}:
@@ -128,14 +128,14 @@ def _judge_contents(
             yield f"content {sha256[:12]}: done {done[sha256]} times"
 
 
-def _by_audit(chaos_system: ChaosSystem) -> Iterator[str]:
-    told = chaos_system.nightread("audit", "--json", "--all")
-    if not told.stdout:
-        yield f"audit said nothing: {told.stderr[-500:]}"
+def _against_audit(system: ChaosSystem) -> Iterator[str]:
+    audited = system.nightread("audit", "--json", "--all")
+    if not audited.stdout:
+        yield f"audit: no output; standard error: {audited.stderr[-500:]}"
         return
-    report = json.loads(told.stdout)
+    report = json.loads(audited.stdout)
     if not report["holds"]:
-        yield "audit: it does not hold"
+        yield "audit: violations were found"
     yield from (f"audit: {violation}" for violation in report["violations"])
     yield from (f"audit: no row for {path}" for folder in report["folders"] for path in folder["without_row"])
-    yield from (f"audit: {task} in Redis is no batch" for task in report["queue"]["foreign"])
+    yield from (f"audit: {task} in Redis is not a batch" for task in report["queue"]["foreign"])

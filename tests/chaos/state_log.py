@@ -1,4 +1,4 @@
-"""Every change of a state of work, written down by the database itself and held against what is legal."""
+"""Record every change of a work state with database triggers, and find illegal transitions."""
 
 from sqlalchemy import Connection, column, func, select, table, text
 
@@ -13,43 +13,43 @@ _LEGAL = {
     (State.RUNNING, State.RECEIVED),
     *((State.RUNNING, final) for final in FINAL),
 }
-_TABLE = "CREATE TABLE journal (work_id BIGINT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL)"
-# An update that leaves a final row in its state is written down too: nobody may touch it.
+_TABLE = "CREATE TABLE state_log (work_id BIGINT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL)"
+# Updates of a final row are recorded even if the state stays the same, because no code may change a final row.
 _SQLITE = (
     (
-        "CREATE TRIGGER journal_insert AFTER INSERT ON work WHEN NEW.ordinal = 0 "
-        "BEGIN INSERT INTO journal VALUES (NEW.id, '', NEW.state); END"
+        "CREATE TRIGGER state_log_insert AFTER INSERT ON work WHEN NEW.ordinal = 0 "
+        "BEGIN INSERT INTO state_log VALUES (NEW.id, '', NEW.state); END"
     ),
     (
-        "CREATE TRIGGER journal_update AFTER UPDATE OF state ON work "
+        "CREATE TRIGGER state_log_update AFTER UPDATE OF state ON work "
         "WHEN OLD.state <> NEW.state OR OLD.finished_at IS NOT NULL "
-        "BEGIN INSERT INTO journal VALUES (NEW.id, OLD.state, NEW.state); END"
+        "BEGIN INSERT INTO state_log VALUES (NEW.id, OLD.state, NEW.state); END"
     ),
 )
 _POSTGRESQL = (
     (
-        "CREATE FUNCTION note_insert() RETURNS trigger AS "
-        "$$ BEGIN INSERT INTO journal VALUES (NEW.id, '', NEW.state); RETURN NULL; END $$ LANGUAGE plpgsql"
+        "CREATE FUNCTION log_insert() RETURNS trigger AS "
+        "$$ BEGIN INSERT INTO state_log VALUES (NEW.id, '', NEW.state); RETURN NULL; END $$ LANGUAGE plpgsql"
     ),
     (
-        "CREATE FUNCTION note_update() RETURNS trigger AS "
-        "$$ BEGIN INSERT INTO journal VALUES (NEW.id, OLD.state, NEW.state); RETURN NULL; END $$ LANGUAGE plpgsql"
+        "CREATE FUNCTION log_update() RETURNS trigger AS "
+        "$$ BEGIN INSERT INTO state_log VALUES (NEW.id, OLD.state, NEW.state); RETURN NULL; END $$ LANGUAGE plpgsql"
     ),
     (
-        "CREATE TRIGGER journal_insert AFTER INSERT ON work FOR EACH ROW WHEN (NEW.ordinal = 0) "
-        "EXECUTE FUNCTION note_insert()"
+        "CREATE TRIGGER state_log_insert AFTER INSERT ON work FOR EACH ROW WHEN (NEW.ordinal = 0) "
+        "EXECUTE FUNCTION log_insert()"
     ),
     (
-        "CREATE TRIGGER journal_update AFTER UPDATE OF state ON work FOR EACH ROW "
+        "CREATE TRIGGER state_log_update AFTER UPDATE OF state ON work FOR EACH ROW "
         "WHEN (OLD.state <> NEW.state OR OLD.finished_at IS NOT NULL) "
-        "EXECUTE FUNCTION note_update()"
+        "EXECUTE FUNCTION log_update()"
     ),
 )
-_JOURNAL = table("journal", column("work_id"), column("before"), column("after"))
+_STATE_LOG = table("state_log", column("work_id"), column("before"), column("after"))
 
 
 def install_triggers(database: Database) -> None:
-    """From now on; the schema is there and no image is."""
+    """Create the table and the triggers. The schema must exist, without any image."""
 
     def transaction(connection: Connection) -> None:
         for statement in (_TABLE, *(_SQLITE if database.is_sqlite else _POSTGRESQL)):
@@ -59,13 +59,13 @@ def install_triggers(database: Database) -> None:
 
 
 def illegal_transitions(database: Database) -> list[str]:
-    """The steps that should not have been, in words."""
-    counts = select(_JOURNAL.c.before, _JOURNAL.c.after, func.count(), func.min(_JOURNAL.c.work_id)).group_by(
-        _JOURNAL.c.before, _JOURNAL.c.after
+    """Return a sentence for each kind of illegal transition."""
+    counts = select(_STATE_LOG.c.before, _STATE_LOG.c.after, func.count(), func.min(_STATE_LOG.c.work_id)).group_by(
+        _STATE_LOG.c.before, _STATE_LOG.c.after
     )
     with database.read() as connection:
         return [
-            f"illegal step {before or 'nothing'} -> {after}: {times} times, first by work {work_id}"
+            f"illegal transition {before or 'nothing'} -> {after}: {times} times, first in work {work_id}"
             for before, after, times, work_id in connection.execute(counts)
             if (before, after) not in _LEGAL
         ]

@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL as kept processes: they may be killed and come back with what they had, or without it."""
+"""Run Redis and PostgreSQL as supervised processes, which can be killed and restarted with or without their data."""
 
 import os
 import shutil
@@ -16,52 +16,52 @@ from cli.embedded.redis_server import find_redis_server
 from nightread.settings import load_settings
 
 _START_SECONDS = 30
-_PRECAUTIONS_OFF = ("fsync", "full_page_writes")
-"""They guard against the machine's death, which is not tried here. Commits are written at once: that is."""
+_DURABILITY_OFF = ("fsync", "full_page_writes")
+"""Settings against a crash of the machine, which is not tested here. A commit still survives a killed process."""
 
 
 class SupervisedRedis:
-    """A Redis with an append-only file, on a unix socket."""
+    """A Redis with an append-only file on a Unix socket."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], logs: Path) -> None:
         self._files, socket = folder / "redis", folder / "r.sock"
         self._files.mkdir()
         self.url = f"unix://{socket}?db=0"
         place = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self._files)]
-        lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        self.kept = SupervisedProcess(
+        persistence = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        self.supervised = SupervisedProcess(
             name="redis",
-            arguments=[find_redis_server(load_settings()), *place, *lasting],
+            arguments=[find_redis_server(load_settings()), *place, *persistence],
             environment=environment,
             folder=folder,
             log_file=logs / "redis.log",
         )
 
-    def wait_until_it_answers(self) -> None:
-        """Raises NotInTimeError."""
-        wait_until(self.answers, seconds=_START_SECONDS, what="Redis answers")
+    def wait_until_ready(self) -> None:
+        """Wait until the server accepts connections. Raises WaitTimeoutError."""
+        wait_until(self.accepts_connections, seconds=_START_SECONDS, what="Redis answers")
 
-    def answers(self) -> bool:
-        """Whether it takes commands."""
+    def accepts_connections(self) -> bool:
+        """Return whether Redis accepts commands."""
         with Redis.from_url(self.url, socket_timeout=1) as client:
             try:
                 return bool(client.ping())
             except (RedisError, OSError):
                 return False
 
-    def forget(self) -> None:
-        """All it had written down is gone: it will start as one without an append-only file does."""
+    def delete_files(self) -> None:
+        """Delete the append-only file, so that Redis starts empty."""
         shutil.rmtree(self._files)
         self._files.mkdir()
 
     def flush(self) -> None:
-        """Forget everything while it runs."""
+        """Delete all data while Redis runs."""
         with Redis.from_url(self.url) as client:
             client.flushall()
 
 
-class PostgresServer:
-    """A cluster of its own on a unix socket. PostgreSQL refuses to run as root: then `nobody` does."""
+class SupervisedPostgres:
+    """A PostgreSQL cluster on a Unix socket. It runs as `nobody` if this user is root, which PostgreSQL refuses."""
 
     def __init__(self, folder: Path, sockets: Path, environment: Mapping[str, str], logs: Path) -> None:
         user = "nobody" if os.getuid() == 0 else None
@@ -75,9 +75,9 @@ class PostgresServer:
         small = ["--wal-segsize=1", "-A", "trust", "-E", "UTF8", "-N"]
         initialise: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", *small]
         subprocess.run(initialise, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-        options = ["-cmax_wal_size=32MB", "-cmin_wal_size=4MB", *(f"-c{name}=off" for name in _PRECAUTIONS_OFF)]
+        options = ["-cmax_wal_size=32MB", "-cmin_wal_size=4MB", *(f"-c{name}=off" for name in _DURABILITY_OFF)]
         self.url = f"postgresql+psycopg://postgres@/postgres?host={sockets}"
-        self.kept = SupervisedProcess(
+        self.supervised = SupervisedProcess(
             name="postgresql",
             arguments=[binaries / "postgres", "-D", data, "-k", sockets, "-h", "", *options],
             environment=environment,
@@ -86,12 +86,12 @@ class PostgresServer:
             user=user,
         )
 
-    def wait_until_it_answers(self) -> None:
-        """Raises NotInTimeError."""
-        wait_until(self.answers, seconds=_START_SECONDS, what="PostgreSQL answers")
+    def wait_until_ready(self) -> None:
+        """Wait until the server accepts connections. Raises WaitTimeoutError."""
+        wait_until(self.accepts_connections, seconds=_START_SECONDS, what="PostgreSQL answers")
 
-    def answers(self) -> bool:
-        """Whether it lets us in."""
+    def accepts_connections(self) -> bool:
+        """Return whether PostgreSQL accepts connections."""
         try:
             psycopg.connect(host=str(self._sockets), user="postgres", dbname="postgres", connect_timeout=2).close()
         except psycopg.OperationalError:

@@ -1,4 +1,4 @@
-"""Processes that are meant to run, and who starts them again at once."""
+"""Start processes, and restart them when they die."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psutil
 
-_LOOK_SECONDS = 0.05
-_LEAST_SECONDS = 0.5
-"""Between two starts of one process: one that cannot start must not take the machine."""
+_POLL_SECONDS = 0.05
+_MIN_RESTART_SECONDS = 0.5
+"""The shortest time between two starts, so that a process that cannot start does not overload the machine."""
 
 
 @dataclass(kw_only=True)
 class SupervisedProcess:
-    """One process."""
+    """One process, which is restarted when it dies."""
 
     name: str
     arguments: Sequence[str | Path]
@@ -33,33 +33,33 @@ class SupervisedProcess:
     _started_at: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self) -> None:
-        """From now on it is to run."""
+    def start(self) -> None:
+        """Start the process, and restart it from now on when it dies."""
         self.wanted = True
-        self.look_after()
+        self.restart_if_dead()
 
-    def look_after(self) -> None:
-        """Start it if it should run and does not."""
+    def restart_if_dead(self) -> None:
+        """Start the process if it should run and is dead."""
         with self._lock:
-            due = time.monotonic() - self._started_at >= _LEAST_SECONDS
+            due = time.monotonic() - self._started_at >= _MIN_RESTART_SECONDS
             if self.wanted and due and not self.is_alive:
                 self._start()
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs, or is stopped by a signal and would go on."""
+        """Whether the process exists, running or stopped by a signal."""
         return self.process is not None and self.process.poll() is None
 
     @property
     def children(self) -> list[psutil.Process]:
-        """Its direct children."""
+        """The direct children of the process."""
         with suppress(psutil.NoSuchProcess):
             if self.process is not None and self.is_alive:
                 return psutil.Process(self.process.pid).children()
         return []
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> bool:
-        """Ask it to end, for good unless it is kept again. False where it had to be killed, with its children."""
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> bool:
+        """Stop the process with a signal, and no longer restart it. Return False if its group had to be killed."""
         with self._lock:
             self.wanted = False
         if self.process is None:
@@ -90,12 +90,12 @@ class SupervisedProcess:
 
 
 class Supervisor:
-    """Looks after processes in a thread for as long as the context lasts; it ends none of them."""
+    """A thread that restarts dead processes for as long as the context lasts; it stops none of them."""
 
-    def __init__(self, kept: Iterable[SupervisedProcess]) -> None:
-        self._kept = list(kept)
+    def __init__(self, supervised: Iterable[SupervisedProcess]) -> None:
+        self._kept = list(supervised)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -105,6 +105,6 @@ class Supervisor:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
-            for kept in self._kept:
-                kept.look_after()
+        while not self._stop.wait(_POLL_SECONDS):
+            for supervised in self._kept:
+                supervised.restart_if_dead()

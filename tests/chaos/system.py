@@ -1,4 +1,4 @@
-"""The whole system as separate processes: Redis, the database, watcher, dispatcher and a worker of two processes."""
+"""Run the whole system: Redis, the database, watcher, dispatcher and a worker with two processes."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from chaos.disk import Disk, small_disk
-from chaos.supervised_servers import PostgresServer, SupervisedRedis
+from chaos.supervised_servers import SupervisedPostgres, SupervisedRedis
 from chaos.supervisor import SupervisedProcess, Supervisor
 from chaos.waiting import WaitTimeoutError, wait_until
 from db.engine import Database, open_database
@@ -42,19 +42,19 @@ _ORPHAN_SECONDS = 20
 
 @dataclass(kw_only=True)
 class ChaosSystem:
-    """What runs, and where."""
+    """The servers and programs of one run, and their folders."""
 
     folder: Path
     disk: Disk
     environment: dict[str, str]
     database_url: str
     redis: SupervisedRedis
-    postgres: PostgresServer | None
-    kept: dict[str, SupervisedProcess] = field(default_factory=dict)
+    postgres: SupervisedPostgres | None
+    supervised: dict[str, SupervisedProcess] = field(default_factory=dict)
 
     @property
-    def servers(self) -> list[SupervisedRedis | PostgresServer]:
-        """What everything else stands on."""
+    def servers(self) -> list[SupervisedRedis | SupervisedPostgres]:
+        """Redis, and PostgreSQL if it is used."""
         return [self.redis, *([self.postgres] if self.postgres else [])]
 
     @property
@@ -64,7 +64,7 @@ class ChaosSystem:
 
     @property
     def logs(self) -> Path:
-        """One file for each process."""
+        """The folder of the logs, one file for each process."""
         return self.folder / "logs"
 
     @property
@@ -74,91 +74,91 @@ class ChaosSystem:
 
     @property
     def worker_children(self) -> list[psutil.Process]:
-        """The processes that analyse."""
-        return self.kept["worker"].children
+        """The processes of the worker that analyse images."""
+        return self.supervised["worker"].children
 
     def arm(self, step: str) -> Path:
-        """Who gets to this step of tests/faults dies there; the file is gone then."""
+        """Kill the next process that reaches this step of tests/faults. Return the file that it deletes before."""
         token = self.folder / "faults" / step
         token.touch()
         return token
 
     def database(self) -> Database:
-        """A connection of our own; to be closed."""
+        """Open the database. The caller closes it."""
         return open_database(self.database_url)
 
     def nightread(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """A command with the site's settings, to its end."""
+        """Run a `nightread` command with the settings of the system, and wait for its end."""
         command = [NIGHTREAD, *map(str, arguments)]
         return subprocess.run(
             command, env=self.environment, cwd=self.folder, check=False, capture_output=True, text=True, timeout=120
         )
 
     def start(self) -> None:
-        """Servers first; then the record at its newest version and, beside it, what `watched` puts there."""
+        """Start the servers and create the schema of the database."""
         for server in self.servers:
-            server.kept.keep()
-            server.wait_until_it_answers()
+            server.supervised.start()
+            server.wait_until_ready()
         upgraded = self.nightread("db", "upgrade")
         if upgraded.returncode:
             raise WaitTimeoutError(f"nightread db upgrade: {upgraded.stderr}")
 
-    def start_parts(self) -> None:
-        """Watcher, dispatcher and worker; returns once the worker has both of its processes."""
-        for kept in self.kept.values():
-            kept.keep()
+    def start_programs(self) -> None:
+        """Start watcher, dispatcher and worker, and wait until the worker has both of its processes."""
+        for supervised in self.supervised.values():
+            supervised.start()
         wait_until(lambda: len(self.worker_children) >= 2, seconds=60, what="the worker has two processes")
 
     def orphans(self) -> list[str]:
-        """Processes of ours that belong to none of those that are kept, once those had the time to end."""
+        """Return processes of the system that have outlived their parent by more than 20 s."""
         try:
-            wait_until(lambda: not self._strays(), seconds=_ORPHAN_SECONDS, what="no orphans")
+            wait_until(lambda: not self._orphans(), seconds=_ORPHAN_SECONDS, what="no orphans")
         except WaitTimeoutError:
-            return [f"process {stray.pid}: {' '.join(stray.cmdline())[:120]}" for stray in self._strays()]
+            return [f"process {orphan.pid}: {' '.join(orphan.cmdline())[:120]}" for orphan in self._orphans()]
         return []
 
     def stop(self) -> list[str]:
-        """In order; returns what had to be killed or stayed."""
-        stubborn = [f"{name} had to be killed" for name, kept in self.kept.items() if not kept.end()]
-        servers = [server.kept for server in self.servers]
-        stubborn += [f"{kept.name} had to be killed" for kept in servers if not kept.end(_end_signal(kept))]
+        """Stop the programs, then the servers. Return the processes that had to be killed or outlived their parent."""
+        servers = [server.supervised for server in self.servers]
+        killed = [program for program in self.supervised.values() if not program.stop()]
+        killed += [server for server in servers if not server.stop(_stop_signal(server))]
+        not_stopped = [f"{process.name} had to be killed" for process in killed]
         orphans = self.orphans()
-        for stray in self._strays():
-            stray.kill()
-        return stubborn + orphans
+        for orphan in self._orphans():
+            orphan.kill()
+        return not_stopped + orphans
 
-    def _strays(self) -> list[psutil.Process]:
+    def _orphans(self) -> list[psutil.Process]:
         run = self.environment[_RUN]
-        ours = [process for process in psutil.process_iter() if _belongs_to(process, run)]
-        servers = [server.kept for server in self.servers]
+        processes = [process for process in psutil.process_iter() if _belongs_to(process, run)]
+        servers = [server.supervised for server in self.servers]
         family = set()
-        for kept in (*self.kept.values(), *servers):
-            if kept.process is not None and kept.is_alive:
-                parent = psutil.Process(kept.process.pid)
+        for supervised in (*self.supervised.values(), *servers):
+            if supervised.process is not None and supervised.is_alive:
+                parent = psutil.Process(supervised.process.pid)
                 family |= {parent.pid, *(child.pid for child in parent.children(recursive=True))}
-        return [process for process in ours if process.pid not in family]
+        return [process for process in processes if process.pid not in family]
 
 
 @contextmanager
 def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
-    """A site that is prepared and not started; whatever happens, nothing of it is left running."""
+    """Prepare a system without starting it, and stop all of its processes at the end."""
     with ExitStack() as stack:
         for name in ("inbox", "logs", "faults"):
             (folder / name).mkdir(parents=True)
         disk = stack.enter_context(small_disk(folder / "disk"))
-        sockets = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-"))
-        )  # their paths must be short
+        # The path of a Unix socket is limited to 107 bytes, so the sockets are not below `folder`.
+        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-")))
         sockets.chmod(0o711)
-        made = _prepared(folder, disk, sockets, database)
-        stack.callback(made.stop)
-        servers = [server.kept for server in made.servers]
-        stack.enter_context(Supervisor([*servers, *made.kept.values()]))
-        yield made
+        system = _prepared(folder, disk, sockets, database)
+        stack.callback(system.stop)
+        servers = [server.supervised for server in system.servers]
+        stack.enter_context(Supervisor([*servers, *system.supervised.values()]))
+        yield system
 
 
 def settings_environment(**settings: object) -> dict[str, str]:
-    """Settings of the machine that runs the tests must not change what is tested."""
+    """Return an environment with these settings and without those of the machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
     chosen = {**_SETTINGS, **settings}
     return inherited | {
@@ -174,12 +174,12 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
     redis = SupervisedRedis(sockets, plain | run, folder / "logs")
     postgres = None
     if database == "postgresql":
-        postgres = PostgresServer(disk.folder / "pg", sockets / "pg", plain | run, folder / "logs")
+        postgres = SupervisedPostgres(disk.folder / "pg", sockets / "pg", plain | run, folder / "logs")
     url = postgres.url if postgres else f"sqlite:///{state / 'nightread.sqlite3'}"
     settings = settings_environment(
         STATE_DIR=str(state), DATABASE_URL=url, REDIS_URL=redis.url, FAULTS_DIR=str(folder / "faults")
     )
-    made = ChaosSystem(
+    system = ChaosSystem(
         folder=folder,
         disk=disk,
         environment=settings | run | {"PYTHONPATH": str(FAULTS)},
@@ -187,18 +187,18 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
         redis=redis,
         postgres=postgres,
     )
-    parts = {"watch": ["--inbox", str(made.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
-    made.kept = {
-        part: SupervisedProcess(
-            name=part,
-            arguments=[NIGHTREAD, part, *arguments],
-            environment=made.environment,
+    programs = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+    system.supervised = {
+        name: SupervisedProcess(
+            name=name,
+            arguments=[NIGHTREAD, name, *arguments],
+            environment=system.environment,
             folder=folder,
-            log_file=made.logs / f"{part}.log",
+            log_file=system.logs / f"{name}.log",
         )
-        for part, arguments in parts.items()
+        for name, arguments in programs.items()
     }
-    return made
+    return system
 
 
 def _belongs_to(process: psutil.Process, run: str) -> bool:
@@ -209,6 +209,6 @@ def _belongs_to(process: psutil.Process, run: str) -> bool:
         return False
 
 
-def _end_signal(kept: SupervisedProcess) -> signal.Signals:
-    """PostgreSQL waits for its clients at SIGTERM."""
-    return signal.SIGINT if kept.name == "postgresql" else signal.SIGTERM
+def _stop_signal(supervised: SupervisedProcess) -> signal.Signals:
+    """Return the signal that stops a process: SIGINT for PostgreSQL, which waits for its clients after SIGTERM."""
+    return signal.SIGINT if supervised.name == "postgresql" else signal.SIGTERM

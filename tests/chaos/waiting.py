@@ -1,17 +1,17 @@
-"""Waiting for what is to happen, with a deadline."""
+"""Wait for a condition, with a deadline."""
 
 import time
 from collections.abc import Callable
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class WaitTimeoutError(Exception):
-    """What was waited for did not happen."""
+    """The condition did not become true before the deadline."""
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = LOOK_SECONDS) -> None:
-    """Look again and again until `condition` holds. Raises NotInTimeError."""
+def wait_until(condition: Callable[[], bool], *, seconds: float, what: str, every: float = POLL_SECONDS) -> None:
+    """Check `condition` repeatedly until it is true. Raises WaitTimeoutError."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

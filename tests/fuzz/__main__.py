@@ -1,9 +1,9 @@
-"""`python -m tests.fuzz`, from the root of the repository."""
+"""Run the fuzz command: `python -m tests.fuzz`, from the root of the repository."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: tests import `scans`, `fuzz.campaign`
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: tests import `dicom_files`, `fuzz.campaign`
 
 from fuzz.command import main
 

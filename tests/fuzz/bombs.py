@@ -1,4 +1,4 @@
-"""Files made to exhaust whoever reads them, for 1/1000 of what they cost."""
+"""Build small files that take a thousand times their size, or much time, in a reader without limits."""
 
 import struct
 import zlib
@@ -15,16 +15,16 @@ OPENED = SEQUENCE + b"\xff" * 4
 ITEM_END, SEQUENCE_END = b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
 _IMAGE = phantom(1)
 _PLACE = _IMAGE.index(b"\x28\x00\x02\x00US")
-"""In front of SamplesPerPixel; that the order of tags is not kept harms nobody."""
+"""The position of SamplesPerPixel. Elements inserted there are not in the order of tags, which the reader accepts."""
 
 
 def inserted(elements: bytes) -> bytes:
-    """A good image with these bytes among its elements."""
+    """Insert bytes between the elements of a valid image."""
     return _IMAGE[:_PLACE] + elements + _IMAGE[_PLACE:]
 
 
 def many_tiny(count: int) -> bytes:
-    """Private elements of eight bytes, no two with the same tag."""
+    """Build private elements of eight bytes, all with different tags."""
     words = np.empty((count, 4), "<u2")
     words[:, 0], words[:, 1] = 9 + np.arange(count) // 60_000 * 2, 0x1000 + np.arange(count) % 60_000
     words[:, 2], words[:, 3] = int.from_bytes(b"LO", "little"), 0
@@ -32,7 +32,7 @@ def many_tiny(count: int) -> bytes:
 
 
 def deflated(start: bytes, *, zeros: int) -> bytes:
-    """A deflated data set that begins so and goes on with zeros, for 1/1000 of their bytes."""
+    """Build a deflated data set that begins with `start` and continues with zeros, 1/1000 of their size."""
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
     chunk = packer.compress(bytes(16 * MiB)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -42,14 +42,14 @@ def deflated(start: bytes, *, zeros: int) -> bytes:
 
 
 def data_set(**values: int) -> bytes:
-    """The data set of an image with these values, up to its pixels."""
+    """Build the data set of an image with these values, up to the length of its pixel data."""
     data = with_values(1, **values)
     start = 144 + struct.unpack_from("<I", data, 140)[0]
     return data[start : data.index(b"\xe0\x7f\x10\x00OW") + 8]
 
 
 def compressed(syntax: str, frames: list[bytes], **values: int) -> bytes:
-    """An image of these values whose frames are in this transfer syntax."""
+    """Build an image with these values and with encapsulated frames of this transfer syntax."""
 
     def change(dataset: FileDataset) -> None:
         dataset.file_meta.TransferSyntaxUID = syntax
@@ -62,7 +62,7 @@ def compressed(syntax: str, frames: list[bytes], **values: int) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Sequences of defined length inside each other."""
+    """Build nested sequences of defined length."""
     inner = b""
     for _ in range(depth):
         inner = SEQUENCE + struct.pack("<I", len(inner) + 8) + ITEM + struct.pack("<I", len(inner)) + inner
@@ -70,7 +70,7 @@ def nested(depth: int) -> bytes:
 
 
 def cine(frames: int, *, groups: bytes = b"") -> bytes:
-    """Native frames of 64 x 64 and 16 bits; `groups` stand behind all other elements."""
+    """Build an image with native frames of 64 x 64 and 16 bits; `groups` are the last elements before the pixels."""
     data = with_values(1, NumberOfFrames=frames)
     at = data.index(b"\xe0\x7f\x10\x00OW")
     pixels = data[at + 12 :] * frames

@@ -1,4 +1,4 @@
-"""Many mutations, one after the other, each with an outcome whatever it does to the process that reads it."""
+"""Read many mutations in a child process, and record an outcome for each, even if the process dies or hangs."""
 
 import multiprocessing
 import signal
@@ -17,18 +17,18 @@ MiB = 1024**2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostLimits:
-    """What one file may cost."""
+    """The limits on the cost of one file; above a limit it is a finding."""
 
     seconds: float = 10.0
     memory_bytes: int = 512 * MiB
-    """Growth of resident memory; above it is a finding."""
+    """Growth of resident memory."""
     address_space: int = 2048 * MiB
-    """Beyond what the process has after its first file: where this ends, the kernel says no."""
+    """Growth of the address space after the first files; the kernel refuses to give more (RLIMIT_AS)."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Totals:
-    """What became of all of them."""
+    """The outcomes and costs of a campaign."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[Observation] = field(default_factory=list)
@@ -36,10 +36,10 @@ class Totals:
     largest: Observation | None = None
     total_seconds: float = 0.0
     peak_bytes: int = 0
-    """Resident memory of the reading process, at most."""
+    """The highest resident memory of the reading process."""
 
     def add(self, seen: Observation) -> None:
-        """Count one."""
+        """Add the outcome and the cost of one mutation."""
         self.outcomes[seen.outcome] += 1
         self.total_seconds += seen.seconds
         self.peak_bytes = max(self.peak_bytes, seen.peak_bytes)
@@ -56,29 +56,29 @@ def run(
     *,
     files: tuple[Seed, ...],
     seed: int,
-    bounds: CostLimits,
+    limits: CostLimits,
     keep_in: Path | None = None,
-    note: Callable[[Totals], None] | None = None,
+    on_progress: Callable[[Totals], None] | None = None,
 ) -> Totals:
-    """Read each mutation in a child process. Those that are findings are kept as files in `keep_in`."""
-    account = Totals()
-    with _Reader(files, seed, bounds) as reader:
+    """Read each mutation in a child process, and write those that are findings to `keep_in`."""
+    totals = Totals()
+    with _ReaderProcess(files, seed, limits) as reader:
         for seen in map(reader.read, numbers):
-            judged = _judged(seen, bounds)
-            account.add(judged)
-            if keep_in is not None and judged.outcome.startswith(FINDING):
+            classified = _classified(seen, limits)
+            totals.add(classified)
+            if keep_in is not None and classified.outcome.startswith(FINDING):
                 keep_in.mkdir(parents=True, exist_ok=True)
                 (keep_in / f"{seed}-{seen.number}.dcm").write_bytes(mutation(files, seed, seen.number).data)
-            if note is not None:
-                note(account)
-    return account
+            if on_progress is not None:
+                on_progress(totals)
+    return totals
 
 
-class _Reader:
-    """A child process, and another one when that is gone."""
+class _ReaderProcess:
+    """A child process that reads mutations; it is replaced when it dies or hangs."""
 
-    def __init__(self, files: tuple[Seed, ...], seed: int, bounds: CostLimits) -> None:
-        self._files, self._seed, self._bounds = files, seed, bounds
+    def __init__(self, files: tuple[Seed, ...], seed: int, limits: CostLimits) -> None:
+        self._files, self._seed, self._limits = files, seed, limits
         self._spawning = multiprocessing.get_context("forkserver")
         self._start()
 
@@ -90,10 +90,10 @@ class _Reader:
         self._end()
 
     def read(self, number: int) -> Observation:
-        """What became of this one, be it the child's death."""
+        """Return the observation of one mutation. The death of the child process is an outcome, too."""
         try:
             self._connection.send(number)
-            if self._connection.poll(self._bounds.seconds):
+            if self._connection.poll(self._limits.seconds):
                 seen: Observation = self._connection.recv()
                 return seen
             how = "hang"
@@ -103,25 +103,25 @@ class _Reader:
         self._end()
         self._start()
         what = mutation(self._files, self._seed, number).what
-        return Observation(number, f"{FINDING}: {how}", self._bounds.seconds if how == "hang" else 0.0, 0, 0, what)
+        return Observation(number, f"{FINDING}: {how}", self._limits.seconds if how == "hang" else 0.0, 0, 0, what)
 
     def _start(self) -> None:
-        self._connection, theirs = self._spawning.Pipe()
-        arguments = (theirs, self._files, self._seed, self._bounds.address_space)
+        self._connection, child_end = self._spawning.Pipe()
+        arguments = (child_end, self._files, self._seed, self._limits.address_space)
         self._process = self._spawning.Process(target=serve, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()
-        self._connection.recv()  # it has started, which is not on the clock
+        child_end.close()
+        self._connection.recv()  # wait until it has started: its start does not count as reading time
 
     def _end(self) -> None:
         self._process.kill()
         self._process.join()
 
 
-def _judged(seen: Observation, bounds: CostLimits) -> Observation:
-    if seen.seconds > bounds.seconds and not seen.outcome.startswith(FINDING):
-        return seen._replace(outcome=f"{FINDING}: hang")  # its answer came at the very end
-    if seen.grown_bytes > bounds.memory_bytes and not seen.outcome.startswith(FINDING):
+def _classified(seen: Observation, limits: CostLimits) -> Observation:
+    if seen.seconds > limits.seconds and not seen.outcome.startswith(FINDING):
+        return seen._replace(outcome=f"{FINDING}: hang")  # the result arrived just before the time-out
+    if seen.grown_bytes > limits.memory_bytes and not seen.outcome.startswith(FINDING):
         return seen._replace(outcome=f"{FINDING}: memory")
     return seen
 

@@ -1,4 +1,4 @@
-"""What a call costs, as Linux tells it of the whole process."""
+"""Measure the time and the peak memory of a call, from /proc (Linux only)."""
 
 import time
 from collections.abc import Callable
@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Cost(NamedTuple):
-    """Of one call."""
+    """The cost of one call."""
 
     seconds: float
     grown_bytes: int
-    """Peak resident memory during the call, less what there was before."""
+    """Peak resident memory during the call, minus the resident memory before it."""
     peak_bytes: int
 
 
-def measured(call: Callable[[], _Answer]) -> tuple[_Answer, Cost]:
-    """What `call` gives, and its cost."""
-    _CLEAR.write_text("5")  # VmHWM, the peak, counts from here
+def measured(call: Callable[[], _Result]) -> tuple[_Result, Cost]:
+    """Run `call`, and return its result and its cost."""
+    _CLEAR.write_text("5")  # resets VmHWM, the peak of resident memory
     before, begun = _kilobytes("VmRSS"), time.perf_counter()
-    answer = call()
+    result = call()
     seconds, peak = time.perf_counter() - begun, _kilobytes("VmHWM")
-    return answer, Cost(seconds, (peak - before) * 1024, peak * 1024)
+    return result, Cost(seconds, (peak - before) * 1024, peak * 1024)
 
 
 def _kilobytes(name: str) -> int:

@@ -1,4 +1,4 @@
-"""Where the parts of a file lie that a mutation may aim at."""
+"""Find the positions of the elements and fragments of a file, as targets of mutations."""
 
 import struct
 import zlib
@@ -20,37 +20,37 @@ _BINARY_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "OW")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElementLayout:
-    """One data element: its header starts at `start`, its value at `value`."""
+    """One data element; its header starts at byte `start` and its value at byte `value`."""
 
     tag: int
     start: int
     value: int
     length: int
     binary: bool
-    """Whether the value is numbers of two bytes or more, and not text."""
+    """Whether the value consists of binary numbers of at least two bytes and is not text."""
     long: bool
-    """Whether the length is written in four bytes rather than two."""
+    """Whether the length field has four bytes; otherwise it has two."""
     little: bool
 
     @property
     def end(self) -> int:
-        """Behind the value; the value's start where the length is undefined."""
+        """The position behind the value, or the start of the value if its length is undefined."""
         return self.value + (0 if self.length == UNDEFINED else self.length)
 
     @property
     def length_at(self) -> int:
-        """Where the length is written."""
+        """The position of the length field."""
         return self.value - (4 if self.long else 2)
 
     def written_length(self, length: int) -> bytes:
-        """A length as this element writes it, cut to the bytes that it has."""
+        """Encode a length for the length field of this element; higher bits are cut off."""
         order, code = "<" if self.little else ">", "I" if self.long else "H"
         return struct.pack(order + code, length & (0xFFFFFFFF if self.long else 0xFFFF))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileLayout:
-    """A file taken apart. `prefix` stands before `body`, which is inflated where `deflated`."""
+    """The parts of a file: `prefix`, then `body`. If `deflated`, `body` is the inflated content."""
 
     prefix: bytes
     body: bytes
@@ -60,7 +60,7 @@ class FileLayout:
     """Start and end of the items of encapsulated pixel data, the offset table first."""
 
     def file(self, body: bytes) -> bytes:
-        """A whole file with another body."""
+        """Build the whole file with another body."""
         if not self.deflated:
             return self.prefix + body
         packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -69,7 +69,7 @@ class FileLayout:
 
 @cache
 def layout_of(seed: Seed) -> FileLayout:
-    """Where things lie in an intact file; nothing but its bytes for what is not DICOM."""
+    """Return the layout of a valid file. A file that is not DICOM has neither elements nor fragments."""
     try:
         header = read_header(seed.data, DEFAULT_LIMITS)
     except RejectImage:

@@ -1,4 +1,4 @@
-"""Changes of the data set: lengths, types and values that make no sense."""
+"""Change elements of the data set: lengths, value representations and values that are invalid or extreme."""
 
 import random
 import struct
@@ -17,7 +17,7 @@ _TEXTS = (
     *("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_PARTIAL_420"),
     *("ISO 2022 IR 87", "\\ISO 2022 IR 149", "ISO_IR 192", "GB18030", "\x1b$B\x1b(B", "\x1b%G" * 50, "\0\0"),
 )
-_THAT_MATTER = frozenset(
+_PIXEL_TAGS = frozenset(
     (
         *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.BITS_STORED, tags.HIGH_BIT, tags.SAMPLES_PER_PIXEL),
         *(tags.NUMBER_OF_FRAMES, tags.PLANAR_CONFIGURATION, tags.PIXEL_REPRESENTATION, tags.PHOTOMETRIC_INTERPRETATION),
@@ -37,11 +37,13 @@ _SYNTAXES = (
     "1.2.840.10008.1.2.1.99",
     "1.2",
 )
-_OPENED = struct.pack("<HH2sHI", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+_SEQUENCE_START = struct.pack("<HH2sHI", 0x0040, 0x0275, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+    "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+)
 
 
 def change_length(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Zero, odd, huge or undefined, or a little more or less than it is."""
+    """Change a length to zero, odd, huge or undefined, or by up to 9 bytes."""
     part = _part(layout, rng)
     length = rng.choice(_LENGTHS) if rng.random() < 0.7 else max(part.length + rng.randint(-9, 9), 0)
     written = part.written_length(length)
@@ -49,13 +51,13 @@ def change_length(body: bytearray, layout: FileLayout, rng: random.Random) -> No
 
 
 def change_vr(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Another type for the same bytes; with implicit VR part of the length is hit."""
+    """Change the VR of an element; in implicit VR this changes part of its length."""
     at = _part(layout, rng).start + 4
     body[at : at + 2] = rng.choice(_VRS)
 
 
 def set_extreme_value(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """A value that fits its type and nothing else; the length follows it."""
+    """Set an extreme value of the right type, and adjust the length."""
     part = _part(layout, rng)
     value = _extreme(bytes(body[part.value : part.end]), part, rng)
     body[part.value : part.end] = value
@@ -64,41 +66,41 @@ def set_extreme_value(body: bytearray, layout: FileLayout, rng: random.Random) -
 
 
 def fill_value(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Noise of the same length, 256 bytes of it at most."""
+    """Replace up to 256 bytes of a value by noise."""
     part = _part(layout, rng)
     end = min(part.end, part.value + 256)
     body[part.value : end] = rng.randbytes(max(end - part.value, 0))
 
 
 def delete_element(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """With its header."""
+    """Delete an element with its header."""
     part = _part(layout, rng)
     del body[part.start : part.end]
 
 
 def repeat_element(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """A sequence in a functional group becomes a thousand of them."""
+    """Insert up to a thousand copies of an element of less than 4 KiB."""
     part = _part(layout, rng)
     if part.end - part.start < 4096:
         body[part.start : part.start] = body[part.start : part.end] * rng.choice((1, 10, 1000))
 
 
 def swap_elements(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """The value and the header of one under the tag of another."""
+    """Replace the tag of one element by that of another."""
     first, second = _part(layout, rng), _part(layout, rng)
     body[first.start : first.start + 4] = layout.body[second.start : second.start + 4]
 
 
 def insert_nested_sequences(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Opened and never closed, or closed as often as they were opened."""
+    """Insert nested sequences, with all their end delimiters or without any."""
     depth = rng.choice((1, 5, 31, 32, 33, 1000))
     closed = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0) * depth
     start = _part(layout, rng).start
-    body[start:start] = _OPENED * depth + (closed if rng.random() < 0.7 else b"")
+    body[start:start] = _SEQUENCE_START * depth + (closed if rng.random() < 0.7 else b"")
 
 
-def change_syntax(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> None:
-    """The pixels of one transfer syntax under the name of another; only what is as long, or is padded to it."""
+def change_syntax(body: bytearray, _layout: FileLayout, rng: random.Random) -> None:
+    """Change the transfer syntax without changing the pixels; the UID is cut or padded to the old length."""
     at = body.find(b"1.2.840.10008.1.2", 300 if len(body) > 300 else 0, 600)
     if at >= 2:
         length = int.from_bytes(body[at - 2 : at], "little")
@@ -107,11 +109,11 @@ def change_syntax(body: bytearray, _anatomy: FileLayout, rng: random.Random) -> 
 
 
 def _part(layout: FileLayout, rng: random.Random) -> ElementLayout:
-    """Mostly one that decides how the pixels are read."""
+    """Choose an element; 85 % of the time one that controls how the pixels are read."""
     if rng.random() < 0.85:
-        mattering = [part for part in layout.parts if part.tag in _THAT_MATTER]
-        if mattering:
-            return rng.choice(mattering)
+        deciding = [part for part in layout.parts if part.tag in _PIXEL_TAGS]
+        if deciding:
+            return rng.choice(deciding)
     return rng.choice(layout.parts)
 
 

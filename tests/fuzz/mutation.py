@@ -1,4 +1,4 @@
-"""Mutation number N of a campaign: the same bytes each time it is made from the same files."""
+"""Create mutation number N of a campaign. The same files, seed and number always give the same bytes."""
 
 import random
 from collections.abc import Callable
@@ -12,10 +12,10 @@ Change = Callable[[bytearray, FileLayout, random.Random], None]
 
 ANYWHERE: tuple[Change, ...] = (
     byte_mutations.flip_bits,
-    byte_mutations.overwrite_run,
-    byte_mutations.insert_run,
-    byte_mutations.delete_run,
-    byte_mutations.repeat_run,
+    byte_mutations.overwrite_bytes,
+    byte_mutations.insert_bytes,
+    byte_mutations.delete_bytes,
+    byte_mutations.repeat_bytes,
     byte_mutations.truncate,
 )
 IN_HEADER: tuple[Change, ...] = (
@@ -44,7 +44,7 @@ IN_PIXELS: tuple[Change, ...] = (
 
 
 class Mutation(NamedTuple):
-    """A spoilt file, and what was done to it."""
+    """A mutated file, and the changes that were made."""
 
     number: int
     data: bytes
@@ -52,7 +52,7 @@ class Mutation(NamedTuple):
 
 
 def mutation(files: tuple[Seed, ...], seed: int, number: int) -> Mutation:
-    """One to three changes of one file; one time in twenty the head of one file and the tail of another."""
+    """Make one to three changes to one file; one mutation in twenty joins the start and the end of two files."""
     rng = random.Random(f"{seed}/{number}")
     chosen = rng.choice(files)
     if rng.random() < 0.05:
@@ -75,7 +75,7 @@ def mutation(files: tuple[Seed, ...], seed: int, number: int) -> Mutation:
 
 
 def _possible(layout: FileLayout, rng: random.Random) -> tuple[Change, ...]:
-    """Any place, or one that the file has; headers are aimed at as often as pixels."""
+    """Choose the kind of change: at any byte, or, twice as often each, in the header or in the pixels if they exist."""
     kinds = [ANYWHERE]
     if layout.parts:
         kinds += [IN_HEADER] * 2

@@ -1,4 +1,4 @@
-"""What becomes of one file, told as the worker would: decoded, or refused with a reason."""
+"""Read and prepare one file as a worker does, and return its outcome: decoded, or refused with a reason."""
 
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.patient import PatientHasher
@@ -20,11 +20,11 @@ _PATIENT = PatientHasher(b"fuzz")
 
 
 class OutOfRangeError(Exception):
-    """A prepared frame holds what is no display value: infinities, no numbers, or some outside of [0, 1]."""
+    """A prepared frame contains infinity, NaN, or values outside of [0, 1]."""
 
 
 def outcome_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
-    """`decoded`, or the reason. Whatever else is raised is a finding."""
+    """Return `decoded` or the reason. Any exception that this function raises is a finding."""
     try:
         dicom_image = read(data, limits=limits, patient=_PATIENT, accept_raster=True)
         read_traits(dicom_image, "fuzz")

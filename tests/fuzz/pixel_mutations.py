@@ -1,4 +1,4 @@
-"""Changes of encapsulated pixel data: items, offsets, and what the decoders read."""
+"""Change encapsulated pixel data: items, offsets and codestreams."""
 
 import random
 import struct
@@ -11,14 +11,14 @@ _HEAD = 256
 
 
 def change_item_length(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Of one fragment or of the offset table."""
+    """Change the length of one fragment or of the offset table."""
     start, end = rng.choice(layout.fragments)
     length = rng.choice((*_LENGTHS, end - start + rng.randint(-9, 9)))
     body[start - 4 : start] = struct.pack("<I", length & 0xFFFFFFFF)
 
 
 def change_offset_table(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """One offset points elsewhere; where there is no table, a first fragment is taken for it."""
+    """Change one offset. If the table is empty, set its length to 4, so that it covers part of the first fragment."""
     start, end = layout.fragments[0]
     if end - start < 4:
         body[start - 4 : start] = struct.pack("<I", 4)
@@ -28,7 +28,7 @@ def change_offset_table(body: bytearray, layout: FileLayout, rng: random.Random)
 
 
 def change_stream_header(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """A few bytes where sizes, tables and segment lengths are declared."""
+    """Change a few bytes at the start of a codestream, where sizes, tables and segment lengths are declared."""
     start, end = _stream(layout, rng)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         at = start + rng.randrange(max(min(end - start, rng.choice((32, 96, _HEAD))), 1))
@@ -37,7 +37,7 @@ def change_stream_header(body: bytearray, layout: FileLayout, rng: random.Random
 
 
 def change_stream_middle(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Entropy-coded bytes, markers among them."""
+    """Overwrite entropy-coded bytes of a codestream with markers and other bytes."""
     start, end = _stream(layout, rng)
     for _ in range(rng.choice((1, 4, 32))):
         at = rng.randrange(start, max(end, start + 1))
@@ -48,7 +48,7 @@ def change_stream_middle(body: bytearray, layout: FileLayout, rng: random.Random
 
 
 def cut_stream(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """Bytes go, and the length of the item says so: the file stays whole, the stream does not."""
+    """Remove bytes of a codestream and adjust the length of its item, so that only the codestream is damaged."""
     start, end = _stream(layout, rng)
     first = rng.randrange(start, max(end, start + 1))
     last = min(first + rng.choice((1, 16, end - start)), end)
@@ -59,7 +59,7 @@ def cut_stream(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
 
 
 def swap_items(body: bytearray, layout: FileLayout, rng: random.Random) -> None:
-    """The bytes of one fragment in the place of another, whole."""
+    """Replace one fragment by a copy of another."""
     (start, end), (first, last) = _stream(layout, rng), _stream(layout, rng)
     other = layout.body[first:last]
     body[start - 4 : end] = struct.pack("<I", len(other)) + other

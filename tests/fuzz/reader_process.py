@@ -1,4 +1,4 @@
-"""The process in which files are read: what kills or hangs it costs one file."""
+"""Read mutations in a process of its own, so that a crash or a hang affects only one file."""
 
 import resource
 import traceback
@@ -16,7 +16,7 @@ FINDING = "finding"
 
 
 class Observation(NamedTuple):
-    """What became of one mutation, and what it cost."""
+    """The outcome and the cost of one mutation."""
 
     number: int
     outcome: str
@@ -24,14 +24,14 @@ class Observation(NamedTuple):
     grown_bytes: int
     peak_bytes: int
     what: str
-    """What was done to the file; for a finding the traceback, too."""
+    """The changes of the file, and the traceback of a finding."""
 
 
 def serve(connection: Connection, files: tuple[Seed, ...], seed: int, address_space: int) -> None:
-    """Answer each number with an Observation until there are no more. Linux only: memory is told by /proc."""
+    """Send an Observation for each number that is received, until the connection is closed. Linux only (/proc)."""
     warnings.simplefilter("ignore")
     for file in files:
-        outcome_of(file.data)  # whatever the libraries keep for good is there before anything is measured
+        outcome_of(file.data)  # so that memory that the libraries keep is not attributed to a mutation
     already = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (already + address_space, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -53,5 +53,5 @@ def _observe(files: tuple[Seed, ...], seed: int, number: int) -> Observation:
 def _outcome_or_finding(data: bytes) -> tuple[str, str]:
     try:
         return outcome_of(data), ""
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+    except Exception as error:  # noqa: BLE001 - any exception is a finding
         return f"{FINDING}: {type(error).__name__}", traceback.format_exc()

@@ -1,4 +1,4 @@
-"""The files that are mutated: real ones where they lie beside the repository, and made ones always."""
+"""Provide the files to mutate: generated ones, and real ones if `../shared` exists."""
 
 import csv
 from functools import cache
@@ -23,7 +23,7 @@ _SIZE = 64
 
 
 class Seed(NamedTuple):
-    """A file as it should be."""
+    """A valid file."""
 
     name: str
     data: bytes
@@ -31,13 +31,13 @@ class Seed(NamedTuple):
 
 @cache
 def seeds() -> tuple[Seed, ...]:
-    """The same files in the same order wherever the same real files lie."""
-    return (*real_files(), *_made_files())
+    """Return all files; the order is the same on each machine with the same real files."""
+    return (*real_files(), *_generated_files())
 
 
 @cache
 def real_files() -> tuple[Seed, ...]:
-    """All files that the manifest lists; none where the folder is not there."""
+    """Return all files that the manifest lists, or none if the folder does not exist."""
     manifest = REAL_FILES / "manifest.csv"
     if not manifest.exists():
         return ()
@@ -45,13 +45,13 @@ def real_files() -> tuple[Seed, ...]:
     return tuple(Seed(name, (REAL_FILES / name).read_bytes()) for name in names)
 
 
-def _made_files() -> tuple[Seed, ...]:
+def _generated_files() -> tuple[Seed, ...]:
     styles = [(syntax, bits) for syntax in SYNTAXES for bits in (8, 12)]
     phantoms = [
         Seed(f"phantom-{syntax}-{bits}", phantom(at, PhantomStyle(size=_SIZE, bits=bits, syntax=syntax)))
         for at, (syntax, bits) in enumerate(styles)
     ]
-    made = {
+    generated = {
         "deflated": modified_phantom(1, lambda dataset: _set_syntax(dataset, DeflatedExplicitVRLittleEndian)),
         "jpeg-rgb": modified_phantom(
             2, lambda dataset: _as_jpeg(dataset, bytes(imagecodecs.jpeg8_encode(_colours())), "YBR_FULL_422")
@@ -66,7 +66,7 @@ def _made_files() -> tuple[Seed, ...]:
         "picture-png": cv2.imencode(".png", _colours())[1].tobytes(),
         "picture-jpeg": cv2.imencode(".jpg", _colours())[1].tobytes(),
     }
-    return (*phantoms, *(Seed(name, data) for name, data in made.items()))
+    return (*phantoms, *(Seed(name, data) for name, data in generated.items()))
 
 
 def _colours() -> Any:

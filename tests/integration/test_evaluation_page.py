@@ -1,4 +1,4 @@
-"""The page that an evaluation leaves for people."""
+"""evaluation.html and evaluation.json of an evaluation."""
 
 import base64
 import json
@@ -18,10 +18,10 @@ from imaging.dicom_image import Frame
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Examples
-from models.evaluation.judged import judge
 from models.evaluation.measure import measure_images
 from models.evaluation.mistakes import picture_uri, worst_mistakes
 from models.evaluation.page import Material, write_evaluation
+from models.evaluation.predictions import image_predictions
 from models.networks.scoring import Scored
 from models.postprocessing import Postprocessing
 
@@ -30,7 +30,7 @@ MULTI = make_postprocessing(("mass", "<b>$x_1$"), normal_label="clear", activati
 
 
 def _scored(postprocessing: Postprocessing, images: int = 60) -> Scored:
-    """Half right; the seventh image is wrong with the greatest confidence."""
+    """Build scores that are correct for about half of the images; image 7 is wrong with the highest confidence."""
     rng = np.random.default_rng(2)
     columns = len(postprocessing.labels)
     truth = np.eye(columns)[np.arange(images) % columns]
@@ -51,7 +51,7 @@ def _examples(scored: Scored) -> Examples:
 
 def _write(folder: Path, postprocessing: Postprocessing, *, not_for_diagnosis: bool = True) -> str:
     scored = _scored(postprocessing)
-    judged = judge(postprocessing, scored)
+    predictions = image_predictions(postprocessing, scored)
     bundle = Bundle(
         name="toy",
         version="2.1",
@@ -62,17 +62,27 @@ def _write(folder: Path, postprocessing: Postprocessing, *, not_for_diagnosis: b
         not_for_diagnosis=not_for_diagnosis,
     )
     material = Material(reference="npz:x", part="test", split="image", images=60, frames=60, patients=None)
-    mistakes = worst_mistakes(judged, scored, _examples(scored), SPEC)
-    evaluation = measure_images(judged, rounds=200)
-    _, page = write_evaluation(folder, evaluation, judged=judged, bundle=bundle, material=material, mistakes=mistakes)
+    mistakes = worst_mistakes(predictions, scored, _examples(scored), SPEC)
+    evaluation = measure_images(predictions, rounds=200)
+    _, page = write_evaluation(
+        folder, evaluation, predictions=predictions, bundle=bundle, material=material, mistakes=mistakes
+    )
     return page.read_text()
 
 
 @pytest.mark.parametrize("postprocessing", [make_postprocessing(), MULTI], ids=["softmax", "sigmoid"])
-def test_the_page_holds_everything_and_needs_nothing_else(postprocessing: Postprocessing, tmp_path: Path) -> None:
-    """Bundle, digest, data, plots and pictures in one file that loads nothing."""
+def test_the_page_is_complete_and_loads_no_other_file(postprocessing: Postprocessing, tmp_path: Path) -> None:
+    """Bundle, digest, data, plots and pictures are in one file."""
     page = _write(tmp_path, postprocessing)
-    for expected in ("toy@2.1", "d" * 64, "npz:x", "Not for diagnosis.", "Operating points", "Worst mistakes"):
+    for expected in (
+        "toy@2.1",
+        "d" * 64,
+        "npz:x",
+        "Not for diagnosis.",
+        "Operating points",
+        "Confusion matrix",
+        "Worst mistakes",
+    ):
         assert expected in page
     assert page.count("<svg") == 4
     assert page.count("data:image/png") == 24
@@ -80,20 +90,20 @@ def test_the_page_holds_everything_and_needs_nothing_else(postprocessing: Postpr
 
 
 def test_labels_and_names_are_text_not_markup(tmp_path: Path) -> None:
-    """Folders name labels and files name images: both may hold anything."""
+    """Labels come from names of folders and images from names of files: both may contain any characters."""
     page = _write(tmp_path, MULTI)
     assert "<b>$x_1$" not in page
     assert "&lt;b&gt;$x_1$" in page
     assert "image &lt;7&gt;" in page
 
 
-def test_the_line_for_patients_can_be_taken_off(tmp_path: Path) -> None:
-    """Where the bundle says that it is cleared."""
+def test_not_for_diagnosis_is_shown_only_if_the_bundle_requires_it(tmp_path: Path) -> None:
+    """A bundle that is cleared has `not_for_diagnosis` false."""
     assert "Not for diagnosis." not in _write(tmp_path, make_postprocessing(), not_for_diagnosis=False)
 
 
-def test_the_json_holds_the_same_for_programs(tmp_path: Path) -> None:
-    """Bundle, data and figures."""
+def test_the_json_file_has_the_same_content(tmp_path: Path) -> None:
+    """It names the bundle, the data and the figures."""
     _write(tmp_path, make_postprocessing())
     document = json.loads((tmp_path / "evaluation.json").read_text())
     assert (document["model"], document["data"]["reference"]) == ("toy@2.1", "npz:x")
@@ -102,20 +112,20 @@ def test_the_json_holds_the_same_for_programs(tmp_path: Path) -> None:
 
 
 def test_the_most_confident_mistake_comes_first() -> None:
-    """With its names and the score of what was given; only wrong images are shown."""
+    """A mistake has the name of its image and the score of the assigned label; only wrong images are shown."""
     scored = _scored(make_postprocessing())
-    judged = judge(make_postprocessing(), scored)
-    mistakes = worst_mistakes(judged, scored, _examples(scored), SPEC)
+    predictions = image_predictions(make_postprocessing(), scored)
+    mistakes = worst_mistakes(predictions, scored, _examples(scored), SPEC)
     first = mistakes[0]
     assert (first.name, first.true, first.given, first.label) == ("image <7>", "nodule", "clear", "clear")
     assert first.score == pytest.approx(0.999)
-    wrong = {f"image <{number}>" for number in np.flatnonzero(~judged.correct)}
+    wrong = {f"image <{number}>" for number in np.flatnonzero(~predictions.correct)}
     assert {mistake.name for mistake in mistakes} <= wrong
 
 
 @pytest.mark.parametrize(("channel_order", "display"), [("rgb", (1, 0.5, 0)), ("bgr", (0, 0.5, 1))])
 def test_pictures_show_what_the_network_saw(channel_order: str, display: tuple[float, ...]) -> None:
-    """Scaling, mean and deviation are undone: orange stays orange, whichever channel the network has first."""
+    """Scaling, mean and standard deviation are undone: orange stays orange in RGB and in BGR order."""
     spec = replace(
         SPEC,
         channels=3,
@@ -136,7 +146,7 @@ def test_pictures_show_what_the_network_saw(channel_order: str, display: tuple[f
 @pytest.mark.skipif(shutil.which("chromium") is None, reason=skip_reasons.CHROMIUM)
 @pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
 def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
-    """The background is that of the reader's scheme, and a good deal of ink stands out from it."""
+    """The background follows the colour scheme, and 2 to 50 % of the pixels differ clearly from it."""
     _write(tmp_path, make_postprocessing())
     picture = tmp_path / "page.png"
     command = [

@@ -1,4 +1,4 @@
-"""Grad-CAM against known lesions, and through the command."""
+"""Grad-CAM compared with known lesions, and the command `nightread explain`."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ from nightread.paths import root_text
 
 FILMS, SIZE = 60, 256
 SLACK = 4
-"""Pixels of the input; one cell of the shipped network's map has 8."""
+"""Tolerance in pixels of the input; one cell of the map has 8 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def films_with_lesions(count: int) -> Iterator[tuple[bytes, PhantomTruth]]:
 
 
 def lesion_mask(truth: PhantomTruth, side: int, slack: float = 0) -> Any:
-    """(side, side) of the prepared film: True on a lesion, or as near as `slack` pixels."""
+    """Return (side, side) for the prepared film: True on a lesion and within `slack` pixels of it."""
     rows, columns = np.mgrid[:side, :side]
     scale = side / SIZE
     mask = np.zeros((side, side), bool)
@@ -64,8 +64,8 @@ def lesion_mask(truth: PhantomTruth, side: int, slack: float = 0) -> Any:
 
 
 @pytest.mark.slow
-def test_the_heat_lies_on_the_lesions(network: Network) -> None:
-    """60 unseen films: many times the heat of chance on lesions, the hottest pixel on or at one. `pytest -s` prints."""
+def test_the_heat_is_on_the_lesions(network: Network) -> None:
+    """Lesions of 60 new films have many times the heat of chance and the hottest pixel. `pytest -s` prints figures."""
     enrichment, hits, near = [], [], []
     for content, truth in films_with_lesions(FILMS):
         prepared = prepare(next(read(content).frames()), network.bundle.spec)
@@ -85,8 +85,8 @@ def test_the_heat_lies_on_the_lesions(network: Network) -> None:
     assert np.mean(near) >= 0.95
 
 
-def test_a_network_that_is_sure_is_explained_as_well(network: Network) -> None:
-    """A saturated softmax has no gradient left; its logits have. The network itself is left as it was."""
+def test_a_saturated_network_is_explained(network: Network) -> None:
+    """The gradient of a saturated softmax is 0, that of its logits is not. The network is not changed."""
     content, _ = next(films_with_lesions(1))
     prepared = prepare(next(read(content).frames()), network.bundle.spec)
     before = explain(network, prepared, "nodule")
@@ -104,7 +104,7 @@ def test_a_network_that_is_sure_is_explained_as_well(network: Network) -> None:
 
 
 def two_squares(*, nested: bool, end: Any) -> Any:
-    """A network that is right by construction: output 0 looks for what is bright, output 1 for what is dark."""
+    """Build a network that is correct by construction: output 0 detects bright areas, output 1 dark areas."""
     inputs = keras.Input((32, 32, 1))
     convolution = layers.Conv2D(2, 3, activation="relu")
     features = convolution(inputs)
@@ -130,7 +130,7 @@ def two_squares(*, nested: bool, end: Any) -> Any:
     ],
 )
 def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) -> None:
-    """Through inner networks and whatever the network ends with."""
+    """Inner networks and several final activations are supported."""
     postprocessing = Postprocessing(
         labels=("bright", "dark"),
         normal_label=None,
@@ -151,19 +151,19 @@ def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) ->
 
 
 def test_a_network_without_convolutions_cannot_be_explained(network: Network) -> None:
-    """And the message says so."""
+    """The message names the reason."""
     inputs = keras.Input(network.bundle.spec.shape)
     model = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(inputs)))
     with pytest.raises(UsageFault, match="no convolution"):
         explain(Network(network.bundle, model), np.zeros(network.bundle.spec.shape, np.float32))
 
 
-def test_the_frame_that_tells_most_is_chosen(network: Network) -> None:
-    """Of a picture with one frame that one; a frame that is not there is named."""
+def test_the_frame_with_the_highest_score_is_chosen(network: Network) -> None:
+    """An image with one frame has frame 0. The message names a frame or a label that does not exist."""
     content, _ = next(films_with_lesions(1))
     scan = read(content)
     assert explain_image(network, scan)[0] == 0
-    with pytest.raises(UsageFault, match="has 1 frames"):
+    with pytest.raises(UsageFault, match="the image has 1 frame, counted from 0"):
         explain_image(network, scan, frame=1)
     with pytest.raises(UsageFault, match="no label mass"):
         explain_image(network, scan, label="mass")
@@ -180,9 +180,9 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def record(new_sqlite: NewSqlite, state: Path) -> Iterator[Database]:
-    with new_sqlite(state / "nightread.sqlite3") as database:
-        yield database
+def database(new_sqlite: NewSqlite, state: Path) -> Iterator[Database]:
+    with new_sqlite(state / "nightread.sqlite3") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -195,13 +195,13 @@ def film(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def image_id(record: Database, film: Path, clock: SettableClock, make_arrivals: Any) -> int:
-    """A film in the record that the shipped phantom bundle has judged."""
-    source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
-    ledger_driver = LedgerDriver(database=record, clock=clock, source_id=source)
+def image_id(database: Database, film: Path, clock: SettableClock, make_arrivals: Any) -> int:
+    """Register a film that the shipped phantom bundle has analysed, and return its id."""
+    source = ledger.ensure_source(database, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
+    ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source)
     bundle = find_bundle("phantom")
     bundle_id = ledger.register_bundle(
-        record,
+        database,
         name=bundle.name,
         version=bundle.version,
         digest=bundle.digest,
@@ -216,7 +216,7 @@ def image_id(record: Database, film: Path, clock: SettableClock, make_arrivals: 
 
 @pytest.fixture
 def nightread(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """`nightread("explain", ...)`: exit code, standard output, standard error."""
+    """Return a function that runs `nightread` and returns exit code, standard output and standard error."""
     monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(state))
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -232,12 +232,12 @@ def nightread(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return call
 
 
-def test_an_image_of_the_record_is_explained(nightread: Nightread, image_id: int, tmp_path: Path) -> None:
-    """A picture and an array, named by ids alone, that show what the function gives."""
+def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: int, tmp_path: Path) -> None:
+    """A picture and an array are written; their names contain only ids."""
     out = tmp_path / "out"
-    code, told, err = nightread("explain", image_id, "--array", "--out", out, "--json")
+    code, printed, err = nightread("explain", image_id, "--array", "--out", out, "--json")
     assert code == 0, err
-    values = json.loads(told)
+    values = json.loads(printed)
     assert (values["model"], values["label"], values["frame"]) == ("phantom@1.0", "nodule", 0)
     names = {path.name for path in out.iterdir()}
     assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
@@ -250,22 +250,22 @@ def test_an_image_of_the_record_is_explained(nightread: Nightread, image_id: int
     assert np.ptp(picture[30:-30, half:].astype(int), axis=2).max() > 50  # the right half has colours
 
 
-def test_a_file_outside_of_the_record_is_explained(nightread: Nightread, film: Path, state: Path) -> None:
-    """Its name, which may be a patient's, appears in no name of ours; people are told what it is not for."""
-    code, told, err = nightread("explain", film, "--model", "phantom", "--label", "clear")
+def test_a_file_outside_of_the_database_is_explained(nightread: Nightread, film: Path, state: Path) -> None:
+    """The name of the file may be that of a patient, so it appears neither in the output nor in new names."""
+    code, printed, err = nightread("explain", film, "--model", "phantom", "--label", "clear")
     assert code == 0, err
-    assert "Not for diagnosis." in told
+    assert "Not for diagnosis." in printed
     (written,) = (state / "explanations").iterdir()
     assert written.name.startswith("file-")
-    assert "MEYER" not in told
+    assert "MEYER" not in printed
 
 
-def test_what_cannot_be_explained_says_why(
-    nightread: Nightread, image_id: int, film: Path, state: Path, record: Database, clock: SettableClock
+def test_the_message_says_why_an_image_cannot_be_explained(
+    nightread: Nightread, image_id: int, film: Path, state: Path, database: Database, clock: SettableClock
 ) -> None:
-    """Unknown, unfinished, moved, changed, and judged by a bundle that is gone."""
-    source = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
-    ledger_driver = LedgerDriver(database=record, clock=clock, source_id=source)
+    """The image is unknown, unfinished, moved or changed, or its bundle was removed."""
+    source = ledger.ensure_source(database, name="inbox", kind="folder", root=root_text(film.parent), now=clock())
+    ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source)
     ledger_driver.register([ledger.Arrival(uri="other.dcm", size=1, mtime_ns=1)])
 
     assert "There is no image 999" in nightread("explain", 999)[2]
@@ -281,6 +281,6 @@ def test_what_cannot_be_explained_says_why(
     assert "MEYER" not in err
 
     film.write_bytes(content)
-    with record.writer.begin() as connection:
+    with database.writer.begin() as connection:
         connection.exec_driver_sql("UPDATE bundles SET digest = 'e'")
     assert "phantom@1.0 (digest e...), which is no longer at hand" in nightread("explain", image_id)[2]

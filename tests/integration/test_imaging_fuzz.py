@@ -20,23 +20,23 @@ SEED, COUNT = 20261121, 1500
 
 
 @pytest.fixture(scope="module")
-def account() -> Totals:
+def totals() -> Totals:
     """The totals of a campaign."""
-    return run(range(COUNT), files=seeds(), seed=SEED, bounds=CostLimits())
+    return run(range(COUNT), files=seeds(), seed=SEED, limits=CostLimits())
 
 
-def test_each_mutation_is_decoded_or_has_a_reason(account: Totals) -> None:
+def test_each_mutation_is_decoded_or_has_a_reason(totals: Totals) -> None:
     """There is no other exception, no dead process, no hanging file and none that takes half a gigabyte."""
-    assert [(found.number, found.outcome, found.what) for found in account.findings] == []
-    assert account.outcomes.total() == COUNT
-    assert set(account.outcomes) <= {DECODED, *map(str, Reason)}
+    assert [(found.number, found.outcome, found.what) for found in totals.findings] == []
+    assert totals.outcomes.total() == COUNT
+    assert set(totals.outcomes) <= {DECODED, *map(str, Reason)}
 
 
-def test_mutations_reach_all_outcomes(account: Totals) -> None:
+def test_mutations_reach_all_outcomes(totals: Totals) -> None:
     """If most of them were rejected early, the later code would not be tested."""
-    assert account.outcomes[DECODED] > COUNT / 5
+    assert totals.outcomes[DECODED] > COUNT / 5
     wanted = (Reason.BAD_HEADER, Reason.BAD_PIXELS, Reason.TRUNCATED, Reason.NOT_DICOM, Reason.NON_IMAGE)
-    assert all(account.outcomes[reason] > COUNT / 100 for reason in wanted), account.outcomes
+    assert all(totals.outcomes[reason] > COUNT / 100 for reason in wanted), totals.outcomes
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -64,8 +64,8 @@ def test_a_mutation_is_the_same_each_time() -> None:
 
 def test_a_file_that_exceeds_a_limit_is_found_and_kept(tmp_path: Path) -> None:
     """The limits are time and memory; in this test they are zero."""
-    slow = run((3,), files=seeds(), seed=SEED, bounds=CostLimits(seconds=0), keep_in=tmp_path)
-    large = run((4,), files=seeds(), seed=SEED, bounds=CostLimits(memory_bytes=-1), keep_in=tmp_path)
+    slow = run((3,), files=seeds(), seed=SEED, limits=CostLimits(seconds=0), keep_in=tmp_path)
+    large = run((4,), files=seeds(), seed=SEED, limits=CostLimits(memory_bytes=-1), keep_in=tmp_path)
 
     assert [found.outcome for found in (*slow.findings, *large.findings)] == [f"{FINDING}: hang", f"{FINDING}: memory"]
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -75,13 +75,13 @@ def test_a_file_that_exceeds_a_limit_is_found_and_kept(tmp_path: Path) -> None:
 def test_a_death_is_recorded_for_its_file_and_the_campaign_continues() -> None:
     """The child process is killed when it reads the second file."""
 
-    def kill_after_the_first(account: Totals) -> None:
-        if account.outcomes.total() == 1:
+    def kill_after_the_first(totals: Totals) -> None:
+        if totals.outcomes.total() == 1:
             (child,) = multiprocessing.active_children()
             child.kill()
             child.join()
 
-    account = run(range(3), files=seeds(), seed=SEED, bounds=CostLimits(), note=kill_after_the_first)
+    totals = run(range(3), files=seeds(), seed=SEED, limits=CostLimits(), on_progress=kill_after_the_first)
 
-    assert [(found.number, found.outcome) for found in account.findings] == [(1, f"{FINDING}: SIGKILL")]
-    assert account.outcomes.total() == 3
+    assert [(found.number, found.outcome) for found in totals.findings] == [(1, f"{FINDING}: SIGKILL")]
+    assert totals.outcomes.total() == 3

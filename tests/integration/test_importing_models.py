@@ -1,4 +1,4 @@
-"""Networks of other authors, from their files to scores of the worker's own code; and those that must stay outside."""
+"""Import of networks of other authors, from the file to the scores of a worker, and networks that are refused."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
 from models.catalogue import find_bundle
-from models.importing.card import bundle_of
+from models.importing.card import bundle_from_card
 from models.importing.checks import check
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
@@ -39,7 +39,7 @@ Nightread = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """`nightread("models", ...)`: exit code, standard output, standard error."""
+    """Return a function that runs `nightread` and returns exit code, standard output and standard error."""
     monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -57,7 +57,7 @@ def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 @pytest.fixture(scope="module")
 def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `net.h5`, as older programs save it, and its author's golden files in `golden`."""
+    """Create a folder with `net.h5`, the format of older programs, and the author's golden files in `golden`."""
     folder = tmp_path_factory.mktemp("chest")
     model = authors.chest_net()
     films = authors.chest_films(folder / "golden")
@@ -68,7 +68,7 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def skin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a network from keras.applications, saved as net.keras."""
+    """Create a folder with `net.keras`, a network of keras.applications, and golden files in `golden`."""
     folder = tmp_path_factory.mktemp("skin")
     photos = authors.skin_photos(folder / "golden")
     model = authors.skin_net(photos)
@@ -78,7 +78,7 @@ def skin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def served_scores(state: Path, folder: Path, spec: InputSpec) -> Any:
-    """What a worker would record for the golden images, in the order of their table."""
+    """Return the scores that a worker would record for the golden images, in the order of the table."""
     network = load_network(find_bundle("theirs", [state / "bundles"]))
     names = [line.split(",")[0] for line in (folder / "golden.csv").read_text().splitlines()[1:]]
     scans = [read((folder / name).read_bytes(), accept_raster=True) for name in names]
@@ -89,15 +89,15 @@ def served_scores(state: Path, folder: Path, spec: InputSpec) -> Any:
 def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     nightread: Nightread, tmp_path: Path, request: pytest.FixtureRequest, kind: str, file: str, card: list[str]
 ) -> None:
-    """A legacy .h5 and a network of keras.applications; the second time the name is taken."""
+    """Both formats are imported. A second import with the same name is refused."""
     folder = request.getfixturevalue(kind)
     arguments = ["models", "import", folder / file, *CARD, *card, "--golden", folder / "golden"]
     code, out, err = nightread(*arguments, "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert told["import"]["golden"]["verified"]
-    assert told["import"]["golden"]["largest_difference"] <= 1e-4
-    assert told["import"]["golden"]["spread_of_scores"] > 0.01
+    golden = json.loads(out)["import"]["golden"]
+    assert golden["verified"]
+    assert golden["largest_difference"] <= 1e-4
+    assert golden["spread_of_scores"] > 0.01
 
     bundle = find_bundle("theirs@1.0", [tmp_path / "state" / "bundles"])
     table = np.loadtxt(folder / "golden" / "golden.csv", delimiter=",", skiprows=1, usecols=(1, 2))
@@ -111,17 +111,17 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     assert (code, "exists already" in err) == (2, True)
 
 
-def test_a_shifted_preprocessing_is_refused_and_the_right_one_named(nightread: Nightread, skin: Path) -> None:
-    """0..1 where the author fed 0..255: every shape fits, only the golden scores do not."""
+def test_a_wrong_preprocessing_is_refused_and_the_correct_one_is_named(nightread: Nightread, skin: Path) -> None:
+    """The range is 0..1 instead of 0..255: all shapes fit, and only the golden scores differ."""
     wrong = [*SKIN[:-1], "0..1"]
     code, _, err = nightread("models", "import", skin / "net.keras", *CARD, *wrong, "--golden", skin / "golden")
     assert code == 2
     assert "golden scores differ by up to 0." in err
-    assert "This would fit: --scale 0..255." in err
+    assert "These options give the same scores: --scale 0..255." in err
 
 
-def test_golden_files_are_asked_for(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
-    """Without them a person has to say so, and everybody can read it later."""
+def test_golden_files_are_required_unless_no_golden_is_given(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
+    """With --no-golden the bundle records that the preprocessing is not verified."""
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST)
     assert (code, "--no-golden" in err) == (2, True)
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden")
@@ -131,7 +131,7 @@ def test_golden_files_are_asked_for(nightread: Nightread, chest: Path, tmp_path:
 
 
 def lambda_net(payload: Path) -> Any:
-    """Its code leaves a file behind wherever it runs."""
+    """Create a network with a Lambda layer whose code writes the file `payload`."""
 
     def run(values: Any) -> Any:
         Path(str(payload)).write_text("it ran")
@@ -144,7 +144,7 @@ def lambda_net(payload: Path) -> Any:
 
 @pytest.mark.parametrize("file", ["net.keras", "net.h5"])
 def test_the_code_of_a_lambda_never_runs(nightread: Nightread, tmp_path: Path, file: str) -> None:
-    """In neither format; the layer is named."""
+    """Both formats are refused, and the message names the layer."""
     payload = tmp_path / "payload"
     lambda_net(payload).save(tmp_path / file)
     payload.unlink(missing_ok=True)
@@ -154,8 +154,8 @@ def test_the_code_of_a_lambda_never_runs(nightread: Nightread, tmp_path: Path, f
     assert not payload.exists()
 
 
-def test_weights_that_are_no_numbers_are_refused(nightread: Nightread, tmp_path: Path) -> None:
-    """One NaN among them is enough."""
+def test_weights_with_nan_are_refused(nightread: Nightread, tmp_path: Path) -> None:
+    """One NaN among the weights is enough."""
     model = authors.chest_net()
     kernel, bias = model.layers[-1].get_weights()
     kernel[3, 1] = np.nan
@@ -163,12 +163,12 @@ def test_weights_that_are_no_numbers_are_refused(nightread: Nightread, tmp_path:
     model.save(tmp_path / "net.keras")
     code, _, err = nightread("models", "import", tmp_path / "net.keras", *CARD, *CHEST, "--no-golden")
     assert code == 2
-    assert "hold NaN or infinity" in err
+    assert "contain NaN or infinity" in err
     assert not (tmp_path / "state" / "bundles").exists()
 
 
 def test_a_card_that_does_not_fit_is_refused(chest: Path) -> None:
-    """Size and number of labels, by what the network itself says."""
+    """Size of the input and number of labels are compared with the network."""
     card: dict[str, Any] = {
         "name": "theirs",
         "version": "1.0",
@@ -179,14 +179,14 @@ def test_a_card_that_does_not_fit_is_refused(chest: Path) -> None:
     }
     more = card | {"labels": [*LABELS, "mass"], "input": card["input"] | {"height": SIDE, "width": SIDE}}
     with converted(chest / "net.h5", (28, 28, 1)) as found:
-        with pytest.raises(RefusedModel, match="takes images of 64x64x1 and --input says 28x28x1"):
-            check(bundle_of(card), found)
-        with pytest.raises(RefusedModel, match="answers with 2 numbers and --labels has 3: clear, nodule, mass"):
-            check(bundle_of(more), found)
+        with pytest.raises(RefusedModel, match="expects images of 64x64x1, but --input is 28x28x1"):
+            check(bundle_from_card(card), found)
+        with pytest.raises(RefusedModel, match="has 2 outputs, but --labels has 3: clear, nodule, mass"):
+            check(bundle_from_card(more), found)
 
 
 def test_tampered_weights_are_refused(nightread: Nightread, skin: Path, tmp_path: Path) -> None:
-    """One changed byte among two million."""
+    """One of two million bytes is changed."""
     content = bytearray((skin / "net.keras").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "net.keras").write_bytes(content)
@@ -196,7 +196,7 @@ def test_tampered_weights_are_refused(nightread: Nightread, skin: Path, tmp_path
 
 
 def test_logits_are_refused(nightread: Nightread, tmp_path: Path) -> None:
-    """A network that was trained with from_logits=True says so by its answers."""
+    """A network that was trained with from_logits=True returns numbers outside of 0..1."""
     model = authors.chest_net()
     model.layers[-1].activation = keras.activations.linear
     model.save(tmp_path / "net.keras")

@@ -1,4 +1,4 @@
-"""Authors of networks that know nothing of nightread: their networks, and their own programs from file to scores."""
+"""Build networks and preprocessing as third-party authors write them, without any code of nightread."""
 
 import csv
 from collections.abc import Callable
@@ -18,7 +18,7 @@ SIDE = 64
 
 
 def chest_net() -> Any:
-    """A Sequential network as tutorials have it, for gray images in 0..1."""
+    """Build a Sequential network as in tutorials, for gray images in 0..1."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -35,7 +35,7 @@ def chest_net() -> Any:
 
 
 def chest_input(path: Path) -> Any:
-    """DICOM -> window of the header -> 0..1 -> 64 x 64, in plain numpy."""
+    """Prepare a DICOM file: window of the header, 0..1, 64 x 64, in plain numpy."""
     scan = pydicom.dcmread(path)
     low = float(scan.WindowCenter) - 0.5 - (float(scan.WindowWidth) - 1) / 2
     image = np.clip((scan.pixel_array.astype(np.float64) - low) / (float(scan.WindowWidth) - 1), 0, 1)
@@ -45,7 +45,7 @@ def chest_input(path: Path) -> Any:
 
 
 def chest_films(folder: Path, count: int = 6) -> list[Path]:
-    """Phantoms of several depths, MONOCHROME1 among them."""
+    """Write phantoms of several depths, some of them MONOCHROME1."""
     folder.mkdir()
     paths = []
     for index in range(count):
@@ -57,7 +57,7 @@ def chest_films(folder: Path, count: int = 6) -> list[Path]:
 
 
 def skin_net(photos: list[Path]) -> Any:
-    """MobileNetV3Small with random weights, normalized on the photos so that these differ in their scores."""
+    """Build a MobileNetV3Small with random weights, normalized on the photos so that their scores differ."""
     keras.utils.set_random_seed(2)
     model = keras.applications.MobileNetV3Small(input_shape=(SIDE, SIDE, 3), weights=None, classes=2)
     for layer in model.layers:
@@ -68,13 +68,13 @@ def skin_net(photos: list[Path]) -> Any:
 
 
 def skin_input(path: Path) -> Any:
-    """PNG -> RGB in 0..255 -> 64 x 64: the network rescales by itself."""
+    """Prepare a PNG file: RGB in 0..255, 64 x 64. The network itself rescales."""
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB).astype(np.float32)
     return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def skin_photos(folder: Path, count: int = 6) -> list[Path]:
-    """Colour blobs."""
+    """Write pictures of coloured areas."""
     folder.mkdir()
     random = np.random.default_rng(5)
     paths = [folder / f"photo-{number}.png" for number in range(count)]
@@ -85,7 +85,7 @@ def skin_photos(folder: Path, count: int = 6) -> list[Path]:
 
 
 def write_golden(folder: Path, model: Any, paths: list[Path], prepare: Prepare, labels: tuple[str, ...]) -> Path:
-    """The author's table, beside the images."""
+    """Write the author's table of scores to the folder of the images."""
     scores = model.predict_on_batch(np.stack([prepare(path) for path in paths]).astype(np.float32))
     with (folder / "golden.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -1,4 +1,4 @@
-"""Labels of data and of a bundle."""
+"""The labels of a data set in the order of a bundle."""
 
 from typing import Any
 
@@ -37,13 +37,13 @@ def _dataset(labels: tuple[str, ...], truth: Any, *, exclusive: bool = True) -> 
 
 
 def test_labels_come_into_the_order_of_the_bundle() -> None:
-    """Data that call the nodule first, a network that calls it last."""
+    """The data list the nodule first and the network lists it last."""
     dataset = _dataset(("nodule", "clear"), [(1, 0), (0, 1)])
     assert matched(_bundle(make_postprocessing()), dataset, dataset.test).truth.tolist() == [[0, 1], [1, 0]]
 
 
-def test_normality_may_be_a_label_of_the_data_alone() -> None:
-    """A sigmoid network needs no output for it: such an image has none of the findings."""
+def test_the_normal_label_may_be_a_label_of_the_data_alone() -> None:
+    """A sigmoid network needs no output for the normal label: such an image has none of the findings."""
     postprocessing = make_postprocessing(("nodule",), normal_label="clear", activation="sigmoid")
     dataset = _dataset(("clear", "nodule"), [(1, 0), (0, 1)])
     assert matched(_bundle(postprocessing), dataset, dataset.test).truth.tolist() == [[0], [1]]
@@ -51,20 +51,20 @@ def test_normality_may_be_a_label_of_the_data_alone() -> None:
 
 @pytest.mark.parametrize("labels", [("clear", "mass"), ("clear", "nodule", "mass"), ("clear",)])
 def test_other_labels_are_refused_by_name(labels: tuple[str, ...]) -> None:
-    """The message has both lists."""
+    """The message contains both lists of labels."""
     dataset = _dataset(labels, np.eye(len(labels)))
     with pytest.raises(UsageFault, match=rf"are {', '.join(labels)};.*are clear, nodule\."):
         matched(_bundle(make_postprocessing()), dataset, dataset.test)
 
 
 def test_several_labels_per_image_need_a_sigmoid_network() -> None:
-    """A softmax network could not get such an image right."""
+    """A softmax network assigns one label per image, so it cannot be correct."""
     dataset = _dataset(("clear", "nodule"), [(1, 1)], exclusive=False)
     with pytest.raises(UsageFault, match="one label per image"):
         matched(_bundle(make_postprocessing()), dataset, dataset.test)
 
 
 def test_a_part_without_images_is_refused() -> None:
-    """Rather than measured as nothing."""
+    """The message names the missing part."""
     with pytest.raises(UsageFault, match="no validation part"):
         part_of(_dataset(("a", "b"), np.empty((0, 2))), "validation")

@@ -1,4 +1,4 @@
-"""Whether network, card and golden files fit each other; no network is loaded here."""
+"""The checks that network, card and golden files fit each other; no network is loaded."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ import pytest
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.importing.alternatives import alternatives, closest
-from models.importing.card import bundle_of, read_card
+from models.importing.card import bundle_from_card, read_card
 from models.importing.checks import check
 from models.importing.comparison import compare
 from models.importing.convert import Conversion
@@ -41,7 +41,7 @@ def found(**changes: Any) -> Conversion:
         "bad_weights": (),
         "probes": np.array([[0.25, 0.75]]),
         "scores": np.empty((0, 2)),
-        "walls": {},
+        "confinement": {},
         "path": Path("model.keras"),
     }
     return Conversion(**(values | changes))
@@ -49,7 +49,7 @@ def found(**changes: Any) -> Conversion:
 
 @pytest.fixture
 def bundle() -> Bundle:
-    return bundle_of(CARD)
+    return bundle_from_card(CARD)
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def golden_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_fits_passes(bundle: Bundle) -> None:
-    """Also a network for images of any size."""
+def test_a_network_that_fits_its_card_passes(bundle: Bundle) -> None:
+    """A network for images of any size passes, too."""
     check(bundle, found())
     check(bundle, found(input_shape=(None, None, 1)))
 
@@ -69,32 +69,32 @@ def test_what_fits_passes(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"input_shape": (28, 28, 1)}, "takes images of 28x28x1 and --input says 8x8x1.*Give --input 28x28x1"),
+        ({"input_shape": (28, 28, 1)}, "expects images of 28x28x1, but --input is 8x8x1.*Give --input 28x28x1"),
         ({"input_shape": (1, 8, 8)}, "channels first"),
-        ({"output_shape": (3,)}, "answers with 3 numbers and --labels has 2: clear, nodule"),
+        ({"output_shape": (3,)}, "has 3 outputs, but --labels has 2: clear, nodule"),
         ({"output_shape": (1,)}, "--labels FINDING --normal-label NAME --activation sigmoid"),
         ({"bad_weights": ("dense/kernel",)}, r"NaN or infinity \(dense/kernel\)"),
-        ({"activation": "sigmoid"}, "ends in sigmoid and --activation says softmax"),
+        ({"activation": "sigmoid"}, "last layer of the network is sigmoid, but --activation is softmax"),
         ({"activation": "linear", "probes": np.array([[-3.0, 5.0]])}, "from -3 to 5.*these are logits"),
         ({"activation": None, "probes": np.array([[0.9, 0.9]])}, "do not add up to 1"),
         ({"probes": np.array([[np.nan, 0.5]])}, "NaN or infinity"),
     ],
 )
-def test_what_does_not_fit_is_named(bundle: Bundle, changes: dict[str, Any], message: str) -> None:
-    """What is wrong, and what to do."""
+def test_a_network_that_does_not_fit_its_card_is_refused(bundle: Bundle, changes: dict[str, Any], message: str) -> None:
+    """The message says what is wrong and what to do."""
     with pytest.raises(RefusedModel, match=message):
         check(bundle, found(**changes))
 
 
 def test_golden_files_are_read_in_the_order_of_the_labels(bundle: Bundle, golden_folder: Path) -> None:
-    """Whatever the order of the columns; images become inputs by the code that serves."""
+    """The order of the columns does not matter. Images are prepared with the code of the worker."""
     golden = read_golden(golden_folder, bundle.labels)
     assert golden.scores.tolist() == [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]
     assert np.allclose(golden.inputs(bundle.spec)[:, 0, 0, 0], [0, 50 / 255, 100 / 255], atol=1e-6)
 
 
 def test_golden_files_as_json(bundle: Bundle, golden_folder: Path) -> None:
-    """The same as objects."""
+    """A list of objects holds the same content."""
     table = golden_folder / "golden.json"
     table.write_text(json.dumps([{"file": "1.png", "scores": {"clear": 0.8, "nodule": 0.2}}]))
     assert read_golden(table, bundle.labels).scores.tolist() == [[0.8, 0.2]]
@@ -103,27 +103,25 @@ def test_golden_files_as_json(bundle: Bundle, golden_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,clear\n0.png,1\n", "no number for each label; needed: clear, nodule"),
-        ("file,clear,nodule\n0.png,1,high\n", "no number for each label"),
-        ("file,clear,nodule\n", "names 0 images"),
+        ("file,clear\n0.png,1\n", r"does not have a number for each label \(clear, nodule\)"),
+        ("file,clear,nodule\n0.png,1,high\n", "does not have a number for each label"),
+        ("file,clear,nodule\n", "lists 0 images"),
         ("image,clear,nodule\n0.png,1,0\n", "every row needs `file`"),
         ("file,clear,nodule\nnone.png,1,0\n", r"none\.png cannot be read"),
         ("file,clear,nodule\n../../etc/passwd,1,0\n", "outside of its folder"),
         ("file,clear,nodule\ngolden.csv,1,0\n", r"golden\.csv cannot be prepared"),
-        ("file,frame,clear,nodule\n0.png,3,1,0\n", "not that one"),
+        ("file,frame,clear,nodule\n0.png,3,1,0\n", "not the given one"),
     ],
 )
-def test_a_golden_table_that_cannot_be_used_is_explained(
-    bundle: Bundle, golden_folder: Path, text: str, message: str
-) -> None:
-    """By row and reason."""
+def test_an_invalid_golden_table_is_refused(bundle: Bundle, golden_folder: Path, text: str, message: str) -> None:
+    """The message names the row and the reason."""
     (golden_folder / "golden.csv").write_text(text)
     with pytest.raises(RefusedModel, match=message):
         read_golden(golden_folder, bundle.labels).inputs(bundle.spec)
 
 
 def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder: Path) -> None:
-    """The record holds digests and differences, and no name of a file."""
+    """The record contains digests and differences, but no names of files."""
     golden = read_golden(golden_folder, bundle.labels)
     comparison = compare(bundle, Path("none"), golden, golden.scores + 5e-5)
     record = comparison.to_json()
@@ -133,15 +131,15 @@ def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder:
     assert "png" not in json.dumps(record)
 
 
-def test_golden_logits_are_told_from_scores(bundle: Bundle, golden_folder: Path) -> None:
-    """An author may have written them down before the softmax."""
+def test_golden_logits_are_refused(bundle: Bundle, golden_folder: Path) -> None:
+    """An author may have saved the values before the softmax."""
     golden = replace(read_golden(golden_folder, bundle.labels), scores=np.array([[3.0, -4.0]] * 3))
-    with pytest.raises(RefusedModel, match=r"from -4 to 3; give what the network answers, in 0\.\.1"):
+    with pytest.raises(RefusedModel, match=r"from -4 to 3\. Give the output of the network, in 0\.\.1"):
         compare(bundle, Path("none"), golden, golden.scores)
 
 
-def test_alternatives_hold_what_authors_do_most_often() -> None:
-    """Each is another spec than the first, which is written as options of the command."""
+def test_alternatives_contain_the_most_common_ways_of_preprocessing() -> None:
+    """Each alternative differs from the given spec and is described by options of the command."""
     spec = InputSpec(height=8, width=8, channels=3, intensity=Intensity(kind="voi"))
     options = dict(alternatives(spec))
     assert options["--scale 0..255"].scale_high == 255
@@ -153,38 +151,38 @@ def test_alternatives_hold_what_authors_do_most_often() -> None:
 
 
 def test_the_closest_alternative_is_the_one_with_the_smallest_largest_difference() -> None:
-    """By hand: 0.3, 0.1, 0.2."""
+    """The largest differences are 0.3, 0.1 and 0.2."""
     golden = np.array([[0.5, 0.5]])
-    answers = [np.array([[0.8, 0.5]]), np.array([[0.4, 0.6]]), np.array([[0.5, 0.3]])]
-    assert closest(golden, answers) == (1, pytest.approx(0.1))
+    candidates = [np.array([[0.8, 0.5]]), np.array([[0.4, 0.6]]), np.array([[0.5, 0.3]])]
+    assert closest(golden, candidates) == (1, pytest.approx(0.1))
 
 
-def test_a_card_fills_in_thresholds() -> None:
-    """Softmax: the highest label; sigmoid: 0.5; what is given stays."""
-    assert bundle_of(CARD).postprocessing.thresholds == {"nodule": None}
-    assert bundle_of(CARD | {"activation": "sigmoid"}).postprocessing.thresholds == {"nodule": 0.5}
-    assert bundle_of(CARD | {"thresholds": {"nodule": 0.2}}).postprocessing.thresholds == {"nodule": 0.2}
+def test_missing_thresholds_get_defaults() -> None:
+    """The default is the highest label for softmax and 0.5 for sigmoid; a given threshold stays."""
+    assert bundle_from_card(CARD).postprocessing.thresholds == {"nodule": None}
+    assert bundle_from_card(CARD | {"activation": "sigmoid"}).postprocessing.thresholds == {"nodule": 0.5}
+    assert bundle_from_card(CARD | {"thresholds": {"nodule": 0.2}}).postprocessing.thresholds == {"nodule": 0.2}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": None, "intended_use": ""}, "Give --labels, --intended-use"),
-        ({"thresholds": {"nodle": 0.5}}, "nodle is none"),
+        ({"labels": None, "intended_use": ""}, "Information is missing: give --labels, --intended-use"),
+        ({"thresholds": {"nodle": 0.5}}, "belong to no finding: nodle"),
         ({"input": {"height": 8, "width": 8, "channels": 2, "intensity": {"kind": "full"}}}, "channels is 2"),
         ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "requires low < high"),
         ({"input": {"height": 8, "width": 8, "channels": 1, "size": 2, "intensity": {"kind": "full"}}}, "size"),
         ({"name": "Toy Net"}, "lower-case"),
     ],
 )
-def test_a_card_that_makes_no_sense_is_explained(changes: dict[str, Any], message: str) -> None:
-    """By the option or field that is wrong."""
+def test_an_invalid_card_is_refused(changes: dict[str, Any], message: str) -> None:
+    """The message names the option or field that is wrong."""
     with pytest.raises(RefusedModel, match=message):
-        bundle_of(CARD | changes)
+        bundle_from_card(CARD | changes)
 
 
 def test_cards_are_toml_or_json(tmp_path: Path) -> None:
-    """With the fields of bundle.json and no others."""
+    """The fields of bundle.json are accepted, and no others."""
     toml = tmp_path / "card.toml"
     toml.write_text('name = "toy"\n[input]\nheight = 8\n')
     assert read_card(toml) == {"name": "toy", "input": {"height": 8}}
@@ -196,30 +194,30 @@ def test_cards_are_toml_or_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": "clear,nodule"}, "labels is no list"),
-        ({"exclusions": "children"}, "exclusions is no list"),
-        ({"input": "8x8"}, "input is no table"),
-        ({"thresholds": ["nodule"]}, "thresholds is no table"),
-        ({"intended_use": 5}, "intended_use is no text"),
-        ({"not_for_diagnosis": "false"}, "not_for_diagnosis is no true or false"),
+        ({"labels": "clear,nodule"}, "labels is not a list"),
+        ({"exclusions": "children"}, "exclusions is not a list"),
+        ({"input": "8x8"}, "input is not a table"),
+        ({"thresholds": ["nodule"]}, "thresholds is not a table"),
+        ({"intended_use": 5}, "intended_use is not a text"),
+        ({"not_for_diagnosis": "false"}, "not_for_diagnosis is not true or false"),
     ],
 )
-def test_a_card_of_the_wrong_kind_of_values_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    """A text would be taken apart into letters."""
+def test_a_card_with_values_of_the_wrong_type_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    """A text instead of a list would be split into its letters."""
     (tmp_path / "card.json").write_text(json.dumps(CARD | changes))
     with pytest.raises(RefusedModel, match=message):
         read_card(tmp_path / "card.json")
 
 
-def test_a_golden_frame_that_is_no_number_is_explained(bundle: Bundle, golden_folder: Path) -> None:
-    """Whatever JSON holds there."""
+def test_a_golden_frame_that_is_not_a_number_is_refused(bundle: Bundle, golden_folder: Path) -> None:
+    """JSON allows values of any type."""
     row = {"file": "0.png", "frame": [1], "scores": {"clear": 0.9, "nodule": 0.1}}
     (golden_folder / "g.json").write_text(json.dumps([row]))
-    with pytest.raises(RefusedModel, match=r"the frame of 0\.png is no number"):
+    with pytest.raises(RefusedModel, match=r"the frame of 0\.png is not a number"):
         read_golden(golden_folder / "g.json", bundle.labels)
 
 
-def test_what_the_sandbox_says_moves_no_cursor() -> None:
+def test_control_characters_from_the_sandbox_are_replaced() -> None:
     """Names of weights are foreign text."""
     values = {**vars(found()), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
     assert Conversion.from_json(values, Path("model.keras")).bad_weights == ("a?[2Jb",)

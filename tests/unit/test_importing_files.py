@@ -1,4 +1,4 @@
-"""Foreign files: what is opened, what is refused, before anything is made from them."""
+"""The inspection of foreign files: which files are accepted and which are refused."""
 
 import io
 import json
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from models.importing.errors import RefusedModel
+from models.importing.foreign import detect_format
 from models.importing.foreign import inspect as inspect_file
-from models.importing.foreign import kind_of
 
 CONFIG = {
     "class_name": "Sequential",
@@ -35,16 +35,16 @@ def keras_file(path: Path, members: dict[str, bytes] | None = None, *, packing: 
     return path
 
 
-def test_both_formats_are_told_by_their_bytes(tmp_path: Path) -> None:
-    """Names lie; the first bytes decide."""
+def test_the_format_is_detected_from_the_first_bytes(tmp_path: Path) -> None:
+    """The name of the file does not matter."""
     legacy = tmp_path / "net.keras"
     legacy.write_bytes(hdf5())
-    assert kind_of(legacy) == ".h5"
-    assert kind_of(keras_file(tmp_path / "net.h5")) == ".keras"
+    assert detect_format(legacy) == ".h5"
+    assert detect_format(keras_file(tmp_path / "net.h5")) == ".keras"
 
 
 def test_a_plain_file_is_read(tmp_path: Path) -> None:
-    """The description comes back as it was written, from either format."""
+    """The description is returned unchanged from both formats."""
     assert inspect_file(keras_file(tmp_path / "net.keras")) == CONFIG
     legacy = tmp_path / "net.h5"
     legacy.write_bytes(hdf5(lambda file: file.attrs.update(model_config=json.dumps(CONFIG))))
@@ -54,14 +54,14 @@ def test_a_plain_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x80\x04\x95pickle", "Python pickle: to load it is to run it"),
+        (b"\x80\x04\x95pickle", "Python pickle: loading it would run its code"),
         (b"", "neither a .keras nor a .h5"),
         (b"\x08\x07onnx-model", "neither a .keras nor a .h5"),
         (b"PK\x03\x04 and no more", "damaged"),
     ],
 )
-def test_other_files_are_refused_by_what_they_are(tmp_path: Path, content: bytes, message: str) -> None:
-    """The message says what the file seems to be."""
+def test_other_formats_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """The message says which format the file seems to have."""
     path = tmp_path / "net.keras"
     path.write_bytes(content)
     with pytest.raises(RefusedModel, match=message):
@@ -69,7 +69,7 @@ def test_other_files_are_refused_by_what_they_are(tmp_path: Path, content: bytes
 
 
 def test_a_saved_model_folder_is_refused(tmp_path: Path) -> None:
-    """A graph of TensorFlow may do anything."""
+    """A TensorFlow graph may do anything."""
     with pytest.raises(RefusedModel, match="is a folder"):
         inspect_file(tmp_path)
 
@@ -77,30 +77,30 @@ def test_a_saved_model_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"../../.bashrc": b"x"}, "holds more than a network"),
-        ({"/etc/cron.d/x": b"x"}, "holds more than a network"),
-        ({"assets/vocabulary.txt": b"x"}, "holds more than a network"),
-        ({"config.json": b"{"}, "no JSON"),
-        ({"config.json": b"[" * 100_000}, "no JSON"),
-        ({"config.json": b"[]"}, "no JSON object"),
+        ({"../../.bashrc": b"x"}, "contains more than a network"),
+        ({"/etc/cron.d/x": b"x"}, "contains more than a network"),
+        ({"assets/vocabulary.txt": b"x"}, "contains more than a network"),
+        ({"config.json": b"{"}, "invalid JSON"),
+        ({"config.json": b"[" * 100_000}, "invalid JSON"),
+        ({"config.json": b"[]"}, "not a JSON object"),
         ({"model.weights.h5": b"\x89HDF\r\n\x1a\n cut"}, "HDF5 part is damaged"),
     ],
 )
 def test_archives_with_other_contents_are_refused(tmp_path: Path, members: dict[str, bytes], message: str) -> None:
-    """Only three names are known, so no path can lead out of the folder."""
+    """Only three names are allowed, so no path can lead out of the folder."""
     with pytest.raises(RefusedModel, match=message):
         inspect_file(keras_file(tmp_path / "net.keras", members))
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """Its size is judged by what the archive declares."""
+    """The sizes that the archive declares are checked first."""
     path = keras_file(tmp_path / "net.keras", {"model.weights.h5": bytes(50_000_000)}, packing=zipfile.ZIP_DEFLATED)
     with pytest.raises(RefusedModel, match="zip bomb"):
         inspect_file(path)
 
 
 def test_a_changed_byte_is_found_by_its_checksum(tmp_path: Path) -> None:
-    """Weights that were tampered with are not those that were saved."""
+    """Damaged or manipulated weights have another checksum."""
     path = keras_file(tmp_path / "net.keras")
     content = bytearray(path.read_bytes())
     content[content.index(b"\x89HDF") + 900] ^= 1
@@ -109,12 +109,12 @@ def test_a_changed_byte_is_found_by_its_checksum(tmp_path: Path) -> None:
         inspect_file(path)
 
 
-def test_an_archive_without_weights_is_no_keras_file(tmp_path: Path) -> None:
-    """Such as the zip files of PyTorch."""
+def test_an_archive_without_weights_is_refused(tmp_path: Path) -> None:
+    """PyTorch's files are such zip archives."""
     path = tmp_path / "net.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
-    with pytest.raises(RefusedModel, match=r"no \.keras file"):
+    with pytest.raises(RefusedModel, match=r"not a \.keras file"):
         inspect_file(path)
 
 
@@ -127,28 +127,29 @@ def test_an_archive_without_weights_is_no_keras_file(tmp_path: Path) -> None:
             lambda file: file.create_dataset("w", (4,), "u1", external=[("/etc/passwd", 0, 4)]),
             "takes its numbers from another file",
         ),
-        (lambda file: file.create_dataset("w", (10**9,), "f4", chunks=(1000,), compression="gzip"), "as a bomb"),
+        (
+            lambda file: file.create_dataset("w", (10**9,), "f4", chunks=(1000,), compression="gzip"),
+            "as a decompression bomb",
+        ),
         (lambda file: file.create_group("w").__setitem__("loop", file), "deeper"),
     ],
 )
-def test_weights_that_lead_elsewhere_are_refused(
-    tmp_path: Path, fill: Callable[[h5py.File], object], message: str
-) -> None:
-    """Links, numbers in other files, and sizes that nothing stands behind."""
+def test_hostile_hdf5_weights_are_refused(tmp_path: Path, fill: Callable[[h5py.File], object], message: str) -> None:
+    """Links, numbers in other files, declared sizes without data, and loops are refused."""
     with pytest.raises(RefusedModel, match=message):
         inspect_file(keras_file(tmp_path / "net.keras", {"model.weights.h5": hdf5(fill)}))
 
 
-def test_a_legacy_file_of_weights_alone_says_what_is_missing(tmp_path: Path) -> None:
-    """`save_weights` writes no description."""
+def test_a_legacy_file_of_weights_alone_is_refused(tmp_path: Path) -> None:
+    """`save_weights` writes no description of the network."""
     path = tmp_path / "net.h5"
     path.write_bytes(hdf5())
-    with pytest.raises(RefusedModel, match="weights without the network"):
+    with pytest.raises(RefusedModel, match="weights without their network"):
         inspect_file(path)
 
 
-def test_a_legacy_file_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
-    """An upload that broke off."""
+def test_a_truncated_legacy_file_is_refused(tmp_path: Path) -> None:
+    """The end of the file is missing, for example after an interrupted upload."""
     path = tmp_path / "net.h5"
     path.write_bytes(hdf5(lambda file: file.attrs.update(model_config=json.dumps(CONFIG)))[:-600])
     with pytest.raises(RefusedModel, match="HDF5 part is damaged"):

@@ -1,4 +1,4 @@
-"""Which bundles may be deleted."""
+"""`nightread models remove`: the bundles that may be deleted."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_bundle_is_deleted_when_the_person_says_yes(settings: Settings) -> None:
-    """And stays at any other answer."""
+    """The bundle stays if the person answers no."""
     folder = settings.state_dir / "bundles" / "toy-1.0"
     arguments = ["toy@1.0", "--state", str(settings.state_dir)]
     assert CliRunner().invoke(remove_command, arguments, input="n\n").exit_code == 1
@@ -43,14 +43,14 @@ def test_a_bundle_is_deleted_when_the_person_says_yes(settings: Settings) -> Non
         ("toy@1.0", "toy@1.0 is active"),
     ],
 )
-def test_what_must_stay_stays(settings: Settings, reference: str, message: str) -> None:
-    """Shipped, active, unnamed and unknown ones."""
+def test_bundles_that_may_not_be_deleted(settings: Settings, reference: str, message: str) -> None:
+    """Shipped and active bundles, names without a version and unknown bundles are refused."""
     with pytest.raises(UsageFault, match=message):
         removable(reference, settings, active={"toy@1.0"})
 
 
-def test_of_a_linked_bundle_only_the_link_goes(settings: Settings, tmp_path: Path) -> None:
-    """The folder that it leads to may serve others."""
+def test_only_the_link_of_a_linked_bundle_is_deleted(settings: Settings, tmp_path: Path) -> None:
+    """Others may use the folder that the link leads to."""
     folder = settings.state_dir / "bundles" / "toy-1.0"
     elsewhere = tmp_path / "elsewhere"
     folder.rename(elsewhere)

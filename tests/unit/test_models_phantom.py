@@ -1,4 +1,4 @@
-"""Phantoms: the same seed gives the same bytes, tags are those of a film, the truth is true."""
+"""Phantoms: the same seed gives the same bytes, the header is that of a film, and the truth is correct."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ def parsed(content: bytes) -> pydicom.Dataset:
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
-    """Two folders of one seed are equal byte by byte, whatever was written before."""
+    """Two folders from one seed are equal byte by byte."""
     for folder, count in (("a", 4), ("b", 4)):
         write_phantoms(tmp_path / folder, count=count, seed=5, style=PhantomStyle(size=32))
     contents = [[path.read_bytes() for path in sorted((tmp_path / folder).iterdir())] for folder in ("a", "b")]
@@ -29,7 +29,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_another_seed_writes_other_films() -> None:
-    """No pixel array and no UID is shared between two seeds."""
+    """Pixels, UIDs and patients differ between two seeds."""
     style = PhantomStyle(size=32, syntax="explicit")
     first, second = (parsed(phantom_file(seed=seed, index=0, style=style)[0]) for seed in (1, 2))
     assert first.SOPInstanceUID != second.SOPInstanceUID
@@ -38,7 +38,7 @@ def test_another_seed_writes_other_films() -> None:
 
 
 def test_every_film_has_the_tags_of_a_chest_film() -> None:
-    """Patient, study, series and image are named, and UIDs are unique."""
+    """The header names patient, study, series and image, and the UIDs are unique."""
     films = [parsed(phantom_file(seed=1, index=index, style=PhantomStyle(size=32))[0]) for index in range(8)]
     for film in films:
         assert film.SOPClassUID.name == "Digital X-Ray Image Storage - For Presentation"
@@ -52,8 +52,8 @@ def test_every_film_has_the_tags_of_a_chest_film() -> None:
     assert films[0].PatientID == films[1].PatientID != films[2].PatientID
 
 
-def test_header_values_conform_to_their_representation() -> None:
-    """The strict validation of pydicom accepts every value."""
+def test_header_values_conform_to_their_vr() -> None:
+    """The strict validation of pydicom accepts all values."""
     for index in range(12):
         film = parsed(phantom_file(seed=1, index=index, style=PhantomStyle(size=32))[0])
         with pydicom.config.disable_value_validation():
@@ -70,7 +70,7 @@ def test_header_values_conform_to_their_representation() -> None:
 @pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("syntax", [name for name in SYNTAXES if name not in ("explicit", "jpeg2000")])
 def test_all_syntaxes_hold_the_same_pixels(syntax: str, bits: int, size: int) -> None:
-    """Compression loses nothing; odd sizes and all depths included (JPEG 2000: test_models_shipped)."""
+    """Compression is lossless for all depths and for odd sizes (JPEG 2000: test_models_shipped)."""
     plain, packed = (
         phantom_file(seed=3, index=1, style=PhantomStyle(size=size, bits=bits, syntax=name, monochrome1=False))[0]
         for name in ("explicit", syntax)
@@ -80,7 +80,7 @@ def test_all_syntaxes_hold_the_same_pixels(syntax: str, bits: int, size: int) ->
 
 
 def test_monochrome1_is_the_negative() -> None:
-    """Stored values and window are mirrored; what is seen stays the same."""
+    """Stored values and window are mirrored; the displayed image is the same."""
     style = {"size": 32, "bits": 12, "syntax": "explicit"}
     positive, negative = (
         parsed(phantom_file(seed=1, index=0, style=PhantomStyle(monochrome1=inverted, **style))[0])
@@ -92,8 +92,8 @@ def test_monochrome1_is_the_negative() -> None:
     assert float(positive.WindowCenter) + float(negative.WindowCenter) == pytest.approx(4095, abs=0.2)
 
 
-def test_a_mixed_folder_holds_every_kind() -> None:
-    """Syntaxes, depths, both photometric interpretations and both labels occur."""
+def test_a_mixed_folder_contains_all_styles() -> None:
+    """All syntaxes and depths, both photometric interpretations and both labels occur."""
     truths = [phantom_file(seed=9, index=index, style=PhantomStyle(size=16))[1] for index in range(80)]
     assert {truth.syntax for truth in truths} == set(SYNTAXES)
     assert {truth.bits for truth in truths} == {8, 12, 16}
@@ -102,7 +102,7 @@ def test_a_mixed_folder_holds_every_kind() -> None:
 
 
 def test_lesions_are_where_the_truth_says() -> None:
-    """A film and its twin drawn without lesions differ inside the circles of the truth, and nowhere else."""
+    """A film and the same film without lesions differ only inside the circles of the truth."""
     rows, columns = np.mgrid[:128, :128]
     for index in range(10):
         sick, twin = (draw(seed=4, index=index, size=128, nodule_share=share) for share in (1.0, 0.0))
@@ -113,8 +113,8 @@ def test_lesions_are_where_the_truth_says() -> None:
         assert difference[np.min(distances, axis=0) > 2].max() < 0.01
 
 
-def test_brightness_alone_does_not_give_the_label_away() -> None:
-    """The mean of a film says next to nothing about its label."""
+def test_brightness_alone_does_not_reveal_the_label() -> None:
+    """No threshold of the mean brightness predicts more than 65 % of the labels."""
     films = [draw(seed=6, index=index, size=32) for index in range(300)]
     means = np.array([film.pixels.mean() for film in films])
     sick = np.array([film.label == NODULE for film in films])
@@ -124,14 +124,14 @@ def test_brightness_alone_does_not_give_the_label_away() -> None:
 
 
 def test_the_share_of_nodules_is_as_asked() -> None:
-    """All, none, or about half."""
+    """1.0 gives all, 0.0 none and 0.5 about half."""
     assert {draw(seed=1, index=index, size=8, nodule_share=1.0).label for index in range(20)} == {NODULE}
     assert {draw(seed=1, index=index, size=8, nodule_share=0.0).label for index in range(20)} == {CLEAR}
     assert 60 < sum(draw(seed=1, index=index, size=8).label == NODULE for index in range(160)) < 100
 
 
 def test_the_truth_file_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Lesions to the last digit."""
+    """Lesions are equal to the last digit."""
     truths = write_phantoms(
         tmp_path / "scans", count=6, seed=2, style=PhantomStyle(size=32), truth_csv=tmp_path / "truth.csv"
     )
@@ -139,15 +139,15 @@ def test_the_truth_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "scans").iterdir()} == {truth.file for truth in truths}
 
 
-def test_the_truth_never_lies_among_the_scans(tmp_path: Path) -> None:
-    """It would be taken for one of them."""
+def test_a_truth_file_among_the_scans_is_refused(tmp_path: Path) -> None:
+    """It would be registered as an arrival."""
     with pytest.raises(ValueError, match="outside"):
         write_phantoms(tmp_path, count=1, seed=1, truth_csv=tmp_path / "truth.csv")
 
 
 @pytest.mark.parametrize("style", [{"bits": 10}, {"syntax": "jpeg"}])
 def test_unknown_styles_are_refused(style: dict[str, Any]) -> None:
-    """The message names what is allowed."""
+    """The message lists the allowed values."""
     with pytest.raises(ValueError, match="allowed"):
         PhantomStyle(**style)
 

@@ -1,4 +1,4 @@
-"""Images as a bundle answers them, beside the truth: what every figure is computed from."""
+"""Hold the predictions for images together with their truth; all figures are computed from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,72 +13,72 @@ from models.postprocessing import SIGMOID, SOFTMAX, VOTE, ImageResult, Postproce
 from nightread.errors import StopWork
 
 NONE = "none"
-"""What the absence of a label is called in tables."""
+"""The name in tables for images without a label."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """Image-level answers; whether they come from a data set or from last night's rows makes no difference."""
+class Predictions:
+    """Predictions per image, from a data set or from the database, with the true labels."""
 
     postprocessing: Postprocessing
     truth: NDArray[np.bool_]
-    """(images, labels)."""
+    """(images, labels): whether the image has the label."""
     scores: NDArray[np.float64]
-    """(images, labels): calibrated and aggregated."""
+    """(images, labels): calibrated and aggregated scores."""
     given: NDArray[np.int64]
-    """(images,): position in `names` of the label that the image was given."""
+    """(images,): position in `names` of the label that was assigned to the image."""
     patients: NDArray[np.int64] | None = None
-    """(images,): the same number for images of one patient; None where patients are not known."""
+    """(images,): the same number for images of one patient; None if the patients are not known."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Columns of `truth` and `scores`."""
+        """The labels of the columns of `truth` and `scores`."""
         return self.postprocessing.labels
 
     @property
     def exclusive(self) -> bool:
-        """Each image has one label (softmax); else any number of findings (sigmoid)."""
+        """Whether each image has exactly one label (softmax) and not any number of findings (sigmoid)."""
         return self.postprocessing.activation == SOFTMAX
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The labels, and after them what an image is called that has none of them."""
+        """The labels, followed by the name for images that have none of them."""
         normal = self.postprocessing.normal_label
         return (*self.labels, NONE if normal is None or normal in self.labels else normal)
 
     @cached_property
     def true(self) -> NDArray[np.int64]:
-        """(images,): position in `names` of the true label; of several, the first."""
+        """(images,): position in `names` of the true label, or of the first of several."""
         return np.asarray(np.where(self.truth.any(axis=1), self.truth.argmax(axis=1), len(self.labels)))
 
     @cached_property
-    def called(self) -> NDArray[np.bool_]:
-        """(images, labels): what each image is said to have; for sigmoid every finding that reached its threshold."""
+    def assigned(self) -> NDArray[np.bool_]:
+        """(images, labels): whether the label was assigned; for sigmoid, whether its score reached the threshold."""
         one_each: NDArray[np.bool_] = self.given[:, None] == np.arange(len(self.labels))
         if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each
         levels = [self.postprocessing.thresholds.get(label) for label in self.labels]
-        # NaN is reached by nothing: normality is called where no finding is. float32 as in Verdict.
+        # The threshold of the normal label becomes NaN, which no score reaches. float32 as in Postprocessing.
         reached = self.scores.astype(np.float32) >= np.array(levels, np.float32)
         normal = np.array([level is None for level in levels])
         return np.asarray(np.where(normal, one_each, reached), bool)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """(images,): everything that was called is true and the other way round."""
+        """(images,): whether the assigned labels are exactly the true ones."""
         if self.exclusive:
             return np.asarray(self.given == self.true)
-        return np.asarray((self.called == self.truth).all(axis=1))
+        return np.asarray((self.assigned == self.truth).all(axis=1))
 
 
-def judge(postprocessing: Postprocessing, scored: Scored) -> Judged:
-    """The answers to the images of a data set. Raises StopWork for scores that are not finite."""
+def image_predictions(postprocessing: Postprocessing, scored: Scored) -> Predictions:
+    """Compute the predictions for the images of a data set. Raises StopWork for scores that are not finite."""
     if not np.isfinite(scored.scores).all():
         raise StopWork(
-            "the network answers with NaN or infinity: train it again, or evaluate the data it was made for."
+            "The network returned NaN or infinity. Train it again, or evaluate it on data of the type it was made for."
         )
     results = _image_results(postprocessing, scored)
-    return judged_images(
+    return stored_predictions(
         postprocessing,
         truth=scored.truth,
         scores=np.array([result.scores for result in results]).reshape(-1, len(postprocessing.labels)),
@@ -87,21 +87,21 @@ def judge(postprocessing: Postprocessing, scored: Scored) -> Judged:
     )
 
 
-def judged_images(
+def stored_predictions(
     postprocessing: Postprocessing,
     *,
     truth: NDArray[Any],
     scores: NDArray[Any],
     given: Sequence[str | None],
     patients: NDArray[np.int64] | None = None,
-) -> Judged:
-    """Answers that exist already: final scores (images, labels) and given labels, as results are stored."""
+) -> Predictions:
+    """Build predictions from stored results: final scores (images, labels) and assigned labels."""
     position = {label: number for number, label in enumerate(postprocessing.labels)}
-    return Judged(
+    return Predictions(
         postprocessing=postprocessing,
         truth=np.asarray(truth) > 0,
         scores=np.asarray(scores, np.float64),
-        # A label that is not in the list stands for "none of them": a normality without an output of its own.
+        # A label that is not in the list means "none of them": a normal label that has no output of its own.
         given=np.array([position.get(label or "", len(position)) for label in given], np.int64),
         patients=patients,
     )
