@@ -164,7 +164,7 @@ def test_samples_draws_a_grid(folder: Path, tmp_path: Path) -> None:
 def test_samples_cannot_be_written_everywhere(folder: Path, tmp_path: Path) -> None:
     """A folder that is not there is named."""
     file = tmp_path / "no" / "such" / "grid.png"
-    with pytest.raises(UsageFault, match=r"cannot be written .* Name another file with --out"):
+    with pytest.raises(UsageFault, match=r"Cannot write .* Name another file with --out"):
         CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--out", str(file)], catch_exceptions=False)
 
 

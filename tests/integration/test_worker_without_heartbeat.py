@@ -47,18 +47,18 @@ def test_it_is_killed_at_the_second_look_and_started_again(worker: Child, ledger
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     _beat(ledger_driver, worker_node())
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
-    assert [silent.look(), silent.look()] == [False, True]
+    assert [silent.check(), silent.check()] == [False, True]
     assert not worker.is_alive
-    assert "worker ended (killed by SIGKILL)" in (worker.look_after() or "")
+    assert "worker ended (killed by SIGKILL)" in (worker.supervise() or "")
 
 
 def test_a_worker_that_beats_again_is_left_in_peace(worker: Child, ledger_driver: LedgerDriver) -> None:
     """Its database had been away."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
-    assert not silent.look()
+    assert not silent.check()
     _beat(ledger_driver, worker_node())
-    assert [silent.look(), silent.look()] == [False, False]
+    assert [silent.check(), silent.check()] == [False, False]
     assert worker.is_alive
 
 
@@ -66,10 +66,10 @@ def test_another_hosts_heartbeat_does_not_count(worker: Child, ledger_driver: Le
     """Each host looks after its own."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     _beat(ledger_driver, "nightread@elsewhere")
-    assert [silent.look(), silent.look()] == [False, True]
+    assert [silent.check(), silent.check()] == [False, True]
 
 
 def test_a_worker_that_has_just_started_needs_its_time(new_worker: Child, ledger_driver: LedgerDriver) -> None:
     """Loading TensorFlow takes seconds."""
     silent = SilentWorker(new_worker, ledger_driver.database, ledger_driver.clock)
-    assert [silent.look(), silent.look()] == [False, False]
+    assert [silent.check(), silent.check()] == [False, False]
