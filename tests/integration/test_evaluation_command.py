@@ -1,4 +1,4 @@
-"""`nightread models evaluate` and `compare`, with the bundle that ships and films it never saw."""
+"""Test `nightread models evaluate` and `compare` with the shipped bundle and new phantoms."""
 
 import json
 import shutil
@@ -22,17 +22,17 @@ FEW = ("--data", "phantom:60")
 
 @pytest.fixture
 def bundle_folder(tmp_path: Path) -> Path:
-    """A copy of the phantom bundle, to write into."""
+    """Return a writable copy of the phantom bundle."""
     return Path(shutil.copytree(SHIPPED / "phantom", tmp_path / "phantom"))
 
 
 def _run(command: Any, *arguments: str) -> str:
-    """What it prints on standard output; errors are raised."""
+    """Run the command and return its standard output; errors are raised."""
     return CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False).stdout
 
 
-def test_an_evaluation_lies_beside_the_bundle_and_outside_its_digest(bundle_folder: Path) -> None:
-    """The document on standard output is that of the file, and the bundle still loads."""
+def test_an_evaluation_is_written_to_the_bundle_and_not_part_of_its_digest(bundle_folder: Path) -> None:
+    """Standard output has the same document as the file, and the bundle still loads."""
     (bundle_folder / "evaluation.json").unlink()
     printed = json.loads(_run(evaluate_command, str(bundle_folder), *DATA, "--json"))
     written = [Path(path) for path in printed.pop("written")]
@@ -43,10 +43,10 @@ def test_an_evaluation_lies_beside_the_bundle_and_outside_its_digest(bundle_fold
     assert printed["digest"] == load_bundle(bundle_folder).digest
 
 
-def test_what_training_measured_is_not_overwritten(
+def test_the_evaluation_of_a_training_is_not_overwritten(
     bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later look at other data lies elsewhere."""
+    """A later evaluation on other data is written to another folder."""
     monkeypatch.chdir(tmp_path)
     before = (bundle_folder / "evaluation.json").read_bytes()
     _run(evaluate_command, str(bundle_folder), *FEW, "--part", "validation")
@@ -54,8 +54,8 @@ def test_what_training_measured_is_not_overwritten(
     assert (tmp_path / "phantom-evaluation" / "evaluation.html").is_file()
 
 
-def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
-    """With intervals, a line per label, where the page is, and what it is not for."""
+def test_the_text_output_is_a_table(bundle_folder: Path, tmp_path: Path) -> None:
+    """It has intervals, a line per label, the path of the page, and the warning."""
     shown = _run(evaluate_command, str(bundle_folder), *FEW, "--out", str(tmp_path / "out"))
     assert all(word in shown for word in ("accuracy", " to ", "nodule", "Not for diagnosis.", "evaluation.html"))
     assert (tmp_path / "out" / "evaluation.html").is_file()
@@ -63,21 +63,21 @@ def test_people_get_a_table(bundle_folder: Path, tmp_path: Path) -> None:
 
 
 def test_two_bundles_are_compared_on_the_same_images(bundle_folder: Path) -> None:
-    """A bundle and its copy agree everywhere."""
+    """A bundle and its copy agree on all images."""
     printed = json.loads(_run(compare_command, str(bundle_folder), "phantom", *FEW, "--json"))
     comparison = printed["comparison"]
     assert comparison["agreement"]["same_label"] == comparison["images"] == printed["first"]["data"]["images"]
     assert {of["difference"] for of in comparison["differences"]} == {0.0}
 
 
-def test_a_comparison_for_people_says_whether_it_could_be_chance(bundle_folder: Path) -> None:
-    """With McNemar's p beside the table."""
+def test_the_text_output_of_a_comparison_has_a_test_of_significance(bundle_folder: Path) -> None:
+    """It prints the p-value of McNemar's test."""
     shown = _run(compare_command, str(bundle_folder), "phantom", *FEW)
     assert all(word in shown for word in ("both right", "McNemar", "difference", "Not for diagnosis."))
 
 
 def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Path) -> None:
-    """Naming those of both."""
+    """The error names the labels of both."""
     mnist = SHARED_DATA / "mnist"
     if not mnist.is_dir():
         pytest.skip(skip_reasons.NO_SHARED_DATA)
@@ -88,7 +88,7 @@ def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Pa
 def test_a_folder_that_cannot_be_written_is_found_before_the_images_are_scored(
     bundle_folder: Path, tmp_path: Path
 ) -> None:
-    """The data are not even opened: they are not there."""
+    """The check comes before the data are opened: these do not exist."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageFault, match="Cannot create"):
         _run(evaluate_command, str(bundle_folder), "--data", "images:/nowhere", "--out", str(tmp_path / "file" / "out"))

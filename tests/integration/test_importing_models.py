@@ -1,4 +1,4 @@
-"""Networks of other authors, from their files to scores of the worker's own code; and those that must stay outside."""
+"""Test `nightread models import` with networks of other authors: valid ones, and those that must be refused."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ Nightread = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """`nightread("models", ...)`: exit code, standard output, standard error."""
+    """Return a function that runs a command and returns exit code, standard output and standard error."""
     monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -57,7 +57,7 @@ def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 @pytest.fixture(scope="module")
 def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `net.h5`, as older programs save it, and its author's golden files in `golden`."""
+    """Return a folder with `net.h5` in the legacy format, and its author's golden files in `golden`."""
     folder = tmp_path_factory.mktemp("chest")
     model = authors.chest_net()
     films = authors.chest_films(folder / "golden")
@@ -68,7 +68,7 @@ def chest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def skin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of a network from keras.applications, saved as net.keras."""
+    """Return such a folder with a network of keras.applications, saved as net.keras."""
     folder = tmp_path_factory.mktemp("skin")
     photos = authors.skin_photos(folder / "golden")
     model = authors.skin_net(photos)
@@ -78,7 +78,7 @@ def skin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def served_scores(state: Path, folder: Path, spec: InputSpec) -> Any:
-    """What a worker would record for the golden images, in the order of their table."""
+    """Return the scores that a worker stores for the golden images, in the order of their table."""
     network = load_network(find_bundle("theirs", [state / "bundles"]))
     names = [line.split(",")[0] for line in (folder / "golden.csv").read_text().splitlines()[1:]]
     scans = [read((folder / name).read_bytes(), accept_raster=True) for name in names]
@@ -89,7 +89,7 @@ def served_scores(state: Path, folder: Path, spec: InputSpec) -> Any:
 def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     nightread: Nightread, tmp_path: Path, request: pytest.FixtureRequest, kind: str, file: str, card: list[str]
 ) -> None:
-    """A legacy .h5 and a network of keras.applications; the second time the name is taken."""
+    """This works for a legacy .h5 file and a network of keras.applications. The name can be used only once."""
     folder = request.getfixturevalue(kind)
     arguments = ["models", "import", folder / file, *CARD, *card, "--golden", folder / "golden"]
     code, out, err = nightread(*arguments, "--json")
@@ -112,7 +112,7 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
 
 
 def test_a_shifted_preprocessing_is_refused_and_the_right_one_named(nightread: Nightread, skin: Path) -> None:
-    """0..1 where the author fed 0..255: every shape fits, only the golden scores do not."""
+    """With inputs of 0..1 instead of 0..255 all shapes are right, and only the golden scores differ."""
     wrong = [*SKIN[:-1], "0..1"]
     code, _, err = nightread("models", "import", skin / "net.keras", *CARD, *wrong, "--golden", skin / "golden")
     assert code == 2
@@ -120,8 +120,8 @@ def test_a_shifted_preprocessing_is_refused_and_the_right_one_named(nightread: N
     assert "This would fit: --scale 0..255." in err
 
 
-def test_golden_files_are_asked_for(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
-    """Without them a person has to say so, and everybody can read it later."""
+def test_golden_files_are_required(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
+    """Without them --no-golden is needed, and the bundle is marked as not verified."""
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST)
     assert (code, "--no-golden" in err) == (2, True)
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden")
@@ -131,7 +131,7 @@ def test_golden_files_are_asked_for(nightread: Nightread, chest: Path, tmp_path:
 
 
 def lambda_net(payload: Path) -> Any:
-    """Its code leaves a file behind wherever it runs."""
+    """Build a network whose code writes a file when it runs."""
 
     def run(values: Any) -> Any:
         Path(str(payload)).write_text("it ran")
@@ -144,7 +144,7 @@ def lambda_net(payload: Path) -> Any:
 
 @pytest.mark.parametrize("file", ["net.keras", "net.h5"])
 def test_the_code_of_a_lambda_never_runs(nightread: Nightread, tmp_path: Path, file: str) -> None:
-    """In neither format; the layer is named."""
+    """It runs in neither format; the error names the layer."""
     payload = tmp_path / "payload"
     lambda_net(payload).save(tmp_path / file)
     payload.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def test_the_code_of_a_lambda_never_runs(nightread: Nightread, tmp_path: Path, f
 
 
 def test_weights_that_are_no_numbers_are_refused(nightread: Nightread, tmp_path: Path) -> None:
-    """One NaN among them is enough."""
+    """One NaN among the weights is enough."""
     model = authors.chest_net()
     kernel, bias = model.layers[-1].get_weights()
     kernel[3, 1] = np.nan
@@ -168,7 +168,7 @@ def test_weights_that_are_no_numbers_are_refused(nightread: Nightread, tmp_path:
 
 
 def test_a_card_that_does_not_fit_is_refused(chest: Path) -> None:
-    """Size and number of labels, by what the network itself says."""
+    """Size and number of labels must match the network."""
     card: dict[str, Any] = {
         "name": "theirs",
         "version": "1.0",
@@ -186,7 +186,7 @@ def test_a_card_that_does_not_fit_is_refused(chest: Path) -> None:
 
 
 def test_tampered_weights_are_refused(nightread: Nightread, skin: Path, tmp_path: Path) -> None:
-    """One changed byte among two million."""
+    """One changed byte of two million is detected."""
     content = bytearray((skin / "net.keras").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "net.keras").write_bytes(content)
@@ -196,7 +196,7 @@ def test_tampered_weights_are_refused(nightread: Nightread, skin: Path, tmp_path
 
 
 def test_logits_are_refused(nightread: Nightread, tmp_path: Path) -> None:
-    """A network that was trained with from_logits=True says so by its answers."""
+    """A network that was trained with from_logits=True is detected by its scores."""
     model = authors.chest_net()
     model.layers[-1].activation = keras.activations.linear
     model.save(tmp_path / "net.keras")

@@ -1,4 +1,4 @@
-"""`nightread models train` as a program: its output, its interruption, and another Keras backend."""
+"""Test `nightread models train` as a program: its output, interruption, and another Keras backend."""
 
 import importlib.util
 import json
@@ -43,14 +43,14 @@ def finished(folder: Path, *options: str, **environment: str) -> subprocess.Comp
 
 
 def stopped(folder: Path, by: int, *options: str) -> tuple[int, str]:
-    """Exit code and standard error of a training that gets a signal as soon as it has finished an epoch."""
+    """Return exit code and standard error of a training that gets a signal after its first epoch."""
     with subprocess.Popen(
         command(folder, *options),
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - one system call
+        preexec_fn=_accept_ctrl_c,  # noqa: PLW1509 - one system call
     ) as process:
         assert process.stderr
         for line in process.stderr:
@@ -61,8 +61,8 @@ def stopped(folder: Path, by: int, *options: str) -> tuple[int, str]:
         return process.wait(60), rest
 
 
-def _hear_ctrl_c() -> None:
-    """What a shell runs in the background starts deaf to it, and so does all that it starts."""
+def _accept_ctrl_c() -> None:
+    """Handle SIGINT by default: a shell makes its background processes, and their children, ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -71,15 +71,15 @@ def epochs_in(stderr: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Path) -> None:
-    """No epoch is run twice, whatever stopped it; Ctrl-C says how to go on."""
+def test_a_killed_and_an_interrupted_training_resume_to_the_same_result(tmp_path: Path) -> None:
+    """No complete epoch is run twice; Ctrl-C prints how to continue."""
     folder = tmp_path / "bundle"
     plan = ["--epochs", "40", "--name", "sides", "--normal-label", "clear"]
     code, _ = stopped(folder, signal.SIGKILL, *plan)
     assert code == -signal.SIGKILL
-    code, said = stopped(folder, signal.SIGINT, *plan, "--resume")
+    code, stderr = stopped(folder, signal.SIGINT, *plan, "--resume")
     assert code == 130
-    assert "--resume" in said
+    assert "--resume" in stderr
     assert not (folder / "bundle.json").exists()
     kept = len(json.loads((folder / "checkpoint" / "state.json").read_text())["history"]["loss"])
     last = finished(folder, *plan, "--resume", "--json")
@@ -96,7 +96,7 @@ def test_a_killed_and_an_interrupted_training_go_on_to_the_same_end(tmp_path: Pa
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason=skip_reasons.JAX)
 @pytest.mark.slow
 def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
-    """The same command under KERAS_BACKEND=jax; the bundle answers on TensorFlow as it was evaluated on JAX."""
+    """With KERAS_BACKEND=jax the bundle gives the same scores on TensorFlow as in its evaluation on JAX."""
     folder = tmp_path / "bundle"
     done = finished(folder, "--epochs", "2", "--json", KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     assert done.returncode == 0, done.stderr
@@ -108,8 +108,8 @@ def test_jax_trains_what_tensorflow_serves(tmp_path: Path) -> None:
     assert again.loss == pytest.approx(report["evaluation"]["loss"], abs=1e-4)
 
 
-def test_people_get_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
-    """Results on standard output, progress on standard error."""
+def test_the_text_output_is_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
+    """Results go to standard output, progress to standard error."""
     done = CliRunner().invoke(train_command, [*SMALL, "--epochs", "2", "--flip", "--out", str(tmp_path / "bundle")])
     assert done.exit_code == 0
     assert epochs_in(done.stderr) == [1, 2]
@@ -121,7 +121,10 @@ def test_people_get_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--normal-label", "healthy"], "--normal-label healthy: the labels are clear, nodule"),
+        (
+            ["--normal-label", "healthy"],
+            "--normal-label healthy is not a label of the data; the labels are clear, nodule",
+        ),
         (["--name", "No Name"], "must be lower-case"),
         (["--learning-rate", "-1"], "must be a positive number"),
         (["--resume", "--overwrite"], "give only one of them"),
@@ -129,8 +132,8 @@ def test_people_get_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
         (["--network", "lenet"], "no network lenet"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_trained(tmp_path: Path, options: list[str], message: str) -> None:
-    """As one sentence, and no folder is made."""
+def test_wrong_options_are_refused_before_the_training(tmp_path: Path, options: list[str], message: str) -> None:
+    """The error is one sentence, and no folder is created."""
     arguments: list[Any] = [*SMALL, "--out", str(tmp_path / "bundle"), *options]
     result = CliRunner().invoke(train_command, arguments)
     assert isinstance(result.exception, UsageFault)
@@ -138,8 +141,8 @@ def test_wrong_usage_is_said_before_anything_is_trained(tmp_path: Path, options:
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_bundle_is_replaced_only_on_demand(tmp_path: Path) -> None:
-    """One that is in use would change under its name and version."""
+def test_a_bundle_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
+    """Otherwise an active bundle would change without a new name or version."""
     (tmp_path / "bundle.json").write_text("{}")
     result = CliRunner().invoke(train_command, [*SMALL, "--out", str(tmp_path)])
     assert isinstance(result.exception, UsageFault)
@@ -152,7 +155,7 @@ def trained_here(folder: Path, *options: str) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
-    """Not after the first epoch."""
+    """The check does not wait for the first epoch."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): name another --out"):
         trained_here(tmp_path / "file" / "out")
@@ -160,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: 
 
 @pytest.mark.slow
 def test_a_bundle_that_cannot_be_replaced_whole_is_no_bundle(tmp_path: Path) -> None:
-    """The older card goes first: beside the new weights it would tell of others."""
+    """The old card is deleted first, because it does not describe the new weights."""
     trained_here(tmp_path)
     (tmp_path / "training.json").unlink()
     (tmp_path / "training.json" / "in the way").mkdir(parents=True)
