@@ -1,7 +1,7 @@
-# One file for three images; docker-compose.yml names their EXTRAS:
+# Build three images; docker-compose.yml sets EXTRAS:
 #   postgres          producer, dispatcher, migrate, flower: no TensorFlow
 #   worker,postgres   workers on CPU
-#   gpu,postgres      workers on GPU: CUDA comes from wheels, the driver from the host
+#   gpu,postgres      workers on GPU: CUDA is installed from wheels, the driver is that of the host
 ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build
@@ -25,13 +25,13 @@ RUN groupadd --gid 10001 nightread \
     && useradd --uid 10001 --gid nightread --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nightread \
     && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread
 COPY --from=build /opt/nightread /opt/nightread
-# HOME: whoever runs it, only /tmp can be written to, and CUDA and Keras keep caches below it.
+# HOME: only /tmp is writable for every user, and CUDA and Keras write caches to HOME.
 ENV PATH=/opt/nightread/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NIGHTREAD_STATE_DIR=/var/lib/nightread
 USER 10001:10001
-# Celery puts the current folder first on its import path: nothing may lie there.
+# Celery puts the current folder first on its import path, so it must be empty.
 WORKDIR /srv
 CMD ["nightread", "--help"]

@@ -1,71 +1,71 @@
-# `make demo` and `make test` need Python 3.11, 3.12 or 3.13 with its venv module, git and make. `make help` lists the rest.
+# `make demo` and `make test` need Python 3.11, 3.12 or 3.13 with its venv module, git and make. `make help` lists all targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-# `make venv PYTHON=/path/to/python3.12` makes the environment with this interpreter; else the first that fits is taken.
+# `make venv PYTHON=/path/to/python3.12` uses this interpreter; without PYTHON the first supported one is used.
 PYTHON ?=
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
-# What `make chaos` does: docs/chaos.md.
+# Options of `make chaos`, see docs/chaos.md.
 SEEDS ?= 1 2 3
 DATABASES ?= sqlite postgresql
 MINUTES ?= 10
 FAULTS ?= 38
 IMAGES ?= 3000
-# What `make fuzz` does: docs/hostile-input.md.
+# Options of `make fuzz`, see docs/hostile-input.md.
 FUZZ ?= --minutes 60
 PACKAGES := nightread imaging producer worker delivery models db cli
 
 .PHONY: is-this-python help venv demo test slow chaos fuzz unit check format bench wheel docs clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-venv: $(STAMP) ## make .venv with everything for running and testing
+venv: $(STAMP) ## create .venv with all packages for running and testing
 
 $(STAMP): pyproject.toml constraints.txt $(if $(PYTHON),is-this-python)
 	@tools/make_venv.sh $(VENV) $(PYTHON)
 
 is-this-python:
 
-demo: venv ## 300 synthetic scans through the whole pipeline, checked against their truth
+demo: venv ## analyse 300 synthetic images with the whole pipeline, and check the results
 	$(BIN)/nightread demo
 
-test: venv ## the test suite; under five minutes on two cores
+test: venv ## run the test suite without the slow tests; under five minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: venv ## the tests that take long: networks trained again, faults, poison, fuzzing
+slow: venv ## run the slow tests: training, faults, crashing images, fuzzing
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
-chaos: venv ## the whole system hurt at random moments, an hour; SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600 make it shorter
+chaos: venv ## inject random faults into the whole system, an hour; shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
 		--minutes $(MINUTES) --faults $(FAULTS) --images $(IMAGES)
 
-fuzz: venv ## mutated files read as a worker reads them, an hour; FUZZ='--count 10000 --seed 2' for others
+fuzz: venv ## read mutated files as a worker does, an hour; for other options FUZZ='--count 10000 --seed 2'
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-unit: venv ## the tests that need no process and take seconds
+unit: venv ## run the unit tests; they take seconds and start no servers
 	$(BIN)/python -m pytest tests/unit
 
-check: venv ## formatting, lint, types, imports, and the same tests in each collection
+check: venv ## check format, lint, types and imports, and that each collection finds the same tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.collect_twice
 
-format: venv ## put the code into its format
+format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: venv ## the speed budget, measured: half an hour on a quiet machine
+bench: venv ## measure the speed budget; half an hour on an idle machine
 	$(BIN)/python -m benchmarks
 
-wheel: venv ## build the wheel and use it in an empty environment, without and with TensorFlow
+wheel: venv ## build the wheel and try it in a new environment, without and with TensorFlow
 	tools/try_wheel.sh $(BIN)/python
 
-docs: $(DOCS_STAMP) ## the documentation as a site in build/docs; a broken link or reference is an error
+docs: $(DOCS_STAMP) ## build the documentation site in build/docs; a broken link or reference is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "The site is in build/docs: open build/docs/index.html."
 
@@ -73,5 +73,5 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
-clean: ## remove what was built; state folders stay
+clean: ## delete everything that was built; state folders are kept
 	rm -rf $(VENV) dist build/docs build/doctrees .pytest_cache .mypy_cache .ruff_cache

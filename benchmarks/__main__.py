@@ -1,4 +1,4 @@
-"""`make bench`: the speed budget, measured. Each row of it can be had alone: `python -m benchmarks --only latency`."""
+"""Measure the speed budget (`make bench`), or one row of it: `python -m benchmarks --only latency`."""
 
 import sys
 import traceback
@@ -18,22 +18,24 @@ console = Console(width=150 if not sys.stdout.isatty() else None)
 
 
 @click.command()
-@click.option("--only", "chosen", type=click.Choice([*ROWS, *EXTRA]), multiple=True, help="May be given several times.")
-@click.option("--quick", is_flag=True, help="Few images, once: to see whether it works.")
-@click.option("--repeat", type=click.IntRange(1), help="Repetitions, in turn [3; 1 with --quick].")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every value here.")
+@click.option(
+    "--only", "chosen", type=click.Choice([*ROWS, *EXTRA]), multiple=True, help="Measure only this row; repeatable."
+)
+@click.option("--quick", is_flag=True, help="Measure a few images once, to check that the benchmark works.")
+@click.option("--repeat", type=click.IntRange(1), help="Number of repetitions of each row [3; 1 with --quick].")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="File for all values as JSON."
+)
 def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, json_file: Path | None) -> None:
     """Measure the rows of the speed budget and print one table. Exit code 1: a row could not be measured."""
-    plan = Plan(
-        processes=slots(load_settings()), repeat=repeat or (1 if quick else 3), quick=quick, say=_say_beside_the_table
-    )
+    plan = Plan(processes=slots(load_settings()), repeat=repeat or (1 if quick else 3), quick=quick, log=_log)
     figures: list[Figure] = []
     failed = False
     for name in chosen or ROWS:
         console.rule(name)
         try:
             figures.extend((ROWS | EXTRA)[name](plan))
-        except Exception as error:  # noqa: BLE001 - an hour of other rows must not be lost; it is shown and decides the exit code
+        except Exception as error:  # noqa: BLE001 - the other rows take an hour and must not be lost; the exit code reports the error
             console.print(traceback.format_exc(), markup=False, highlight=False)
             figures.append(Figure(name=name, note=f"could not be measured: {type(error).__name__}"))
             failed = True
@@ -43,7 +45,7 @@ def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, json_file: Pa
     sys.exit(failed)
 
 
-def _say_beside_the_table(line: str) -> None:
+def _log(line: str) -> None:
     console.print(line, markup=False, highlight=False)
 
 

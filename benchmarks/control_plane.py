@@ -1,61 +1,61 @@
-"""What the pipeline itself costs an image, with reading, decoding and predicting taken out.
+"""Measure the processor time per image of the pipeline itself, without reading, decoding and predicting.
 
-Method. The whole tree of processes runs as `nightread run` starts it: this process scans, registers and dispatches;
-Redis; Celery's parent; the worker processes. In the worker processes three modules are replaced by stand-ins
-(benchmarks/fakes): no file is opened, nothing is decoded, and the network answers at once. What is left is walking the
-folder, registering, forming and publishing batches, Celery, claiming, the way through `worker.analyse`, looking up
-copies, recording and waking. User and system time of every process is read by psutil before the first look at the
-folder and after the last outcome; nothing is subtracted, so that what the stand-ins cost (some 2 us) counts against us.
-What the stand-ins hide is the two timers set for each image in `worker.decode` (some 2 us).
+Method: all processes run as `nightread run` starts them: this process, which scans, registers and dispatches; Redis;
+Celery's parent process; the worker processes. In the worker processes three modules are replaced by stand-ins
+(benchmarks/fakes): no file is opened, nothing is decoded, and the network returns at once. The rest is measured:
+walking the folder, registering, forming and publishing batches, Celery, claiming, `worker.analyse`, looking up copies,
+recording and notifications. psutil reads the user and system time of every process before the scan of the folder and
+after the last outcome. Nothing is subtracted, so the stand-ins' own time (about 2 us per image) is included. The two
+timers that `worker.decode` sets for each image (about 2 us) are not included.
 
-The producer's part is this process in that run. The ledger's part (claim, look up of copies, record) is the processor
-time of these verbs alone, called in one process on an empty ledger with full batches (benchmarks.ledger).
-The rate of the same run is the ceiling: what the pipeline does when images cost nothing.
+The producer's part is the time of this process in that run. The ledger's part (claim, look-up of copies, record) is
+the processor time of these operations alone, in one process on an empty ledger with full batches (benchmarks.ledger).
+The rate of the same run is the ceiling: the throughput of the pipeline if images cost nothing.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks import ledger, process_times
-from benchmarks.control_plane_run import no_reading, write_placeholders
-from benchmarks.figures import Bar, Figure, median
+from benchmarks.figures import Figure, Target, median
 from benchmarks.machine_speed import MachineSpeed
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, run
-from benchmarks.servers import MissingServerError, record_url
+from benchmarks.servers import MissingServerError, database_url_for
+from benchmarks.stand_ins import stand_ins_for_reading, write_placeholders
 
-_TOTAL, _PRODUCER, _LEDGER = Bar(at_most=120), Bar(at_most=50), Bar(at_most=60)
-_LEDGER_VERBS = ("claim", "look up", "record")
+_TOTAL, _PRODUCER, _LEDGER = Target(at_most=120), Target(at_most=50), Target(at_most=60)
+_LEDGER_OPERATIONS = ("claim", "look up", "record")
 
 
 class _Measured(NamedTuple):
     run: Run
     speed: float
-    """Of the machine meanwhile (benchmarks.machine_speed)."""
+    """Speed of the machine during the run (benchmarks.machine_speed)."""
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Microseconds of CPU per image, and the ceiling. The budget is for SQLite; PostgreSQL is reported."""
+    """Measure microseconds of CPU per image, and the ceiling. Targets are for SQLite; PostgreSQL is only reported."""
     try:
         measured = [_run(plan, kind) for _ in range(plan.repeat)]
     except MissingServerError as missing:
         yield Figure(name=f"control plane, {kind}", note=str(missing))
         return
     runs = [each.run for each in measured]
-    verbs = [_verbs(plan, kind) for _ in range(plan.repeat)]
-    bars = (_TOTAL, _PRODUCER, _LEDGER) if kind == "SQLite" else (None, None, None)
+    operations = [_operations(plan, kind) for _ in range(plan.repeat)]
+    targets = (_TOTAL, _PRODUCER, _LEDGER) if kind == "SQLite" else (None, None, None)
     parts = process_times.describe({part: median([each.cpu[part] for each in runs]) for part in runs[0].cpu})
     producer = [each.cpu[process_times.PRODUCER] for each in runs]
-    in_ledger = [sum(each[verb] for verb in _LEDGER_VERBS) for each in verbs]
+    in_ledger = [sum(each[operation] for operation in _LEDGER_OPERATIONS) for each in operations]
     rest = median([each.cpu[process_times.WORKERS] for each in runs]) - median(in_ledger)
-    alone = _describe_verbs(verbs)
-    parts += f"; in the worker processes {rest:.0f} are not the ledger's: worker.analyse, Celery's child, waiting"
-    unhindered = median([each.run.cpu_total * each.speed for each in measured])
+    alone = _describe_operations(operations)
+    parts += f"; in the worker processes {rest:.0f} are outside of the ledger: worker.analyse, Celery, waiting"
+    at_best_speed = median([each.run.cpu_total * each.speed for each in measured])
     speed = median([each.speed for each in measured])
-    parts += f"; the machine ran at {speed:.2f} of its best speed meanwhile: at that it would be {unhindered:.0f} us"
-    yield _figure(f"control plane, {kind}", [each.cpu_total for each in runs], bars[0], parts)
-    yield _figure(f"of it the producer, {kind}", producer, bars[1], f"the ledger's verbs alone: {alone}")
-    yield _figure(f"of it the ledger, {kind}", in_ledger, bars[2], alone)
+    parts += f"; the machine ran at {speed:.2f} of its best speed; at its best speed it would be {at_best_speed:.0f} us"
+    yield _figure(f"control plane, {kind}", [each.cpu_total for each in runs], targets[0], parts)
+    yield _figure(f"producer's part, {kind}", producer, targets[1], f"ledger operations alone: {alone}")
+    yield _figure(f"ledger's part, {kind}", in_ledger, targets[2], alone)
     yield Figure(
         name=f"ceiling: reading and network cost nothing, {kind}",
         values=tuple(each.rate for each in runs),
@@ -65,28 +65,28 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
 
 
 def _run(plan: Plan, kind: str) -> _Measured:
-    with scratch() as place, record_url(kind) as url, no_reading():
-        write_placeholders(place / "scans", plan.count(50_000, 4_000))
+    with scratch() as work_dir, database_url_for(kind) as url, stand_ins_for_reading():
+        write_placeholders(work_dir / "scans", plan.count(50_000, 4_000))
         with MachineSpeed() as machine_speed:
-            done = run(place / "scans", place, plan, database_url=url)
-    plan.say(
-        f"{kind}: {done.cpu_total:.0f} us an image ({process_times.describe(done.cpu)}), {done.rate:,.0f}/s; "
-        f"the machine at {machine_speed.speed:.2f} of its best speed"
+            done = run(work_dir / "scans", work_dir, plan, database_url=url)
+    plan.log(
+        f"{kind}: {done.cpu_total:.0f} us per image ({process_times.describe(done.cpu)}), {done.rate:,.0f}/s; "
+        f"the machine ran at {machine_speed.speed:.2f} of its best speed"
     )
     return _Measured(run=done, speed=machine_speed.speed)
 
 
-def _verbs(plan: Plan, kind: str) -> dict[str, float]:
-    """Processor microseconds per image of each of the ledger's verbs."""
+def _operations(plan: Plan, kind: str) -> dict[str, float]:
+    """Return processor microseconds per image of each operation of the ledger."""
     images = plan.count(20_000, 2_000)
-    with record_url(kind) as url, ledger.empty_ledger(url) as database:
+    with database_url_for(kind) as url, ledger.empty_ledger(url) as database:
         spent = ledger.measure(database, images)
-    return {verb: 1e6 * seconds / images for verb, seconds in spent.cpu.items()}
+    return {operation: 1e6 * seconds / images for operation, seconds in spent.cpu.items()}
 
 
-def _describe_verbs(verbs: list[dict[str, float]]) -> str:
-    return ", ".join(f"{name} {median([each[name] for each in verbs]):.0f}" for name in verbs[0])
+def _describe_operations(operations: list[dict[str, float]]) -> str:
+    return ", ".join(f"{name} {median([each[name] for each in operations]):.0f}" for name in operations[0])
 
 
-def _figure(name: str, values: list[float], bar: Bar | None, parts: str) -> Figure:
-    return Figure(name=name, values=tuple(values), unit="us CPU/image", bar=bar, note=parts, bound_by=parts)
+def _figure(name: str, values: list[float], target: Target | None, parts: str) -> Figure:
+    return Figure(name=name, values=tuple(values), unit="us CPU/image", target=target, note=parts, bound_by=parts)

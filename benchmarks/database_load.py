@@ -1,4 +1,4 @@
-"""Many processes that do nothing but claim batches and record their outcomes: what the database bears."""
+"""Measure how many outcomes per second the database stores for many processes that only claim and record."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from benchmarks import ledger as verbs
+from benchmarks import ledger as operations
 from benchmarks import process_times
 from db import ledger, schema
 from db.engine import open_database
@@ -20,25 +20,25 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What the database did."""
+    """The throughput of the database."""
 
     rate: float
     """Images per second."""
     cores_busy: float
     bytes_each: float
-    """Of SQLite's file, per image; 0 for a server."""
+    """Size of SQLite's file per image; 0 for a server."""
 
 
 def run(url: str, images: int, processes: int) -> Load:
-    """Register and form batches first; then let `processes` processes claim and record them all."""
+    """Register images and form batches, then let `processes` processes claim and record them all."""
     database = open_database(url)
     schema.upgrade(database)
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    arrivals = verbs.arrivals(images)
+    arrivals = operations.arrivals(images)
     for begin in range(0, images, _CHUNK):
-        verbs.register(database, source, arrivals[begin : begin + _CHUNK])
+        operations.register(database, source, arrivals[begin : begin + _CHUNK])
     batches = []
-    while formed := verbs.form(database):
+    while formed := operations.form(database):
         batches += [batch.id for batch in formed]
     database.close()
     seconds, cpu = _timed(url, batches, processes)
@@ -67,17 +67,17 @@ def _timed(url: str, batches: Sequence[str], processes: int) -> tuple[float, flo
     for worker in workers:
         worker.join()
     if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a process that claims and records failed")
+        raise RuntimeError("A process that claims and records batches failed: see its traceback above.")
     return seconds, cpu
 
 
 def _work(url: str, batches: Sequence[str], barrier: Barrier) -> None:
     database = open_database(url)
-    watches = verbs.Stopwatches()
+    timers = operations.Timers()
     with database.read():
         barrier.wait()
     for batch in batches:
-        verbs.analyse(database, batch, watches)
+        operations.analyse(database, batch, timers)
     barrier.wait()
     database.close()
     barrier.wait()

@@ -1,4 +1,4 @@
-"""What a benchmark finds out: a figure, and what the speed budget asks of it."""
+"""Define the measured figures and the targets of the speed budget."""
 
 import statistics
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ NOT_INSTALLED = "not installed: pip install 'nightread[bench]'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bar:
-    """One side of it is set. docs/performance.md has the numbers."""
+class Target:
+    """A lower or an upper limit for a figure; one of the two is set. docs/performance.md has the targets."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -17,42 +17,42 @@ class Bar:
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
     def is_met_by(self, value: float) -> bool:
-        """Whether the value is on the right side, the bar itself included."""
+        """Return whether the value meets the target; the limit itself does."""
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """One line of the table."""
+    """One row of the table."""
 
     name: str
     values: tuple[float, ...] = ()
-    """One per repetition; none where it could not be measured."""
+    """One value per repetition; empty if it could not be measured."""
     unit: str = ""
-    bar: Bar | None = None
+    target: Target | None = None
     note: str = ""
-    """What it is made of: rates, parts, or why there is none."""
+    """Details: rates, parts, or the reason why there is no value."""
     bound_by: str = ""
-    """Where the time went in the runs that gave this figure: shown where the bar is not met."""
+    """How the runs of this figure spent their time; shown if the target is missed."""
 
     @property
     def median(self) -> float:
-        """Of all repetitions. Raises statistics.StatisticsError where there are none."""
+        """Return the median of all repetitions. Raises statistics.StatisticsError if there are none."""
         return statistics.median(self.values)
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the median meets the bar; None where one of them is missing."""
-        return self.bar.is_met_by(self.median) if self.bar and self.values else None
+        """Return whether the median meets the target; None without a target or a value."""
+        return self.target.is_met_by(self.median) if self.target and self.values else None
 
     def to_json(self) -> dict[str, object]:
-        """For programs; every value is kept."""
+        """Return the figure with all its values, for programs."""
         return {
             "name": self.name,
             "median": self.median if self.values else None,
             "values": list(self.values),
             "unit": self.unit,
-            "bar": str(self.bar) if self.bar else None,
+            "bar": str(self.target) if self.target else None,
             "met": self.is_met,
             "note": self.note,
             "bound_by": self.bound_by,
@@ -60,5 +60,5 @@ class Figure:
 
 
 def median(values: list[float]) -> float:
-    """For notes beside a figure."""
+    """Return the median of values that are shown in notes."""
     return statistics.median(values)

@@ -1,4 +1,4 @@
-"""A record of many images, made by bulk inserts: what nights leave behind, without the nights."""
+"""Fill a database with many images by bulk inserts."""
 
 import random
 from collections.abc import Iterator
@@ -19,18 +19,21 @@ _WAITING = 1_000
 _MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
 
 
-def PATIENT(image: int) -> str:  # noqa: N802 - read beside the options of the command line
-    """The key of the patient to whom this image belongs."""
+def patient_key(image: int) -> str:
+    """Return the key of the patient to whom this image belongs."""
     return f"{image // 100:064x}"
 
 
-def STUDY(image: int) -> str:  # noqa: N802
-    """Its Study Instance UID."""
+def study_uid(image: int) -> str:
+    """Return the Study Instance UID of this image."""
     return f"1.2.826.0.1.3680043.10.999.2.{image // 50}"
 
 
 def fill(database: Database, images: int) -> None:
-    """Rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`; the last thousand wait."""
+    """Insert rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`.
+
+    The last thousand images are waiting.
+    """
     source = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=BEGAN)
     bundle = ledger.register_bundle(
         database,
@@ -49,13 +52,13 @@ def fill(database: Database, images: int) -> None:
         done = [task for task in tasks if task["state"] == State.DONE]
 
         def insert_all(connection: Connection) -> None:
-            connection.execute(insert(instances), arrivals)  # noqa: B023 - runs before the loop goes on
+            connection.execute(insert(instances), arrivals)  # noqa: B023 - runs before the next iteration
             connection.execute(insert(work), tasks)  # noqa: B023
             connection.execute(insert(contents), list(_contents(done)))  # noqa: B023
             connection.execute(insert(predictions), list(_predictions(done)))  # noqa: B023
 
         database.write(insert_all)
-    if not database.is_sqlite:  # as autovacuum would have done after such a night
+    if not database.is_sqlite:  # as autovacuum does after so many inserts
         database.write(lambda connection: connection.execute(text("ANALYZE")))
 
 
@@ -72,7 +75,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
         "sha256": f"{number:064x}",
         "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
         "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
-        "study_instance_uid": STUDY(number),
+        "study_instance_uid": study_uid(number),
         "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
         "transfer_syntax": "1.2.840.10008.1.2.1",
         "modality": _MODALITIES[number // 50 % len(_MODALITIES)],
@@ -82,7 +85,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
         "rows": 512,
         "columns": 512,
         "frames": 1,
-        "patient_key": PATIENT(number),
+        "patient_key": patient_key(number),
         "accession_key": f"{number // 50:064x}",
         "key_id": "0" * 8,
         "decoder": "native",
@@ -90,7 +93,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
 
 
 def _task(number: int, bundle: int, rng: random.Random, *, is_last: bool) -> dict[str, Any]:
-    """One row of work. Every column in every row: executemany takes its columns from the first."""
+    """Return one row of work. Every row has every column, because executemany uses the columns of the first row."""
     state, reason = (State.RECEIVED, None) if is_last else _outcome(rng)
     task: dict[str, Any] = {
         "id": number,

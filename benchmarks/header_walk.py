@@ -1,6 +1,6 @@
-"""`python -m benchmarks.header_walk`: microseconds per header, own walk and pydicom's `specific_tags`, side by side.
+"""Compare nightread's header reader with pydicom: `python -m benchmarks.header_walk`.
 
-Both read the same facts of the same bytes in memory, in turns. The figures stand in
+All readers read the same facts from the same bytes in memory, in turns. The figures are in
 docs/decisions/0005-own-header-walk.md.
 """
 
@@ -35,27 +35,27 @@ _FACTS = (
     "Columns",
     "NumberOfFrames",
 )
-"""What `imaging.identity.read_facts` reads, without the keys of patients."""
+"""The elements that `imaging.identity.read_facts` reads, without those of patients."""
 _TAGS = [*_FACTS, "SpecificCharacterSet"]
 _OTHER_ELEMENTS = 200
-"""Private elements of a scanner's header: real CT and MR headers have 100 to 300 elements."""
+"""Number of added private elements: real CT and MR headers have 100 to 300 elements."""
 
 Reader = Callable[[bytes], object]
 
 
 def own_walk(data: bytes) -> object:
-    """As a worker does it."""
+    """Read the facts as a worker does."""
     return read_facts(read_header(data, DEFAULT_LIMITS), None)
 
 
 def specific_tags(data: bytes) -> object:
-    """Pydicom, told which elements are wanted."""
+    """Read only the wanted elements with pydicom."""
     dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=_TAGS)
     return [dataset.get(name) for name in _FACTS]
 
 
 def whole_header(data: bytes) -> object:
-    """Pydicom as tutorials use it."""
+    """Read the whole header with pydicom, as tutorials do."""
     dataset = dcmread(io.BytesIO(data), stop_before_pixels=True)
     return [dataset.get(name) for name in _FACTS]
 
@@ -68,13 +68,13 @@ READERS: dict[str, Reader] = {
 
 
 def small_headers(count: int) -> list[bytes]:
-    """Generated chest films as they are: some 40 elements each."""
+    """Generate chest films with about 40 elements each."""
     style = PhantomStyle(size=64, syntax="explicit")
     return [phantom_file(seed=1, index=index, style=style)[0] for index in range(count)]
 
 
 def large_headers(count: int) -> list[bytes]:
-    """The same films with the private elements and the sequences of a scanner."""
+    """Generate the same films with private elements and sequences, as scanners write them."""
     return [_with_scanner_elements(data) for data in small_headers(count)]
 
 
@@ -97,7 +97,7 @@ def _reference() -> Dataset:
 
 
 def microseconds(reader: Reader, files: Sequence[bytes]) -> float:
-    """Processor time per file."""
+    """Return microseconds of processor time per file."""
     started = time.process_time()
     for data in files:
         reader(data)
@@ -106,10 +106,10 @@ def microseconds(reader: Reader, files: Sequence[bytes]) -> float:
 
 @click.command()
 @click.option("--files", default=200, show_default=True)
-@click.option("--rounds", default=21, show_default=True, help="Turns of each reader; the median is printed.")
+@click.option("--rounds", default=21, show_default=True, help="Rounds of each reader; the median is printed.")
 def main(files: int, rounds: int) -> None:
     """Print microseconds of processor time per header."""
-    table = Table(title=f"µs per header, median (least) of {rounds} rounds")
+    table = Table(title=f"µs per header, median (minimum) of {rounds} rounds")
     kinds = {"generated film": small_headers(files), f"with {_OTHER_ELEMENTS} more elements": large_headers(files)}
     for heading in ("reader", *kinds):
         table.add_column(heading, justify="left" if heading == "reader" else "right")

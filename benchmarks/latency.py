@@ -1,7 +1,7 @@
-"""From the moment a file is closed in the folder of an idle `nightread up` until its row can be read.
+"""Measure the time from closing a file in the folder of an idle `nightread up` until its result can be read.
 
-Everything runs as an operator starts it, Flower included. One file is written and closed at a time, at irregular
-moments. This process asks the database every few milliseconds: what it sees late counts against us.
+All processes run as an operator starts them, including Flower. One file is written at a time, at random intervals. This
+process queries the database every 4 ms, so the figure includes the delay of that query.
 """
 
 import random
@@ -17,22 +17,22 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from benchmarks.figures import Bar, Figure
+from benchmarks.figures import Figure, Target
 from benchmarks.plan import Plan, scratch
 from benchmarks.workloads import WORKLOADS, write
 from db.engine import Database, open_database
 from db.tables import State, batches, instances, work
 
-_BAR = Bar(at_most=300)
-_ASK_SECONDS = 0.004
+_TARGET = Target(at_most=300)
+_POLL_SECONDS = 0.004
 _PAUSES_SECONDS = (0.3, 0.9)
 _START_SECONDS = 90
-_PATIENCE_SECONDS = 30
+_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Drop:
-    """Milliseconds from the closing of one file, by what came next."""
+    """Milliseconds from closing one file to each of the following steps."""
 
     registered: float
     batched: float
@@ -42,37 +42,37 @@ class _Drop:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """p50, p95 and p99 over single drops. `--repeat` changes nothing: each drop is a repetition."""
+    """Measure p50, p95 and p99 over single files. `--repeat` has no effect, because each file is a repetition."""
     drops = _drops(plan)
     totals = sorted(drop.readable for drop in drops)
     steps = zip(("registered", "in a batch", "claimed", "analysed", "readable"), *map(astuple, drops), strict=True)
     parts = ", ".join(f"{name} {statistics.median(values):.0f}" for name, *values in steps)
     for percent in (50, 95, 99):
         yield Figure(
-            name=f"closed in the folder -> row, p{percent}",
+            name=f"file closed -> result in the database, p{percent}",
             values=(totals[min(len(totals) - 1, len(totals) * percent // 100)],),
             unit="ms",
-            bar=_BAR if percent == 50 else None,
-            note=f"{len(totals)} drops; ms after closing, medians: {parts}",
+            target=_TARGET if percent == 50 else None,
+            note=f"{len(totals)} files; median ms after closing: {parts}",
             bound_by=parts,
         )
 
 
 def _drops(plan: Plan) -> list[_Drop]:
-    with scratch() as place:
-        (place / "inbox").mkdir()
+    with scratch() as work_dir:
+        (work_dir / "inbox").mkdir()
         warm_up = 4 * plan.processes
-        files = write(WORKLOADS["ct"], place / "ready", warm_up + plan.count(100, 5))
-        with _up(place, plan.processes):
-            _wait_for_worker(place)
-            database = open_database(f"sqlite:///{place / 'state' / 'nightread.sqlite3'}")
-            drops = [_drop(database, file, place / "inbox") for file in files]
+        files = write(WORKLOADS["ct"], work_dir / "ready", warm_up + plan.count(100, 5))
+        with _up(work_dir, plan.processes):
+            _wait_for_worker(work_dir)
+            database = open_database(f"sqlite:///{work_dir / 'state' / 'nightread.sqlite3'}")
+            drops = [_drop(database, file, work_dir / "inbox") for file in files]
             database.close()
     return drops[warm_up:]
 
 
 def _drop(database: Database, file: Path, inbox: Path) -> _Drop:
-    time.sleep(random.uniform(*_PAUSES_SECONDS))  # idle again, and in step with nobody's clock
+    time.sleep(random.uniform(*_PAUSES_SECONDS))  # idle again, and not in step with a timer of the pipeline
     (inbox / file.name).write_bytes(file.read_bytes())
     closed = time.time()
     statement = (
@@ -81,27 +81,27 @@ def _drop(database: Database, file: Path, inbox: Path) -> _Drop:
         .join(batches, batches.c.id == work.c.batch_id, isouter=True)
         .where(instances.c.uri == file.name, work.c.state == State.DONE)
     )
-    while time.time() - closed < _PATIENCE_SECONDS:
+    while time.time() - closed < _TIMEOUT_SECONDS:
         with database.read() as connection:
             row = connection.execute(statement).one_or_none()
         if row is not None:
             moments = [moment.timestamp() for moment in row] + [time.time()]
             registered, batched, claimed, analysed, readable = (1000 * (moment - closed) for moment in moments)
             return _Drop(registered=registered, batched=batched, claimed=claimed, analysed=analysed, readable=readable)
-        time.sleep(_ASK_SECONDS)
-    raise RuntimeError(f"{file.name} has no result after {_PATIENCE_SECONDS} s")
+        time.sleep(_POLL_SECONDS)
+    raise RuntimeError(f"{file.name} has no result after {_TIMEOUT_SECONDS} s")
 
 
 @contextmanager
-def _up(place: Path, processes: int) -> Iterator[None]:
+def _up(work_dir: Path, processes: int) -> Iterator[None]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    places = [f"--inbox={place / 'inbox'}", f"--state={place / 'state'}"]
+    places = [f"--inbox={work_dir / 'inbox'}", f"--state={work_dir / 'state'}"]
     options = ["--model=phantom", f"--workers={processes}", f"--flower-port={port}"]
     command = [sys.executable, "-P", "-m", "cli", "up", *places, *options]
-    with (place / "up.log").open("wb") as log:
-        up = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
+    with (work_dir / "up.log").open("wb") as log:
+        up = subprocess.Popen(command, cwd=work_dir, stdout=log, stderr=log)
     try:
         yield
     finally:
@@ -109,11 +109,11 @@ def _up(place: Path, processes: int) -> Iterator[None]:
         up.wait(60)
 
 
-def _wait_for_worker(place: Path) -> None:
-    """Celery says `ready` when all its processes have their networks."""
-    log = place / "state" / "logs" / "worker.log"
+def _wait_for_worker(work_dir: Path) -> None:
+    """Wait for Celery's `ready`, which it logs when all its processes have loaded their networks."""
+    log = work_dir / "state" / "logs" / "worker.log"
     deadline = time.monotonic() + _START_SECONDS
     while not (log.exists() and " ready." in log.read_text("utf-8", "replace")):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"`nightread up` did not start: {(place / 'up.log').read_text('utf-8', 'replace')}")
+            raise RuntimeError(f"`nightread up` did not start: {(work_dir / 'up.log').read_text('utf-8', 'replace')}")
         time.sleep(0.1)

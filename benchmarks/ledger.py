@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ledger`: what the ledger's verbs cost per image, in one process with nothing else going on."""
+"""Measure the time per image of the ledger's operations in one process: `python -m benchmarks.ledger`."""
 
 import gc
 import tempfile
@@ -23,7 +23,7 @@ from imaging.facts import Facts
 from nightread.clock import utc_now
 
 IMAGES = 1024
-"""Of a batch: the largest that the default settings allow, as the dispatcher forms of images that cost nothing."""
+"""Images per batch: the most that the default settings allow, which the dispatcher uses for fast images."""
 _PART = 256  # worker.reading._PART_IMAGES
 console = Console(width=110)
 T = TypeVar("T")
@@ -31,32 +31,32 @@ _PROCESS = WorkerProcess(node="bench", boot_id="bench", index=0)
 _FRAME = FramePrediction(frame=0, label="normal", score=0.25, scores=[0.75, 0.25])
 
 
-class Stopwatches:
-    """Processor and wall seconds by name."""
+class Timers:
+    """Processor and wall-clock seconds by name."""
 
     def __init__(self) -> None:
         self.cpu: defaultdict[str, float] = defaultdict(float)
         self.wall: defaultdict[str, float] = defaultdict(float)
 
     def time(self, name: str, operation: Callable[[], T]) -> T:
-        """Do it, and add what it took."""
+        """Run the operation, and add its time to `name`."""
         cpu, wall = time.process_time(), time.perf_counter()
-        answer = operation()
+        result = operation()
         self.cpu[name] += time.process_time() - cpu
         self.wall[name] += time.perf_counter() - wall
-        return answer
+        return result
 
 
 @click.command()
 @click.option("--images", default=20_000, show_default=True)
 @click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
 def main(images: int, database_url: str | None) -> None:
-    """Microseconds per image of register, form, claim, look up and record, in full batches."""
+    """Print microseconds per image of register, form, claim, look up and record, in full batches."""
     with empty_ledger(database_url) as database:
         spent = measure(database, images)
     table = Table(title=f"us per image over {images:,} images")
-    for heading in ("verb", "processor", "wall"):
-        table.add_column(heading, justify="left" if heading == "verb" else "right")
+    for heading in ("operation", "processor", "wall clock"):
+        table.add_column(heading, justify="left" if heading == "operation" else "right")
     for name in spent.cpu:
         table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.wall)))
     console.print(table)
@@ -73,53 +73,53 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(database: Database, images: int) -> Stopwatches:
-    """A night through the ledger, every image done."""
-    watches = Stopwatches()
+def measure(database: Database, images: int) -> Timers:
+    """Pass images through the ledger from registration to outcome; every image is done."""
+    timers = Timers()
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
     found = arrivals(images)
     gc.collect()
     gc.freeze()
     for begin in range(0, images, 1000):
         some = found[begin : begin + 1000]
-        watches.time("register", partial(register, database, source, some))
-    while formed := watches.time("form", lambda: form(database)):
+        timers.time("register", partial(register, database, source, some))
+    while formed := timers.time("form", lambda: form(database)):
         for batch in formed:
-            analyse(database, batch.id, watches)
-    return watches
+            analyse(database, batch.id, timers)
+    return timers
 
 
 def arrivals(images: int) -> list[Arrival]:
-    """Files as a folder has them."""
+    """Return arrivals as a folder has them."""
     return [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
 def register(database: Database, source: int, some: list[Arrival]) -> None:
-    """As the watcher does, in one transaction."""
+    """Register images in one transaction, as the watcher does."""
     ledger.register(database, source_id=source, arrivals=some, priority=5, now=utc_now())
 
 
 def form(database: Database) -> list[ledger.Batch]:
-    """As the dispatcher does for two processes, in one transaction."""
+    """Form batches for two processes in one transaction, as the dispatcher does."""
     return ledger.form_batches(database, count=2, images=IMAGES, max_bytes=2**40, now=utc_now())
 
 
-def analyse(database: Database, batch: str, watches: Stopwatches) -> None:
-    """Claim, look up copies in parts, record: as a worker process does, with nothing to analyse."""
+def analyse(database: Database, batch: str, timers: Timers) -> None:
+    """Claim, look up copies in parts and record, as a worker process does, without analysing anything."""
     lease = timedelta(seconds=60)
-    claimed = watches.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
+    claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image) for image in claimed]
     for begin in range(0, len(outcomes), _PART):
         hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
-        watches.time("look up", partial(ledger.known_contents, database, hashes))
-    watches.time(
+        timers.time("look up", partial(ledger.known_contents, database, hashes))
+    timers.time(
         "record",
         lambda: ledger.record(database, batch, outcomes, seconds={"read": 1.0}, release="bench", now=utc_now()),
     )
 
 
 def _outcome(image: Claimed) -> Outcome:
-    """As a slice of a CT gives it."""
+    """Return the outcome of a CT slice."""
     facts = Facts(
         sop_instance_uid=f"1.2.826.0.1.3680043.10.999.1.{image.work_id}",
         series_instance_uid="1.2.826.0.1.3680043.10.999.2",

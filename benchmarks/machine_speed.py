@@ -1,4 +1,4 @@
-"""How fast the machine is while something is measured: one that is shared runs at half its speed for seconds."""
+"""Measure the speed of the machine during a benchmark: a shared machine may run at half speed for seconds."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _best = float("inf")
 
 
 class MachineSpeed:
-    """Times a fixed loop twenty times a second, by the processor time of its own thread: waiting does not count."""
+    """Times a fixed loop twenty times a second by the processor time of its thread, so that waiting does not count."""
 
     def __init__(self) -> None:
         self._samples: list[float] = []
@@ -30,7 +30,7 @@ class MachineSpeed:
 
     @property
     def speed(self) -> float:
-        """Mean of the samples, as a part of the best speed that this process has ever seen."""
+        """Mean speed of the samples, relative to the best speed that this process has measured."""
         return _best * len(self._samples) / sum(self._samples) if self._samples else 1.0
 
     def _sample(self) -> None:

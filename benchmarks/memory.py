@@ -1,19 +1,19 @@
-"""Memory of the worker processes over a long run."""
+"""Measure the memory of the worker processes over a long run."""
 
 from collections.abc import Iterator
 
 from benchmarks import process_times
-from benchmarks.figures import Bar, Figure
+from benchmarks.figures import Figure, Target
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import run
 from benchmarks.workloads import WORKLOADS, write
 
-_BAR = Bar(at_most=1.05)
+_TARGET = Target(at_most=1.05)
 _MARKS = (0.1, 0.5, 1.0)
 
 
-class _Watch:
-    """Reads the resident memory of each worker process when a share of the images is done."""
+class _MemorySampler:
+    """Reads the resident memory of each worker process when given shares of the images are done."""
 
     def __init__(self, images: int) -> None:
         self._images = images
@@ -27,20 +27,20 @@ class _Watch:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """The largest worker process at the end / at a tenth of the way; flat is 5 % at most. Once, whatever `--repeat`."""
+    """Compare the largest worker process at the end with that after a tenth of the images; runs once."""
     images = plan.count(100_000, 2_000)
-    watch = _Watch(images)
-    with scratch() as place:
-        plan.say(f"writing {images:,} files")
-        write(WORKLOADS["28x28-16"], place / "scans", images)
-        run(place / "scans", place, plan, heed=watch)
-    parts = ", ".join(f"{mark:.0%}: {_megabytes(watch.megabytes[mark])} MB" for mark in _MARKS)
+    sampler = _MemorySampler(images)
+    with scratch() as work_dir:
+        plan.log(f"writing {images:,} files")
+        write(WORKLOADS["28x28-16"], work_dir / "scans", images)
+        run(work_dir / "scans", work_dir, plan, on_progress=sampler)
+    parts = ", ".join(f"{mark:.0%}: {_megabytes(sampler.megabytes[mark])} MB" for mark in _MARKS)
     yield Figure(
         name=f"worker memory after {images:,} images / after a tenth of them",
-        values=(max(watch.megabytes[1.0]) / max(watch.megabytes[0.1]),),
+        values=(max(sampler.megabytes[1.0]) / max(sampler.megabytes[0.1]),),
         unit="x",
-        bar=_BAR,
-        note=f"each process at {parts}",
+        target=_TARGET,
+        note=f"each process after {parts}",
         bound_by=parts,
     )
 

@@ -1,8 +1,8 @@
-"""The filters that people use, over a record of a million images.
+"""Measure the filters of `nightread query` in a database with a million images.
 
-The record is filled by bulk inserts, with what a year's nights would leave: a hundred images per patient, fifty per
-study, five modalities, a finding in some, two in a hundred rejected, half of one failed, and a thousand waiting.
-Each filter runs as `nightread query` runs it, with the table's limit of 100 rows, all rows read; once before it counts.
+The database is filled by bulk inserts with the images of a year: a hundred images per patient, fifty per study, five
+modalities, some findings, 2 % rejected, 0.5 % failed, and a thousand waiting. Each filter runs as in `nightread query`,
+with the default limit of 100 rows; all rows are read. A first run is not counted.
 """
 
 import time
@@ -14,31 +14,31 @@ from typing import Any
 
 from sqlalchemy import event
 
-from benchmarks.figures import Bar, Figure, median
-from benchmarks.filled_database import BEGAN, IMAGES_PER_HOUR, PATIENT, STUDY, fill
+from benchmarks.figures import Figure, Target, median
+from benchmarks.filled_database import BEGAN, IMAGES_PER_HOUR, fill, patient_key, study_uid
 from benchmarks.plan import Plan, scratch
-from benchmarks.servers import MissingServerError, record_url
+from benchmarks.servers import MissingServerError, database_url_for
 from db import queries, schema
 from db.engine import Database, open_database
 from db.queries import ImageFilter
 
-_BAR_MILLISECONDS = 50
-_BAR = Bar(at_most=_BAR_MILLISECONDS)
+_TARGET_MILLISECONDS = 50
+_TARGET = Target(at_most=_TARGET_MILLISECONDS)
 _LIMIT = 100
 _RUNS = 7
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Milliseconds of each filter; the spread is over seven runs."""
+    """Measure milliseconds of each filter over seven runs."""
     images = plan.count(1_000_000, 20_000)
     try:
         with (
-            scratch() as place,
-            record_url(kind) as url,
-            closing(open_database(url or f"sqlite:///{place / 'million.sqlite3'}")) as database,
+            scratch() as work_dir,
+            database_url_for(kind) as url,
+            closing(open_database(url or f"sqlite:///{work_dir / 'million.sqlite3'}")) as database,
         ):
             schema.upgrade(database)
-            plan.say(f"filling the record with {images:,} images")
+            plan.log(f"filling the database with {images:,} images")
             fill(database, images)
             yield from _figures(database, images, kind)
     except MissingServerError as missing:
@@ -52,9 +52,9 @@ def _figures(database: Database, images: int, kind: str) -> Iterator[Figure]:
             name=f"query {name}, {images:,} images, {kind}",
             values=seconds,
             unit="ms",
-            bar=_BAR,
+            target=_TARGET,
             note=f"{rows} rows",
-            bound_by=_plan(database, wanted) if median(list(seconds)) > _BAR_MILLISECONDS else "",
+            bound_by=_plan(database, wanted) if median(list(seconds)) > _TARGET_MILLISECONDS else "",
         )
     for name, ask in {"tally": queries.tally, "unfinished": queries.unfinished, "reasons": queries.reasons}.items():
         seconds, _ = _time(partial(ask, database))
@@ -68,7 +68,7 @@ def _count(database: Database, wanted: ImageFilter) -> int:
 
 
 def _plan(database: Database, wanted: ImageFilter) -> str:
-    """How the database goes about it, in its own words: what takes the time."""
+    """Return the query plan of the database, which shows what takes the time."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
@@ -81,17 +81,17 @@ def _plan(database: Database, wanted: ImageFilter) -> str:
     explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
     with database.read() as connection:
         steps = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
-    return "the plan: " + "; ".join(str(step[-1]).strip() for step in steps)
+    return "query plan: " + "; ".join(str(step[-1]).strip() for step in steps)
 
 
 def _time(ask: Callable[[], object]) -> tuple[tuple[float, ...], object]:
-    answer = ask()
+    result = ask()
     milliseconds = []
     for _ in range(_RUNS):
         began = time.perf_counter()
         ask()
         milliseconds.append(1000 * (time.perf_counter() - began))
-    return tuple(milliseconds), answer
+    return tuple(milliseconds), result
 
 
 def _filters(images: int) -> dict[str, ImageFilter]:
@@ -112,9 +112,9 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--sort finished": {"sort": "finished"},
             "--modality DX": {"modalities": ("DX",)},
             "--modality DX --label nodule": {"modalities": ("DX",), "labels": ("nodule",)},
-            "--patient": {"patient_key": PATIENT(middle)},
-            "--patient --label nodule": {"patient_key": PATIENT(middle), "labels": ("nodule",)},
-            "--study": {"study_instance_uid": STUDY(middle)},
+            "--patient": {"patient_key": patient_key(middle)},
+            "--patient --label nodule": {"patient_key": patient_key(middle), "labels": ("nodule",)},
+            "--study": {"study_instance_uid": study_uid(middle)},
             "--sha256": {"sha256": f"{middle:064x}"},
             "--night last": {"since": last_night},
             "--night last --label nodule": {"since": last_night, "labels": ("nodule",)},
@@ -122,6 +122,6 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--night last --sort suspicion": {"since": last_night, "sort": "suspicion"},
             "--source": {"sources": ("inbox",)},
             "--current": {"current": True},
-            "--frames --patient": {"per_frame": True, "patient_key": PATIENT(middle)},
+            "--frames --patient": {"per_frame": True, "patient_key": patient_key(middle)},
         }.items()
     }

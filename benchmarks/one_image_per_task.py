@@ -1,8 +1,8 @@
-"""One image per task, written the way tutorials write it: `celery -A benchmarks.one_image_per_task worker`.
+"""Analyse one image per task, as tutorials do: `celery -A benchmarks.one_image_per_task worker`.
 
-A path in the message, `model.predict` on one image, one INSERT and one commit, the label as the task's result in Redis;
-everything else is Celery's default. One thing is better than in most: the network is loaded in each process after the
-fork, because TensorFlow loaded before it never answers.
+The message has a path; the task calls `model.predict` on one image, commits one INSERT, and stores the label as its
+result in Redis. Everything else is Celery's default. Unlike in most tutorials, the network is loaded in each process
+after the fork, because TensorFlow hangs if it is loaded before.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How much a benchmark does."""
+"""Define how much a benchmark measures."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,22 +9,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The wishes of who called."""
+    """The options of one call of the benchmarks."""
 
     processes: int
-    """Worker processes, and processes of everything that is held against them."""
+    """Number of worker processes, and of processes of each baseline."""
     repeat: int
     quick: bool
-    """Few images, to see whether it works: the figures mean nothing."""
-    say: Callable[[str], None]
+    """Measure only a few images, to check that the benchmark works; the figures mean nothing."""
+    log: Callable[[str], None]
 
     def count(self, full: int, quick: int) -> int:
-        """How many there are to be."""
+        """Return the number of images, or other items, for this plan."""
         return quick if self.quick else full
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """Create a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="nightread-bench-") as folder:
         yield Path(folder)

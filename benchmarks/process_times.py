@@ -1,4 +1,4 @@
-"""Processor time of everything that was started from here, by part."""
+"""Measure the processor time of this process and its descendants, by part of the pipeline."""
 
 from collections import defaultdict
 
@@ -16,9 +16,9 @@ PRODUCER, REDIS, CELERY, WORKERS, POSTGRES, LOOPS = (
 
 
 def cpu_seconds() -> defaultdict[str, float]:
-    """User and system seconds so far, of all living processes below this one and of their ended children.
+    """Return user and system seconds of this process, its living descendants and their ended children, by part.
 
-    Differences between two calls are what a run cost: who ended in between is counted by its parent.
+    The difference between two calls is the cost of a run: the parent counts a process that ended in between.
     """
     own = psutil.Process()
     seconds = defaultdict(float, {PRODUCER: _spent(own)})
@@ -26,17 +26,17 @@ def cpu_seconds() -> defaultdict[str, float]:
         try:
             seconds[_part_of(process)] += _spent(process)
         except psutil.NoSuchProcess:
-            continue  # its parent has counted it by the next call
+            continue  # its parent counts it at the next call
     return seconds
 
 
 def worker_processes() -> list[psutil.Process]:
-    """The pool's children, which analyse."""
+    """List the processes of Celery's pool, which analyse images."""
     return [process for process in psutil.Process().children(recursive=True) if _part_of(process) == WORKERS]
 
 
 def describe(cpu: dict[str, float]) -> str:
-    """Microseconds an image by part, the largest first."""
+    """Describe microseconds per image by part, the largest first."""
     parts = sorted(cpu.items(), key=lambda part: -part[1])
     return ", ".join(f"{name} {spent:.0f}" for name, spent in parts if spent >= 0.5)
 

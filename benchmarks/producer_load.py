@@ -1,4 +1,4 @@
-"""The producer's two halves, each alone and as fast as it goes."""
+"""Measure registering and dispatching, each alone at full speed."""
 
 import time
 from pathlib import Path
@@ -15,11 +15,11 @@ from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
 _BATCHES = 16
-"""Formed in one transaction, as for a window that is wide open."""
+"""Batches per transaction, as for a queue window with much space."""
 
 
 def rates(database: Database, folder: Path, state: Path) -> dict[str, float]:
-    """Images per second of walking and registering, and of forming and publishing batches, which nobody takes."""
+    """Measure images per second of walking and registering, and of forming and publishing, without workers."""
     settings = load_settings(state_dir=state)
     began = time.perf_counter()
     images = Intake(settings, database, Folder.from_path(folder, settings), lambda _new: None).register_all().new

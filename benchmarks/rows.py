@@ -1,12 +1,12 @@
-"""The rows of the table, in its order."""
+"""List the rows of the table, in their order."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from benchmarks import (
-    against_celery,
-    against_loops,
-    against_ray,
+    compare_celery,
+    compare_loops,
+    compare_ray,
     control_plane,
     latency,
     memory,
@@ -21,9 +21,9 @@ from benchmarks.workloads import WORKLOADS
 Measure = Callable[[Plan], Iterable[Figure]]
 
 ROWS: dict[str, Measure] = {
-    **{name: partial(against_loops.measure, workload_name=name) for name in WORKLOADS},
-    "celery": against_celery.measure,
-    "ray": against_ray.measure,
+    **{name: partial(compare_loops.measure, workload_name=name) for name in WORKLOADS},
+    "celery": compare_celery.measure,
+    "ray": compare_ray.measure,
     "control": partial(control_plane.measure, kind="SQLite"),
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
@@ -34,4 +34,4 @@ ROWS: dict[str, Measure] = {
     "saturation-postgresql": partial(saturation.measure, kind="PostgreSQL"),
 }
 EXTRA: dict[str, Measure] = {"queries-postgresql": partial(million_images.measure, kind="PostgreSQL")}
-"""Rows that only `--only` runs: they take minutes to prepare."""
+"""Rows that run only with `--only`, because they take minutes to prepare."""

@@ -1,4 +1,4 @@
-"""One run of the whole pipeline, as `nightread run` does it, measured."""
+"""Run the whole pipeline as `nightread run` does, and measure it."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,22 +22,22 @@ from nightread.settings import Settings, load_settings
 from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
-_NO_PATIENCE: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
-"""An image that fails ends the measurement instead of pausing it for somebody to come."""
+_FAIL_FAST: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
+"""Settings with which a failed image ends the measurement instead of pausing it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run over a folder took."""
+    """The measurements of one run over a folder."""
 
     images: int
     seconds: float
-    """From the first look at the folder to the moment the last batch went to be recorded: that one commit, some 15 ms,
-    is not in it, and neither are start and end of processes."""
+    """Time from the start of the scan until the last batch is recorded, without that last commit (about 15 ms) and
+    without start and end of processes."""
     cpu: dict[str, float]
     """Processor microseconds per image by part (benchmarks.process_times)."""
     phases: dict[str, float]
-    """Wall microseconds per image in a worker process by phase, from `batches.seconds`; recording is not among them."""
+    """Wall-clock microseconds per image in a worker process by phase, from `batches.seconds`; without recording."""
     batches: int
 
     @property
@@ -47,36 +47,36 @@ class Run:
 
     @property
     def cpu_total(self) -> float:
-        """Processor microseconds per image, of all processes together."""
+        """Processor microseconds per image of all processes together."""
         return sum(self.cpu.values())
 
     @property
     def cores_busy(self) -> float:
-        """Mean number of processors that were at work on it."""
+        """Mean number of busy processors."""
         return self.cpu_total * self.rate / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmPipeline:
-    """The pipeline with workers that have analysed something."""
+    """A pipeline whose worker processes have each analysed a batch."""
 
-    line: Pipeline
+    embedded: Pipeline
     settings: Settings
 
-    def run(self, folder: Path, heed: Callable[[int], None] = lambda _unfinished: None) -> Run:
-        """Analyse every file of `folder`. `heed` hears now and then how many are unfinished.
+    def run(self, folder: Path, on_progress: Callable[[int], None] = lambda _unfinished: None) -> Run:
+        """Analyse every file of `folder`. `on_progress` is called with the number of unfinished images now and then.
 
-        Raises RuntimeError where an image is not done in the end.
+        Raises RuntimeError if an image is not done at the end.
         """
-        line = self.line
+        embedded = self.embedded
         source = Folder.from_path(folder, self.settings)
-        intake = Intake(self.settings, line.database, source, lambda _new: _ignore(line.dispatch))
+        intake = Intake(self.settings, embedded.database, source, lambda _new: _ignore(embedded.dispatch))
         before, started = process_times.cpu_seconds(), utc_now()
         registered = intake.register_all().new
-        line.drain([intake.source_id], heed)
+        embedded.drain([intake.source_id], on_progress)
         after = process_times.cpu_seconds()
-        _require_done(line.database, intake.source_id, registered)
-        ended, phases, count = _batches_since(line.database, started)
+        _require_done(embedded.database, intake.source_id, registered)
+        ended, phases, count = _batches_since(embedded.database, started)
         per_image = 1e6 / registered
         parts = (part for part in after if part != process_times.LOOPS)
         return Run(
@@ -87,62 +87,62 @@ class WarmPipeline:
             batches=count,
         )
 
-    def forget_images(self) -> None:
-        """Empty the record of images, so that the same files can be analysed again; what batches took is kept."""
-        with self.line.database.writer.begin() as connection:
+    def delete_images(self) -> None:
+        """Delete all images from the database, so that the same files can be analysed again; `batches` is kept."""
+        with self.embedded.database.writer.begin() as connection:
             for table in (predictions, contents, work, instances):
                 connection.execute(delete(table))
 
 
 def run(
     folder: Path,
-    place: Path,
+    work_dir: Path,
     plan: Plan,
     *,
     processes: int | None = None,
     database_url: str | None = None,
-    heed: Callable[[int], None] = lambda _unfinished: None,
+    on_progress: Callable[[int], None] = lambda _unfinished: None,
 ) -> Run:
-    """One run of a pipeline made for it, with its state under `place` (WarmPipeline.run)."""
-    with warm(place, plan, processes=processes, database_url=database_url) as pipe:
-        return pipe.run(folder, heed)
+    """Start a pipeline with its state in `work_dir`, and run it once (WarmPipeline.run)."""
+    with warm(work_dir, plan, processes=processes, database_url=database_url) as pipe:
+        return pipe.run(folder, on_progress)
 
 
 def describe(run: Run) -> str:
-    """Where the processor time of an image went."""
+    """Describe the processor time per image, and the phases in a worker process."""
     phases = ", ".join(f"{name} {spent:.0f}" for name, spent in run.phases.items())
-    return f"us of CPU an image: {process_times.describe(run.cpu)}; wall in a worker: {phases}"
+    return f"us of CPU per image: {process_times.describe(run.cpu)}; wall-clock us in a worker process: {phases}"
 
 
 @contextmanager
 def warm(
-    place: Path, plan: Plan, *, processes: int | None = None, database_url: str | None = None
+    work_dir: Path, plan: Plan, *, processes: int | None = None, database_url: str | None = None
 ) -> Iterator[WarmPipeline]:
-    """A pipeline with its state under `place`, each of whose processes has analysed a batch."""
+    """Start a pipeline with its state in `work_dir`, and let each of its worker processes analyse a batch."""
     processes = processes or plan.processes
     settings = load_settings(
-        state_dir=place / "state",
+        state_dir=work_dir / "state",
         model="phantom",
         workers=processes,
         database_url=database_url,
         redis_url=None,
-        **_NO_PATIENCE,
+        **_FAIL_FAST,
     )
-    with pipeline(settings, with_worker=True, report=plan.say) as line:
+    with pipeline(settings, with_worker=True, report=plan.log) as embedded:
         for number in itertools.count():
-            _analyse_some(line, place / "warm-up" / str(number), settings, images=32 * processes, first=number)
-            if _processes_at_work(line.database) == processes:
+            _analyse_some(embedded, work_dir / "warm-up" / str(number), settings, images=32 * processes, first=number)
+            if _processes_at_work(embedded.database) == processes:
                 break
-        yield WarmPipeline(line=line, settings=settings)
+        yield WarmPipeline(embedded=embedded, settings=settings)
 
 
-def _analyse_some(line: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
-    """A small folder; after a few of them each process of the pool has analysed a batch."""
+def _analyse_some(embedded: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
+    """Analyse a small folder; after a few calls each process of the pool has analysed a batch."""
     write(WARM_UP, folder, images, first=first * images)
-    intake = Intake(settings, line.database, Folder.from_path(folder, settings), lambda _new: None)
+    intake = Intake(settings, embedded.database, Folder.from_path(folder, settings), lambda _new: None)
     intake.register_all()
-    line.drain([intake.source_id], lambda _unfinished: None)
-    _require_done(line.database, intake.source_id, images)
+    embedded.drain([intake.source_id], lambda _unfinished: None)
+    _require_done(embedded.database, intake.source_id, images)
 
 
 def _ignore(act: Callable[[], object]) -> None:
@@ -157,7 +157,7 @@ def _processes_at_work(database: Database) -> int:
 def _require_done(database: Database, source_id: int, images: int) -> None:
     tally = queries.tally(database, [source_id])
     if tally.done != images:
-        raise RuntimeError(f"{images} files, and {tally.done} are done: {tally.to_json()}")
+        raise RuntimeError(f"only {tally.done} of {images} images are done: {tally.to_json()}")
 
 
 def _batches_since(database: Database, started: datetime) -> tuple[datetime, dict[str, float], int]:

@@ -1,4 +1,4 @@
-"""Private servers to measure with: those that the tests start."""
+"""Start the private servers of the tests for benchmarks."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from servers import private_postgres, private_redis  # type: ignore[import-not-found] # tests/servers.py
 
-__all__ = ["MissingServerError", "private_redis", "record_url"]
+__all__ = ["MissingServerError", "database_url_for", "private_redis"]
 
 _numbers = count()
 
@@ -22,11 +22,11 @@ class MissingServerError(Exception):
 
 
 @contextmanager
-def record_url(kind: str) -> Iterator[str | None]:
-    """The URL of an empty record: None for the SQLite file in the state folder, else a private PostgreSQL's.
+def database_url_for(kind: str) -> Iterator[str | None]:
+    """Yield the URL of an empty database: None for the SQLite file in the state folder, else a private PostgreSQL.
 
-    That server runs with fsync and synchronous_commit off: its processor time is that of any server, its commits wait
-    for no disk. Raises MissingServerError.
+    PostgreSQL runs with fsync and synchronous_commit off: its processor time is the usual one, but commits do not wait
+    for a disk. Raises MissingServerError.
     """
     if kind == "SQLite":
         yield None

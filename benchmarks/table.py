@@ -1,4 +1,4 @@
-"""The table at the end, and the same as JSON."""
+"""Print the table of figures, and write it as JSON."""
 
 import json
 import platform
@@ -18,20 +18,18 @@ _MET = {True: Text("met", "green"), False: Text("NOT MET", "bold red"), None: Te
 
 
 def show(console: Console, figures: Sequence[Figure], plan: Plan) -> None:
-    """One line per figure; what bounds it stands where its bar is not met."""
+    """Print one row per figure; a figure that misses its target has an explanation."""
     table = Table(title=_title(plan), caption=_CAPTION, show_lines=True)
-    for heading in ("figure", "median (min-max)", "bar", ""):
+    for heading in ("figure", "median (min-max)", "target", ""):
         table.add_column(heading, justify="right" if heading.startswith("median") else "left")
-    table.add_column("made of, and what bounds it", overflow="fold")
+    table.add_column("details, and what limits a missed figure", overflow="fold")
     for figure in figures:
-        table.add_row(
-            figure.name, _values(figure), str(figure.bar or ""), _MET[figure.is_met], _image_prediction(figure)
-        )
+        table.add_row(figure.name, _values(figure), str(figure.target or ""), _MET[figure.is_met], _explain(figure))
     console.print(table)
 
 
 def write(path: Path, figures: Sequence[Figure], plan: Plan) -> None:
-    """Every value of every figure, and the machine."""
+    """Write all values of all figures, and a description of the machine."""
     content = {
         "release": __version__,
         "machine": _machine(),
@@ -43,17 +41,17 @@ def write(path: Path, figures: Sequence[Figure], plan: Plan) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
-def _image_prediction(figure: Figure) -> str:
+def _explain(figure: Figure) -> str:
     if figure.is_met is not False:
         return figure.note
     if figure.bound_by in ("", figure.note):
-        return f"bound by: {figure.note or 'not known'}"
-    return f"{figure.note}\nbound by: {figure.bound_by}"
+        return f"limited by: {figure.note or 'unknown'}"
+    return f"{figure.note}\nlimited by: {figure.bound_by}"
 
 
 def _title(plan: Plan) -> str:
-    kind = "QUICK TRIAL, the figures mean nothing; " if plan.quick else ""
-    return f"{kind}{_machine()}; {plan.processes} worker processes, {plan.repeat} repetitions in turn"
+    kind = "QUICK TRIAL: the figures mean nothing; " if plan.quick else ""
+    return f"{kind}{_machine()}; {plan.processes} worker processes, {plan.repeat} repetitions"
 
 
 def _machine() -> str:
@@ -74,6 +72,6 @@ def _short(value: float) -> str:
 
 
 _CAPTION = (
-    "Not counted: imports, loading and tracing the network, the first batches of each process, and the end of "
-    "processes. Files are in the page cache. Ratios are of runs side by side; a ratio above 1 is in our favour."
+    "Not included: imports, loading and tracing the network, the first batches of each process, and the end of "
+    "processes. Files are in the page cache. A ratio compares runs in turns; above 1 the pipeline is faster."
 )

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training`: `nightread models train` against a plain `model.fit` on the same arrays."""
+"""Compare `nightread models train` with a plain `model.fit` on the same arrays: `python -m benchmarks.training`."""
 
 import statistics
 import tempfile
@@ -16,10 +16,10 @@ from models.training.listener import Listener
 from models.training.recipe import Augmentation, Recipe, default_hyperparameters
 
 console = Console(width=110)
-CONTESTANTS = {
-    "plain model.fit": "arrays, no callback",
-    "train": "arrays, checkpoint after each epoch",
-    "train, streamed": "decoded anew in each epoch",
+VARIANTS = {
+    "plain model.fit": "arrays, without callbacks",
+    "train": "arrays, with a checkpoint after each epoch",
+    "train, streamed": "images decoded in each epoch",
     "train, flipped": "augmented by threads",
 }
 
@@ -27,16 +27,16 @@ CONTESTANTS = {
 @click.command()
 @click.option("--data", default="mnist:../shared/data/mnist", show_default=True, metavar="KIND:PATH")
 @click.option("--network", default="classic", show_default=True)
-@click.option("--images", default=10_000, show_default=True, help="Training images at most.")
+@click.option("--images", default=10_000, show_default=True, help="Largest number of training images.")
 @click.option("--epochs", default=2, show_default=True)
 @click.option("--repeat", default=3, show_default=True)
 def main(data: str, network: str, images: int, epochs: int, repeat: int) -> None:
-    """Median seconds of a whole training, tracing and checkpoints included, and the speed relative to model.fit."""
+    """Print the speed of a whole training, including tracing and checkpoints, and its ratio to model.fit."""
     dataset = open_dataset(data)
     recipe = Recipe(network=network, spec=dataset.native_spec, epochs=epochs, **default_hyperparameters(network))
     parts = [_first(dataset.train, images), _first(dataset.validation, max(1, images // 10))]
-    seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    for _ in range(repeat):  # in turn, so that a slow minute of the machine meets all alike
+    seconds: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    for _ in range(repeat):  # in turns, so that a slow minute of the machine affects all variants
         for name, measured in seconds.items():
             measured.append(_seconds(name, parts, recipe, len(dataset.labels)))
             console.print(f"{name}: {measured[-1]:.2f} s")
@@ -90,7 +90,7 @@ def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
 
 
 def _first(examples: Examples, images: int) -> Examples:
-    """The first images of a part."""
+    """Return the first images of a part."""
     from models.training.prepared import without_frames
 
     return without_frames(examples, examples.image_of >= images)
@@ -98,12 +98,12 @@ def _first(examples: Examples, images: int) -> Examples:
 
 def _show(seconds: dict[str, list[float]], images: int, *, title: str) -> None:
     table = Table(title=title)
-    for heading in ("", "images/s", "/ model.fit", "what"):
-        table.add_column(heading, justify="left" if heading in ("", "what") else "right")
+    for heading in ("variant", "images/s", "ratio to model.fit", "data"):
+        table.add_column(heading, justify="left" if heading in ("variant", "data") else "right")
     plain = statistics.median(seconds["plain model.fit"])
     for name, measured in seconds.items():
         median = statistics.median(measured)
-        table.add_row(name, f"{images / median:,.0f}", f"{plain / median:.2f}", CONTESTANTS[name])
+        table.add_row(name, f"{images / median:,.0f}", f"{plain / median:.2f}", VARIANTS[name])
     console.print(table)
 
 

@@ -1,10 +1,9 @@
-"""`python -m benchmarks.worker_profile`: where the processor time of a worker process goes, function by function.
+"""Profile a worker process by function: `python -m benchmarks.worker_profile`.
 
-One process does what `nightread run` spreads over several: it registers a folder, forms the batches, and analyses them
-as a process of the pool does, the analysis under cProfile. Without --workload reading and network are stand-ins
-(benchmarks.control_plane_run), so that what is listed is what the pipeline itself costs; with it, real files are
-analysed.
-cProfile makes small functions look some two thirds more expensive than they are: order and shares are what counts.
+One process registers a folder, forms the batches, and analyses them as a process of the pool does; cProfile measures
+the analysis. Without --workload, stand-ins replace reading and network (benchmarks.stand_ins), so that only the
+pipeline itself is measured; with it, real files are analysed. cProfile makes small functions look about two thirds
+slower than they are, so compare the order and the shares only.
 """
 
 import cProfile
@@ -17,32 +16,37 @@ from pathlib import Path
 
 import click
 
-from benchmarks.control_plane_run import no_reading, write_placeholders
-from benchmarks.loops import ONE_THREAD
+from benchmarks.baseline_loops import ONE_THREAD
+from benchmarks.stand_ins import stand_ins_for_reading, write_placeholders
 from benchmarks.workloads import WORKLOADS, write
 
 _INSIDE = "_inside"
 
 
 @click.command()
-@click.option("--workload", type=click.Choice([*WORKLOADS]), help="Real files of this kind instead of stand-ins.")
+@click.option(
+    "--workload", type=click.Choice([*WORKLOADS]), help="Analyse real files of this workload instead of stand-ins."
+)
 @click.option("--images", default=20_480, show_default=True)
 @click.option("--sort", default="tottime", show_default=True, type=click.Choice(["tottime", "cumtime"]))
 @click.option("--lines", default=40, show_default=True)
 def main(workload: str | None, images: int, sort: str, lines: int) -> None:
     """Profile one worker process."""
-    with tempfile.TemporaryDirectory(prefix="nightread-bench-") as place, nullcontext() if workload else no_reading():
-        folder = Path(place, "scans")
+    with (
+        tempfile.TemporaryDirectory(prefix="nightread-bench-") as work_dir,
+        nullcontext() if workload else stand_ins_for_reading(),
+    ):
+        folder = Path(work_dir, "scans")
         if workload:
             write(WORKLOADS[workload], folder, images)
         else:
             write_placeholders(folder, images)
-        # Stand-ins are put in place when an interpreter starts, and TensorFlow reads its settings when it is imported.
-        arguments = [sys.executable, "-m", "benchmarks.worker_profile", _INSIDE, place, sort, str(lines)]
+        # A new interpreter: it installs the stand-ins at its start, and TensorFlow reads its settings at import.
+        arguments = [sys.executable, "-m", "benchmarks.worker_profile", _INSIDE, work_dir, sort, str(lines)]
         subprocess.run(arguments, check=True)
 
 
-def _profile(place: Path, sort: str, lines: int) -> None:
+def _profile(work_dir: Path, sort: str, lines: int) -> None:
     import os
 
     os.environ.update(ONE_THREAD)
@@ -60,17 +64,17 @@ def _profile(place: Path, sort: str, lines: int) -> None:
     from worker.isolation.in_flight import InFlightTable
 
     with private_redis() as url:
-        settings = load_settings(state_dir=place / "state", model="phantom", redis_url=url)
+        settings = load_settings(state_dir=work_dir / "state", model="phantom", redis_url=url)
         settings.state_dir.mkdir()
         database = open_database(settings.sql_url)
         schema.upgrade(database)
-        Intake(settings, database, Folder.from_path(place / "scans", settings), lambda _new: None).register_all()
+        Intake(settings, database, Folder.from_path(work_dir / "scans", settings), lambda _new: None).register_all()
         formed = ledger.form_batches(
             database, count=10_000, images=settings.batch_images, max_bytes=settings.batch_bytes, now=utc_now()
         )
         process = WorkerProcess(node="profile", boot_id="profile", index=0)
         context = open_context(settings, url, process, InFlightTable().slot(0))
-        analyse(context, formed[0].id)  # what is loaded and compiled once
+        analyse(context, formed[0].id)  # loads and compiles, which happens once
         profile = cProfile.Profile()
         for batch in formed[1:]:
             profile.runcall(analyse, context, batch.id)

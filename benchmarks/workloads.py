@@ -1,4 +1,4 @@
-"""Folders of DICOM files to measure with: phantoms, multiplied so that no two files are alike."""
+"""Write folders of DICOM files for benchmarks: phantoms, each with its own SOP Instance UID."""
 
 import io
 from collections.abc import Callable
@@ -18,19 +18,19 @@ _CINE_FRAMES = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
-    """What a folder holds."""
+    """The content of a folder."""
 
     name: str
     images: int
-    """Files, so that a run takes 3 to 8 seconds on two cores."""
+    """Number of files; a run takes 3 to 8 seconds on two cores."""
     style: PhantomStyle
     drawn: int = 24
-    """Different pictures; the other files are these under other SOP Instance UIDs."""
+    """Number of different pictures; further files repeat them with other SOP Instance UIDs."""
     frames: int = 1
     reshape: Callable[[bytes], bytes] = bytes
-    """Makes of a phantom what phantoms do not come as."""
+    """Changes the bytes of a phantom file into a form that phantoms do not have."""
     batch: int = 64
-    """Files that the loops read before they ask the network."""
+    """Number of files that the baseline loops read before they call the network."""
 
 
 def write(workload: Workload, folder: Path, images: int, *, first: int = 0) -> list[Path]:
@@ -49,7 +49,7 @@ def write(workload: Workload, folder: Path, images: int, *, first: int = 0) -> l
 
 
 def _portrait(data: bytes) -> bytes:
-    """The middle 2,000 columns of a square film: as a digital detector delivers a chest."""
+    """Cut the middle 2,000 columns out of a square film, as a digital detector delivers a chest."""
     dataset = pydicom.dcmread(io.BytesIO(data))
     pixels = dataset.pixel_array[:, 250:2250]
     dataset.Columns, dataset.PixelData = pixels.shape[1], pixels.tobytes()
@@ -57,7 +57,7 @@ def _portrait(data: bytes) -> bytes:
 
 
 def _cine(data: bytes) -> bytes:
-    """The film a hundred times as one object, each frame a little brighter: as angiography delivers a run."""
+    """Repeat the film a hundred times in one object, each frame a little brighter, as in angiography."""
     dataset = pydicom.dcmread(io.BytesIO(data))
     pixels = dataset.pixel_array
     frames = np.stack([np.minimum(pixels // 2 + number, 255) for number in range(_CINE_FRAMES)]).astype(np.uint8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from cli.embedded.state_folder import held
+from cli.embedded.state_folder import locked_state_folder
 from cli.inputs.options import settings_from
 from cli.output.console import err, out
 from cli.output.summary import show_summary
@@ -61,7 +61,7 @@ def _make_room(folder: Path, inbox: Path) -> None:
         return
     if not (folder / _MARKER).exists():
         raise UsageFault(f"{folder} holds something that no demo made: name another --folder.")
-    with held(folder / "state"):
+    with locked_state_folder(folder / "state"):
         shutil.rmtree(folder / "state")
     for name in (folder / _MARKER).read_text("utf-8").splitlines():
         (inbox / name).unlink(missing_ok=True)

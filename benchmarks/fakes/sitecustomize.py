@@ -1,16 +1,15 @@
-"""Stands in, inside the real worker processes, for what a measurement of everything else leaves out.
+"""Replace reading, decoding and predicting inside real worker processes by stand-ins.
 
-Python imports a module of this name at its start; benchmarks.control_plane_run puts this folder on PYTHONPATH.
-Nothing of the product is changed on disk:
-when a worker process imports one of the modules below, names in it are replaced at once.
+Python imports a module of this name at its start; benchmarks.stand_ins puts this folder on PYTHONPATH. No file of
+nightread is changed: when a worker process imports one of the modules below, names in it are replaced at once.
 
-- models.networks.network: a network that sleeps and always says the same. Keras is never imported.
-- worker.fetching.files: opens no file; the hash is made up, so that every image is its own.
-- worker.decode: parses nothing and prepares frames of one pixel, with facts such as a slice of a CT has.
+- models.networks.network: a network that sleeps and always returns the same scores. Keras is never imported.
+- worker.fetching.files: opens no file; the hash is random, so that no image is a copy.
+- worker.decode: parses nothing and prepares frames of one pixel, with the facts of a CT slice.
 
-Hashes and facts are made before the process takes its first batch, since what stands in must cost nothing.
+Hashes and facts are made before the process takes its first batch, because stand-ins must cost nothing.
 
-Everything else is the product: Celery, claim, the way through worker.analyse, look-up of copies, record, wake-ups.
+Everything else is the real code: Celery, claim, worker.analyse, look-up of copies, record, notifications.
 """
 
 import importlib.util
@@ -26,12 +25,12 @@ from typing import Any
 
 _SECONDS = float(os.environ.get("BENCH_NETWORK_SECONDS", "0"))
 _MADE_BEFORE = 40_000
-"""Images of one process; those of longer runs are made on the way."""
+"""Number of images of one process that are made in advance; more are made when they are needed."""
 _numbers = count()
 
 
 class _Replacer:
-    """An import hook: lets the usual machinery load a module, then replaces names in it."""
+    """An import hook that lets Python load a module, then replaces names in it."""
 
     def __init__(self, replacements: dict[str, Callable[[ModuleType], None]]) -> None:
         self._replacements = replacements
@@ -42,7 +41,7 @@ class _Replacer:
             return None
         spec = importlib.util.find_spec(name)
         if spec is None or spec.loader is None:
-            raise ImportError(f"benchmarks/fakes: there is no module {name} any more")
+            raise ImportError(f"benchmarks/fakes: the module {name} no longer exists; adapt this file")
         execute = spec.loader.exec_module
 
         def execute_and_replace(module: ModuleType) -> None:
@@ -54,18 +53,18 @@ class _Replacer:
 
 
 class _Network:
-    """Sleeps for each call, whatever the size of the micro-batch, and uses no processor."""
+    """Sleeps for the same time in each call, for any size of the micro-batch, and uses no processor time."""
 
     def __init__(self, bundle: Any) -> None:
         import numpy as np
 
-        self._answer = np.full((256, len(bundle.labels)), 0.25, np.float32)
-        self._answer[:, 0] = 0.75
+        self._scores = np.full((256, len(bundle.labels)), 0.25, np.float32)
+        self._scores[:, 0] = 0.75
 
     def batch_scores(self, inputs: Any) -> Any:
         if _SECONDS:
             time.sleep(_SECONDS)
-        return self._answer[: len(inputs)]
+        return self._scores[: len(inputs)]
 
 
 def _replace_network(module: ModuleType) -> None:
@@ -73,7 +72,7 @@ def _replace_network(module: ModuleType) -> None:
 
 
 def _supply(make: Callable[[], Any]) -> Callable[[], Any]:
-    """What `make` makes, much of it in advance."""
+    """Return a function that returns results of `make`, most of them made in advance."""
     made = [make() for _ in range(_MADE_BEFORE)]
     return partial(next, chain(made, (make() for _ in repeat(None))))
 
@@ -110,7 +109,7 @@ def _replace_decode(module: ModuleType) -> None:
 
 
 def _replace(module: ModuleType, name: str, stand_in: object) -> None:
-    getattr(module, name)  # raises where the product has moved on: better no figure than one of the real thing
+    getattr(module, name)  # raises if the name no longer exists: else the real code would be measured
     setattr(module, name, stand_in)
 
 

@@ -1,4 +1,4 @@
-"""A folder against the record, by a walk that shares no code with the producer's."""
+"""Compare a source folder with the database, by a walk that shares no code with the producer."""
 
 import os
 import stat
@@ -9,59 +9,64 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cli.output.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text, uri_of
 from nightread.settings import Settings
 from nightread.stores import STORES
 
-OVERLOOKED = "every file that lay in a watched folder when it was last looked through has a row"
-_NOT_WALKED = dict.fromkeys(STORES, "a store, which is not walked: `nightread poll` keeps it in step")
+OVERLOOKED = "every file that was in a watched folder at its last scan has a row"
+_NOT_WALKED = dict.fromkeys(STORES, "a store, not a folder: `nightread poll` keeps the database up to date")
 _CHUNK = 500
 _GRACE_SECONDS = 60.0
-"""Before the watcher's latest word: the look that it speaks of may have begun so much earlier."""
+"""Files that changed less than this before the watcher's latest report are not counted as overlooked."""
 _GRACE_SETTLES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderFindings:
-    """What one source's folder and the record do not agree on; for information, since folders change."""
+    """Differences between the folder of one source and the database. Folders change, so they are for information."""
 
     source: str
     kind: str
     looked_at: bool
-    """False for sources that are no folder, and folders that this machine does not see."""
+    """False for a source that is not a folder, and for a folder that does not exist on this machine."""
     files: int = 0
     without_row: tuple[str, ...] = ()
-    """Full paths of complete files that no arrival has."""
+    """Full paths of complete files that have no row in the database."""
     overlooked: tuple[str, ...] = ()
-    """Those of them that did not change since before the watcher last looked: it should have seen them."""
+    """The files without a row that were already complete at the watcher's last scan: it should have registered them."""
     gone: tuple[tuple[int, str], ...] = ()
-    """(image id, full path) of arrivals whose file is not there any more."""
+    """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
-    """Arrivals whose file nightread itself removed, some days after their outcome: only received ones."""
+    """Rows whose file nightread itself removed some days after the outcome; only for received and unpacked files."""
     unreadable_folders: int = 0
-    """Not looked into: this user may not."""
+    """Folders that this user may not read."""
     old_temporaries: int = 0
-    """Names that say that they are being written, and have not been for `temporary_alert_seconds`."""
+    """Files with the name of an unfinished transfer that did not change for `temporary_alert_seconds`."""
 
     @property
     def summary(self) -> str:
-        """In a line."""
+        """Describe the differences in one line."""
         if not self.looked_at:
             return _NOT_WALKED.get(self.kind, "its folder is not on this machine")
-        counts = (
-            f"{self.files:,} files, {len(self.without_row):,} without a row, {len(self.gone):,} rows without a file"
+        counts = ", ".join(
+            (
+                counted(self.files, "file"),
+                f"{len(self.without_row):,} without a row",
+                f"{counted(len(self.gone), 'row')} without a file",
+            )
         )
         more = {
-            "purged in their time": self.purged,
-            "old temporary names": self.old_temporaries,
-            "unreadable folders": self.unreadable_folders,
+            "purged after the retention time": self.purged,
+            "old temporary": self.old_temporaries,
+            "unreadable": self.unreadable_folders,
         }
         return ", ".join([counts, *(f"{number:,} {what}" for what, number in more.items() if number)])
 
     def to_json(self) -> dict[str, Any]:
-        """Stable names for programs."""
+        """Return the differences with stable names, for programs."""
         return {
             "source": self.source,
             "kind": self.kind,
@@ -77,7 +82,7 @@ class FolderFindings:
 
 
 def compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    """Walk the folder of a source and look each file up, then each arrival's file."""
+    """Walk the folder of a source and look up a row for each file, then look for the file of each row."""
     root = settings.roots.get(source.name) or root_path(source.root)
     if source.kind != "folder" or not root.is_dir() or (source.marked and not os.path.lexists(root / ROOT_MARKER)):
         return FolderFindings(source=source.name, kind=source.kind, looked_at=False)
@@ -95,7 +100,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
         files=files,
         without_row=tuple(full_uri(text, uri) for uri in without_row),
         overlooked=tuple(
-            full_uri(text, uri) for uri in without_row if _was_there(path_of(root, uri), source, settings)
+            full_uri(text, uri) for uri in without_row if _was_overlooked(path_of(root, uri), source, settings)
         ),
         gone=tuple((image_id, full_uri(text, uri)) for image_id, uri in gone),
         unreadable_folders=walk.unreadable_folders,
@@ -104,7 +109,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
 
 
 class _Walk:
-    """Relative names of the files below a root, as bytes; hidden folders, state folder and spool are left out."""
+    """Iterate over the files below a root: relative paths as bytes, without hidden folders, state folder and spool."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = os.fsencode(root)
@@ -131,8 +136,8 @@ class _Walk:
         return name.startswith(b".") or os.path.realpath(os.path.join(folder, name)) in self._own  # noqa: PTH118
 
 
-def _was_there(path: bytes, source: queries.Source, settings: Settings) -> bool:
-    """Whether the file lay there, complete, when the source's watcher last looked."""
+def _was_overlooked(path: bytes, source: queries.Source, settings: Settings) -> bool:
+    """Return whether the file was complete before the latest scan of the source's watcher began."""
     report = source.report or {}
     if source.reported_at is None or report.get("disk_short"):
         return False
@@ -145,7 +150,7 @@ def _was_there(path: bytes, source: queries.Source, settings: Settings) -> bool:
 
 
 def _is_arrival(path: bytes) -> bool:
-    """Files and links; pipes, sockets and devices never arrive."""
+    """Return whether this is a file or a link; the watcher ignores pipes, sockets and devices."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -156,12 +161,12 @@ def _is_arrival(path: bytes) -> bool:
 def _exists(root: Path, uri: str) -> bool:
     try:
         return os.path.lexists(path_of(root, uri))
-    except ValueError:  # it leaves the root: no file of this source
+    except ValueError:  # the path leaves the root, so it is not a file of this source
         return False
 
 
 def _mtime(path: bytes) -> float:
     try:
         return os.lstat(path).st_mtime
-    except FileNotFoundError:  # renamed since it was listed: its transfer is complete
+    except FileNotFoundError:  # renamed since it was listed, so its transfer is complete
         return time.time()

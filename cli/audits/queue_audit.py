@@ -1,4 +1,4 @@
-"""The queue in Redis against the open batches of the record."""
+"""Compare the queue in Redis with the open batches of the database."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,6 +7,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from cli.embedded.redis_url import redis_url_of
+from cli.output.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.errors import StopWork
@@ -14,37 +15,37 @@ from nightread.notify import open_redis
 from nightread.settings import Settings
 from producer.dispatcher.transport import messages_in
 
-FOREIGN = "every message in Redis names a batch of this record"
+FOREIGN = "every message in Redis names a batch of this database"
 _GRACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFindings:
-    """What queue and record do not agree on."""
+    """Differences between the queue and the database."""
 
     trouble: str | None = None
-    """Why Redis could not be asked."""
+    """Why Redis could not be read; None if it was."""
     waiting: int = 0
-    """Messages in the queue."""
+    """Number of messages in the queue."""
     delivered: int = 0
-    """Messages that a worker has and has not acknowledged."""
+    """Number of messages that a worker received and has not acknowledged."""
     foreign: tuple[str, ...] = ()
-    """Task ids of messages that are no batch of this record: another record uses the same Redis."""
+    """Task ids of messages that do not belong to a batch of this database: another database uses the same Redis."""
     without_message: tuple[str, ...] = ()
-    """Batches that wait for more than a minute and of which Redis knows nothing: the dispatcher takes them back."""
+    """Batches that were published more than a minute ago and have no message: the dispatcher takes them back."""
 
     @property
     def summary(self) -> str:
-        """In a line."""
+        """Describe the queue in one line."""
         if self.trouble:
             return self.trouble
         return (
-            f"{self.waiting:,} batches wait, {self.delivered:,} are with workers, "
-            f"{len(self.without_message):,} open batches have no message"
+            f"{counted(self.waiting, 'batch', 'batches')} waiting, {self.delivered:,} with workers, "
+            f"{counted(len(self.without_message), 'open batch', 'open batches')} without a message"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Stable names for programs."""
+        """Return the differences with stable names, for programs."""
         return {
             "trouble": self.trouble,
             "waiting": self.waiting,
@@ -55,17 +56,17 @@ class QueueFindings:
 
 
 def compare_queue(database: Database, settings: Settings, now: datetime) -> QueueFindings:
-    """Look at the record before and after Redis: what moved meanwhile is no finding."""
+    """Read the database before and after Redis, so that a batch that moved meanwhile is not reported."""
     try:
         url = redis_url_of(settings)
     except StopWork:
-        return QueueFindings(trouble="no Redis is running for this record")
+        return QueueFindings(trouble="no Redis is running for this state folder")
     before = queries.unclaimed_batches(database, created_before=now - _GRACE)
     try:
         with open_redis(url) as redis:
             waiting, delivered = messages_in(redis)
     except (RedisError, OSError) as error:
-        return QueueFindings(trouble=f"Redis does not answer ({type(error).__name__})")
+        return QueueFindings(trouble=f"Redis is unavailable ({type(error).__name__})")
     seen = {*waiting, *delivered}
     lost = before & queries.unclaimed_batches(database, created_before=now - _GRACE) - seen
     return QueueFindings(

@@ -1,4 +1,4 @@
-"""A receiver's spool against the record, by a walk that shares no code with the receiver's."""
+"""Compare a receiver's spool with the database, by a walk that shares no code with the receiver."""
 
 import os
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from nightread.sources import ARCHIVES
 
 KIND = "receiver"
 KINDS = (KIND, ARCHIVES)
-"""Sources whose files nightread wrote itself and removes in their time."""
+"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 _CHUNK = 500
 _PARTIAL = ".partial"
 
 
 def compare_spool(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    """Look up each received file, then the file of each row; one that was purged in its time is not missed.
+    """Look up a row for each received file, then the file of each row. A file that was due for removal is not missing.
 
-    A file without a row was not acknowledged: its sender has it, and the receiver registers it when it next starts.
+    A file without a row was not acknowledged: its sender still has it, and the receiver registers it at its next start.
     """
     root = settings.roots.get(source.name) or root_path(source.root)
     if not root.is_dir():
@@ -60,9 +60,9 @@ def compare_spool(database: Database, source: queries.Source, settings: Settings
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Names that the receiver made end in letters of its own; what it is writing is no file yet."""
+    """Iterate over complete files, relative to the root; a file that is being written is hidden or `.partial`."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith(".") and not name.endswith(_PARTIAL):
-                yield os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - a night's files: no Paths
+                yield os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - a Path for each of a night's files is slow

@@ -1,1 +1,1 @@
-"""What `nightread doctor` looks at."""
+"""Run the checks of `nightread doctor`."""

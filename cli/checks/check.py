@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""Define the result of one check."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -8,7 +8,7 @@ CheckResult = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """What was found, and what to do where it is not good."""
+    """The result of one check, with a remedy if it is not `ok`."""
 
     name: str
     result: CheckResult
@@ -17,15 +17,15 @@ class Check:
 
     @classmethod
     def ok(cls, name: str, found: str) -> Self:
-        """As it should be."""
+        """Report that everything works."""
         return cls(name=name, result="ok", found=found)
 
     @classmethod
     def warn(cls, name: str, found: str, remedy: str) -> Self:
-        """It works, with a price."""
+        """Report a restriction that does not stop nightread."""
         return cls(name=name, result="warn", found=found, remedy=remedy)
 
     @classmethod
     def fail(cls, name: str, found: str, remedy: str) -> Self:
-        """It will not work."""
+        """Report that nightread will not work."""
         return cls(name=name, result="fail", found=found, remedy=remedy)

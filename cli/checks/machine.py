@@ -1,4 +1,4 @@
-"""Processors, memory, limits of the kernel, clock and disk."""
+"""Check processors, memory, kernel limits, clock and disk."""
 
 import os
 import resource
@@ -10,13 +10,14 @@ import psutil
 
 from cli.checks.check import Check
 from cli.inputs.nights import nights_of
+from cli.output.wording import counted
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.hardware import gpus, slots
 from nightread.settings import Settings
 
 _GIB = 1024**3
-_PROCESS_BYTES = 0.8 * _GIB  # of a worker process with TensorFlow and a small network
+_PROCESS_BYTES = 0.8 * _GIB  # memory of a worker process with TensorFlow and a small network
 _ENOUGH_FREE_BYTES = 2 * _GIB
 _ENOUGH_FILES = 1024
 _ENOUGH_WATCHES = 8192
@@ -25,7 +26,7 @@ _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p",
 
 
 def check_machine(settings: Settings) -> Iterator[Check]:
-    """What this machine offers for the number of worker processes these settings ask for."""
+    """Check whether this machine is sufficient for the configured number of worker processes."""
     yield _processors(settings)
     yield _gpus(settings)
     yield _memory(settings)
@@ -38,7 +39,7 @@ def check_machine(settings: Settings) -> Iterator[Check]:
 
 def _processors(settings: Settings) -> Check:
     cores, wanted = len(os.sched_getaffinity(0)), slots(settings)
-    found = f"{cores} usable, {wanted} worker processes"
+    found = f"{cores} usable, {counted(wanted, 'worker process', 'worker processes')}"
     if wanted > max(cores, len(gpus(settings))):
         return Check.warn("cores", found, "More processes than cores slow each other down: lower NIGHTREAD_WORKERS.")
     return Check.ok("cores", found)
@@ -48,7 +49,7 @@ def _gpus(settings: Settings) -> Check:
     found = gpus(settings)
     if settings.device == "gpu" and not found:
         return Check.fail(
-            "GPU", "none seen", "Install the driver, pass the device into the container, or set NIGHTREAD_DEVICE=auto."
+            "GPU", "none found", "Install the driver, pass the device into the container, or set NIGHTREAD_DEVICE=auto."
         )
     return Check.ok("GPU", ", ".join(found) if found else "none; the CPU is used")
 
@@ -65,28 +66,30 @@ def _disk(settings: Settings) -> Iterator[Check]:
     folder = _nearest_existing(settings.state_dir)
     if not os.access(folder, os.W_OK | os.X_OK):
         yield Check.fail(
-            "state folder", f"{folder} cannot be written", "Give this user the folder, or name another with --state."
+            "state folder",
+            f"{folder} is not writable",
+            "Give this user write access, or name another folder with --state.",
         )
         return
     yield Check.ok(
-        "state folder", str(settings.state_dir) if folder == settings.state_dir else f"can be made in {folder}"
+        "state folder", str(settings.state_dir) if folder == settings.state_dir else f"will be created in {folder}"
     )
     free = shutil.disk_usage(folder).free
     found = f"{free / _GIB:.1f} GiB free"
     if free < settings.disk_reserve_bytes:
         yield Check.warn(
-            "disk", found, "Less than NIGHTREAD_DISK_RESERVE_BYTES: all work is paused until there is room."
+            "disk", found, "Less than NIGHTREAD_DISK_RESERVE_BYTES: all work is paused until disk space is freed."
         )
     elif free < _ENOUGH_FREE_BYTES:
-        yield Check.warn("disk", found, "The record of a million images takes about 2 GiB: make room.")
+        yield Check.warn("disk", found, "The database of a million images takes about 2 GiB: free disk space.")
     else:
         yield Check.ok("disk", found)
     kind = _file_system(folder)
     if settings.database_url is None and kind in _REMOTE:
         yield Check.fail(
             "file system",
-            f"{kind} below the state folder",
-            "SQLite's locks do not work there: use a local disk or PostgreSQL.",
+            f"the state folder is on {kind}",
+            "SQLite's locks do not work on a network file system: use a local disk or PostgreSQL.",
         )
     else:
         yield Check.ok("file system", kind)
@@ -97,7 +100,7 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _file_system(folder: Path) -> str:
-    """Of the mount with the longest path above the folder."""
+    """Return the type of the file system on which the folder is."""
     resolved = folder.resolve()
     mounts = [mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)]
     return max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else "unknown"
@@ -113,7 +116,7 @@ def _open_files() -> Check:
 def _watches() -> Check:
     watches = int(_WATCHES.read_text())
     if watches < _ENOUGH_WATCHES:
-        remedy = "Inboxes with more folders are seen at the next scan only: `sysctl fs.inotify.max_user_watches=65536`."
+        remedy = "Files in further folders are only found at the next scan: `sysctl fs.inotify.max_user_watches=65536`."
         return Check.warn("folder watches", str(watches), remedy)
     return Check.ok("folder watches", str(watches))
 
@@ -124,5 +127,5 @@ def _clock(settings: Settings) -> Check:
     except UsageFault as fault:
         return Check.fail("time zone", settings.time_zone or "", str(fault))
     now = nights.local(utc_now())
-    name = settings.time_zone or f"the machine's, {now.tzname()}"
+    name = settings.time_zone or f"{now.tzname()}, from this machine"
     return Check.ok("time zone", f"{name}; now {now:%H:%M}, nights {nights.start:%H:%M} to {nights.end:%H:%M}")

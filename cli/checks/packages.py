@@ -1,4 +1,4 @@
-"""Python and what is installed beside nightread, without loading TensorFlow."""
+"""Check Python and the installed packages, without loading TensorFlow."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cli.checks.check import Check
 
 _OLDEST_PYTHON = (3, 11)
-_SPINE = ("celery", "kombu", "redis", "sqlalchemy", "flower", "numpy")
+_BASE = ("celery", "kombu", "redis", "sqlalchemy", "flower", "numpy")
 _NETWORK = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "jax", "torch")
 _WORKER = ("keras", "pydicom", "opencv-python-headless")
 _DECODERS = ("imagecodecs",)
@@ -16,9 +16,11 @@ _INSTALL_WORKER = "`pip install 'nightread[worker]'`, unless this host only watc
 
 
 def check_packages(*, works_here: bool, uses_postgres: bool) -> Iterator[Check]:
-    """`works_here`: a model is configured, so that what workers need must be there; else its absence is no fault."""
+    """Check versions. If `works_here` (a model is configured), a missing package of workers fails, else it warns."""
     yield _python()
-    yield _installed("packages", _SPINE, missing="fail", remedy="Install nightread anew: `pip install nightread`.")
+    yield _installed(
+        "packages", _BASE, missing="fail", remedy="Reinstall nightread: `pip install --force-reinstall nightread`."
+    )
     yield _network(works_here=works_here)
     yield _installed("worker", _WORKER, missing="fail" if works_here else "warn", remedy=_INSTALL_WORKER)
     yield from (_decoder(name, works_here=works_here) for name in _DECODERS)
@@ -51,7 +53,7 @@ def _network(*, works_here: bool) -> Check:
 
 
 def _decoder(package: str, *, works_here: bool) -> Check:
-    """Really loaded: a decoder whose shared library is broken is installed all the same."""
+    """Load the decoder: it may be installed with a broken shared library."""
     release = _version(package)
     if release is None:
         result = Check.fail if works_here else Check.warn
@@ -59,7 +61,11 @@ def _decoder(package: str, *, works_here: bool) -> Check:
     try:
         import_module(package)
     except (ImportError, OSError) as error:
-        return Check.fail("decoders", f"{package} {release} does not load ({type(error).__name__})", "Install it anew.")
+        return Check.fail(
+            "decoders",
+            f"{package} {release} does not load ({type(error).__name__})",
+            f"Reinstall it: `pip install --force-reinstall {package}`.",
+        )
     return Check.ok("decoders", f"{package} {release}")
 
 

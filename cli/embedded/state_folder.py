@@ -1,4 +1,4 @@
-"""The folder of the embedded state, under one lock."""
+"""Create and lock the state folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ from nightread.file_lock import FileLockedError, lock_file
 
 
 def make_state_folder(folder: Path) -> None:
-    """Make the folder and its rooms, private to its owner: what lies there is patient data."""
+    """Create the folder and its subfolders with mode 0700, because they contain patient data."""
     for path in (folder, folder / "logs", folder / "bundles"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the state for this process; the kernel lets go of it at any death. Raises UsageFault if another has it."""
+def locked_state_folder(folder: Path) -> Iterator[None]:
+    """Lock the folder for this process; the kernel frees the lock if it dies. Raises UsageFault if it is locked."""
     make_state_folder(folder)
     try:
         lock = lock_file(folder / "state.lock")
     except FileLockedError:
         raise UsageFault(
-            f"Another nightread runs on {folder}: wait for it, stop it, or give this one its own --state."
+            f"Another nightread process uses {folder}: wait for it, stop it, or name another folder with --state."
         ) from None
     with lock:
         yield

@@ -1,4 +1,4 @@
-"""Child processes: started, watched, restarted with back-off, and ended in order."""
+"""Start child processes, restart them with back-off, and stop them."""
 
 import ctypes
 import logging
@@ -21,16 +21,16 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 @dataclass(kw_only=True)
 class Child:
-    """One process that is meant to run."""
+    """A process that is restarted when it ends."""
 
     name: str
     arguments: Sequence[str]
     environment: dict[str, str]
     folder: Path
-    """Its working directory: a neutral one, since Celery puts it first on the import path."""
+    """Working directory. It must contain no Python modules, because Celery puts it first on the import path."""
     log_file: Path
     restarts: int = 0
-    """Since it last ran for a minute."""
+    """Number of restarts since the process last ran for a minute."""
     process: subprocess.Popen[bytes] | None = None
     monotonic: Callable[[], float] = time.monotonic
     _started_at: float = 0.0
@@ -38,7 +38,7 @@ class Child:
     _pause_seconds: float = field(default=0.5)
 
     def start(self) -> None:
-        """Start it, in a process group of its own: Ctrl-C reaches us alone, and we stop the children in order."""
+        """Start the process in its own process group, so that Ctrl-C reaches only this process, which stops it."""
         self._started_at = self.monotonic()
         self.process = spawn(self.arguments, self.log_file, folder=self.folder, environment=self.environment)
 
@@ -49,29 +49,29 @@ class Child:
 
     @property
     def seconds(self) -> float:
-        """For how long it has run since it was last started; 0 while it does not run."""
+        """Seconds since the last start; 0 while the process does not run."""
         return self.monotonic() - self._started_at if self.is_alive else 0.0
 
     def kill(self) -> None:
-        """End it, and what it started, without a word: for one that does not listen."""
+        """Kill the process group with SIGKILL; for a process that does not react."""
         if self.process is not None and self.is_alive:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def look_after(self) -> str | None:
-        """Restart it when it died and its pause is over. Returns what happened, for the operator."""
+    def supervise(self) -> str | None:
+        """Restart the process if it ended and its pause is over. Returns a message for the operator, or None."""
         if self.process is None:
             if self.monotonic() < self._next_start:
                 return None
             self.start()
             self.restarts += 1
-            return f"{self.name} was started again"
+            return f"{self.name} was restarted"
         code = self.process.poll()
         if code is None:
             return None
         self._plan_restart()
         pause = self._next_start - self.monotonic()
-        return f"{self.name} ended ({_describe(code)}); it starts again in {pause:.0f} s. Log: {self.log_file}"
+        return f"{self.name} ended ({_describe(code)}); restart in {pause:.0f} s. Log: {self.log_file}"
 
     def _plan_restart(self) -> None:
         ran_long = self.monotonic() - self._started_at > _STABLE_SECONDS
@@ -84,7 +84,7 @@ class Child:
 def spawn(
     arguments: Sequence[str], log_file: Path, *, folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process that ends with us (Linux), in a process group of its own; it inherits our environment."""
+    """Start a process in its own process group; on Linux it ends with this process. It inherits the environment."""
     with log_file.open("ab") as output:
         return subprocess.Popen(
             arguments,
@@ -99,7 +99,7 @@ def spawn(
 
 
 def end(children: Iterable[Child], *, seconds: float) -> None:
-    """SIGTERM to all, and SIGKILL to those that are still there after `seconds`."""
+    """Send SIGTERM to all, and SIGKILL to the process groups of those that still run after `seconds`."""
     processes = [child.process for child in children if child.process is not None]
     alive = [process for process in processes if process.poll() is None]
     for process in alive:
@@ -109,13 +109,13 @@ def end(children: Iterable[Child], *, seconds: float) -> None:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.warning("a process did not stop and is killed", extra={"pid": process.pid})
-            os.killpg(process.pid, signal.SIGKILL)  # its children too: who hangs there has lost his keeper
+            log.warning("a process did not stop in time and was killed", extra={"pid": process.pid})
+            os.killpg(process.pid, signal.SIGKILL)  # the process group, so that no grandchild is orphaned
             process.wait()
 
 
 def _end_with_parent() -> None:
-    """Runs in the child before exec: whatever kills us, the child gets SIGTERM and is no orphan (Linux)."""
+    """Make the kernel send SIGTERM to the child if this process dies (Linux); runs in the child before exec."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

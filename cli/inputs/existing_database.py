@@ -1,4 +1,4 @@
-"""The record, opened for reading by a person: missing or out of date is said in one line."""
+"""Open an existing database for a command; a missing or outdated one is a one-line error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from nightread.settings import Settings
 
 @contextmanager
 def open_existing_database(settings: Settings) -> Iterator[Database]:
-    """The database with the schema of this release. Raises UsageFault where there is none, StopWork where it is not."""
+    """Open the database. Raises UsageFault if there is none, StopWork if its schema is not that of this release."""
     require_database_file(settings)
     database = open_database(settings.sql_url)
     try:
@@ -28,26 +28,26 @@ def open_existing_database(settings: Settings) -> Iterator[Database]:
 
 
 def require_database_file(settings: Settings) -> None:
-    """Raise UsageFault if the SQLite file is not there: merely connecting would make an empty one."""
+    """Raise UsageFault if the SQLite file does not exist, because connecting would create an empty one."""
     url = make_url(settings.sql_url)
     if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
         return
     if settings.database_url is not None:
-        raise UsageFault(f"There is no database at {url.database}: `nightread db upgrade` makes it.")
+        raise UsageFault(f"There is no database at {url.database}. Create it with `nightread db upgrade`.")
     if settings.state_dir.name in set(State):
         raise UsageFault(
-            f"--state names the folder of the record; images by state: --in-state {settings.state_dir.name}."
+            f"--state is the folder of the database. To select images by state: --in-state {settings.state_dir.name}."
         )
     raise UsageFault(
-        f"There is no nightread database in {settings.state_dir}: name the right folder with --state, "
-        "or start with `nightread run PATH` or `nightread up --inbox FOLDER`."
+        f"There is no nightread database in {settings.state_dir}. Name the right folder with --state, "
+        "or create one with `nightread run PATH` or `nightread up --inbox FOLDER`."
     )
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A database that does not answer becomes StopWork; the driver's text may hold the password and stays out."""
+    """Turn a database error into StopWork with one line, without the driver's text, which may contain the password."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise StopWork(f"The database does not answer: {error_messages.describe(error)}.") from error
+        raise StopWork(f"The database is unavailable: {error_messages.describe(error)}.") from error

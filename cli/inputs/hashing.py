@@ -1,4 +1,4 @@
-"""Numbers of patients and orders, hashed as the workers do."""
+"""Hash the numbers of patients and orders as the workers do."""
 
 from imaging.patient import PatientHasher
 from nightread.errors import UsageFault
@@ -7,10 +7,10 @@ from nightread.site_key import load_site_key
 
 
 def site_hasher(settings: Settings) -> PatientHasher:
-    """With the site's key; a key that is made up now would find nobody. Raises UsageFault where there is none."""
+    """Return a hasher with the existing site key. Raises UsageFault if there is none: a new key would match no row."""
     if settings.site_key is None and not (settings.state_dir / "site.key").exists():
         raise UsageFault(
-            f"Numbers are stored hashed, and {settings.state_dir} has no site.key to hash with: "
-            "set NIGHTREAD_SITE_KEY to the key that the workers use."
+            f"There is no site.key in {settings.state_dir}, and numbers are stored as hashes made with that key. "
+            "Set NIGHTREAD_SITE_KEY to the key that the workers use."
         )
     return PatientHasher(load_site_key(settings))

@@ -1,4 +1,4 @@
-"""Nights: site-local, named by their evening."""
+"""Convert between nights, which are named by their evening in local time, and UTC."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,55 +11,55 @@ from nightread.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nights:
-    """When this site's nights begin and end."""
+    """Start and end of this site's nights, in local time."""
 
     start: time
     end: time
     zone: ZoneInfo | None
-    """None: the machine's own, with its changes to and from summer time."""
+    """None means the time zone of this machine, with its daylight saving time."""
 
     def bounds(self, evening: date) -> tuple[datetime, datetime]:
-        """The night that begins on this date: from the first moment, to before the second, in UTC."""
+        """Return start (included) and end (excluded) of the night that begins on this date, in UTC."""
         morning = evening if self.start < self.end else evening + timedelta(days=1)
         return self.utc(datetime.combine(evening, self.start)), self.utc(datetime.combine(morning, self.end))
 
     def latest(self, now: datetime) -> date:
-        """The evening of the night that goes on now, else of the one before."""
+        """Return the evening of the current night, or of the last one if it is day."""
         today = self.local(now).date()
         return today if self.bounds(today)[0] <= now else today - timedelta(days=1)
 
     def next_end(self, now: datetime) -> datetime:
-        """When results are wanted: the next end of a night."""
+        """Return the next end of a night, when results are wanted."""
         today = self.local(now).date()
         ends = (self.utc(datetime.combine(today + timedelta(days=days), self.end)) for days in (0, 1))
         return next(end for end in ends if end > now)
 
     def local(self, moment: datetime) -> datetime:
-        """The moment as the site's clocks show it."""
+        """Convert a time to the site's time zone."""
         return moment.astimezone(self.zone)
 
     def utc(self, moment: datetime) -> datetime:
-        """A moment in UTC; one without a time zone is meant site-local."""
+        """Convert a time to UTC; a time without a time zone is taken as local time."""
         return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
 
 
 def nights_of(settings: Settings) -> Nights:
-    """The nights of these settings. Raises UsageFault for a time zone that nobody knows."""
+    """Read the nights from the settings. Raises UsageFault for an unknown time zone."""
     try:
         zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     except (ZoneInfoNotFoundError, ValueError):
         raise UsageFault(
-            f"NIGHTREAD_TIME_ZONE is {settings.time_zone}, which this machine does not know: "
-            "give an IANA name such as Europe/Berlin, and install tzdata if that is one."
+            f"NIGHTREAD_TIME_ZONE is {settings.time_zone}, which is not a known time zone: "
+            "use an IANA name such as Europe/Berlin. If it is one, install tzdata."
         ) from None
     return Nights(start=settings.night_start, end=settings.night_end, zone=zone)
 
 
 def evening_named(night: str, nights: Nights) -> date:
-    """The night that a person means by a date or `last`. Raises UsageFault for anything else."""
+    """Return the evening of a night given as a date or `last`. Raises UsageFault for anything else."""
     if night == "last":
         return nights.latest(utc_now())
     try:
         return date.fromisoformat(night)
     except ValueError:
-        raise UsageFault(f"--night takes a date such as 2026-11-05, or `last`; not {night}.") from None
+        raise UsageFault(f"--night {night} is not valid: give a date such as 2026-11-05, or `last`.") from None

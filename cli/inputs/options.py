@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings they lead to."""
+"""Define options that several commands share, and turn them into settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,24 +18,26 @@ _STATE = click.option(
 )
 _DATABASE = click.option("--database-url", help="PostgreSQL or SQLite URL instead of the embedded database.")
 _REDIS = click.option("--redis-url", help="Redis URL instead of the embedded Redis.")
-_MODEL = click.option("--model", metavar="NAME[@VERSION]", help="The bundle that analyses every image.")
-_WORKERS = click.option("--workers", type=click.IntRange(min=0), help="Worker processes [one per GPU, else per core].")
+_MODEL = click.option("--model", metavar="NAME[@VERSION]", help="The model that analyses every image.")
+_WORKERS = click.option(
+    "--workers", type=click.IntRange(min=0), help="Number of worker processes [one per GPU, else one per core]."
+)
 
 
 def state_options(command: F) -> F:
-    """--config, --state, --database-url, --redis-url: where the record and the queue are."""
+    """Add --config, --state, --database-url and --redis-url to a command."""
     for option in (_REDIS, _DATABASE, _STATE, _CONFIG):
         command = option(command)
     return command
 
 
 def worker_options(command: F) -> F:
-    """--model, --workers."""
+    """Add --model and --workers to a command."""
     for option in (_WORKERS, _MODEL):
         command = option(command)
     return command
 
 
 def settings_from(config: Path | None = None, **options: object) -> Settings:
-    """Settings with the options that were given on the command line on top."""
+    """Load the settings; options given on the command line override them."""
     return load_settings(config, **{name: value for name, value in options.items() if value is not None})

@@ -1,4 +1,4 @@
-"""The file of an image in the record, and the bundle that judged it, as both were then."""
+"""Find the original file of an image and the bundle that analysed it, both unchanged since."""
 
 import os
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from nightread.paths import path_of, root_path
 from nightread.settings import Settings
 from nightread.stores import STORES, open_store, store_of
 
-_BY_FILE = "`nightread explain FILE --model NAME` explains a copy of it."
+_BY_FILE = "to explain a copy of it: `nightread explain FILE --model NAME`."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """Bytes that are those that were analysed, and the network that analysed them."""
+    """The bytes that were analysed, the bundle that analysed them, and the label that it gave."""
 
     data: bytes
     bundle: Bundle
@@ -29,11 +29,11 @@ class Found:
 
 
 def find_original(settings: Settings, image_id: int) -> Found:
-    """Raise UsageFault that says which of the two is not what it was, or why the image has no result."""
+    """Find both. Raises UsageFault if one of them is missing or changed, or if the image has no result."""
     with open_existing_database(settings) as database, one_line_errors():
         image = original(database, image_id)
     if image is None:
-        raise UsageFault(f"There is no image {image_id} in the record: `nightread query` lists them.")
+        raise UsageFault(f"There is no image {image_id} in the database: `nightread query` lists the images.")
     _require_result(image)
     return Found(data=_read(image, settings), bundle=_bundle(image, settings), label=image.label)
 
@@ -41,18 +41,19 @@ def find_original(settings: Settings, image_id: int) -> Found:
 def _require_result(image: Original) -> None:
     if image.duplicate_of is not None:
         raise UsageFault(
-            f"Image {image.image_id} is a copy of image {image.duplicate_of}: `nightread explain {image.duplicate_of}`."
+            f"Image {image.image_id} is a copy of image {image.duplicate_of}: "
+            f"run `nightread explain {image.duplicate_of}`."
         )
     if image.state != State.DONE or image.bundle is None:
         why = f" ({image.reason})" if image.reason else ""
-        raise UsageFault(f"Image {image.image_id} is {image.state}{why}: no network has given it a result to explain.")
+        raise UsageFault(f"Image {image.image_id} has no result to explain: its state is {image.state}{why}.")
 
 
 def _read(image: Original, settings: Settings) -> bytes:
     data = _retrieve(image, settings) if image.kind in STORES else _read_file(image, settings)
     if sha256(data).hexdigest() != image.sha256:
         raise UsageFault(
-            f"The original of image {image.image_id} was changed since it was analysed (other SHA-256): {_BY_FILE}"
+            f"The file of image {image.image_id} was changed after its analysis (other SHA-256); {_BY_FILE}"
         )
     return data
 
@@ -62,15 +63,15 @@ def _read_file(image: Original, settings: Settings) -> bytes:
     try:
         return Path(os.fsdecode(path_of(root, image.uri))).read_bytes()
     except FileNotFoundError as error:
-        purged, moved = "was removed in its time (spool_keep_days):", "is gone from its folder: where it was moved,"
+        purged, moved = "was removed after its retention time (spool_keep_days)", "is no longer in its folder"
         where = purged if image.kind in SPOOLED else moved
-        raise UsageFault(f"The original of image {image.image_id} {where} {_BY_FILE}") from error
+        raise UsageFault(f"The file of image {image.image_id} {where}; {_BY_FILE}") from error
     except (OSError, ValueError) as error:
-        raise UsageFault(f"The original of image {image.image_id} cannot be read ({type(error).__name__}).") from error
+        raise UsageFault(f"The file of image {image.image_id} cannot be read ({type(error).__name__}).") from error
 
 
 def _retrieve(image: Original, settings: Settings) -> bytes:
-    from nightread.instance import retrieve  # noqa: PLC0415 - urllib3 is needed for originals in stores only
+    from nightread.instance import retrieve  # noqa: PLC0415 - only originals in stores need urllib3
     from nightread.web import WebError  # noqa: PLC0415
 
     try:
@@ -87,6 +88,6 @@ def _bundle(image: Original, settings: Settings) -> Bundle:
             if bundle.digest == image.digest:
                 return bundle
     raise UsageFault(
-        f"Image {image.image_id} was analysed by {image.bundle} (digest {str(image.digest)[:12]}...), which is no "
-        "longer at hand: put its folder back into the state folder's bundles, or into NIGHTREAD_BUNDLE_DIRS."
+        f"Image {image.image_id} was analysed by {image.bundle} (digest {str(image.digest)[:12]}...), which was not "
+        "found: copy its folder back to `bundles` in the state folder, or to a folder of NIGHTREAD_BUNDLE_DIRS."
     )

@@ -1,4 +1,4 @@
-"""Times as people give them on the command line."""
+"""Parse times that are given on the command line."""
 
 from datetime import datetime
 
@@ -14,10 +14,10 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-
 def arrival_bounds(
     settings: Settings, since: datetime | None, until: datetime | None, night: str | None
 ) -> tuple[datetime | None, datetime | None]:
-    """From when, and until before when, in UTC. Raises UsageFault where a night and times are both given."""
+    """Return start (included) and end (excluded) in UTC. Raises UsageFault if both a night and times are given."""
     nights = nights_of(settings)
     if not night:
         return nights.utc(since) if since else None, nights.utc(until) if until else None
     if since or until:
-        raise UsageFault("--night names a time already: leave --since and --until away.")
+        raise UsageFault("--night cannot be combined with --since and --until: omit one of them.")
     return nights.bounds(evening_named(night, nights))

@@ -1,11 +1,11 @@
-"""Who gives the command."""
+"""Find the name of the user who runs the command."""
 
 import getpass
 import os
 
 
 def user_name() -> str:
-    """For the audit; a container may run under a number that has no name."""
+    """Return the name for the audit table, or the user id, since a container may run under a user id without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""`nightread models`: the networks, from data to a bundle that the workers serve."""
+"""Define the command group `nightread models`."""
 
 from typing import ClassVar
 
@@ -26,8 +26,9 @@ class _Models(LazyGroup):
 
 @click.group("models", cls=_Models)
 def models_command() -> None:
-    """Networks: train, evaluate, import, compare them, and say which images they get.
+    """Train, evaluate, compare, import and activate models.
 
-    Bundles are found among those that ship, in the state folder, and in NIGHTREAD_BUNDLE_DIRS.
+    A model is stored as a bundle: a folder with a network and everything that turns its scores into a result. Bundles
+    are found in the package, in `bundles` of the state folder, and in the folders of NIGHTREAD_BUNDLE_DIRS.
     """
     quiet_tensorflow()

@@ -1,4 +1,4 @@
-"""`nightread models activate` and `deactivate`: put rules into force, take them out."""
+"""Run `nightread models activate` and `deactivate`: add and end routing rules."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from cli.inputs.user import user_name
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.output.console import out, print_json
+from cli.output.wording import counted
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import NewRoute
@@ -23,25 +24,29 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
-_WHEN = "A condition, such as modality=CR,DX or rows>=512; all of them must hold. None: every image."
+_WHEN = "Condition, such as modality=CR,DX or rows>=512; repeatable, all must hold [every image]."
 
 
 @click.command("activate")
 @click.argument("name", metavar="NAME[@VERSION]")
 @click.option("--when", "conditions", multiple=True, metavar="CONDITION", help=_WHEN)
-@click.option("--first", is_flag=True, help="Ask this rule before all others [after them].")
-@click.option("--further", "role", flag_value=Role.FURTHER.value, help="A result beside the answer of another rule.")
-@click.option("--shadow", "role", flag_value=Role.SHADOW.value, help="On trial: results are kept, marked, not shown.")
-@click.option("--replaces", metavar="NAME@VERSION", help="Take over the rules of this bundle, in their places.")
+@click.option("--first", is_flag=True, help="Put this rule before all others [after them].")
+@click.option(
+    "--further", "role", flag_value=Role.FURTHER.value, help="Store a result in addition to the image's result."
+)
+@click.option(
+    "--shadow", "role", flag_value=Role.SHADOW.value, help="Trial: store the results, but show them only on request."
+)
+@click.option("--replaces", metavar="NAME@VERSION", help="Use this model instead of that one in all its rules.")
 @click.option(
     "--dry-run",
     "paths",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Change nothing: count what the rules would do with the images there.",
+    help="Change nothing: count the images of this file or folder that each rule matches; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def activate_command(
     name: str,
@@ -53,11 +58,13 @@ def activate_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Give images to a network from now on. Running workers follow with their next batch.
+    """Add a routing rule: which images this model analyses.
 
-    A condition compares a field with patterns (* and ?), alternatives separated by commas; case does not matter.
+    Running workers apply the rule from their next batch on.
+
+    A condition compares a field with one or more patterns (* and ?), separated by commas; case is ignored.
     Fields: source, sop_class, modality, image_type, presentation_intent, body_part, view, description, rows, columns.
-    Operators: = and !=; for rows and columns also >= and <=.
+    Operators: = and !=, and for rows and columns also >= and <=.
 
     \b
     Examples: nightread models activate chest@2.0 --when modality=CR,DX --when view=PA,AP --dry-run ~/scans
@@ -68,20 +75,20 @@ def activate_command(
     settings = settings_from(**options)
     warn_of_fixed_model(settings)
     if replaces and (conditions or role or first):
-        raise UsageFault("--replaces takes over rules as they are: leave --when, --first, --further and --shadow away.")
+        raise UsageFault("--replaces takes over rules as they are: omit --when, --first, --further and --shadow.")
     bundle = find_bundle(name, settings.bundle_folders)
     rule = Rule(
         bundle=bundle.reference,
         role=Role(role or Role.ANSWER),
         when=tuple(Condition.parse(condition) for condition in conditions),
     )
-    database = _record(settings)
+    database = _open_or_create_database(settings)
     try:
         with one_line_errors():
             if paths:
-                _try_out(database, rule, settings, paths, first=first, replaces=replaces, as_json=as_json)
+                _show_preview(database, rule, settings, paths, first=first, replaces=replaces, as_json=as_json)
                 return
-            _put_into_force(database, bundle, rule, first=first, replaces=replaces)
+            _add_rule(database, bundle, rule, first=first, replaces=replaces)
             rules = rules_of(routes_in_force(database))
     finally:
         database.close()
@@ -93,18 +100,20 @@ def activate_command(
 
 @click.command("deactivate")
 @click.argument("name", metavar="NAME[@VERSION]", required=False)
-@click.option("--rule", "number", type=int, help="Only the rule of this number, see `nightread models route`.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--rule", "number", type=int, help="End only the rule with this number, see `nightread models route`.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def deactivate_command(name: str | None, number: int | None, as_json: bool, **options: Any) -> None:
-    """Take rules out of force; results that they led to stay.
+    """End routing rules: of a model, or one rule by its number.
+
+    Results that the rules led to are kept.
 
     \b
     Examples: nightread models deactivate chest@2.0
               nightread models deactivate --rule 3
     """  # noqa: D301 - click reads the backspace itself
     if (name is None) == (number is None):
-        raise UsageFault("Say which: the bundle (NAME[@VERSION]), or one rule by --rule NUMBER.")
+        raise UsageFault("Name either a model (NAME[@VERSION]) or one rule (--rule NUMBER).")
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         ending = [
@@ -113,18 +122,19 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
             if (route.id == number if name is None else _is_named(route.bundle, name))
         ]
         if not ending:
-            raise UsageFault(f"No rule in force is {name or number}: `nightread models route` lists them.")
+            wanted = f"for {name}" if name else number
+            raise UsageFault(f"There is no active rule {wanted}: `nightread models route` lists the rules.")
         ledger.end_routes(database, ending, actor=user_name(), now=utc_now())
         rules = rules_of(routes_in_force(database))
     if as_json:
         print_json([rule_json(rule) for rule in rules])
         return
-    out.print(f"{len(ending)} taken out of force; {len(rules)} left.")
+    out.print(f"Ended {counted(len(ending), 'rule')}; active now: {len(rules)}.")
     if rules:
         show_rules(rules)
 
 
-def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
+def _add_rule(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
     now, actor = utc_now(), user_name()
     _require_same_folder(database, bundle, replaces)
     bundle_id = ledger.register_bundle(
@@ -144,7 +154,7 @@ def _put_into_force(database: Database, bundle: Bundle, rule: Rule, *, first: bo
     ledger.add_route(database, route, first=first, actor=actor, now=now)
 
 
-def _try_out(
+def _show_preview(
     database: Database,
     rule: Rule,
     settings: Settings,
@@ -168,24 +178,24 @@ def _try_out(
         print_json(seen.to_json(rules))
     else:
         show_rules(rules, seen)
-        out.print("Nothing was changed: leave --dry-run away to activate.")
+        out.print("Nothing was changed. Omit --dry-run to activate.")
 
 
 def _rules_named(database: Database, reference: str) -> list[Route]:
     named = [route for route in routes_in_force(database) if _is_named(route.bundle, reference)]
     if not named:
-        raise UsageFault(f"No rule in force names {reference}: `nightread models route` lists them.")
+        raise UsageFault(f"There is no active rule for {reference}: `nightread models route` lists the rules.")
     return named
 
 
 def _require_same_folder(database: Database, bundle: Bundle, replaces: str | None) -> None:
-    """Workers find a bundle by name and version: rules that mean two folders by one name would stop all of them."""
+    """Raise UsageFault if a rule has another bundle of the same name and version: workers could not start."""
     for route in routes_in_force(database):
         replaced = replaces is not None and _is_named(route.bundle, replaces)
         if route.bundle == bundle.reference and route.digest != bundle.digest and not replaced:
             raise UsageFault(
-                f"Rule {route.id} is in force for another {bundle.reference}: the folder has changed since. Give this "
-                f"one a version of its own, or put it in the place of the other with --replaces {bundle.reference}."
+                f"Rule {route.id} is active for a different {bundle.reference}: the content of its folder has changed. "
+                f"Give the new bundle another version, or replace the old one with --replaces {bundle.reference}."
             )
 
 
@@ -193,8 +203,8 @@ def _is_named(bundle: str, reference: str) -> bool:
     return reference in (bundle, bundle.partition("@")[0])
 
 
-def _record(settings: Settings) -> Database:
-    """The record, made where it is the embedded one and not there yet: rules may come before the first image."""
+def _open_or_create_database(settings: Settings) -> Database:
+    """Open the database. The embedded one is created if needed, since rules may be added before the first image."""
     if settings.database_url is None:
         make_state_folder(settings.state_dir)
     else:

@@ -1,4 +1,4 @@
-"""Which bundles the rules in force name. Loads no image library: producer hosts ask too."""
+"""List the bundles that active rules name, without loading an image library."""
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from db.queries import routes_in_force
@@ -7,7 +7,7 @@ from nightread.settings import Settings
 
 
 def active_references(settings: Settings) -> set[str]:
-    """`NAME@VERSION` of every bundle that a rule in force names; empty where there is no record to ask."""
+    """Return `NAME@VERSION` of each bundle that an active rule names; an empty set if the database is unavailable."""
     try:
         with open_existing_database(settings) as database, one_line_errors():
             return {route.bundle for route in routes_in_force(database)}

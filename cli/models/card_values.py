@@ -1,4 +1,4 @@
-"""Values of a bundle's card as they are written on the command line."""
+"""Parse the fields of a bundle's card that are given on the command line."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 
 class _Parsed(click.ParamType[Any]):
-    """Text that a function turns into a value; what it cannot read is answered with an example."""
+    """A click type that parses text with a function; its error message shows an example."""
 
     def __init__(self, name: str, example: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -15,13 +15,13 @@ class _Parsed(click.ParamType[Any]):
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse once."""
+        """Parse the text; click may call this again with the parsed value, which is returned as it is."""
         if not isinstance(value, str):
             return value
         try:
             return self._parse(value)
         except ValueError:
-            self.fail(f"{value!r} is not written like {self._example}", param, ctx)
+            self.fail(f"{value!r} is not valid: write it like {self._example}", param, ctx)
 
 
 def _size(text: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""`nightread models list` and `show`: the networks at hand."""
+"""Run `nightread models list` and `show`: print the available models."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from models.bundle import Bundle, load_bundle
 from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
 
-Papers = dict[str, dict[str, Any] | None]
+Records = dict[str, dict[str, Any] | None]
 
 HEADLINES = {
     "accuracy": "accuracy",
@@ -26,14 +26,14 @@ HEADLINES = {
     "macro_recall": "recall",
     "macro_roc_auc": "ROC-AUC",
 }
-"""Of evaluation.json."""
+"""Figures of evaluation.json and their headings."""
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def list_command(as_json: bool, **options: Any) -> None:
-    """All bundles, each verified against its digest.
+    """List all models and verify their digests.
 
     Example: nightread models list
     """
@@ -41,16 +41,16 @@ def list_command(as_json: bool, **options: Any) -> None:
     found = [(entry, *_verified(entry)) for entry in entries(settings.bundle_folders)]
     active = active_references(settings)
     if as_json:
-        print_json([_as_json(entry, bundle, problem, active) for entry, bundle, problem in found])
+        print_json([_entry_json(entry, bundle, problem, active) for entry, bundle, problem in found])
         return
-    table = make_table(out, "model", "finds", "input", "state", "in use", "folder")
+    table = make_table(out, "model", "labels", "input", "state", "active", "folder")
     for entry, bundle, problem in found:
         table.add_row(
             Text(entry.reference),
             Text(", ".join(bundle.labels) if bundle else ""),
             Text(_input(bundle) if bundle else ""),
             Text(problem or "verified", style="red" if problem else "green"),
-            Text("by rules" if entry.reference in active else ""),
+            Text("yes" if entry.reference in active else ""),
             Text(str(entry.path)),
         )
     show(out, table)
@@ -58,20 +58,22 @@ def list_command(as_json: bool, **options: Any) -> None:
 
 @click.command("show")
 @click.argument("name", metavar="NAME[@VERSION]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def show_command(name: str, as_json: bool, **options: Any) -> None:
-    """One bundle: labels, thresholds, input, intended use, and how it came about and how well it does.
+    """Show the properties of one model.
+
+    These are labels, thresholds, input, intended use, training and evaluation.
 
     Example: nightread models show phantom
     """
     bundle = find_bundle(name, settings_from(**options).bundle_folders)
-    papers = _papers(bundle)
+    records = _read_records(bundle)
     if as_json:
-        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, **papers})
+        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, **records})
         return
     table = make_table(out, "", "", show_header=False)
-    for heading, value in _facts(bundle, papers):
+    for heading, value in _facts(bundle, records):
         table.add_row(Text(heading, style="bold"), Text(value))
     show(out, table)
     if bundle.not_for_diagnosis:
@@ -79,7 +81,7 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
 
 
 def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
-    """The bundle, or why it cannot be used."""
+    """Return the bundle and None, or None and the reason why it cannot be used."""
     if entry.problem:
         return None, entry.problem
     try:
@@ -88,7 +90,7 @@ def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
         return None, str(problem)
 
 
-def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: set[str]) -> dict[str, Any]:
+def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: set[str]) -> dict[str, Any]:
     return {
         "name": entry.name,
         "version": entry.version,
@@ -101,7 +103,7 @@ def _as_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: s
     }
 
 
-def _facts(bundle: Bundle, papers: Papers) -> list[tuple[str, str]]:
+def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
     postprocessing = bundle.postprocessing
     thresholds = (
         f"{label} {'highest' if level is None else level}" for label, level in postprocessing.thresholds.items()
@@ -109,43 +111,47 @@ def _facts(bundle: Bundle, papers: Papers) -> list[tuple[str, str]]:
     return [
         ("model", bundle.reference),
         ("labels", ", ".join(bundle.labels)),
-        ("normal", postprocessing.normal_label or "none of them"),
+        ("normal label", postprocessing.normal_label or "none"),
         ("thresholds", ", ".join(thresholds)),
         ("activation", postprocessing.activation),
-        ("frames to image", postprocessing.aggregate),
+        ("aggregate of frames", postprocessing.aggregate),
         ("input", _input(bundle)),
         ("intended use", bundle.intended_use),
         ("not for", "; ".join(bundle.exclusions)),
         ("digest", f"{bundle.digest} (verified)"),
         ("folder", str(bundle.path)),
-        *_on_paper(papers),
+        *_describe_records(records),
     ]
 
 
-def _on_paper(papers: Papers) -> Iterator[tuple[str, str]]:
-    """What training, import and evaluation wrote down, in a line each; papers of another format have none."""
-    for kind, line in (("training", _trained), ("import", _imported), ("evaluation", _measured)):
-        paper = papers[kind]
+def _describe_records(records: Records) -> Iterator[tuple[str, str]]:
+    """Describe training, import and evaluation in one line each; records of an unknown format are skipped."""
+    for kind, line in (
+        ("training", _describe_training),
+        ("import", _describe_import),
+        ("evaluation", _describe_evaluation),
+    ):
+        record = records[kind]
         with suppress(KeyError, TypeError):
-            if paper is not None:
-                yield line(paper)
+            if record is not None:
+                yield line(record)
 
 
-def _trained(paper: dict[str, Any]) -> tuple[str, str]:
-    return "trained", f"{paper['data']['reference']}, {paper['epochs']} epochs of {paper['recipe']['network']}"
+def _describe_training(record: dict[str, Any]) -> tuple[str, str]:
+    return "trained", f"{record['data']['reference']}, {record['epochs']} epochs of {record['recipe']['network']}"
 
 
-def _imported(paper: dict[str, Any]) -> tuple[str, str]:
-    golden = paper["golden"]
+def _describe_import(record: dict[str, Any]) -> tuple[str, str]:
+    golden = record["golden"]
     if not golden["verified"]:
-        return "imported", "without golden images: nobody checked how its input is prepared"
-    return "imported", f"golden images agree, the largest difference is {golden['largest_difference']:.1e}"
+        return "imported", "not verified: imported without golden images"
+    return "imported", f"verified with golden images, largest difference {golden['largest_difference']:.1e}"
 
 
-def _measured(paper: dict[str, Any]) -> tuple[str, str]:
-    data, figures = paper["data"], paper["evaluation"]
+def _describe_evaluation(record: dict[str, Any]) -> tuple[str, str]:
+    data, figures = record["data"], record["evaluation"]
     shown = ", ".join(f"{title} {_figure(figures[name])}" for name, title in HEADLINES.items())
-    return "measured", f"{data['images']:,} images, {data['part']} of {data['reference']}: {shown}"
+    return "evaluated", f"{data['images']:,} images, {data['part']} part of {data['reference']}: {shown}"
 
 
 def _figure(value: float | None) -> str:
@@ -157,16 +163,16 @@ def _input(bundle: Bundle) -> str:
     return f"{spec['height']} x {spec['width']} x {spec['channels']}, {spec['intensity']['kind']}, {spec['aspect']}"
 
 
-def _papers(bundle: Bundle) -> Papers:
-    """What lies beside the bundle, outside of its digest, by kind; None where it is not there."""
-    return {kind: _paper(bundle.path / f"{kind}.json") for kind in ("training", "import", "evaluation")}
+def _read_records(bundle: Bundle) -> Records:
+    """Read the records that are in the bundle's folder but not part of its digest; None for each that is missing."""
+    return {kind: _read_record(bundle.path / f"{kind}.json") for kind in ("training", "import", "evaluation")}
 
 
-def _paper(path: Path) -> dict[str, Any] | None:
+def _read_record(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         record = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise StopWork(f"bundle {path.parent}: {path.name} is not JSON. Copy the whole folder again.") from error
+        raise StopWork(f"Bundle {path.parent}: {path.name} is invalid JSON. Copy the whole folder again.") from error
     return record if isinstance(record, dict) else None

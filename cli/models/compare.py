@@ -1,4 +1,4 @@
-"""`nightread models compare`: two bundles on the same images."""
+"""Run `nightread models compare`: measure two bundles on the same images."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from models.evaluation.predictions import image_predictions
 @click.argument("second", metavar="BUNDLE")
 @data_options
 @part_option
-@click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON on standard output.")
 @state_options
 def compare_command(
     first: str,
@@ -38,9 +38,11 @@ def compare_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure two bundles on the same labelled images, and say whether their difference could be chance.
+    """Measure two models on the same labelled images.
 
-    Differences are second minus first. BUNDLE is NAME[@VERSION] or the folder of a bundle.
+    Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
+
+    BUNDLE is NAME[@VERSION] or the folder of a bundle.
 
     Example: nightread models compare phantom@1.0 bundles/phantom-2 --data phantom:1000
     """
@@ -63,7 +65,7 @@ def compare_command(
 
 
 def show_comparison(console: Console, comparison: Comparison, bundles: tuple[Bundle, Bundle]) -> None:
-    """Both side by side, and who is right where."""
+    """Print the figures of both bundles side by side, and how many images each of them gets right."""
     names = [bundle.reference for bundle in bundles]
     if names[0] == names[1]:
         names = [f"{bundle.reference} {bundle.digest[:8]}" for bundle in bundles]
@@ -87,7 +89,7 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
         (f"only {names[0]} right", agreement.only_first_right),
         (f"only {names[1]} right", agreement.only_second_right),
         ("both wrong", agreement.both_wrong),
-        ("same label from both", agreement.same_label),
+        ("both give the same label", agreement.same_label),
     ):
         table.add_row(Text(title), f"{images:,}")
     show(console, table)
@@ -95,7 +97,7 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
 
 
 def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
-    """Without frames that either bundle's intensity mapping refuses: both must see the same images."""
+    """Leave out frames that either bundle cannot prepare, so that both are measured on the same images."""
     sound, left_out = readable(examples, bundles[0].spec)
     if bundles[0].spec == bundles[1].spec:
         return sound, left_out

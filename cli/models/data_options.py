@@ -1,4 +1,4 @@
-"""The options that name labelled data, and what is told about the data once they are open."""
+"""Define the options that name labelled data, open the data and describe them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli.output.console import err
 from cli.output.tables import make_table, show
+from cli.output.wording import counted
 from models.datasets import KINDS, open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.summary import PartSummary, summarise
@@ -24,31 +25,31 @@ _LABELS = click.option(
     "labels_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with the labels of dicom or images, instead of class folders.",
+    help="CSV file with the labels for dicom or images; without it, folder names are the labels.",
 )
 _SEED = click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),  # what NumPy and every backend of Keras take
     default=0,
     show_default=True,
-    help="Of all that is random, and of the split where the data bring none.",
+    help="Seed of all random numbers, and of the split if the data have none.",
 )
 
 
 def data_options(command: F) -> F:
-    """--data, --labels, --seed: keywords `data`, `labels_file` and `seed` of the command."""
+    """Add --data, --labels and --seed; the command gets `data`, `labels_file` and `seed`."""
     return click.option("--data", required=True, **_DATA)(_LABELS(_SEED(command)))
 
 
 def optional_data_options(command: F) -> F:
-    """The same for a command that need not be given data: `data` may be None."""
+    """Add the same options to a command that does not require data: `data` may be None."""
     return click.option("--data", **_DATA)(_LABELS(_SEED(command)))
 
 
 def open_and_describe(data: str, labels_file: Path | None, seed: int, console: Console) -> Dataset:
-    """Open the data under a progress bar on standard error; say on `console` what is in them.
+    """Open the data with a progress bar on standard error, and describe them on `console`.
 
-    Raises UsageFault for data that cannot be trained or measured on.
+    Raises UsageFault for data that cannot be used for training or evaluation.
     """
     columns = TextColumn("reading headers"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
@@ -64,7 +65,7 @@ def open_and_describe(data: str, labels_file: Path | None, seed: int, console: C
 
 
 def describe(dataset: Dataset, console: Console) -> None:
-    """Images per part and label, how they were split, and which files were left out."""
+    """Print the images per part and label, how they were split, and the files that were left out."""
     parts = summarise(dataset)
     console.print(Text(_heading(dataset)))
     several = any(part.frames != part.images for part in parts)
@@ -77,7 +78,7 @@ def describe(dataset: Dataset, console: Console) -> None:
     show(console, table)
     console.print(Text(f"split: {dataset.split}"))
     for reason, files in dataset.unreadable.items():
-        console.print(Text(f"left out: {files:,} files, {reason.value}: {reason.message}"), style="yellow")
+        console.print(Text(f"left out: {counted(files, 'file')}, {reason.value}: {reason.message}"), style="yellow")
 
 
 def _heading(dataset: Dataset) -> str:
@@ -87,6 +88,6 @@ def _heading(dataset: Dataset) -> str:
 
 
 def _extra(part: PartSummary, *, frames: bool) -> list[tuple[str, int]]:
-    """Frames are a column of their own where some image has several, patients where they are known."""
+    """Return further columns: frames if `frames` is set, patients if they are known."""
     extra = [("frames", part.frames)] if frames else []
     return extra if part.patients is None else [*extra, ("patients", part.patients)]

@@ -1,4 +1,4 @@
-"""`nightread models evaluate`: how good a bundle is on labelled data."""
+"""Run `nightread models evaluate`: measure a bundle on labelled data or on past results."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -32,10 +32,10 @@ from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
 
 _MEMORY_BYTES = 2 << 30
-"""Of prepared images; those of larger data are decoded twice."""
+"""Largest size of prepared images that are kept in memory; larger data are decoded twice."""
 
 part_option = click.option(
-    "--part", type=click.Choice(PARTS), default="test", show_default=True, help="Part of the data."
+    "--part", type=click.Choice(PARTS), default="test", show_default=True, help="Part of the data to use."
 )
 
 
@@ -43,14 +43,18 @@ part_option = click.option(
 @click.argument("reference", metavar="BUNDLE")
 @optional_data_options
 @part_option
-@click.option("--night", metavar="DATE|last|all", help="Results in the record instead of data, see `nightread labels`.")
+@click.option(
+    "--night",
+    metavar="DATE|last|all",
+    help="Use past results and imported labels (`nightread labels`) instead of --data.",
+)
 @click.option(
     "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for evaluation.json and evaluation.html [the bundle's, else NAME-evaluation].",
+    help="Folder for evaluation.json and evaluation.html [the bundle's folder, else NAME-evaluation].",
 )
-@click.option("--json", "as_json", is_flag=True, help="Every figure as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON on standard output.")
 @state_options
 def evaluate_command(
     reference: str,
@@ -63,10 +67,13 @@ def evaluate_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure a bundle: figures, intervals, curves, and the worst mistakes as pictures.
+    """Measure how good a model is.
 
-    BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by what it said
-    of the images of a night whose truth was imported since (--night). Its digest does not change.
+    The figures are printed and written to a page. The page shows all
+    figures, confidence intervals, curves, and the worst mistakes as pictures.
+
+    BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by comparing its
+    results of a night with labels that were imported afterwards (--night). Its digest does not change.
 
     \b
     Examples:
@@ -75,11 +82,11 @@ def evaluate_command(
       nightread models evaluate chest --night last
     """  # noqa: D301 - click reads the backspace itself
     if (data is None) == (night is None):
-        raise UsageFault("Say on what: labelled images (--data KIND:PATH), or the results of a night (--night DATE).")
+        raise UsageFault("Give either labelled images (--data KIND:PATH) or a night (--night DATE).")
     settings = settings_from(**options)
     bundle = named_bundle(reference, settings.bundle_folders)
     if folder is not None:
-        _make(folder)
+        _create_folder(folder)
     if night is not None:
         found = night_results(bundle, settings, night)
         err.print(found.remark, markup=False)
@@ -100,12 +107,12 @@ def evaluate_command(
         print_json(document(evaluation, bundle, measured.material) | paths)
         return
     show_evaluation(out, evaluation, bundle)
-    out.print(Text(f"The page: {written[1]}"))
+    out.print(Text(f"Wrote {written[1]}"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Measured:
-    """Answers beside the truth, wherever they come from."""
+    """Results with their ground truth, and a description of the data."""
 
     predictions: Predictions
     material: Material
@@ -113,12 +120,12 @@ class _Measured:
     mistakes: list[Mistake] | None = None
 
 
-def _make(folder: Path) -> None:
-    """Raise UsageFault before hours of scoring rather than after."""
+def _create_folder(folder: Path) -> None:
+    """Create the output folder. Raises UsageFault now rather than after hours of scoring."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageFault(f"{folder} cannot be written ({type(error).__name__}). Name another --out.") from error
+        raise UsageFault(f"Cannot create {folder} ({type(error).__name__}). Name another folder with --out.") from error
 
 
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
@@ -135,23 +142,26 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
 
 
 def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
-    """The bundle in the folder `reference`, or the one of this NAME[@VERSION]; verified."""
+    """Load and verify the bundle in the folder `reference`, or the one with this NAME[@VERSION]."""
     folder = Path(reference)
     return load_bundle(folder) if (folder / CARD_FILE).is_file() else find_bundle(reference, folders)
 
 
 def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
-    """The examples without frames that cannot be decoded, and their number; prepared in memory where they fit."""
+    """Return the examples without frames that cannot be decoded, and the number of frames left out.
+
+    Examples that fit into memory are prepared there. Raises UsageFault if nothing can be decoded.
+    """
     prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else decodable
     with _progress("reading", len(examples)) as advance:
         sound, left_out = prepare(examples, spec, advance)
     if not sound.images:
-        raise UsageFault("none of the images can be decoded: `nightread models samples` shows what is in the data")
+        raise UsageFault("None of the images can be decoded: check the data with `nightread models samples`.")
     return sound, left_out
 
 
 def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
-    """Load the network and score every frame under a progress bar on standard error."""
+    """Load the network and score all frames, with a progress bar on standard error."""
     from models.networks.network import load_network  # noqa: PLC0415 - Keras takes seconds to import
     from models.networks.scoring import score  # noqa: PLC0415
 
@@ -160,7 +170,7 @@ def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
 
 
 def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:
-    """What the page says of the data; `left_out` frames could not be decoded."""
+    """Describe the data for the page; `left_out` is the number of frames that could not be decoded."""
     return Material(
         reference=portable(dataset.reference),
         part=part,
@@ -174,16 +184,16 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
 
 
 def folder_for(bundle: Bundle) -> Path:
-    """The bundle's own folder where nobody has measured it yet, else one in the current folder.
+    """Return the bundle's own folder if it has no evaluation yet, else a folder in the current one.
 
-    What stands in the bundle is what its training measured, once, on the test part.
+    An evaluation in the bundle's folder is that of its training, measured once on the test part, and is kept.
     """
-    ours = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
-    return bundle.path if ours else Path(f"{bundle.name}-evaluation")
+    is_free = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
+    return bundle.path if is_free else Path(f"{bundle.name}-evaluation")
 
 
 def show_evaluation(console: Console, evaluation: Evaluation, bundle: Bundle) -> None:
-    """The figures for people; the page has the rest."""
+    """Print the main figures; the page has all of them."""
     table = make_table(console, bundle.reference, "", "95 % interval", right=[""])
     table.add_row("images", f"{evaluation.images:,}", "")
     table.add_row("log loss", figure(evaluation.loss), "")
@@ -204,7 +214,7 @@ def show_evaluation(console: Console, evaluation: Evaluation, bundle: Bundle) ->
 
 @contextmanager
 def _progress(title: str, frames: int) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error; call with the frames of each lot that is done."""
+    """Show a progress bar on standard error. Yields a function to call with each number of finished frames."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=frames)
@@ -221,10 +231,10 @@ def _show_classes(console: Console, evaluation: Evaluation) -> None:
 
 
 def figure(value: float | None) -> str:
-    """Four decimals; a figure that the data leave undefined says so."""
+    """Format a figure with four decimals; `n/a` if it is undefined for these data."""
     return "n/a" if value is None else f"{value:.4f}"
 
 
 def span(found: Interval | None) -> str:
-    """`0.95 to 0.97`, or nothing."""
+    """Format an interval as `0.95 to 0.97`, or return an empty string."""
     return "" if found is None or found.low is None else f"{figure(found.low)} to {figure(found.high)}"

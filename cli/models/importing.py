@@ -1,4 +1,4 @@
-"""`nightread models import`: a network made elsewhere becomes a bundle."""
+"""Run `nightread models import`: make a bundle of a network that was trained elsewhere."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ import click
 from cli.inputs.options import settings_from, state_options
 from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD
 from cli.output.console import err, out, print_json
+from cli.output.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.importing.card import bundle_from_card, read_card
 from models.postprocessing import ACTIVATIONS, AGGREGATES
@@ -17,41 +18,70 @@ if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread models --help`
     from models.importing.import_model import Imported
 
 _FILE = click.Path(exists=True, path_type=Path)
-_LITTLE_SPREAD = 0.01
+_SMALL_SPREAD = 0.01
 _OF_INPUT = ("interpolation", "aspect", "mean", "std", "channel_order")
 _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregate", "intended_use")
 
 
 @click.command("import")
 @click.argument("file", type=_FILE)
-@click.option("--card", type=_FILE, help="JSON or TOML with the fields of bundle.json; options win over it.")
-@click.option("--name", help="Lower-case letters, digits, dots, dashes, underscores.")
-@click.option("--version", help="Likewise.")
-@click.option("--labels", type=LABELS, metavar="A,B", help="One per output, in the order of the training.")
-@click.option("--normal-label", help="What an image is called in which nothing was found.")
-@click.option("--activation", type=click.Choice(ACTIVATIONS), help="softmax: labels exclude each other.")
-@click.option("--threshold", "thresholds", type=THRESHOLD, multiple=True, metavar="LABEL=0.5", help="Or LABEL=highest.")
-@click.option("--aggregate", type=click.Choice(AGGREGATES), help="From frames to the image [max].")
-@click.option("--input", "size", type=SIZE, metavar="HxWxC", help="Such as 224x224x3.")
-@click.option("--intensity", type=INTENSITY, metavar="KIND", help="window:LOW:HIGH, voi, full, or percentile:LOW:HIGH.")
-@click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="What black and white become [0..1].")
-@click.option("--mean", type=NUMBERS, metavar="M,..", help="Taken away per channel, after --scale.")
-@click.option("--std", type=NUMBERS, metavar="S,..", help="Divided by per channel, after --mean.")
-@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="bgr: weights from Caffe [rgb].")
-@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="Of the resize [area].")
-@click.option("--aspect", type=click.Choice(ASPECTS), help="How an image of another shape fits [stretch].")
-@click.option("--golden", type=_FILE, help="The author's images with the author's scores: a folder with golden.csv.")
-@click.option("--no-golden", is_flag=True, help="Import without; the record says that nobody checked.")
-@click.option("--intended-use", help="What it was made for, and for whom.")
-@click.option("--exclusion", "exclusions", multiple=True, help="What it must not be used for.")
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="[bundles in the state folder]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--card", type=_FILE, help="JSON or TOML file with the fields of bundle.json; options override it.")
+@click.option("--name", help="Name of the model: lower-case letters, digits, dots, dashes, underscores.")
+@click.option("--version", help="Version of the model, with the same characters.")
+@click.option("--labels", type=LABELS, metavar="A,B", help="One label per output of the network, in its order.")
+@click.option("--normal-label", help="Label of an image in which nothing was found.")
+@click.option("--activation", type=click.Choice(ACTIVATIONS), help="softmax: one label per image; sigmoid: any number.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=THRESHOLD,
+    multiple=True,
+    metavar="LABEL=0.5",
+    help="Score from which a label counts, or LABEL=highest; repeatable.",
+)
+@click.option("--aggregate", type=click.Choice(AGGREGATES), help="How the frames of an image become one result [max].")
+@click.option(
+    "--input", "size", type=SIZE, metavar="HxWxC", help="Size of the input: height, width, channels, such as 224x224x3."
+)
+@click.option(
+    "--intensity",
+    type=INTENSITY,
+    metavar="KIND",
+    help="How pixel values become grey values: window:LOW:HIGH, voi, full, or percentile:LOW:HIGH.",
+)
+@click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="Input values of black and white [0..1].")
+@click.option("--mean", type=NUMBERS, metavar="M,..", help="Subtracted from each channel, after --scale.")
+@click.option("--std", type=NUMBERS, metavar="S,..", help="Divisor of each channel, after --mean.")
+@click.option(
+    "--channel-order",
+    type=click.Choice(CHANNEL_ORDERS),
+    help="Order of the channels; bgr for weights from Caffe [rgb].",
+)
+@click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="Interpolation of the resize [area].")
+@click.option(
+    "--aspect", type=click.Choice(ASPECTS), help="How an image with another aspect ratio is fitted [stretch]."
+)
+@click.option(
+    "--golden",
+    type=_FILE,
+    help="Folder with golden.csv: example images and the scores that the author's network gives.",
+)
+@click.option("--no-golden", is_flag=True, help="Import without golden images; the model is marked as not verified.")
+@click.option("--intended-use", help="What the model is made for, in one sentence.")
+@click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the bundle [`bundles` in the state folder].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Path | None, **options: Any) -> None:
-    """Take a .keras or .h5 file that was made elsewhere.
+    """Import a .keras or .h5 file that was trained elsewhere.
 
-    It is looked through first, then loaded in a process of its own without network, secrets or foreign code, and must
-    give its author's scores for its author's images to 1/10,000.
+    The file is inspected, then loaded in an isolated process without network access, secrets or code from the file.
+    For the golden images it must give the author's scores with differences of at most 0.0001.
 
     \b
     Example: nightread models import net.keras --name chest --version 1.0 --labels clear,nodule \\
@@ -62,8 +92,8 @@ def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Pat
     settings = settings_from(**{name: options.pop(name) for name in _OF_SETTINGS})
     if (golden is None) != no_golden:
         raise UsageFault(
-            "Give --golden with the author's example images and scores: a wrong preprocessing passes every other "
-            "check. Without them say so: --no-golden."
+            "Give --golden with the author's example images and scores: no other check detects wrong preprocessing. "
+            "To import without them, give --no-golden."
         )
     bundle = bundle_from_card(_card(options))
     from models.importing.golden import read_golden  # noqa: PLC0415
@@ -82,7 +112,7 @@ _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
 
 def _card(options: dict[str, Any]) -> dict[str, Any]:
-    """The card's fields, with those that were given as options on top."""
+    """Read the card's fields; those given as options override them."""
     given = {name: value for name, value in options.items() if value not in (None, ())}
     card = read_card(given.pop("card")) if "card" in given else {}
     card |= {name: given[name] for name in _OF_CARD if name in given}
@@ -99,24 +129,27 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
 
 def _show(imported: "Imported") -> None:
     bundle, record = imported.bundle, imported.record
-    out.print(f"{bundle.reference} is in {bundle.path}", markup=False)
+    out.print(f"Imported {bundle.reference} to {bundle.path}", markup=False)
     for line in _warnings(record):
         err.print(line, style="yellow", markup=False)
     golden = record["golden"]
     if golden["verified"]:
         difference = golden["largest_difference"]
-        out.print(f"{len(golden['examples'])} golden images: scores equal their author's within {difference:.1e}.")
+        out.print(
+            f"Verified with {counted(len(golden['examples']), 'golden image')}: "
+            f"the largest difference from the author's scores is {difference:.1e}."
+        )
 
 
 def _warnings(record: dict[str, Any]) -> list[str]:
     lines = []
     if not record["golden"]["verified"]:
-        lines.append("Not verified: no golden images were given, so nobody knows whether its input is prepared right.")
-    elif record["golden"]["spread_of_scores"] < _LITTLE_SPREAD:
+        lines.append("Not verified: without golden images, wrong preprocessing cannot be detected.")
+    elif record["golden"]["spread_of_scores"] < _SMALL_SPREAD:
         lines.append(
-            "The golden scores are nearly alike for all images, so they prove little: give images that differ."
+            "The golden scores are nearly the same for all images, so they prove little: use more varied images."
         )
-    missing = [name.replace("_", " ") for name, stands in record["sandbox"].items() if not stands]
+    missing = [name.replace("_", " ") for name, works in record["sandbox"].items() if not works]
     if missing:
-        lines.append(f"This machine could not wall in the loading process fully: {', '.join(missing)}.")
+        lines.append(f"The loading process could not be fully isolated on this machine; missing: {', '.join(missing)}.")
     return lines

@@ -1,4 +1,4 @@
-"""How good a network was in production: its results of a night beside what turned out to be true."""
+"""Compare the results of a night with labels that were imported afterwards."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import evening_named, nights_of
+from cli.output.wording import counted
 from db import queries
 from models.bundle import Bundle
 from models.evaluation.page import Material
@@ -19,29 +20,31 @@ ALL_NIGHTS = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class NightResults:
-    """What the record holds of one bundle and one night."""
+    """The results of one bundle in one night, with their ground truth."""
 
     predictions: Predictions
     material: Material
     remark: str
-    """How many results have a truth, for people."""
+    """One line that says how many results have ground truth."""
     folder: Path
-    """Where the page goes unless somebody says otherwise."""
+    """Default folder for the page."""
 
 
 def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResults:
-    """Results of the bundle for images that arrived in this night and whose truth was imported.
+    """Read the bundle's results of images that arrived in this night and have imported labels.
 
-    `night` is a date, `last`, or `all`. Raises UsageFault where there is nothing to compare.
+    `night` is a date, `last`, or `all`. Raises UsageFault if there is nothing to compare.
     """
     name, since, until = _span(settings, night)
     with open_existing_database(settings) as database, one_line_errors():
         met = queries.coverage(database, bundle.digest, since=since, until=until)
         found = queries.results_with_truth(database, bundle.digest, since=since, until=until)
     if not met.analysed:
-        raise UsageFault(f"{bundle.reference} has no results of {name}: `nightread query --model {bundle.name}`.")
+        raise UsageFault(
+            f"{bundle.reference} has no results of {name}: `nightread query --model {bundle.name}` lists its results."
+        )
     if not met.keys:
-        raise UsageFault("Nothing is known of any image yet: `nightread labels import FILE.csv` first.")
+        raise UsageFault("There are no imported labels: import them with `nightread labels import FILE.csv`.")
     results = [
         Result(
             image_id=one.image_id,
@@ -55,12 +58,14 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
     predictions, unusable = predictions_with_truth(bundle.postprocessing, results)
     if not len(predictions.truth):
         raise UsageFault(
-            f"Of {met.analysed:,} images of {name} none has a truth that speaks of {', '.join(bundle.labels)}: "
-            f"{len(found):,} have other labels. Import labels under these names."
+            f"None of the {met.analysed:,} images of {name} has an imported label that the model knows "
+            f"({', '.join(bundle.labels)}); {len(found):,} have other labels. Import labels with these names."
         )
-    remark = f"{name}: {met.analysed:,} images analysed, {len(predictions.truth):,} with a truth"
+    remark = f"{name}: {counted(met.analysed, 'image')} analysed, {len(predictions.truth):,} with imported labels"
     if unusable:
-        remark += f"; {len(unusable):,} whose labels are none of the model's, or contradict each other, are left out"
+        remark += (
+            f"; {len(unusable):,} left out, because the model does not know their labels or they contradict each other"
+        )
     patients = predictions.patients
     return NightResults(
         predictions=predictions,

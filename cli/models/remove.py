@@ -1,4 +1,4 @@
-"""`nightread models remove`: a bundle that nobody needs any more."""
+"""Run `nightread models remove`: delete a bundle that is not in use."""
 
 import shutil
 from pathlib import Path
@@ -17,50 +17,54 @@ from nightread.settings import Settings
 
 @click.command("remove")
 @click.argument("reference", metavar="NAME@VERSION")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without confirmation.")
 @state_options
 def remove_command(reference: str, yes: bool, **options: Any) -> None:
-    """Delete a bundle's folder. What it has found stays in the record.
+    """Delete a model that is not active.
+
+    Its results stay in the database.
 
     Example: nightread models remove chest@1.0
     """
     settings = settings_from(**options)
     entry = removable(reference, settings, _in_use(settings))
     if not yes:
-        click.confirm(f"Delete {entry.path}? Its results stay, and can no longer be explained or repeated", abort=True)
+        click.confirm(
+            f"Delete {entry.path}? Its results are kept, but they can no longer be explained or reproduced", abort=True
+        )
     _delete(entry.path)
-    out.print(f"{reference} is removed.", markup=False)
+    out.print(f"Removed {reference}.", markup=False)
 
 
 def _delete(folder: Path) -> None:
-    """Its card goes first: a worker that starts meanwhile meets a whole bundle or none."""
+    """Delete the card first, so that a worker that starts meanwhile finds a complete bundle or none."""
     try:
-        if folder.is_symlink():  # what it leads to is somebody else's
+        if folder.is_symlink():  # its target is not in our folders
             folder.unlink()
             return
         (folder / CARD_FILE).unlink()
         shutil.rmtree(folder)
     except OSError as error:
-        raise UsageFault(f"{folder} cannot be deleted ({type(error).__name__}): is it yours to write?") from error
+        raise UsageFault(f"Cannot delete {folder} ({type(error).__name__}): check its permissions.") from error
 
 
 def removable(reference: str, settings: Settings, active: set[str]) -> Entry:
-    """The bundle that may go. Raises UsageFault for one that ships, that is in use, or that is not there."""
+    """Find the bundle to delete. Raises UsageFault if it ships with nightread, is active, or does not exist."""
     if "@" not in reference:
-        raise UsageFault(f"Say which version: {reference}@VERSION. `nightread models list` shows them.")
+        raise UsageFault(f"Give the version: {reference}@VERSION. `nightread models list` shows the versions.")
     found = [entry for entry in entries(settings.bundle_folders) if entry.reference == reference]
     if not found:
-        raise UsageFault(f"There is no model {reference}: `nightread models list` shows those at hand.")
+        raise UsageFault(f"There is no model {reference}: `nightread models list` shows the available models.")
     own = [entry for entry in found if not entry.path.is_relative_to(SHIPPED)]
     if not own:
-        raise UsageFault(f"{reference} ships with nightread and stays.")
+        raise UsageFault(f"{reference} ships with nightread and cannot be removed.")
     if reference in active:
-        raise UsageFault(f"{reference} is active: `nightread models deactivate {reference}` first.")
+        raise UsageFault(f"{reference} is active: run `nightread models deactivate {reference}` first.")
     return own[0]
 
 
 def _in_use(settings: Settings) -> set[str]:
-    """`NAME@VERSION` of every bundle that images are sent to: by name, or by rules."""
+    """Return `NAME@VERSION` of each bundle that NIGHTREAD_MODEL or an active rule names."""
     references = active_references(settings)
     if settings.model is not None:
         known = entries(settings.bundle_folders)

@@ -1,4 +1,4 @@
-"""`nightread models route`: the rules in force."""
+"""Run `nightread models route`: print the active routing rules."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from cli.output.console import err, out, print_json
 from db.queries import routes_in_force
 from nightread.settings import Settings
 
-NO_RULES = "No rules are in force: name one bundle with --model, or `nightread models activate NAME --when CONDITION`."
+NO_RULES = (
+    "There are no routing rules. Name one model for all images with --model, or add rules with "
+    "`nightread models activate NAME --when CONDITION`."
+)
 
 
 @click.command("route")
@@ -22,15 +25,16 @@ NO_RULES = "No rules are in force: name one bundle with --model, or `nightread m
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Count which rule would take which of the images there; nothing is changed.",
+    help="Count the images of this file or folder that each rule matches; change nothing; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def route_command(paths: tuple[Path, ...], as_json: bool, **options: Any) -> None:
-    """Which images go to which network, in the order in which the rules are asked.
+    """Show the routing rules: which images each model analyses.
 
-    The first answer rule that matches gives an image its result; further rules add results beside it, shadow rules
-    results on trial. Images that no rule takes are rejected (no_model): `nightread query --reason no_model`.
+    Rules are applied in this order. The first matching rule with the role `answer` gives an image its result. Rules
+    with the role `further` add results, and rules with the role `shadow` add trial results. Images that match no
+    answer rule are rejected with the reason no_model: `nightread query --reason no_model` lists them.
 
     \b
     Examples: nightread models route
@@ -50,6 +54,6 @@ def route_command(paths: tuple[Path, ...], as_json: bool, **options: Any) -> Non
 
 
 def warn_of_fixed_model(settings: Settings) -> None:
-    """Say so where rules are not asked."""
+    """Print a warning if NIGHTREAD_MODEL disables the rules."""
     if settings.model is not None:
-        err.print(f"NIGHTREAD_MODEL names {settings.model} for every image: these rules are not asked.", style="yellow")
+        err.print(f"NIGHTREAD_MODEL names {settings.model} for every image: routing rules are ignored.", style="yellow")

@@ -1,4 +1,4 @@
-"""Rules as people see them, and what they would do with the files of a folder."""
+"""Print routing rules, and count the images of a folder that they match."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli.output.console import err, out
 from cli.output.tables import make_table, show
+from cli.output.wording import counted
 from db.queries import Route
 from imaging.limits import Limits
 from imaging.read import read
@@ -20,34 +21,35 @@ from nightread.errors import RejectImage
 from nightread.settings import Settings
 from producer.folders.walk import Obstacles, walk
 
-_LISTED_KINDS = 20
+_LISTED_GROUPS = 20
 
 
 @dataclass(kw_only=True)
 class Preview:
-    """How many images each rule would take."""
+    """The number of images that each rule matches."""
 
     images: int = 0
     by_rule: Counter[Rule] = field(default_factory=Counter)
     no_model: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """Images without an answer, by modality, body part, view and image type."""
+    """Images that match no answer rule, by modality, body part, view and image type."""
     unreadable: Counter[str] = field(default_factory=Counter)
-    """Files that have no header to look at, by reason."""
+    """Files without a readable header, by reason."""
 
     def to_json(self, rules: Sequence[Rule]) -> dict[str, Any]:
-        """Stable names for programs."""
+        """Return the counts with stable names, for programs."""
         return {
             "images": self.images,
             "rules": [rule_json(rule) | {"images": self.by_rule[rule]} for rule in rules],
             "no_model": [
-                dict(zip(_KIND, kind, strict=True)) | {"images": count} for kind, count in self.no_model.most_common()
+                dict(zip(_GROUP_BY, group, strict=True)) | {"images": count}
+                for group, count in self.no_model.most_common()
             ],
             "unreadable": dict(self.unreadable),
         }
 
 
 def rules_of(routes: Sequence[Route]) -> list[Rule]:
-    """Rules in force, in their order."""
+    """Convert active routes to rules, in their order."""
     return [
         Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
         for route in routes
@@ -55,7 +57,7 @@ def rules_of(routes: Sequence[Route]) -> list[Rule]:
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:
-    """Stable names for programs; `rule` is null for one that is not in force."""
+    """Return a rule with stable names, for programs; `rule` is null for a rule that is not active."""
     return {
         "rule": rule.route_id,
         "model": rule.bundle,
@@ -65,8 +67,8 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 
 
 def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) -> Preview:
-    """Read the headers of all files at `paths` and ask the rules. Nothing is decoded, registered or changed."""
-    seen, asked = Preview(), Rules(rules)
+    """Read the headers of all files at `paths` and apply the rules. Nothing is decoded, registered or changed."""
+    seen, router = Preview(), Rules(rules)
     limits = Limits(
         file_bytes=settings.max_file_bytes,
         frame_pixels=settings.max_frame_pixels,
@@ -82,12 +84,12 @@ def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) ->
             except (RejectImage, OSError) as error:
                 seen.unreadable[error.reason.value if isinstance(error, RejectImage) else "unreadable"] += 1
                 continue
-            _count(seen, asked, read_traits(scan, source))
+            _count(seen, router, read_traits(scan, source))
     return seen
 
 
 def show_rules(rules: Sequence[Rule], seen: Preview | None = None) -> None:
-    """One row per rule, with its number of images where files were looked at."""
+    """Print one row per rule, with its number of images if there is a preview."""
     headings = ["rule", "model", "role", "when", *(["images"] if seen else [])]
     table = make_table(out, *headings, right=("rule", "images"))
     for rule in rules:
@@ -102,14 +104,17 @@ def show_rules(rules: Sequence[Rule], seen: Preview | None = None) -> None:
 
 def _show_rest(seen: Preview) -> None:
     unread = sum(seen.unreadable.values())
-    out.print(f"\n{seen.images:,} images, {seen.no_model.total():,} without an answer: rejected (no_model).")
+    out.print(
+        f"\n{counted(seen.images, 'image')}; {seen.no_model.total():,} match no answer rule and would be "
+        "rejected (no_model)."
+    )
     if unread:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in seen.unreadable.most_common())
-        out.print(f"{unread:,} files have no header to look at: {reasons}.")
+        out.print(f"{counted(unread, 'file')} without a readable header: {reasons}.")
     if seen.no_model:
-        table = make_table(out, *(name.replace("_", " ") for name in _KIND), "images", right=("images",))
-        for kind, count in seen.no_model.most_common(_LISTED_KINDS):
-            table.add_row(*(Text(value or "-") for value in kind), f"{count:,}")
+        table = make_table(out, *(name.replace("_", " ") for name in _GROUP_BY), "images", right=("images",))
+        for group, count in seen.no_model.most_common(_LISTED_GROUPS):
+            table.add_row(*(Text(value or "-") for value in group), f"{count:,}")
         show(out, table)
 
 
@@ -118,11 +123,11 @@ def _count(seen: Preview, rules: Rules, traits: Traits) -> None:
     choices = rules.choose(traits)
     seen.by_rule.update(choice.rule for choice in choices)
     if not choices or choices[0].shadow:
-        seen.no_model[tuple("\\".join(getattr(traits, name)) for name in _KIND)] += 1
+        seen.no_model[tuple("\\".join(getattr(traits, name)) for name in _GROUP_BY)] += 1
 
 
 def _files(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """(source name, file): a source that `nightread run PATH` would make is named by its folder."""
+    """List (source name, file); the source has the name that `nightread run PATH` would give it."""
     found = []
     for path in paths:
         root = path.absolute()
@@ -134,4 +139,4 @@ def _files(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     return found
 
 
-_KIND = ("modality", "body_part", "view", "image_type")
+_GROUP_BY = ("modality", "body_part", "view", "image_type")

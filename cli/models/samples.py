@@ -1,4 +1,4 @@
-"""`nightread models samples`: look at the data before training on them."""
+"""Run `nightread models samples`: draw a grid of labelled images."""
 
 from pathlib import Path
 
@@ -13,18 +13,22 @@ from nightread.errors import UsageFault
 
 @click.command("samples")
 @data_options
-@click.option("--part", type=click.Choice(PARTS), default="train", show_default=True, help="Which part to look at.")
-@click.option("--count", type=click.IntRange(1, 1000), default=40, show_default=True, help="Images in the grid.")
+@click.option("--part", type=click.Choice(PARTS), default="train", show_default=True, help="Part of the data to draw.")
+@click.option(
+    "--count", type=click.IntRange(1, 1000), default=40, show_default=True, help="Number of images in the grid."
+)
 @click.option(
     "--out",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("samples.png"),
     show_default=True,
-    help="PNG file.",
+    help="PNG file to write.",
 )
 def samples_command(data: str, labels_file: Path | None, seed: int, part: str, count: int, file: Path) -> None:
-    """A labelled grid of images as the network sees them, equally many of each label.
+    """Draw sample images of a data set as the network sees them.
+
+    The PNG file is a labelled grid with the same number of images of each label.
 
     Example: nightread models samples --data npz:pneumoniamnist.npz --out samples.png
     """
@@ -35,5 +39,5 @@ def samples_command(data: str, labels_file: Path | None, seed: int, part: str, c
     try:
         write_grid(samples, file, title=f"{data}, {part}", subtitle=f"as the network sees them: {seen}")
     except OSError as error:
-        raise UsageFault(f"{file} cannot be written ({type(error).__name__}). Name another file with --out.") from error
+        raise UsageFault(f"Cannot write {file} ({type(error).__name__}). Name another file with --out.") from error
     out.print(str(file), markup=False)

@@ -1,4 +1,4 @@
-"""`nightread models train`: from labelled images to a bundle with its figures."""
+"""Run `nightread models train`: train a network on labelled images and write a bundle."""
 
 import signal
 import sys
@@ -25,31 +25,32 @@ from nightread.errors import UsageFault
 @data_options
 @recipe_options
 @click.option(
-    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the bundle."
+    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the bundle."
 )
-@click.option("--name", help="Of the bundle [KIND-NETWORK].")
-@click.option("--version", default="1.0", show_default=True, help="Of the bundle.")
-@click.option("--intended-use", help="A sentence for those who will rely on it.")
-@click.option("--exclusion", "exclusions", multiple=True, help="What it must not be used for; may be repeated.")
-@click.option("--normal-label", help="The label that means: nothing found. The others are then findings.")
+@click.option("--name", help="Name of the model [KIND-NETWORK].")
+@click.option("--version", default="1.0", show_default=True, help="Version of the model.")
+@click.option("--intended-use", help="What the model is made for, in one sentence.")
+@click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
+@click.option("--normal-label", help="Label of an image in which nothing was found; the others are then findings.")
 @click.option(
     "--aggregate",
     type=click.Choice(["max", "mean", "vote"]),
     default="max",
     show_default=True,
-    help="How the frames of one image become its result.",
+    help="How the frames of an image become one result.",
 )
 @click.option(
-    "--memory-gib", default=2.0, show_default=True, help="For prepared images; those of larger data are streamed."
+    "--memory-gib", default=2.0, show_default=True, help="Memory for prepared images; larger data are streamed."
 )
-@click.option("--also-h5", is_flag=True, help="Write a legacy .h5 file too.")
-@click.option("--resume", is_flag=True, help="Go on after the last whole epoch of an interrupted training.")
-@click.option("--overwrite", is_flag=True, help="Replace the bundle, or the unfinished training, in the folder.")
-@click.option("--json", "as_json", is_flag=True, help="Recipe, history and figures as JSON on standard output.")
+@click.option("--also-h5", is_flag=True, help="Also write a legacy .h5 file.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training after its last complete epoch.")
+@click.option("--overwrite", is_flag=True, help="Replace the bundle or the unfinished training in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print recipe, history and figures as JSON on standard output.")
 def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **options: Any) -> None:
-    """Train a network, evaluate it once on unseen images, and write it as a bundle.
+    """Train a network and write it as a bundle.
 
-    After each epoch the state is kept: Ctrl-C loses no more than the epoch at hand.
+    The network is evaluated once, on test images that it was not trained on. The state is saved after each epoch, so
+    that Ctrl-C loses only the current epoch.
 
     \b
     Examples:
@@ -58,23 +59,23 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
       nightread models train --data images:xrays --network MobileNetV3Small --size 224 --flip --out bundles/xrays
       nightread models train --data phantom:9000 --network detector --flip --epochs 14 --out bundles/phantom
     """  # noqa: D301 - click reads the backspace itself
-    _require_room(folder, resume=resume, overwrite=overwrite)
+    _require_free_folder(folder, resume=resume, overwrite=overwrite)
     request = _request(err if as_json else out, folder=folder, **options)
 
     import_keras()
     from models.training.train import train  # noqa: PLC0415 - Keras takes seconds to import
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves things in order, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM cleans up as Ctrl-C does
     try:
         with TrainingProgress() as listener:
             trained = train(replace(request, listener=listener), resume=resume)
     except UsageFault:
         raise
     except KeyboardInterrupt:
-        _say_what_is_kept(folder)
+        _report_checkpoint(folder)
         sys.exit(130)
     except Exception:
-        _say_what_is_kept(folder)
+        _report_checkpoint(folder)
         raise
     if as_json:
         print_json(report_json(request, trained))
@@ -94,7 +95,7 @@ def _request(
     also_h5: bool,
     **options: Any,
 ) -> TrainingRequest:
-    """The training that the options describe; the data are opened and described on the way."""
+    """Build the training request from the options; this opens and describes the data."""
     dataset = open_and_describe(data, labels_file, seed, console)
     recipe = recipe_from(dataset, pretrained=pretrained, seed=seed, **options)
     return TrainingRequest(
@@ -108,20 +109,24 @@ def _request(
     )
 
 
-def _require_room(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise UsageFault where something would be lost that nobody said may go."""
+def _require_free_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise UsageFault if the folder holds a bundle or an unfinished training and --overwrite was not given."""
     if resume and overwrite:
-        raise UsageFault("--resume keeps an unfinished training and --overwrite discards it: choose one")
+        raise UsageFault(
+            "--resume continues an unfinished training and --overwrite discards it: give only one of them."
+        )
     if not resume and not overwrite and Checkpoint(folder / FOLDER).exists():
-        raise UsageFault(f"{folder} holds an unfinished training: go on with --resume, or discard it with --overwrite")
+        raise UsageFault(
+            f"{folder} holds an unfinished training: continue it with --resume, or discard it with --overwrite."
+        )
     if not resume and not overwrite and (folder / CARD_FILE).exists():
-        raise UsageFault(f"{folder} holds a bundle: name another --out, or replace it with --overwrite")
+        raise UsageFault(f"{folder} holds a bundle: name another folder with --out, or replace it with --overwrite.")
 
 
-def _say_what_is_kept(folder: Path) -> None:
-    kept = Checkpoint(folder / FOLDER)
-    if kept.exists():
-        remedy = "the same command with --resume, and without --overwrite, goes on."
-        err.print(f"The epochs so far are kept in {kept.folder}: {remedy}", markup=False)
+def _report_checkpoint(folder: Path) -> None:
+    checkpoint = Checkpoint(folder / FOLDER)
+    if checkpoint.exists():
+        remedy = "To continue, run the same command with --resume and without --overwrite."
+        err.print(f"The complete epochs are saved in {checkpoint.folder}. {remedy}", markup=False)
     else:
-        err.print("No epoch was complete: nothing is kept.", markup=False)
+        err.print("No epoch was complete, so nothing was saved.", markup=False)

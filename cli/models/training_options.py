@@ -1,4 +1,4 @@
-"""The options of a recipe, and what they mean for given data."""
+"""Define the options of a training recipe, and build recipe and bundle from them."""
 
 import re
 from collections.abc import Callable
@@ -25,56 +25,88 @@ _OPTIONS = (
     click.option(
         "--network", required=True, metavar="NAME", help=f"{', '.join(OWN_NETWORKS)}, or one of keras.applications."
     ),
-    click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True),
-    click.option("--batch-size", type=click.IntRange(min=1), help="[the network's usual one]"),
-    click.option("--learning-rate", type=float, help="At the beginning [the network's usual one]."),
-    click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="[the network's usual one]"),
+    click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Number of epochs."),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Images per training step [depends on the network]."),
+    click.option("--learning-rate", type=float, help="Initial learning rate [depends on the network]."),
+    click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Optimizer [depends on the network]."),
     click.option(
-        "--schedule", type=click.Choice(SCHEDULES), default="cosine", show_default=True, help="Of the learning rate."
+        "--schedule",
+        type=click.Choice(SCHEDULES),
+        default="cosine",
+        show_default=True,
+        help="How the learning rate changes.",
     ),
-    click.option("--size", metavar="PIXELS", type=click.IntRange(min=1), help="Side of the input [as the data are]."),
-    click.option("--channels", type=click.Choice(["1", "3"]), help="Of the input [as the data are]."),
-    click.option("--intensity", type=INTENSITY, help="voi, full, window:-600:1500, percentile:1:99 [as the data are]."),
-    click.option("--aspect", type=click.Choice(ASPECTS), help="Of images that are not square [as the data are]."),
-    click.option("--rotate", default=0.0, metavar="DEGREES", help="Turn training images by up to so much."),
-    click.option("--shift", default=0.0, metavar="SHARE", help="Shift them by up to this share of their size."),
-    click.option("--flip", is_flag=True, help="Mirror half of them left to right."),
-    click.option("--class-weights", is_flag=True, help="Give each label the same weight in the loss."),
-    click.option("--patience", type=click.IntRange(min=1), metavar="EPOCHS", help="Stop early, keep the best epoch."),
+    click.option(
+        "--size",
+        metavar="PIXELS",
+        type=click.IntRange(min=1),
+        help="Height and width of the input [those of the data].",
+    ),
+    click.option("--channels", type=click.Choice(["1", "3"]), help="Channels of the input [those of the data]."),
+    click.option(
+        "--intensity",
+        type=INTENSITY,
+        help="How pixel values become grey values: voi, full, window:-600:1500, percentile:1:99 [set by the data].",
+    ),
+    click.option(
+        "--aspect", type=click.Choice(ASPECTS), help="How images that are not square are fitted [set by the data]."
+    ),
+    click.option("--rotate", default=0.0, metavar="DEGREES", help="Rotate training images by up to this angle."),
+    click.option(
+        "--shift", default=0.0, metavar="SHARE", help="Shift training images by up to this share of their size."
+    ),
+    click.option("--flip", is_flag=True, help="Mirror half of the training images left to right."),
+    click.option(
+        "--class-weights",
+        is_flag=True,
+        help="Weight rare labels higher, so that each label has the same weight in the loss.",
+    ),
+    click.option(
+        "--patience",
+        type=click.IntRange(min=1),
+        metavar="EPOCHS",
+        help="Stop after this many epochs without improvement, and keep the best epoch.",
+    ),
     click.option(
         "--threshold",
         "threshold_policy",
         metavar="POLICY",
         default=YOUDEN,
         show_default=True,
-        help="From which score a finding counts, fitted on the validation part: youden, sensitivity:0.95, "
-        "specificity:0.95, or fixed:0.5. Without --normal-label the highest score wins.",
+        help="How the threshold of a finding is chosen on the validation part: youden, sensitivity:0.95, "
+        "specificity:0.95, or fixed:0.5. Without --normal-label the label with the highest score is the result.",
     ),
-    click.option("--mixed-precision", type=click.Choice(MIXED_PRECISION), default="auto", show_default=True),
+    click.option(
+        "--mixed-precision",
+        type=click.Choice(MIXED_PRECISION),
+        default="auto",
+        show_default=True,
+        help="Compute in 16 bits where possible.",
+    ),
     click.option(
         "--weights",
         "pretrained",
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Pretrained weights of a keras.applications network without its top.",
+        help="File with pretrained weights of a keras.applications network, without its top layer.",
     ),
 )
 
 
 def recipe_options(command: F) -> F:
-    """--network, --epochs and all else that a Recipe has."""
+    """Add --network, --epochs and all other options of a Recipe."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def recipe_from(dataset: Dataset, *, network: str, size: int | None, pretrained: Path | None, **options: Any) -> Recipe:
-    """The recipe of the options. Raises UsageFault for values that make none."""
+    """Build the recipe from the options. Raises UsageFault for invalid values."""
     Policy.parse(options["threshold_policy"])
     known = ("batch_size", "learning_rate", "optimizer")
     chosen = {name: options[name] for name in known if options[name] is not None}
     if options["class_weights"] and not dataset.exclusive:
-        raise UsageFault("--class-weights needs data with exactly one label per image")
+        raise UsageFault("--class-weights needs data with exactly one label per image.")
     try:
         return Recipe(
             network=network,
@@ -119,11 +151,13 @@ def card_from(
     aggregate: str,
     **_: Any,
 ) -> Bundle:
-    """The bundle that the options describe, before calibration. Raises UsageFault for values that make none."""
+    """Build the bundle from the options, before calibration. Raises UsageFault for invalid values."""
     kind = dataset.reference.partition(":")[0]
     named = name or re.sub(r"[^a-z0-9._-]+", "-", f"{kind}-{recipe.network.lower()}")[:64]
     if normal_label is not None and normal_label not in dataset.labels:
-        raise UsageFault(f"--normal-label {normal_label}: the labels are {', '.join(dataset.labels)}")
+        raise UsageFault(
+            f"--normal-label {normal_label} is not a label of the data; the labels are {', '.join(dataset.labels)}."
+        )
     highest = dataset.exclusive and normal_label is None
     try:
         postprocessing = Postprocessing(
@@ -139,7 +173,7 @@ def card_from(
             version=version,
             postprocessing=postprocessing,
             spec=recipe.spec,
-            intended_use=intended_use or f"Tells {', '.join(dataset.labels)} apart, in images like its training data.",
+            intended_use=intended_use or f"Distinguishes {', '.join(dataset.labels)} in images like its training data.",
             exclusions=exclusions,
         )
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A training on standard error: bars on a terminal, and a line per epoch everywhere."""
+"""Show the progress of a training on standard error."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,7 +12,7 @@ from models.training.listener import Listener
 
 
 class TrainingProgress(Listener):
-    """A context manager; what it shows is gone when it ends, but for the lines of epochs and remarks."""
+    """A context manager that shows progress bars on a terminal, and a line for each epoch and remark everywhere."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -29,22 +29,22 @@ class TrainingProgress(Listener):
         self._bar.stop()
 
     def stage(self, name: str, total: int) -> None:
-        """A new bar."""
+        """Start a new progress bar."""
         self._bar.reset(self._task, description=name, total=total)
 
     def advance(self, steps: int) -> None:
-        """A longer bar."""
+        """Advance the progress bar."""
         self._bar.advance(self._task, steps)
 
     def epoch(self, number: int, total: int, figures: Mapping[str, float]) -> None:
-        """One line that stays."""
-        told = ", ".join(
+        """Print one line for a finished epoch."""
+        shown = ", ".join(
             f"{name.replace('val_', 'validation ').replace('binary_', '')} {value:.4f}"
             for name, value in figures.items()
             if name not in ("seconds", "learning_rate")
         )
-        err.print(f"epoch {number}/{total}: {told} ({duration(figures['seconds'])})", markup=False)
+        err.print(f"epoch {number}/{total}: {shown} ({duration(figures['seconds'])})", markup=False)
 
     def remark(self, text: str) -> None:
-        """One line that stays."""
+        """Print a remark."""
         err.print(text, markup=False, style="yellow")

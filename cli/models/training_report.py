@@ -1,4 +1,4 @@
-"""What came of a training, for people and for programs."""
+"""Print the result of a training as text or JSON."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,14 +7,15 @@ from rich.text import Text
 
 from cli.models.evaluate import show_evaluation
 from cli.output.tables import duration
+from cli.output.wording import counted
 from models.training.request import TrainingRequest
 
-if TYPE_CHECKING:  # it brings Keras with it
+if TYPE_CHECKING:  # importing it loads Keras
     from models.training.train import TrainingResult
 
 
 def report_json(request: TrainingRequest, trained: "TrainingResult") -> dict[str, Any]:
-    """One JSON document: the bundle, the training record, the figures of the test part."""
+    """Return the bundle, the training record and the figures of the test part as one JSON document."""
     from models.training.training_record import record_json  # noqa: PLC0415 - Keras takes seconds to import
 
     bundle = trained.bundle
@@ -30,15 +31,16 @@ def report_json(request: TrainingRequest, trained: "TrainingResult") -> dict[str
 
 
 def show_report(console: Console, trained: "TrainingResult") -> None:
-    """What was made, and how it did on the test part."""
+    """Print the bundle and its figures on the test part."""
     run, bundle = trained.run, trained.bundle
-    console.print(Text(f"{run.epochs} epochs in {duration(run.seconds)}, {run.parameters:,} parameters."))
-    console.print(Text(f"{bundle.reference} {bundle.digest[:12]} in {bundle.path}"))
+    console.print(
+        Text(f"Trained {counted(run.epochs, 'epoch')} in {duration(run.seconds)}, {run.parameters:,} parameters.")
+    )
+    console.print(Text(f"Wrote {bundle.reference} (digest {bundle.digest[:12]}) to {bundle.path}"))
     levels = ", ".join(
         f"{label} {level:.3f}" for label, level in bundle.postprocessing.thresholds.items() if level is not None
     )
-    console.print(
-        Text(f"Thresholds: {levels or 'the highest score'}; temperature {bundle.postprocessing.temperature:.3f}.")
-    )
+    temperature = bundle.postprocessing.temperature
+    console.print(Text(f"Thresholds: {levels or 'none, the highest score counts'}; temperature {temperature:.3f}."))
     console.print()
     show_evaluation(console, trained.evaluation, bundle)

@@ -173,7 +173,7 @@ def _decoded_bodies(commands: list[str]) -> list[str]:
 
 
 def assert_reported(up: UpProcess, name: str) -> None:
-    wait_until(lambda: f"{name} was started again" in up.output.read_text(), seconds=10, what=up.looks)
+    wait_until(lambda: f"{name} was restarted" in up.output.read_text(), seconds=10, what=up.looks)
     assert f"{name} ended (killed by SIGKILL)" in up.output.read_text()
 
 

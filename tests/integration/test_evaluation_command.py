@@ -90,5 +90,5 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_images_are_scored
 ) -> None:
     """The data set does not exist, so opening it would raise another error."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageFault, match="cannot be written"):
+    with pytest.raises(UsageFault, match="Cannot create"):
         _run(evaluate_command, str(bundle_folder), "--data", "images:/nowhere", "--out", str(tmp_path / "file" / "out"))

@@ -269,18 +269,18 @@ def test_the_message_says_why_an_image_cannot_be_explained(
     ledger_driver.register([ledger.Arrival(uri="other.dcm", size=1, mtime_ns=1)])
 
     assert "There is no image 999" in nightread("explain", 999)[2]
-    assert "is received: no network" in nightread("explain", image_id + 1)[2]
+    assert "no result to explain: its state is received" in nightread("explain", image_id + 1)[2]
     assert "and the --model" in nightread("explain", "some.dcm")[2]
 
     content = film.read_bytes()
     film.write_bytes(content + b"x")
-    assert "changed since it was analysed" in nightread("explain", image_id)[2]
+    assert "was changed after its analysis" in nightread("explain", image_id)[2]
     film.unlink()
     code, _, err = nightread("explain", image_id)
-    assert (code, "is gone from its folder" in err) == (2, True)
+    assert (code, "is no longer in its folder" in err) == (2, True)
     assert "MEYER" not in err
 
     film.write_bytes(content)
     with database.writer.begin() as connection:
         connection.exec_driver_sql("UPDATE bundles SET digest = 'e'")
-    assert "phantom@1.0 (digest e...), which is no longer at hand" in nightread("explain", image_id)[2]
+    assert "phantom@1.0 (digest e...), which was not found" in nightread("explain", image_id)[2]

@@ -121,10 +121,13 @@ def test_the_output_is_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--normal-label", "healthy"], "--normal-label healthy: the labels are clear, nodule"),
+        (
+            ["--normal-label", "healthy"],
+            "--normal-label healthy is not a label of the data; the labels are clear, nodule",
+        ),
         (["--name", "No Name"], "must be lower-case"),
         (["--learning-rate", "-1"], "must be a positive number"),
-        (["--resume", "--overwrite"], "choose one"),
+        (["--resume", "--overwrite"], "give only one of them"),
         (["--resume"], "no unfinished training"),
         (["--network", "lenet"], "no network lenet"),
     ],

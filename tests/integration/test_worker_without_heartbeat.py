@@ -47,18 +47,18 @@ def test_it_is_killed_at_the_second_check_and_restarted(worker: Child, ledger_dr
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     _send_heartbeat(ledger_driver, worker_node())
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
-    assert [silent.look(), silent.look()] == [False, True]
+    assert [silent.check(), silent.check()] == [False, True]
     assert not worker.is_alive
-    assert "worker ended (killed by SIGKILL)" in (worker.look_after() or "")
+    assert "worker ended (killed by SIGKILL)" in (worker.supervise() or "")
 
 
 def test_a_worker_whose_heartbeats_return_is_not_killed(worker: Child, ledger_driver: LedgerDriver) -> None:
     """Its database was unavailable for a while."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     ledger_driver.clock.advance(seconds=SILENT_SECONDS + 1)
-    assert not silent.look()
+    assert not silent.check()
     _send_heartbeat(ledger_driver, worker_node())
-    assert [silent.look(), silent.look()] == [False, False]
+    assert [silent.check(), silent.check()] == [False, False]
     assert worker.is_alive
 
 
@@ -66,10 +66,10 @@ def test_another_hosts_heartbeat_does_not_count(worker: Child, ledger_driver: Le
     """Each host checks only its own worker."""
     silent = SilentWorker(worker, ledger_driver.database, ledger_driver.clock)
     _send_heartbeat(ledger_driver, "nightread@elsewhere")
-    assert [silent.look(), silent.look()] == [False, True]
+    assert [silent.check(), silent.check()] == [False, True]
 
 
 def test_a_worker_that_has_just_started_is_not_killed(new_worker: Child, ledger_driver: LedgerDriver) -> None:
     """Loading TensorFlow takes seconds."""
     silent = SilentWorker(new_worker, ledger_driver.database, ledger_driver.clock)
-    assert [silent.look(), silent.look()] == [False, False]
+    assert [silent.check(), silent.check()] == [False, False]

@@ -38,7 +38,7 @@ def test_a_bundle_is_deleted_when_the_person_says_yes(settings: Settings) -> Non
     ("reference", "message"),
     [
         ("phantom@1.0", "ships with nightread"),
-        ("toy", "Say which version"),
+        ("toy", "Give the version"),
         ("toy@2.0", "There is no model toy@2.0"),
         ("toy@1.0", "toy@1.0 is active"),
     ],

@@ -113,7 +113,7 @@ def test_the_queue_is_compared_with_the_open_batches(
     transport.publish("of-another-record", 1)
     code, text, _ = nightread("audit", "--redis-url", redis_url)
     assert code == 1
-    assert "broken: every message in Redis names a batch of this record\n  task of-another-record\n" in text
+    assert "broken: every message in Redis names a batch of this database\n  task of-another-record\n" in text
 
 
 def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Nightread) -> None:
@@ -152,9 +152,9 @@ def test_doctor_says_what_fails_and_what_to_do(nightread: Nightread) -> None:
 
     checks = {check["name"]: check for check in json.loads(text)["checks"]}
     assert code == 1
-    assert checks["Redis"]["postprocessing"] == checks["model"]["postprocessing"] == "fail"
-    assert all(check["remedy"] for check in checks.values() if check["postprocessing"] != "ok")
-    assert checks["database"]["postprocessing"] == "ok"
+    assert checks["Redis"]["result"] == checks["model"]["result"] == "fail"
+    assert all(check["remedy"] for check in checks.values() if check["result"] != "ok")
+    assert checks["database"]["result"] == "ok"
 
 
 def test_doctor_asks_a_real_redis(nightread: Nightread, redis_url: str) -> None:
@@ -162,5 +162,5 @@ def test_doctor_asks_a_real_redis(nightread: Nightread, redis_url: str) -> None:
     _, text, _ = nightread("doctor", "--redis-url", redis_url, "--json")
 
     checks = {check["name"]: check for check in json.loads(text)["checks"]}
-    assert checks["Redis"]["postprocessing"] in ("ok", "warn")
+    assert checks["Redis"]["result"] in ("ok", "warn")
     assert "used" in checks["Redis"]["found"]

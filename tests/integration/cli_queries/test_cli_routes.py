@@ -1,4 +1,4 @@
-"""`nightread models activate`, `deactivate`, `route` and `labels import`, as a person types them."""
+"""Test `nightread models activate`, `deactivate`, `route` and `labels import` on the command line."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SITE_KEY = "a key for tests"
 
 @pytest.fixture
 def scans(inbox: Path) -> Path:
-    """Two films of a chest, one of a hand, and a text."""
+    """Write two chest films, one hand film and a text file."""
     for number, part in enumerate(("CHEST", "CHEST", "HAND")):
         (inbox / f"{number}.dcm").write_bytes(with_values(number, BodyPartExamined=part))
     (inbox / "note").write_text("no scan")
@@ -29,15 +29,15 @@ def scans(inbox: Path) -> Path:
 
 
 def activated(nightread: Nightread, *arguments: str) -> list[dict[str, object]]:
-    """The rules in force after `models activate phantom ...`."""
+    """Return the active rules after `models activate phantom ...`."""
     code, text, _ = nightread("models", "activate", "phantom", *arguments, "--json")
     assert code == 0
     rules: list[dict[str, object]] = json.loads(text)
     return rules
 
 
-def test_rules_are_put_into_force_and_taken_out(nightread: Nightread) -> None:
-    """What is printed is what workers will do."""
+def test_rules_are_activated_and_deactivated(nightread: Nightread) -> None:
+    """The printed rules are those that workers apply."""
     activated(nightread, "--when", "modality=CR,dx", "--when", "view=PA")
     first, second = activated(nightread, "--shadow", "--first")
     assert first | second == second | {"rule": 1}
@@ -45,11 +45,11 @@ def test_rules_are_put_into_force_and_taken_out(nightread: Nightread) -> None:
     code, text, _ = nightread("models", "deactivate", "--rule", str(first["rule"]), "--json")
     assert (code, [rule["rule"] for rule in json.loads(text)]) == (0, [second["rule"]])
     assert nightread("models", "deactivate", "phantom")[0] == 0
-    assert "No rules are in force" in nightread("models", "route")[1]
+    assert "There are no routing rules" in nightread("models", "route")[1]
 
 
 def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path, record: Database) -> None:
-    """Per rule, with what no rule takes and what has no header."""
+    """It counts the images of each rule, images without a rule, and files without a header."""
     code, text, _ = nightread(
         "models", "activate", "phantom", "--when", "body_part=CHEST", "--dry-run", str(scans), "--json"
     )
@@ -64,22 +64,22 @@ def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path,
     assert "Nothing was changed" in table
 
 
-def test_rules_in_force_can_be_tried_on_a_folder(nightread: Nightread, scans: Path) -> None:
-    """Before the first night."""
+def test_active_rules_can_be_tried_on_a_folder(nightread: Nightread, scans: Path) -> None:
+    """`models route --dry-run` counts the images of a folder."""
     activated(nightread)
     text = nightread("models", "route", "--dry-run", str(scans))[1]
-    assert "3 images, 0 without an answer" in text
-    assert "1 files have no header to look at: not_dicom 1" in text
+    assert "3 images; 0 match no answer rule" in text
+    assert "1 file without a readable header: not_dicom 1" in text
 
 
 def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
-    """The whole of its rules moves; a bundle without rules cannot be replaced."""
+    """All rules of the bundle are taken over; a bundle without rules cannot be replaced."""
     activated(nightread, "--when", "modality=CR")
     (rule,) = activated(nightread, "--replaces", "phantom@1.0")
     assert rule["when"] == ["modality=CR"]
     code, _, complaint = nightread("models", "activate", "phantom", "--replaces", "chest@1")
     assert code == 2
-    assert "No rule in force names chest@1" in complaint
+    assert "There is no active rule for chest@1" in complaint
 
 
 @pytest.mark.parametrize(
@@ -87,22 +87,22 @@ def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
     [
         (("activate", "nobody"), "there is no model nobody"),
         (("activate", "phantom", "--when", "colour=red"), "unknown field colour"),
-        (("activate", "phantom", "--replaces", "phantom", "--first"), "leave --when"),
-        (("deactivate",), "Say which"),
-        (("deactivate", "phantom"), "No rule in force is phantom"),
+        (("activate", "phantom", "--replaces", "phantom", "--first"), "omit --when"),
+        (("deactivate",), "Name either a model"),
+        (("deactivate", "phantom"), "There is no active rule for phantom"),
     ],
 )
 def test_a_wrong_request_is_one_line(nightread: Nightread, arguments: tuple[str, ...], complaint: str) -> None:
-    """With what to do, and exit code 2."""
+    """The line says what to do; the exit code is 2."""
     code, text, error = nightread("models", *arguments)
     assert (code, text) == (2, "")
     assert complaint in error
 
 
-def test_whoever_names_one_model_for_all_is_told(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rules that nobody asks would otherwise be a riddle."""
+def test_a_fixed_model_disables_the_rules_with_a_warning(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the warning, activating a rule would have no visible effect."""
     monkeypatch.setenv("NIGHTREAD_MODEL", "phantom")
-    assert "these rules are not asked" in nightread("models", "activate", "phantom")[2]
+    assert "routing rules are ignored" in nightread("models", "activate", "phantom")[2]
 
 
 def test_labels_are_imported_by_accession_number(
@@ -177,7 +177,7 @@ def test_what_no_database_could_store_is_refused(
 def test_a_folder_that_changed_under_its_rule_is_refused(
     nightread: Nightread, record: Database, ledger_driver: LedgerDriver
 ) -> None:
-    """Two rules for two contents of one folder would stop every worker; the newer may replace the older."""
+    """Two rules for two contents of one folder would stop every worker; the new one may replace the old one."""
     older = ledger.register_bundle(
         record,
         name="phantom",
@@ -191,6 +191,6 @@ def test_a_folder_that_changed_under_its_rule_is_refused(
     ledger.add_route(record, rule, first=False, actor="alice", now=ledger_driver.clock())
     code, _, error = nightread("models", "activate", "phantom")
     assert code == 2
-    assert "Rule 1 is in force for another phantom@1.0" in error
+    assert "Rule 1 is active for a different phantom@1.0" in error
     assert nightread("models", "activate", "phantom", "--replaces", "phantom@1.0")[0] == 0
     assert [route.digest == "e" * 64 for route in queries.routes_in_force(record)] == [False]

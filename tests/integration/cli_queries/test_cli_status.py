@@ -81,5 +81,5 @@ def test_a_database_that_does_not_answer_is_one_line(nightread: Nightread) -> No
     code, _, error = nightread("status", "--database-url", "postgresql://me:secret@127.0.0.1:1/x")
 
     assert code == 2
-    assert error.startswith("error: The database does not answer")
+    assert error.startswith("error: The database is unavailable")
     assert "secret" not in error

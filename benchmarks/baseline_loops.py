@@ -1,4 +1,4 @@
-"""What the pipeline is held against: loops over the same files in as many processes, with no queue and no ledger."""
+"""Define the baselines of the pipeline: loops over the same files in as many processes, without queue or ledger."""
 
 import os
 import sqlite3
@@ -22,14 +22,14 @@ ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
 }
-"""As many processes as cores, as in the pipeline: more threads in each would only take turns."""
+"""One thread per process: there are as many processes as cores, as in the pipeline."""
 
 Loop = Callable[[Bundle, Sequence[Path], sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopRun:
-    """What a loop over a folder took."""
+    """The speed of a loop over a folder."""
 
     rate: float
     """Images per second."""
@@ -39,12 +39,12 @@ class LoopRun:
 
 @dataclass(frozen=True, kw_only=True)
 class WarmLoop:
-    """Processes that have loaded and traced the network, and wait for files."""
+    """Processes that have loaded and traced the network and wait for files."""
 
     pipes: Sequence[Connection]
 
     def run(self, files: Sequence[Path]) -> LoopRun:
-        """Each process takes its share of the files. Raises EOFError where one has died."""
+        """Analyse the files, divided among the processes. Raises EOFError if a process has died."""
         shares = [files[index :: len(self.pipes)] for index in range(len(self.pipes))]
         before, started = process_times.cpu_seconds(), time.perf_counter()
         for pipe, share in zip(self.pipes, shares, strict=True):
@@ -58,31 +58,31 @@ class WarmLoop:
 
 @contextmanager
 def warm(loop: Loop, first: Sequence[Path], database: Path, *, processes: int, batch: int) -> Iterator[WarmLoop]:
-    """`loop` in `processes` processes, `batch` files at a time; the `first` files are what they get warm on."""
+    """Start `loop` in `processes` processes, `batch` files at a time, and warm them up with the `first` files."""
     context = get_context("spawn")
     make_table(database)
     pairs = [context.Pipe() for _ in range(processes)]
     workers = [
-        context.Process(target=_work, args=(loop, list(first), batch, database, theirs), daemon=True)
-        for _, theirs in pairs
+        context.Process(target=_work, args=(loop, list(first), batch, database, child_end), daemon=True)
+        for _, child_end in pairs
     ]
-    for worker, (_, theirs) in zip(workers, pairs, strict=True):
+    for worker, (_, child_end) in zip(workers, pairs, strict=True):
         worker.start()
-        theirs.close()  # so that the death of the process ends the pipe
-    ours = [pipe for pipe, _ in pairs]
+        child_end.close()  # so that the death of the process ends the pipe
+    pipes = [pipe for pipe, _ in pairs]
     try:
-        for pipe in ours:
+        for pipe in pipes:
             pipe.recv()
-        yield WarmLoop(pipes=ours)
+        yield WarmLoop(pipes=pipes)
     finally:
-        for pipe in ours:
+        for pipe in pipes:
             pipe.close()
         for worker in workers:
             worker.join()
 
 
 def make_table(database: Path) -> None:
-    """Where the loops put their results: the four columns that a user would begin with."""
+    """Create the table for the results of the loops, with the four columns that a user would start with."""
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("CREATE TABLE result (path TEXT, sha256 TEXT, label TEXT, score REAL)")
@@ -90,7 +90,7 @@ def make_table(database: Path) -> None:
 
 
 def plain(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection) -> None:
-    """As a user would write it: dcmread, pixel_array, float window, resize, predict_on_batch, bulk insert."""
+    """Analyse as a user would: dcmread, pixel_array, float window, resize, predict_on_batch, bulk insert."""
     import cv2
     import numpy as np
     import pydicom
@@ -107,12 +107,12 @@ def plain(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection)
             inputs.append(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)[..., None])
             owners.append(path)
     scores = network.predict_on_batch(np.stack(inputs))
-    best = {path: row for path, row in zip(owners, scores, strict=True)}  # noqa: C416 - of a cine its last frame
+    best = {path: row for path, row in zip(owners, scores, strict=True)}  # noqa: C416 - the last frame of a multi-frame image wins
     _insert(connection, [(str(p), None, bundle.labels[int(row.argmax())], float(row.max())) for p, row in best.items()])
 
 
 def bare(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection) -> None:
-    """The pipeline's own functions, in a loop: read, hash, prepare, predict, aggregate, bulk insert."""
+    """Analyse with the pipeline's own functions: read, hash, prepare, predict, aggregate, bulk insert."""
     import numpy as np
 
     from imaging.prepare import prepare
@@ -164,7 +164,7 @@ _networks: dict[str, Any] = {}
 
 
 def _loaded(kind: str, bundle: Bundle) -> Any:
-    """Once per process."""
+    """Return the network, which is loaded once per process."""
     if kind not in _networks:
         from models.networks.network import load_network
         from worker.inference.predictor import Predictor

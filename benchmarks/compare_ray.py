@@ -1,10 +1,10 @@
-"""The pipeline against Ray Data's `map_batches` on the same functions (benchmarks.loops.bare).
+"""Compare the pipeline with Ray Data's `map_batches` on the same functions (benchmarks.baseline_loops.bare).
 
-It has as many actors as we have processes, no queue that survives, no ledger and no retries: the bulk insert of the
-bare loop.
+Ray Data has as many actors as the pipeline has processes, and no persistent queue, ledger or retries; it stores results
+with the bulk insert of the bare loop.
 
-Ray starts its actors with the data, so that a warm start cannot be had: what is timed are the files that were finished
-after the last actor had its network loaded and warm.
+Ray starts its actors together with the data, so a warm start is not possible. The rate therefore counts only the files
+that were finished after the last actor had loaded and warmed up its network.
 """
 
 import logging
@@ -18,45 +18,45 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks import loops
-from benchmarks.figures import NOT_INSTALLED, Bar, Figure, median
+from benchmarks import baseline_loops
+from benchmarks.figures import NOT_INSTALLED, Figure, Target, median
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, describe, run
 from benchmarks.workloads import WORKLOADS, Workload, write
 
-_BAR = Bar(at_least=1.2)
+_TARGET = Target(at_least=1.2)
 _WORKLOADS = ("28x28-16", "ct")
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Ratios of images per second."""
+    """Measure the ratio of images per second."""
     for name in _WORKLOADS:
         workload = WORKLOADS[name]
         title = f"pipeline / Ray Data, {workload.name}"
         if find_spec("ray") is None:
-            yield Figure(name=title, bar=_BAR, note=NOT_INSTALLED)
+            yield Figure(name=title, target=_TARGET, note=NOT_INSTALLED)
             continue
-        with scratch() as place:
-            paths = write(workload, place / "scans", plan.count(workload.images, workload.images // 4))
+        with scratch() as work_dir:
+            paths = write(workload, work_dir / "scans", plan.count(workload.images, workload.images // 4))
             rounds = [_round(plan, workload, paths) for _ in range(plan.repeat)]
-        ours, theirs = median([whole.rate for whole, _ in rounds]), median([rate for _, rate in rounds])
+        pipeline_rate, other_rate = median([whole.rate for whole, _ in rounds]), median([rate for _, rate in rounds])
         yield Figure(
             name=title,
             values=tuple(whole.rate / rate for whole, rate in rounds),
             unit="x",
-            bar=_BAR,
-            note=f"a goal; {ours:,.0f}/s against {theirs:,.0f}/s",
+            target=_TARGET,
+            note=f"a goal; {pipeline_rate:,.0f}/s compared with {other_rate:,.0f}/s",
             bound_by=describe(rounds[-1][0]),
         )
 
 
 def _round(plan: Plan, workload: Workload, paths: Sequence[Path]) -> tuple[Run, float]:
     with scratch() as work:
-        # In a process of its own: Ray leaves signal handlers and threads behind.
-        with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-            rate = apart.submit(_ray_rate, workload, paths, work, plan.processes).result()
+        # In a separate process, because Ray leaves signal handlers and threads behind.
+        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+            rate = executor.submit(_ray_rate, workload, paths, work, plan.processes).result()
         whole = run(paths[0].parent, work, plan)
-    plan.say(f"{workload.name}: pipeline {whole.rate:.0f}/s, Ray Data {rate:.0f}/s")
+    plan.log(f"{workload.name}: pipeline {whole.rate:.0f}/s, Ray Data {rate:.0f}/s")
     return whole, rate
 
 
@@ -64,9 +64,9 @@ def _ray_rate(workload: Workload, paths: Sequence[Path], work: Path, processes: 
     import ray
 
     database = work / "ray.sqlite3"
-    loops.make_table(database)
-    environment = {**loops.ONE_THREAD, "PYTHONPATH": str(Path(__file__).parents[1])}
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's spelling; its 15 would yield to whatever runs here
+    baseline_loops.make_table(database)
+    environment = {**baseline_loops.ONE_THREAD, "PYTHONPATH": str(Path(__file__).parents[1])}
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's spelling; with its default of 15 other programs would go first
     ray.init(
         num_cpus=processes,
         include_dashboard=False,
@@ -78,7 +78,7 @@ def _ray_rate(workload: Workload, paths: Sequence[Path], work: Path, processes: 
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         done = ray.data.from_items([str(path) for path in paths]).map_batches(
-            _Analyst,
+            _Analyser,
             fn_constructor_kwargs={"database": str(database), "warm_up": [str(p) for p in paths[: workload.batch]]},
             batch_size=workload.batch,
             compute=ray.data.ActorPoolStrategy(size=processes),
@@ -96,8 +96,8 @@ def _rate(rows: list[dict[str, Any]]) -> float:
     return float(len(timed) / (max(timed) - warm))
 
 
-class _Analyst:
-    """What map_batches makes once per actor, and calls with each batch."""
+class _Analyser:
+    """The analysis that map_batches creates once per actor and calls with each batch."""
 
     def __init__(self, database: str, warm_up: Sequence[str]) -> None:
         import cv2
@@ -108,10 +108,10 @@ class _Analyst:
         self._bundle = find_bundle("phantom")
         # Ray calls from another thread than it constructs in.
         self._connection = sqlite3.connect(database, timeout=60, check_same_thread=False)
-        loops.bare(self._bundle, [Path(path) for path in warm_up], self._connection)
+        baseline_loops.bare(self._bundle, [Path(path) for path in warm_up], self._connection)
         self._warm_at = time.time()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         paths = [Path(path) for path in batch["item"]]
-        loops.bare(self._bundle, paths, self._connection)
+        baseline_loops.bare(self._bundle, paths, self._connection)
         return {"warm_at": [self._warm_at] * len(paths), "done_at": [time.time()] * len(paths)}

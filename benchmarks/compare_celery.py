@@ -1,7 +1,7 @@
-"""The pipeline against Celery with one image per task (benchmarks.one_image_per_task), the same number of processes.
+"""Compare the pipeline with Celery and one image per task (benchmarks.one_image_per_task), with as many processes.
 
-The pipeline has thousands of the files, the other some hundreds of them: both are rates of a run that is under way.
-Warm-up of the other: tasks until each of its processes has done one, and as many again.
+The pipeline analyses thousands of files and the Celery tasks some hundreds; both rates are those of a warm run. The
+warm-up of the Celery worker sends 16 tasks per process, so that each of its processes has done some.
 """
 
 import os
@@ -14,33 +14,33 @@ from pathlib import Path
 
 from celery import Celery
 
-from benchmarks import loops
-from benchmarks.figures import Bar, Figure, median
+from benchmarks import baseline_loops
+from benchmarks.figures import Figure, Target, median
 from benchmarks.plan import Plan, scratch
 from benchmarks.run import Run, describe, run
 from benchmarks.servers import private_redis
 from benchmarks.workloads import WORKLOADS, write
 
-_BAR = Bar(at_least=25)
+_TARGET = Target(at_least=25)
 _FILES = {"28x28-16": 10_240, "ct": 4_096}
 _WAIT_SECONDS = 600
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Ratios of images per second."""
+    """Measure the ratio of images per second."""
     for name, files in _FILES.items():
         workload = WORKLOADS[name]
-        with scratch() as place:
-            paths = write(workload, place / "scans", plan.count(files, files // 16))
+        with scratch() as work_dir:
+            paths = write(workload, work_dir / "scans", plan.count(files, files // 16))
             some = paths[: plan.count(400, 40)]
-            rounds = [_round(plan, place / "scans", some) for _ in range(plan.repeat)]
-        ours, theirs = median([whole.rate for whole, _ in rounds]), median([rate for _, rate in rounds])
+            rounds = [_round(plan, work_dir / "scans", some) for _ in range(plan.repeat)]
+        pipeline_rate, other_rate = median([whole.rate for whole, _ in rounds]), median([rate for _, rate in rounds])
         yield Figure(
             name=f"pipeline / one task per image, {workload.name}",
             values=tuple(whole.rate / rate for whole, rate in rounds),
             unit="x",
-            bar=_BAR,
-            note=f"{ours:,.0f}/s against {theirs:,.0f}/s ({len(some)} tasks)",
+            target=_TARGET,
+            note=f"{pipeline_rate:,.0f}/s compared with {other_rate:,.0f}/s ({len(some)} tasks)",
             bound_by=describe(rounds[-1][0]),
         )
 
@@ -49,14 +49,14 @@ def _round(plan: Plan, folder: Path, some: Sequence[Path]) -> tuple[Run, float]:
     with scratch() as work:
         rate = _task_rate(some, work, plan.processes)
         whole = run(folder, work, plan)
-    plan.say(f"pipeline {whole.rate:.0f}/s, one task per image {rate:.1f}/s")
+    plan.log(f"pipeline {whole.rate:.0f}/s, one task per image {rate:.1f}/s")
     return whole, rate
 
 
 def _task_rate(paths: Sequence[Path], work: Path, processes: int) -> float:
-    """Images per second from the first `delay` to the last result."""
+    """Return images per second from the first `delay` to the last result."""
     database = work / "tutorial.sqlite3"
-    loops.make_table(database)
+    baseline_loops.make_table(database)
     with private_redis() as socket_url:
         url = "redis+socket" + socket_url.partition("?")[0].removeprefix("unix")
         with _worker({"TUTORIAL_REDIS": url, "TUTORIAL_DATABASE": str(database)}, work, processes):
@@ -71,7 +71,7 @@ def _task_rate(paths: Sequence[Path], work: Path, processes: int) -> float:
 
 
 def _classify_all(client: Celery, paths: Sequence[Path]) -> None:
-    """What `classify.delay(path)` and `.get()` do; a client of its own, because each round has a Redis of its own."""
+    """Do what `classify.delay(path)` and `.get()` do, with the client of this round, which has its own Redis."""
     results = [client.send_task("benchmarks.one_image_per_task.classify", (str(path),)) for path in paths]
     for result in results:
         result.get(timeout=_WAIT_SECONDS)
@@ -79,7 +79,7 @@ def _classify_all(client: Celery, paths: Sequence[Path]) -> None:
 
 @contextmanager
 def _worker(wanted: Mapping[str, str], work: Path, processes: int) -> Iterator[None]:
-    """The tutorial's worker with Celery's defaults; only TensorFlow's messages are turned down."""
+    """Run the tutorial's worker with Celery's defaults; only TensorFlow's messages are reduced."""
     environment = {**os.environ, **wanted, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     options = ["--concurrency", str(processes), "--loglevel", "INFO"]
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.one_image_per_task", "worker", *options]

@@ -1,4 +1,4 @@
-"""Runs whose worker processes neither read, decode nor predict: what is left is what the pipeline itself costs."""
+"""Replace reading, decoding and predicting in worker processes by stand-ins, to measure the pipeline itself."""
 
 import os
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ _FAKES = Path(__file__).with_name("fakes")
 
 
 @contextmanager
-def no_reading(*, network_seconds: float = 0.0) -> Iterator[None]:
-    """Worker processes started inside have benchmarks/fakes; each call of the network sleeps `network_seconds`."""
+def stand_ins_for_reading(*, network_seconds: float = 0.0) -> Iterator[None]:
+    """Start worker processes with benchmarks/fakes; each call of the network sleeps for `network_seconds`."""
     before = os.environ.get("PYTHONPATH")
     path = os.pathsep.join(part for part in (str(_FAKES), before) if part)
     os.environ.update(PYTHONPATH=path, BENCH_NETWORK_SECONDS=str(network_seconds))
@@ -25,7 +25,7 @@ def no_reading(*, network_seconds: float = 0.0) -> Iterator[None]:
 
 
 def write_placeholders(folder: Path, images: int) -> None:
-    """Files of one byte: the producer looks at names, sizes and times, and nobody reads them."""
+    """Write files of one byte: the producer uses only names, sizes and times, and the stand-ins read nothing."""
     folder.mkdir(parents=True)
     for number in range(images):
         (folder / f"{number:07d}.dcm").write_bytes(b"x")
