@@ -30,7 +30,7 @@ def pause_command(why: str, **options: Any) -> None:
 
     Workers finish the batches that they have. New images are registered and wait. `nightread resume` ends the pause.
 
-    Example: nightread pause --why "new network on trial"
+    Example: nightread pause --why "testing a new model"
     """
     if not why.strip() or len(why) > _DETAIL_LENGTH:
         raise UsageFault(f"--why needs a reason of 1 to {_DETAIL_LENGTH} characters.")

@@ -53,11 +53,11 @@ def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path,
     code, text, _ = nightread(
         "models", "activate", "phantom", "--when", "body_part=CHEST", "--dry-run", str(scans), "--json"
     )
-    seen = json.loads(text)
+    counts = json.loads(text)
     assert code == 0
-    assert (seen["images"], seen["unreadable"]) == (3, {"not_dicom": 1})
-    assert [rule["images"] for rule in seen["rules"]] == [2]
-    assert [(kind["body_part"], kind["images"]) for kind in seen["no_model"]] == [("HAND", 1)]
+    assert (counts["images"], counts["unreadable"]) == (3, {"not_dicom": 1})
+    assert [rule["images"] for rule in counts["rules"]] == [2]
+    assert [(group["body_part"], group["images"]) for group in counts["no_model"]] == [("HAND", 1)]
     assert queries.routes_in_force(database) == ()
     table = nightread("models", "activate", "phantom", "--when", "body_part=CHEST", "--dry-run", str(scans))[1]
     assert "body_part=CHEST" in table
