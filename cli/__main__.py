@@ -1,4 +1,4 @@
-"""`python -m cli`, for children that must not depend on where scripts are installed."""
+"""Run `python -m cli`, for child processes that cannot rely on the path of installed scripts."""
 
 from cli.main import main
 

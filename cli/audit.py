@@ -1,4 +1,4 @@
-"""`nightread audit`: does the record hold together, and does it match what lies in the folders?"""
+"""Define `nightread audit`: check the database, and compare it with folders and queue."""
 
 import sys
 from collections import defaultdict
@@ -24,17 +24,17 @@ _SHOWN = 20
 
 
 @click.command("audit")
-@click.option("--no-folders", is_flag=True, help="Leave the folders of the sources alone.")
-@click.option("--no-queue", is_flag=True, help="Leave Redis alone.")
-@click.option("--all", "show_all", is_flag=True, help=f"Every finding, not the first {_SHOWN} of each kind.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--no-folders", is_flag=True, help="Do not compare with the folders of the sources.")
+@click.option("--no-queue", is_flag=True, help="Do not compare with the queue in Redis.")
+@click.option("--all", "show_all", is_flag=True, help=f"List every finding, not only the first {_SHOWN} of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: bool, **options: Any) -> None:
-    """Check that the counts add up.
+    """Check the database, and compare it with folders and queue.
 
-    By a walk of its own: counts, first rows, predictions, duplicates, contents, batches; then the folders and the
-    queue. A file that its watcher should have seen and that has no row does not hold; other files without a row, and
-    rows whose file is gone, are listed for information. Exit code 1: something does not hold.
+    The audit checks counts, first rows, predictions, duplicates, contents and batches. Then it walks the folders and
+    reads the queue. A file without a row is a violation if its watcher should have seen it. Other files without a row,
+    and rows whose file is missing, are listed for information. Exit code 1: a rule is violated.
 
     \b
     Examples: nightread audit
@@ -43,13 +43,16 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         broken = _by_rule(queries.violations(database))
-        folders = [] if no_folders else [_look(database, source, settings) for source in queries.sources(database)]
+        folders = [] if no_folders else [_compare(database, source, settings) for source in queries.sources(database)]
         queue = None if no_queue else compare_queue(database, settings, utc_now())
     holds = not (broken or any(findings.overlooked for findings in folders) or (queue and queue.foreign))
     if as_json:
         rules = [{"rule": rule, "image_ids": image_ids} for rule, image_ids in broken.items()]
-        looks = {"folders": [findings.to_json() for findings in folders], "queue": queue.to_json() if queue else None}
-        print_json({"holds": holds, "violations": rules, **looks})
+        findings_json = {
+            "folders": [findings.to_json() for findings in folders],
+            "queue": queue.to_json() if queue else None,
+        }
+        print_json({"holds": holds, "violations": rules, **findings_json})
     else:
         limit = None if show_all else _SHOWN
         _show_rules(broken, limit)
@@ -60,13 +63,13 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
     sys.exit(0 if holds else 1)
 
 
-def _look(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    look = compare_spool if source.kind in SPOOLED else compare
-    return look(database, source, settings)
+def _compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
+    compare_source = compare_spool if source.kind in SPOOLED else compare
+    return compare_source(database, source, settings)
 
 
 def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:
-    """Image ids by the rule they break; none where the rule is about the whole record."""
+    """Group image ids by the rule they violate; a rule about the whole database has none."""
     broken: defaultdict[str, list[int]] = defaultdict(list)
     for violation in violations:
         broken[violation.rule] += [] if violation.image_id is None else [violation.image_id]
@@ -75,25 +78,25 @@ def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:
 
 def _show_rules(broken: dict[str, list[int]], limit: int | None) -> None:
     for rule, image_ids in broken.items():
-        out.print(Text.assemble(("broken: ", "bold red"), rule))
+        out.print(Text.assemble(("violated: ", "bold red"), rule))
         _show_some([f"image {image_id}" for image_id in image_ids], limit)
     if not broken:
-        out.print(Text(f"The record holds together: {len(queries.RULES)} rules checked.", style="green"))
+        out.print(Text(f"The database is consistent: {len(queries.RULES)} rules checked.", style="green"))
 
 
 def _show_folder(findings: FolderFindings, limit: int | None) -> None:
     out.print(Text.assemble(("source ", "bold"), findings.source, f": {findings.summary}"))
     if findings.overlooked:
-        out.print(Text.assemble(("broken: ", "bold red"), OVERLOOKED))
+        out.print(Text.assemble(("violated: ", "bold red"), OVERLOOKED))
         _show_some(list(findings.overlooked), limit)
     _show_some([f"no row: {path}" for path in findings.without_row], limit)
-    _show_some([f"file gone: image {image_id}, {path}" for image_id, path in findings.gone], limit)
+    _show_some([f"file missing: image {image_id}, {path}" for image_id, path in findings.gone], limit)
 
 
 def _show_queue(findings: QueueFindings, limit: int | None) -> None:
     out.print(Text.assemble(("queue", "bold"), f": {findings.summary}"))
     if findings.foreign:
-        out.print(Text.assemble(("broken: ", "bold red"), FOREIGN))
+        out.print(Text.assemble(("violated: ", "bold red"), FOREIGN))
         _show_some([f"task {task_id}" for task_id in findings.foreign], limit)
     _show_some([f"no message: batch {batch_id}" for batch_id in findings.without_message], limit)
 
@@ -103,4 +106,4 @@ def _show_some(lines: Sequence[str], limit: int | None) -> None:
     for line in shown:
         out.print(Text(f"  {line}"))
     if len(lines) > len(shown):
-        out.print(f"  ... and {len(lines) - len(shown):,} more: --all lists them.")
+        out.print(f"  ... and {len(lines) - len(shown):,} more: use --all to list them.")

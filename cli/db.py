@@ -1,4 +1,4 @@
-"""`nightread db`: the schema of the record."""
+"""Define `nightread db`: create or upgrade the database schema."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from db.engine import open_database
 
 @click.group("db")
 def db_command() -> None:
-    """The database that keeps the record."""
+    """Manage the database schema."""
 
 
 @db_command.command("upgrade")
 @state_options
 def upgrade_command(**options: Any) -> None:
-    """Make the tables, or bring them to the newest version; does nothing when they are there.
+    """Create the tables or upgrade them to the newest version; an up-to-date database does not change.
 
     Example: nightread db upgrade --database-url postgresql://nightread@db/nightread
     """

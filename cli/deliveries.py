@@ -1,4 +1,4 @@
-"""`nightread deliveries`: which reports went where, and which did not."""
+"""Define `nightread deliveries`: list the reports with their destinations and states."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -20,19 +20,24 @@ _STYLES: dict[str, str] = {DeliveryState.DELIVERED: "green", DeliveryState.FAILE
 
 
 @click.command("deliveries")
-@click.option("--destination", metavar="NAME", help="Only there.")
-@click.option("--study", metavar="UID", help="Only of this study.")
-@click.option("--failed", is_flag=True, help="Only those that failed for good.")
-@click.option("--waiting", is_flag=True, help="Only those that are still to be sent.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="Made then or later: 2026-11-05 or 2026-11-05T18:00.")
-@click.option("--until", type=MOMENT, metavar="TIME", help="Made before.")
+@click.option("--destination", metavar="NAME", help="Only reports for this destination.")
+@click.option("--study", metavar="UID", help="Only reports of this study.")
+@click.option("--failed", is_flag=True, help="Only reports that failed after all attempts.")
+@click.option("--waiting", is_flag=True, help="Only reports that are not sent yet.")
+@click.option(
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Made at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
+)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Made before this time.")
 @click.option("--night", metavar="DATE|last", help="Made in the night that began on this date.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def deliveries_command(failed: bool, waiting: bool, as_json: bool, **options: Any) -> None:
-    """List the reports that were sent to destinations.
+    """List the reports and whether each destination accepted them.
 
-    Each with the study, when it was taken, and why it was not. `nightread send-results` sends them.
+    The list shows the study, the time, the state, and the reason of a failure. `nightread send-results` sends reports.
 
     \b
     Examples: nightread deliveries --night last
@@ -56,7 +61,7 @@ def deliveries_command(failed: bool, waiting: bool, as_json: bool, **options: An
     if as_json:
         print_json([_json(delivery) for delivery in found])
     elif not found:
-        out.print("No report answers to this.")
+        out.print("No report matches.")
     else:
         _show(found, lambda moment: f"{nights_of(settings).local(moment):%Y-%m-%d %H:%M}")
 
@@ -67,7 +72,9 @@ def _json(delivery: Delivery) -> dict[str, Any]:
 
 
 def _show(found: list[Delivery], local: Any) -> None:
-    table = make_table(out, "made", "study", "destination", "", "finished", "tries", "", right=["tries"])
+    table = make_table(
+        out, "made", "study", "destination", "state", "finished", "attempts", "reason", right=["attempts"]
+    )
     for delivery in found:
         table.add_row(
             local(delivery.created_at),

@@ -1,4 +1,4 @@
-"""`nightread demo`: synthetic scans through the whole pipeline, checked against their known truth."""
+"""Define `nightread demo`: analyse synthetic scans and compare the results with the known truth."""
 
 import shutil
 import sys
@@ -23,24 +23,32 @@ from nightread.settings import Settings
 
 _SEED = 20261121
 _TRUTH = "truth.csv"
-_MARKER = ".nightread-demo"  # names of the files that the demo made
+_MARKER = ".nightread-demo"  # a file that lists the names of the files that the demo made
 
 
 @click.command("demo")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("nightread-demo"), show_default=True)
-@click.option("--count", type=click.IntRange(min=2), default=300, show_default=True, help="Scans to generate.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("nightread-demo"),
+    show_default=True,
+    help="Folder for scans and state.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=2), default=300, show_default=True, help="Number of scans to generate."
+)
 @click.option("--workers", type=click.IntRange(min=0), help="Worker processes [one per GPU, else per core].")
 def demo_command(folder: Path, count: int, workers: int | None) -> None:
-    """Analyse synthetic radiographs.
+    """Generate and analyse synthetic radiographs.
 
-    They are generated first, and the answers are compared with what they are known to show.
+    The results are compared with the known truth of the radiographs.
 
     Example: nightread demo --count 1000
     """
     settings = settings_from(state_dir=folder / "state", model="phantom", workers=workers)
     set_up_logging(settings.log_format, "WARNING")
     inbox = folder.absolute() / "inbox"
-    _make_room(folder, inbox)
+    _remove_earlier_demo(folder, inbox)
     truth = _generate(inbox, folder / _TRUTH, count)
     summary = run([inbox], settings)
     show_summary(out, summary)
@@ -52,15 +60,15 @@ def demo_command(folder: Path, count: int, workers: int | None) -> None:
     sys.exit(summary.exit_code)
 
 
-def _make_room(folder: Path, inbox: Path) -> None:
-    """The scans and the state of an earlier demo give way; whatever else lies there stays.
+def _remove_earlier_demo(folder: Path, inbox: Path) -> None:
+    """Delete the scans and the state of an earlier demo, and no other file.
 
-    Raises UsageFault where a folder is not a demo's, or a pipeline still runs on its state.
+    Raises UsageFault if the folder was not made by a demo, or if a pipeline still runs on its state.
     """
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / _MARKER).exists():
-        raise UsageFault(f"{folder} holds something that no demo made: name another --folder.")
+        raise UsageFault(f"{folder} has files that were not made by the demo: choose another folder with --folder.")
     with locked_state_folder(folder / "state"):
         shutil.rmtree(folder / "state")
     for name in (folder / _MARKER).read_text("utf-8").splitlines():
@@ -68,17 +76,17 @@ def _make_room(folder: Path, inbox: Path) -> None:
 
 
 def _generate(inbox: Path, truth_csv: Path, count: int) -> dict[str, str]:
-    """Scans in several transfer syntaxes, and the three files that turn up every night. SOP Instance UID -> label."""
-    from models.phantoms.dicom import write_phantoms  # noqa: PLC0415 - pydicom, for those who want a demo
+    """Write scans in several transfer syntaxes and three typical bad files; return labels by SOP Instance UID."""
+    from models.phantoms.dicom import write_phantoms  # noqa: PLC0415 - loads pydicom
 
     inbox.mkdir(parents=True, exist_ok=True)
-    with err.status(f"generating {count} synthetic scans"):
+    with err.status(f"Generating {count} synthetic scans"):
         truths = write_phantoms(inbox, count=count, seed=_SEED, truth_csv=truth_csv)
     scan = (inbox / truths[0].file).read_bytes()
-    troublemakers = {"sent-twice.dcm": scan, "broken-off.dcm": scan[: len(scan) // 2], "readme.txt": b"Not a scan.\n"}
-    for name, data in troublemakers.items():
+    bad_files = {"sent-twice.dcm": scan, "broken-off.dcm": scan[: len(scan) // 2], "readme.txt": b"Not a scan.\n"}
+    for name, data in bad_files.items():
         (inbox / name).write_bytes(data)
-    names = [truth.file for truth in truths] + list(troublemakers)
+    names = [truth.file for truth in truths] + list(bad_files)
     (truth_csv.parent / _MARKER).write_text("\n".join(names) + "\n", "utf-8")
     return {truth.sop_instance_uid: truth.label for truth in truths}
 
@@ -90,7 +98,7 @@ def _show_accuracy(database: Database, truth: dict[str, str]) -> None:
     hits = sum(found == known == "nodule" for found, known in pairs)
     found, known = (sum(pair[side] == "nodule" for pair in pairs) for side in (0, 1))
     out.print(
-        f"Against the known truth: {right} of {len(pairs)} right ({_share(right, len(pairs))}), "
+        f"Compared with the known truth: {right} of {len(pairs)} labels are correct ({_share(right, len(pairs))}), "
         f"precision {_share(hits, found)}, recall {_share(hits, known)}."
     )
 
@@ -101,7 +109,9 @@ def _share(part: int, whole: int) -> str:
 
 def _show_most_suspicious(database: Database, truth: dict[str, str]) -> None:
     wanted = replace(queries.ImageFilter(states=("done",)), sort="suspicion", limit=5)
-    table = make_table(out, "image", "file", "nodule", "truth", right=("image", "nodule"), title="Most suspicious")
+    table = make_table(
+        out, "image", "file", "nodule", "truth", right=("image", "nodule"), title="Most suspicious images"
+    )
     for image in queries.images(database, wanted):
         name = image["uri"].rpartition("/")[2]
         known = truth[image["sop_instance_uid"]]
@@ -114,12 +124,12 @@ def _show_next_steps(folder: Path, settings: Settings) -> None:
     nightread = _own_name()
     state = f"--state {folder / 'state'}"
     steps: Sequence[tuple[str, str]] = (
-        (f"{nightread} query {state} --label nodule", "what was found"),
-        (f"{nightread} query {state} --in-state rejected", "what was not analysed, and why"),
-        (f"{nightread} audit {state}", "does every file have one outcome?"),
+        (f"{nightread} query {state} --label nodule", "list the images with a nodule"),
+        (f"{nightread} query {state} --in-state rejected", "list the rejected images with their reasons"),
+        (f"{nightread} audit {state}", "check that every file has one outcome"),
         (
             f"{nightread} up {state} --inbox {folder / 'inbox'} --model {settings.model}",
-            "watch the folder; Flower runs too",
+            "watch the folder; Flower shows the batches",
         ),
     )
     out.print("\nTry next:")
@@ -128,6 +138,6 @@ def _show_next_steps(folder: Path, settings: Settings) -> None:
 
 
 def _own_name() -> str:
-    """How this command was called, so that what we print can be pasted."""
+    """Return how this command was called, so that the printed commands can be pasted."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "nightread" and shutil.which("nightread") is None else "nightread"

@@ -1,4 +1,4 @@
-"""`nightread doctor`: will it work on this machine, with these settings?"""
+"""Define `nightread doctor`: check whether nightread works on this machine with these settings."""
 
 import sys
 from collections.abc import Sequence
@@ -22,15 +22,14 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @click.command("doctor")
-@click.option("--model", metavar="NAME[@VERSION]", help="The bundle that will analyse every image.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--model", metavar="NAME[@VERSION]", help="The model that will analyse every image.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def doctor_command(as_json: bool, **options: Any) -> None:
-    """Say what is missing on this machine.
+    """Check this machine and the settings.
 
-    Looks at Python, packages, Redis, database, model, processors, memory, disk and clock.
-
-    Asks no server but the configured Redis and database. Exit code 1: something will not work.
+    Check Python, packages, Redis, database, model, processors, memory, disk and clock, and print how to fix problems.
+    The configured Redis and database are the only servers that are contacted. Exit code 1: a check failed.
 
     \b
     Examples: nightread doctor
@@ -39,14 +38,14 @@ def doctor_command(as_json: bool, **options: Any) -> None:
     checks = examine(settings_from(**options))
     failed = any(check.result == "fail" for check in checks)
     if as_json:
-        print_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
+        print_json({"ok": not failed, "checks": [_json(check) for check in checks]})
     else:
         _show(checks)
     sys.exit(1 if failed else 0)
 
 
 def examine(settings: Settings) -> list[Check]:
-    """All checks, in the order in which a person would put things right."""
+    """Run all checks, in the order in which problems should be fixed."""
     postgres = settings.database_url is not None and settings.sql_url.startswith("postgres")
     return [
         *check_packages(works_here=settings.model is not None, uses_postgres=postgres),
@@ -54,6 +53,11 @@ def examine(settings: Settings) -> list[Check]:
         *check_machine(settings),
         *check_spool(settings),
     ]
+
+
+def _json(check: Check) -> dict[str, Any]:
+    """Return the check for `--json`; `verdict` is the old name of `result` and is removed in release 0.2."""
+    return asdict(check) | {"verdict": check.result}
 
 
 def _show(checks: Sequence[Check]) -> None:

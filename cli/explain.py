@@ -1,4 +1,4 @@
-"""`nightread explain`: where the network looked."""
+"""Define `nightread explain`: show which image regions led to a label."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from nightread.errors import ImageError, UsageFault
 from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
 
-if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread --help` names this command
+if TYPE_CHECKING:  # `nightread --help` also runs on hosts without OpenCV
     from models.explanations.explain import Explanation
 
 _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
@@ -26,29 +26,36 @@ _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Wanted:
-    """What is to be explained."""
+    """The image to explain, with the bundle to use."""
 
     data: bytes
     bundle: Bundle
     name: str
-    """Of what is written: ids only, never a patient's file name."""
+    """The stem of the written files: made of ids, because the name of the image file may identify a patient."""
     title: str
     label: str | None
 
 
 @click.command("explain")
 @click.argument("image", metavar="IMAGE_ID|FILE")
-@click.option("--label", help="What to look for [the finding; without one, the most suspicious].")
-@click.option("--frame", type=click.IntRange(min=0), help="From 0 [the one that speaks most for the label].")
-@click.option("--model", metavar="NAME[@VERSION]", help="The bundle, for a FILE that is not in the record.")
+@click.option("--label", help="Label to explain [the finding; without one, the most suspicious label].")
 @click.option(
-    "--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="[explanations in the state folder]"
+    "--frame",
+    type=click.IntRange(min=0),
+    help="Frame to explain, from 0 [the frame with the highest score for the label].",
 )
-@click.option("--array", is_flag=True, help="Write the heat as .npy, too: (height, width) float32 in 0..1.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--model", metavar="NAME[@VERSION]", help="Model for a FILE that is not in the database.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Output folder [explanations in the state folder].",
+)
+@click.option("--array", is_flag=True, help="Also write the heat map as .npy: (height, width) float32 in 0..1.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def explain_command(image: str, frame: int | None, as_json: bool, **options: Any) -> None:
-    """Show which part of an image spoke for its label, by Grad-CAM.
+    """Show which regions of an image led to a label, by Grad-CAM.
 
     \b
     Examples: nightread explain 4711
@@ -85,7 +92,7 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
         )
     model = model or settings.model
     if model is None:
-        raise UsageFault("Give the number of an image in the record, or a FILE and the --model to explain.")
+        raise UsageFault("Give the id of an image in the database, or a FILE together with --model.")
     try:
         data = Path(image).read_bytes()
     except OSError as error:
@@ -96,7 +103,7 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
 
 
 def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation"]:
-    from imaging.limits import Limits  # noqa: PLC0415 - what follows loads OpenCV and Keras
+    from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
     from models.networks.network import load_network  # noqa: PLC0415
@@ -109,14 +116,14 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     try:
         dicom_image = read(wanted.data, limits=limits, accept_raster=True)
         return explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
-    except ImageError as fate:
-        raise UsageFault(f"The image cannot be analysed: {fate.detail}") from fate
+    except ImageError as error:
+        raise UsageFault(f"The image cannot be analysed: {error.detail}") from error
 
 
 def _write(
     explanation: "Explanation", number: int, wanted: _Wanted, folder: Path, settings: Settings, *, array: bool
 ) -> dict[str, Path]:
-    """By kind, where it lies."""
+    """Write the overlay, and the heat map if `array`; return their paths by kind. Raises UsageFault on OSError."""
     import numpy as np  # noqa: PLC0415
 
     from models.explanations.overlay import save_overlay  # noqa: PLC0415
@@ -132,7 +139,7 @@ def _write(
             np.save(written["array"], explanation.heat)
     except OSError as error:
         raise UsageFault(
-            f"{folder} cannot be written ({type(error).__name__}): name another one with --out."
+            f"{folder} cannot be written ({type(error).__name__}): choose another folder with --out."
         ) from error
     return written
 

@@ -1,4 +1,4 @@
-"""`nightread labels`: what turned out to be true, beside what the networks said."""
+"""Define `nightread labels`: import labels that became known after the analysis (ground truth)."""
 
 import csv
 from collections import Counter
@@ -13,6 +13,7 @@ from cli.inputs.hashing import site_hasher
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out, print_json
+from cli.output.tables import counted
 from db import ledger
 from db.ledger import GroundTruth, Subject
 from db.queries import known_keys
@@ -27,26 +28,31 @@ _SUBJECTS: dict[str, Subject] = {
     "study_instance_uid": "study",
     "accession_number": "accession",
 }
-_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_NOUNS: dict[Subject, tuple[str, str]] = {
+    "sop": ("image", "images"),
+    "study": ("study", "studies"),
+    "accession": ("accession number", "accession numbers"),
+}
+_TRUTH_VALUES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _MAX_LABEL = 100
 
 
 @click.group("labels")
 def labels_command() -> None:
-    """What turned out to be true, told after the fact: the yardstick of `nightread models evaluate --night`."""
+    """Manage ground truth: labels known afterwards, used by `nightread models evaluate --night`."""
 
 
 @labels_command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--issuer", help="Issuer of the accession numbers, if the images name one.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any) -> None:
-    """Read truths from a CSV file.
+    """Import ground truth from a CSV file.
 
-    Its first line names the columns: one of sop_instance_uid, study_instance_uid and accession_number, and either
-    `label` (one label a line) or one column per label with 1 or 0. What was known of an image, study or order before is
-    replaced. Accession numbers are hashed before they are stored.
+    The first line names the columns: one of sop_instance_uid, study_instance_uid and accession_number, and either
+    `label` (one label per line) or one column per label with 1 or 0. Earlier labels of the same image, study or order
+    are replaced. Accession numbers are hashed before they are stored.
 
     \b
     Examples: nightread labels import biopsies.csv
@@ -56,16 +62,16 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     with open_existing_database(settings) as database, one_line_errors():
         truths = _read(file, settings, issuer)
         if not truths:
-            raise UsageFault(f"{file} holds no labels: there is nothing below its first line.")
+            raise UsageFault(f"{file} contains no labels: there are no lines below the first line.")
         keys = ledger.save_ground_truth(database, truths, actor=user_name(), now=utc_now())
         subject = truths[0].subject
-        met = known_keys(database, subject, sorted({truth.key for truth in truths}))
+        known = known_keys(database, subject, sorted({truth.key for truth in truths}))
     counts = Counter(truth.label for truth in truths if truth.present)
     if as_json:
-        print_json({"subject": subject, "keys": keys, "in_record": met, "labels": dict(counts)})
+        print_json({"subject": subject, "keys": keys, "in_record": known, "labels": dict(counts)})
         return
-    named = {"sop": "images", "study": "studies", "accession": "accession numbers"}[subject]
-    out.print(f"{keys:,} {named} have labels now; {met:,} of them are in the record.")
+    one, many = _NOUNS[subject]
+    out.print(f"Labels imported for {counted(keys, one, many)}, of which the database has {known:,}.")
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
 
 
@@ -73,7 +79,7 @@ def _read(file: Path, settings: Settings, issuer: str | None) -> list[GroundTrut
     try:
         return list(_truths(file, settings, issuer))
     except (UnicodeDecodeError, csv.Error):
-        raise UsageFault(f"{file} is no CSV file in UTF-8: export it once more as such.") from None
+        raise UsageFault(f"{file} is not a CSV file in UTF-8: export it again in this encoding.") from None
 
 
 def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[GroundTruth]:
@@ -82,12 +88,12 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Grou
         columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
         keyed = [name for name in _SUBJECTS if name in columns]
         if len(keyed) != 1:
-            raise UsageFault(f"{file}: its first line must name exactly one of {', '.join(_SUBJECTS)}.")
+            raise UsageFault(f"{file}: the first line must name exactly one of the columns {', '.join(_SUBJECTS)}.")
         labels = [name for name in columns.values() if name != columns[keyed[0]]]
         if not labels:
-            raise UsageFault(f"{file}: beside {keyed[0]} there must be a column `label`, or one per label.")
+            raise UsageFault(f"{file}: add a column `label`, or one column per label, to the column {keyed[0]}.")
         if any(len(name) > _MAX_LABEL for name in labels):
-            raise UsageFault(f"{file}: a label in its first line is longer than {_MAX_LABEL} letters.")
+            raise UsageFault(f"{file}: a label in the first line is longer than {_MAX_LABEL} characters.")
         hasher = site_hasher(settings) if keyed[0] == "accession_number" else None
         for row in reader:
             place = f"{file}, line {reader.line_num}"
@@ -100,7 +106,9 @@ def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, pla
     key = (text or "").strip()
     hashed = hasher.accession_key(issuer, key) if hasher else key
     if not hashed or len(hashed) > KEY_LENGTH:
-        raise UsageFault(f"{place}: it does not say which image, study or order it is about. Nothing was imported.")
+        raise UsageFault(
+            f"{place}: the identifier of the image, study or order is missing or too long. Nothing was imported."
+        )
     return hashed
 
 
@@ -109,12 +117,12 @@ def _labels(row: dict[str, str], columns: dict[str, str], labels: list[str], pla
         label = (row[columns["label"]] or "").strip()
         if not 0 < len(label) <= _MAX_LABEL:
             raise UsageFault(
-                f"{place}: the label is missing, or longer than {_MAX_LABEL} letters. Nothing was imported."
+                f"{place}: the label is missing or longer than {_MAX_LABEL} characters. Nothing was imported."
             )
         yield label, True
         return
     for label in labels:
-        word = (row[label] or "").strip().lower()
-        if word not in _WORDS:
+        value = (row[label] or "").strip().lower()
+        if value not in _TRUTH_VALUES:
             raise UsageFault(f"{place}: {label} must be 1 or 0. Nothing was imported.")
-        yield label.strip(), _WORDS[word]
+        yield label.strip(), _TRUTH_VALUES[value]

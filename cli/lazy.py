@@ -1,4 +1,4 @@
-"""Groups of commands, each imported when it is called."""
+"""Define a click group that imports a command when it is called."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,17 +8,17 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Importing all commands would cost every one of them the imports of the slowest."""
+    """A group whose commands are imported on use, so that a fast command does not load the libraries of a slow one."""
 
     modules: ClassVar[Mapping[str, str]]
-    """Command name -> module that holds it as `<name>_command`, dashes as underscores."""
+    """The module that defines `<name>_command`, by command name; underscores replace dashes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Their names, in the order of `modules`."""
+        """Return the command names, in the order of `modules`."""
         return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command; None for a name that is not ours."""
+        """Import and return the command; return None for an unknown name."""
         module = self.modules.get(cmd_name)
         if module is None:
             return None

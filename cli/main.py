@@ -1,4 +1,4 @@
-"""`nightread`: thin commands, each imported when it is called."""
+"""Define `nightread`, its list of commands, and the exit codes for errors."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _EXTRAS = {
     "psycopg": "postgres",
     **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
 }
-"""Package -> the extra that brings it."""
+"""The extra that installs a package, by package."""
 
 
 class _Commands(LazyGroup):
@@ -56,7 +56,7 @@ class _Commands(LazyGroup):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nightread")
 def cli() -> None:
-    """Overnight image analysis: scans in, rows in SQL out, and the counts add up.
+    """Analyse medical images overnight and write one outcome per file to an SQL database.
 
     \b
     Try:   nightread demo
@@ -67,8 +67,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 all well, 1 something failed, 2 wrong usage or no way to work, 70 our bug."""
-    os.umask(0o077)  # what this process and its children write is patient data: for its owner only
+    """Run the command. Exit codes: 0 success, 1 something failed, 2 cannot work, 70 a bug, 130 Ctrl-C."""
+    os.umask(0o077)  # files of this process and its children are patient data: only the owner may read them
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -81,16 +81,16 @@ def main() -> None:
         sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():
-            knob = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
-            show_error(f"NIGHTREAD_{knob}: {problem['msg']}")
+            setting = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
+            show_error(f"NIGHTREAD_{setting}: {problem['msg']}")
         sys.exit(2)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "dev")
-        show_error(f"This command needs {error.name}, which is not installed here: pip install 'nightread[{extra}]'.")
+        show_error(f"This command needs {error.name}, which is not installed: run `pip install 'nightread[{extra}]'`.")
         sys.exit(2)
     except SQLAlchemyError as error:
         show_error(f"The database failed: {error_messages.describe(error)}.")
         sys.exit(2)
-    except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row: its place must do
-        show_error(f"unexpected {type(error).__name__} at {place_of(error)}: please report it.")
+    except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row, so only its place is shown
+        show_error(f"Unexpected {type(error).__name__} at {place_of(error)}. Please report this bug.")
         sys.exit(70)

@@ -1,4 +1,4 @@
-"""`nightread pause` and `nightread resume`: nothing new goes to the workers until somebody says so."""
+"""Define `nightread pause` and `nightread resume`: stop and continue the dispatch of new batches."""
 
 from typing import Any
 
@@ -16,35 +16,35 @@ from nightread.errors import UsageFault
 
 _DETAIL_LENGTH = 500
 _ENDED = {
-    Cause.BREAKER: "the breaker's pause",
-    Cause.DISK: "the pause for want of disk space, which comes back at once if there still is too little",
-    Cause.PERSON: "the pause that a person made",
+    Cause.BREAKER: "the automatic pause because of bad images",
+    Cause.DISK: "the automatic pause because of low disk space, which returns if the disk is still full",
+    Cause.PERSON: "the pause by a person",
 }
 
 
 @click.command("pause")
-@click.option("--why", required=True, metavar="TEXT", help="The reason, which `nightread status` shows to everybody.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason; `nightread status` shows it.")
 @state_options
 def pause_command(why: str, **options: Any) -> None:
-    """Send nothing more to the workers.
+    """Pause dispatch: form no new batches.
 
-    What they have they finish; what arrives is registered and waits. `nightread resume` ends it.
+    Workers finish the batches that they have. New images are registered and wait. `nightread resume` ends the pause.
 
-    Example: nightread pause --why "new network on trial"
+    Example: nightread pause --why "testing a new model"
     """
     if not why.strip() or len(why) > _DETAIL_LENGTH:
-        raise UsageFault(f"--why takes a reason of at most {_DETAIL_LENGTH} characters.")
+        raise UsageFault(f"--why needs a reason of 1 to {_DETAIL_LENGTH} characters.")
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         if ledger.pause(database, Cause.PERSON, detail=why.strip(), actor=user_name(), now=utc_now()):
-            out.print("Paused: what the workers have is finished, everything else waits for `nightread resume`.")
+            out.print("Dispatch is paused: workers finish their batches, all other images wait for `nightread resume`.")
             return
         known = next((pause for pause in queries.pauses(database) if pause.cause is Cause.PERSON), None)
     if known is None:
-        out.print("Somebody resumed at this very moment: nothing is paused.")
+        out.print("Another person ended the pause at the same moment: dispatch is not paused.")
         return
     since = nights_of(settings).local(known.since)
-    out.print(f"Paused already, since {since:%a %H:%M} by {known.actor}: {known.detail}", markup=False)
+    out.print(f"Already paused by {known.actor} since {since:%a %H:%M}: {known.detail}", markup=False)
 
 
 @click.command("resume")
@@ -53,13 +53,13 @@ def pause_command(why: str, **options: Any) -> None:
     "causes",
     type=click.Choice([cause.value for cause in Cause]),
     multiple=True,
-    help="End only the pause of this cause; may be given several times.",
+    help="End only the pause with this cause; may be given several times.",
 )
 @state_options
 def resume_command(causes: tuple[str, ...], **options: Any) -> None:
-    """Let images go to the workers again.
+    """End pauses: form batches again.
 
-    After the breaker's pause the latest outcomes are counted from zero.
+    After a pause by the circuit breaker, earlier outcomes are no longer counted.
 
     \b
     Examples: nightread resume
@@ -68,6 +68,6 @@ def resume_command(causes: tuple[str, ...], **options: Any) -> None:
     wanted = [Cause(cause) for cause in causes] or list(Cause)
     with open_existing_database(settings_from(**options)) as database, one_line_errors():
         ended = ledger.end_pauses(database, wanted, actor=user_name(), now=utc_now())
-        left = ", ".join(pause.cause for pause in queries.pauses(database))
-    said = f"Ended: {'; '.join(_ENDED[cause] for cause in ended)}." if ended else "No such pause was in force."
-    out.print(said, f"Still paused: {left}." if left else "Dispatch goes on.")
+        remaining = ", ".join(pause.cause for pause in queries.pauses(database))
+    message = f"Ended: {'; '.join(_ENDED[cause] for cause in ended)}." if ended else "No such pause was in force."
+    out.print(message, f"Still paused: {remaining}." if remaining else "Dispatch continues.")

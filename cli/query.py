@@ -1,4 +1,4 @@
-"""`nightread query`: which images, what was found, and why some have no result."""
+"""Define `nightread query`: list images with their results, or with the reason why they have none."""
 
 import os
 import sys
@@ -26,65 +26,81 @@ from nightread.reasons import Reason
 from nightread.settings import Settings
 
 _TABLE_LIMIT = 100
-_STATES = f"Where it stands: {', '.join(state.value for state in State)}."
 _SCORE = click.FloatRange(0, 1)
 _MANY: dict[str, Any] = {"multiple": True}
 
 
 @click.command("query")
-@click.option("--id", "image_ids", type=int, help="Image id.", **_MANY)
+@click.option("--id", "image_ids", type=int, help="Id of the image.", **_MANY)
 @click.option(
-    "--in-state", "states", type=click.Choice([state.value for state in State]), help="Where it stands.", **_MANY
+    "--in-state", "states", type=click.Choice([state.value for state in State]), help="State of the image.", **_MANY
 )
 @click.option(
     "--reason",
     "reasons",
     type=click.Choice([reason.value for reason in Reason]),
     metavar="REASON",
-    help="Why there is no result.",
+    help="Reason why there is no result.",
     **_MANY,
 )
-@click.option("--label", "labels", help="What was found.", **_MANY)
-@click.option("--min-score", type=_SCORE, help="Of the label that was found.")
-@click.option("--max-score", type=_SCORE, help="The same from above.")
-@click.option("--source", "sources", help="Name of a source.", **_MANY)
-@click.option("--modality", "modalities", help="Such as CT or DX.", **_MANY)
+@click.option("--label", "labels", help="Label of the result.", **_MANY)
+@click.option("--min-score", type=_SCORE, help="Lowest score of the resulting label.")
+@click.option("--max-score", type=_SCORE, help="Highest score of the resulting label.")
+@click.option("--source", "sources", help="Name of the source.", **_MANY)
+@click.option("--modality", "modalities", help="Modality, such as CT or DX.", **_MANY)
 @click.option(
     "--model",
     "models",
     metavar="NAME[@VERSION]",
-    help="Results of this network, also beside another's answer.",
+    help="Results of this model, including further results.",
     **_MANY,
 )
-@click.option("--shadow", is_flag=True, help="Results of networks on trial, and no others.")
-@click.option("--patient", help="PatientID; it is hashed before anything is looked up.")
-@click.option("--accession", help="AccessionNumber; hashed too.")
+@click.option("--shadow", is_flag=True, help="Only results of shadow models (on trial).")
+@click.option("--patient", help="PatientID; it is hashed before the search.")
+@click.option("--accession", help="AccessionNumber; it is hashed before the search.")
 @click.option("--issuer", help="Issuer of the PatientID or AccessionNumber, if the images name one.")
 @click.option("--study", "study_instance_uid", help="Study Instance UID.")
 @click.option("--series", "series_instance_uid", help="Series Instance UID.")
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
-@click.option("--sha256", help="Of the file's bytes.")
+@click.option("--sha256", help="SHA-256 of the file.")
 @click.option(
-    "--since", type=MOMENT, metavar="TIME", help="Arrived then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Arrived at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before this time.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
-@click.option("--parent", "parent_ids", type=int, help="Came out of the archive of this image id.", **_MANY)
-@click.option("--withdrawn/--not-withdrawn", default=None, help="Images that a key object note rejects, or all others.")
+@click.option("--parent", "parent_ids", type=int, help="Extracted from the archive with this image id.", **_MANY)
 @click.option(
-    "--current", is_flag=True, help="Without images that were withdrawn, or of which a newer version arrived."
+    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
 )
-@click.option("--studies", is_flag=True, help="One row per study: is it complete? (with --study, --since, --night ...)")
+@click.option("--current", is_flag=True, help="Omit images that were withdrawn or of which a newer version arrived.")
+@click.option(
+    "--studies",
+    is_flag=True,
+    help="One row per study, with its completeness (use with --study, --since, --until, --night, --limit).",
+)
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
-@click.option("--sort", type=click.Choice(["id", "score", "suspicion", "finished"]), default="id", show_default=True)
-@click.option("--limit", type=click.IntRange(min=0), help=f"Most rows; 0: all [table: {_TABLE_LIMIT}, else all].")
-@click.option("--format", "style", type=click.Choice(["table", *FORMATS]), help="[that of -o, else table]")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option(
+    "--sort",
+    type=click.Choice(["id", "score", "suspicion", "finished"]),
+    default="id",
+    show_default=True,
+    help="Order of rows.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0), help=f"Maximum number of rows; 0: all [table: {_TABLE_LIMIT}, else all]."
+)
+@click.option(
+    "--format", "style", type=click.Choice(["table", *FORMATS]), help="Output format [from the name of -o, else table]."
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Output file.")
 @state_options
 def query_command(style: str | None, output: Path | None, limit: int | None, studies: bool, **options: Any) -> None:
-    """Which images, and what was found.
+    """List images and their results.
 
-    Any of these conditions may be combined; several values of one are alternatives.
+    Conditions can be combined. Several values of the same condition are alternatives.
 
     \b
     Examples: nightread query --night last --label nodule --min-score 0.8
@@ -97,9 +113,9 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
     style = _style(style, output)
     if studies:
         require_only_times(wanted)
-    # A table is read by a person, who sees what is left out; a program gets everything.
+    # A person who reads a table sees the note that it is cut; a program gets all rows.
     wanted = replace(wanted, limit=(_TABLE_LIMIT if limit is None and style == "table" else limit) or None)
-    with _quiet_when_nobody_listens(), open_existing_database(settings) as database, one_line_errors():
+    with _ignore_broken_pipe(), open_existing_database(settings) as database, one_line_errors():
         if studies:
             list_studies(out, database, wanted, style, output, settings)
         elif style == "table":
@@ -113,7 +129,7 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
     if issuer and not (patient or accession):
-        raise UsageFault("--issuer says who gave a number out: give --patient or --accession with it.")
+        raise UsageFault("--issuer needs --patient or --accession.")
     if patient or accession:
         hasher = site_hasher(settings)
         options["patient_key"] = hasher.patient_key(issuer, patient)
@@ -123,19 +139,19 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
 
 
 def _style(style: str | None, output: Path | None) -> str:
-    """As asked for, else as the file's name says."""
+    """Return the format: `style`, else by the suffix of the file name, else table."""
     named = output.suffix.removeprefix(".").lower() if output else ""
     chosen = style or (named if named in FORMATS else "table")
     if chosen == "table" and output:
         raise UsageFault(
-            f"A table is for the screen: give -o with --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
+            f"A table cannot be written to a file: use -o with --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
         )
     return chosen
 
 
 @contextmanager
-def _quiet_when_nobody_listens() -> Iterator[None]:
-    """`nightread query ... | head` ends without a word."""
+def _ignore_broken_pipe() -> Iterator[None]:
+    """End without a message if the reader of a pipe ends first, as in `nightread query ... | head`."""
     try:
         yield
         sys.stdout.flush()

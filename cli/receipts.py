@@ -1,4 +1,4 @@
-"""`nightread receipts`: who sent how many images, and what they were answered."""
+"""Define `nightread receipts`: list what each sender sent by C-STORE, and the responses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,25 +19,29 @@ from db.queries import Association, Sender
 
 _COUNTS = ("received", "refused", "failed")
 _LEGEND = (
-    "received: acknowledged, and in the record. refused: no room on the disk (A7..); failed: see the status. "
-    "The sender still has those."
+    "received: acknowledged and in the database. refused: not enough disk space (status A7xx). failed: see the status. "
+    "The sender still has refused and failed images."
 )
 
 
 @click.command("receipts")
-@click.option("--source", help="Only those of this receiver.")
+@click.option("--source", help="Only associations of this receiver.")
 @click.option(
-    "--since", type=MOMENT, metavar="TIME", help="Began then or later: 2026-11-05 or 2026-11-05T18:00, site-local."
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Began at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Began before.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Began before this time.")
 @click.option("--night", metavar="DATE|last", help="Began in the night that began on this date.")
-@click.option("--each", is_flag=True, help="Each association, not the sums by sender.")
-@click.option("--json", "as_json", is_flag=True, help="Both, as JSON on standard output.")
+@click.option("--each", is_flag=True, help="List each association instead of sums by sender.")
+@click.option("--json", "as_json", is_flag=True, help="Print sums and associations as JSON.")
 @state_options
 def receipts_command(each: bool, as_json: bool, **options: Any) -> None:
-    """Say what was received from whom by C-STORE.
+    """List what was received by C-STORE, by sender.
 
-    By calling AE title: associations, images that were acknowledged, refused and failed, and what was answered.
+    For each calling AE title: the numbers of associations, of received, refused and failed images, and the statuses of
+    the responses.
 
     \b
     Examples: nightread receipts --night last
@@ -54,7 +58,7 @@ def receipts_command(each: bool, as_json: bool, **options: Any) -> None:
             {"senders": [_json(sender) for sender in queries.senders(found)], "associations": [*map(_json, found)]}
         )
     elif not found:
-        out.print("Nobody sent anything to a receiver in this time.")
+        out.print("No sender opened an association in this time.")
     elif each:
         _show_each(found, nights_of(settings))
     else:
@@ -67,7 +71,7 @@ def _json(found: Association | Sender) -> dict[str, Any]:
 
 def _show_senders(senders: Sequence[Sender], nights: Nights) -> None:
     table = make_table(
-        out, "sender", "receiver", "associations", *_COUNTS, "answers", "latest", right=["associations", *_COUNTS]
+        out, "sender", "receiver", "associations", *_COUNTS, "statuses", "latest", right=["associations", *_COUNTS]
     )
     for sender in senders:
         table.add_row(
@@ -75,7 +79,7 @@ def _show_senders(senders: Sequence[Sender], nights: Nights) -> None:
             Text(sender.source),
             f"{sender.associations:,}" + (f" ({sender.open:,} open)" if sender.open else ""),
             *_counts(sender),
-            _answers(sender.statuses),
+            _statuses(sender.statuses),
             f"{nights.local(sender.latest_at):%Y-%m-%d %H:%M}",
         )
     show(out, table)
@@ -83,7 +87,7 @@ def _show_senders(senders: Sequence[Sender], nights: Nights) -> None:
 
 
 def _show_each(found: Sequence[Association], nights: Nights) -> None:
-    table = make_table(out, "began", "ended", "sender", "address", "receiver", *_COUNTS, "answers", right=_COUNTS)
+    table = make_table(out, "began", "ended", "sender", "address", "receiver", *_COUNTS, "statuses", right=_COUNTS)
     for association in found:
         ended = nights.local(association.ended_at) if association.ended_at else None
         table.add_row(
@@ -93,7 +97,7 @@ def _show_each(found: Sequence[Association], nights: Nights) -> None:
             association.address,
             Text(association.source),
             *_counts(association),
-            _answers(association.statuses),
+            _statuses(association.statuses),
         )
     show(out, table)
     out.print(Text(_LEGEND, style="dim"))
@@ -106,5 +110,5 @@ def _counts(found: Association | Sender) -> list[Text]:
     ]
 
 
-def _answers(statuses: Mapping[str, int]) -> str:
+def _statuses(statuses: Mapping[str, int]) -> str:
     return ", ".join(f"{status} x {times:,}" for status, times in sorted(statuses.items()))

@@ -1,4 +1,4 @@
-"""`nightread receive`: the C-STORE receivers, a process of their own."""
+"""Define `nightread receive`: run C-STORE receivers."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,26 +24,35 @@ _PEM = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("receive")
 @click.option("--port", type=click.IntRange(0, 65535), help="TCP port [11112].")
-@click.option("--ae-title", help="What callers must call it [NIGHTREAD].")
-@click.option("--address", help="Where it listens [127.0.0.1]; 0.0.0.0: on all networks.")
+@click.option("--ae-title", help="AE title of the receiver, which callers must use [NIGHTREAD].")
+@click.option("--address", help="Address to listen on [127.0.0.1]; 0.0.0.0: all networks.")
 @click.option(
     "--caller",
     "callers",
     multiple=True,
     metavar="[AE][@NETWORK]",
-    help="Who may send, such as CT1, CT1@10.1.2.3 or @10.1.0.0/16; may be given several times [anybody].",
+    help="Caller that may send, such as CT1, CT1@10.1.2.3 or @10.1.0.0/16; may be given several times [all callers].",
 )
-@click.option("--tls-certificate", type=_PEM, help="PEM file with our certificate: only encrypted connections.")
-@click.option("--tls-key", type=_PEM, help="PEM file with its key.")
-@click.option("--tls-callers-ca", type=_PEM, help="Callers must show a certificate of these authorities.")
-@click.option("--name", help=f"Name of the source [{_NAME}]; alone: only this receiver of the settings.")
+@click.option(
+    "--tls-certificate",
+    type=_PEM,
+    help="PEM file with the certificate of the receiver; only TLS connections are then accepted.",
+)
+@click.option("--tls-key", type=_PEM, help="PEM file with the private key of the certificate.")
+@click.option(
+    "--tls-callers-ca", type=_PEM, help="PEM file of authorities; callers must show a certificate of one of them."
+)
+@click.option(
+    "--name", help=f"Name of the source [{_NAME}]; as only option: start the receiver of this name from the settings."
+)
 @state_options
 def receive_command(callers: tuple[str, ...], **options: Any) -> None:
     """Receive images from modalities and PACS (DICOM C-STORE).
 
-    With one of --port, --ae-title, --address, --caller, --tls-... and --name: that one receiver. Without: all
-    receivers that the settings name as `sources`. An image is acknowledged once it is on the disk and in the ledger.
-    Needs no TensorFlow; `pip install 'nightread[stores]'`.
+    With --port, --ae-title, --address, --caller, --tls-... or --name, one receiver with these options is started.
+    Without them, all receivers are started that the settings list as `sources`. An image is acknowledged after it is on
+    the disk and in the database. The receiver does not need TensorFlow. Install it with
+    `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread receive --port 11112 --ae-title NIGHTREAD --address 0.0.0.0 --caller @10.1.0.0/16
@@ -56,20 +65,20 @@ def receive_command(callers: tuple[str, ...], **options: Any) -> None:
     sources = named or ([_source(given, callers)] if given or callers else receivers_of(settings))
     if not sources:
         raise UsageFault(
-            "The settings name no receiver: say where to listen, such as `nightread receive --port 11112`, "
+            "The settings have no receiver: give a port, such as `nightread receive --port 11112`, "
             'or add [[sources]] with kind = "receiver" to the settings file.'
         )
     from producer.cstore.receiver import receive  # noqa: PLC0415
 
-    # pydicom's warnings quote what it reads, here the command sets of peers.
+    # pydicom's warnings quote the data that it reads, here the command sets of callers.
     warnings.simplefilter("ignore")
     with service(settings, durable=True) as (database, stop):
-        nudge = _Nudge(open_redis(redis_url_of(settings)))
-        receive(settings, database, sources, stop, nudge.give)
+        notifier = _Notifier(open_redis(redis_url_of(settings)))
+        receive(settings, database, sources, stop, notifier.notify)
 
 
 def receivers_of(settings: Settings) -> Sequence[ReceiverSource]:
-    """Those among the sources of the settings."""
+    """Return the receivers among the sources of the settings."""
     return [source for source in settings.sources if isinstance(source, ReceiverSource)]
 
 
@@ -83,9 +92,9 @@ def _source(given: dict[str, Any], callers: Sequence[str]) -> ReceiverSource:
             tls=Tls(**tls, ca=ca, require_client=ca is not None) if any((*tls.values(), ca)) else None,
         )
     except ValidationError as error:
-        wrong = error.errors()[0]
-        option = "-".join(str(service) for service in wrong["loc"]).replace("_", "-")
-        raise UsageFault(f"--{option}: {wrong['msg']}") from None
+        problem = error.errors()[0]
+        option = "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+        raise UsageFault(f"--{option}: {problem['msg']}") from None
 
 
 def _caller(text: str) -> Caller:
@@ -96,16 +105,16 @@ def _caller(text: str) -> Caller:
         raise UsageFault(f"--caller: {error.errors()[0]['msg']}") from None
 
 
-class _Nudge:
-    """Wakes the dispatcher from a thread of its own: a Redis that is away must not keep senders waiting."""
+class _Notifier:
+    """Notifies the dispatcher from its own thread, so that senders do not wait while Redis is unavailable."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._wanted = Event()
         Thread(target=self._run, daemon=True).start()
 
-    def give(self, _arrivals: int) -> None:
-        """Have it woken soon, once for all that was registered by then."""
+    def notify(self, _arrivals: int) -> None:
+        """Request a notification; requests made before it is sent are combined into one."""
         self._wanted.set()
 
     def _run(self) -> None:

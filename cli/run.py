@@ -1,4 +1,4 @@
-"""`nightread run`: the whole pipeline over what is there, until every file has its outcome."""
+"""Define `nightread run`: analyse the files of folders until every file has its outcome."""
 
 import signal
 import sys
@@ -15,32 +15,33 @@ from cli.inputs.existing_database import one_line_errors
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.output.console import err, out, print_json
 from cli.output.summary import Summary, show_summary, summarise
+from cli.output.tables import counted
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
 from nightread.settings import Settings
 from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
-_PATIENCE = {
+_RUN_SETTINGS = {
     "retry_limit": 3,
     "retry_base_seconds": 0.5,
     "hold_missing_sources": False,
     "arrival_timeout_seconds": 0,
     "breaker_images": 0,
 }
-"""Nobody comes to mount a share or finish a file while a run waits: it tries for seconds, not minutes."""
+"""Settings of a run: it retries for seconds, because nobody mounts a share or completes a file while it waits."""
 
 
 @click.command("run")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @worker_options
 @state_options
-@click.option("--no-worker", is_flag=True, help="Start no worker here: others on the same Redis and database do it.")
-@click.option("--json", "as_json", is_flag=True, help="The tally as JSON on standard output.")
+@click.option("--no-worker", is_flag=True, help="Start no worker; workers elsewhere use the same Redis and database.")
+@click.option("--json", "as_json", is_flag=True, help="Print the tally as JSON.")
 def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
-    """Analyse all files at PATH... and print the tally.
+    """Analyse all files at PATH and print the tally.
 
-    Files are taken as complete; the command ends when each of them has its outcome.
+    Files are assumed to be complete. The command ends when each file has its outcome.
 
     Exit code 0: the counts add up and nothing failed; 1: something failed; 2: wrong usage.
 
@@ -50,7 +51,7 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     set_up_logging(settings.log_format, "WARNING")
-    # As Ctrl-C: children, socket and `redis.url` do not outlive the run.
+    # SIGTERM acts like Ctrl-C, so that children, socket and `redis.url` are removed with the run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with one_line_errors():
         summary = run(paths, settings, with_worker=not no_worker)
@@ -62,25 +63,25 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
 
 
 def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) -> Summary:
-    """Run the pipeline over `paths` until every file there has its outcome. Raises UsageFault, StopWork."""
-    patient = settings.model_copy(
-        update={name: value for name, value in _PATIENCE.items() if name not in settings.model_fields_set}
+    """Run the pipeline over `paths` until every file has its outcome. Raises UsageFault and StopWork."""
+    run_settings = settings.model_copy(
+        update={name: value for name, value in _RUN_SETTINGS.items() if name not in settings.model_fields_set}
     )
-    folders = [Folder.from_path(path, patient) for path in paths]
-    if patient.model is not None:
-        _require_model(patient)
+    folders = [Folder.from_path(path, run_settings) for path in paths]
+    if run_settings.model is not None:
+        _require_model(run_settings)
     since = utc_now()
-    with pipeline(patient, with_worker=with_worker, report=_tell) as line, _progress() as show:
-        source_ids, new = _register(line, folders, patient, show)
+    with pipeline(run_settings, with_worker=with_worker, report=_report) as line, _progress() as show:
+        source_ids, new = _register(line, folders, run_settings, show)
         line.drain(source_ids, lambda unfinished: show(None, unfinished))
         remarks = [remark for folder in folders for remark in _remarks(folder)]
-        return summarise(line.database, source_ids, new=new, since=since, settings=patient, remarks=remarks)
+        return summarise(line.database, source_ids, new=new, since=since, settings=run_settings, remarks=remarks)
 
 
 def _register(
     line: Pipeline, folders: Sequence[Folder], settings: Settings, show: Callable[[int | None, int | None], None]
 ) -> tuple[list[int], int]:
-    """Register everything, dispatching between the chunks so that the workers need not wait for the last file."""
+    """Register all files, and dispatch after each chunk so that workers do not wait for the last file."""
     source_ids: list[int] = []
     new = 0
 
@@ -98,28 +99,28 @@ def _register(
 
 
 def _remarks(folder: Folder) -> Iterator[str]:
-    """What the walk met and left alone: none of it has a row."""
+    """Yield a sentence for each kind of name that the walk skipped; skipped names have no row."""
     report = folder.report
-    for number, what in (
-        (report.temporary, "temporary or hidden names were left alone until they are renamed"),
-        (report.hidden_folders, "hidden folders were not entered"),
-        (report.special, "names that are no regular files were left alone"),
-        (report.unreadable_folders, "folders could not be opened"),
-        (report.unreadable_names, "files could not be looked at"),
+    for number, what, hint in (
+        (report.temporary, "hidden or temporary file", ": a file is analysed when it has its final name"),
+        (report.hidden_folders, "hidden folder", ""),
+        (report.special, "pipe, socket or other special file", ""),
+        (report.unreadable_folders, "unreadable folder", ": check the permissions"),
+        (report.unreadable_names, "unreadable file", ": check the permissions"),
     ):
         if number:
-            yield f"{number:,} {what}."
+            yield f"Skipped {counted(number, what)}{hint}."
 
 
 def _require_model(settings: Settings) -> None:
-    from models.catalogue import find_bundle  # noqa: PLC0415 - the commands that need no model start without
+    from models.catalogue import find_bundle  # noqa: PLC0415 - other commands start without this import
 
     find_bundle(settings.model or "", settings.bundle_folders)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
-    """A bar on standard error; the function it yields takes the number of new files, or of unfinished ones."""
+    """Show a progress bar; the yielded function takes the number of new files, or of unfinished files."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
@@ -129,7 +130,7 @@ def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
             nonlocal total
             total = new or total
             if unfinished is None:
-                bar.update(task, description="finding", total=total)
+                bar.update(task, description="registering", total=total)
             else:
                 total = max(total, unfinished)
                 bar.update(task, description="analysing", total=total, completed=total - unfinished)
@@ -137,5 +138,5 @@ def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
         yield show
 
 
-def _tell(event: str) -> None:
+def _report(event: str) -> None:
     err.print(event, markup=False)

@@ -1,4 +1,4 @@
-"""`nightread send-results`: structured reports of studies to PACS and DICOMweb stores."""
+"""Define `nightread send-results`: send reports of studies to PACS and DICOMweb stores."""
 
 import sys
 import warnings
@@ -17,7 +17,7 @@ from cli.inputs.nights import nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out, print_json
-from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.tables import NOT_FOR_DIAGNOSIS, counted, make_table, show
 from cli.service import service
 from db.engine import Database
 from nightread.errors import UsageFault
@@ -25,7 +25,7 @@ from nightread.log import set_up_logging
 from nightread.settings import Settings
 from nightread.sources import Destination
 
-if TYPE_CHECKING:  # pydicom is not on every host whose `nightread --help` names this command
+if TYPE_CHECKING:  # `nightread --help` also runs on hosts without pydicom
     from delivery.delivery_loop import DeliveryLoop
     from delivery.report_delivery import DeliveryResult
     from delivery.study_selection import Scope
@@ -34,23 +34,30 @@ _STYLES = {"delivered": "green", "failed": "red", "waiting": "cyan"}
 
 
 @click.command("send-results")
-@click.option("--destination", "names", multiple=True, metavar="NAME", help="Only there [all of the settings].")
-@click.option("--study", metavar="UID", help="Only this study, even if images of it came just now.")
+@click.option(
+    "--destination",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this destination [all of the settings]; may be given several times.",
+)
+@click.option("--study", metavar="UID", help="Only this study, even if images of it arrived just now.")
 @click.option("--night", metavar="DATE|last", help="Studies with results of the night that began on this date.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="Studies with results of then or later, site-local.")
-@click.option("--failed", "again", is_flag=True, help="Try again what failed for good.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@click.option("--follow", is_flag=True, help="Stay, and report each study once it is ready.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--since", type=MOMENT, metavar="TIME", help="Studies with results of this time or later, site-local.")
+@click.option("--failed", "again", is_flag=True, help="Send reports again that failed after all attempts.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option("--follow", is_flag=True, help="Keep running, and report each study when it is ready.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def send_results_command(
     names: tuple[str, ...], again: bool, dry_run: bool, follow: bool, as_json: bool, **options: Any
 ) -> None:
     """Send structured reports of studies to PACS and DICOMweb stores.
 
-    One DICOM SR (TID 1500) per study to each of the settings' `destinations`, once all its images have an outcome and
-    it is complete by count or quiet. The same content is never sent twice; other results are sent as a revision that
-    names its predecessor. Exit code 1: something failed, or is still to be sent. `pip install 'nightread[stores]'`.
+    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study. A study is ready when all its images
+    have an outcome, and when it has the expected number of images or got no new image for a while. The same content is
+    never sent twice. Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or
+    is not sent yet. Install the libraries with `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread send-results --dry-run
@@ -60,12 +67,12 @@ def send_results_command(
     study, night, since = (options.pop(name) for name in ("study", "night", "since"))
     settings = settings_from(**options)
     destinations = _destinations(settings, names)
-    import_module("highdicom")  # before pydicom: what is missing is then named after the extra that brings both
-    warnings.simplefilter("ignore")  # pydicom's quote the headers that it reads
+    import_module("highdicom")  # before pydicom, so that the error message names the extra that installs both
+    warnings.simplefilter("ignore")  # pydicom's warnings quote the headers that it reads
     scope = _scope(settings, study, since, night)
     if follow:
         if dry_run or again or as_json or night or study:
-            raise UsageFault("--follow stays, and goes with --destination and --since only.")
+            raise UsageFault("--follow can be combined with --destination and --since only.")
         _follow(settings, destinations, scope)
         return
     set_up_logging(settings.log_format, "ERROR")
@@ -79,13 +86,13 @@ def send_results_command(
 def _destinations(settings: Settings, names: Sequence[str]) -> list[Destination]:
     if not settings.destinations:
         raise UsageFault(
-            'The settings name no destination: add [[destinations]] with kind = "store" (C-STORE) or kind = "stow" '
+            'The settings have no destination: add [[destinations]] with kind = "store" (C-STORE) or kind = "stow" '
             "(STOW-RS) to the settings file."
         )
     known = {destination.name: destination for destination in settings.destinations}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UsageFault(f"There is no destination {unknown[0]} in the settings; there is {', '.join(known)}.")
+        raise UsageFault(f"The settings have no destination {unknown[0]}; known destinations: {', '.join(known)}.")
     return [known[name] for name in names or known]
 
 
@@ -93,7 +100,7 @@ def _scope(settings: Settings, study: str | None, since: datetime | None, night:
     from delivery.study_selection import Scope  # noqa: PLC0415
 
     if study and (since or night):
-        raise UsageFault("--study names one study: leave --night and --since away.")
+        raise UsageFault("--study selects one study: omit --night and --since.")
     begin, end = arrival_bounds(settings, since, None, night)
     return Scope(study_instance_uid=study, since=begin, until=end)
 
@@ -124,14 +131,16 @@ def _once(
     with open_delivery_loop(settings, database, destinations, scope, zone=zone, at_once=True) as delivery_loop:
         studies = delivery_loop.ready()
         if scope.study_instance_uid and not studies:
-            raise UsageFault("That study is not in the record, or images of it are not analysed yet.")
-        results = list(_watched(delivery_loop, studies, len(destinations), again=again, dry_run=dry_run))
+            raise UsageFault(
+                f"Study {scope.study_instance_uid} is not in the database, or has images that are not analysed yet."
+            )
+        results = list(_deliver_with_progress(delivery_loop, studies, len(destinations), again=again, dry_run=dry_run))
         if delivery_loop.study_selector.unready:
-            err.print(f"{delivery_loop.study_selector.unready:,} studies are not complete yet.")
+            err.print(f"Not ready yet: {counted(delivery_loop.study_selector.unready, 'study', 'studies')}.")
     return results
 
 
-def _watched(
+def _deliver_with_progress(
     delivery_loop: "DeliveryLoop", studies: Sequence[str], destinations: int, *, again: bool, dry_run: bool
 ) -> Iterator["DeliveryResult"]:
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TextColumn("studies"))
@@ -148,9 +157,11 @@ def _show(results: Sequence["DeliveryResult"], settings: Settings, *, as_json: b
         print_json({"dry_run": dry_run, "reports": [asdict(one) for one in results]})
         return
     if not results:
-        out.print("Nothing new to report: what is ready was delivered before, or failed (`nightread deliveries`).")
+        out.print("No new report: all reports of ready studies were delivered or failed (see `nightread deliveries`).")
         return
-    table = make_table(out, "study", "destination", "revision", "images", "", "", right=["revision", "images"])
+    table = make_table(
+        out, "study", "destination", "revision", "images", "state", "reason", right=["revision", "images"]
+    )
     for one in results:
         state = "would be sent" if dry_run else one.state
         table.add_row(

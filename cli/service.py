@@ -1,4 +1,4 @@
-"""What every part of nightread stands on that is a process of its own."""
+"""Set up a service process: logging, database and signals."""
 
 import signal
 from collections.abc import Iterator
@@ -18,19 +18,20 @@ from nightread.settings import Settings
 
 @contextmanager
 def service(settings: Settings, *, durable: bool = False) -> Iterator[tuple[Database, Event]]:
-    """Logging, the database at the right version, and an event that SIGTERM and Ctrl-C set.
+    """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
-    `durable` as in db.engine.open_database. Raises UsageFault and StopWork where there is no such database.
+    `durable` is passed to db.engine.open_database. Raises UsageFault or StopWork if the database is missing,
+    unavailable or has another schema version.
     """
     set_up_logging(settings.log_format, settings.log_level)
     make_state_folder(settings.state_dir)
     stop = Event()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
+    def set_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, set_stop)
     require_database_file(settings)
     database = open_database(settings.sql_url, durable=durable)
     try:

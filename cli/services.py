@@ -1,4 +1,4 @@
-"""`nightread watch|dispatch|worker|flower`: the parts, each a process of its own in production."""
+"""Define `nightread watch`, `dispatch`, `worker` and `flower`: the services of a production site."""
 
 import os
 import sys
@@ -26,13 +26,18 @@ from producer.dispatcher.transport import Transport
 
 
 @click.command("watch")
-@click.option("--inbox", multiple=True, type=click.Path(file_okay=False, path_type=Path), help="Folder.")
-@click.option("--name", help="Name of the source, if there is one inbox [its path].")
+@click.option(
+    "--inbox",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to watch; may be given several times.",
+)
+@click.option("--name", help="Name of the source, with one --inbox [its path].")
 @state_options
 def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> None:
-    """Register what arrives in drop folders.
+    """Register new files of drop folders.
 
-    Without --inbox: all folders that the settings name as `sources`. Needs no TensorFlow.
+    Without --inbox, all folders are watched that the settings list as `sources`. The watcher does not need TensorFlow.
 
     \b
     Examples: nightread watch --inbox /srv/dropbox
@@ -42,15 +47,15 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
 
     settings = settings_from(**options)
     if name and len(inbox) != 1:
-        raise UsageFault("--name names one source: give one --inbox with it.")
+        raise UsageFault("--name needs exactly one --inbox.")
     if name and len(name) > NAME_LENGTH:
-        raise UsageFault(f"--name has {len(name)} characters; a source's name has at most {NAME_LENGTH}.")
+        raise UsageFault(f"--name has {len(name)} characters: use at most {NAME_LENGTH}.")
     inboxes = [Inbox(root=root, name=name) for root in inbox] or [
         Inbox(root=source.path, name=source.name, priority=source.priority) for source in folder_sources(settings)
     ]
     if not inboxes:
         raise UsageFault(
-            "The settings name no folder: give --inbox, "
+            "The settings have no folder: give --inbox, "
             'or add [[sources]] with kind = "folder" and a path to the settings file.'
         )
     with service(settings) as (database, stop):
@@ -61,21 +66,21 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
 @click.command("dispatch")
 @state_options
 def dispatch_command(**options: Any) -> None:
-    """Form batches and publish them.
+    """Form batches and publish them to Redis.
 
-    There is one dispatcher for a database.
+    Only one dispatcher can run per database.
 
     Example: nightread dispatch --database-url postgresql://... --redis-url redis://...
     """
     settings = settings_from(**options)
     url = redis_url_of(settings)
-    with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as still_mine:
+    with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as require_lock:
         transport = Transport(make_celery(url, settings), open_redis(url))
-        alive = settings.state_dir / "dispatcher.alive"
+        heartbeat_file = settings.state_dir / "dispatcher.alive"
 
         def before_each() -> None:
-            still_mine()
-            alive.touch()  # health checks look at its age
+            require_lock()
+            heartbeat_file.touch()  # health checks read its age
 
         Dispatcher(database, transport, settings).run(stop, before_each=before_each)
 
@@ -84,35 +89,35 @@ def dispatch_command(**options: Any) -> None:
 @worker_options
 @state_options
 def worker_command(**options: Any) -> None:
-    """Analyse batches.
+    """Analyse the images of batches.
 
-    One process per GPU, else one per core.
+    The worker has one process per GPU, or one per core if there is no GPU.
 
     Example: nightread worker --model phantom --redis-url redis://... --database-url postgresql://...
     """
     settings = settings_from(**options)
-    _become(worker_arguments(settings), settings, {})
+    _exec(worker_arguments(settings), settings, {})
 
 
 @click.command("flower")
 @state_options
 def flower_command(**options: Any) -> None:
-    """Flower, the web page of workers and batches.
+    """Run Flower, a web page that shows workers and batches.
 
     Example: NIGHTREAD_FLOWER_AUTH=me:secret nightread flower --redis-url redis://...
     """
     settings = settings_from(**options)
-    _become(flower_arguments(settings), settings, flower_environment(settings))
+    _exec(flower_arguments(settings), settings, flower_environment(settings))
 
 
 def folder_sources(settings: Settings) -> Sequence[FolderSource]:
-    """Those among the sources of the settings."""
+    """Return the folders among the sources of the settings."""
     return [source for source in settings.sources if isinstance(source, FolderSource)]
 
 
-def _become(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:
-    """Replace this process: signals and exit code are then Celery's own."""
+def _exec(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:
+    """Replace this process by Celery, so that signals reach it and its exit code is returned."""
     make_state_folder(settings.state_dir)
-    known = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
+    complete = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
     os.chdir(settings.state_dir)
-    os.execve(sys.executable, arguments, {**os.environ, **known.to_environment(), **environment})
+    os.execve(sys.executable, arguments, {**os.environ, **complete.to_environment(), **environment})

@@ -1,4 +1,4 @@
-"""`nightread settings`: every knob, its value in force, and what it is for."""
+"""Define `nightread settings`: list all settings with their current values and meanings."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from nightread.settings import Settings
 
 
 @click.command("settings")
-@click.option("--json", "as_json", is_flag=True, help="Values in force as JSON; secrets are masked.")
-@click.option("--markdown", is_flag=True, help="The table of all settings and their defaults, as in docs/settings.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print the current values as JSON; secrets are masked.")
+@click.option(
+    "--markdown", is_flag=True, help="Print the table of all settings and their defaults, as in docs/settings.md."
+)
 @state_options
 def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
-    """Show the settings in force; secrets are masked.
+    """Show the current settings; secrets are masked.
 
     Example: NIGHTREAD_BATCH_IMAGES=128 nightread settings
     """
@@ -38,7 +40,7 @@ def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
 
 
 def markdown_table() -> str:
-    """All knobs with their variables and defaults; a test compares docs/settings.md with it."""
+    """Return a table of all settings with variables and defaults; a test compares docs/settings.md with it."""
     rows = [
         f"| `NIGHTREAD_{name.upper()}` | {_default(field)} | {field.description} |"
         for name, field in Settings.model_fields.items()

@@ -1,4 +1,4 @@
-"""`nightread status`: is it moving, will it be done by morning, what broke?"""
+"""Define `nightread status`: show counts, reasons, speed, expected end, sources and workers."""
 
 import time
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import out, print_json
 from cli.output.pause_lines import pause_json, paused_lines
-from cli.output.source_problems import source_json, troubles
-from cli.output.tables import duration, make_table, per_second, show, tally_table
+from cli.output.source_problems import source_json, source_problems
+from cli.output.tables import counted, duration, make_table, per_second, show, tally_table
 from cli.studies import study_lines
 from db import queries
 from db.engine import Database
@@ -31,7 +31,7 @@ _REFRESH_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """One look at the record."""
+    """The state of the work at one time."""
 
     at: datetime
     tally: queries.Tally
@@ -45,26 +45,26 @@ class Status:
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
     studies: queries.StudyCounts
-    """Of the night that goes on, or was the last."""
+    """Counts of the current night, or of the last one."""
     withdrawn: int
 
     @property
     def done_by(self) -> datetime | None:
-        """When the last image will have its outcome, if it goes on like this."""
+        """Return the time when the last image is done at the current pace; None if it is unknown."""
         eta = self.pace.eta_seconds
         return self.at + timedelta(seconds=min(eta, _FAR_SECONDS)) if eta is not None else None
 
     @property
     def oldest_waiting_seconds(self) -> float | None:
-        """How long the first in line has waited."""
+        """Return the age of the oldest waiting image, in seconds."""
         return max(0.0, (self.at - self.oldest_waiting).total_seconds()) if self.oldest_waiting else None
 
     def rejected_for(self, fault: Fault) -> int:
-        """Rejected images whose reason is of this class."""
+        """Return the number of rejected images whose reason has this class."""
         return sum(images for state, _, of_class, images in self.reasons if state == "rejected" and of_class == fault)
 
     def to_json(self, settings: Settings) -> dict[str, Any]:
-        """Stable names for programs."""
+        """Return the object for `--json`; its names are stable."""
         return {
             **self.tally.to_json(),
             "rejected_defective": self.rejected_for(Fault.DEFECTIVE),
@@ -89,11 +89,11 @@ class Status:
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--watch", is_flag=True, help="Refresh every two seconds until Ctrl-C.")
 @state_options
 def status_command(as_json: bool, watch: bool, **options: Any) -> None:
-    """Counts, pace, when it will be done.
+    """Show counts, speed, expected end, sources and workers.
 
     \b
     Examples: nightread status
@@ -101,7 +101,7 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
               nightread status --json | jq .eta_seconds
     """  # noqa: D301 - click reads the backspace itself
     if as_json and watch:
-        raise UsageFault("--json gives one look and --watch many: choose one.")
+        raise UsageFault("--json and --watch cannot be combined: omit one of them.")
     settings = settings_from(**options)
     nights = nights_of(settings)
     with open_existing_database(settings) as database, one_line_errors():
@@ -114,7 +114,7 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
 
 
 def take_status(database: Database, nights: Nights, now: datetime) -> Status:
-    """Everything that `status` tells."""
+    """Read from the database everything that `status` shows."""
     tally = queries.tally(database)
     published, claimed = queries.open_batches(database)
     pace = queries.pace(database, unfinished=tally.unfinished, now=now)
@@ -123,7 +123,7 @@ def take_status(database: Database, nights: Nights, now: datetime) -> Status:
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
-        # What is under way is finished, and then nothing moves until somebody or something ends the pause.
+        # During a pause only open batches are finished, so the pace does not predict the end.
         pace=replace(pace, eta_seconds=None) if pauses and tally.unfinished else pace,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
         batches_published=published,
@@ -161,30 +161,39 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
     if not any(worker.alive for worker in status.workers):
-        lines.append(Text("No worker is running.", style="bold yellow" if status.tally.unfinished else "dim"))
+        lines.append(_no_worker(status))
     for source in status.sources:
         lines.extend(
-            Text(f"Source {source.name}: {trouble}.", style="yellow") for trouble in troubles(source, status.at)
+            Text(f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}", style="yellow")
+            for problem in source_problems(source, status.at)
         )
     if not status.tally.adds_up:
         lines.append(Text("The counts do not add up: run `nightread audit`.", style="bold red"))
     return lines
 
 
+def _no_worker(status: Status) -> Text:
+    if status.tally.unfinished:
+        return Text("No worker is running: start `nightread up` or `nightread worker`.", style="bold yellow")
+    return Text("No worker is running.", style="dim")
+
+
 def _forecast(status: Status, nights: Nights) -> Text:
-    if status.tally.unfinished == 0:
-        return Text("Nothing to do: every arrival has its outcome.")
+    unfinished = status.tally.unfinished
+    if unfinished == 0:
+        return Text("Nothing to do: every image has its outcome.")
+    number = counted(unfinished, "image is", "images are")
     deadline = nights.local(status.deadline)
     if status.pauses:
-        return Text(f"{status.tally.unfinished:,} to go, and dispatch is paused.", style="bold yellow")
+        return Text(f"{number} unfinished; dispatch is paused.", style="bold yellow")
     if status.done_by is None:
-        text = f"{status.tally.unfinished:,} to go, and nothing was finished in the last minute."
+        text = f"{number} unfinished; no image was finished in the last minute."
         return Text(text, style="bold yellow")
     left = duration(status.pace.eta_seconds or 0)
     late = status.done_by > status.deadline
     text = (
-        f"{status.tally.unfinished:,} to go at {per_second(status.pace.per_second)}: "
-        f"done in {left}, by {_clock(nights.local(status.done_by), status)}; deadline {deadline:%H:%M}."
+        f"{number} unfinished. At {per_second(status.pace.per_second)}, all will be done in {left}, "
+        f"by {_clock(nights.local(status.done_by), status)} (deadline {deadline:%H:%M})."
     )
     return Text(text, style="bold red" if late else "green")
 
@@ -195,9 +204,9 @@ def _clock(moment: datetime, status: Status) -> str:
 
 
 def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
-    table = make_table(out, "worker", "processes", "device", "heard of", right=["processes"])
+    table = make_table(out, "worker", "processes", "device", "last seen", right=["processes"])
     for worker in workers:
-        ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else ": silent")
+        ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else " (no heartbeat)")
         table.add_row(
             Text(worker.node), str(worker.slots), Text(worker.device), Text(ago, style="" if worker.alive else "red")
         )

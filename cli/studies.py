@@ -1,4 +1,4 @@
-"""Studies by count: which are complete, for people and for programs."""
+"""List studies with their numbers of images and whether they are complete."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.inputs.nights import nights_of
 from cli.output.export import export_rows
-from cli.output.tables import make_table, show
+from cli.output.tables import counted, make_table, show
 from db import queries
 from db.engine import Database
 from db.queries import Completeness, ImageFilter, Study, StudyCounts
@@ -21,17 +21,17 @@ from nightread.errors import UsageFault
 from nightread.settings import Settings
 
 COLUMNS = (*(field.name for field in fields(Study)), "told_by")
-"""Names that programs rely on, in this order. `told_by` is the old name of `reported_by`: it goes with release 0.2."""
+"""Stable column names, in this order. `told_by` is the old name of `reported_by` and is removed in release 0.2."""
 _NUMBERS = ("images", "done", "no result", "withdrawn")
 _COLOURS = {Completeness.COMPLETE: "green", Completeness.INCOMPLETE: "bold yellow", Completeness.ARRIVING: "cyan"}
 _LEGEND = (
-    "complete, incomplete: by the number that the store, a manifest or the headers told. "
-    "quiet: nobody told one, and nothing came for a while."
+    "complete, incomplete: compared with the expected number from the store, a manifest or the headers. "
+    "quiet: expected number unknown, and no new image for a while."
 )
 
 
 def require_only_times(wanted: ImageFilter) -> None:
-    """Raise UsageFault for conditions on images: a study is counted whole."""
+    """Raise UsageFault for conditions on images, because a study is counted as a whole."""
     allowed = replace(
         ImageFilter(),
         since=wanted.since,
@@ -40,13 +40,13 @@ def require_only_times(wanted: ImageFilter) -> None:
         limit=wanted.limit,
     )
     if wanted != allowed:
-        raise UsageFault("--studies counts whole studies: give it --study, --since, --until, --night and --limit only.")
+        raise UsageFault("--studies counts whole studies: use --study, --since, --until, --night and --limit only.")
 
 
 def list_studies(
     console: Console, database: Database, wanted: ImageFilter, style: str, output: Path | None, settings: Settings
 ) -> None:
-    """A line per study, the latest first."""
+    """Print or export one row per study, the latest first."""
     found = queries.studies(
         database,
         now=utc_now(),
@@ -62,14 +62,13 @@ def list_studies(
 
 
 def study_lines(counts: StudyCounts, withdrawn: int) -> Iterator[tuple[str, str]]:
-    """What `status` says, and in which colour."""
+    """Yield the lines about studies for `status`, each with its style."""
     known = counts.complete + counts.incomplete
     if known:
-        missing = f", {counts.incomplete:,} incomplete: `nightread query --studies`" if counts.incomplete else ""
-        yield f"Studies of which the size is known: {counts.complete:,} complete{missing}.", "yellow" if missing else ""
+        missing = f", {counts.incomplete:,} incomplete (`nightread query --studies`)" if counts.incomplete else ""
+        yield f"Studies with an expected number: {counts.complete:,} complete{missing}.", "yellow" if missing else ""
     if withdrawn:
-        images = "image" if withdrawn == 1 else "images"
-        yield f"Withdrawn by key object notes: {withdrawn:,} {images} (`nightread query --withdrawn`).", ""
+        yield f"Withdrawn by key object notes: {counted(withdrawn, 'image')} (`nightread query --withdrawn`).", ""
 
 
 def _row(study: Study) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _utc(moment: datetime) -> datetime:
 
 def _show(console: Console, found: Iterator[Study], limit: int | None, settings: Settings) -> None:
     nights = nights_of(settings)
-    table = make_table(console, "study", *_NUMBERS, "latest", "", right=_NUMBERS)
+    table = make_table(console, "study", *_NUMBERS, "latest", "completeness", right=_NUMBERS)
     for study in islice(found, limit):
         numbers = (study.images, study.done, study.no_result, study.withdrawn)
         latest = f"{nights.local(study.last_arrival):%d %b %H:%M}" if study.last_arrival else ""
@@ -95,4 +94,5 @@ def _show(console: Console, found: Iterator[Study], limit: int | None, settings:
     show(console, table)
     console.print(_LEGEND, style="dim")
     if next(found, None) is not None:
-        console.print(f"The latest {table.row_count:,}; there are more: --limit 0 shows all, -o FILE.csv exports them.")
+        studies = counted(table.row_count, "study", "studies")
+        console.print(f"The latest {studies} of a longer list: --limit 0 shows all, -o FILE.csv exports them.")

@@ -1,4 +1,4 @@
-"""`nightread up`: everything on this machine, staying: Redis, worker, watcher, dispatcher, Flower."""
+"""Define `nightread up`: run Redis, worker, producers, dispatcher and Flower on this machine."""
 
 import signal
 import time
@@ -25,8 +25,8 @@ from nightread.log import set_up_logging
 from nightread.settings import Settings
 from nightread.sources import FolderSource, ReceiverSource, Source
 
-_PARTS = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
-_LOOK_SECONDS = 0.5
+_SERVICES = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
+_CHECK_SECONDS = 0.5
 _REPORT_SECONDS = 30.0
 
 
@@ -42,10 +42,10 @@ _REPORT_SECONDS = 30.0
 @worker_options
 @state_options
 def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
-    """Watch folders and analyse what arrives.
+    """Watch folders and analyse new files.
 
-    Without --inbox: all folders, receivers and stores that the settings name as `sources`.
-    Stays until Ctrl-C; nothing else needs to be installed or started.
+    Without --inbox, images come from all folders, receivers and stores that the settings list as `sources`. The command
+    starts Redis, a database, workers and Flower, and runs until Ctrl-C.
 
     \b
     Examples: nightread up --inbox ~/inbox --model phantom
@@ -53,17 +53,17 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     if not (inboxes or settings.sources):
-        raise UsageFault("Say where images come from: --inbox FOLDER, or [[sources]] in the settings file.")
+        raise UsageFault("No source of images is given: use --inbox FOLDER, or [[sources]] in the settings file.")
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
     with prepared_environment(settings) as environment:
         children = _children(inboxes, environment.settings)
         with running(children):
-            _greet(inboxes, environment.settings)
+            _print_start(inboxes, environment.settings)
             silent_worker = SilentWorker(children[0], environment.database)
             _supervise([*environment.servers, *children], silent_worker, environment.database, stop)
-            err.print("stopping ...")
-    err.print("stopped; nothing is lost: unfinished work goes on at the next start.")
+            err.print("Stopping ...")
+    err.print("Stopped. Unfinished images are analysed after the next start.")
 
 
 def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
@@ -80,60 +80,60 @@ def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
 
 
 def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
-    """A process for each kind of source: what one library does to its process, the others do not feel."""
+    """Make one process for each kind of source, so that a crash of one does not stop the others."""
     if inboxes:
         watched = [argument for inbox in inboxes for argument in ("--inbox", str(inbox.absolute()))]
         return [child("watch", service_arguments("watch", *watched), settings)]
-    parts = dict.fromkeys(_PARTS[source.kind] for source in settings.sources)
-    return [child(part, service_arguments(part), settings) for part in parts]
+    services = dict.fromkeys(_SERVICES[source.kind] for source in settings.sources)
+    return [child(service, service_arguments(service), settings) for service in services]
 
 
 def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database: Database, stop: Event) -> None:
-    """Restart what dies or hangs; tell now and then how far things are."""
-    reported_at, told = 0.0, ""
-    while not stop.wait(_LOOK_SECONDS):
+    """Restart children that end or hang, and print the progress every _REPORT_SECONDS if it changed."""
+    reported_at, last_line = 0.0, ""
+    while not stop.wait(_CHECK_SECONDS):
         for member in children:
             event = member.supervise()
             if event is not None:
                 err.print(f"{time.strftime('%H:%M:%S')} {event}", markup=False)
-        if time.monotonic() - reported_at >= _REPORT_SECONDS or not told:
+        if time.monotonic() - reported_at >= _REPORT_SECONDS or not last_line:
             if silent_worker.check():
-                err.print(f"{time.strftime('%H:%M:%S')} the worker was silent for too long and is ended")
-            line = _how_far(database)
-            if line != told:
+                err.print(f"{time.strftime('%H:%M:%S')} the worker sent no heartbeat for too long and was killed")
+            line = _progress_line(database)
+            if line != last_line:
                 err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
-            reported_at, told = time.monotonic(), line
+            reported_at, last_line = time.monotonic(), line
 
 
-def _how_far(database: Database) -> str:
+def _progress_line(database: Database) -> str:
     try:
         tally = queries.tally(database)
         paused = ", ".join(f"{pause.cause}" for pause in queries.pauses(database))
     except SQLAlchemyError as error:
-        return f"the database does not answer: {error_messages.describe(error)}"
+        return f"the database is unavailable: {error_messages.describe(error)}"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "
-        f"{tally.failed} failed, {unfinished} to go"
+        f"{tally.failed} failed, {unfinished} unfinished"
         + (f"; dispatch is paused ({paused}): see `nightread status`" if paused else "")
     )
 
 
-def _greet(inboxes: Sequence[Path], settings: Settings) -> None:
+def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
     for inbox in inboxes:
         err.print(f"watching {inbox.absolute()}", markup=False)
     for source in () if inboxes else settings.sources:
-        err.print(f"source   {source.name}: {_described(source)}", markup=False)
-    rules = ", ".join(sorted(active_references(settings)))
-    nothing = "none: every image will be rejected (no_model); name one with --model, or `nightread models activate` one"
-    err.print(f"model    {settings.model or (rules and f'{rules}, by rules') or nothing}", markup=False)
+        err.print(f"source   {source.name}: {_describe(source)}", markup=False)
+    routed = ", ".join(sorted(active_references(settings)))
+    none = "none: every image will be rejected (no_model); use --model, or `nightread models activate`"
+    err.print(f"model    {settings.model or (routed and f'{routed}, by routing rules') or none}", markup=False)
     if settings.flower_port:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
     err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
-    err.print("Ctrl-C stops it.")
+    err.print("Press Ctrl-C to stop.")
 
 
-def _described(source: Source) -> str:
+def _describe(source: Source) -> str:
     match source:
         case FolderSource():
             return f"folder {source.path.absolute()}"

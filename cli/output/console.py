@@ -1,4 +1,4 @@
-"""Where commands print: results to standard output, everything else to standard error."""
+"""Print results to standard output and everything else to standard error."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def show_error(message: str) -> None:
-    """One line that says what happened and what to do."""
+    """Print one line on standard error that says what happened and what to do."""
     err.print("[bold red]error:[/]", end=" ")
     err.print(message, markup=False)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, and nothing else."""
+    """Write one JSON document to standard output."""
     json.dump(value, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")

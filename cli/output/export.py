@@ -1,4 +1,4 @@
-"""Images for programs: JSON, JSON lines, CSV, Parquet."""
+"""Write images for programs as JSON, JSON lines, CSV or Parquet."""
 
 import csv
 import json
@@ -28,29 +28,29 @@ _TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival")
 
 
 def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
-    """Write `rows` as one of FORMATS to standard output or to a file, which appears once it is whole.
+    """Write `rows` as one of FORMATS to standard output or to a file, which appears when it is complete.
 
-    Times are ISO 8601 in UTC. Scores are an object in JSON, the same as text in CSV, and a map in Parquet.
+    Times are ISO 8601 in UTC. Scores are an object in JSON, its text in CSV, and a map in Parquet.
     """
     export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
 
 
 def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | None) -> None:
-    """The same for rows of any kind that have these names."""
+    """Write rows with the columns `names`, as `export` does. Raises UsageFault for Parquet without a file."""
     if style == "parquet":
         if output is None:
-            raise UsageFault("Parquet is no text: name a file with -o.")
-        with _appearing(output) as part:
+            raise UsageFault("Parquet is a binary format: name a file with -o.")
+        with _complete_file(output) as part:
             _write_parquet(rows, names, part)
     elif output is None:
         _WRITERS[style](rows, names, sys.stdout)
     else:
-        with _appearing(output) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        with _complete_file(output) as part, part.open("w", encoding="utf-8", newline="") as stream:
             _WRITERS[style](rows, names, stream)
 
 
 def _write_json(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
-    """One list, an object a line."""
+    """Write one JSON list with one object per line."""
     separator = "[\n"
     for row in rows:
         stream.write(separator + _as_json(row, names))
@@ -98,8 +98,8 @@ def _as_cell(value: Any) -> Any:
 
 
 @contextmanager
-def _appearing(output: Path) -> Iterator[Path]:
-    """A name beside `output` that becomes it at the end: a broken-off export is not mistaken for a whole one."""
+def _complete_file(output: Path) -> Iterator[Path]:
+    """Yield a temporary path that is renamed to `output` at the end, so that a partial export has another name."""
     part = output.with_name(f"{output.name}.part")
     try:
         yield part

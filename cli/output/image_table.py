@@ -1,4 +1,4 @@
-"""Images as a table for people."""
+"""Print images as a table."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.inputs.nights import Nights, nights_of
-from cli.output.tables import COLOURS, NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.tables import COLOURS, NOT_FOR_DIAGNOSIS, counted, make_table, show
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter
@@ -18,14 +18,14 @@ from db.tables import State
 from nightread.settings import Settings
 
 _PAGE = 1000
-"""Rows whose columns are aligned with each other; longer lists are several tables."""
+"""Rows per table: columns are aligned within one table, and a longer list is several tables."""
 
 
 def show_images(console: Console, database: Database, wanted: ImageFilter, settings: Settings) -> None:
-    """A line per image: what was found, or why nothing was."""
+    """Print one line per image with its result or the reason why it has none."""
     nights = nights_of(settings)
-    asked = replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
-    rows = queries.images(database, asked)
+    with_next = replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
+    rows = queries.images(database, with_next)
     shown = 0
     while page := list(islice(rows, min(_PAGE, wanted.limit - shown) if wanted.limit else _PAGE)):
         show(console, _table(console, page, wanted, nights))
@@ -36,20 +36,22 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
     if settings.not_for_diagnosis:
         console.print(NOT_FOR_DIAGNOSIS, style="italic")
     if wanted.limit and next(rows, None) is not None:
-        console.print(f"The first {shown:,}; there are more: --limit 0 shows all, -o FILE.csv exports them.")
+        console.print(
+            f"The first {counted(shown, 'image')} of a longer list: --limit 0 shows all, -o FILE.csv exports them."
+        )
 
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
-    """The file gets the width that the other columns leave; on a terminal no line wraps."""
-    several = bool(wanted.models) or wanted.shadow
-    cells = [list(_cells(row, nights, per_frame=wanted.per_frame, model=several)) for row in page]
-    which = [*(["frame"] if wanted.per_frame else []), *(["model"] if several else [])]
-    headings = ["image", *which, "state", "result", "score", "kind", "arrived"]
-    narrow = make_table(console, *headings, right=_NUMBERS)
+    """Make the table; on a terminal the file path is shortened so that no line wraps."""
+    with_model = bool(wanted.models) or wanted.shadow
+    cells = [list(_cells(row, nights, per_frame=wanted.per_frame, model=with_model)) for row in page]
+    optional = [*(["frame"] if wanted.per_frame else []), *(["model"] if with_model else [])]
+    headings = ["image", *optional, "state", "result", "score", "modality", "arrived"]
+    without_file = make_table(console, *headings, right=_NUMBERS)
     table = make_table(console, *headings, "file", right=_NUMBERS)
     for row in cells:
-        narrow.add_row(*row)
-    left = console.width - console.measure(narrow).maximum - _GAP
+        without_file.add_row(*row)
+    left = console.width - console.measure(without_file).maximum - _GAP
     for row, image in zip(cells, page, strict=True):
         uri = _shortened(image["uri"], max(left, _LEAST)) if console.is_terminal else image["uri"]
         table.add_row(*row, Text(uri))
@@ -73,7 +75,7 @@ def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool)
 
 def _result(row: dict[str, Any]) -> str:
     if row["duplicate_of"] is not None:
-        return f"of {row['duplicate_of']}"
+        return f"same as {row['duplicate_of']}"
     if row["withdrawn_code"] is not None:
         return f"withdrawn ({row['withdrawn_code']})"
     if row["state"] == State.EXPANDED:
@@ -82,7 +84,7 @@ def _result(row: dict[str, Any]) -> str:
 
 
 def _shortened(uri: str, width: int) -> str:
-    """The end of a path tells more than its beginning."""
+    """Cut the beginning of the path: its end identifies the file."""
     return uri if len(uri) <= width else f"…{uri[1 - width :]}"
 
 

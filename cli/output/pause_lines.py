@@ -1,4 +1,4 @@
-"""Pauses in force, in sentences for an operator and as JSON."""
+"""Describe the pauses in force, as sentences for an operator and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -12,26 +12,25 @@ from nightread.settings import Settings
 
 _REMEDIES = {
     Cause.BREAKER: (
-        "See what went wrong with `nightread query --in-state failed` and `--in-state rejected`, mend it, "
-        "try again with `nightread retry`, then `nightread resume`."
+        "Find the cause with `nightread query --in-state failed` and `nightread query --in-state rejected`, fix it, "
+        "then run `nightread retry` and `nightread resume`."
     ),
-    Cause.DISK: "Make room: it goes on by itself.",
-    Cause.PERSON: "`nightread resume` ends it.",
+    Cause.DISK: "Free some disk space: dispatch then continues by itself.",
+    Cause.PERSON: "Run `nightread resume` to end the pause.",
 }
 
 
 def paused_lines(pauses: Sequence[Pause], settings: Settings, nights: Nights) -> Iterator[str]:
-    """What is paused, since when, why, and what to do: a sentence for each pause."""
+    """Yield, for each pause, lines that say who or what paused dispatch, since when, why, and what to do."""
     for pause in pauses:
-        by = f" by {pause.actor}" if pause.cause is Cause.PERSON else ""
-        yield f"Paused ({pause.cause}{by}) since {nights.local(pause.since):%a %H:%M}: {pause.detail}"
+        yield f"{_cause(pause)} (since {nights.local(pause.since):%a %H:%M}). {pause.detail}".rstrip()
         if pause.cause is Cause.BREAKER:
             yield _probe_line(pause, settings, nights)
         yield _REMEDIES[pause.cause]
 
 
 def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    """For `status --json`; `probe` is null but for the breaker's pause, which ends by itself after a good one."""
+    """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
     return {
         "cause": pause.cause.value,
         "since": pause.since.isoformat(),
@@ -39,6 +38,15 @@ def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
         "actor": pause.actor,
         "probe": _probe_json(pause, settings) if pause.cause is Cause.BREAKER else None,
     }
+
+
+def _cause(pause: Pause) -> str:
+    match pause.cause:
+        case Cause.BREAKER:
+            return "Paused automatically: too many bad images"
+        case Cause.DISK:
+            return "Paused automatically: not enough disk space"
+    return f"Paused by {pause.actor}"
 
 
 def _probe_json(pause: Pause, settings: Settings) -> dict[str, Any]:
@@ -53,7 +61,9 @@ def _probe_json(pause: Pause, settings: Settings) -> dict[str, Any]:
 
 def _probe_line(pause: Pause, settings: Settings, nights: Nights) -> str:
     if pause.probe_batch is not None:
-        return "A few images are on trial now: if they turn out well, it goes on by itself."
-    every = duration(settings.breaker_probe_seconds)
-    latest = f" (the latest at {nights.local(pause.probed_at):%H:%M})" if pause.probed_at else ""
-    return f"Every {every} a few images are tried{latest}: if they turn out well, it goes on by itself."
+        return "A probe of a few images is being analysed: if they succeed, dispatch continues by itself."
+    interval = duration(settings.breaker_probe_seconds)
+    latest = f" (last at {nights.local(pause.probed_at):%H:%M})" if pause.probed_at else ""
+    return (
+        f"Every {interval} a few images are analysed as a probe{latest}: if they succeed, dispatch continues by itself."
+    )

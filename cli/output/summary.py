@@ -1,4 +1,4 @@
-"""How a run went: the tally, what is new, how fast."""
+"""Summarise a run: the tally, the new files and the speed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.output.tables import show_tally
+from cli.output.tables import counted, show_tally
 from db import queries
 from db.engine import Database
 from nightread.settings import Settings
@@ -16,26 +16,26 @@ from nightread.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """What `run` prints and what its exit code says."""
+    """The result of `run`: what it prints, and its exit code."""
 
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
     """(state, reason, class, images)."""
     new: int
-    """Files that the ledger had not seen before, or not in this version."""
+    """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
     model: str | None
     state_dir: Path
     remarks: Sequence[str]
-    """On what has no row."""
+    """Sentences about skipped files and folders, which have no row."""
 
     @property
     def exit_code(self) -> int:
-        """0 when the counts add up and nothing failed."""
+        """Return 0 if the counts add up and nothing failed, else 1."""
         return 0 if self.tally.adds_up and self.tally.failed == 0 else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Stable names for programs."""
+        """Return the object for `--json`; its names are stable."""
         return {
             **self.tally.to_json(),
             "new": self.new,
@@ -58,7 +58,7 @@ def summarise(
     settings: Settings,
     remarks: Sequence[str] = (),
 ) -> Summary:
-    """Read the record back: what is printed is what was committed."""
+    """Read the summary from the database, so that only committed outcomes are printed."""
     return Summary(
         tally=queries.tally(database, source_ids),
         reasons=queries.reasons(database, source_ids),
@@ -71,13 +71,15 @@ def summarise(
 
 
 def show_summary(console: Console, summary: Summary) -> None:
-    """The tally as a table, and what to do about what is in it."""
+    """Print the tally as a table, then remarks and hints on what to do."""
     if summary.new == 0:
-        console.print(f"Nothing new: all {summary.tally.arrived} files were known already. Their outcomes:")
+        console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'known file')}:")
     show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
     for remark in summary.remarks:
         console.print(remark)
     if not summary.tally.adds_up:
-        console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report what it finds.")
+        console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report its output.")
     if summary.model is None and summary.tally.rejected:
-        console.print("No model was named, so nothing was analysed: try `--model phantom` or `nightread models list`.")
+        console.print(
+            "Without --model only routing rules select a model: try `--model phantom` or `nightread models list`."
+        )

@@ -1,4 +1,4 @@
-"""Tables and figures for people: framed on a terminal, plain columns in a pipe."""
+"""Print tables and numbers for people: with lines on a terminal, as plain columns in a pipe."""
 
 from collections.abc import Iterable, Sequence
 from io import StringIO
@@ -29,7 +29,7 @@ Reasons = Sequence[tuple[str, str, str, int]]
 
 
 def make_table(console: Console, *headings: str, right: Iterable[str] = (), **options: Any) -> Table:
-    """An empty table whose columns named in `right` hold numbers."""
+    """Make an empty table; the columns named in `right` are right-aligned."""
     table = Table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         title_justify="left",
@@ -46,7 +46,7 @@ def make_table(console: Console, *headings: str, right: Iterable[str] = (), **op
 
 
 def show(console: Console, renderable: RenderableType) -> None:
-    """Print a table: as wide as the terminal, or as wide as it likes where nobody looks."""
+    """Print a table: folded to the width of a terminal, or with whole lines into a pipe or file."""
     if console.is_terminal:
         console.print(renderable, soft_wrap=False)
         return
@@ -57,14 +57,14 @@ def show(console: Console, renderable: RenderableType) -> None:
 
 
 def show_tally(console: Console, tally: Tally, *, reasons: Reasons = (), rate_per_second: float | None = None) -> None:
-    """What became of the arrivals, and why some have no result."""
+    """Print the number of files by state and reason, and the rate."""
     show(console, tally_table(console, tally, reasons))
     if rate_per_second:
         console.print(per_second(rate_per_second))
 
 
 def tally_table(console: Console, tally: Tally, reasons: Reasons = ()) -> Table:
-    """One line per state, the reasons below theirs; states that nobody is in are left out but for the usual ones."""
+    """Make a table with one line per state and its reasons below; states in _RARE are left out if they are empty."""
     table = make_table(console, "", "images", "", right=["images"], show_header=False)
     for state in ("done", "duplicate", "rejected", "failed", "expanded", "waiting", "queued", "running"):
         images = getattr(tally, state)
@@ -81,7 +81,7 @@ def tally_table(console: Console, tally: Tally, reasons: Reasons = ()) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 10 s`, `2 h 05 min`, `3 d 4 h`: two figures are enough to decide on."""
+    """Return a duration such as `42 s`, `3 min 10 s`, `2 h 05 min` or `3 d 4 h`."""
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
@@ -93,8 +93,13 @@ def duration(seconds: float) -> str:
 
 
 def per_second(rate: float) -> str:
-    """A rate in words, with a decimal only where it tells something."""
+    """Return a rate in words, with one decimal below 10 images per second."""
     return f"{rate:,.0f} images per second" if rate >= _MANY else f"{rate:.1f} images per second"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return the number with its noun in singular or plural; `many` defaults to `one` with an `s`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 _ENDLESS = 100_000

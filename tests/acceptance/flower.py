@@ -1,4 +1,4 @@
-"""What Flower shows."""
+"""Read the pages of Flower."""
 
 import ast
 import json
@@ -10,19 +10,19 @@ PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers?refresh
 
 
 class Flower:
-    """Flower on a port of this machine."""
+    """A client for Flower on a port of this machine."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def page(self, path: str) -> str:
-        """The text of one page."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=15) as answer:
-            text: str = answer.read().decode()
+        """Return the text of one page."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=15) as response:
+            text: str = response.read().decode()
             return text
 
-    def answers(self) -> bool:
-        """Whether it listens."""
+    def responds(self) -> bool:
+        """Return whether Flower responds."""
         try:
             self.page("/healthcheck")
         except (urllib.error.URLError, ConnectionError, TimeoutError):
@@ -30,16 +30,16 @@ class Flower:
         return True
 
     def workers(self) -> dict[str, Any]:
-        """By node name."""
+        """Return the workers by node name."""
         found: dict[str, Any] = json.loads(self.page("/api/workers?refresh=1"))
         return found
 
     def batches(self) -> list[dict[str, Any]]:
-        """Those that it saw to their end."""
+        """Return the batches that have finished."""
         return [task for task in json.loads(self.page("/api/tasks")).values() if task["state"] == "SUCCESS"]
 
     def outcomes(self) -> dict[str, int]:
-        """Images by state, over all batches."""
+        """Return the number of images by state, summed over all batches."""
         total: dict[str, int] = {}
         for task in self.batches():
             for state, images in ast.literal_eval(task["result"]).items():
@@ -47,11 +47,11 @@ class Flower:
         return total
 
     def images_sent(self) -> int:
-        """In all batches, as their arguments say."""
+        """Return the number of images in the arguments of all batches."""
         return sum(int(ast.literal_eval(task["kwargs"])["images"]) for task in self.batches())
 
     def everything(self) -> str:
-        """All pages, those of each task and each worker too."""
+        """Return the text of all pages, including the pages of each task and each worker."""
         tasks = [f"/task/{uuid}" for uuid in json.loads(self.page("/api/tasks"))]
         workers = [f"/worker/{name}" for name in self.workers()]
         return "\n".join(self.page(path) for path in (*PAGES, *tasks, *workers))

@@ -1,4 +1,4 @@
-"""`nightread` as people start it: a process of its own."""
+"""Run `nightread` as a separate process."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from db import queries
 from db.engine import Database, open_database
 
 NIGHTREAD = str(Path(sys.executable).with_name("nightread"))
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 DATA = SHARED_DATA / "dicom"
 
 
@@ -38,7 +38,7 @@ def run(*arguments: str | Path, seconds: float = 90, **options: Any) -> subproce
 
 @contextmanager
 def started(*arguments: str | Path, output: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that stays; killed at the end of the context if it is still there."""
+    """Start a command that keeps running; kill it at the end of the context if it still runs."""
     environment, options = _split(options)
     with output.open("ab") as file:
         process = subprocess.Popen(
@@ -57,8 +57,8 @@ def started(*arguments: str | Path, output: Path, **options: Any) -> Iterator[su
 
 
 @contextmanager
-def record_of(state: Path) -> Iterator[Database]:
-    """The embedded record, which exists."""
+def database_of(state: Path) -> Iterator[Database]:
+    """Open the embedded database of a state folder, which must exist."""
     database = open_database(f"sqlite:///{state / 'nightread.sqlite3'}")
     try:
         yield database
@@ -67,16 +67,16 @@ def record_of(state: Path) -> Iterator[Database]:
 
 
 def images(state: Path) -> list[dict[str, Any]]:
-    """What the record says of every image, as `nightread query` gives it."""
-    with record_of(state) as database:
+    """Return the row of every image, as `nightread query` returns it."""
+    with database_of(state) as database:
         return list(queries.images(database))
 
 
 def tally(state: Path) -> queries.Tally | None:
-    """The counts; None while a command that was just started has not made its record."""
+    """Return the counts; None while a command that was just started has not created its database."""
     if not state.is_dir():
         return None
-    with record_of(state) as database:
+    with database_of(state) as database:
         try:
             return queries.tally(database)
         except OperationalError:
@@ -84,20 +84,20 @@ def tally(state: Path) -> queries.Tally | None:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[[], str]) -> None:
-    """Look again and again until `condition` holds; fail with `what` it looks like after `seconds`."""
+    """Poll until `condition` holds; after `seconds` fail with the message that `what` returns."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what()}"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; whom nobody has reaped yet is dead all the same."""
+    """Return the processes that still run. A zombie process counts as dead."""
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Settings of the machine that runs the tests must not change what is tested."""
+    """Return environment and options without the NIGHTREAD_ settings of the machine that runs the tests."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
     if "pythonpath" in options:
         inherited["PYTHONPATH"] = str(options.pop("pythonpath"))

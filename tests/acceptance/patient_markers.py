@@ -1,4 +1,4 @@
-"""Scans on which every text about the patient, and every name, is a word that nobody may ever see."""
+"""Make scans with marker words in every text about the patient, to find leaks of patient data."""
 
 from dicom_files import modified_phantom
 from pydicom import Dataset
@@ -8,7 +8,7 @@ PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
 
 
 def marked_scans() -> dict[str, bytes]:
-    """Good and broken scans, so that log lines of every kind are written about them."""
+    """Return good and broken scans, which cause log lines of every kind."""
     good = modified_phantom(501, _write_patient_everywhere)
     return {
         "good.dcm": good,
@@ -21,7 +21,7 @@ def marked_scans() -> dict[str, bytes]:
 
 
 def _write_patient_everywhere(dataset: Dataset) -> None:
-    """In every text of the header but UIDs and codes, and in many that phantoms lack."""
+    """Write the marker into every text element except UIDs and codes, and add elements that phantoms lack."""
     absent = ("OtherPatientIDs", "PatientAddress", "PatientComments", "OperatorsName", "RequestingPhysician")
     for element in list(dataset):
         if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT"):

@@ -1,4 +1,4 @@
-"""A minute of `make chaos`."""
+"""`make chaos`, for one minute."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SEED, MINUTES, FAULTS, IMAGES = 4, 1.0, 8, 300
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_minute_of_chaos_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Eight faults of eight kinds: every file has its one right outcome, no step was illegal, the audit is clean."""
+    """After eight faults every file has one right outcome, every state change was legal, and the audit is clean."""
     arrivals = plan_files(SEED, IMAGES, MINUTES * 60)
     result = run(
         tmp_path / "site",

@@ -1,4 +1,4 @@
-"""A worker is killed while it takes an archive apart: each file of it arrives, once."""
+"""A worker is killed while it extracts an archive: each file of the archive arrives once."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,17 @@ from nightread_process import images, run
 
 FAULTS = Path(__file__).parents[1] / "faults"
 STEPS = (
-    "worker.archives.expand:_write:after",  # in the middle of the members
-    "worker.archives.expand:sync_folder:before",  # all are there, under a name that says that they are not complete
-    "worker.reading:expand:after",  # complete, and not in the ledger
-    "db.ledger:record:after",  # in the ledger, and not acknowledged
+    "worker.archives.expand:_write:after",  # after some members
+    "worker.archives.expand:sync_folder:before",  # all members are written, under a temporary name
+    "worker.reading:expand:after",  # complete, and not in the database
+    "db.ledger:record:after",  # in the database, and not acknowledged
 )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_whenever_it_dies_nothing_is_lost_or_doubled(step: str, tmp_path: Path) -> None:
-    """Neither rows nor files, and nothing half is left."""
+def test_a_kill_at_any_step_loses_and_doubles_nothing(step: str, tmp_path: Path) -> None:
+    """Each member has one row and one file, and no temporary folder is left."""
     inbox, state, faults = tmp_path / "inbox", tmp_path / "state", tmp_path / "faults"
     inbox.mkdir()
     faults.mkdir()

@@ -1,4 +1,4 @@
-"""A process is killed right before or right after each step of an image's way: the evening goes on to its right end."""
+"""A process is killed before or after each step of the pipeline, and every image gets its right outcome."""
 
 import json
 from collections.abc import Iterator
@@ -36,11 +36,11 @@ STEPS = (
 )
 IMAGES = 10
 FIRST_SECONDS, FIRE_SECONDS, END_SECONDS = 120, 60, 120
-"""Deadlines on a machine that is busy with other things; where it is not, a step takes three seconds."""
+"""Time limits for a busy machine; on an idle one a step takes three seconds."""
 
 
 class RunningSystem:
-    """A site that runs, and all that was ever dropped into its inbox."""
+    """A running system, and all files that were dropped into its inbox."""
 
     def __init__(self, running: ChaosSystem) -> None:
         self.chaos_system = running
@@ -49,7 +49,7 @@ class RunningSystem:
         self._numbers = count()
 
     def drop(self) -> None:
-        """Images that were never seen before."""
+        """Drop IMAGES new images into the inbox."""
         for number in (next(self._numbers) for _ in range(IMAGES)):
             arrival = PlannedFile(at=0, name=f"scan-{number}.dcm", content=phantom(number), mode=WriteMode.RENAME)
             transfer = self.chaos_system.folder / "transfer"
@@ -58,14 +58,14 @@ class RunningSystem:
             self.dropped.append(arrival)
 
     def wait_until_all_final(self, seconds: float) -> None:
-        """Each image has its outcome."""
+        """Wait until each image has its outcome."""
         what = f"every image has its outcome; logs in {self.chaos_system.logs}"
         wait_until(lambda: all_final(self.chaos_system, self.database), seconds=seconds, what=what)
 
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, ExpectedOutcome]:
-    """What each image is when nobody is killed."""
+    """Return the outcome of each image when no process is killed."""
     images = [
         PlannedFile(at=0, name="", content=phantom(number), mode=WriteMode.RENAME) for number in range(_most_images())
     ]
@@ -74,7 +74,7 @@ def expected() -> dict[str, ExpectedOutcome]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def running_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningSystem]:
-    """One system for all steps; a first few images are done, so that its networks are loaded."""
+    """Start one system for all steps, and analyse some images first so that the networks are loaded."""
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)  # PostgreSQL runs as another user
@@ -89,16 +89,16 @@ def running_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[R
         running_system.database.close()
 
 
-def test_all_images_are_done_whoever_is_killed_at_whichever_step(
+def test_all_images_are_done_after_a_kill_at_each_step(
     running_system: RunningSystem, expected: dict[str, ExpectedOutcome]
 ) -> None:
-    """Each kill costs seconds and no image; labels, steps of the states and the audit are as if nobody had died."""
+    """No kill loses an image; labels, state changes and the audit are as without kills."""
     for step in STEPS:
         token = running_system.chaos_system.arm(step)
         running_system.drop()
         wait_until(lambda token=token: not token.exists(), seconds=FIRE_SECONDS, what=f"a process dies at {step}")
         running_system.wait_until_all_final(END_SECONDS)
-    assert {image_error.state for image_error in expected.values()} == {"done"}
+    assert {outcome.state for outcome in expected.values()} == {"done"}
     assert violations(running_system.chaos_system, running_system.database, running_system.dropped, expected) == []
     assert json.loads(running_system.chaos_system.nightread("status", "--json").stdout)["done"] == len(
         running_system.dropped

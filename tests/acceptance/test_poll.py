@@ -1,4 +1,4 @@
-"""`nightread poll` as people start it, and everything behind it."""
+"""`nightread poll` as a process, with a real Orthanc."""
 
 import json
 import signal
@@ -13,12 +13,12 @@ from store_contents import fill
 
 pytestmark = pytest.mark.servers
 
-NO_REDIS = "unix:///nobody/is/there"
+NO_REDIS = "unix:///no/such/redis.sock"
 
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    """With some scans."""
+    """Start an Orthanc with 20 scans."""
     with private_orthanc(tmp_path / "orthanc") as orthanc:
         fill(orthanc, 20)
         yield orthanc
@@ -27,21 +27,21 @@ def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """A state folder with an empty record."""
+    """Return a state folder with an empty database."""
     folder = tmp_path / "state"
     assert run("db", "upgrade", "--state", folder).returncode == 0
     return folder
 
 
 def arrived(state: Path) -> int:
-    """How many rows there are."""
+    """Return the number of arrivals."""
     counts = tally(state)
     return counts.arrived if counts else 0
 
 
 @pytest.mark.slow
-def test_each_image_has_one_row_whenever_the_poller_is_killed(orthanc: Orthanc, state: Path, tmp_path: Path) -> None:
-    """Kill -9 and another start; SIGTERM ends it at once; people see where the images are, and what is wrong."""
+def test_each_image_has_one_row_after_the_poller_was_killed(orthanc: Orthanc, state: Path, tmp_path: Path) -> None:
+    """The poller continues after SIGKILL and stops on SIGTERM; users see the addresses of images, and problems."""
     command = ("poll", "--orthanc", orthanc.url, "--name", "pacs", "--every", "0.1", "--state", state)
     log = tmp_path / "log"
     with started(*command, output=log, REDIS_URL=NO_REDIS):
@@ -62,8 +62,8 @@ def test_each_image_has_one_row_whenever_the_poller_is_killed(orthanc: Orthanc, 
 
 
 @pytest.mark.slow
-def test_a_store_is_analysed_to_its_end_and_explained(orthanc: Orthanc, tmp_path: Path) -> None:
-    """`up` with a store for its only source: poller, dispatcher and worker, and an original that comes by URL."""
+def test_all_images_of_a_store_are_analysed_and_can_be_explained(orthanc: Orthanc, tmp_path: Path) -> None:
+    """`up` has a store as only source, and `explain` retrieves the original by its URL."""
     state, config, log = tmp_path / "state", tmp_path / "night.toml", tmp_path / "log"
     source = f'[[sources]]\nname = "pacs"\nkind = "orthanc"\nurl = "{orthanc.url}"\npoll_seconds = 0.5\n'
     config.write_text(f'model = "phantom"\nworkers = 1\n{source}')

@@ -1,4 +1,4 @@
-"""A host that only finds images: nothing of the worker's extra is installed there."""
+"""A host that only registers images: the packages of the extra `worker` are not installed."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dicom_files import phantom
-from nightread_process import record_of, run, started, wait_until
+from nightread_process import database_of, run, started, wait_until
 from redis import Redis
 
 from db import queries
@@ -43,22 +43,22 @@ SCANS = 3
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PYTHONPATH of a host on which the worker's libraries cannot be imported."""
+    """Return a PYTHONPATH with which the libraries of the worker cannot be imported."""
     folder = tmp_path_factory.mktemp("host")
     (folder / "sitecustomize.py").write_text(_BLOCKER)
     return folder
 
 
 @pytest.mark.parametrize("module", ["tensorflow", "pydicom"])
-def test_the_host_really_lacks_them(host: Path, module: str) -> None:
-    """Otherwise the test below would prove nothing."""
+def test_the_libraries_cannot_be_imported(host: Path, module: str) -> None:
+    """This makes sure that the tests below test what they say."""
     command = [sys.executable, "-c", f"import {module}"]
     ended = subprocess.run(command, env={"PYTHONPATH": str(host)}, capture_output=True, text=True, check=False)
     assert "not on a producer host" in ended.stderr
 
 
-def test_every_command_explains_itself(host: Path) -> None:
-    """No command imports a network before it needs one. One process for all of them saves 20 s."""
+def test_every_command_shows_its_help(host: Path) -> None:
+    """Help needs none of these libraries. All commands run in one process, which saves 20 s."""
     calls = [sys.executable, "-c", _HELP_OF_EACH, *COMMANDS]
     ended = subprocess.run(calls, env={"PYTHONPATH": str(host)}, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -66,8 +66,8 @@ def test_every_command_explains_itself(host: Path) -> None:
     assert [usage.split()[2] for usage in usages] == list(COMMANDS)
 
 
-def test_a_command_that_needs_more_says_what_to_install(host: Path) -> None:
-    """One line with the extra's name, and exit code 2."""
+def test_a_command_names_the_extra_to_install(host: Path) -> None:
+    """The error is one line with the name of the extra, and the exit code is 2."""
     ended = run("models", "evaluate", "phantom", "--data", "phantom:50", pythonpath=host)
     assert ended.returncode == 2
     assert "pip install 'nightread[worker]'" in ended.stderr
@@ -75,7 +75,7 @@ def test_a_command_that_needs_more_says_what_to_install(host: Path) -> None:
 
 
 def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, redis_url: str) -> None:
-    """Watcher, dispatcher and `status` do their work, and end in good order."""
+    """Watcher, dispatcher and `status` work, and services stop with exit code 0."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"
     inbox.mkdir()
     place = ("--state", state, "--redis-url", redis_url)
@@ -84,14 +84,14 @@ def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, 
         started("watch", "--inbox", inbox, *place, output=output, pythonpath=host, SETTLE_SECONDS=0.2) as watcher,
         started("dispatch", *place, output=output, pythonpath=host) as dispatcher,
         Redis.from_url(redis_url) as redis,
-        record_of(state) as database,
+        database_of(state) as database,
     ):
         for index in range(SCANS):
             (inbox / f"{index}.dcm").write_bytes(phantom(index))
         wait_until(lambda: queries.tally(database).queued == SCANS, seconds=20, what=output.read_text)
         wait_until(lambda: int(redis.llen(BATCH_QUEUE)) > 0, seconds=10, what=output.read_text)  # type: ignore[arg-type]
-        told = json.loads(run("status", "--json", *place, pythonpath=host).stdout)
-        assert (told["arrived"], told["queued"], told["workers"]) == (SCANS, SCANS, [])
+        status = json.loads(run("status", "--json", *place, pythonpath=host).stdout)
+        assert (status["arrived"], status["queued"], status["workers"]) == (SCANS, SCANS, [])
         for process in (watcher, dispatcher):
             process.send_signal(signal.SIGTERM)
         assert [process.wait(10) for process in (watcher, dispatcher)] == [0, 0], output.read_text()

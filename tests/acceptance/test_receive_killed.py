@@ -1,4 +1,4 @@
-"""`nightread up` from a settings file: folders and receivers at once, and a receiver killed in the middle."""
+"""`nightread up` with a folder and a receiver; the receiver is killed while it receives."""
 
 import re
 import signal
@@ -15,7 +15,7 @@ import pytest
 from cstore_receiver import write_copies
 from dicom_files import phantom
 from dicom_peers import dcmtk, echoscu, free_port, storescu
-from nightread_process import images, record_of, run, started, wait_until
+from nightread_process import database_of, images, run, started, wait_until
 
 from db import queries
 
@@ -44,13 +44,13 @@ path = "{inbox}"
 
 @pytest.fixture
 def port() -> int:
-    """Of the receiver."""
+    """Return a free port for the receiver."""
     return free_port()
 
 
 @pytest.fixture
 def state(tmp_path: Path, port: int) -> Iterator[Path]:
-    """The state of a running `up`, whose receiver answers."""
+    """Start `up`, wait until its receiver responds, and return its state folder."""
     (tmp_path / "inbox").mkdir()
     config = tmp_path / "nightread.toml"
     config.write_text(_SETTINGS.format(port=port, inbox=tmp_path / "inbox"))
@@ -61,8 +61,8 @@ def state(tmp_path: Path, port: int) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_is_in_the_ledger_whatever_dies(tmp_path: Path, state: Path, port: int) -> None:
-    """The receiver is killed while eight associations send; all is sent again, and copies end as duplicates."""
+def test_acknowledged_images_are_in_the_database_after_a_kill(tmp_path: Path, state: Path, port: int) -> None:
+    """The receiver is killed during eight associations; all images are sent again, and copies become duplicates."""
     write_copies(tmp_path / "sent", images=SCANS, folders=ASSOCIATIONS)
     with ThreadPoolExecutor(ASSOCIATIONS) as pool:
         sending = [pool.submit(storescu, port, "-v", "+sd", tmp_path / "sent" / str(n)) for n in range(ASSOCIATIONS)]
@@ -90,13 +90,13 @@ def test_what_was_acknowledged_is_in_the_ledger_whatever_dies(tmp_path: Path, st
     assert {times[uid] for uid in twice} == {2}
     assert [row["state"] for row in rows if row["source"] == "drop"] == ["done"]
     assert run("audit", "--state", state).returncode == 0
-    with record_of(state) as database:
+    with database_of(state) as database:
         assert all(receipt.ended_at for receipt in queries.associations(database))
 
 
 @pytest.mark.slow
-def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, port: int, redis_url: str) -> None:
-    """A listed caller is served, another rejected; exit code 0 soon after SIGTERM although somebody is connected."""
+def test_the_receiver_runs_until_sigterm(tmp_path: Path, port: int, redis_url: str) -> None:
+    """A caller on the list is accepted, another rejected; SIGTERM stops it although a client is connected."""
     state, output = tmp_path / "state", tmp_path / "output"
     assert run("db", "upgrade", "--state", state).returncode == 0
     options = ("--port", str(port), "--caller", "CT1", "--state", state, "--redis-url", redis_url)
@@ -111,7 +111,7 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, port: int, 
 
 
 def _received(state: Path) -> int:
-    with record_of(state) as database:
+    with database_of(state) as database:
         return sum(receipt.received for receipt in queries.associations(database))
 
 
@@ -122,11 +122,11 @@ def _kill_receiver(state: Path) -> None:
 
 def _is_receiver(process: psutil.Process, state: Path) -> bool:
     info: dict[str, Any] = process.info  # type: ignore[attr-defined]
-    ours = (info["environ"] or {}).get("NIGHTREAD_STATE_DIR") == str(state)
-    return ours and (info["cmdline"] or [])[-2:] == ["cli", "receive"]
+    same_state = (info["environ"] or {}).get("NIGHTREAD_STATE_DIR") == str(state)
+    return same_state and (info["cmdline"] or [])[-2:] == ["cli", "receive"]
 
 
 def _all_final(state: Path, arrivals: int) -> bool:
-    with record_of(state) as database:
+    with database_of(state) as database:
         tally = queries.tally(database)
     return tally.unfinished == 0 and tally.arrived >= arrivals

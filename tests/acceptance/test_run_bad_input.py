@@ -1,4 +1,4 @@
-"""`nightread run` over everything that can be wrong with a file, among good scans."""
+"""`nightread run` over a folder with good scans and all kinds of bad files."""
 
 import ctypes
 import os
@@ -52,7 +52,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all of it."""
+    """Return a folder with good and bad files."""
     folder = tmp_path_factory.mktemp("bad") / "inbox"
     (folder / "gone").mkdir(parents=True)
     contents = {
@@ -95,12 +95,12 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def state(inbox: Path) -> Path:
-    """After a run, by a user whom permissions concern, during which one of the folders goes away."""
+    """Run as a user without root permissions, delete a folder meanwhile, and return the state folder."""
     state, output = inbox.parent / "state", inbox.parent / "output"
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--json")
     with started(*arguments, output=output, preexec_fn=_without_privileges, BATCH_IMAGES=8) as process:
         wait_until(
-            lambda: (told := tally(state)) is not None and told.arrived == len(EXPECTED),
+            lambda: (counts := tally(state)) is not None and counts.arrived == len(EXPECTED),
             seconds=30,
             what=output.read_text,
         )
@@ -110,21 +110,21 @@ def state(inbox: Path) -> Path:
 
 
 def test_each_file_is_one_row_with_its_reason(state: Path, inbox: Path) -> None:
-    """Nothing stops, nothing is lost, and the good ones are done."""
+    """Bad files do not stop the run, and all good files are done."""
     rows = {row["uri"]: (row["state"], row["reason"]) for row in images(state)}
-    if rows[f"{inbox}/good-1.dcm"][0] == "duplicate":  # of its link, which was registered first
+    if rows[f"{inbox}/good-1.dcm"][0] == "duplicate":  # duplicate of its link, which was registered first
         rows[f"{inbox}/good-1.dcm"], rows[f"{inbox}/link-inside.dcm"] = ("done", None), ("duplicate", None)
     assert rows == {_shown(inbox, name): outcome for name, outcome in EXPECTED.items()}
 
 
-def test_what_failed_was_tried_more_than_once(state: Path) -> None:
-    """The world's faults may pass; an image's own do not."""
+def test_failed_files_were_tried_three_times(state: Path) -> None:
+    """Transient errors are retried; defective images are not."""
     tries = {(row["state"], row["attempts"]) for row in images(state)}
     assert tries == {("done", 1), ("rejected", 1), ("duplicate", 1), ("failed", 3)}
 
 
 def test_the_link_inside_is_a_duplicate_of_its_target(state: Path, inbox: Path) -> None:
-    """Whichever of the two was first, they are copies of each other."""
+    """One of the two is done, and the other is its duplicate."""
     rows = {row["uri"]: row for row in images(state)}
     pair = [rows[f"{inbox}/{name}"] for name in ("good-1.dcm", "link-inside.dcm")]
     done, copy = sorted(pair, key=lambda row: str(row["state"]))
@@ -132,7 +132,7 @@ def test_the_link_inside_is_a_duplicate_of_its_target(state: Path, inbox: Path) 
 
 
 def test_facts_of_wild_headers_fit_their_columns(state: Path, inbox: Path) -> None:
-    """No NUL and nothing over-long reaches the record."""
+    """The database has no NUL character and no value that is too long."""
     rows = {row["uri"]: row for row in images(state)}
     nul, long = rows[f"{inbox}/nul.dcm"], rows[f"{inbox}/long.dcm"]
     assert "\0" not in "".join(str(value) for value in nul.values())
@@ -141,22 +141,22 @@ def test_facts_of_wild_headers_fit_their_columns(state: Path, inbox: Path) -> No
 
 
 def test_details_quote_no_file(state: Path) -> None:
-    """Why it failed is said in our own words: no path, no value."""
+    """Details have no path and no value of a file."""
     details = " ".join(row["detail"] or "" for row in images(state))
     assert not [word for word in (str(state.parent), "dcm", "DDDD") if word in details]
 
 
 def _shown(inbox: Path, name: bytes) -> str:
-    wild = {
+    encoded = {
         b"new\nline.dcm": "new%0Aline.dcm",
         b"caf\xe9.dcm": "caf%E9.dcm",
         b"two words & 100%.dcm": "two words & 100%25.dcm",
     }
-    return f"{inbox}/{wild.get(name) or name.decode()}"
+    return f"{inbox}/{encoded.get(name) or name.decode()}"
 
 
 def _without_privileges() -> None:
-    """Runs before exec: root reads every file unless it may not override permissions."""
+    """Drop the capabilities with which root reads every file; called before exec."""
     if os.geteuid() == 0 and sys.platform == "linux":
         for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
             ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP

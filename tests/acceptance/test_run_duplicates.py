@@ -1,11 +1,11 @@
-"""`nightread run` over a folder that holds each scan twice."""
+"""`nightread run` over a folder that has each scan twice."""
 
 import json
 from collections import Counter
 from pathlib import Path
 
 from dicom_files import phantom
-from nightread_process import images, record_of, run
+from nightread_process import database_of, images, run
 from sqlalchemy import func, select
 
 from db.tables import predictions
@@ -13,8 +13,8 @@ from db.tables import predictions
 SCANS = 60
 
 
-def test_of_each_pair_one_is_done_and_one_is_its_duplicate(tmp_path: Path) -> None:
-    """Two processes work on small batches over which the pairs are spread; exit code 0, and every sum is right."""
+def test_one_scan_of_each_pair_is_done_and_one_is_its_duplicate(tmp_path: Path) -> None:
+    """Two processes analyse small batches that split the pairs; exit code and counts are right."""
     inbox, state = tmp_path / "inbox", tmp_path / "state"
     for folder in ("first", "second"):
         (inbox / folder).mkdir(parents=True)
@@ -26,12 +26,12 @@ def test_of_each_pair_one_is_done_and_one_is_its_duplicate(tmp_path: Path) -> No
     rows = images(state)
     done = {row["image_id"]: row for row in rows if row["state"] == "done"}
     copies = [row for row in rows if row["state"] == "duplicate"]
-    told = json.loads(ended.stdout)
-    assert (ended.returncode, told["done"], told["duplicate"], told["arrived"]) == (0, SCANS, SCANS, 2 * SCANS)
+    printed = json.loads(ended.stdout)
+    assert (ended.returncode, printed["done"], printed["duplicate"], printed["arrived"]) == (0, SCANS, SCANS, 2 * SCANS)
     assert (len(done), len(copies)) == (SCANS, SCANS)
     assert Counter(row["duplicate_of"] for row in copies) == Counter(done.keys())
     assert all(row["sha256"] == done[row["duplicate_of"]]["sha256"] for row in copies)
     assert all(row["label"] and row["scores"] for row in done.values())
     assert not any(row["label"] or row["scores"] for row in copies)
-    with record_of(state) as database, database.read() as connection:
+    with database_of(state) as database, database.read() as connection:
         assert connection.execute(select(func.count()).select_from(predictions)).scalar_one() == SCANS

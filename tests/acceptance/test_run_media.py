@@ -1,4 +1,4 @@
-"""CDs as they come, in a zip file and in a tar.gz, with a manifest, and with a note that rejects an image."""
+"""`nightread run` over CDs in a zip and a tar.gz file, a manifest, and a key object note."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from archive_files import tar_gz_file, zip_file
 from dicom_media import cd_files, rejection_note, scan_of_study, sop_instance_uid
-from nightread_process import images, record_of, run
+from nightread_process import database_of, images, run
 
 from db import queries
 from nightread.clock import utc_now
@@ -16,7 +16,7 @@ ONE, OTHER = "1.2.826.1", "1.2.826.2"
 
 @pytest.mark.slow
 def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
-    """One command takes them apart, analyses what is in them, and says which studies are complete."""
+    """One command extracts them, analyses their images, and shows which studies are complete."""
     scans = [scan_of_study(ONE, index) for index in range(1, 6)]
     inbox, state = tmp_path / "inbox", tmp_path / "state"
     inbox.mkdir()
@@ -52,10 +52,12 @@ def test_a_night_of_cds_adds_up(tmp_path: Path) -> None:
     (parent,) = {row["parent_id"] for row in images(state) if row["study_instance_uid"] == OTHER}
     assert next(row for row in images(state) if row["image_id"] == parent)["uri"].endswith("other.tgz")
 
-    with record_of(state) as database:
+    with database_of(state) as database:
         words = {study.study_instance_uid: study.words for study in queries.studies(database, now=utc_now())}
-        assert words == {ONE: "complete (6 of 6)", OTHER: "incomplete (2 of 3)"}, "the note is of its study too"
+        assert words == {ONE: "complete (6 of 6)", OTHER: "incomplete (2 of 3)"}, (
+            "the note counts as an object of its study"
+        )
         assert list(queries.violations(database)) == []
     status = run("status", "--state", state).stdout
-    assert "Studies of which the size is known: 1 complete, 1 incomplete" in status
+    assert "Studies with an expected number: 1 complete, 1 incomplete" in status
     assert "Withdrawn by key object notes: 1 image " in status

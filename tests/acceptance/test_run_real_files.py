@@ -1,4 +1,4 @@
-"""`nightread run` over real DICOM files of many makers."""
+"""`nightread run` over real DICOM files of many manufacturers."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ REJECTED = {
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the one run that all tests here look at."""
+    """Return the state folder of the run that all tests share."""
     if not (DATA / "manifest.csv").is_file():
         pytest.skip(skip_reasons.NO_SHARED_DATA)
     return tmp_path_factory.mktemp("real") / "state"
@@ -35,52 +35,52 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_run(state: Path) -> CompletedProcess[str]:
-    """The first run over the folder."""
+    """Run once over the folder and return the finished process."""
     return run("run", DATA, "--state", state, "--model", "phantom", "--json")
 
 
 def test_every_file_has_exactly_one_right_outcome(first_run: CompletedProcess[str], state: Path) -> None:
-    """What the manifest calls an image is done; each other file is rejected with the reason that fits it."""
+    """Images of the manifest are done; each other file is rejected with the expected reason."""
     with (DATA / "manifest.csv").open(newline="") as file:
         good = {row["path"] for row in csv.DictReader(file) if row["category"] == "image_ok"}
     files = [str(path.relative_to(DATA)) for path in DATA.rglob("*") if path.is_file()]
     rows = images(state)
     found = {row["uri"].removeprefix(f"{DATA}/"): (row["state"], row["reason"]) for row in rows}
-    expected = dict.fromkeys(good, ("done", None)) | {path: ("rejected", why) for path, why in REJECTED.items()}
+    expected = dict.fromkeys(good, ("done", None)) | {path: ("rejected", reason) for path, reason in REJECTED.items()}
     assert first_run.returncode == 0, first_run.stderr
     assert (sorted(files), len(rows)) == (sorted(found), len(files))
     assert found == expected
 
 
-def test_the_tally_on_standard_output_is_json(first_run: CompletedProcess[str], state: Path) -> None:
-    """It adds up, names the reasons, and agrees with the record."""
-    told = json.loads(first_run.stdout)
+def test_the_tally_is_printed_as_json(first_run: CompletedProcess[str], state: Path) -> None:
+    """It adds up, has the reasons, and agrees with the database."""
+    printed = json.loads(first_run.stdout)
     states = Counter(row["state"] for row in images(state))
-    reasons = {reason["reason"]: reason["images"] for reason in told["reasons"]}
-    assert {name: told[name] for name in ("arrived", "done", "duplicate", "rejected", "failed")} == {
+    reasons = {reason["reason"]: reason["images"] for reason in printed["reasons"]}
+    assert {name: printed[name] for name in ("arrived", "done", "duplicate", "rejected", "failed")} == {
         "arrived": states.total(),
         "done": states["done"],
         "duplicate": states["duplicate"],
         "rejected": states["rejected"],
         "failed": 0,
     }
-    assert (told["waiting"], told["queued"], told["running"], told["adds_up"]) == (0, 0, 0, True)
+    assert (printed["waiting"], printed["queued"], printed["running"], printed["adds_up"]) == (0, 0, 0, True)
     assert reasons == Counter(REJECTED.values())
-    assert told["new"] == told["arrived"]
+    assert printed["new"] == printed["arrived"]
 
 
-def test_a_second_run_does_nothing_and_says_so(first_run: CompletedProcess[str], state: Path) -> None:
-    """No file is registered or analysed again, and the outcomes stay."""
+def test_a_second_run_finds_no_new_files(first_run: CompletedProcess[str], state: Path) -> None:
+    """No file is registered or analysed again, and the outcomes do not change."""
     before = images(state)
     as_json = run("run", DATA, "--state", state, "--model", "phantom", "--json")
     as_text = run("run", DATA, "--state", state, "--model", "phantom")
     assert (as_json.returncode, json.loads(as_json.stdout)["new"], as_text.returncode) == (0, 0, 0)
-    assert "Nothing new" in as_text.stdout
+    assert "No new files. Outcomes of" in as_text.stdout
     assert images(state) == before
 
 
-def test_the_audit_finds_nothing(first_run: CompletedProcess[str], state: Path) -> None:
-    """The record holds together, and each file of the folder has its row."""
+def test_the_audit_finds_no_violation(first_run: CompletedProcess[str], state: Path) -> None:
+    """The database is consistent, and each file of the folder has its row."""
     audit = run("audit", "--state", state, "--json")
     found = json.loads(audit.stdout)
     assert (audit.returncode, found["violations"]) == (0, []), audit.stdout

@@ -1,4 +1,4 @@
-"""Without `--model` the rules in the record decide, also those that change while workers run."""
+"""Without `--model` the routing rules of the database select the model."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from dicom_files import with_values
 from nightread_process import images, run
 
 
-def test_images_go_where_the_rules_send_them(tmp_path: Path) -> None:
-    """A rule that was activated takes its images; the others are rejected, and the next rule takes what is new."""
+def test_routing_rules_select_the_images(tmp_path: Path) -> None:
+    """Images that match a rule are analysed; other images are rejected with no_model."""
     state, inbox = tmp_path / "state", tmp_path / "inbox"
     inbox.mkdir()
     for number, part in enumerate(("CHEST", "HAND")):

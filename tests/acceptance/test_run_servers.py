@@ -1,4 +1,4 @@
-"""`nightread run` on a real Redis and a real PostgreSQL instead of the embedded ones."""
+"""`nightread run` with a real Redis and a real PostgreSQL instead of the embedded servers."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ SCANS, CINES = 20, 4
 
 @pytest.fixture
 def redis_7(tmp_path: Path) -> Iterator[str]:
-    """URL of the system's Redis, started for this test."""
+    """Start the Redis of the system and return its URL."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip(skip_reasons.REDIS)
@@ -37,10 +37,10 @@ def redis_7(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_counts_are_those_of_the_embedded_pipeline(
+def test_counts_are_the_same_as_with_embedded_servers(
     redis_7: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Two processes share the batches; a second dispatcher is refused meanwhile; the audit finds nothing."""
+    """Two processes share the batches; a second dispatcher is refused; the audit finds no violation."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"
     _fill(inbox)
     with request.getfixturevalue("postgres_server").database() as database:
@@ -51,9 +51,9 @@ def test_counts_are_those_of_the_embedded_pipeline(
             wait_until(lambda: queries.tally(database).arrived > 0, seconds=30, what=output.read_text)
             second = run("dispatch", *place[2:], "--state", tmp_path / "other")
             assert process.wait(90) == 0, output.read_text()
-        told = json.loads(output.read_text())
+        printed = json.loads(output.read_text())
         assert (second.returncode, "Another dispatcher" in second.stderr) == (2, True), second.stderr
-        assert [told[name] for name in ("done", "duplicate", "rejected", "failed")] == [SCANS + CINES, SCANS, 1, 0]
+        assert [printed[name] for name in ("done", "duplicate", "rejected", "failed")] == [SCANS + CINES, SCANS, 1, 0]
         assert _processes(database) == {0, 1}
         assert run("audit", *place).returncode == 0
         again = run(*arguments)

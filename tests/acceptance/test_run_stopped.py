@@ -1,4 +1,4 @@
-"""`nightread run` that is told to stop in the middle."""
+"""`nightread run` is stopped while it analyses an image."""
 
 import json
 import signal
@@ -14,14 +14,16 @@ pytestmark = pytest.mark.slow
 SCANS = 5
 
 
-def test_a_terminated_run_ends_in_order_and_the_next_one_finishes(tmp_path: Path) -> None:
-    """Within ten seconds nothing of it is left but the record, which knows what is still to be done."""
+def test_a_stopped_run_ends_cleanly_and_the_next_run_finishes_the_work(tmp_path: Path) -> None:
+    """All processes end within ten seconds, and the database keeps the unfinished work."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"
     inbox.mkdir()
     (inbox / "cine.dcm").write_bytes(cine(1, frames=120))
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--workers", "1")
     with started(*arguments, output=output) as process:
-        wait_until(lambda: (told := tally(state)) is not None and told.running > 0, seconds=60, what=output.read_text)
+        wait_until(
+            lambda: (counts := tally(state)) is not None and counts.running > 0, seconds=60, what=output.read_text
+        )
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 130, output.read_text()

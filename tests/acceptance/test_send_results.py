@@ -1,4 +1,4 @@
-"""`nightread send-results` as people start it, against a real Orthanc."""
+"""`nightread send-results` as a process, with a real Orthanc."""
 
 import io
 import json
@@ -30,13 +30,13 @@ IMAGES = 1000
 
 @pytest.fixture
 def clock() -> SettableClock:
-    """Commands have the real one."""
+    """Return a clock with the real time, because the commands use it too."""
     return SettableClock(datetime.now(UTC))
 
 
 @pytest.fixture
 def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A site with one study to report, and its state where commands look for it."""
+    """Return a site with one study to report, with its state in `tmp_path`."""
     studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
     studies.add_study(images=2)
     return studies
@@ -44,15 +44,15 @@ def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> Anal
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """One for all tests of this file."""
+    """Start one Orthanc for all tests of this file."""
     with private_orthanc(tmp_path_factory.mktemp("orthanc"), dicomweb=False) as orthanc:
         yield orthanc
-        orthanc.process.kill()  # it takes seconds to end by itself
+        orthanc.process.kill()  # it would take seconds to stop
 
 
 @pytest.fixture
 def orthanc(server: Orthanc) -> Iterator[Orthanc]:
-    """Left empty."""
+    """Yield the Orthanc, and delete its studies afterwards."""
     yield server
     for study in server.get("/studies"):
         server.delete(f"/studies/{study}")
@@ -60,7 +60,7 @@ def orthanc(server: Orthanc) -> Iterator[Orthanc]:
 
 @pytest.fixture
 def configuration(studies: AnalysedStudies, orthanc: Orthanc) -> tuple[str, ...]:
-    """Options that name the site and its destination."""
+    """Return the options that name the site and its destination."""
     path = studies.folder / "nightread.toml"
     path.write_text(
         f"""
@@ -76,8 +76,8 @@ def configuration(studies: AnalysedStudies, orthanc: Orthanc) -> tuple[str, ...]
     return "--config", str(path), "--state", str(studies.folder)
 
 
-def test_sent_and_listed(orthanc: Orthanc, configuration: tuple[str, ...]) -> None:
-    """What was sent is a table for people, and what was delivered is a list for programs."""
+def test_reports_are_sent_and_listed(orthanc: Orthanc, configuration: tuple[str, ...]) -> None:
+    """`send-results` prints a table, and `deliveries --json` lists the report."""
     sent = run("send-results", *configuration)
 
     assert (sent.returncode, orthanc.instances()) == (0, 1), sent.stderr
@@ -88,10 +88,10 @@ def test_sent_and_listed(orthanc: Orthanc, configuration: tuple[str, ...]) -> No
     assert (delivered["state"], delivered["attempts"], delivered["destination"]) == ("delivered", 1, "pacs")
 
 
-def test_killed_between_sending_and_recording(
+def test_a_kill_between_sending_and_recording(
     studies: AnalysedStudies, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """The store has it, the record does not know: it is sent again as the same instance, and is there once."""
+    """The report is in the store but not recorded: it is sent again as the same instance, and exists once."""
     armed = tmp_path / "armed"
     armed.mkdir()
     (armed / "db.ledger:end_delivery:before").touch()
@@ -111,23 +111,25 @@ def test_killed_between_sending_and_recording(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (("--destination", "elsewhere"), "There is no destination elsewhere in the settings; there is pacs."),
-        (("--study", STUDY, "--night", "last"), "--study names one study: leave --night and --since away."),
+        (("--destination", "elsewhere"), "The settings have no destination elsewhere; known destinations: pacs."),
+        (("--study", STUDY, "--night", "last"), "--study selects one study: omit --night and --since."),
     ],
 )
-def test_what_cannot_be(configuration: tuple[str, ...], options: tuple[str, ...], said: str) -> None:
-    """Wrong usage, said in one line."""
+def test_wrong_usage(configuration: tuple[str, ...], options: tuple[str, ...], message: str) -> None:
+    """Wrong usage is reported in one line."""
     with warnings.catch_warnings(), pytest.raises(UsageFault) as fault:
         cli(["send-results", *options, *configuration], standalone_mode=False)
 
-    assert str(fault.value) == said
+    assert str(fault.value) == message
 
 
 @pytest.mark.slow
-def test_following(studies: AnalysedStudies, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path) -> None:
-    """What becomes ready later is sent too, and SIGTERM ends it well."""
+def test_follow_sends_new_studies(
+    studies: AnalysedStudies, orthanc: Orthanc, configuration: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A study that becomes ready later is sent too, and SIGTERM stops the command with exit code 0."""
     with started("send-results", "--follow", *configuration, output=tmp_path / "log") as following:
         wait_until(lambda: orthanc.instances() == 1, seconds=30, what=(tmp_path / "log").read_text)
         studies.ledger_driver.clock.now = datetime.now(UTC)
@@ -140,7 +142,7 @@ def test_following(studies: AnalysedStudies, orthanc: Orthanc, configuration: tu
 
 @pytest.mark.slow
 def test_a_study_of_a_thousand_images(studies: AnalysedStudies, orthanc: Orthanc, tmp_path: Path) -> None:
-    """Two megabytes, in seconds."""
+    """The report has less than 3,000 bytes per image and all probabilities, and dsrdump reads it."""
     studies.add_study(images=IMAGES - 2)
     began = time.monotonic()
 
@@ -161,5 +163,5 @@ def test_a_study_of_a_thousand_images(studies: AnalysedStudies, orthanc: Orthanc
 
 
 def destination(orthanc: Orthanc) -> StoreDestination:
-    """The one of the configuration."""
+    """Return the destination of the configuration."""
     return StoreDestination(name="pacs", ae_title=orthanc.ae_title, address="127.0.0.1", port=orthanc.dicom_port)

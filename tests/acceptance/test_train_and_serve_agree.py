@@ -1,4 +1,4 @@
-"""What training saw is what serving sees: MNIST's test images through files, queue, workers and database."""
+"""Training and serving prepare images in the same way: the MNIST test images give the same scores in both."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SECONDS = 240
 
 
 def write_scan(path: Path, number: int, pixels: NDArray[np.uint8]) -> None:
-    """One digit as a secondary capture, 8 bits, black background."""
+    """Write one digit as a secondary capture with 8 bits and a black background."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

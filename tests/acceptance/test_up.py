@@ -1,6 +1,6 @@
-"""`nightread up`: drop a file, get a row; patients stay out of sight; whatever is killed comes back; nothing is lost.
+"""`nightread up`: files become rows, no patient data leaks, and killed processes are started again.
 
-One session for all tests, in their order: it is used, hurt, killed, started again and stopped.
+All tests share one `up` and run in their order: it is used, its processes are killed, it is restarted and stopped.
 """
 
 import base64
@@ -15,7 +15,7 @@ import psutil
 import pytest
 from nightread_process import alive, images, run, wait_until
 from patient_markers import BORN, PATIENT, PLACE, marked_scans
-from up_process import FRAMES, UpProcess, overheard
+from up_process import FRAMES, UpProcess, recorded_traffic
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -25,12 +25,12 @@ SCANS = 30
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    """Running, with its Redis overheard from the start; scans and canaries were dropped and are final."""
+    """Start `up`, record the traffic of its Redis, drop scans and marked scans, and wait for their outcomes."""
     up = UpProcess(folder=tmp_path_factory.mktemp("up"))
     with up.up() as up.process:
         wait_until((up.state / "redis.url").exists, seconds=20, what=up.output.read_text)
-        with overheard(up):
-            wait_until(up.flower.answers, seconds=30, what=up.output.read_text)
+        with recorded_traffic(up):
+            wait_until(up.flower.responds, seconds=30, what=up.output.read_text)
             up.drop_phantoms(SCANS)
             for name, content in marked_scans().items():
                 up.drop(f"{PLACE}/{PLACE}-{name}", content)
@@ -39,45 +39,45 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
 
 
 def test_files_become_rows(up: UpProcess) -> None:
-    """Scans are done, the broken canaries have their reasons, and `status` counts them."""
-    told = json.loads(run("status", "--state", up.state, "--json").stdout)
+    """Scans are done, the broken marked scans have their reasons, and `status` counts them."""
+    status = json.loads(run("status", "--state", up.state, "--json").stdout)
     assert Counter(row["state"] for row in images(up.state)) == {"done": SCANS + 2, "rejected": 4}
     assert {row["reason"] for row in images(up.state)} == {None, "not_dicom", "truncated", "bad_pixels", "bad_header"}
-    assert [told[name] for name in STATES] == [SCANS + 2, 0, 4, 0]
-    assert (told["arrived"], told["adds_up"]) == (up.dropped, True)
-    assert [(worker["slots"], worker["alive"]) for worker in told["workers"]] == [(2, True)]
+    assert [status[name] for name in STATES] == [SCANS + 2, 0, 4, 0]
+    assert (status["arrived"], status["adds_up"]) == (up.dropped, True)
+    assert [(worker["slots"], worker["alive"]) for worker in status["workers"]] == [(2, True)]
 
 
 def test_flower_shows_worker_and_batches(up: UpProcess) -> None:
-    """The worker with its processes, and each batch with its size and its outcomes."""
+    """Flower shows the worker with its processes, and each batch with its size and its outcomes."""
     wait_until(lambda: up.flower.images_sent() == up.dropped, seconds=15, what=lambda: str(up.flower.batches()))
     (worker,) = up.flower.workers().values()
     assert worker["stats"]["pool"]["max-concurrency"] == 2
     assert up.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
 
 
-def test_canaries_are_seen_by_nobody(up: UpProcess) -> None:
-    """No word of the patient and no name of a file in Redis' traffic, Flower's pages, logs and output."""
+def test_patient_data_does_not_leak(up: UpProcess) -> None:
+    """No marker word and no file name is in the traffic of Redis, Flower's pages, logs, output and arguments."""
     logs = "".join(path.read_text("utf-8", "replace") for path in (up.state / "logs").iterdir())
-    heard = {
+    texts = {
         "redis": "\n".join([*up.traffic, *_decoded_bodies(up.traffic)]),
         "flower": up.flower.everything(),
         "logs": logs + up.output.read_text(),
         "arguments": " ".join(word for process in up.family() for word in process.cmdline()),
         "names of files": " ".join(str(path) for path in up.state.rglob("*")),
     }
-    assert re.search(r'{"v": 1, "batch": "[0-9a-f-]{36}"}', heard["redis"]), "the capture holds no batch"
-    assert all(len(text) > 200 for text in heard.values())
+    assert re.search(r'{"v": 1, "batch": "[0-9a-f-]{36}"}', texts["redis"]), "the capture holds no batch"
+    assert all(len(text) > 200 for text in texts.values())
     assert not [
         (where, word)
-        for where, text in heard.items()
+        for where, text in texts.items()
         for word in (PATIENT, PLACE, BORN)
         if word.lower() in text.lower()
     ]
 
 
-def test_the_database_knows_the_place_and_not_the_patient(up: UpProcess) -> None:
-    """The path stands in the record, patients as keys only; `query --patient` finds them all the same."""
+def test_the_database_has_the_path_and_no_patient_data(up: UpProcess) -> None:
+    """The database has paths, and patients only as keys; `query --patient` finds the images by the key."""
     stored = b"".join(path.read_bytes() for path in up.state.glob("nightread.sqlite3*"))
     found = json.loads(run("query", "--state", up.state, "--patient", PATIENT, "--format", "json").stdout)
     assert PLACE.encode() in stored
@@ -87,7 +87,7 @@ def test_the_database_knows_the_place_and_not_the_patient(up: UpProcess) -> None
 
 @pytest.mark.slow
 def test_a_killed_pool_process_loses_nothing(up: UpProcess) -> None:
-    """Its images are given back and done; the worker replaces it by itself."""
+    """Its images are requeued and done; the worker replaces the process."""
     up.drop_cine_and_wait_until_it_runs()
     (worker,) = up.find("worker.app worker")
     before = {child.pid for child in worker.children()}
@@ -100,7 +100,7 @@ def test_a_killed_pool_process_loses_nothing(up: UpProcess) -> None:
 
 
 def test_a_killed_worker_is_started_again(up: UpProcess) -> None:
-    """What it had is given out anew as soon as the next one is there, long before its lease ends."""
+    """Its images are requeued when the next worker starts, long before their lease ends."""
     up.drop_cine_and_wait_until_it_runs()
     _kill(*up.find("worker.app worker"))
     up.drop_phantoms(5)
@@ -110,7 +110,7 @@ def test_a_killed_worker_is_started_again(up: UpProcess) -> None:
 
 
 def test_a_killed_redis_is_started_again(up: UpProcess) -> None:
-    """It has forgotten everything, and the ledger gives everything out again."""
+    """Redis lost all messages, and the dispatcher publishes the open batches again."""
     _kill(*up.find("redis.sock"))
     up.drop_phantoms(10)
     up.wait_until_all_final()
@@ -118,62 +118,62 @@ def test_a_killed_redis_is_started_again(up: UpProcess) -> None:
 
 
 def test_killed_watcher_dispatcher_and_flower_are_started_again(up: UpProcess) -> None:
-    """Files that came meanwhile are found, registered once and analysed."""
+    """Files that arrived in the meantime are registered once and analysed."""
     _kill(*up.find("cli watch"), *up.find("cli dispatch"), *up.find("flower"))
     up.drop_phantoms(10)
     up.wait_until_all_final()
     for name in ("watch", "dispatch", "flower"):
         assert_reported(up, name)
-    wait_until(up.flower.answers, seconds=20, what=up.looks)
+    wait_until(up.flower.responds, seconds=20, what=up.describe)
     assert Counter(row["state"] for row in images(up.state))["done"] == up.dropped - 4
 
 
-def test_a_kill_leaves_no_orphan_and_the_state_can_be_used_again(up: UpProcess) -> None:
-    """Everything ends with `up`, in the middle of a batch too; the next start goes on where it stood."""
+def test_a_killed_up_leaves_no_orphan_process(up: UpProcess) -> None:
+    """All processes end with `up`, even during a batch; a later test starts it again on the same state."""
     assert up.process is not None
     up.drop_cine_and_wait_until_it_runs()
     family = up.family()
     up.process.kill()
     up.process.wait()
-    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{up.looks()}")
+    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{up.describe()}")
     assert len(family) >= 8
     up.drop_phantoms(3)
 
 
 def test_ctrl_c_stops_everything_within_ten_seconds(up: UpProcess) -> None:
-    """In the middle of a batch: exit code 0, no process survives, and what is left waits for the next start."""
+    """During a batch the exit code is 0, no process survives, and unfinished images wait for the next start."""
     with up.up() as up.process:
         up.wait_until_all_final()
         up.drop_cine_and_wait_until_it_runs()
         family = up.family()
-        asked = time.monotonic()
+        began = time.monotonic()
         up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(20) == 0, up.looks()
-        took = time.monotonic() - asked
-    assert took < 10, up.looks()
+        assert up.process.wait(20) == 0, up.describe()
+        took = time.monotonic() - began
+    assert took < 10, up.describe()
     assert not alive(family)
     assert not (up.state / "redis.url").exists()
 
 
-def test_a_later_run_finishes_what_was_left(up: UpProcess) -> None:
-    """Each file has exactly one outcome, and the record holds together."""
+def test_a_later_run_finishes_the_unfinished_work(up: UpProcess) -> None:
+    """Each file has exactly one outcome, and the audit finds no violation."""
     up.drop_phantoms(3)
     ended = run("run", up.inbox, "--state", up.state, "--model", "phantom", "--json")
-    told = json.loads(ended.stdout)
+    printed = json.loads(ended.stdout)
     audit = run("audit", "--state", up.state)
-    assert (ended.returncode, told["arrived"], told["new"]) == (0, up.dropped, 3), ended.stderr
-    assert [told[name] for name in STATES] == [up.dropped - 4, 0, 4, 0]
+    assert (ended.returncode, printed["arrived"], printed["new"]) == (0, up.dropped, 3), ended.stderr
+    assert [printed[name] for name in STATES] == [up.dropped - 4, 0, 4, 0]
     assert audit.returncode == 0, audit.stdout
 
 
 def _decoded_bodies(commands: list[str]) -> list[str]:
-    """Celery's messages and events travel in base64."""
+    """Decode the bodies of Celery's messages and events, which are sent in base64."""
     bodies = re.findall(r'"body\W+([A-Za-z0-9+/]{16,}=*)', "\n".join(commands))
     return [base64.b64decode(body).decode() for body in bodies]
 
 
 def assert_reported(up: UpProcess, name: str) -> None:
-    wait_until(lambda: f"{name} was restarted" in up.output.read_text(), seconds=10, what=up.looks)
+    wait_until(lambda: f"{name} was restarted" in up.output.read_text(), seconds=10, what=up.describe)
     assert f"{name} ended (killed by SIGKILL)" in up.output.read_text()
 
 

@@ -1,4 +1,4 @@
-"""A `nightread up` for tests to use and to hurt."""
+"""Run `nightread up` for tests that use it and kill its processes."""
 
 import subprocess
 import threading
@@ -10,7 +10,7 @@ import psutil
 from compose_processes import free_port
 from dicom_files import cine, phantom
 from flower import Flower
-from nightread_process import LOOK_SECONDS, record_of, started, wait_until
+from nightread_process import POLL_SECONDS, database_of, started, wait_until
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -28,7 +28,7 @@ _SETTINGS = {
 
 @dataclass(kw_only=True)
 class UpProcess:
-    """One state folder and one inbox, and who runs on them at the moment."""
+    """One state folder and one inbox, with the process that runs on them."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -43,12 +43,12 @@ class UpProcess:
         self.inbox.mkdir()
 
     def up(self) -> Any:
-        """Start it."""
+        """Start `nightread up`."""
         arguments = ("up", "--inbox", self.inbox, "--state", self.state, "--model", "phantom", "--workers", "2")
         return started(*arguments, "--flower-port", self.port, output=self.output, **_SETTINGS)
 
     def drop(self, name: str, content: bytes) -> None:
-        """As a careful sender does: write elsewhere, then rename."""
+        """Write a file elsewhere and move it into the inbox."""
         self.dropped += 1
         path = self.inbox / name
         path.parent.mkdir(exist_ok=True)
@@ -56,42 +56,42 @@ class UpProcess:
         (self.folder / "transfer" / "file").rename(path)
 
     def drop_phantoms(self, count: int) -> None:
-        """Scans that were never seen before."""
+        """Drop `count` new scans."""
         for _ in range(count):
             self.drop(f"scan-{self.dropped}.dcm", phantom(1000 + self.dropped))
 
     def drop_cine_and_wait_until_it_runs(self) -> None:
-        """Work that takes seconds, under way."""
+        """Drop a scan whose analysis takes seconds, and wait until it is running."""
         self.drop(f"cine-{self.dropped}.dcm", cine(1000 + self.dropped, FRAMES))
-        wait_until(lambda: self.tally().running > 0, seconds=40, what=self.looks)
+        wait_until(lambda: self.tally().running > 0, seconds=40, what=self.describe)
 
     def tally(self) -> queries.Tally:
-        """As `status` tells it."""
-        with record_of(self.state) as database:
+        """Return the counts, as `status` does."""
+        with database_of(self.state) as database:
             return queries.tally(database)
 
     def all_final(self) -> bool:
-        """Whether each file that was dropped has its outcome."""
+        """Return whether each dropped file has its outcome."""
         tally = self.tally()
         return (tally.arrived, tally.unfinished) == (self.dropped, 0)
 
     def wait_until_all_final(self, seconds: float = 40) -> None:
-        """Each dropped file has its outcome."""
-        wait_until(self.all_final, seconds=seconds, what=self.looks)
+        """Wait until each dropped file has its outcome."""
+        wait_until(self.all_final, seconds=seconds, what=self.describe)
 
-    def looks(self) -> str:
-        """For the message of a test that fails."""
+    def describe(self) -> str:
+        """Return counts, output and logs for the message of a failed test."""
         logs = [path.read_text("utf-8", "replace")[-2000:] for path in (self.state / "logs").glob("*.log")]
         return "\n".join([f"{self.dropped} dropped, {self.tally()}", self.output.read_text(), *logs])
 
     def family(self) -> list[psutil.Process]:
-        """`up` and all that descends from it."""
+        """Return `up` and all its descendants."""
         assert self.process is not None
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
     def find(self, words: str) -> list[psutil.Process]:
-        """Children whose command line has these words; not their own children."""
+        """Return the direct children whose command line has these words."""
         assert self.process is not None
         return [child for child in psutil.Process(self.process.pid).children() if words in _command_of(child)]
 
@@ -99,34 +99,34 @@ class UpProcess:
 def _command_of(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it ended meanwhile, or `up` has not waited for it yet
+    except psutil.NoSuchProcess:  # it has ended, or it is a zombie
         return ""
 
 
-class overheard:  # noqa: N801 - reads like the function it might be
-    """MONITOR of the site's Redis, also of the one that takes its place."""
+class recorded_traffic:  # noqa: N801 - used like a context manager function
+    """Record the commands that the Redis of `up` receives with MONITOR, also after it was restarted."""
 
     def __init__(self, up: UpProcess) -> None:
         self._client = Redis.from_url((up.state / "redis.url").read_text())
-        self._heard = up.traffic
+        self._commands = up.traffic
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._listening = threading.Event()
-        self._over = threading.Event()
+        self._stop = threading.Event()
 
     def __enter__(self) -> None:
         self._thread.start()
         assert self._listening.wait(10)
 
     def __exit__(self, *_raised: object) -> None:
-        self._over.set()
+        self._stop.set()
         self._client.close()
 
     def _listen(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._stop.wait(POLL_SECONDS):
             try:
                 with self._client.monitor() as monitor:
                     self._listening.set()
                     for command in monitor.listen():
-                        self._heard.append(str(command["command"]))
+                        self._commands.append(str(command["command"]))
             except (RedisError, OSError, ValueError):
                 continue  # Redis was killed

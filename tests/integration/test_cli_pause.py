@@ -1,4 +1,4 @@
-"""`nightread pause`, `nightread resume`, and what `status` says meanwhile."""
+"""`nightread pause` and `nightread resume`, and the output of `status` during a pause."""
 
 import json
 from pathlib import Path
@@ -26,8 +26,8 @@ def nightread(ledger_driver: LedgerDriver, *arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments, "--database-url", url], catch_exceptions=False)
 
 
-def said(ledger_driver: LedgerDriver, *arguments: str) -> str:
-    """What it prints: one line, and all went well."""
+def output_line(ledger_driver: LedgerDriver, *arguments: str) -> str:
+    """Run a command that succeeds and return the one line that it prints."""
     result = nightread(ledger_driver, *arguments)
     assert result.exit_code == 0
     (line,) = result.output.splitlines()
@@ -40,36 +40,36 @@ def status(ledger_driver: LedgerDriver) -> dict[str, Any]:
 
 
 def test_a_person_pauses_and_resumes(ledger_driver: LedgerDriver) -> None:
-    """One line each; a second pause tells of the first; both are audited."""
-    assert said(ledger_driver, "pause", "--why", "new network").startswith("Paused: ")
-    again = said(ledger_driver, "pause", "--why", "something else")
-    assert again.startswith("Paused already, since ")
-    assert again.endswith(f"by {user_name()}: new network")
+    """Each prints one line; a second pause names the first; both are in the audit table."""
+    assert output_line(ledger_driver, "pause", "--why", "new network").startswith("Dispatch is paused: ")
+    again = output_line(ledger_driver, "pause", "--why", "something else")
+    assert again.startswith(f"Already paused by {user_name()} since ")
+    assert again.endswith(": new network")
     assert [pause.detail for pause in queries.pauses(ledger_driver.database)] == ["new network"]
-    assert said(ledger_driver, "resume") == "Ended: the pause that a person made. Dispatch goes on."
-    assert said(ledger_driver, "resume") == "No such pause was in force. Dispatch goes on."
+    assert output_line(ledger_driver, "resume") == "Ended: the pause by a person. Dispatch continues."
+    assert output_line(ledger_driver, "resume") == "No such pause was in force. Dispatch continues."
     with ledger_driver.database.read() as connection:
         assert list(connection.execute(select(audit.c.action)).scalars()) == ["dispatch.pause", "dispatch.resume"]
 
 
 def test_one_cause_may_be_resumed_and_the_rest_stays(ledger_driver: LedgerDriver) -> None:
-    """What still holds dispatch back is named."""
+    """The output names the remaining pauses."""
     for cause in Cause:
         ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
-    line = said(ledger_driver, "resume", "--cause", "breaker", "--cause", "person")
+    line = output_line(ledger_driver, "resume", "--cause", "breaker", "--cause", "person")
     assert line.endswith("Still paused: disk.")
     assert [pause.cause for pause in queries.pauses(ledger_driver.database)] == [Cause.DISK]
 
 
 @pytest.mark.parametrize("why", ["", "  ", "x" * 501])
 def test_a_pause_needs_a_reason_that_fits(ledger_driver: LedgerDriver, why: str) -> None:
-    """Status shows it to everybody."""
+    """The reason must not be empty or too long, because `status` shows it."""
     with pytest.raises(UsageFault, match="--why"):
         nightread(ledger_driver, "pause", "--why", why)
 
 
-def test_status_says_what_is_paused_why_and_what_to_do(ledger_driver: LedgerDriver) -> None:
-    """In text and as JSON; nobody is told when it will be done."""
+def test_status_shows_each_pause_with_its_cause_and_remedy(ledger_driver: LedgerDriver) -> None:
+    """Text and JSON have the pauses; an expected end is not shown."""
     ledger_driver.register(build_arrivals(3))
     now = utc_now()
     detail = "62 of the latest 100 images failed or were defective, most often with the reason truncated."
@@ -83,12 +83,14 @@ def test_status_says_what_is_paused_why_and_what_to_do(ledger_driver: LedgerDriv
         "nightread query --in-state failed",
         "nightread retry",
         "nightread resume",
-        "Every 5 min 00 s a few images are tried",
+        "Paused automatically: too many bad images (since ",
+        "Every 5 min 00 s a few images are analysed as a probe",
         "The disk is short.",
-        "Make room",
-        "person by anna",
+        "Paused automatically: not enough disk space",
+        "Free some disk space",
+        "Paused by anna (since ",
         "new network",
-        "3 to go, and dispatch is paused.",
+        "3 images are unfinished; dispatch is paused.",
     ):
         assert part in text
 
@@ -106,27 +108,27 @@ def test_status_says_what_is_paused_why_and_what_to_do(ledger_driver: LedgerDriv
     assert probe["next_at"] > now.isoformat()
 
 
-def test_status_says_that_a_probe_is_under_way(ledger_driver: LedgerDriver) -> None:
-    """And by which batch it may be followed in Flower."""
+def test_status_shows_a_running_probe(ledger_driver: LedgerDriver) -> None:
+    """The JSON names its batch, so that it can be found in Flower."""
     ledger_driver.register(build_arrivals(1))
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     (batch,) = ledger_driver.form()
-    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
-    assert "A few images are on trial now" in nightread(ledger_driver, "status").output
+    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    assert "A probe of a few images is being analysed" in nightread(ledger_driver, "status").output
     probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.clear_probe(ledger_driver.database)
-    assert "(the latest at " in nightread(ledger_driver, "status").output
+    ledger.forget_probe(ledger_driver.database)
+    assert "(last at " in nightread(ledger_driver, "status").output
 
 
 def test_without_a_pause_status_mentions_none(ledger_driver: LedgerDriver) -> None:
-    """An empty list for programs, nothing for people."""
+    """The JSON has an empty list, and the text does not mention pauses."""
     assert status(ledger_driver)["pauses"] == []
     assert "aused" not in nightread(ledger_driver, "status").output
 
 
-def test_doctor_says_that_dispatch_is_paused(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
-    """Where somebody looks for why nothing moves."""
+def test_doctor_shows_that_dispatch_is_paused(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
+    """A user who wants to know why nothing is analysed runs `doctor`."""
     url = ledger_driver.database.writer.url.render_as_string(hide_password=False)
     settings = load_settings(None, state_dir=tmp_path, database_url=url, disk_reserve_bytes=2**62)
     assert "dispatch" not in {check.name for check in check_services(settings)}

@@ -1,4 +1,4 @@
-"""`nightread receive`, `receipts`, and what other commands say of received files."""
+"""`nightread receive` and `receipts`, and how other commands handle received files."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.servers
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """Where received files would lie; `kept` is the one that still does."""
+    """Return a spool folder in which only the file `kept` exists."""
     folder = tmp_path / "spool" / "pacs-12345678"
     (folder / "20261101" / "0a1b2c3d").mkdir(parents=True)
     (folder / "20261101" / "0a1b2c3d" / "kept.dcm").write_bytes(b"")
@@ -36,7 +36,7 @@ def spool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def received(database: Database, clock: SettableClock, spool: Path) -> LedgerDriver:
-    """Failed long ago: image 1, whose file is there, and image 2, whose file was purged."""
+    """Register two images that failed long ago: image 1 has its file, the file of image 2 was purged."""
     source_id = ledger.ensure_source(database, name=NAME, kind="receiver", root=str(spool), now=clock())
     ledger_driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
     clock.now = utc_now()
@@ -47,25 +47,25 @@ def received(database: Database, clock: SettableClock, spool: Path) -> LedgerDri
     return ledger_driver
 
 
-def test_retry_leaves_alone_what_was_purged(received: LedgerDriver) -> None:
-    """It could only fail again, and forget why it failed first."""
-    said = json.loads(_call(received.database, "retry", "--failed", "--json").stdout)
-    assert (said["image_ids"], said["purged"], said["retried"]) == ([1], [2], 1)
+def test_retry_skips_purged_files(received: LedgerDriver) -> None:
+    """They would fail again, and the first reason would be lost."""
+    printed = json.loads(_call(received.database, "retry", "--failed", "--json").stdout)
+    assert (printed["image_ids"], printed["purged"], printed["retried"]) == ([1], [2], 1)
     assert received.states() == ["received", "failed"]
 
 
-def test_audit_does_not_miss_what_was_purged(received: LedgerDriver) -> None:
-    """A file that went in its time is a number; one that is not due yet and gone is named."""
+def test_audit_does_not_report_purged_files_as_missing(received: LedgerDriver) -> None:
+    """Purged files are counted; a file that is missing too early is listed."""
     received.clock.now = utc_now()
     received.register([Arrival(uri="20261101/0a1b2c3d/gone.dcm", size=0, mtime_ns=1)])
-    said = json.loads(_call(received.database, "audit", "--no-queue", "--json").stdout)
-    (spool,) = said["folders"]
-    assert (said["holds"], spool["kind"], spool["files"], spool["purged"]) == (True, "receiver", 1, 1)
+    printed = json.loads(_call(received.database, "audit", "--no-queue", "--json").stdout)
+    (spool,) = printed["folders"]
+    assert (printed["holds"], spool["kind"], spool["files"], spool["purged"]) == (True, "receiver", 1, 1)
     assert [gone["image_id"] for gone in spool["gone"]] == [3]
 
 
-def test_doctor_says_for_how_many_nights_there_is_room(received: LedgerDriver, tmp_path: Path) -> None:
-    """By the most that came in a day of the last week; a night that does not fit is a failure."""
+def test_doctor_shows_for_how_many_nights_the_disk_has_space(received: LedgerDriver, tmp_path: Path) -> None:
+    """The estimate uses the largest day of the last week; less than one night is a failure."""
     url = received.database.writer.url.render_as_string(hide_password=False)
     settings = load_settings(state_dir=tmp_path, database_url=url)
     received.clock.now = utc_now()
@@ -76,38 +76,38 @@ def test_doctor_says_for_how_many_nights_there_is_room(received: LedgerDriver, t
 
 
 def test_receipts_are_summed_by_sender(received: LedgerDriver) -> None:
-    """What each was answered, as a table and for programs; other times have none."""
+    """Table and JSON have the response statuses of each sender; other times have no association."""
     for number, title in enumerate(("CT1", "CT1", "MR1")):
         _note(received, f"association-{number}", title, statuses={"A700": number, "aborted": 1})
     table = _call(received.database, "receipts").stdout
-    said = json.loads(_call(received.database, "receipts", "--json", "--since", "2000-01-01").stdout)
-    by_title = {sender["calling_ae"]: sender for sender in said["senders"]}
+    printed = json.loads(_call(received.database, "receipts", "--json", "--since", "2000-01-01").stdout)
+    by_title = {sender["calling_ae"]: sender for sender in printed["senders"]}
     assert (by_title["CT1"]["associations"], by_title["CT1"]["received"]) == (2, 20)
     assert (by_title["MR1"]["refused"], by_title["MR1"]["statuses"]) == (2, {"A700": 2, "aborted": 1})
-    assert len(said["associations"]) == 3
+    assert len(printed["associations"]) == 3
     assert all(word in table for word in ("CT1", "MR1", "A700 x 2", "aborted x 1"))
-    assert "Nobody sent" in _call(received.database, "receipts", "--until", "2000-01-01").stdout
+    assert "No sender opened an association" in _call(received.database, "receipts", "--until", "2000-01-01").stdout
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
-        ((), "The settings name no receiver"),
+        ((), "The settings have no receiver"),
         (("--ae-title", "a" * 17), "--ae-title"),
         (("--caller", "CT\\1"), "--caller"),
         (("--caller", ""), "lets everybody send"),
         (("--name", "n" * 300), "--name"),
     ],
 )
-def test_mistakes_are_said(database: Database, options: tuple[str, ...], says: str) -> None:
-    """In one sentence, before anything listens."""
+def test_wrong_options_are_reported(database: Database, options: tuple[str, ...], message: str) -> None:
+    """The error is one sentence and comes before a port is opened."""
     with pytest.raises(UsageFault) as raised:
         _call(database, "receive", *options)
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_callers_are_never_dropped(tmp_path: Path, database: Database) -> None:
-    """`--name` alone is a receiver of the settings; with --caller beside it, that list is the one that counts."""
+def test_callers_are_never_ignored(tmp_path: Path, database: Database) -> None:
+    """`--name` alone selects a receiver of the settings; together with --caller the list of callers is used."""
     config = tmp_path / "settings.toml"
     config.write_text('[[sources]]\nkind = "receiver"\nname = "pacs"\nport = 0\n', "utf-8")
     state = ("--config", str(config), "--state", str(tmp_path), "--redis-url", "redis://127.0.0.1:1")
@@ -115,8 +115,8 @@ def test_callers_are_never_dropped(tmp_path: Path, database: Database) -> None:
         _call(database, "receive", *state, "--name", "pacs", "--caller", "@10")
 
 
-def test_without_its_library_it_names_the_extra(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    """Pynetdicom comes with `stores`."""
+def test_a_missing_library_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """The extra `stores` installs pynetdicom."""
     from cli import main  # noqa: PLC0415
 
     monkeypatch.setitem(sys.modules, "pynetdicom", None)

@@ -1,4 +1,4 @@
-"""The commands of docker-compose.yml, run as they stand against a real Redis and a real PostgreSQL."""
+"""The commands of docker-compose.yml, run unchanged against a real Redis and a real PostgreSQL."""
 
 import ast
 import json
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ComposeProcesses]:
-    """All services up and healthy, with an empty inbox."""
+    """Start all services with an empty inbox and wait until they are healthy."""
     if missing_programs():
         pytest.skip(skip_reasons.COMPOSE_PROGRAMS)
     server = request.getfixturevalue("postgres_server")
@@ -67,7 +67,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @pytest.fixture(scope="module")
 def database(compose: ComposeProcesses) -> Iterator[Database]:
-    """The record, opened with the role that the services use."""
+    """Open the database with the role that the services use."""
     opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{compose.postgres_address}")
     yield opened
     opened.close()
@@ -75,7 +75,7 @@ def database(compose: ComposeProcesses) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def truths(compose: ComposeProcesses, database: Database) -> list[PhantomTruth]:
-    """A night's scans and a stray text, dropped into the inbox, and all of it final."""
+    """Write scans and a text file into the inbox, and wait until every file has its outcome."""
     written = write_phantoms(compose.inbox, count=PHANTOMS, seed=7, style=PhantomStyle(size=128))
     (compose.inbox / "notes.txt").write_text("Not a scan.\n")
 
@@ -97,7 +97,7 @@ def test_every_file_has_its_outcome(database: Database) -> None:
 
 
 def test_predictions_agree_with_the_truth(database: Database, truths: list[PhantomTruth]) -> None:
-    """What stands in PostgreSQL is what the network saw: labels of nearly all scans are right."""
+    """The labels in PostgreSQL are right for at least 90 % of the scans."""
     done = queries.images(database, queries.ImageFilter(states=("done",)))
     found = {image["sop_instance_uid"]: image["label"] for image in done}
     assert set(found) == {truth.sop_instance_uid for truth in truths}
@@ -106,8 +106,8 @@ def test_predictions_agree_with_the_truth(database: Database, truths: list[Phant
 
 @pytest.mark.usefixtures("truths")
 def test_flower_shows_the_batches(compose: ComposeProcesses) -> None:
-    """Name, size and outcomes of every batch are readable, and together they are the images of the night."""
-    wait_until(lambda: _images_in(_batches(compose)) == PHANTOMS + 1, 30, "Flower heard of every batch's end")
+    """Flower has the name, size and outcomes of every batch, and their sum is the number of files."""
+    wait_until(lambda: _images_in(_batches(compose)) == PHANTOMS + 1, 30, "Flower has received the end of every batch")
     outcomes = [ast.literal_eval(task["result"]) for task in _batches(compose)]
     assert {task["name"] for task in _batches(compose)} == {ANALYSE_TASK}
     assert sum(outcome.get("done", 0) for outcome in outcomes) == PHANTOMS
@@ -115,7 +115,7 @@ def test_flower_shows_the_batches(compose: ComposeProcesses) -> None:
 
 
 def test_flower_shows_worker_and_queue(compose: ComposeProcesses) -> None:
-    """The worker is there with its two processes, and the length of the queue is a number."""
+    """The worker is shown with its two processes, and the length of the queue is a number."""
     workers = _json(compose, "/api/workers?refresh=1")
     (queue,) = _json(compose, "/api/queues/length")["active_queues"]
     assert workers[f"nightread@{socket.gethostname()}"]["stats"]["pool"]["max-concurrency"] == 2
@@ -131,15 +131,15 @@ def test_flower_asks_for_the_password(compose: ComposeProcesses, page: str) -> N
 
 
 def test_flower_cannot_stop_workers(compose: ComposeProcesses) -> None:
-    """Whoever has the password may look, and no more."""
+    """Flower is read-only, also with the password."""
     path = f"/api/worker/shutdown/nightread@{socket.gethostname()}"
     assert _status(compose, path, method="POST") == HTTPStatus.FORBIDDEN
 
 
 def test_redis_is_as_configured(compose: ComposeProcesses) -> None:
-    """Redis lets in nobody without the password, writes its queue to disk and evicts nothing."""
-    with Redis(port=compose.redis_port, retry=Retry(NoBackoff(), 0)) as stranger, pytest.raises(AuthenticationError):
-        stranger.ping()
+    """Redis refuses clients without the password, writes its queue to disk and evicts nothing."""
+    with Redis(port=compose.redis_port, retry=Retry(NoBackoff(), 0)) as anonymous, pytest.raises(AuthenticationError):
+        anonymous.ping()
     with Redis(port=compose.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
         settings: dict[str, str] = client.config_get("append*", "save", "maxmemory-policy")
         assert int(client.info("server")["redis_version"].partition(".")[0]) >= 7
@@ -148,7 +148,7 @@ def test_redis_is_as_configured(compose: ComposeProcesses) -> None:
 
 
 def test_no_secret_in_any_argument(compose: ComposeProcesses) -> None:
-    """What `ps` shows of the services and their children holds no password and no key."""
+    """`ps` shows no password and no key in the arguments of the services and their children."""
     groups = {process.pid for process in compose.running.values()}
     shown = [_arguments(entry) for entry in Path("/proc").glob("[0-9]*") if _group(entry) in groups]
     assert len(shown) >= len(STAYING) + 2
@@ -157,33 +157,33 @@ def test_no_secret_in_any_argument(compose: ComposeProcesses) -> None:
 
 @pytest.mark.parametrize("name", [*STAYING, "postgres"])
 def test_health_checks_pass(compose: ComposeProcesses, name: str) -> None:
-    """The health check of each service finds the service well."""
+    """The health check of each service succeeds."""
     assert compose.is_healthy(name)
 
 
 @pytest.mark.parametrize("name", ["producer", "dispatcher", "flower"])
 def test_slim_services_run_without_tensorflow(compose: ComposeProcesses, name: str) -> None:
-    """Nothing of the worker's extra can be imported where these services ran."""
+    """No package of the extra `worker` can be imported in these services."""
     for module in ("tensorflow", "pydicom", "cv2"):
         assert "the slim image has none" in compose.execute(name, ["python", "-c", f"import {module}"]).stderr
 
 
-def test_operators_ask_in_a_container(compose: ComposeProcesses, database: Database) -> None:
-    """`docker compose exec dispatcher nightread status` tells what the record says."""
-    told = json.loads(compose.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
-    assert (told["arrived"], len(told["workers"])) == (queries.tally(database).arrived, 1)
+def test_status_runs_in_a_container(compose: ComposeProcesses, database: Database) -> None:
+    """`docker compose exec dispatcher nightread status` prints the counts of the database."""
+    status = json.loads(compose.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
+    assert (status["arrived"], len(status["workers"])) == (queries.tally(database).arrived, 1)
 
 
 def test_a_second_dispatcher_is_refused(compose: ComposeProcesses) -> None:
-    """Scaled to two by mistake, the second dispatcher ends and says why; the first goes on."""
+    """A second dispatcher ends with a message, and the first continues."""
     second = compose.start(compose.services["dispatcher"])
     assert second.wait(30) == 2
     assert "Another dispatcher" in compose.log("dispatcher")
     assert compose.running["dispatcher"].poll() is None
 
 
-def test_all_end_in_good_order(compose: ComposeProcesses) -> None:
-    """SIGTERM ends every service with 0 within its grace period, and the health checks notice. Runs last."""
+def test_all_services_stop_in_time(compose: ComposeProcesses) -> None:
+    """SIGTERM ends every service with exit code 0 in its grace period, and its health check fails. Runs last."""
     assert compose.down() == dict.fromkeys(["migrate", *STAYING], 0)
     os.utime(compose.state("dispatcher") / "dispatcher.alive", (0, 0))
     assert not [name for name in ("redis", "dispatcher", "flower") if compose.is_healthy(name)]

@@ -1,4 +1,4 @@
-"""`nightread poll` says in one line what it cannot poll."""
+"""`nightread poll` reports wrong usage in one line."""
 
 from pathlib import Path
 
@@ -10,19 +10,19 @@ from nightread.errors import UsageFault
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "message"),
     [
-        ((), "name no store:"),
-        (("--name", "pacs"), "name no store pacs:"),
+        ((), "have no store:"),
+        (("--name", "pacs"), "have no store pacs:"),
         (("--orthanc", "http://a", "--dicomweb", "http://b"), "Give one URL"),
-        (("--orthanc", "ftp://a"), "--orthanc: an address such as"),
+        (("--orthanc", "ftp://a"), "--orthanc: give an address such as"),
         (("--dicomweb", "http://a", "--days", "0"), "--days: "),
         (("--orthanc", "http://a", "--every", "0"), "--every: "),
-        (("--days", "3"), "go with a URL"),
+        (("--days", "3"), "need a URL"),
     ],
 )
-def test_wrong_usage_names_the_option(arguments: tuple[str, ...], why: str, tmp_path: Path) -> None:
-    """Before any database is looked for."""
+def test_wrong_usage_names_the_option(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    """The error comes before the database is opened."""
     ended = CliRunner().invoke(poll_command, [*arguments, "--state", str(tmp_path / "none")])
     assert isinstance(ended.exception, UsageFault)
-    assert why in str(ended.exception)
+    assert message in str(ended.exception)

@@ -1,4 +1,4 @@
-"""What people read."""
+"""Tables and numbers for people."""
 
 from io import StringIO
 
@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cli.output.tables import duration, make_table, per_second, show, show_tally
+from cli.output.tables import counted, duration, make_table, per_second, show, show_tally
 from db.queries import Tally
 
 
@@ -22,17 +22,23 @@ from db.queries import Tally
     ],
 )
 def test_a_duration_has_two_figures(seconds: float, text: str) -> None:
-    """Rounded before it is divided, so that nothing lasts 60 s."""
+    """The value is rounded before it is divided, so that `60 s` never appears."""
     assert duration(seconds) == text
 
 
 def test_a_slow_rate_has_a_decimal() -> None:
-    """Half an image per second is not nought."""
+    """Half an image per second is not shown as zero."""
     assert (per_second(0.52), per_second(1234.5)) == ("0.5 images per second", "1,234 images per second")
 
 
+def test_a_number_is_followed_by_singular_or_plural() -> None:
+    """An irregular plural is given."""
+    assert (counted(1, "image"), counted(1200, "image")) == ("1 image", "1,200 images")
+    assert (counted(0, "study", "studies"), counted(1, "study", "studies")) == ("0 studies", "1 study")
+
+
 def test_a_pipe_gets_whole_lines_without_colour_or_frame() -> None:
-    """However long a cell is; and markup in a file name is no markup."""
+    """Long cells are not folded, and markup in a file name is printed as text."""
     stream = StringIO()
     console = Console(file=stream, width=20)
     table = make_table(console, "file")
@@ -45,7 +51,7 @@ def test_a_pipe_gets_whole_lines_without_colour_or_frame() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_terminal_gets_no_line_wider_than_itself(width: int) -> None:
-    """The longest sentence of a reason folds."""
+    """The longest sentence of a reason is folded."""
     stream = StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system=None)
     reasons = [("rejected", "symlink", "out_of_scope", 1_000_000)]
@@ -57,7 +63,7 @@ def test_a_terminal_gets_no_line_wider_than_itself(width: int) -> None:
 
 
 def test_the_tally_leaves_out_states_that_are_rare_and_empty() -> None:
-    """The usual outcomes show even at nought, because nought failed is news."""
+    """The usual outcomes are shown even if they are zero, because `failed 0` is information."""
     stream = StringIO()
 
     show_tally(Console(file=stream), Tally(arrived=1, done=1))

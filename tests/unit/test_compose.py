@@ -1,4 +1,4 @@
-"""docker-compose.yml keeps to the Compose specification and to the rules of this house."""
+"""docker-compose.yml follows the Compose specification and the rules of this project."""
 
 import re
 import tomllib
@@ -23,33 +23,33 @@ each_of_ours = pytest.mark.parametrize("service", OURS, ids=lambda service: serv
 
 
 def test_the_file_is_valid() -> None:
-    """Compose accepts the file, as far as the schema of its specification can tell."""
+    """The file is valid by the schema of the Compose specification."""
     problems = [error.message for error in VALIDATOR.iter_errors(document())]
     assert problems == []
 
 
 def test_the_schema_rejects_what_compose_rejects() -> None:
-    """The schema in use is the real one: a misspelt key does not pass."""
+    """The schema rejects a misspelt key."""
     broken = document()
     broken["services"]["redis"]["helthcheck"] = {}
     assert not VALIDATOR.is_valid(broken)
 
 
-def test_the_parts_of_a_site_are_there() -> None:
-    """Every part that the architecture names runs as a service of its own."""
-    parts = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "worker-gpu", "flower"}
-    assert set(ALL) == parts
+def test_all_services_of_a_site_are_there() -> None:
+    """Every part of the architecture is a service."""
+    names = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "worker-gpu", "flower"}
+    assert set(ALL) == names
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "INBOX", "NIGHTREAD_MODEL"])
-def test_nothing_starts_without_what_is_required(name: str) -> None:
-    """A forgotten secret, folder or model stops `docker compose up` with its name and what to put there."""
+def test_a_missing_variable_stops_the_start(name: str) -> None:
+    """A missing secret, folder or model stops `docker compose up` with its name and a hint."""
     with pytest.raises(MissingVariableError, match=f"^{name}: .{{10,}}"):
         services({**DOTENV, name: ""})
 
 
 def test_the_example_lists_every_variable() -> None:
-    """deploy/example.env names the required variables, and as comments the optional ones; no more and no fewer."""
+    """deploy/example.env has exactly the required variables, and the optional ones as comments."""
     required, optional = (set(re.findall(pattern, EXAMPLE, re.MULTILINE)) for pattern in (r"^(\w+)=$", r"^#(\w+)="))
     assert required == set(DOTENV)
     assert required | optional == set(re.findall(r"\$\{([A-Z_]+)", source()))
@@ -57,15 +57,15 @@ def test_the_example_lists_every_variable() -> None:
 
 @each
 def test_secrets_stay_out_of_arguments(service: Service) -> None:
-    """Arguments are for everyone on the host to see: neither commands nor health checks hold a secret."""
+    """Every user of the host can read arguments, so commands and health checks have no secret."""
     arguments = " ".join([*service.command, *map(str, service.spec.get("healthcheck", {}).get("test", []))])
     passwords = [secret.rpartition(":")[2] for secret in SECRETS.values()]
     assert not [password for password in passwords if password in arguments]
 
 
 @each
-def test_services_know_only_the_secrets_they_need(service: Service) -> None:
-    """The key that makes patient keys is the workers' alone, and Flower cannot read the record."""
+def test_services_have_only_the_secrets_they_need(service: Service) -> None:
+    """Only workers have the site key, and Flower cannot read the database."""
     environment = " ".join(service.environment.values())
     assert (SECRETS["NIGHTREAD_SITE_KEY"] in environment) == service.name.startswith("worker")
     if service.name == "flower":
@@ -73,14 +73,14 @@ def test_services_know_only_the_secrets_they_need(service: Service) -> None:
 
 
 @each
-def test_ports_are_for_this_host_alone(service: Service) -> None:
-    """Nothing listens on an outer address unless the operator names it."""
+def test_ports_are_open_on_this_host_only(service: Service) -> None:
+    """By default no service listens on an external address."""
     assert all(port.startswith("127.0.0.1:") for port in service.ports)
 
 
 @each
 def test_no_service_runs_as_root(service: Service) -> None:
-    """Each container has a user who is not root, no capability, no way to more, and a read-only file system."""
+    """Each container has a user other than root, no capability, no new privileges, and a read-only file system."""
     assert service.user.partition(":")[0] not in ("", "0", "root")
     assert service.spec["cap_drop"] == ["ALL"]
     assert service.spec["security_opt"] == ["no-new-privileges:true"]
@@ -89,7 +89,7 @@ def test_no_service_runs_as_root(service: Service) -> None:
 
 @each
 def test_images_have_a_version(service: Service) -> None:
-    """A restart next year brings up what was tested: no image floats with `latest`, ours carry the release."""
+    """A later restart starts the tested version: no image has the tag `latest`, and our images have the release."""
     _, _, tag = service.image.partition(":")
     assert tag not in ("", "latest")
     assert not service.extras or tag == __version__
@@ -97,39 +97,39 @@ def test_images_have_a_version(service: Service) -> None:
 
 @each
 def test_logs_are_limited(service: Service) -> None:
-    """No container fills the disk with its log."""
+    """The log of each container has a maximum size."""
     assert {"max-size", "max-file"} <= set(service.spec["logging"]["options"])
 
 
 @each_that_stays
 def test_long_running_services_restart(service: Service) -> None:
-    """What is meant to run comes back after a crash or a reboot, and has time to end in good order."""
+    """They restart after a crash or a reboot, and have a grace period to stop."""
     assert service.spec["restart"] == "unless-stopped"
     assert re.fullmatch(r"\d+s", service.spec["stop_grace_period"])
 
 
 @each_that_stays
 def test_long_running_services_have_a_health_check(service: Service) -> None:
-    """`docker compose ps` tells whether each part does its work."""
+    """`docker compose ps` shows whether each service works."""
     assert {"test", "interval", "timeout", "start_period"} <= set(service.spec["healthcheck"])
 
 
-def test_a_worker_may_finish_its_batch() -> None:
-    """A worker gets as long to stop as a batch may stay without progress."""
+def test_a_worker_has_time_to_finish_its_batch() -> None:
+    """The grace period of a worker is longer than its lease."""
     for name in ("worker", "worker-gpu"):
         assert ALL[name].grace_seconds > load_settings().lease_seconds
 
 
 @each_of_ours
 def test_every_setting_exists(service: Service) -> None:
-    """Each NIGHTREAD_ variable is a knob of Settings, and the values together are valid."""
+    """Each NIGHTREAD_ variable is a setting."""
     named = {name.removeprefix("NIGHTREAD_").lower() for name in service.environment if name.startswith("NIGHTREAD_")}
     assert named <= set(Settings.model_fields) | {"config"}
 
 
 @each_of_ours
 def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings accept what a container finds in its environment and in the TOML file that ships."""
+    """Settings accept the environment of a container and the shipped TOML file."""
     for name, value in service.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NIGHTREAD_CONFIG", str(REPOSITORY / document()["configs"]["settings"]["file"]))
@@ -139,7 +139,7 @@ def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_example_settings_are_the_defaults(tmp_path: Path) -> None:
-    """What deploy/nightread.toml shows as comments is valid, and changes nothing when the comment signs go."""
+    """The commented lines of deploy/nightread.toml are valid, and have the default values."""
     shown = (REPOSITORY / "deploy" / "nightread.toml").read_text("utf-8")
     uncommented = tmp_path / "nightread.toml"
     uncommented.write_text(re.sub(r"^#(?=\w+ =)", "", shown, flags=re.MULTILINE))
@@ -147,22 +147,22 @@ def test_the_example_settings_are_the_defaults(tmp_path: Path) -> None:
     assert load_settings(uncommented).model_dump() == load_settings().model_dump()
 
 
-def test_everyone_waits_for_the_schema() -> None:
-    """What writes to the record starts after the one-shot migration ended well."""
+def test_services_wait_for_the_schema() -> None:
+    """Services that write to the database start after the migration succeeded."""
     for name in ("producer", "dispatcher", "worker", "worker-gpu"):
         assert ALL[name].spec["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert not ALL["migrate"].stays
 
 
 def test_scans_are_mounted_read_only() -> None:
-    """No container can change, move or delete a scan; producer and workers see it at the same place."""
+    """No container can change, move or delete a scan; producer and workers see it at the same path."""
     mounts = [mount for name in ("producer", "worker", "worker-gpu") for mount in ALL[name].spec["volumes"]]
     inboxes = [mount for mount in mounts if mount["source"] == DOTENV["INBOX"]]
     assert [(mount["target"], mount["read_only"]) for mount in inboxes] == [("/inbox", True)] * 3
 
 
 def test_only_workers_carry_tensorflow() -> None:
-    """The images of producer, dispatcher, migration and Flower are installed without the worker's extra."""
+    """The images of producer, dispatcher, migration and Flower do not have the extra `worker`."""
     extras = {service.name: service.extras for service in OURS}
     assert {name for name, wanted in extras.items() if wanted == "postgres"} == {
         "migrate",
@@ -174,22 +174,22 @@ def test_only_workers_carry_tensorflow() -> None:
 
 
 def test_redis_keeps_the_queue() -> None:
-    """Redis writes what it has to disk and evicts nothing."""
+    """Redis writes its data to disk and evicts nothing."""
     command = " ".join(ALL["redis"].command)
     for flag in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction"):
         assert flag in command
 
 
-def test_a_gpu_worker_waits_for_its_profile() -> None:
-    """Only who asks for the gpu profile gets a worker that needs an NVIDIA card."""
+def test_a_gpu_worker_needs_its_profile() -> None:
+    """The worker that needs an NVIDIA GPU starts with the profile `gpu` only."""
     gpu = ALL["worker-gpu"].spec
     (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
     assert gpu["profiles"] == ["gpu"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
 
 
-def test_the_builder_sees_what_the_image_needs() -> None:
-    """Each package of the wheel is copied into the build and let through by .dockerignore; .env and scans are not."""
+def test_the_build_context_has_what_the_image_needs() -> None:
+    """Each package of the wheel is copied into the build and allowed by .dockerignore; .env and scans are not."""
     packages = set(
         tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
             "packages"

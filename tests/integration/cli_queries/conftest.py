@@ -1,4 +1,4 @@
-"""A record in a state folder, and the commands that read it."""
+"""Provide a database in a state folder, and a function that runs commands on it."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ SITE_KEY = "a key for tests"
 
 @pytest.fixture
 def state_dir(new_sqlite: NewSqlite, tmp_path: Path) -> Path:
-    """A state folder with an empty record."""
+    """Return a state folder with an empty database."""
     folder = tmp_path / "state"
     folder.mkdir()
     with new_sqlite(folder / "nightread.sqlite3"):
@@ -28,30 +28,30 @@ def state_dir(new_sqlite: NewSqlite, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def record(state_dir: Path) -> Iterator[Database]:
-    """The record of that folder."""
+def database(state_dir: Path) -> Iterator[Database]:
+    """Open the database of the state folder."""
     with closing(open_database(f"sqlite:///{state_dir / 'nightread.sqlite3'}")) as database:
         yield database
 
 
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
-    """A folder of scans."""
+    """Return an empty folder for scans."""
     folder = tmp_path / "inbox"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def ledger_driver(record: Database, clock: SettableClock, inbox: Path) -> LedgerDriver:
-    """The ledger's verbs on that record; its source is the inbox."""
-    source_id = ledger.ensure_source(record, name="inbox", kind="folder", root=root_text(inbox), now=clock())
-    return LedgerDriver(database=record, clock=clock, source_id=source_id)
+def ledger_driver(database: Database, clock: SettableClock, inbox: Path) -> LedgerDriver:
+    """Drive the ledger of the database; its source is the inbox."""
+    source_id = ledger.ensure_source(database, name="inbox", kind="folder", root=root_text(inbox), now=clock())
+    return LedgerDriver(database=database, clock=clock, source_id=source_id)
 
 
 @pytest.fixture
 def nightread(state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """`nightread("query", "--format", "json")`: exit code, standard output, standard error."""
+    """Return a function that runs a command and returns exit code, standard output and standard error."""
     monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(state_dir))
     monkeypatch.setenv("NIGHTREAD_SITE_KEY", SITE_KEY)
     monkeypatch.setenv("NIGHTREAD_TIME_ZONE", "Europe/Berlin")
@@ -70,9 +70,9 @@ def nightread(state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.fixture
-def bundle_id_of_record(record: Database, clock: SettableClock) -> int:
-    """A bundle in that record."""
+def bundle_id(database: Database, clock: SettableClock) -> int:
+    """Register a bundle and return its id."""
     labels = ["clear", "nodule"]
     return ledger.register_bundle(
-        record, name="p", version="1", digest="d" * 64, labels=labels, normal_label="clear", now=clock()
+        database, name="p", version="1", digest="d" * 64, labels=labels, normal_label="clear", now=clock()
     )

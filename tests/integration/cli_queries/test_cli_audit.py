@@ -1,4 +1,4 @@
-"""`nightread audit`, `models` and `doctor`, as a person or a program calls them."""
+"""`nightread audit`, `models` and `doctor`, as people and programs call them."""
 
 import json
 import os
@@ -21,10 +21,10 @@ MakeArrivals = Callable[..., list[Arrival]]
 Nightread = Callable[..., tuple[int, str, str]]
 
 
-def test_audit_passes_a_sound_record_and_compares_the_folder(
+def test_audit_passes_a_consistent_database_and_compares_the_folder(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, inbox: Path
 ) -> None:
-    """Files without a row and rows without a file are told, and are no violation; temporary names are neither."""
+    """Files without a row and rows without a file are listed and are no violation; temporary names are not listed."""
     (inbox / "known.dcm").touch()
     (inbox / "below").mkdir()
     (inbox / "below" / "new one.dcm").touch()
@@ -43,51 +43,51 @@ def test_audit_passes_a_sound_record_and_compares_the_folder(
     assert folder["gone"] == [{"image_id": 2, "uri": f"{inbox}/gone.dcm"}]
 
 
-def test_audit_ends_with_1_and_names_what_is_broken(
+def test_audit_ends_with_1_and_names_the_violated_rule(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """The rule in words, and the image."""
+    """The output has the rule in words, and the id of the image."""
     ledger_driver.register(make_arrivals(2))
     ledger_driver.database.write(lambda connection: connection.execute(delete(work).where(work.c.instance_id == 2)))
 
     code, text, _ = nightread("audit")
 
     assert code == 1
-    assert "broken: every arrival has exactly one first row of work\n  image 2\n" in text
+    assert "violated: every arrival has exactly one first row of work\n  image 2\n" in text
 
 
-def test_a_file_that_the_watcher_overlooked_breaks_a_promise(
+def test_a_file_that_the_watcher_overlooked_is_a_violation(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, inbox: Path
 ) -> None:
-    """It lay there long before the watcher's latest word; one that came later is told and is none."""
+    """It was there long before the latest report of the watcher; a later file is listed and is no violation."""
     ledger_driver.register(make_arrivals(1, uri="known.dcm"))
     for name in ("known.dcm", "overlooked.dcm"):
         (inbox / name).touch()
-    word = datetime.now(UTC) + timedelta(hours=1)
-    ledger.report_source(ledger_driver.database, source_id=ledger_driver.source_id, report={}, now=word)
+    reported_at = datetime.now(UTC) + timedelta(hours=1)
+    ledger.report_source(ledger_driver.database, source_id=ledger_driver.source_id, report={}, now=reported_at)
     late = inbox / "late.dcm"
     late.touch()
-    os.utime(late, (word.timestamp(), word.timestamp()))
+    os.utime(late, (reported_at.timestamp(), reported_at.timestamp()))
 
     code, text, _ = nightread("audit", "--json")
 
     (folder,) = json.loads(text)["folders"]
     assert (code, folder["overlooked"]) == (1, [f"{inbox}/overlooked.dcm"])
     assert set(folder["without_row"]) == {f"{inbox}/overlooked.dcm", f"{inbox}/late.dcm"}
-    assert "overlooked.dcm" in nightread("audit")[1].partition("broken: every file")[2]
+    assert "overlooked.dcm" in nightread("audit")[1].partition("violated: every file")[2]
 
 
-def test_a_file_that_waits_for_room_and_a_pipe_are_not_overlooked(
+def test_a_file_that_waits_for_disk_space_and_a_pipe_are_not_overlooked(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, inbox: Path
 ) -> None:
-    """The watcher holds back while the disk is short of room; a pipe never arrives."""
+    """The watcher registers nothing while the disk is full, and never registers a pipe."""
     ledger_driver.register(make_arrivals(1, uri="known.dcm"))
     for name in ("known.dcm", "waits.dcm"):
         (inbox / name).touch()
     os.mkfifo(inbox / "pipe.dcm")
-    word = datetime.now(UTC) + timedelta(hours=1)
+    reported_at = datetime.now(UTC) + timedelta(hours=1)
     ledger.report_source(
-        ledger_driver.database, source_id=ledger_driver.source_id, report={"disk_short": True}, now=word
+        ledger_driver.database, source_id=ledger_driver.source_id, report={"disk_short": True}, now=reported_at
     )
 
     code, text, _ = nightread("audit", "--json")
@@ -99,7 +99,7 @@ def test_a_file_that_waits_for_room_and_a_pipe_are_not_overlooked(
 def test_the_queue_is_compared_with_the_open_batches(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, redis_url: str
 ) -> None:
-    """A message of another record breaks a rule; a batch whose message is gone is told."""
+    """A message of another database violates a rule; a batch without message is listed."""
     ledger_driver.clock.now = datetime.now(UTC) - timedelta(minutes=2)
     ledger_driver.register(make_arrivals(2))
     sent, lost = ledger_driver.form(images=1)
@@ -110,14 +110,14 @@ def test_the_queue_is_compared_with_the_open_batches(
     queue = json.loads(text)["queue"]
     assert (code, queue["waiting"], queue["foreign"], queue["without_message"]) == (0, 1, [], [lost.id])
 
-    transport.publish("of-another-record", 1)
+    transport.publish("of-another-database", 1)
     code, text, _ = nightread("audit", "--redis-url", redis_url)
     assert code == 1
-    assert "broken: every message in Redis names a batch of this database\n  task of-another-record\n" in text
+    assert "violated: every message in Redis names a batch of this database\n  task of-another-database\n" in text
 
 
 def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Nightread) -> None:
-    """The bundle that ships; an unknown one is a usage fault that names it."""
+    """The shipped bundles are listed; an unknown model is wrong usage."""
     listed = json.loads(nightread("models", "list", "--json")[1])
     shown = json.loads(nightread("models", "show", "phantom", "--json")[1])
 
@@ -128,8 +128,8 @@ def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Night
     assert nightread("models", "show", "nothing")[0] == 2
 
 
-def test_a_bundle_that_was_changed_is_listed_as_such(nightread: Nightread, state_dir: Path) -> None:
-    """One bad bundle does not hide the others."""
+def test_a_changed_bundle_is_listed_as_not_verified(nightread: Nightread, state_dir: Path) -> None:
+    """A bad bundle does not hide the others."""
     folder = state_dir / "bundles" / "broken"
     folder.mkdir(parents=True)
     (folder / "bundle.json").write_text('{"name": "broken", "version": "1"}')
@@ -144,8 +144,8 @@ def test_a_bundle_that_was_changed_is_listed_as_such(nightread: Nightread, state
     ]
 
 
-def test_doctor_says_what_fails_and_what_to_do(nightread: Nightread) -> None:
-    """A Redis that does not answer and a model that nobody has make it end with 1; a sound machine with 0."""
+def test_doctor_reports_failures_and_what_to_do(nightread: Nightread) -> None:
+    """An unavailable Redis and an unknown model end with exit code 1; without problems it is 0."""
     assert nightread("doctor", "--model", "phantom")[0] == 0
 
     code, text, _ = nightread("doctor", "--model", "nothing", "--redis-url", "redis://127.0.0.1:1/0", "--json")
@@ -154,11 +154,12 @@ def test_doctor_says_what_fails_and_what_to_do(nightread: Nightread) -> None:
     assert code == 1
     assert checks["Redis"]["result"] == checks["model"]["result"] == "fail"
     assert all(check["remedy"] for check in checks.values() if check["result"] != "ok")
+    assert all(check["verdict"] == check["result"] for check in checks.values())
     assert checks["database"]["result"] == "ok"
 
 
-def test_doctor_asks_a_real_redis(nightread: Nightread, redis_url: str) -> None:
-    """Its version is shown."""
+def test_doctor_checks_a_real_redis(nightread: Nightread, redis_url: str) -> None:
+    """The memory use of Redis is shown."""
     _, text, _ = nightread("doctor", "--redis-url", redis_url, "--json")
 
     checks = {check["name"]: check for check in json.loads(text)["checks"]}

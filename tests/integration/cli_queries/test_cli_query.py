@@ -1,4 +1,4 @@
-"""`nightread query`, as a person or a program calls it."""
+"""`nightread query`, as people and programs call it."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def _found(nightread: Nightread, *conditions: str) -> list[int]:
 def test_query_writes_each_arrival_in_each_format(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, style: str
 ) -> None:
-    """All names, whatever the format, and the full path."""
+    """Every format has all columns, and the full path."""
     ledger_driver.register(make_arrivals(1, uri=uri_of(b"a\nb \xff.dcm")))
     ledger_driver.analyse_all()
 
@@ -49,8 +49,8 @@ def test_query_writes_each_arrival_in_each_format(
     assert str(image["image_id"]) == "1"
 
 
-def test_query_of_nothing_is_still_a_document(nightread: Nightread) -> None:
-    """An empty list, no lines, a heading, a sentence."""
+def test_query_without_matches_is_a_valid_document(nightread: Nightread) -> None:
+    """The output is an empty list, no line, a heading, or a sentence."""
     assert json.loads(nightread("query", "--format", "json")[1]) == []
     assert nightread("query", "--format", "jsonl")[1] == ""
     assert nightread("query", "--format", "csv")[1].strip() == ",".join(COLUMNS)
@@ -62,12 +62,12 @@ def test_parquet_goes_to_a_file_and_reads_back(
     ledger_driver: LedgerDriver,
     make_arrivals: MakeArrivals,
     tmp_path: Path,
-    bundle_id_of_record: int,
+    bundle_id: int,
 ) -> None:
-    """Typed, with scores as a map; without -o it is refused, and no half-written file stays."""
+    """Columns are typed and scores are a map; without -o it is refused, and no partial file is left."""
     parquet = pytest.importorskip("pyarrow.parquet", reason=skip_reasons.PARQUET)
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(bundle_id=bundle_id_of_record)
+    ledger_driver.analyse_all(bundle_id=bundle_id)
 
     assert nightread("query", "--format", "parquet")[0] == 2
     assert nightread("query", "-o", str(tmp_path / "out.parquet"))[0] == 0
@@ -79,17 +79,17 @@ def test_parquet_goes_to_a_file_and_reads_back(
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_table_is_labelled_and_says_that_there_is_more(
+def test_a_table_is_labelled_and_shows_that_it_is_cut(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not for diagnosis, unless settings say otherwise."""
+    """The label `Not for diagnosis.` can be switched off in the settings."""
     ledger_driver.register(make_arrivals(3))
     ledger_driver.analyse_all()
 
     _, text, _ = nightread("query", "--limit", "2")
 
     assert "Not for diagnosis." in text
-    assert "The first 2; there are more" in text
+    assert "The first 2 images of a longer list" in text
     monkeypatch.setenv("NIGHTREAD_NOT_FOR_DIAGNOSIS", "false")
     assert "diagnosis" not in nightread("query")[1]
 
@@ -97,7 +97,7 @@ def test_a_table_is_labelled_and_says_that_there_is_more(
 def test_a_patient_is_found_by_number_and_issuer(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """The argument is hashed with the site's key, as the worker did with the header."""
+    """The argument is hashed with the site key, as the worker hashes the header."""
     hasher = PatientHasher(SITE_KEY.encode())
     for issuer, number in ((None, "123"), ("HOSP", "123"), (None, "124")):
         ledger_driver.register(make_arrivals(1))
@@ -110,20 +110,18 @@ def test_a_patient_is_found_by_number_and_issuer(
     assert _found(nightread, "--accession", "A1", "--patient", "124") == [3]
 
 
-def test_no_site_key_is_made_up_by_asking(
-    nightread: Nightread, state_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A new key would find nobody and say so falsely."""
+def test_a_query_makes_no_site_key(nightread: Nightread, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a new key no patient would be found, although the images are there."""
     monkeypatch.delenv("NIGHTREAD_SITE_KEY")
 
     assert nightread("query", "--patient", "123")[0] == 2
     assert not (state_dir / "site.key").exists()
 
 
-def test_a_night_is_the_sites_own(
+def test_a_night_is_in_the_local_time_of_the_site(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """From 18:00 to 07:00 in Berlin, which is 17:00 to 06:00 UTC in November."""
+    """18:00 to 07:00 in Berlin is 17:00 to 06:00 UTC in November."""
     for hour in (16, 17, 29, 30):  # 29: 05:00 of the next day
         ledger_driver.clock.now = ledger_driver.clock.now.replace(day=5 + hour // 24, hour=hour % 24, minute=59)
         ledger_driver.register(make_arrivals(1))
@@ -133,10 +131,10 @@ def test_a_night_is_the_sites_own(
     assert nightread("query", "--night", "yesterday")[0] == 2
 
 
-def test_states_have_an_option_of_their_own(
+def test_states_have_their_own_option(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """`--state` is the folder everywhere; who means the other is told."""
+    """`--state` is the state folder; with the name of a state the error names `--in-state`."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(state=State.FAILED, reason=Reason.TIMEOUT)
 

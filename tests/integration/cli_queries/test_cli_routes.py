@@ -1,4 +1,4 @@
-"""Test `nightread models activate`, `deactivate`, `route` and `labels import` on the command line."""
+"""`nightread models activate`, `deactivate`, `route` and `labels import`, as people call them."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SITE_KEY = "a key for tests"
 
 @pytest.fixture
 def scans(inbox: Path) -> Path:
-    """Write two chest films, one hand film and a text file."""
+    """Write two films of a chest, one of a hand, and a text file into the inbox."""
     for number, part in enumerate(("CHEST", "CHEST", "HAND")):
         (inbox / f"{number}.dcm").write_bytes(with_values(number, BodyPartExamined=part))
     (inbox / "note").write_text("no scan")
@@ -29,15 +29,15 @@ def scans(inbox: Path) -> Path:
 
 
 def activated(nightread: Nightread, *arguments: str) -> list[dict[str, object]]:
-    """Return the active rules after `models activate phantom ...`."""
+    """Return the rules in force after `models activate phantom ...`."""
     code, text, _ = nightread("models", "activate", "phantom", *arguments, "--json")
     assert code == 0
     rules: list[dict[str, object]] = json.loads(text)
     return rules
 
 
-def test_rules_are_activated_and_deactivated(nightread: Nightread) -> None:
-    """The printed rules are those that workers apply."""
+def test_rules_are_put_into_force_and_taken_out(nightread: Nightread) -> None:
+    """The command prints the rules that workers will use."""
     activated(nightread, "--when", "modality=CR,dx", "--when", "view=PA")
     first, second = activated(nightread, "--shadow", "--first")
     assert first | second == second | {"rule": 1}
@@ -48,24 +48,24 @@ def test_rules_are_activated_and_deactivated(nightread: Nightread) -> None:
     assert "There are no routing rules" in nightread("models", "route")[1]
 
 
-def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path, record: Database) -> None:
-    """It counts the images of each rule, images without a rule, and files without a header."""
+def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path, database: Database) -> None:
+    """Counts are shown per rule, for images without a rule, and for files without a header."""
     code, text, _ = nightread(
         "models", "activate", "phantom", "--when", "body_part=CHEST", "--dry-run", str(scans), "--json"
     )
-    seen = json.loads(text)
+    counts = json.loads(text)
     assert code == 0
-    assert (seen["images"], seen["unreadable"]) == (3, {"not_dicom": 1})
-    assert [rule["images"] for rule in seen["rules"]] == [2]
-    assert [(kind["body_part"], kind["images"]) for kind in seen["no_model"]] == [("HAND", 1)]
-    assert queries.routes_in_force(record) == ()
+    assert (counts["images"], counts["unreadable"]) == (3, {"not_dicom": 1})
+    assert [rule["images"] for rule in counts["rules"]] == [2]
+    assert [(group["body_part"], group["images"]) for group in counts["no_model"]] == [("HAND", 1)]
+    assert queries.routes_in_force(database) == ()
     table = nightread("models", "activate", "phantom", "--when", "body_part=CHEST", "--dry-run", str(scans))[1]
     assert "body_part=CHEST" in table
     assert "Nothing was changed" in table
 
 
-def test_active_rules_can_be_tried_on_a_folder(nightread: Nightread, scans: Path) -> None:
-    """`models route --dry-run` counts the images of a folder."""
+def test_rules_in_force_can_be_tested_on_a_folder(nightread: Nightread, scans: Path) -> None:
+    """The output counts the images by rule, before the first night."""
     activated(nightread)
     text = nightread("models", "route", "--dry-run", str(scans))[1]
     assert "3 images; 0 match no answer rule" in text
@@ -73,17 +73,17 @@ def test_active_rules_can_be_tried_on_a_folder(nightread: Nightread, scans: Path
 
 
 def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
-    """All rules of the bundle are taken over; a bundle without rules cannot be replaced."""
+    """All rules of the old bundle name the new one; a bundle without rules cannot be replaced."""
     activated(nightread, "--when", "modality=CR")
     (rule,) = activated(nightread, "--replaces", "phantom@1.0")
     assert rule["when"] == ["modality=CR"]
-    code, _, complaint = nightread("models", "activate", "phantom", "--replaces", "chest@1")
+    code, _, error = nightread("models", "activate", "phantom", "--replaces", "chest@1")
     assert code == 2
-    assert "There is no active rule for chest@1" in complaint
+    assert "There is no active rule for chest@1" in error
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (("activate", "nobody"), "there is no model nobody"),
         (("activate", "phantom", "--when", "colour=red"), "unknown field colour"),
@@ -92,15 +92,15 @@ def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
         (("deactivate", "phantom"), "There is no active rule for phantom"),
     ],
 )
-def test_a_wrong_request_is_one_line(nightread: Nightread, arguments: tuple[str, ...], complaint: str) -> None:
-    """The line says what to do; the exit code is 2."""
+def test_a_wrong_request_is_one_line(nightread: Nightread, arguments: tuple[str, ...], message: str) -> None:
+    """The line names what to do, and the exit code is 2."""
     code, text, error = nightread("models", *arguments)
     assert (code, text) == (2, "")
-    assert complaint in error
+    assert message in error
 
 
-def test_a_fixed_model_disables_the_rules_with_a_warning(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the warning, activating a rule would have no visible effect."""
+def test_a_configured_model_for_all_images_is_reported(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routing rules have no effect while the setting `model` is given."""
     monkeypatch.setenv("NIGHTREAD_MODEL", "phantom")
     assert "routing rules are ignored" in nightread("models", "activate", "phantom")[2]
 
@@ -109,13 +109,13 @@ def test_labels_are_imported_by_accession_number(
     nightread: Nightread,
     ledger_driver: LedgerDriver,
     make_arrivals: MakeArrivals,
-    bundle_id_of_record: int,
+    bundle_id: int,
     tmp_path: Path,
 ) -> None:
-    """The number is hashed before it is stored; what is not in the record yet is kept for later."""
+    """The number is hashed before it is stored; labels of images that are not in the database yet are kept."""
     key = PatientHasher(SITE_KEY.encode()).accession_key(None, "A-17")
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(bundle_id=bundle_id_of_record, facts=Facts(accession_key=key))
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(accession_key=key))
     file = tmp_path / "truth.csv"
     file.write_text("Accession_Number,nodule,scar\nA-17,1,0\nA-18,0,no\n")
     code, text, _ = nightread("labels", "import", str(file), "--json")
@@ -127,59 +127,59 @@ def test_labels_are_imported_by_accession_number(
     assert one.truth == {"nodule": True, "scar": False}
 
 
-def test_labels_are_imported_one_a_line(nightread: Nightread, tmp_path: Path) -> None:
-    """Several lines about one study are all kept."""
+def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) -> None:
+    """All lines about one study are kept."""
     file = tmp_path / "truth.csv"
     file.write_text("study_instance_uid,label\n1.2,nodule\n1.2,scar\n1.3,clear\n")
     text = nightread("labels", "import", str(file))[1]
-    assert "2 studies have labels now; 0 of them are in the record" in text
+    assert "Labels imported for 2 studies, of which the database has 0." in text
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         ("patient,label\n1,nodule\n", "exactly one of"),
         ("study_instance_uid\n1\n", "a column `label`"),
         ("study_instance_uid,label\n,nodule\n", "line 2"),
         ("study_instance_uid,label\n1,\n", "label is missing"),
         ("study_instance_uid,nodule\n1,maybe\n", "nodule must be 1 or 0"),
-        ("study_instance_uid,label\n", "holds no labels"),
+        ("study_instance_uid,label\n", "contains no labels"),
     ],
 )
-def test_a_wrong_file_of_labels_is_one_line(nightread: Nightread, tmp_path: Path, content: str, complaint: str) -> None:
-    """Which line, what is wrong with it, and nothing is imported."""
+def test_a_wrong_file_of_labels_is_one_line(nightread: Nightread, tmp_path: Path, content: str, message: str) -> None:
+    """The error names the line and the problem, and nothing is imported."""
     file = tmp_path / "truth.csv"
     file.write_text(content)
     code, _, error = nightread("labels", "import", str(file))
     assert code == 2
-    assert complaint in error
+    assert message in error
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
-        ("study_instance_uid,label\n1,n\xf6dule\n".encode("latin-1"), "no CSV file in UTF-8"),
+        ("study_instance_uid,label\n1,n\xf6dule\n".encode("latin-1"), "not a CSV file in UTF-8"),
         (b"study_instance_uid,label\n1" + b"2" * 64 + b",nodule\n", "line 2"),
         (b"study_instance_uid," + b"n" * 101 + b"\n1,1\n", "longer than 100"),
     ],
 )
-def test_what_no_database_could_store_is_refused(
-    nightread: Nightread, tmp_path: Path, content: bytes, complaint: str
+def test_values_that_do_not_fit_the_database_are_refused(
+    nightread: Nightread, tmp_path: Path, content: bytes, message: str
 ) -> None:
-    """In a line of our own, not the database's."""
+    """The error names the line, before the database is asked."""
     file = tmp_path / "truth.csv"
     file.write_bytes(content)
     code, _, error = nightread("labels", "import", str(file))
     assert code == 2
-    assert complaint in error
+    assert message in error
 
 
 def test_a_folder_that_changed_under_its_rule_is_refused(
-    nightread: Nightread, record: Database, ledger_driver: LedgerDriver
+    nightread: Nightread, database: Database, ledger_driver: LedgerDriver
 ) -> None:
-    """Two rules for two contents of one folder would stop every worker; the new one may replace the old one."""
+    """Rules for two versions of one folder would stop every worker; the new version may replace the old one."""
     older = ledger.register_bundle(
-        record,
+        database,
         name="phantom",
         version="1.0",
         digest="e" * 64,
@@ -188,9 +188,9 @@ def test_a_folder_that_changed_under_its_rule_is_refused(
         now=ledger_driver.clock(),
     )
     rule = NewRoute(bundle_id=older, role="answer", conditions=("rows>=512",))
-    ledger.add_route(record, rule, first=False, actor="alice", now=ledger_driver.clock())
+    ledger.add_route(database, rule, first=False, actor="alice", now=ledger_driver.clock())
     code, _, error = nightread("models", "activate", "phantom")
     assert code == 2
     assert "Rule 1 is active for a different phantom@1.0" in error
     assert nightread("models", "activate", "phantom", "--replaces", "phantom@1.0")[0] == 0
-    assert [route.digest == "e" * 64 for route in queries.routes_in_force(record)] == [False]
+    assert [route.digest == "e" * 64 for route in queries.routes_in_force(database)] == [False]

@@ -1,4 +1,4 @@
-"""`nightread status` and `db upgrade`, and what all say of a record that is not there."""
+"""`nightread status` and `nightread db upgrade`, and the errors of commands without a database."""
 
 import json
 from collections.abc import Callable
@@ -15,10 +15,10 @@ MakeArrivals = Callable[..., list[Arrival]]
 Nightread = Callable[..., tuple[int, str, str]]
 
 
-def test_status_as_json_has_the_names_that_programs_rely_on(
+def test_status_as_json_has_stable_names(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """And nothing else is on standard output."""
+    """Standard output has nothing but the JSON document."""
     ledger_driver.register(make_arrivals(2))
     ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
     ledger_driver.register(make_arrivals(1))
@@ -37,10 +37,10 @@ def test_status_as_json_has_the_names_that_programs_rely_on(
     assert status["adds_up"] is True
 
 
-def test_status_for_people_says_what_is_wrong(
+def test_status_for_people_shows_what_is_wrong(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """Counts with their reasons, and that nothing moves."""
+    """The output has the reasons, and says that no image was finished and no worker is running."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(state=State.FAILED, reason=Reason.MISSING_FILE)
     ledger_driver.register(make_arrivals(1))
@@ -48,13 +48,13 @@ def test_status_for_people_says_what_is_wrong(
     _, text, _ = nightread("status")
 
     assert "missing_file" in text
-    assert "1 to go, and nothing was finished in the last minute." in text
-    assert "No worker is running." in text
+    assert "1 image is unfinished; no image was finished in the last minute." in text
+    assert "No worker is running: start `nightread up`" in text
     assert "\x1b" not in text
 
 
-def test_a_missing_record_is_one_line_and_stays_missing(nightread: Nightread, tmp_path: Path) -> None:
-    """The line names the folder and what to do; nothing is made by looking."""
+def test_a_missing_database_is_one_line_and_is_not_created(nightread: Nightread, tmp_path: Path) -> None:
+    """The line names the folder and what to do, and no folder is created."""
     for command in (["status"], ["query"], ["audit"]):
         code, text, error = nightread(*command, "--state", str(tmp_path / "elsewhere"))
 
@@ -65,8 +65,8 @@ def test_a_missing_record_is_one_line_and_stays_missing(nightread: Nightread, tm
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_record_without_schema_is_told_how_to_get_one(nightread: Nightread, tmp_path: Path) -> None:
-    """`db upgrade` is named, does it, and may run twice."""
+def test_a_database_without_schema_is_reported_with_the_fix(nightread: Nightread, tmp_path: Path) -> None:
+    """The error names `db upgrade`, which creates the schema and may run twice."""
     (tmp_path / "x.sqlite3").touch()
     url = ("--database-url", f"sqlite:///{tmp_path / 'x.sqlite3'}")
 
@@ -76,8 +76,8 @@ def test_a_record_without_schema_is_told_how_to_get_one(nightread: Nightread, tm
     assert nightread("status", *url)[0] == 0
 
 
-def test_a_database_that_does_not_answer_is_one_line(nightread: Nightread) -> None:
-    """Without the password that its URL holds."""
+def test_an_unavailable_database_is_one_line(nightread: Nightread) -> None:
+    """The line does not have the password of the URL."""
     code, _, error = nightread("status", "--database-url", "postgresql://me:secret@127.0.0.1:1/x")
 
     assert code == 2
