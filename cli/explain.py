@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.inputs.options import settings_from, state_options
-from cli.inputs.originals import find_original
+from cli.originals import find_original
 from cli.output.console import out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS
 from models.bundle import Bundle
