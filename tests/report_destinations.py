@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from dicom_peers import free_port
 from pydicom.uid import ComprehensiveSRStorage
 from pynetdicom import AE, evt
 
@@ -31,12 +30,11 @@ def cstore_destination(
     server.add_supported_context(sop_class)
     for name, value in entity.items():
         setattr(server, name, value)
-    port = free_port()
     listening = server.start_server(
-        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
     )
     try:
-        yield cstore_settings(port), received
+        yield cstore_settings(listening.socket.getsockname()[1]), received
     finally:
         listening.shutdown()
 
