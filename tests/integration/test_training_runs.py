@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from training_listeners import FailingListener, RecordingListener
 
 from cli.models.training_options import card_from
 from imaging.dicom_image import Frame
@@ -19,7 +20,6 @@ from models.datasets.dataset import BY_IMAGE, Dataset, Examples
 from models.networks.network import load_network
 from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.legacy_h5 import CLASSIC_FILE
-from models.training.listener import Listener
 from models.training.recipe import Augmentation, Recipe
 from models.training.request import TrainingRequest
 from models.training.train import CURVES_FILE, TrainingResult, train
@@ -29,35 +29,6 @@ from nightread.reasons import Reason
 pytestmark = pytest.mark.slow
 
 LABELS = ("left", "right")
-
-
-class RecordingListener(Listener):
-    """Stores all calls."""
-
-    def __init__(self) -> None:
-        self.epochs: list[int] = []
-        self.stages: list[str] = []
-        self.remarks: list[str] = []
-
-    def stage(self, name: str, total: int) -> None:  # noqa: ARG002, D102 - as the Listener's
-        self.stages.append(name)
-
-    def epoch(self, number: int, total: int, figures: Any) -> None:  # noqa: ARG002, D102
-        self.epochs.append(number)
-
-    def remark(self, text: str) -> None:  # noqa: D102
-        self.remarks.append(text)
-
-
-class FailingListener(Listener):
-    """Interrupts the training after an epoch."""
-
-    def __init__(self, *, fails_after: int) -> None:
-        self.fails_after = fails_after
-
-    def epoch(self, number: int, total: int, figures: Any) -> None:  # noqa: ARG002, D102
-        if number == self.fails_after:
-            raise KeyboardInterrupt
 
 
 def left_right_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
