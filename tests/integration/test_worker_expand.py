@@ -54,6 +54,12 @@ def analyse_all(worker_driver: WorkerDriver, **options: object) -> Counter[tuple
     return outcomes(worker_driver)
 
 
+def requeue(worker_driver: WorkerDriver) -> int:
+    """Requeue the images of the worker process, as its successor does, and return their number."""
+    driver = worker_driver.ledger_driver
+    return ledger.requeue_predecessor(driver.database, driver.process, now=driver.clock())
+
+
 @pytest.mark.parametrize("pack", [zip_file, tar_file, tar_gz_file])
 def test_each_file_in_an_archive_becomes_an_arrival(worker_driver: WorkerDriver, pack: object) -> None:
     """Its parent is the archive; other files in the archive do not count as defective, and the counts add up."""
@@ -118,13 +124,9 @@ def test_a_truncated_member_is_not_retried(worker_driver: WorkerDriver) -> None:
 
 def test_a_tally_of_some_sources_counts_the_members_of_their_archives(worker_driver: WorkerDriver) -> None:
     """`run` waits for these members, and not for images of other sources."""
-    other = ledger.ensure_source(
-        worker_driver.ledger_driver.database,
-        name="other",
-        kind="folder",
-        root="/other",
-        now=worker_driver.ledger_driver.clock(),
-    )
+    driver = worker_driver.ledger_driver
+    now = driver.clock()
+    other = ledger.ensure_source(driver.database, name="other", kind="folder", root="/other", now=now)
     worker_driver.put(nested=zip_file(scans(1, 2) | {"inner.zip": zip_file(scans(3))}))
     worker_driver.ledger_driver.source_id = other
     worker_driver.ledger_driver.register(build_arrivals(5))
@@ -154,18 +156,16 @@ def test_the_limits_apply_to_nested_archives_together(
     """Otherwise each of a thousand nested archives could contain as much as one archive may."""
     monkeypatch.setattr(expand_module, "MAX_MEMBERS", 5)
     worker_driver.put(nested=zip_file({"a.zip": zip_file(scans(1, 2, 3)), "b.zip": zip_file(scans(4, 5, 6))}))
-    found = analyse_all(worker_driver)
-    assert found == {("expanded", None): 2, ("done", None): 3, ("rejected", "archive_limits"): 1}
+    assert analyse_all(worker_driver) == {("expanded", None): 2, ("done", None): 3, ("rejected", "archive_limits"): 1}
 
 
 def test_the_same_archive_again_is_a_duplicate(worker_driver: WorkerDriver) -> None:
     """This also holds in one batch; its members become arrivals once."""
     data = zip_file(scans(1, 2))
     worker_driver.put(first=data, second=data)
-    found = analyse_all(worker_driver)
+    analyse_all(worker_driver)
     worker_driver.put(third=data)
-    found = analyse_all(worker_driver)
-    assert found == {("expanded", None): 1, ("duplicate", None): 2, ("done", None): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("duplicate", None): 2, ("done", None): 2}
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
@@ -184,11 +184,8 @@ def test_unpacked_files_are_removed_after_their_time(
     with pytest.raises(KeyboardInterrupt):
         analyse(context, batch.id)
     assert len([path for path in spool(worker_driver) if path.is_file()]) == 3 + 3 + 1
-    database, settings, clock = (
-        worker_driver.ledger_driver.database,
-        worker_driver.settings(spool_keep_days=3),
-        worker_driver.ledger_driver.clock,
-    )
+    database, clock = worker_driver.ledger_driver.database, worker_driver.ledger_driver.clock
+    settings = worker_driver.settings(spool_keep_days=3)
     assert purge_unpacked(database, settings, clock=clock) == 0
     clock.advance(days=5)
     assert purge_unpacked(database, settings, clock=clock) == 3
@@ -218,11 +215,8 @@ def test_hostile_archives_leave_no_files_behind(worker_driver: WorkerDriver, mon
         "half": ("rejected", "truncated"),
         "scan": ("done", None),
     }
-    after = {
-        path
-        for path in worker_driver.folder.rglob("*")
-        if path.is_file() and not path.name.startswith("nightread.sqlite")
-    }
+    files = [path for path in worker_driver.folder.rglob("*") if path.is_file()]
+    after = {path for path in files if not path.name.startswith("nightread.sqlite")}
     assert after == before
 
 
@@ -236,14 +230,7 @@ def test_files_unpacked_before_a_crash_are_reused(worker_driver: WorkerDriver) -
             analyse(worker_driver.context(), batch.id)
     unpacked = {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()}
     assert len(unpacked) == 2
-    assert (
-        ledger.requeue_predecessor(
-            worker_driver.ledger_driver.database,
-            worker_driver.ledger_driver.process,
-            now=worker_driver.ledger_driver.clock(),
-        )
-        == 1
-    )
+    assert requeue(worker_driver) == 1
     assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
     assert {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()} == unpacked
 
@@ -298,11 +285,7 @@ def test_an_archive_that_was_requeued_meanwhile_registers_no_members(worker_driv
     record = ledger.record
 
     def too_late(*arguments: Any, **named: Any) -> Counter[str]:
-        ledger.requeue_predecessor(
-            worker_driver.ledger_driver.database,
-            worker_driver.ledger_driver.process,
-            now=worker_driver.ledger_driver.clock(),
-        )
+        requeue(worker_driver)
         return record(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
