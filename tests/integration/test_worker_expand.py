@@ -1,15 +1,17 @@
 """Unpack an archive into arrivals, each exactly once."""
 
 import bz2
+import errno
 import gzip
+import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_files import encrypted, tar_file, tar_gz_file, tar_member, zip_file
 from dicom_files import phantom
 from ledger_driver import LedgerDriver, build_arrivals
-from unpacking import analyse_all, scans, spool
 from worker_driver import WorkerDriver
 
 from db import ledger, queries
@@ -27,6 +29,35 @@ def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, b
     """Return a driver with an empty inbox and a network that accepts every image, whose clock shows the real time."""
     ledger_driver.clock.now = utc_now()
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+def scans(*numbers: int) -> dict[str, bytes]:
+    """Return the files of a study, with names as on a CD."""
+    return {f"DICOM/IM{number:06}": phantom(number) for number in numbers}
+
+
+def spool(worker_driver: WorkerDriver) -> list[Path]:
+    """Return all paths in the spool."""
+    return sorted(worker_driver.settings().spool_folder.rglob("*"))
+
+
+def outcomes(worker_driver: WorkerDriver) -> Counter[tuple[str, str | None]]:
+    """Count the arrivals by state and reason."""
+    return Counter((row.state, row.reason) for row in worker_driver.ledger_driver.work())
+
+
+def analyse_all(worker_driver: WorkerDriver, **options: object) -> Counter[tuple[str, str | None]]:
+    """Analyse until no work is left, and return the outcomes."""
+    context = worker_driver.context(**options)
+    while worker_driver.analyse(context):
+        continue
+    return outcomes(worker_driver)
+
+
+def requeue(worker_driver: WorkerDriver) -> int:
+    """Requeue the images of the worker process, as its successor does, and return their number."""
+    driver = worker_driver.ledger_driver
+    return ledger.requeue_predecessor(driver.database, driver.process, now=driver.clock())
 
 
 @pytest.mark.parametrize("pack", [zip_file, tar_file, tar_gz_file])
@@ -93,13 +124,9 @@ def test_a_truncated_member_is_not_retried(worker_driver: WorkerDriver) -> None:
 
 def test_a_tally_of_some_sources_counts_the_members_of_their_archives(worker_driver: WorkerDriver) -> None:
     """`run` waits for these members, and not for images of other sources."""
-    other = ledger.ensure_source(
-        worker_driver.ledger_driver.database,
-        name="other",
-        kind="folder",
-        root="/other",
-        now=worker_driver.ledger_driver.clock(),
-    )
+    driver = worker_driver.ledger_driver
+    now = driver.clock()
+    other = ledger.ensure_source(driver.database, name="other", kind="folder", root="/other", now=now)
     worker_driver.put(nested=zip_file(scans(1, 2) | {"inner.zip": zip_file(scans(3))}))
     worker_driver.ledger_driver.source_id = other
     worker_driver.ledger_driver.register(build_arrivals(5))
@@ -129,18 +156,16 @@ def test_the_limits_apply_to_nested_archives_together(
     """Otherwise each of a thousand nested archives could contain as much as one archive may."""
     monkeypatch.setattr(expand_module, "MAX_MEMBERS", 5)
     worker_driver.put(nested=zip_file({"a.zip": zip_file(scans(1, 2, 3)), "b.zip": zip_file(scans(4, 5, 6))}))
-    found = analyse_all(worker_driver)
-    assert found == {("expanded", None): 2, ("done", None): 3, ("rejected", "archive_limits"): 1}
+    assert analyse_all(worker_driver) == {("expanded", None): 2, ("done", None): 3, ("rejected", "archive_limits"): 1}
 
 
 def test_the_same_archive_again_is_a_duplicate(worker_driver: WorkerDriver) -> None:
     """This also holds in one batch; its members become arrivals once."""
     data = zip_file(scans(1, 2))
     worker_driver.put(first=data, second=data)
-    found = analyse_all(worker_driver)
+    analyse_all(worker_driver)
     worker_driver.put(third=data)
-    found = analyse_all(worker_driver)
-    assert found == {("expanded", None): 1, ("duplicate", None): 2, ("done", None): 2}
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("duplicate", None): 2, ("done", None): 2}
     assert list(queries.violations(worker_driver.ledger_driver.database)) == []
 
 
@@ -159,11 +184,8 @@ def test_unpacked_files_are_removed_after_their_time(
     with pytest.raises(KeyboardInterrupt):
         analyse(context, batch.id)
     assert len([path for path in spool(worker_driver) if path.is_file()]) == 3 + 3 + 1
-    database, settings, clock = (
-        worker_driver.ledger_driver.database,
-        worker_driver.settings(spool_keep_days=3),
-        worker_driver.ledger_driver.clock,
-    )
+    database, clock = worker_driver.ledger_driver.database, worker_driver.ledger_driver.clock
+    settings = worker_driver.settings(spool_keep_days=3)
     assert purge_unpacked(database, settings, clock=clock) == 0
     clock.advance(days=5)
     assert purge_unpacked(database, settings, clock=clock) == 3
@@ -193,12 +215,84 @@ def test_hostile_archives_leave_no_files_behind(worker_driver: WorkerDriver, mon
         "half": ("rejected", "truncated"),
         "scan": ("done", None),
     }
-    after = {
-        path
-        for path in worker_driver.folder.rglob("*")
-        if path.is_file() and not path.name.startswith("nightread.sqlite")
-    }
+    files = [path for path in worker_driver.folder.rglob("*") if path.is_file()]
+    after = {path for path in files if not path.name.startswith("nightread.sqlite")}
     assert after == before
+
+
+def test_files_unpacked_before_a_crash_are_reused(worker_driver: WorkerDriver) -> None:
+    """The next process that gets the archive uses the same files as members, and makes no others."""
+    worker_driver.put(disc=zip_file(scans(1, 2)))
+    (batch,) = worker_driver.form()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "record", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(worker_driver.context(), batch.id)
+    unpacked = {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()}
+    assert len(unpacked) == 2
+    assert requeue(worker_driver) == 1
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
+    assert {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()} == unpacked
+
+
+def test_a_partly_unpacked_archive_is_unpacked_again(worker_driver: WorkerDriver) -> None:
+    """Partial folders of the same archive are removed, and all that are older than a day."""
+    worker_driver.put(disc=zip_file(scans(1, 2)))
+    root = worker_driver.settings().spool_folder / "archives"
+    for name in (".partial-1-a", ".partial-77-b"):
+        (root / name).mkdir(parents=True)
+        (root / name / "000001.dcm").write_bytes(b"half")
+    os.utime(root / ".partial-77-b", (0, 0))
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
+    assert [path.name for path in root.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_full_disk_does_not_fail_the_archive(worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive is retried, and no partial files remain."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    worker_driver.put(disc=zip_file(scans(1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        worker_driver.analyse(worker_driver.context())
+    assert outcomes(worker_driver) == {("received", "no_room"): 1}
+    assert [path for path in spool(worker_driver) if path.is_file()] == []
+    assert analyse_all(worker_driver)["done", None] == 1
+
+
+def test_the_disk_reserve_is_respected(worker_driver: WorkerDriver) -> None:
+    """Unpacking stops before the free space falls below the reserve."""
+    worker_driver.put(disc=zip_file(scans(1)))
+    worker_driver.analyse(worker_driver.context(disk_reserve_bytes=2**60))
+    assert outcomes(worker_driver) == {("received", "no_room"): 1}
+
+
+def test_a_second_delivery_adds_nothing(worker_driver: WorkerDriver) -> None:
+    """The second delivery of the batch claims no image, so there are no new members."""
+    worker_driver.put(disc=zip_file(scans(1, 2)))
+    (batch,) = worker_driver.form()
+    assert analyse(worker_driver.context(), batch.id) == {"expanded": 1}
+    assert analyse(worker_driver.context(), batch.id) == {}
+    assert len(worker_driver.ledger_driver.instances()) == 3
+
+
+def test_an_archive_that_was_requeued_meanwhile_registers_no_members(worker_driver: WorkerDriver) -> None:
+    """The process that claims it next registers them, and finds the unpacked files."""
+    worker_driver.put(disc=zip_file(scans(1, 2)))
+    (batch,) = worker_driver.form()
+    record = ledger.record
+
+    def too_late(*arguments: Any, **named: Any) -> Counter[str]:
+        requeue(worker_driver)
+        return record(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "record", too_late)
+        assert analyse(worker_driver.context(), batch.id) == {}
+    assert len(worker_driver.ledger_driver.instances()) == 1
+    assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
 
 
 def _interrupt(*_arguments: object, **_named: object) -> None:

@@ -38,7 +38,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, network: BatchNetwork, *, largest: int = 64) -> None:
         """Create a predictor. `largest` is the largest micro-batch in frames.
 
-        64 is fastest on CPUs, whose caches hold no more; 256 fills a GPU.
+        64 is fastest on CPUs, because larger micro-batches leave the cache; 256 fills a GPU.
         """
         self.bundle = bundle
         self.network = network
