@@ -24,6 +24,8 @@ from producer.folders.watch import FolderWatcher, Inbox, watch
 
 NEVER = 3600.0
 SOON = 0.05
+TIMEOUT_SECONDS = 30
+MakeSettings = Callable[..., Settings]
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason=skip_reasons.LINUX)
 
@@ -36,7 +38,7 @@ def inbox(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+def make_settings(tmp_path: Path) -> MakeSettings:
     """Make settings without repeated scans and without settling, so that only events cause registrations."""
 
     def make(**knobs: float) -> Settings:
@@ -48,7 +50,7 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
 
 def wait_until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds; fail after 30 s."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the condition did not hold within 30 s"
         time.sleep(0.005)
@@ -79,9 +81,7 @@ def watching(
         assert not thread.is_alive()
 
 
-def test_a_closed_file_is_registered_at_once(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
-) -> None:
+def test_a_closed_file_is_registered_at_once(database: Database, inbox: Path, make_settings: MakeSettings) -> None:
     """It needs no scan and no settling; files that are still open are not registered."""
     counts: list[int] = []
     with watching(make_settings(), database, inbox, counts.append):
@@ -99,7 +99,7 @@ def test_a_closed_file_is_registered_at_once(
 
 
 def test_a_file_renamed_into_place_is_registered_at_once(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """`x.dcm.part` becomes `x.dcm`, and only the second name is an arrival."""
     with watching(make_settings(), database, inbox):
@@ -112,7 +112,7 @@ def test_a_file_renamed_into_place_is_registered_at_once(
 
 
 def test_a_tree_that_is_moved_in_is_registered(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings], tmp_path: Path
+    database: Database, inbox: Path, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     """Its only event names the folder, so a scan finds its files; later files have events of their own."""
     tree = tmp_path / "tree" / "series"
@@ -128,7 +128,7 @@ def test_a_tree_that_is_moved_in_is_registered(
 
 
 def test_files_written_at_once_into_new_folders_are_registered(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """No watch can be added fast enough, so the scan that a new folder triggers finds them."""
     with watching(make_settings(settle_seconds=SOON), database, inbox):
@@ -141,7 +141,7 @@ def test_files_written_at_once_into_new_folders_are_registered(
 
 
 def test_a_renamed_folder_is_watched_under_its_new_name(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """The scan after the renaming stores the new path of its watch, and no later scan is needed."""
     (inbox / "before").mkdir()
@@ -156,18 +156,18 @@ def test_a_renamed_folder_is_watched_under_its_new_name(
 
 
 def test_a_burst_that_overflows_the_events_loses_nothing(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """20,000 files arrive while the watcher is blocked: more events than the kernel queues (16,384)."""
     registered, burst_over = threading.Event(), threading.Event()
 
     def hold(_arrivals: int) -> None:
         registered.set()
-        burst_over.wait(30)
+        burst_over.wait(TIMEOUT_SECONDS)
 
     with watching(make_settings(settle_seconds=SOON), database, inbox, hold):
         (inbox / "first").touch()
-        assert registered.wait(30)
+        assert registered.wait(TIMEOUT_SECONDS)
         for number in range(20_000):
             (inbox / str(number)).touch()
         burst_over.set()
@@ -176,7 +176,7 @@ def test_a_burst_that_overflows_the_events_loses_nothing(
 
 
 def test_without_events_scans_find_everything(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    database: Database, inbox: Path, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is registered after it settled, as on a network mount."""
     monkeypatch.setattr("producer.folders.watch.open_events", lambda _root, stop: NoEvents(stop))
@@ -188,7 +188,7 @@ def test_without_events_scans_find_everything(
 
 
 def test_a_file_that_changed_updates_its_unfinished_row(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """There is one arrival, with the newer content."""
     with watching(make_settings(), database, inbox):
@@ -204,9 +204,7 @@ def test_a_file_that_changed_updates_its_unfinished_row(
     assert registered_uris(database) == ["a.dcm"]
 
 
-def test_a_restart_registers_nothing_twice(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
-) -> None:
+def test_a_restart_registers_nothing_twice(database: Database, inbox: Path, make_settings: MakeSettings) -> None:
     """A new process has no known files; the database skips those already registered."""
     settings = make_settings(settle_seconds=SOON)
     for number in range(5):
@@ -224,7 +222,7 @@ def _knows_five(watcher: FolderWatcher) -> bool:
 
 
 def test_a_missing_root_loses_no_file(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+    database: Database, inbox: Path, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The watcher logs it once, waits, and continues when the folder is back; no row is lost."""
     caplog.set_level(logging.INFO, logger="producer.folders.watch")
@@ -246,7 +244,7 @@ def test_a_missing_root_loses_no_file(
 
 
 def test_a_database_that_fails_is_tried_again(
-    empty_database: Database, inbox: Path, make_settings: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+    empty_database: Database, inbox: Path, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The watcher starts before the schema exists, and registers the files afterwards."""
     settings = make_settings(settle_seconds=SOON, scan_seconds=SOON)
@@ -264,9 +262,7 @@ def test_a_database_that_fails_is_tried_again(
     assert not thread.is_alive()
 
 
-def test_two_inboxes_are_two_sources(
-    database: Database, tmp_path: Path, make_settings: Callable[..., Settings]
-) -> None:
+def test_two_inboxes_are_two_sources(database: Database, tmp_path: Path, make_settings: MakeSettings) -> None:
     """One is named by its path, the other by the operator."""
     settings = make_settings(settle_seconds=SOON, scan_seconds=SOON)
     inboxes = [Inbox(root=tmp_path / "ct"), Inbox(root=tmp_path / "mr", name="mr-scanner")]
@@ -287,7 +283,7 @@ def test_two_inboxes_are_two_sources(
 
 
 def test_a_programming_error_ends_the_watch_and_is_raised(
-    database: Database, inbox: Path, make_settings: Callable[..., Settings]
+    database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:
     """A thread that ended silently would look like a night without images."""
 
