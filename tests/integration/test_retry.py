@@ -150,4 +150,4 @@ def test_everything_at_once_has_to_be_said(broken_evening: LedgerDriver) -> None
     url = broken_evening.database.writer.url.render_as_string(hide_password=False)
     result = CliRunner().invoke(cli, ["retry", "--database-url", url])
     assert result.exception is not None
-    assert "Say which images" in str(result.exception)
+    assert "Name the images" in str(result.exception)
