@@ -148,4 +148,4 @@ def test_a_retry_without_conditions_is_refused(images_to_retry: LedgerDriver) ->
     url = images_to_retry.database.writer.url.render_as_string(hide_password=False)
     result = CliRunner().invoke(cli, ["retry", "--database-url", url])
     assert result.exception is not None
-    assert "Say which images" in str(result.exception)
+    assert "Name the images" in str(result.exception)
