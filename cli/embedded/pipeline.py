@@ -140,7 +140,7 @@ class Pipeline:
                     return None
                 if progress.is_stalled(unfinished):
                     self.report(
-                        f"no image was finished for a minute, {counted(unfinished, 'image')} unfinished: "
+                        f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
                         "see `nightread status`"
                     )
                 paused = self._report_pauses(paused)
