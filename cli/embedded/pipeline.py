@@ -14,7 +14,7 @@ from cli.embedded.children import child, worker_arguments
 from cli.embedded.redis_server import running_redis
 from cli.embedded.state_folder import locked_state_folder
 from cli.embedded.supervisor import Child, end
-from cli.output.wording import counted
+from cli.wording import counted
 from db import ledger, queries, schema
 from db.engine import Database, open_database
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
