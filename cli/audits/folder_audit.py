@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cli.output.wording import counted
+from cli.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text, uri_of

@@ -7,7 +7,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from cli.embedded.redis_url import redis_url_of
-from cli.output.wording import counted
+from cli.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.errors import StopWork

@@ -10,7 +10,7 @@ import psutil
 
 from cli.checks.check import Check
 from cli.inputs.nights import nights_of
-from cli.output.wording import counted
+from cli.wording import counted
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.hardware import gpus, slots

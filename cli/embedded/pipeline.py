@@ -14,7 +14,7 @@ from cli.embedded.children import child, worker_arguments
 from cli.embedded.redis_server import running_redis
 from cli.embedded.state_folder import locked_state_folder
 from cli.embedded.supervisor import Child, end
-from cli.output.wording import counted
+from cli.wording import counted
 from db import ledger, queries, schema
 from db.engine import Database, open_database
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
@@ -140,7 +140,7 @@ class Pipeline:
                     return None
                 if progress.is_stalled(unfinished):
                     self.report(
-                        f"no image was finished for a minute, {counted(unfinished, 'image')} unfinished: "
+                        f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
                         "see `nightread status`"
                     )
                 paused = self._report_pauses(paused)

@@ -12,7 +12,7 @@ from cli.inputs.user import user_name
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.output.console import out, print_json
-from cli.output.wording import counted
+from cli.wording import counted
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import NewRoute

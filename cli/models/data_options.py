@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.output.console import err
 from cli.output.tables import make_table, show
-from cli.output.wording import counted
+from cli.wording import counted
 from models.datasets import KINDS, open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.summary import PartSummary, summarise

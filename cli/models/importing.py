@@ -8,7 +8,7 @@ import click
 from cli.inputs.options import settings_from, state_options
 from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD
 from cli.output.console import err, out, print_json
-from cli.output.wording import counted
+from cli.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.importing.card import bundle_from_card, read_card
 from models.postprocessing import ACTIVATIONS, AGGREGATES

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import evening_named, nights_of
-from cli.output.wording import counted
+from cli.wording import counted
 from db import queries
 from models.bundle import Bundle
 from models.evaluation.page import Material

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.output.console import err, out
 from cli.output.tables import make_table, show
-from cli.output.wording import counted
+from cli.wording import counted
 from db.queries import Route
 from imaging.limits import Limits
 from imaging.read import read

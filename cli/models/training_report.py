@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cli.models.evaluate import show_evaluation
 from cli.output.tables import duration
-from cli.output.wording import counted
+from cli.wording import counted
 from models.training.request import TrainingRequest
 
 if TYPE_CHECKING:  # importing it loads Keras
