@@ -87,7 +87,7 @@ def test_a_layout_without_test_is_refused(tmp_path: Path) -> None:
     """Validation images must not be used as test images."""
     for part in ("train", "val"):
         paint(tmp_path / part, "cat", 3)
-    with pytest.raises(UsageFault, match=r"none for the test\. Add `test`"):
+    with pytest.raises(UsageFault, match=r"none for the test\. Add a folder `test`"):
         open_dataset(f"images:{tmp_path}")
 
 

@@ -29,6 +29,7 @@ from nightread.reasons import Reason
 pytestmark = pytest.mark.slow
 
 LABELS = ("left", "right")
+RequestFactory = Callable[..., TrainingRequest]
 
 
 def left_right_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,41 +64,23 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture
-def training_request(dataset: Dataset, tmp_path: Path) -> Callable[..., TrainingRequest]:
+def training_request(dataset: Dataset, tmp_path: Path) -> RequestFactory:
     """Return a factory of requests: its arguments are fields of the recipe and of the request."""
 
     def build(data: Dataset = dataset, **changes: Any) -> TrainingRequest:
         fields = {"network": "classic", "epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "spec": data.native_spec}
         request_fields = {field.name for field in dataclasses.fields(TrainingRequest)}
         recipe = Recipe(**fields | {name: value for name, value in changes.items() if name not in request_fields})
-        card = card_from(
-            data,
-            recipe,
-            name="sides",
-            version="1.0",
-            intended_use=None,
-            exclusions=(),
-            normal_label=None,
-            aggregate="max",
-        )
+        described = {"name": "sides", "version": "1.0", "intended_use": None, "exclusions": ()}
+        card = card_from(data, recipe, **described, normal_label=None, aggregate="max")
         rest = {name: value for name, value in changes.items() if name in request_fields}
-        return TrainingRequest(
-            **{
-                "dataset": data,
-                "recipe": recipe,
-                "card": card,
-                "folder": tmp_path / "out",
-                "listener": RecordingListener(),
-            }
-            | rest
-        )
+        defaults = {"dataset": data, "recipe": recipe, "card": card, "folder": tmp_path / "out"}
+        return TrainingRequest(**defaults | {"listener": RecordingListener()} | rest)
 
     return build
 
 
-def test_a_network_that_h5_cannot_store_is_refused_before_the_training(
-    training_request: Callable[..., TrainingRequest],
-) -> None:
+def test_a_network_that_h5_cannot_store_is_refused_before_the_training(training_request: RequestFactory) -> None:
     """MobileNetV3 has operations between its layers; this must not be noticed after hours of training."""
     spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
     request = training_request(network="MobileNetV3Small", spec=spec, also_h5=True)
@@ -110,7 +93,7 @@ def weights_of(trained: TrainingResult) -> list[np.ndarray]:
     return load_network(trained.bundle).model.get_weights()
 
 
-def test_a_training_writes_a_complete_bundle(training_request: Callable[..., TrainingRequest]) -> None:
+def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -> None:
     """The bundle loads, has an accuracy of 1.0 on the test part, and names no folder of this machine."""
     trained = train(training_request(epochs=6, also_h5=True))
     folder = trained.bundle.path
@@ -126,7 +109,7 @@ def test_a_training_writes_a_complete_bundle(training_request: Callable[..., Tra
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}
 
 
-def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: Callable[..., TrainingRequest]) -> None:
+def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: RequestFactory) -> None:
     """Keras loads it without code of nightread."""
     trained = train(training_request(epochs=1, also_h5=True))
     inputs = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
@@ -136,16 +119,14 @@ def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: Callab
     )
 
 
-def test_saved_weights_have_no_optimizer(training_request: Callable[..., TrainingRequest]) -> None:
+def test_saved_weights_have_no_optimizer(training_request: RequestFactory) -> None:
     """The optimizer would be two thirds of the file."""
     trained = train(training_request(epochs=1))
     model = keras.saving.load_model(trained.bundle.weights)
     assert getattr(model, "optimizer", None) is None
 
 
-def test_streaming_gives_the_same_network_as_memory(
-    training_request: Callable[..., TrainingRequest], tmp_path: Path
-) -> None:
+def test_streaming_gives_the_same_network_as_memory(training_request: RequestFactory, tmp_path: Path) -> None:
     """With augmentation, both use the same batches in the same order; only rounding differs."""
     plan = {"augmentation": Augmentation(rotation_degrees=10, flip=False, shift_share=0.1), "seed": 3}
     in_memory = train(training_request(**plan, folder=tmp_path / "memory"))
@@ -156,9 +137,7 @@ def test_streaming_gives_the_same_network_as_memory(
 
 
 @pytest.mark.parametrize("memory_gib", [2.0, 0.0])
-def test_a_resumed_training_runs_only_the_remaining_epochs(
-    training_request: Callable[..., TrainingRequest], memory_gib: float
-) -> None:
+def test_a_resumed_training_runs_only_the_remaining_epochs(training_request: RequestFactory, memory_gib: float) -> None:
     """Optimizer and learning rate continue unchanged, and the checkpoint is deleted at the end."""
     plan = {"epochs": 3, "memory_gib": memory_gib}
     with pytest.raises(KeyboardInterrupt):
@@ -174,9 +153,7 @@ def test_a_resumed_training_runs_only_the_remaining_epochs(
     assert not (again.folder / FOLDER).exists()
 
 
-def test_a_resumed_stream_ends_as_an_uninterrupted_one(
-    training_request: Callable[..., TrainingRequest], tmp_path: Path
-) -> None:
+def test_a_resumed_stream_ends_as_an_uninterrupted_one(training_request: RequestFactory, tmp_path: Path) -> None:
     """The detector has no dropout, and the order depends on the epoch only: the loss must be the same."""
     plan = {"epochs": 3, "memory_gib": 0.0, "network": "detector"}
     whole = train(training_request(**plan, folder=tmp_path / "whole"))
@@ -186,7 +163,7 @@ def test_a_resumed_stream_ends_as_an_uninterrupted_one(
     assert resumed.run.history["loss"] == pytest.approx(whole.run.history["loss"], rel=1e-3)
 
 
-def test_resuming_with_another_recipe_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
+def test_resuming_with_another_recipe_is_refused(training_request: RequestFactory) -> None:
     """The cosine schedule depends on the total number of epochs."""
     with pytest.raises(KeyboardInterrupt):
         train(training_request(listener=FailingListener(fails_after=1)))
@@ -194,15 +171,13 @@ def test_resuming_with_another_recipe_is_refused(training_request: Callable[...,
         train(training_request(epochs=5), resume=True)
 
 
-def test_resuming_without_a_checkpoint_is_refused(training_request: Callable[..., TrainingRequest]) -> None:
+def test_resuming_without_a_checkpoint_is_refused(training_request: RequestFactory) -> None:
     """Otherwise a typing error in --out would start a new training for hours."""
     with pytest.raises(UsageFault, match="no unfinished training"):
         train(training_request(), resume=True)
 
 
-def test_early_stopping_keeps_the_best_weights(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest]
-) -> None:
+def test_early_stopping_keeps_the_best_weights(dataset: Dataset, training_request: RequestFactory) -> None:
     """If validation contradicts training, the training stops early and has the weights of the lowest loss."""
     images, truth = left_right_images(16, 2)
     swapped = dataclasses.replace(dataset, validation=array_examples(images, truth[:, ::-1], name="swapped"))
@@ -228,7 +203,7 @@ def broken(examples: Examples, numbers: set[int], *, from_call: int = 0) -> Exam
 
 @pytest.mark.parametrize("memory_gib", [2.0, 0.0])
 def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest], memory_gib: float
+    dataset: Dataset, training_request: RequestFactory, memory_gib: float
 ) -> None:
     """This happens before the first epoch, in memory and streamed."""
     damaged = dataclasses.replace(dataset, train=broken(dataset.train, {5, 7}), test=broken(dataset.test, {3}))
@@ -242,7 +217,7 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_counted(
 
 
 def test_a_frame_that_fails_during_the_training_stops_it_with_a_reason(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest]
+    dataset: Dataset, training_request: RequestFactory
 ) -> None:
     """The error is a message, not a traceback from a thread of Keras."""
     damaged = dataclasses.replace(dataset, train=broken(dataset.train, {5}, from_call=64))
@@ -250,7 +225,7 @@ def test_a_frame_that_fails_during_the_training_stops_it_with_a_reason(
         train(training_request(damaged, memory_gib=0.0))
 
 
-def test_class_weights_help_rare_labels(dataset: Dataset, training_request: Callable[..., TrainingRequest]) -> None:
+def test_class_weights_help_rare_labels(dataset: Dataset, training_request: RequestFactory) -> None:
     """With 4 left images in the training part, the network still recognises all left images of the test part."""
     images, truth = left_right_images(64, 1)
     rare = np.flatnonzero((truth[:, 1] == 1) | (np.arange(64) < 8))
@@ -261,7 +236,7 @@ def test_class_weights_help_rare_labels(dataset: Dataset, training_request: Call
 
 
 def test_data_with_several_labels_per_image_are_trained_with_sigmoid(
-    dataset: Dataset, training_request: Callable[..., TrainingRequest]
+    dataset: Dataset, training_request: RequestFactory
 ) -> None:
     """The thresholds are numbers that are chosen on the validation part."""
     multi_label = dataclasses.replace(dataset, exclusive=False)
@@ -271,7 +246,7 @@ def test_data_with_several_labels_per_image_are_trained_with_sigmoid(
     assert trained.evaluation.accuracy == 1.0
 
 
-def test_mixed_precision_saves_a_network_in_float32(training_request: Callable[..., TrainingRequest]) -> None:
+def test_mixed_precision_saves_a_network_in_float32(training_request: RequestFactory) -> None:
     """On workers without a GPU, float16 would be slow and inexact."""
     trained = train(training_request(epochs=4, mixed_precision="on"))
     model = load_network(trained.bundle).model
