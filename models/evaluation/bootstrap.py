@@ -25,7 +25,7 @@ class Resampling:
 
     rounds: int
     unit: str
-    """What was drawn with replacement: `patient` if the patients are known, else `image`."""
+    """The unit that is drawn with replacement: `patient` if the patients are known, else `image`."""
     units: int
     """The number of patients or images."""
     seed: int

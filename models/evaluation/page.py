@@ -38,7 +38,7 @@ class Material:
     part: str
     """train, validation or test; `production` for a night."""
     split: str
-    """How the parts were separated: official, patient (no patient is in two parts) or image."""
+    """The kind of split: official, patient (no patient is in two parts) or image."""
     images: int
     frames: int
     patients: int | None
@@ -70,7 +70,7 @@ def write_evaluation(
     material: Material,
     mistakes: list[Mistake] | None = None,
 ) -> tuple[Path, Path]:
-    """Write evaluation.json and evaluation.html; `mistakes` None where there are no pictures to show.
+    """Write evaluation.json and evaluation.html; `mistakes` is None if there are no images to show.
 
     Neither is covered by a bundle's digest.
     """

@@ -30,7 +30,7 @@ class Reliability:
 
     ece: float
     of: str
-    """What counts as a prediction: `highest label` of each image, or `every finding`, that is, each score."""
+    """The predictions that are counted: `highest label` of each image, or `every finding`, that is, each score."""
     bins: tuple[Bin, ...]
 
 

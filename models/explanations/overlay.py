@@ -16,7 +16,7 @@ _SIDE = 448
 """The least number of pixels of the longer side of each panel."""
 _OPACITY = 0.6
 _TOP_COLOUR = 235
-"""Of 255: the last colours of the map are too dark, so that the hottest place would look like a shadow."""
+"""The highest index used, of 255: the last colours of the map are so dark that they look like a shadow."""
 _CONTOUR = 0.5
 _BAR, _MARGIN, _GAP = 26, 8, 4
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45

@@ -21,7 +21,7 @@ _WEIGHTS = tuple(_KINDS.values())
 
 
 class WriteMode(StrEnum):
-    """How a file is written."""
+    """The way in which a file is written."""
 
     RENAME = "rename"
     """To another folder, then renamed: the safe way."""
