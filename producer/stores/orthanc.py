@@ -8,7 +8,7 @@ from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import orthanc_uri
-from nightread.web import MissingError, UnexpectedError, Website
+from nightread.web import HttpClient, MissingError, UnexpectedError
 from producer.stores.change_feed import ChangePage, Count
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class OrthancFeed:
     of it it has.
     """
 
-    def __init__(self, site: Website) -> None:
+    def __init__(self, site: HttpClient) -> None:
         self._site = site
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
