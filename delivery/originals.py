@@ -11,7 +11,7 @@ from nightread.instance import retrieve
 from nightread.paths import ROOT_MARKER, path_of, root_path
 from nightread.settings import Settings
 from nightread.stores import open_store, store_of
-from nightread.web import MissingError, TooMuchError, WebError, Website
+from nightread.web import HttpClient, MissingError, TooMuchError, WebError
 
 
 class Originals:
@@ -20,7 +20,7 @@ class Originals:
     def __init__(self, settings: Settings) -> None:
         """Connect to a store only when one of its images is read."""
         self._settings = settings
-        self._sites: dict[tuple[str, str], Website] = {}
+        self._clients: dict[tuple[str, str], HttpClient] = {}
 
     def identity(self, study_instance_uid: str, originals: list[OriginalFile]) -> Identity:
         """Return the identity from the first original that is unchanged.
@@ -64,14 +64,14 @@ class Originals:
     def _retrieve(self, original: OriginalFile) -> bytes:
         """Retrieve the original from its store. Its digest is not compared: stores rewrite file meta information."""
         try:
-            return retrieve(self._site(original), original.uri, max_bytes=self._settings.max_file_bytes)
+            return retrieve(self._client(original), original.uri, max_bytes=self._settings.max_file_bytes)
         except (MissingError, TooMuchError):
             raise NotDelivered(DeliveryReason.SOURCE_GONE) from None
         except WebError as error:
             raise NotDelivered(DeliveryReason.SOURCE_AWAY, f"The store that has the images {error}.") from None
 
-    def _site(self, original: OriginalFile) -> Website:
+    def _client(self, original: OriginalFile) -> HttpClient:
         key = original.source, original.root
-        if key not in self._sites:
-            self._sites[key] = open_store(store_of(self._settings, name=original.source, root=original.root))
-        return self._sites[key]
+        if key not in self._clients:
+            self._clients[key] = open_store(store_of(self._settings, name=original.source, root=original.root))
+        return self._clients[key]

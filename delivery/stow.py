@@ -11,7 +11,7 @@ from delivery.report import file_bytes
 from delivery.store_response import require_stored, response_dataset
 from nightread.errors import StopWork
 from nightread.sources import StowDestination
-from nightread.web import HttpResponse, RefusedError, UnavailableError, UnreachableError, WebError, Website
+from nightread.web import HttpClient, HttpResponse, RefusedError, UnavailableError, UnreachableError, WebError
 
 _SILENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 _BUSY = (HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INSUFFICIENT_STORAGE)
@@ -26,7 +26,7 @@ class Stow:
     def __init__(self, destination: StowDestination) -> None:
         """Connect at the first report. Raises StopWork if a certificate file cannot be read."""
         try:
-            self._site = Website(
+            self._client = HttpClient(
                 destination.url,
                 login=destination.login,
                 tls=destination.tls,
@@ -45,7 +45,7 @@ class Stow:
             "Accept": _ACCEPTED,
         }
         try:
-            response = self._site.post("studies", _multipart(report, boundary), headers)
+            response = self._client.post("studies", _multipart(report, boundary), headers)
         except UnreachableError:
             raise NotDelivered(DeliveryReason.UNREACHABLE) from None
         except RefusedError:
@@ -58,7 +58,7 @@ class Stow:
 
     def close(self) -> None:
         """Close the connections."""
-        self._site.close()
+        self._client.close()
 
 
 def _multipart(report: Dataset, boundary: str) -> bytes:

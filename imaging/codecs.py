@@ -14,8 +14,8 @@ import imagecodecs
 import numpy as np
 
 from imaging.array import Array
-from imaging.codestream import Codestream, ends_early, names_its_colours, read_codestream
-from imaging.form import PixelForm
+from imaging.codestream import Codestream, has_colour_marker, lacks_end_marker, read_codestream
+from imaging.pixel_layout import PixelLayout
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
@@ -28,13 +28,13 @@ _MAX_SCANS = 200
 class Codec:
     """The decoder of one family of transfer syntaxes."""
 
-    decode: Callable[[bytes, PixelForm], Any]
+    decode: Callable[[bytes, PixelLayout], Any]
     """Function from a compressed frame to integers of shape (rows, columns) or (rows, columns, samples)."""
     gives_rgb: bool = False
     """Whether the decoder converts YBR_FULL to RGB. All decoders convert YBR_ICT and YBR_RCT to RGB."""
 
 
-def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
+def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> Array:
     """Decode one frame to the integer type of PixelRepresentation, with sign bits extended.
 
     Raises RejectImage(BAD_PIXELS or TRUNCATED) for every exception of the library except MemoryError. An ImageError
@@ -42,17 +42,17 @@ def decode_frame(codec: Codec, frame: bytes, form: PixelForm) -> Array:
     """
     stream = read_codestream(frame) if codec is not RLE else None
     if codec is not RLE:
-        _check(stream, form)
+        _check(stream, layout)
     try:
-        pixels: Array = np.asarray(codec.decode(frame, form))
+        pixels: Array = np.asarray(codec.decode(frame, layout))
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - codec libraries raise types of their own
         raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None
-    expected = (form.rows, form.columns) if form.samples == 1 else (form.rows, form.columns, form.samples)
+    expected = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
     if pixels.shape != expected or pixels.dtype.kind not in "iu":
         raise RejectImage(Reason.BAD_PIXELS, "The shape of the decoded frame differs from the header.")
-    return _with_sign(pixels, form, stream)
+    return _with_sign(pixels, layout, stream)
 
 
 def codec_for(transfer_syntax: str) -> Codec:
@@ -69,53 +69,53 @@ def decoder_name(codec: Codec | None) -> str:
     return f"numpy {np.__version__}" if codec is None else f"imagecodecs {imagecodecs.__version__}"
 
 
-def _jpeg(frame: bytes, form: PixelForm) -> Any:
-    if ends_early(frame):
+def _jpeg(frame: bytes, layout: PixelLayout) -> Any:
+    if lacks_end_marker(frame):
         raise RejectImage(Reason.TRUNCATED, "A JPEG frame ends before its end-of-image marker.")
     if frame.count(_START_OF_SCAN) > _MAX_SCANS:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG frame has too many scans.")
-    if form.photometric == "RGB" and not names_its_colours(frame):
+    if layout.photometric == "RGB" and not has_colour_marker(frame):
         return imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")
     return imagecodecs.jpeg8_decode(frame)
 
 
-def _jpeg_ls(frame: bytes, _form: PixelForm) -> Any:
-    if ends_early(frame):  # CharLS 2.4 would spend many seconds on the missing bits.
+def _jpeg_ls(frame: bytes, _layout: PixelLayout) -> Any:
+    if lacks_end_marker(frame):  # CharLS 2.4 would spend many seconds on the missing bits.
         raise RejectImage(Reason.TRUNCATED, "A JPEG-LS frame ends before its end-of-image marker.")
     return imagecodecs.jpegls_decode(frame)
 
 
-def _jpeg2000(frame: bytes, _form: PixelForm) -> Any:
+def _jpeg2000(frame: bytes, _layout: PixelLayout) -> Any:
     return imagecodecs.jpeg2k_decode(frame)
 
 
-def _rle(frame: bytes, form: PixelForm) -> Array:
-    dtype = np.dtype(f"<u{form.bits_allocated // 8}")
-    planes = np.empty((form.samples, form.rows, form.columns), dtype)
+def _rle(frame: bytes, layout: PixelLayout) -> Array:
+    dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
+    planes = np.empty((layout.samples, layout.rows, layout.columns), dtype)
     decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
     if len(decoded) != planes.nbytes:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-    return planes[0] if form.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-def _check(stream: Codestream | None, form: PixelForm) -> None:
+def _check(stream: Codestream | None, layout: PixelLayout) -> None:
     if stream is None:
         raise RejectImage(Reason.BAD_PIXELS, "A compressed frame has no valid header for its transfer syntax.")
-    if (stream.rows, stream.columns, stream.samples) != (form.rows, form.columns, form.samples):
+    if (stream.rows, stream.columns, stream.samples) != (layout.rows, layout.columns, layout.samples):
         raise RejectImage(Reason.BAD_PIXELS, "The size of a compressed frame differs from the header.")
 
 
-def _with_sign(pixels: Array, form: PixelForm, stream: Codestream | None) -> Array:
+def _with_sign(pixels: Array, layout: PixelLayout, stream: Codestream | None) -> Array:
     """Convert pixels to the sign of PixelRepresentation, and extend sign bits.
 
     Only JPEG 2000 codestreams declare a sign. RLE does not declare the number of used bits either.
     """
-    kind = "i" if form.signed else "u"
+    kind = "i" if layout.signed else "u"
     if stream is not None and pixels.dtype.kind == kind:
         return pixels
-    used = form.bits_stored if stream is None else stream.precision
-    if form.signed:
-        used = min(used, form.bits_stored)
+    used = layout.bits_stored if stream is None else stream.precision
+    if layout.signed:
+        used = min(used, layout.bits_stored)
     pixels = pixels.view(f"{kind}{pixels.dtype.itemsize}")
     unused = pixels.dtype.itemsize * 8 - used
     return (pixels << unused) >> unused if unused > 0 else pixels

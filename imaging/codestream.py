@@ -35,7 +35,7 @@ def read_codestream(frame: bytes) -> Codestream | None:
     return Codestream(*size) if size else None
 
 
-def ends_early(frame: bytes) -> bool:
+def lacks_end_marker(frame: bytes) -> bool:
     """Return whether the end-of-image marker of JPEG or JPEG-LS is missing.
 
     libjpeg decodes such a frame without an error and fills the rest with grey.
@@ -43,7 +43,7 @@ def ends_early(frame: bytes) -> bool:
     return _END_OF_IMAGE not in frame[-_TAIL:]
 
 
-def names_its_colours(frame: bytes) -> bool:
+def has_colour_marker(frame: bytes) -> bool:
     """Return whether a JPEG frame has a marker that tells the decoder its colour space."""
     return any(marker in frame[:512] for marker in _APPLICATION_MARKERS)
 

@@ -4,8 +4,8 @@ import zlib
 
 from imaging import tags
 from imaging.elements import UNDEFINED, Elements, Encoding, TruncatedError
-from imaging.form import read_form
 from imaging.limits import Limits
+from imaging.pixel_layout import read_pixel_layout
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -74,7 +74,7 @@ def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
         return None
     _, position, length = elements.get(pixel_tag) or (b"", 0, UNDEFINED)
     try:
-        needed = read_form(elements, pixel_tag, limits).stored_bytes
+        needed = read_pixel_layout(elements, pixel_tag, limits).stored_bytes
     except RejectImage:
         return 0
     return 0 if length == UNDEFINED else position + min(needed, length)

@@ -7,9 +7,9 @@ from imaging.array import Array
 from imaging.colour import Palette
 from imaging.elements import Elements
 from imaging.facts import Facts
-from imaging.form import PixelForm
 from imaging.frames import StoredFrames
 from imaging.grayscale import PLAIN, Grayscale, read_grayscales
+from imaging.pixel_layout import PixelLayout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,24 +30,24 @@ class DicomFrames:
     """The frames of a DICOM object; each is decoded when it is requested."""
 
     elements: Elements
-    form: PixelForm
+    layout: PixelLayout
     stored: StoredFrames
     palette: Palette | None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        grayscales = read_grayscales(self.elements, self.form)
-        inverted = self.form.photometric == "MONOCHROME1"
+        grayscales = read_grayscales(self.elements, self.layout)
+        inverted = self.layout.photometric == "MONOCHROME1"
         for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
             if self.palette is not None:
                 yield Frame(index=index, stored=self.palette.to_rgb(stored), bits_stored=8)
-            elif self.form.samples > 1:
-                yield Frame(index=index, stored=stored, bits_stored=self.form.bits_stored)
+            elif self.layout.samples > 1:
+                yield Frame(index=index, stored=stored, bits_stored=self.layout.bits_stored)
             else:
                 yield Frame(
                     index=index,
                     stored=stored,
-                    bits_stored=self.form.bits_stored,
+                    bits_stored=self.layout.bits_stored,
                     grayscale=grayscale,
                     inverted=inverted,
                 )

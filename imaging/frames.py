@@ -10,7 +10,7 @@ from imaging.codecs import Codec, decode_frame
 from imaging.colour import ybr_to_rgb
 from imaging.elements import UNDEFINED, Elements
 from imaging.encapsulation import frame_fragments, join
-from imaging.form import YBR_422, YBR_FULL, PixelForm
+from imaging.pixel_layout import YBR_422, YBR_FULL, PixelLayout
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -24,15 +24,15 @@ class StoredFrames:
     order, masked to BitsStored.
     """
 
-    __slots__ = ("_codec", "_elements", "_form", "_spans", "_start")
+    __slots__ = ("_codec", "_elements", "_layout", "_spans", "_start")
 
-    def __init__(self, elements: Elements, form: PixelForm, codec: Codec | None) -> None:
+    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None) -> None:
         """Check that no byte is missing, and decode nothing yet. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
         self._elements = elements
-        self._form = form
+        self._layout = layout
         self._codec = codec
-        element = elements.get(form.pixel_tag)
-        assert element is not None  # noqa: S101 - the form was read for this element
+        element = elements.get(layout.pixel_tag)
+        assert element is not None  # noqa: S101 - the layout was read for this element
         _, self._start, length = element
         if (length == UNDEFINED) != (codec is not None):
             raise RejectImage(Reason.BAD_PIXELS, "The encoding of the pixel data does not match the transfer syntax.")
@@ -41,71 +41,73 @@ class StoredFrames:
             self._check_length(length)
         else:
             offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
-            self._spans = frame_fragments(elements.data, self._start, form.frames, offsets)
+            self._spans = frame_fragments(elements.data, self._start, layout.frames, offsets)
 
     def __iter__(self) -> Iterator[Array]:
         """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
-        for index in range(self._form.frames):
+        for index in range(self._layout.frames):
             yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
 
     def _check_length(self, length: int) -> None:
-        if self._form.stored_bytes > min(length, len(self._elements.data) - self._start):
+        if self._layout.stored_bytes > min(length, len(self._elements.data) - self._start):
             raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header declares.")
 
     def _compressed(self, codec: Codec, index: int) -> Array:
-        pixels = decode_frame(codec, join(self._elements.data, self._spans[index]), self._form)
-        if self._form.photometric in YBR_FULL and not codec.gives_rgb:
+        pixels = decode_frame(codec, join(self._elements.data, self._spans[index]), self._layout)
+        if self._layout.photometric in YBR_FULL and not codec.gives_rgb:
             return ybr_to_rgb(pixels)
         return pixels
 
     def _native(self, index: int) -> Array:
-        form = self._form
-        if form.bits_allocated == 1:
+        layout = self._layout
+        if layout.bits_allocated == 1:
             return self._one_bit(index)
         values = self._values(index)
-        if form.photometric == YBR_422:
-            return ybr_to_rgb(_widen_422(values, form))
-        if form.samples == 1:
-            return values.reshape(form.rows, form.columns)
-        if form.planar:
-            pixels = np.ascontiguousarray(np.moveaxis(values.reshape(form.samples, form.rows, form.columns), 0, -1))
+        if layout.photometric == YBR_422:
+            return ybr_to_rgb(_widen_422(values, layout))
+        if layout.samples == 1:
+            return values.reshape(layout.rows, layout.columns)
+        if layout.planar:
+            pixels = np.ascontiguousarray(
+                np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
+            )
         else:
-            pixels = values.reshape(form.rows, form.columns, form.samples)
-        return ybr_to_rgb(pixels) if form.photometric in YBR_FULL else pixels
+            pixels = values.reshape(layout.rows, layout.columns, layout.samples)
+        return ybr_to_rgb(pixels) if layout.photometric in YBR_FULL else pixels
 
     def _values(self, index: int) -> Array:
-        form, data, little = self._form, self._elements.data, self._elements.encoding.little
-        count = form.frame_bits // form.bits_allocated
-        kind = "f" if form.floating else "i" if form.signed else "u"
-        dtype = np.dtype(f"{'<' if little else '>'}{kind}{form.bits_allocated // _BYTE}")
+        layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
+        count = layout.frame_bits // layout.bits_allocated
+        kind = "f" if layout.floating else "i" if layout.signed else "u"
+        dtype = np.dtype(f"{'<' if little else '>'}{kind}{layout.bits_allocated // _BYTE}")
         offset = self._start + index * count * dtype.itemsize
-        if not little and form.bits_allocated == _BYTE and self._written_as_words():
+        if not little and layout.bits_allocated == _BYTE and self._written_as_words():
             return _swapped_bytes(data, self._start, index * count, count).view(dtype)
         values = np.frombuffer(data, dtype, count, offset)
-        return masked(values.astype(dtype.newbyteorder("="), copy=False), form)
+        return mask_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), layout)
 
     def _written_as_words(self) -> bool:
-        element = self._elements.get(self._form.pixel_tag)
+        element = self._elements.get(self._layout.pixel_tag)
         return element is not None and element[0] == b"OW"
 
     def _one_bit(self, index: int) -> Array:
         # There is no padding between frames, so a frame may begin in the middle of a byte (PS3.5 section 8.1.1).
-        form = self._form
-        count = form.rows * form.columns
+        layout = self._layout
+        count = layout.rows * layout.columns
         first = index * count
         start, end = first // _BYTE, (first + count + 7) // _BYTE
         packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
         bits = np.unpackbits(packed, bitorder="little")
-        return bits[first % _BYTE : first % _BYTE + count].reshape(form.rows, form.columns)
+        return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
 
 
-def masked(values: Array, form: PixelForm) -> Array:
+def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
     """Clear the bits outside of BitsStored, which are undefined (PS3.5 section 8.1.1), and extend the sign bit."""
-    above = form.bits_allocated - 1 - form.high_bit
-    below = form.bits_allocated - form.bits_stored
-    if form.floating or below == 0:
+    above = layout.bits_allocated - 1 - layout.high_bit
+    below = layout.bits_allocated - layout.bits_stored
+    if layout.floating or below == 0:
         return values
-    if not form.signed and above == below and int(values.max()) >> form.bits_stored == 0:
+    if not layout.signed and above == below and int(values.max()) >> layout.bits_stored == 0:
         return values
     return (values << above) >> below
 
@@ -117,10 +119,10 @@ def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
     return words.reshape(-1, 2)[:, ::-1].reshape(-1)[first % 2 : first % 2 + count]
 
 
-def _widen_422(values: Array, form: PixelForm) -> Array:
+def _widen_422(values: Array, layout: PixelLayout) -> Array:
     """Expand each Y1 Y2 Cb Cr to two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
-    if form.columns % 2:
+    if layout.columns % 2:
         raise RejectImage(Reason.BAD_HEADER, "YBR_FULL_422 requires an even number of columns.")
     pairs = values.reshape(-1, 4)
     pixels = np.stack([pairs[:, [0, 2, 3]], pairs[:, [1, 2, 3]]], axis=1)
-    return pixels.reshape(form.rows, form.columns, 3)
+    return pixels.reshape(layout.rows, layout.columns, 3)

@@ -15,8 +15,8 @@ import numpy as np
 from imaging import tags
 from imaging.colour import lut_descriptor, lut_entries
 from imaging.elements import Elements, HeaderError
-from imaging.form import PixelForm
-from imaging.frames import masked
+from imaging.frames import mask_unused_bits
+from imaging.pixel_layout import PixelLayout
 from imaging.voi import Lut, Mapping, window
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -51,35 +51,35 @@ class _Rescale(NamedTuple):
     modality_lut: Lut | None = None
 
 
-def read_grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
+def read_grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER)."""
     try:
-        yield from _grayscales(elements, form)
+        yield from _grayscales(elements, layout)
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
 
-def _grayscales(elements: Elements, form: PixelForm) -> Iterator[Grayscale]:
-    padding = _padding(elements, form)
+def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
+    padding = _padding(elements, layout)
     shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
     outer = [group for group in (shared, elements) if group is not None]
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
-        yield from _by_frame(elements, outer, form, padding)
-    rescale = _rescale(_first_with(outer, *_RESCALE), elements, form)
-    voi, voi_fault = _voi_or_fault(_first_with(outer, *_VOI), signed=_is_signed(rescale, form))
+        yield from _by_frame(elements, outer, layout, padding)
+    rescale = _rescale(_first_with(outer, *_RESCALE), elements, layout)
+    voi, voi_fault = _voi_or_fault(_first_with(outer, *_VOI), signed=_is_signed(rescale, layout))
     yield from repeat(_grayscale(rescale, voi, voi_fault, padding))
 
 
 def _by_frame(
-    elements: Elements, outer: list[Elements], form: PixelForm, padding: tuple[int, int] | None
+    elements: Elements, outer: list[Elements], layout: PixelLayout, padding: tuple[int, int] | None
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
-    rescale_of_all = cache(lambda: _rescale(_first_with(outer, *_RESCALE), elements, form))
+    rescale_of_all = cache(lambda: _rescale(_first_with(outer, *_RESCALE), elements, layout))
     voi_of_all = cache(lambda signed: _voi_or_fault(_first_with(outer, *_VOI), signed=signed))
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
         own_rescale, own_voi = _item_with(frame, *_RESCALE), _item_with(frame, *_VOI)
-        rescale = rescale_of_all() if own_rescale is None else _rescale(own_rescale, elements, form)
-        signed = _is_signed(rescale, form)
+        rescale = rescale_of_all() if own_rescale is None else _rescale(own_rescale, elements, layout)
+        signed = _is_signed(rescale, layout)
         voi, voi_fault = voi_of_all(signed) if own_voi is None else _voi_or_fault(own_voi, signed=signed)
         yield _grayscale(rescale, voi, voi_fault, padding)
 
@@ -91,12 +91,12 @@ def _grayscale(rescale: _Rescale, voi: Mapping | None, voi_fault: str, padding: 
     )
 
 
-def _is_signed(rescale: _Rescale, form: PixelForm) -> bool:
+def _is_signed(rescale: _Rescale, layout: PixelLayout) -> bool:
     """Return whether the inputs of a VOI LUT may be negative."""
-    return rescale.modality_lut is None and (form.signed or rescale.intercept < 0)
+    return rescale.modality_lut is None and (layout.signed or rescale.intercept < 0)
 
 
-def _rescale(place: Elements | None, elements: Elements, form: PixelForm) -> _Rescale:
+def _rescale(place: Elements | None, elements: Elements, layout: PixelLayout) -> _Rescale:
     if place is not None:
         slope, intercept = _bounded(place, tags.RESCALE_SLOPE), _bounded(place, tags.RESCALE_INTERCEPT)
         if slope and abs(slope) < _SMALLEST_SLOPE:
@@ -104,7 +104,7 @@ def _rescale(place: Elements | None, elements: Elements, form: PixelForm) -> _Re
         # A slope of zero would make all pixels equal; its writers mean that there is no rescale.
         return _Rescale(slope=slope or 1.0, intercept=intercept or 0.0)
     item = elements.item(tags.MODALITY_LUT_SEQUENCE)
-    return _Rescale() if item is None else _Rescale(modality_lut=_lut(item, signed=form.signed))
+    return _Rescale() if item is None else _Rescale(modality_lut=_lut(item, signed=layout.signed))
 
 
 def _voi_or_fault(place: Elements | None, *, signed: bool) -> tuple[Mapping | None, str]:
@@ -154,13 +154,13 @@ def _lut(item: Elements, *, signed: bool) -> Lut:
     return Lut(first=first, bits=bits, entries=data.astype("<u2").tobytes())
 
 
-def _padding(elements: Elements, form: PixelForm) -> tuple[int, int] | None:
+def _padding(elements: Elements, layout: PixelLayout) -> tuple[int, int] | None:
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
-    values = [int(value) for part in raw for value in elements.unpack(part, "h" if form.signed else "H")]
+    values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
         return None
-    stored = np.array(values, np.int16 if form.signed else np.uint16)
-    if form.bits_allocated == 8 * stored.itemsize:
-        stored = masked(stored, form)
+    stored = np.array(values, np.int16 if layout.signed else np.uint16)
+    if layout.bits_allocated == 8 * stored.itemsize:
+        stored = mask_unused_bits(stored, layout)
     return int(stored.min()), int(stored.max())

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from imaging.array import Array
-from imaging.codestream import ends_early, read_codestream
+from imaging.codestream import lacks_end_marker, read_codestream
 from imaging.dicom_image import DicomImage, Frame
 from imaging.facts import Facts
 from imaging.limits import Limits
@@ -61,7 +61,7 @@ def check_raster(data: bytes, limits: Limits) -> bool:
     if rows * columns > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
     is_png = data.startswith(_PNG)
-    if _PNG_END not in data[-_TAIL:] if is_png else ends_early(data):
+    if _PNG_END not in data[-_TAIL:] if is_png else lacks_end_marker(data):
         raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing.")
     if is_png:
         return data[_PNG_COLOUR_TYPE] in _PNG_COLOURED

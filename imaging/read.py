@@ -10,7 +10,6 @@ from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
-from imaging.form import PALETTE, read_form
 from imaging.frames import StoredFrames
 from imaging.header import (
     DEFLATED_EXPLICIT_LITTLE,
@@ -24,6 +23,7 @@ from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
 from imaging.patient import PatientHasher
+from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -68,16 +68,16 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
         raise RejectImage(_reason_without_pixels(elements))
-    form = read_form(elements, pixel_tag, limits)
+    layout = read_pixel_layout(elements, pixel_tag, limits)
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
-    stored = StoredFrames(elements, form, codec)
-    palette = read_palette(elements, signed=form.signed) if form.photometric == PALETTE else None
+    stored = StoredFrames(elements, layout, codec)
+    palette = read_palette(elements, signed=layout.signed) if layout.photometric == PALETTE else None
     return DicomImage(
         facts=read_facts(header, patient, decoder=decoder_name(codec)),
-        frame_count=form.frames,
+        frame_count=layout.frames,
         elements=elements,
-        source=DicomFrames(elements=elements, form=form, stored=stored, palette=palette),
+        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette),
     )
 
 

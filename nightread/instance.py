@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-from nightread.web import HttpResponse, MissingError, TooMuchError, UnexpectedError, Website
+from nightread.web import HttpClient, HttpResponse, MissingError, TooMuchError, UnexpectedError
 
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _DEFAULT_SYNTAX = 'multipart/related; type="application/dicom"'
@@ -31,20 +31,20 @@ def segment(name: str) -> str:
 
 
 def retrieve(
-    site: Website, uri: str, *, max_bytes: int, on_bytes: Callable[[int], object] = lambda _count: None
+    client: HttpClient, uri: str, *, max_bytes: int, on_bytes: Callable[[int], object] = lambda _count: None
 ) -> bytes:
     """Return the DICOM file of the instance at this URI, a result of `dicomweb_uri` or `orthanc_uri`.
 
     Raises WebError: MissingError, TooMuchError beyond `max_bytes`.
     """
     if not uri.startswith("studies/"):
-        response = site.read(uri, {"Accept": "application/dicom, */*"}, max_bytes=max_bytes, on_bytes=on_bytes)
+        response = client.read(uri, {"Accept": "application/dicom, */*"}, max_bytes=max_bytes, on_bytes=on_bytes)
         return _require_dicom(response).body
     limit = max_bytes + _ENVELOPE_BYTES
     try:
-        response = site.read(uri, {"Accept": _AS_STORED}, max_bytes=limit, on_bytes=on_bytes)
+        response = client.read(uri, {"Accept": _AS_STORED}, max_bytes=limit, on_bytes=on_bytes)
     except UnexpectedError:  # older stores reject the wildcard; without it they send Explicit VR Little Endian
-        response = site.read(uri, {"Accept": _DEFAULT_SYNTAX}, max_bytes=limit, on_bytes=on_bytes)
+        response = client.read(uri, {"Accept": _DEFAULT_SYNTAX}, max_bytes=limit, on_bytes=on_bytes)
     data = _first_part(response.content_type, _require_dicom(response).body)
     if len(data) > max_bytes:
         raise TooMuchError(f"sent more than {max_bytes} bytes")

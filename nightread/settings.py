@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from nightread.errors import StopWork
-from nightread.sources import ARCHIVES, AbsolutePath, Destination, Source, revealed
+from nightread.sources import ARCHIVES, AbsolutePath, Destination, Source, reveal
 
 Seconds = Annotated[float, Field(gt=0)]
 MiB = 1024**2
@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Settings":
+    def _check_consistency(self) -> "Settings":
         if self.image_timeout_seconds > self.lease_seconds:
             raise ValueError(
                 "image_timeout_seconds must not exceed lease_seconds, or the lease of a slow image would end too early"
@@ -258,7 +258,7 @@ class Settings(BaseSettings):
 
     @field_serializer("database_url", "redis_url", "site_key", "flower_auth")
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        return None if value is None else revealed(value, info)
+        return None if value is None else reveal(value, info)
 
     @property
     def embedded_redis(self) -> bool:

@@ -38,7 +38,7 @@ ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
 
 
-def revealed(value: SecretStr, info: FieldSerializationInfo) -> str:
+def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
     """Return the secret if the dump is for a child process, else asterisks."""
     return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
 
@@ -68,14 +68,14 @@ class Login(_Model):
     bearer: SecretStr | None = Field(None, description="Bearer token, instead of user and password.")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _check_login(self) -> Self:
         if (self.user is None) != (self.password is None) or (self.user is None) == (self.bearer is None):
             raise ValueError("give either `user` and `password`, or `bearer`")
         return self
 
     @field_serializer("password", "bearer")
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        return None if value is None else revealed(value, info)
+        return None if value is None else reveal(value, info)
 
 
 class Caller(_Model):
@@ -85,7 +85,7 @@ class Caller(_Model):
     address: str | None = Field(None, description="IP address or network (`10.1.0.0/16`) of the caller; unset: any.")
 
     @model_validator(mode="after")
-    def _somebody(self) -> Self:
+    def _require_one(self) -> Self:
         if self.ae_title is None and self.address is None:
             raise ValueError("give `ae_title`, `address` or both; to accept every caller, omit `callers`")
         return self

@@ -6,7 +6,7 @@ from nightread.settings import Settings
 from nightread.sources import DicomwebSource, OrthancSource
 
 if TYPE_CHECKING:  # hosts that only read the settings need no urllib3
-    from nightread.web import Website
+    from nightread.web import HttpClient
 
 Store = DicomwebSource | OrthancSource
 STORES = ("dicomweb", "orthanc")
@@ -24,12 +24,12 @@ def store_of(settings: Settings, *, name: str, root: str) -> Store:
     return named[0] if named else OrthancSource.model_construct(name=name, url=root)
 
 
-def open_store(store: Store, *, timeout_seconds: float | None = None, connections: int = 1) -> "Website":
+def open_store(store: Store, *, timeout_seconds: float | None = None, connections: int = 1) -> "HttpClient":
     """Return a client that connects at its first request.
 
     Raises nightread.web.RefusedError if a certificate file cannot be read.
     """
-    from nightread.web import Website  # noqa: PLC0415
+    from nightread.web import HttpClient  # noqa: PLC0415
 
     seconds = timeout_seconds or store.timeout_seconds
-    return Website(store.url, login=store.login, tls=store.tls, timeout_seconds=seconds, connections=connections)
+    return HttpClient(store.url, login=store.login, tls=store.tls, timeout_seconds=seconds, connections=connections)

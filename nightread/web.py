@@ -63,7 +63,7 @@ class HttpResponse:
     body: bytes
 
 
-class Website:
+class HttpClient:
     """An HTTP client for one base URL. Several threads may use it, each on a persistent connection of its own.
 
     It connects at the first request. It follows no redirect, since that could send the login to another host. It uses

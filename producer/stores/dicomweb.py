@@ -9,7 +9,7 @@ from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import dicomweb_uri, segment
-from nightread.web import MissingError, UnavailableError, UnexpectedError, WebError, Website
+from nightread.web import HttpClient, MissingError, UnavailableError, UnexpectedError, WebError
 from producer.stores.change_feed import ChangePage, Count
 
 KIND = "dicomweb"
@@ -37,7 +37,7 @@ class DicomwebFeed:
 
     def __init__(
         self,
-        website: Website,
+        website: HttpClient,
         *,
         days: int,
         today: Callable[[], date],

@@ -8,7 +8,7 @@ from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import orthanc_uri
-from nightread.web import MissingError, UnexpectedError, Website
+from nightread.web import HttpClient, MissingError, UnexpectedError
 from producer.stores.change_feed import ChangePage, Count
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class OrthancFeed:
     registered are skipped.
     """
 
-    def __init__(self, website: Website) -> None:
+    def __init__(self, website: HttpClient) -> None:
         self._website = website
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:

@@ -12,7 +12,7 @@ import pytest
 from web_server import Reply, Request, WebServer, running_web_server
 
 from db.ledger import Cursor
-from nightread.web import UnavailableError, UnexpectedError, Website
+from nightread.web import HttpClient, UnavailableError, UnexpectedError
 from producer.stores.change_feed import ChangePage
 from producer.stores.dicomweb import PAGE_ROWS, DicomwebFeed
 
@@ -94,7 +94,7 @@ def polling(qido: FakeQidoStore, **knobs: Any) -> Iterator[Polls]:
 
 def feed(server: WebServer, **knobs: Any) -> DicomwebFeed:
     """Return a feed with a window of three days."""
-    return DicomwebFeed(Website(server.url), days=3, today=lambda: TODAY, **knobs)
+    return DicomwebFeed(HttpClient(server.url), days=3, today=lambda: TODAY, **knobs)
 
 
 def test_only_studies_whose_count_changed_are_listed() -> None:

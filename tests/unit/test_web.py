@@ -1,4 +1,4 @@
-"""Website returns the response of a server, or raises an error that says why not."""
+"""HttpClient returns the response of a server, or raises an error that says why not."""
 
 import base64
 import json
@@ -19,6 +19,7 @@ from web_server import Reply, Request, running_web_server
 from nightread.instance import dicomweb_uri, orthanc_uri, retrieve
 from nightread.sources import Login, Tls
 from nightread.web import (
+    HttpClient,
     MissingError,
     RefusedError,
     TooMuchError,
@@ -26,7 +27,6 @@ from nightread.web import (
     UnexpectedError,
     UnreachableError,
     WebError,
-    Website,
 )
 
 PART = b"--edge\r\nContent-Type: application/dicom\r\n\r\n%b\r\n--edge--\r\n"
@@ -49,7 +49,7 @@ def test_the_login_is_sent_to_the_server_only(login: dict[str, str], header: str
         return Reply(body=[json.dumps(asked.headers["Authorization"]).encode()])
 
     with running_web_server(lambda _: Reply()) as other_server, running_web_server(answer) as server:
-        site = Website(server.url, login=Login.model_validate(login))
+        site = HttpClient(server.url, login=Login.model_validate(login))
         assert site.json("who") == header
         with pytest.raises(UnexpectedError, match="redirects"):
             site.json("elsewhere")
@@ -76,7 +76,7 @@ def test_each_status_raises_its_error(status: int, error: type[WebError]) -> Non
         running_web_server(lambda _: Reply(status=status, body=[b"PATIENT"])) as server,
         pytest.raises(error) as caught,
     ):
-        Website(server.url).json("x?name=PATIENT")
+        HttpClient(server.url).json("x?name=PATIENT")
     assert str(status) in str(caught.value)
     assert "PATIENT" not in str(caught.value)
 
@@ -95,20 +95,20 @@ def test_incomplete_and_invalid_responses_raise_an_error(
 ) -> None:
     """A login page of a proxy is no valid response either."""
     with running_web_server(answer) as server, pytest.raises(error):
-        Website(server.url).json("x")
+        HttpClient(server.url).json("x")
 
 
 def test_an_unreachable_server_differs_from_a_silent_one() -> None:
     """A closed port and an unknown host name are unreachable; a server that does not respond is unavailable."""
     with pytest.raises(UnreachableError, match="cannot be reached"):
-        Website(f"http://127.0.0.1:{free_port()}").json("x")
+        HttpClient(f"http://127.0.0.1:{free_port()}").json("x")
     with pytest.raises(UnreachableError, match="cannot be resolved"):
-        Website("http://no-such-host.invalid").json("x")
+        HttpClient("http://no-such-host.invalid").json("x")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(UnavailableError, match=r"within 0\.1 s") as caught,
     ):
-        Website(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.1).json("x")
+        HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.1).json("x")
     assert not isinstance(caught.value, UnreachableError)
 
 
@@ -123,7 +123,7 @@ def test_a_very_slow_server_counts_as_unavailable() -> None:
     began = time.monotonic()
     with running_web_server(lambda _: Reply(body=slow_bytes())) as server:
         with pytest.raises(UnavailableError, match="bytes per second"):
-            Website(server.url, timeout_seconds=0.3).read("x", {})
+            HttpClient(server.url, timeout_seconds=0.3).read("x", {})
         ended.set()
     assert time.monotonic() - began < 3
 
@@ -138,7 +138,7 @@ def test_the_size_of_a_response_is_limited() -> None:
             yield bytes(100_000)
 
     with running_web_server(lambda _: Reply(body=endless_bytes())) as server, pytest.raises(TooMuchError):
-        Website(server.url).read("x", {}, max_bytes=1_000_000)
+        HttpClient(server.url).read("x", {}, max_bytes=1_000_000)
     assert len(sent) < 1000
 
 
@@ -147,7 +147,7 @@ def test_a_closed_persistent_connection_is_opened_again() -> None:
     with running_web_server(
         lambda _: Reply(headers={"Content-Length": "4", "Connection": "keep-alive"}, body=[b"true"])
     ) as server:
-        site = Website(server.url)
+        site = HttpClient(server.url)
         assert [site.json("x") for _ in range(3)] == [True] * 3
 
 
@@ -156,7 +156,7 @@ def test_post_returns_responses_of_any_status(status: int) -> None:
     """The caller interprets the status; the content arrives unchanged."""
     reply = Reply(status=status, headers={"Content-Type": "text/x"}, body=[b"said"])
     with running_web_server(lambda _: reply) as server:
-        site = Website(server.url)
+        site = HttpClient(server.url)
         answer = site.post("studies", b"\x00content", {"Content-Type": "a/b"})
         site.close()
     assert (answer.status, answer.content_type, answer.body) == (status, "text/x", b"said")
@@ -176,7 +176,7 @@ def test_post_sends_once() -> None:
         thread = threading.Thread(target=close_connection, daemon=True)
         thread.start()
         with pytest.raises(UnavailableError, match="closed the connection") as caught:
-            Website(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=5).post("x", b"content", {})
+            HttpClient(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=5).post("x", b"content", {})
         thread.join(5)
     assert not isinstance(caught.value, UnreachableError)
     assert len(connections) == 1
@@ -194,7 +194,7 @@ def test_an_instance_is_retrieved_as_it_is_stored(uri: str, content: bytes) -> N
         return Reply(body=[content])
 
     with running_web_server(answer) as server:
-        assert retrieve(Website(server.url), uri, max_bytes=100) == content
+        assert retrieve(HttpClient(server.url), uri, max_bytes=100) == content
 
 
 def test_a_store_without_wildcard_support_may_choose_the_syntax() -> None:
@@ -206,7 +206,7 @@ def test_a_store_without_wildcard_support_may_choose_the_syntax() -> None:
         return Reply(headers=MULTIPART, body=[PART % b"scan"])
 
     with running_web_server(answer) as server:
-        assert retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100) == b"scan"
+        assert retrieve(HttpClient(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100) == b"scan"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_an_incomplete_multipart_message_is_no_image(
 ) -> None:
     """A message that exceeds the size limit is refused too."""
     with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(error):
-        retrieve(Website(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100)
+        retrieve(HttpClient(server.url), dicomweb_uri("1", "2", "3"), max_bytes=100)
 
 
 @pytest.mark.parametrize("uri", [orthanc_uri("ab-cd"), dicomweb_uri("1", "2", "3")])
@@ -231,7 +231,7 @@ def test_a_web_page_is_no_image(uri: str) -> None:
     """A proxy may send its login page with status 200; the image must not be rejected for it."""
     page = Reply(headers={"Content-Type": "text/html; charset=utf-8"}, body=[b"<html>"])
     with running_web_server(lambda _: page) as server, pytest.raises(UnexpectedError, match="login"):
-        retrieve(Website(server.url), uri, max_bytes=100)
+        retrieve(HttpClient(server.url), uri, max_bytes=100)
 
 
 @pytest.mark.parametrize("uid", ["", ".", ".."])
@@ -266,8 +266,8 @@ def test_servers_are_verified_and_the_client_certificate_is_sent(certificate: Pa
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(certificate)
     with running_web_server(lambda _: Reply(body=[b"1"]), tls=context) as server:
-        assert Website(server.url, tls=_tls(ca=certificate, certificate=certificate)).json("x") == 1
+        assert HttpClient(server.url, tls=_tls(ca=certificate, certificate=certificate)).json("x") == 1
         with pytest.raises(RefusedError, match="certificate"):
-            Website(server.url).json("x")
+            HttpClient(server.url).json("x")
     with pytest.raises(RefusedError, match="cannot be read"):
-        Website("https://127.0.0.1", tls=_tls(ca=certificate.with_name("none.pem")))
+        HttpClient("https://127.0.0.1", tls=_tls(ca=certificate.with_name("none.pem")))

@@ -11,7 +11,7 @@ from nightread.instance import retrieve
 from nightread.reasons import Reason
 from nightread.settings import Settings
 from nightread.stores import Store, open_store, store_of
-from nightread.web import MissingError, RefusedError, TooMuchError, UnavailableError, WebError, Website
+from nightread.web import HttpClient, MissingError, RefusedError, TooMuchError, UnavailableError, WebError
 from worker.fetching.files import Fetched, ImageLocation
 
 _PROBE_SECONDS = 5.0
@@ -77,12 +77,12 @@ class _StoreConnection:
         self._down_detail = ""
 
     @cached_property
-    def site(self) -> Website:
+    def site(self) -> HttpClient:
         """Client for retrievals, opened on first use. Raises RefusedError if its certificates cannot be read."""
         return open_store(self.store, timeout_seconds=self._seconds, connections=self.store.connections)
 
     @cached_property
-    def _probe(self) -> Website:
+    def _probe(self) -> HttpClient:
         return open_store(self.store, timeout_seconds=min(_PROBE_SECONDS, self._seconds))
 
     def raise_if_down(self) -> None:

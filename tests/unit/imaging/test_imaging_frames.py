@@ -15,9 +15,9 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from imaging.codecs import Codec, decode_frame
 from imaging.dicom_image import Frame
-from imaging.form import PixelForm
 from imaging.grayscale import Grayscale
 from imaging.intensity import mapping_for
+from imaging.pixel_layout import PixelLayout
 from imaging.read import read
 from imaging.spec import Intensity
 from imaging.tags import PIXEL_DATA
@@ -233,17 +233,17 @@ def test_padding_is_masked_as_the_pixels_are(make_dicom: MakeDicom) -> None:
 @pytest.mark.parametrize("error", [ImageError(Reason.TIMEOUT), MemoryError()])
 def test_a_timeout_or_lack_of_memory_is_no_pixel_error(error: Exception) -> None:
     """The error of the worker's alarm during decoding passes through; errors of a library do not."""
-    form = PixelForm(
+    layout = PixelLayout(
         rows=2, columns=2, frames=1, samples=1, photometric="MONOCHROME2", planar=False, bits_allocated=8,
         bits_stored=8, high_bit=7, signed=False, pixel_tag=PIXEL_DATA,
     )  # fmt: skip
     jpeg = bytes(imagecodecs.jpeg8_encode(np.zeros((2, 2), np.uint8)))
 
-    def decode(_frame: bytes, _form: PixelForm) -> None:
+    def decode(_frame: bytes, _layout: PixelLayout) -> None:
         raise error
 
     with pytest.raises(type(error)) as raised:
-        decode_frame(Codec(decode=decode), jpeg, form)
+        decode_frame(Codec(decode=decode), jpeg, layout)
 
     assert raised.value is error
 

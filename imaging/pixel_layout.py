@@ -17,7 +17,7 @@ _BITS_ALLOCATED = (1, 8, 16, 32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PixelForm:
+class PixelLayout:
     """Shape and type of the stored pixels, the same for all frames of one object."""
 
     rows: int
@@ -50,24 +50,24 @@ class PixelForm:
         return (self.frame_bits * self.frames + 7) // 8
 
 
-def read_form(elements: Elements, pixel_tag: int, limits: Limits) -> PixelForm:
+def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> PixelLayout:
     """Validate the image pixel module. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
     try:
-        form = _form(elements, pixel_tag)
+        layout = _layout(elements, pixel_tag)
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
-    _check(form)
-    pixels = form.rows * form.columns
-    if form.frames > limits.frames:
+    _check(layout)
+    pixels = layout.rows * layout.columns
+    if layout.frames > limits.frames:
         raise RejectImage(Reason.TOO_LARGE, "NumberOfFrames exceeds the limit for one object.")
     if pixels > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "Rows x Columns exceeds the limit for one frame.")
-    if pixels * form.samples * form.frames * max(form.bits_allocated // 8, 1) > limits.object_bytes:
+    if pixels * layout.samples * layout.frames * max(layout.bits_allocated // 8, 1) > limits.object_bytes:
         raise RejectImage(Reason.TOO_LARGE, "All frames together exceed the limit for one object.")
-    return form
+    return layout
 
 
-def _form(elements: Elements, pixel_tag: int) -> PixelForm:
+def _layout(elements: Elements, pixel_tag: int) -> PixelLayout:
     def integer(tag: int, absent: int) -> int:
         value = elements.integer(tag)
         return absent if value is None else value
@@ -76,7 +76,7 @@ def _form(elements: Elements, pixel_tag: int) -> PixelForm:
     allocated = floating_bits.get(pixel_tag) or integer(tags.BITS_ALLOCATED, 0)
     stored = integer(tags.BITS_STORED, allocated)
     high_bit = integer(tags.HIGH_BIT, stored - 1)
-    return PixelForm(
+    return PixelLayout(
         rows=integer(tags.ROWS, 0),
         columns=integer(tags.COLUMNS, 0),
         frames=integer(tags.NUMBER_OF_FRAMES, 1),
@@ -91,19 +91,19 @@ def _form(elements: Elements, pixel_tag: int) -> PixelForm:
     )
 
 
-def _check(form: PixelForm) -> None:
-    if min(form.rows, form.columns) < 1:
+def _check(layout: PixelLayout) -> None:
+    if min(layout.rows, layout.columns) < 1:
         raise RejectImage(Reason.BAD_HEADER, "Rows or Columns is missing or zero.")
-    if form.frames < 1:
+    if layout.frames < 1:
         raise RejectImage(Reason.BAD_HEADER, "NumberOfFrames is not positive.")
-    if not form.floating and form.bits_allocated not in _BITS_ALLOCATED:
+    if not layout.floating and layout.bits_allocated not in _BITS_ALLOCATED:
         raise RejectImage(Reason.BAD_HEADER, "BitsAllocated is not 1, 8, 16 or 32.")
-    if not 1 <= form.bits_stored <= form.bits_allocated:
+    if not 1 <= layout.bits_stored <= layout.bits_allocated:
         raise RejectImage(Reason.BAD_HEADER, "BitsStored is zero or larger than BitsAllocated.")
-    wanted = 1 if form.photometric in (*GRAYSCALE, PALETTE) else 3
-    if form.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or form.samples != wanted:
+    wanted = 1 if layout.photometric in (*GRAYSCALE, PALETTE) else 3
+    if layout.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or layout.samples != wanted:
         raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not match SamplesPerPixel.")
-    if form.samples == 3 and form.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
+    if layout.samples == 3 and layout.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
         raise RejectImage(Reason.BAD_HEADER, "Colour pixels have neither 8 nor 16 bits.")
-    if form.photometric in YBR_FULL and form.bits_allocated != 8:  # noqa: PLR2004
+    if layout.photometric in YBR_FULL and layout.bits_allocated != 8:  # noqa: PLR2004
         raise RejectImage(Reason.BAD_HEADER, "YBR pixels do not have 8 bits.")
