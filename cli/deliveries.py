@@ -28,7 +28,7 @@ _STYLES: dict[str, str] = {DeliveryState.DELIVERED: "green", DeliveryState.FAILE
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Made at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
+    help="Made at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Made before this time.")
 @click.option("--night", metavar="DATE|last", help="Made in the night that began on this date.")

@@ -13,7 +13,7 @@ from cli.inputs.hashing import site_hasher
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out, print_json
-from cli.output.tables import counted
+from cli.wording import counted
 from db import ledger
 from db.ledger import GroundTruth, Subject
 from db.queries import known_keys
@@ -91,7 +91,7 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Grou
             raise UsageFault(f"{file}: the first line must name exactly one of the columns {', '.join(_SUBJECTS)}.")
         labels = [name for name in columns.values() if name != columns[keyed[0]]]
         if not labels:
-            raise UsageFault(f"{file}: add a column `label`, or one column per label, to the column {keyed[0]}.")
+            raise UsageFault(f"{file} has only the column {keyed[0]}. Add a column `label`, or one column per label.")
         if any(len(name) > _MAX_LABEL for name in labels):
             raise UsageFault(f"{file}: a label in the first line is longer than {_MAX_LABEL} characters.")
         hasher = site_hasher(settings) if keyed[0] == "accession_number" else None

@@ -29,7 +29,10 @@ class Found:
 
 
 def find_original(settings: Settings, image_id: int) -> Found:
-    """Find both. Raises UsageFault if one of them is missing or changed, or if the image has no result."""
+    """Find the original file and the bundle.
+
+    Raises UsageFault if one of them is missing or changed, or if the image has no result.
+    """
     with open_existing_database(settings) as database, one_line_errors():
         image = original(database, image_id)
     if image is None:

@@ -22,7 +22,7 @@ _KINDS = {"orthanc": OrthancSource, "dicomweb": DicomwebSource}
 @click.option("--orthanc", metavar="URL", help="URL of an Orthanc server without login.")
 @click.option("--dicomweb", metavar="URL", help="URL of a DICOMweb store without login: the part before `/studies`.")
 @click.option(
-    "--name", help="Name of the source [its URL]; without a URL: poll only the store of this name from the settings."
+    "--name", help="Name of the source [its URL]. Without a URL: poll only the store of this name in the settings."
 )
 @click.option("--days", type=int, help="For --dicomweb: search the studies of this many days [3].")
 @click.option("--every", "poll_seconds", type=float, metavar="SECONDS", help="Interval between two requests [30].")
@@ -30,9 +30,9 @@ _KINDS = {"orthanc": OrthancSource, "dicomweb": DicomwebSource}
 def poll_command(orthanc: str | None, dicomweb: str | None, name: str | None, **options: Any) -> None:
     """Register new images of DICOMweb and Orthanc stores.
 
-    With a URL, only this store is polled. Without a URL, all stores are polled that the settings list as `sources`;
-    logins belong there, too. The database keeps the address of each image, and workers retrieve the images from the
-    store. The poller does not need TensorFlow. Install it with `pip install 'nightread[stores]'`.
+    With a URL, it polls only this store. Without a URL, it polls all stores under `sources` in the settings file. Put
+    logins there, too. The database keeps the address of each image, and workers retrieve the images from the store. The
+    poller does not need TensorFlow. Install it with `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread poll --orthanc http://pacs.example:8042 --name pacs

@@ -67,7 +67,7 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Arrived at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
+    help="Arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before this time.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
@@ -75,7 +75,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
 )
-@click.option("--current", is_flag=True, help="Omit images that were withdrawn or of which a newer version arrived.")
+@click.option("--current", is_flag=True, help="Leave out withdrawn images and old versions of images.")
 @click.option(
     "--studies",
     is_flag=True,

@@ -30,7 +30,7 @@ _LEGEND = (
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Began at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
+    help="Began at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Began before this time.")
 @click.option("--night", metavar="DATE|last", help="Began in the night that began on this date.")

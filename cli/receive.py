@@ -43,14 +43,15 @@ _PEM = click.Path(dir_okay=False, path_type=Path)
     "--tls-callers-ca", type=_PEM, help="PEM file of authorities; callers must show a certificate of one of them."
 )
 @click.option(
-    "--name", help=f"Name of the source [{_NAME}]; as only option: start the receiver of this name from the settings."
+    "--name",
+    help=f"Name of the source [{_NAME}]. As the only option: start only the receiver of this name in the settings.",
 )
 @state_options
 def receive_command(callers: tuple[str, ...], **options: Any) -> None:
     """Receive images from modalities and PACS (DICOM C-STORE).
 
-    With --port, --ae-title, --address, --caller, --tls-... or --name, one receiver with these options is started.
-    Without them, all receivers are started that the settings list as `sources`. An image is acknowledged after it is on
+    With --port, --ae-title, --address, --caller, --tls-... or --name, it starts one receiver with these options.
+    Without them, it starts all receivers under `sources` in the settings file. An image is acknowledged after it is on
     the disk and in the database. The receiver does not need TensorFlow. Install it with
     `pip install 'nightread[stores]'`.
 

@@ -15,7 +15,8 @@ from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.inputs.user import user_name
 from cli.output.console import out, print_json
-from cli.output.tables import SENTENCES, counted, make_table, show
+from cli.output.tables import SENTENCES, make_table, show
+from cli.wording import counted
 from db import ledger, queries
 from db.queries import ImageFilter, Retriable
 from nightread.clock import utc_now
@@ -45,7 +46,7 @@ _SAME_AGAIN = "Images that are defective will be rejected again."
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Arrived at this time or later, site-local: 2026-11-05 or 2026-11-05T18:00.",
+    help="Arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before this time.")
 @click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")

@@ -15,7 +15,7 @@ from cli.inputs.existing_database import one_line_errors
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.output.console import err, out, print_json
 from cli.output.summary import Summary, show_summary, summarise
-from cli.output.tables import counted
+from cli.wording import counted
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
 from nightread.settings import Settings
@@ -29,7 +29,7 @@ _RUN_SETTINGS = {
     "arrival_timeout_seconds": 0,
     "breaker_images": 0,
 }
-"""Settings of a run: it retries for seconds, because nobody mounts a share or completes a file while it waits."""
+"""Settings of `run`: it retries for seconds instead of hours, because the user waits for the command."""
 
 
 @click.command("run")

@@ -17,8 +17,9 @@ from cli.inputs.nights import nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out, print_json
-from cli.output.tables import NOT_FOR_DIAGNOSIS, counted, make_table, show
+from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from cli.service import service
+from cli.wording import counted
 from db.engine import Database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
@@ -43,7 +44,12 @@ _STYLES = {"delivered": "green", "failed": "red", "waiting": "cyan"}
 )
 @click.option("--study", metavar="UID", help="Only this study, even if images of it arrived just now.")
 @click.option("--night", metavar="DATE|last", help="Studies with results of the night that began on this date.")
-@click.option("--since", type=MOMENT, metavar="TIME", help="Studies with results of this time or later, site-local.")
+@click.option(
+    "--since",
+    type=MOMENT,
+    metavar="TIME",
+    help="Only studies with a result at or after this time (local time of the site).",
+)
 @click.option("--failed", "again", is_flag=True, help="Send reports again that failed after all attempts.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @click.option("--follow", is_flag=True, help="Keep running, and report each study when it is ready.")

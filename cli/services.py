@@ -37,7 +37,7 @@ from producer.dispatcher.transport import Transport
 def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> None:
     """Register new files of drop folders.
 
-    Without --inbox, all folders are watched that the settings list as `sources`. The watcher does not need TensorFlow.
+    Without --inbox, it watches all folders under `sources` in the settings file. The watcher does not need TensorFlow.
 
     \b
     Examples: nightread watch --inbox /srv/dropbox

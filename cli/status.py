@@ -17,8 +17,9 @@ from cli.inputs.options import settings_from, state_options
 from cli.output.console import out, print_json
 from cli.output.pause_lines import pause_json, paused_lines
 from cli.output.source_problems import source_json, source_problems
-from cli.output.tables import counted, duration, make_table, per_second, show, tally_table
+from cli.output.tables import duration, make_table, per_second, show, tally_table
 from cli.studies import study_lines
+from cli.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.clock import utc_now

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from cli.inputs.nights import nights_of
 from cli.output.export import export_rows
-from cli.output.tables import counted, make_table, show
+from cli.output.tables import make_table, show
+from cli.wording import counted
 from db import queries
 from db.engine import Database
 from db.queries import Completeness, ImageFilter, Study, StudyCounts

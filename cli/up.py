@@ -44,8 +44,8 @@ _REPORT_SECONDS = 30.0
 def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
     """Watch folders and analyse new files.
 
-    Without --inbox, images come from all folders, receivers and stores that the settings list as `sources`. The command
-    starts Redis, a database, workers and Flower, and runs until Ctrl-C.
+    Without --inbox, images come from all folders, receivers and stores under `sources` in the settings file. The
+    command starts Redis, a database, workers and Flower, and runs until Ctrl-C.
 
     \b
     Examples: nightread up --inbox ~/inbox --model phantom

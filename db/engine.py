@@ -37,7 +37,7 @@ class DatabaseFile:
     _identity: tuple[int, int] | None = field(default=None, init=False)
 
     def remember(self) -> None:
-        """Store the identity of the file at the first connection, which creates the file if it is missing."""
+        """At the first connection, store device and inode of the file, which SQLite has created if it was missing."""
         if self._identity is None:
             self._identity = self._read_identity()
 

@@ -70,7 +70,7 @@ sources = Table(
     Column("kind", String(16), nullable=False),
     Column("root", Text, nullable=False),  # path on the host of the producer; settings.roots may map it to another
     Column("created_at", UtcDateTime, nullable=False),
-    Column("report", Json),  # figures of the latest directory pass (producer.folders.report)
+    Column("report", Json),  # counts of the latest pass over the folder (producer.folders.report)
     Column("reported_at", UtcDateTime),
     Column("marked", Boolean, nullable=False, server_default=false()),  # folder once had nightread.paths.ROOT_MARKER
     Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
@@ -189,7 +189,8 @@ work = Table(
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
-    # Deaths of the worker process while the image travelled alone under a living parent, or was in flight.
+    # How often the worker process died while this image was in flight, or while it was alone in its batch and the
+    # parent process lived.
     Column("deaths", Integer, nullable=False),
     Column("expiries", Integer, nullable=False),  # how many of its leases expired
     Column("lease_until", UtcDateTime),

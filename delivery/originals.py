@@ -25,9 +25,9 @@ class Originals:
     def identity(self, study_instance_uid: str, originals: list[OriginalFile]) -> Identity:
         """Return the identity from the first original that is unchanged.
 
-        Raises NotDelivered: SOURCE_AWAY if a later attempt may find an original, else SOURCE_GONE.
+        Raises NotDelivered: SOURCE_UNAVAILABLE if a later attempt may find an original, else SOURCE_GONE.
         """
-        away: NotDelivered | None = None
+        unavailable: NotDelivered | None = None
         for original in originals:
             try:
                 return read_identity(
@@ -38,8 +38,8 @@ class Originals:
             except UnreadableHeaderError:
                 continue
             except NotDelivered as error:
-                away = error if error.reason is DeliveryReason.SOURCE_AWAY else away
-        raise away or NotDelivered(DeliveryReason.SOURCE_GONE)
+                unavailable = error if error.reason is DeliveryReason.SOURCE_UNAVAILABLE else unavailable
+        raise unavailable or NotDelivered(DeliveryReason.SOURCE_GONE)
 
     def _read(self, original: OriginalFile) -> bytes:
         if original.root.startswith(("http://", "https://")):
@@ -56,10 +56,10 @@ class Originals:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             mounted = os.path.lexists(root / ROOT_MARKER) if original.marked else root.is_dir()
-            raise NotDelivered(DeliveryReason.SOURCE_GONE if mounted else DeliveryReason.SOURCE_AWAY) from None
+            raise NotDelivered(DeliveryReason.SOURCE_GONE if mounted else DeliveryReason.SOURCE_UNAVAILABLE) from None
         except OSError as error:
             detail = f"An original file of the study could not be read ({type(error).__name__})."
-            raise NotDelivered(DeliveryReason.SOURCE_AWAY, detail) from None
+            raise NotDelivered(DeliveryReason.SOURCE_UNAVAILABLE, detail) from None
 
     def _retrieve(self, original: OriginalFile) -> bytes:
         """Retrieve the original from its store. Its digest is not compared: stores rewrite file meta information."""
@@ -68,7 +68,7 @@ class Originals:
         except (MissingError, TooMuchError):
             raise NotDelivered(DeliveryReason.SOURCE_GONE) from None
         except WebError as error:
-            raise NotDelivered(DeliveryReason.SOURCE_AWAY, f"The store that has the images {error}.") from None
+            raise NotDelivered(DeliveryReason.SOURCE_UNAVAILABLE, f"The store that has the images {error}.") from None
 
     def _client(self, original: OriginalFile) -> HttpClient:
         key = original.source, original.root

@@ -16,7 +16,7 @@ class DeliveryReason(StrEnum):
     message: str
 
     def __new__(cls, value: str, final: bool, message: str) -> Self:
-        """Attach both to the stored word."""
+        """Attach `final` and the message to the stored word."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.final = final
@@ -33,7 +33,7 @@ class DeliveryReason(StrEnum):
     )
     REFUSED = "refused", False, "The destination refused access. Check AE titles, login and certificates."
     BUSY = "busy", False, "The destination is temporarily unable to store the report, or its disk is full."
-    SOURCE_AWAY = "source_away", False, "The folder or store that has the images is unavailable."
+    SOURCE_UNAVAILABLE = "source_away", False, "The folder or store that has the images is unavailable."
 
     # Final: nightread does not try again.
     NOT_SUPPORTED = "not_supported", True, "The destination does not accept Comprehensive SR objects."

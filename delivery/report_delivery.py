@@ -87,7 +87,7 @@ class ReportDelivery:
         return self._result(study, latest if waiting else None, len(known) + (not waiting), DeliveryState.WAITING)
 
     def deliver(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
-        """Send the report of a study; return None if this destination has no need of a report.
+        """Send the report of a study. Return None if there is nothing to send to this destination.
 
         With `again`, a report that failed with the same content is sent as a revision.
         """

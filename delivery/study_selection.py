@@ -9,7 +9,7 @@ from db.engine import Database
 from nightread.settings import Settings
 
 _OVERLAP = timedelta(minutes=1)
-"""Each query starts this much before the last one, since clocks differ and an outcome is committed after its time."""
+"""Overlap of two successive queries. Clocks differ, and an outcome is committed later than its timestamp."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -128,5 +128,5 @@ def _by_count(entry: tuple[str, int]) -> tuple[int, str]:
 
 
 def free_texts(study: StudyResults) -> Sequence[str]:
-    """Return all texts of the tree that are not fixed: if they are ASCII, the character set of the source is kept."""
+    """Return all variable texts of the tree. If all are ASCII, the report keeps the character set of the source."""
     return [result.label for result in study.results if result.label is not None]

@@ -25,7 +25,7 @@ class Codestream(NamedTuple):
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
-    """Read the frame header; None if there is none.
+    """Read the frame header. Return None if the frame has no header.
 
     Supports JPEG (ITU-T T.81 B.2.2), JPEG-LS (T.87 C.2.2) and JPEG 2000 (T.800 A.5.1).
     """

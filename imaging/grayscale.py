@@ -127,7 +127,10 @@ def _voi(place: Elements, *, signed: bool) -> Mapping | None:
 
 
 def _first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) -> Elements | None:
-    """Return the first place with a wanted element: the item of `sequence` in a group, else the top level."""
+    """Return the first data set with one of the `wanted` tags.
+
+    The functional groups (item of `sequence`) are searched first, then the top level.
+    """
     for group in groups:
         if (item := _item_with(group, sequence, wanted)) is not None:
             return item

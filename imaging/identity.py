@@ -1,4 +1,4 @@
-"""Read the facts that the database stores from a header."""
+"""Read from a header the values that are stored in the database."""
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError

@@ -22,8 +22,8 @@ Size = tuple[int, int, int, int, bool]
 def read_size(frame: bytes) -> Size | None:
     """Return the size that the decoder will find; None if there is no valid header or decoding may cost too much.
 
-    Rejected for their cost: palettes and components of lower resolution, which DICOM does not allow, and far more tiles
-    or code-blocks than usual.
+    Frames that would cost too much memory have palettes or subsampled components (DICOM forbids both), or far more
+    tiles or code-blocks than usual.
     """
     start = _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
     if not frame.startswith(_CODESTREAM_START, start) or start + 45 > len(frame):
@@ -61,7 +61,10 @@ def _has_few_tiles(right: int, bottom: int, width: int, height: int, left: int, 
 
 
 def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
-    """Yield the number of code-blocks for each coding style, as if it applied to all values (A.6.1, A.6.2)."""
+    """Yield, for each coding style, the number of code-blocks of a frame to which only this style applies.
+
+    Source: ITU-T T.800, A.6.1 and A.6.2.
+    """
     for marker, position in _segments(frame, start):
         style = position + (4 if marker == _COD else 5)  # COC begins with its component: one byte for up to 256
         if position + 15 > len(frame):

@@ -168,7 +168,7 @@ class Postprocessing:
 
     @cached_property
     def _threshold_array(self) -> Scores:
-        """The threshold per label; NaN, which no score reaches, for the normal label and for a threshold of None."""
+        """Return the threshold of each label; NaN (never reached) for the normal label and for a threshold of None."""
         levels = (self.thresholds.get(label) for label in self.labels)
         return np.array([np.nan if level is None else level for level in levels], np.float32)
 

@@ -1,4 +1,4 @@
-"""Configure Celery; each setting has its reason beside it."""
+"""Configure Celery; each setting has a comment with its reason."""
 
 from urllib.parse import quote
 

@@ -72,14 +72,16 @@ class Settings(BaseSettings):
     poll_seconds: Seconds = Field(
         1.0, description="Interval at which the dispatcher looks for work if no notification arrives."
     )
-    default_priority: int = Field(5, ge=0, le=9, description="Priority of new images: 0 goes first, 9 last.")
+    default_priority: int = Field(5, ge=0, le=9, description="Priority of new images: 0 is first, 9 is last.")
 
     # Arrivals
     settle_seconds: Seconds = Field(
         2.0, description="A file is complete when its size and modification time have not changed for this long."
     )
     scan_seconds: Seconds = Field(
-        5.0, description="Interval at which a watched folder is scanned; file events start a scan earlier."
+        5.0,
+        description="Interval between two passes over a watched folder. A file that the system reports as closed or "
+        "moved in is registered at once.",
     )
     temporary_suffixes: tuple[str, ...] = Field(
         (".part", ".partial", ".tmp", ".filepart", ".crdownload"),

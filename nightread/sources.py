@@ -94,7 +94,7 @@ class Caller(_Model):
 class _Source(_Model):
     name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
-        None, ge=0, le=9, description="Priority of its images: 0 goes first, 9 last; unset: default_priority."
+        None, ge=0, le=9, description="Priority of its images: 0 is first, 9 is last; unset: default_priority."
     )
 
 

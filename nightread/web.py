@@ -24,7 +24,7 @@ _LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_
 
 
 class WebError(Exception):
-    """A request failed. The text is a predicate ("does not answer within 30 s") for "The store" or "The server".
+    """A request failed. The caller puts "The store" or "The server" before the text ("does not answer within 30 s").
 
     nightread writes it: it quotes no address and no response, and may be shown to anybody.
     """

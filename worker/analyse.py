@@ -46,9 +46,10 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
 
 
 def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
-    """Claim the images of the batch.
+    """Reload the routing rules, claim the images of the batch, and notify the dispatcher.
 
-    The list is empty if another process has claimed the batch. If that process is dead, its images are requeued.
+    The list is empty if another process has claimed the batch, or if the batch lost its images. If the other process is
+    dead, its images are requeued.
     """
     context.reload_routes()
     images = ledger.claim(context.database, batch_id, process=context.process, lease=context.lease, now=context.clock())
@@ -67,11 +68,11 @@ def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], r
     Only the first row of work of an image can become a duplicate. Copies within one batch are found when the batch is
     recorded.
     """
-    hashes = {prepared.read_image.file.sha256 for prepared in part}
+    hashes = {prepared.parsed.file.sha256 for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}
     fresh = []
     for prepared in part:
-        image, file = prepared.read_image.image, prepared.read_image.file
+        image, file = prepared.parsed.image, prepared.parsed.file
         if image.first and file.sha256 in originals:
             results.add_duplicate(image, file, originals[file.sha256])
         else:

@@ -77,7 +77,7 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     except SQLAlchemyError as error:
         description = error_messages.describe(error)
         log.exception(
-            "batch not recorded, its images are analysed again after its lease: %s",
+            "the database failed during the batch, its images are analysed again: %s",
             description,
             extra={"batch": batch_id},
         )

@@ -8,7 +8,7 @@ from worker.context import WorkerContext
 from worker.inference.micro_batcher import MicroBatcher
 from worker.inference.predictions import Predictions, collect_predictions
 from worker.phase_timer import PhaseTimer
-from worker.prepared_image import PreparedImage, ReadImage
+from worker.prepared_image import ParsedImage, PreparedImage
 from worker.results import Results
 
 
@@ -25,15 +25,15 @@ class BatchPredictor:
             )
             for bundle, model in context.model_set.models.items()
         }
-        self._read_images: list[ReadImage] = []
+        self._parsed_images: list[ParsedImage] = []
 
     def add(self, images: Iterable[PreparedImage]) -> None:
         """Pass on all frames of these images. An image that fails here gets its outcome. Raises BatchError."""
         for prepared in images:
-            read_image = prepared.read_image
-            with self._results.capture_errors(read_image.image, read_image.file):
+            parsed = prepared.parsed
+            with self._results.capture_errors(parsed.image, parsed.file):
                 self._add(prepared)
-                self._read_images.append(read_image)
+                self._parsed_images.append(parsed)
 
     def finish(self) -> None:
         """Score the remaining frames and turn all scores into outcomes of their images. Raises NetworkBrokenError."""
@@ -42,17 +42,17 @@ class BatchPredictor:
             bundle: collect_predictions(models[bundle].bundle.postprocessing, batcher)
             for bundle, batcher in self._batchers.items()
         }
-        self._results.add_predictions(self._read_images, predictions)
+        self._results.add_predictions(self._parsed_images, predictions)
 
     def _add(self, prepared: PreparedImage) -> None:
         """Pass each chunk of frames to all networks of the image, and renew the lease after each chunk.
 
         Raises RejectImage(no_model) if no rule takes the image.
         """
-        read_image, spec_of, chunks, _ = prepared
-        if not read_image.matches:
+        parsed, spec_of, chunks, _ = prepared
+        if not parsed.matches:
             raise RejectImage(Reason.NO_MODEL)
         for inputs in chunks:
-            for match, spec in zip(read_image.matches, spec_of, strict=True):
-                self._batchers[match.bundle].add(read_image.image.work_id, inputs[spec])
+            for match, spec in zip(parsed.matches, spec_of, strict=True):
+                self._batchers[match.bundle].add(parsed.image.work_id, inputs[spec])
             self._context.keep_lease(self._batch_id)

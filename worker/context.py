@@ -77,7 +77,8 @@ class WorkerContext:
     def in_flight(self, image: Claimed) -> InFlight:
         """Return a context manager that marks the image as in flight, in case reading it kills this process.
 
-        If a network runs in a thread at the same time, no image is marked: either could have caused the death.
+        If a network runs in a thread at the same time, no image is marked, because a death could come from the image or
+        from the network.
         """
         return self.slot.in_flight(image.work_id if self.network_thread is None else 0)
 

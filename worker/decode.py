@@ -33,7 +33,7 @@ def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
 def frames_per_chunk(frame_bytes: int) -> int:
     """Return the number of frames in a chunk: at most 64, at most 64 MiB of prepared frames, at least 1.
 
-    `frame_bytes` are those of one frame, prepared for all specs.
+    `frame_bytes` is the memory that one frame takes after it is prepared for all input specs.
     """
     return max(1, min(_MAX_CHUNK_FRAMES, _MAX_CHUNK_BYTES // max(frame_bytes, 1)))
 

@@ -95,10 +95,7 @@ def _state(image_error: ImageError, image: Claimed, settings: Settings, now: dat
 
 
 def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
-    """Return whether the image itself was not tried, because its source is unavailable or the file is incomplete.
-
-    Such an attempt is not counted.
-    """
+    """Return True if the attempt does not count, because the source is unavailable or the file is incomplete."""
     return image_error.reason is Reason.STILL_ARRIVING or (
         image_error.reason in _SOURCE_UNAVAILABLE and settings.hold_missing_sources
     )

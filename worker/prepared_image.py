@@ -10,7 +10,7 @@ from worker.fetching.files import Fetched
 from worker.inference.predictor import Inputs
 
 
-class ReadImage(NamedTuple):
+class ParsedImage(NamedTuple):
     """An image whose header was parsed: its file, header facts and routing. It is kept until the batch is recorded."""
 
     image: Claimed
@@ -24,9 +24,9 @@ class ReadImage(NamedTuple):
 class PreparedImage(NamedTuple):
     """An image and its prepared frames, ready for the networks."""
 
-    read_image: ReadImage
+    parsed: ParsedImage
     spec_of: tuple[int, ...]
-    """For each of `read_image.matches`: the index of its array in a chunk. Networks with equal inputs share one."""
+    """For each of `parsed.matches`: the index of its array in a chunk. Networks with equal inputs share one."""
     chunks: Iterable[tuple[Inputs, ...]]
     """For each chunk one float32 array (frames, height, width, channels) per input spec. Iterating may decode."""
     held_bytes: int

@@ -15,7 +15,7 @@ from worker.decode import decode_in_chunks, frames_per_chunk, open_dicom_image
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
-from worker.prepared_image import PreparedImage, ReadImage
+from worker.prepared_image import ParsedImage, PreparedImage
 from worker.results import Results
 
 _PART_IMAGES = 256
@@ -91,10 +91,10 @@ class ImageReader:
         matches, specs, spec_of, frame_bytes = context.model_set.assign(dicom_image, image.origin)
         chunk_frames = frames_per_chunk(frame_bytes)
         chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames)
-        read_image = ReadImage(image=image, file=file.without_data(), facts=dicom_image.facts, matches=matches)
+        parsed = ParsedImage(image=image, file=file.without_data(), facts=dicom_image.facts, matches=matches)
         if matches and dicom_image.frame_count <= chunk_frames:
-            return PreparedImage(read_image, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
-        return PreparedImage(read_image, spec_of, self._decode_later(image, chunks), 0)
+            return PreparedImage(parsed, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
+        return PreparedImage(parsed, spec_of, self._decode_later(image, chunks), 0)
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
         """Yield the chunks. Each is decoded on request, and only then the image is marked as in flight."""

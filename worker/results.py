@@ -22,7 +22,7 @@ from worker.error_outcomes import outcome_of_error
 from worker.errors import BatchError
 from worker.fetching.files import Fetched
 from worker.inference.predictions import ImagePrediction, Predictions
-from worker.prepared_image import ReadImage
+from worker.prepared_image import ParsedImage
 from worker.sidecars.sidecar import header_annotations, sidecar_of
 
 
@@ -80,30 +80,30 @@ class Results:
         """Give the image the outcome `duplicate`: the instance with the id `original` has the same bytes."""
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
-    def add_predictions(self, read_images: Sequence[ReadImage], by_bundle: Mapping[str, Predictions]) -> None:
+    def add_predictions(self, parsed_images: Sequence[ParsedImage], by_bundle: Mapping[str, Predictions]) -> None:
         """Give each image its result: the prediction of its first match is the answer, the others are stored with it.
 
         An image that only shadow rules take is rejected with `no_model`; the shadow predictions are stored.
         """
-        for read_image in read_images:
-            answer, *others = read_image.matches
+        for parsed in parsed_images:
+            answer, *others = parsed.matches
             if answer.shadow:
-                self.add_error(read_image.image, RejectImage(Reason.NO_MODEL), read_image.file)
-                others = [*read_image.matches]
+                self.add_error(parsed.image, RejectImage(Reason.NO_MODEL), parsed.file)
+                others = [*parsed.matches]
             else:
-                self._add_answer(read_image, answer, by_bundle[answer.bundle][read_image.image.work_id])
+                self._add_answer(parsed, answer, by_bundle[answer.bundle][parsed.image.work_id])
             if others:
-                self._add_further(read_image, others, by_bundle)
+                self._add_further(parsed, others, by_bundle)
 
-    def _add_answer(self, read_image: ReadImage, match: RouteMatch, prediction: ImagePrediction | ImageError) -> None:
+    def _add_answer(self, parsed: ParsedImage, match: RouteMatch, prediction: ImagePrediction | ImageError) -> None:
         if isinstance(prediction, ImageError):
-            self.add_error(read_image.image, prediction, read_image.file)
+            self.add_error(parsed.image, prediction, parsed.file)
             return
-        self._outcomes[read_image.image.work_id] = _outcome(
-            read_image.image,
-            read_image.file,
+        self._outcomes[parsed.image.work_id] = _outcome(
+            parsed.image,
+            parsed.file,
             State.DONE,
-            facts=read_image.facts,
+            facts=parsed.facts,
             bundle_id=self._context.model_set.models[match.bundle].bundle_id,
             label=prediction.result.label,
             score=prediction.result.score,
@@ -111,14 +111,14 @@ class Results:
             frames=prediction.frames,
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
-            annotations=self._annotations.get(read_image.image.work_id),
+            annotations=self._annotations.get(parsed.image.work_id),
         )
 
     def _add_further(
-        self, read_image: ReadImage, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Predictions]
+        self, parsed: ParsedImage, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Predictions]
     ) -> None:
         """Store further predictions with a final outcome only: a retry runs all networks on the image again."""
-        work_id = read_image.image.work_id
+        work_id = parsed.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
             further = tuple(self._further(match, by_bundle[match.bundle][work_id]) for match in matches)

@@ -16,11 +16,11 @@ from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text
 from nightread.settings import Settings
 from nightread.stores import STORES
 
-OVERLOOKED = "every file that was in a watched folder at its last scan has a row"
+OVERLOOKED = "every file that was in a watched folder at its last pass has a row"
 _NOT_WALKED = dict.fromkeys(STORES, "a store, not a folder: `nightread poll` keeps the database up to date")
 _CHUNK = 500
 _GRACE_SECONDS = 60.0
-"""Files that changed less than this before the watcher's latest report are not counted as overlooked."""
+"""A file that changed within this time before the watcher's latest report is not counted as overlooked."""
 _GRACE_SETTLES = 10
 
 
@@ -36,7 +36,7 @@ class FolderFindings:
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that have no row in the database."""
     overlooked: tuple[str, ...] = ()
-    """The files without a row that were already complete at the watcher's last scan: it should have registered them."""
+    """The files without a row that were already complete at the watcher's last pass: it should have registered them."""
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
@@ -137,7 +137,7 @@ class _Walk:
 
 
 def _was_overlooked(path: bytes, source: queries.Source, settings: Settings) -> bool:
-    """Return whether the file was complete before the latest scan of the source's watcher began."""
+    """Return whether the file was complete before the latest pass of the source's watcher began."""
     report = source.report or {}
     if source.reported_at is None or report.get("disk_short"):
         return False

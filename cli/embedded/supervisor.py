@@ -38,7 +38,10 @@ class Child:
     _pause_seconds: float = field(default=0.5)
 
     def start(self) -> None:
-        """Start the process in its own process group, so that Ctrl-C reaches only this process, which stops it."""
+        """Start the process in its own process group.
+
+        Ctrl-C then reaches only the supervisor, and the supervisor stops the process.
+        """
         self._started_at = self.monotonic()
         self.process = spawn(self.arguments, self.log_file, folder=self.folder, environment=self.environment)
 

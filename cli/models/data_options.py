@@ -32,7 +32,7 @@ _SEED = click.option(
     type=click.IntRange(0, 2**31 - 1),  # what NumPy and every backend of Keras take
     default=0,
     show_default=True,
-    help="Seed of all random numbers, and of the split if the data have none.",
+    help="Random seed. It also decides the split if the data set has no published split.",
 )
 
 

@@ -99,7 +99,7 @@ def _as_cell(value: Any) -> Any:
 
 @contextmanager
 def _complete_file(output: Path) -> Iterator[Path]:
-    """Yield a temporary path that is renamed to `output` at the end, so that a partial export has another name."""
+    """Yield a temporary path that is renamed to `output` at the end, so that `output` is never incomplete."""
     part = output.with_name(f"{output.name}.part")
     try:
         yield part

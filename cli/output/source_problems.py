@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.output.tables import counted, duration
+from cli.output.tables import duration
+from cli.wording import counted
 from db.queries import Source
 from nightread.paths import ROOT_MARKER
 

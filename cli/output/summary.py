@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.output.tables import counted, show_tally
+from cli.output.tables import show_tally
+from cli.wording import counted
 from db import queries
 from db.engine import Database
 from nightread.settings import Settings

@@ -97,11 +97,6 @@ def per_second(rate: float) -> str:
     return f"{rate:,.0f} images per second" if rate >= _MANY else f"{rate:.1f} images per second"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return the number with its noun in singular or plural; `many` defaults to `one` with an `s`."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
 _ENDLESS = 100_000
 _MANY = 10
 _RARE = ("expanded", "queued", "running")

@@ -1,4 +1,4 @@
-"""Apply the annotations of a file, facts about other arrivals, in the transaction of its own outcome."""
+"""Apply what a sidecar, archive or header says about other images, in the same transaction as its own outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -21,8 +21,8 @@ def register(
     """Insert each new arrival with its first row of work, in one transaction.
 
     An arrival with the same source, place, size and time is known and is ignored. If a file changed while its image
-    was unfinished, the row is taken back from the process that holds it, now describes the newer file, and its
-    attempts start at zero. If a file changed after its outcome, it is a new arrival.
+    was unfinished, the row becomes `received` again, describes the newer file, and has no attempts. If a file
+    changed after its outcome, it is a new arrival.
     """
     return database.write(
         lambda connection: register_within(

@@ -55,9 +55,9 @@ def requeue_predecessor(
 ) -> int:
     """Return the images of the dead predecessor of this process to `received`. Returns their number.
 
-    `work_in_flight` is the row of work that the dead process was working on: that image goes back alone, with one
-    death more; the other images of the batch go back as they were. If it is None, all of them go back alone. An image
-    that travelled alone and whose process died for the third time becomes `failed(killed_worker)`.
+    `work_in_flight` is the row of work that the dead process was working on: that image is marked `alone` and gets one
+    death more; the other images of the batch are not marked. If it is None, all of them are marked. The third death of
+    an image that travelled alone makes it `failed(killed_worker)`.
     """
     return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 
@@ -95,7 +95,7 @@ def _requeue(
 
 
 def expire_leases_of_previous_starts(database: Database, *, node: str, boot_id: str, now: datetime) -> int:
-    """End the leases of earlier starts of this worker, so that the next sweep requeues their images.
+    """End the leases of earlier starts of this worker, so that the next sweep takes back their images.
 
     Returns the number of images.
     """

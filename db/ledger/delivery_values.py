@@ -18,7 +18,7 @@ class DeliveryState(StrEnum):
 
 SENDING, NO_ANSWER = "sending", "no_answer"
 POSSIBLY_TAKEN = (SENDING, NO_ANSWER)
-"""Reasons with which the destination may have the report although it never confirmed it."""
+"""Reasons after which the destination may have stored the report without confirming it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ Subject = Literal["sop", "study", "accession"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroundTruth:
-    """The fact that a label is present or absent in everything that a key names."""
+    """One known label: present or absent, for the image, study or order that `key` identifies."""
 
     subject: Subject
     """The kind of key: of one image, one study, or one order."""

@@ -48,10 +48,9 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
 
 def supersede(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Make the newest arrival the current one of all done images with the same SOP and Series Instance UID.
+    """Mark the newest of all done images with the same SOP and Series Instance UID as current.
 
-    Each other one names a newer one, which need not be the newest: this keeps the cost low even if ten thousand images
-    have the same UID.
+    Every older image points to a newer one, not always to the newest. This is cheap even for 10,000 versions.
     """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)

@@ -48,7 +48,7 @@ class QueueStatus:
 
 
 class BatchFilter(Enum):
-    """Select the images of which batches are formed."""
+    """Filter for the images that a batch may contain."""
 
     ANY = "any"
     UNSUSPECTED = "unsuspected"

@@ -32,7 +32,10 @@ class Receipt:
     failed: int
     """Images with another failure as response."""
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status, four hex digits, without success; `aborted` or `lost` counts such an end."""
+    """Number of responses by DIMSE status (four hex digits), without success.
+
+    The keys `aborted` and `lost` count associations that ended in this way.
+    """
 
 
 def receive(

@@ -31,7 +31,7 @@ class Registered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerProcess:
-    """One process of one start of one worker; its successor after a death has the same three values."""
+    """Identifies a slot of a running worker. The process that replaces a dead one has the same three values."""
 
     node: str
     boot_id: str
@@ -147,7 +147,7 @@ class Outcome(NamedTuple):
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
-    """Size and time of the bytes that were read; with state `received`, of the present file."""
+    """Size and modification time of the bytes that were read. For state `received`: of the file as it is now."""
     facts: Facts = NO_FACTS
     duplicate_of: int | None = None
     bundle_id: int | None = None

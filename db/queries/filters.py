@@ -44,7 +44,7 @@ class ImageFilter:
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches the others, None matches both."""
     current: bool = False
-    """Leave out images that were withdrawn or of which a newer version arrived."""
+    """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
@@ -68,7 +68,7 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
-    """Return the expression of the image id by which sorting costs least.
+    """Return the id expression that is cheapest to sort by.
 
     The id of the table that leads the search comes in order from its index. If only a few arrivals match, they are
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
@@ -146,7 +146,7 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """Limit the ids to those that arrived in this time: ids are the order of the result, so no sort is needed.
+    """Translate the time range into a range of ids. Results are ordered by id, so no sort is needed.
 
     Ids do not follow times if a clock was set back, so the time of each arrival is checked too.
     """

@@ -23,7 +23,7 @@ class ResultWithTruth:
     scores: tuple[float, ...]
     """Calibrated scores of the image, in the order of the bundle's labels."""
     truth: dict[str, bool] = field(default_factory=dict)
-    """True or False for each known label; keys of the image go before keys of its study, and these before its order."""
+    """True or False for each known label. Precedence: labels of the image, then of its study, then of its order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,7 +75,7 @@ def studies(
     study_instance_uid: str | None = None,
     limit: int | None = None,
 ) -> Iterator[Study]:
-    """Stream studies of which an image arrived or a number was reported in this time, the latest first."""
+    """Stream studies that got an image or an expected number in this time, the latest first."""
     named = _named(since, until, study_instance_uid)
     with snapshot(database) as connection:
         for row in stream(connection, _statement(named).limit(limit)):

@@ -10,7 +10,7 @@ from db.tables import State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
-"""Older batches are not searched for the first claim, although their images count."""
+"""Search window for the first claim. Images of older batches still count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class BatchDuration:
 
 
 def latest_batches(database: Database, count: int) -> list[BatchDuration]:
-    """Return the durations of the `count` batches formed last that were recorded by the process that claimed them."""
+    """Return the durations of the latest `count` batches, without those that the claiming process did not record."""
     with database.read() as connection:
         rows = connection.execute(_LATEST, {"count": count})
         return [

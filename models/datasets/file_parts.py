@@ -42,7 +42,7 @@ def split_files(
     for part, part_name in PART_NAMES.items():
         if part not in parts:
             request.refuse(
-                f"the {part_name} part of {len(files)} readable images is empty",
+                f"no image is left for the {part_name} part; {_can_be_read(len(files))}",
                 "Add images: each part needs some, so there must be at least three patients.",
             )
     training_counts = np.sum([file.truth for file, part in zip(files, parts, strict=True) if part == TRAIN], axis=0)
@@ -52,8 +52,15 @@ def split_files(
     return parts
 
 
+def _can_be_read(images: int) -> str:
+    return "1 image can be read" if images == 1 else f"{images:,} images can be read"
+
+
 def _official(request: DatasetRequest, layout: Layout, files: Sequence[LabelledFile]) -> list[int]:
-    """Return the parts that the folders define; without a validation folder, split validation off from training."""
+    """Return the parts that the folders define.
+
+    Without a validation folder, take the validation part from the training part.
+    """
     official = [part for file in files if (part := layout.part_of(file.name)) is not None]
     if len(official) < len(files):
         outside = len(files) - len(official)

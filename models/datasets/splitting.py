@@ -26,8 +26,8 @@ def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float
     """Return the part of each group: TRAIN, VALIDATION or TEST.
 
     The position of a group in [0, 1) depends only on the seed and its key, so that a growing data set keeps its test
-    part. Small data sets are an exception: if a part lacks a label that enough groups have, the group with this label
-    whose position is nearest to the part moves there.
+    part. Small data sets are an exception: if a part has no image of a label that enough groups have, the group with
+    this label whose position is nearest to the part is moved into it.
     """
     positions = {key: _position(key, seed) for key in sorted(groups)}
     borders = [0.0, *accumulate(shares)]
@@ -62,7 +62,7 @@ def _salt(seed: int) -> bytes:
 
 
 def _movable(label: int, groups: Groups, parts: Mapping[str, int], *, allow_last: bool) -> list[str]:
-    """Return the groups with this label that can leave their part while it keeps all its labels.
+    """Return the groups with this label that can be moved without removing a label from their part.
 
     `allow_last`: the part may lose `label`, because a label without training images is worse than one without test
     images.

@@ -11,7 +11,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class PartSummary:
-    """The numbers of one part."""
+    """Counts of images, frames, patients and labels in one part (training, validation or test)."""
 
     name: str
     """`train`, `validation` or `test`."""

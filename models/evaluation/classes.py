@@ -18,7 +18,7 @@ class ClassFigures:
     support: int
     """The number of images that have the label."""
     threshold: float | None
-    """The threshold in force; None for the normal label, and if the label counts when it is the highest."""
+    """The threshold in use; None for the normal label, and for a label that wins by the highest score."""
     precision: float | None
     """The share of images with the label among those to which it was assigned."""
     recall: float | None

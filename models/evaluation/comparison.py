@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """The numbers of images that both networks, one of them or neither predicts correctly."""
+    """Counts of images by which network is right: both, only the first, only the second, or neither."""
 
     both_right: int
     only_first_right: int

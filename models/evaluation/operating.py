@@ -21,7 +21,7 @@ class OperatingPoint:
     """The required specificity; the specificity that is reached is at least this."""
     sensitivity: float
     threshold: float | None
-    """The lowest score that counts; None if the specificity is reached only without any positive image."""
+    """The lowest positive score; None if the required specificity is reached only when no image is positive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,4 +112,4 @@ def _between(levels: NDArray[np.float64], chosen: int) -> float:
 
 
 _ROUNDING = 1e-9
-"""With it, 0.95 of 20 images is 19 images in floating point, too."""
+"""Tolerance for floating point: 0.95 * 20 must count as 19 images."""

@@ -1,4 +1,4 @@
-"""Compute which pixels speak for a label: Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391)."""
+"""Compute which pixels are evidence for a label: Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class Explanation:
     layer: str
     """The layer whose output the map is computed from."""
     heat: NDArray[np.float32]
-    """(height, width) of the input, 0..1: how much each pixel speaks for `label`; all zero if no pixel does."""
+    """(height, width) of the input, 0..1: how much evidence for `label` each pixel is; all zero if there is none."""
     prepared: NDArray[np.float32]
     """(height, width, channels): the input of the network."""
 

@@ -84,4 +84,4 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-_SCALE_TEXT = "Grad-CAM: red speaks most for the label; line: half of the maximum"
+_SCALE_TEXT = "Grad-CAM: red = strongest evidence for the label; contour = half of the maximum"

@@ -21,7 +21,7 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 def alternatives(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
-    """Yield (options of `models import`, spec): the most common ways of preprocessing, each with several ranges."""
+    """Yield pairs of command-line options and spec for the common kinds of preprocessing, with several value ranges."""
     for options, changed in _changes(spec):
         if changed != spec:
             yield options.strip(), changed

@@ -1,4 +1,4 @@
-"""Take away the rights of a process before it opens a foreign file."""
+"""Drop the privileges of a process before it opens an untrusted file."""
 
 import ctypes
 import os

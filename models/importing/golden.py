@@ -116,7 +116,8 @@ def _example(row: dict[str, Any], table: Path) -> Example:
         raise RefusedModel(f"{table}: the frame of {name} is not a number. Frames are counted from 0.") from None
     if not frames or (len(frames) > 1 and row.get("frame") in (None, "")):
         raise RefusedModel(
-            f"The golden image {name} has several frames, or not the given one. Give a number from 0 as `frame`."
+            f"The golden image {name} has several frames and the table names none, or it does not have the named "
+            "frame. Set `frame` to a number, counted from 0."
         )
     return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0])
 

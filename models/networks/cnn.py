@@ -13,7 +13,7 @@ from nightread.errors import UsageFault
 _DETECTOR_WIDTHS = (8, 16, 24, 32, 32)
 _RESIDUAL_WIDTHS = (16, 32, 64)
 _SMALLEST_CLASSIC = 10
-"""Pixels per side: two unpadded convolutions and two poolings leave one pixel of it."""
+"""Smallest side in pixels: after two unpadded convolutions and two poolings one pixel is left."""
 _LARGE = 64
 """Pixels per side: from this size on, the residual network halves its input first."""
 

@@ -64,7 +64,7 @@ class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Set the learning rate, save the checkpoint, call the listener, and stop when `patience` is exhausted."""
 
     async_safe = True
-    """Tells Keras not to wait for the device after each batch: no value of a batch is read here."""
+    """Keras option: no value of a single batch is read here, so Keras need not wait for the device after each batch."""
 
     def __init__(self, recipe: Recipe, checkpoint: Checkpoint, progress: Progress, listener: Listener) -> None:
         super().__init__()

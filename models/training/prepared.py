@@ -36,7 +36,7 @@ class _Subset(Examples):
 
     whole: Examples
     frames: NDArray[np.int64]
-    """The numbers of these frames in `whole`."""
+    """Indices of these frames in `whole`."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         return self.whole.inputs(self.frames[np.asarray(frames, np.int64)], spec)

@@ -22,7 +22,10 @@ def is_exhausted(losses: Sequence[float], patience: int | None) -> bool:
 
 
 def plateau_rate(initial: float, losses: Sequence[float]) -> float:
-    """Return the rate after these epochs: it falls after each PLATEAU_PATIENCE epochs without a lower loss."""
+    """Return the learning rate after these epochs.
+
+    It is reduced whenever the loss did not improve for PLATEAU_PATIENCE epochs.
+    """
     rate, lowest, waited = initial, float("inf"), 0
     for loss in losses:
         waited = 0 if loss < lowest else waited + 1

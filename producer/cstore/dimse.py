@@ -40,8 +40,8 @@ Gate = Callable[[], CStoreStatus]
 class SpooledDataset(BytesIO):
     """The stream into which pynetdicom writes the dataset of a request; it appends to a file of the spool.
 
-    The file begins with the first fragment, since the command set is complete by then. It never disturbs the protocol:
-    bytes that cannot be stored are read and dropped, and `status` holds the reason.
+    The file begins with the first fragment, since the command set is complete at that time. It never disturbs the
+    protocol: bytes that cannot be stored are read and dropped, and `status` holds the reason.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SpooledDataset(BytesIO):
         self._file = None
         return arrival
 
-    def finish(self) -> None:
+    def require_dataset(self) -> None:
         """Set `status` to CANNOT_UNDERSTAND if the request had no dataset."""
         if self.status is CStoreStatus.SUCCESS and self._file is None:
             self.status = CStoreStatus.CANNOT_UNDERSTAND

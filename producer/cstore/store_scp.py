@@ -143,7 +143,7 @@ class StoreScp:
         return int(status)
 
     def _complete(self, dataset: SpooledDataset, association_log: AssociationLog) -> CStoreStatus:
-        dataset.finish()
+        dataset.require_dataset()
         if dataset.status is not CStoreStatus.SUCCESS:
             return dataset.status
         try:

@@ -1,4 +1,4 @@
-"""Return lost work to the backlog: expired leases, and batches whose message was lost (the dispatcher's sweep)."""
+"""Take back lost work: expired leases, and batches whose message was lost (the dispatcher's sweep)."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ CLOCK_SECONDS = 60.0
 
 
 class Sweeper:
-    """Returns images with an expired lease and batches whose message is missing in Redis in two sweeps."""
+    """Takes back images with an expired lease and batches whose message is missing in Redis in two sweeps."""
 
     def __init__(
         self,
@@ -48,9 +48,7 @@ class Sweeper:
         overtaken = ledger.return_overtaken(self._database, now=now)
         lost = ledger.return_batches(self._database, self._lost_batches(), now=now)
         if expired or overtaken or lost:
-            log.warning(
-                "images were returned to the backlog", extra={"expired": expired, "overtaken": overtaken, "lost": lost}
-            )
+            log.warning("lost images were taken back", extra={"expired": expired, "overtaken": overtaken, "lost": lost})
 
     def _check_clock(self) -> None:
         """Correct times in the future, written before a clock was set back, so that nothing waits for them."""

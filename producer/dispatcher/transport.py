@@ -90,7 +90,10 @@ class Transport:
 
 
 def _with_short_timeouts(redis: Redis) -> Redis:
-    """Return a client of the same Redis with short time-outs and one retry, for connections that a restart closed."""
+    """Return a client for the same Redis with short time-outs.
+
+    It retries once, because a restart of Redis closes open connections.
+    """
     pool = redis.connection_pool
     timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
     known = {**pool.connection_kwargs, **timeouts, "retry": Retry(NoBackoff(), 1)}

@@ -1,4 +1,7 @@
-"""Wait for file-system events. They only shorten the wait for the next scan, so any of them may be lost."""
+"""Wait for file-system events, which name complete files or ask for a scan.
+
+Any event may be lost, since scans find all files.
+"""
 
 import errno
 import logging

@@ -185,8 +185,8 @@ class Folder:
     def _is_old(self, status: os.stat_result) -> bool:
         """Return whether the file existed long before the first scan, so that it need not settle at a cold start.
 
-        Files found by later scans always settle, since a file server's clock may be wrong. The time of the last inode
-        change counts too, because copying programs set back the modification time but cannot set back this one.
+        Files found by later scans always settle, since a file server's clock may be wrong. The inode change time
+        (ctime) counts too: copy programs reset the modification time but cannot reset ctime.
         """
         return self._first_scan and self._wall() - max(status.st_mtime, status.st_ctime) > self._old_seconds
 

@@ -14,7 +14,7 @@ class FolderReport:
     temporary: int = 0
     """Number of files whose temporary name shows that they are being written."""
     temporary_old: int = 0
-    """Number of temporary files older than `temporary_alert_seconds`: a transfer probably broke off."""
+    """Number of temporary files older than `temporary_alert_seconds`: a transfer was probably interrupted."""
     temporary_oldest_seconds: float = 0.0
     hidden_folders: int = 0
     special: int = 0

@@ -77,7 +77,7 @@ def watch(
 
 
 class FolderWatcher:
-    """Registers the files of one folder. Scans find all files; events only shorten the wait for them."""
+    """Registers the files of one folder: at once if an event reports them as complete, else when a scan finds them."""
 
     def __init__(
         self,

@@ -44,8 +44,9 @@ class Spool:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the spool for this process, since files that another receiver writes look like those of a dead one.
+        """Lock the spool for this process.
 
+        Without the lock, the files of a running receiver would look like the leftovers of a dead one.
         Raises UsageFault if another process holds the lock.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

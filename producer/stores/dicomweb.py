@@ -103,8 +103,8 @@ class DicomwebFeed:
     def _search(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> "_Listing":
         """Request page after page until one has no new row, or until there are `enough` rows if that is not 0.
 
-        The attributes `unique` identify a row, of which the first must be present: instances are identified by their
-        series too, since some stores have one SOP Instance UID in several series.
+        The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
+        Instances are identified by their series too, since some stores have one SOP Instance UID in several series.
 
         A store that ignores `limit` returns all rows at once; one that ignores `offset` returns the same page again.
         """

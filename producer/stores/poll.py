@@ -169,7 +169,10 @@ class StorePoller:
         )
 
     def _pause(self, failed: int) -> float:
-        """Return the pause: the store's interval, or after failures one that doubles up to 60 s; both with jitter."""
+        """Return the time until the next poll, with jitter.
+
+        It is the interval of the store; after failures it is a pause that doubles, up to 60 s.
+        """
         if not failed:
             return self._store.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failed - 1, _DOUBLINGS))

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cli.output.tables import counted, duration, make_table, per_second, show, show_tally
+from cli.output.tables import duration, make_table, per_second, show, show_tally
+from cli.wording import counted
 from db.queries import Tally
 
 

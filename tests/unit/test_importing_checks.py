@@ -110,7 +110,7 @@ def test_golden_files_as_json(bundle: Bundle, golden_folder: Path) -> None:
         ("file,clear,nodule\nnone.png,1,0\n", r"none\.png cannot be read"),
         ("file,clear,nodule\n../../etc/passwd,1,0\n", "outside of its folder"),
         ("file,clear,nodule\ngolden.csv,1,0\n", r"golden\.csv cannot be prepared"),
-        ("file,frame,clear,nodule\n0.png,3,1,0\n", "not the given one"),
+        ("file,frame,clear,nodule\n0.png,3,1,0\n", "does not have the named frame"),
     ],
 )
 def test_an_invalid_golden_table_is_refused(bundle: Bundle, golden_folder: Path, text: str, message: str) -> None:

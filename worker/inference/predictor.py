@@ -12,7 +12,9 @@ from nightread.errors import RetryImage
 from nightread.reasons import Reason
 
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
-"""Few sizes, so that TensorFlow traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
+"""Sizes in frames; those above the `largest` of a Predictor (64 unless a caller passes another) are not used.
+
+Few sizes, so that TensorFlow traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
 with more sizes the additional calls would cost about as much as the padding that they save."""
 
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
@@ -38,7 +40,8 @@ class Predictor:
     def __init__(self, bundle: Bundle, network: BatchNetwork, *, largest: int = 64) -> None:
         """Create a predictor. `largest` is the largest micro-batch in frames.
 
-        64 is fastest on CPUs, because larger micro-batches leave the cache; 256 fills a GPU.
+        64 is fastest on CPUs, because larger micro-batches leave the cache. Workers use 64 on GPUs too; 256 is used
+        only if a caller passes it as `largest`.
         """
         self.bundle = bundle
         self.network = network

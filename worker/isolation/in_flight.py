@@ -7,7 +7,10 @@ import time
 
 _SLOTS = 1024
 _LATEST_DEATH_CELL, _FIRST_READY_CELL = 0, -1
-"""The first and the last cell. Between them are three cells per slot: pid, work id in flight, and pid once ready."""
+"""Layout of the shared memory: one cell at the start, three cells per slot, one cell at the end.
+
+The cells of a slot hold the pid, the work id in flight, and the pid again when the process is ready.
+"""
 _CELLS_PER_SLOT = 3
 CAUTION_NS = 300 * 10**9
 """For 300 s after a death every image gets a trial read first, because images that kill often arrive together."""

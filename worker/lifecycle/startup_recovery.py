@@ -17,10 +17,11 @@ _DELIVERED = ("unacked", "unacked_index")  # keys in which kombu keeps delivered
 
 
 def recover_from_previous_start(settings: Settings, *, node: str, boot_id: str) -> None:
-    """End the leases of earlier starts, so that their images are requeued within seconds and not after the lease.
+    """End the leases of earlier starts of this worker.
 
-    If no other worker is alive, this also deletes the unacknowledged messages in Redis. If the database or Redis is
-    unavailable, the leases and the visibility timeout have the same effect later.
+    The sweep then takes back their images within seconds instead of after `lease_seconds`. If no other worker is alive,
+    this also deletes the unacknowledged messages in Redis. If the database or Redis is unavailable, the leases and the
+    visibility timeout have the same effect later.
     """
     database = open_database(settings.sql_url)
     try:

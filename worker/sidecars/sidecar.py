@@ -29,7 +29,7 @@ class SidecarError(RejectDicomImage):
 
 
 def sidecar_of(rejected: RejectDicomImage, data: bytes, *, member: bool) -> SidecarError | None:
-    """Return the sidecar that a rejected file is, or None if it is none.
+    """Return the sidecar if the rejected file is one (manifest, DICOMDIR, key object note), else None.
 
     `member` says that the file came from an archive, where viewers, previews and notes are normal and not defective.
     """
