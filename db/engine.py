@@ -139,7 +139,7 @@ def open_database(sql_url: str, *, durable: bool = False) -> Database:
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             "application_name": "nightread",
-            # A plan cached while the tables were small scans them completely when they are large: 35 times slower.
+            # A plan cached while the tables were small reads them completely when they are large: 35 times slower.
             "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan"
             + (" -c synchronous_commit=on" if durable else ""),
         },

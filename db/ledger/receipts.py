@@ -26,7 +26,10 @@ class Receipt:
     began_at: datetime
     ended_at: datetime | None
     received: int
-    """Images with the response success; each is an arrival."""
+    """Images that were committed; each is an arrival.
+
+    The response was success, or a failure if the commit took longer than 40 s.
+    """
     refused: int
     """Images with the response out of resources (A7xx): the sender should try again."""
     failed: int

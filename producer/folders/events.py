@@ -40,7 +40,7 @@ def open_events(root: Path, stop: threading.Event) -> "InotifyEvents | NoEvents"
     try:
         return InotifyEvents(root)
     except OSError as error:
-        log.warning("inotify is unavailable: new files are only found by scanning", extra={"errno": error.errno})
+        log.warning("inotify is unavailable: new files wait for the next pass", extra={"errno": error.errno})
         return NoEvents(stop)
 
 
@@ -99,7 +99,7 @@ class InotifyEvents:
             if error.errno == errno.ENOSPC and not self._limit_reported:
                 self._limit_reported = True
                 log.warning(
-                    "no inotify watches are left: other folders are only scanned; raise fs.inotify.max_user_watches",
+                    "no inotify watches are left: other folders wait for a pass; raise fs.inotify.max_user_watches",
                     extra={"watches": len(self._folders)},
                 )
             return

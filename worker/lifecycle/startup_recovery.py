@@ -31,7 +31,7 @@ def recover_from_previous_start(settings: Settings, *, node: str, boot_id: str) 
                 redis.delete(*_DELIVERED)  # the dispatcher then finds the queue empty and publishes the batches again
     except (SQLAlchemyError, RedisError, OSError) as error:
         log.warning(
-            "work of earlier starts not recovered: it is requeued when its lease ends",
+            "work of earlier starts not recovered: it is taken back when its lease expires",
             extra={"error": type(error).__name__},
         )
     finally:
