@@ -117,7 +117,7 @@ def test_status_shows_a_running_probe(ledger_driver: LedgerDriver) -> None:
     assert "A probe of a few images is being analysed" in nightread(ledger_driver, "status").output
     probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.forget_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database)
     assert "(last at " in nightread(ledger_driver, "status").output
 
 
