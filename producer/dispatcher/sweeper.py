@@ -16,6 +16,8 @@ from producer.dispatcher.transport import Transport
 log = logging.getLogger(__name__)
 
 _OVERDUE_SECONDS = 20
+_START_SECONDS = 200
+"""A process that starts has ended or is ready by then: Celery waits 180 s for it (nightread.queue)."""
 CLOCK_SECONDS = 60.0
 """Interval of the checks for times in the future: each reads all waiting images, 0.2 s for a million."""
 
@@ -87,5 +89,7 @@ class Sweeper:
         if queue_status.slots <= queue_status.running:
             return set()
         overdue = ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS))
+        if len(overdue) > queue_status.starting:
+            return set(overdue)
         # Celery gives a process its next batch while it still loads its model; it claims the batch afterwards.
-        return set(overdue) if len(overdue) > queue_status.starting else set()
+        return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_START_SECONDS)))
