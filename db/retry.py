@@ -48,7 +48,7 @@ class OutageLog:
     def succeeded(self) -> None:
         """Log the end of an outage, if there was one."""
         if self._last_message:
-            self.logger.info("the database is available again", extra=self._extra)
+            self.logger.warning("the database is available again", extra=self._extra)
         self._last_message = ""
 
     @property

@@ -20,6 +20,8 @@ def response_dataset(response: HttpResponse) -> Dataset:
             return Dataset.from_json(json.loads(response.body))
         if response.body and media_type in ("application/dicom+xml", "application/xml"):
             return _from_xml(ET.fromstring(response.body))  # noqa: S314 - expat limits the expansion of entities
+        if media_type in ("text/html", "application/xhtml+xml"):
+            raise ValueError("a web page")  # of a proxy, a login, or another server at this address
     except _UNREADABLE as error:
         raise ValueError(f"invalid response ({type(error).__name__})") from None
     return Dataset()
@@ -29,9 +31,9 @@ def require_stored(response: Dataset, sop_instance_uid: str) -> str | None:
     """Return None, or a warning if the destination sent one. Raises NotDelivered if it did not store the report."""
     for item in response.get("FailedSOPSequence", ()):
         if item.get("ReferencedSOPInstanceUID", sop_instance_uid) == sop_instance_uid:
-            warning_from_status(int(item.get("FailureReason", 0xC000)))
+            warning_from_status(int(item.get("FailureReason") or 0xC000))
     for item in response.get("ReferencedSOPSequence", ()):
-        if item.get("ReferencedSOPInstanceUID") == sop_instance_uid and "WarningReason" in item:
+        if item.get("ReferencedSOPInstanceUID") == sop_instance_uid and item.get("WarningReason"):
             return f"The destination returned status {int(item.WarningReason):04X}H."
     return None
 

@@ -30,8 +30,8 @@ class ThreadGroup:
                 self._stop.set()
 
         thread = threading.Thread(target=run, daemon=True)
-        self._members.append((thread, on_stop))
         thread.start()
+        self._members.append((thread, on_stop))
 
     def __enter__(self) -> Self:
         return self
@@ -41,7 +41,14 @@ class ThreadGroup:
         self._stop.set()
         give_up_at = time.monotonic() + self._join_seconds
         for thread, on_stop in reversed(self._members):
-            on_stop()
+            self._call(on_stop)
             thread.join(max(0.0, give_up_at - time.monotonic()))
         if self._failures:
             raise self._failures[0]
+
+    def _call(self, on_stop: Callable[[], object]) -> None:
+        """Keep an error of `on_stop`, so that the other threads are stopped too."""
+        try:
+            on_stop()
+        except Exception as error:  # noqa: BLE001 - raised again at the end
+            self._failures.append(error)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pydicom.uid import ComprehensiveSRStorage
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 
 from nightread.sources import StoreDestination, StowDestination
 
@@ -30,6 +30,7 @@ def cstore_destination(
     server.add_supported_context(sop_class)
     for name, value in entity.items():
         setattr(server, name, value)
+    unrestricted, _config.UNRESTRICTED_STORAGE_SERVICE = _config.UNRESTRICTED_STORAGE_SERVICE, False
     listening = server.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
     )
@@ -37,6 +38,7 @@ def cstore_destination(
         yield cstore_settings(listening.socket.getsockname()[1]), received
     finally:
         listening.shutdown()
+        _config.UNRESTRICTED_STORAGE_SERVICE = unrestricted  # receivers in this process set it
 
 
 def cstore_settings(port: int, **values: Any) -> StoreDestination:

@@ -129,12 +129,19 @@ make_folder() {
   is_disposable "$venv" || fail "$venv contains other files: remove it, or name another folder with make venv VENV=..."
   log "creating $venv with Python $(version_of "$python") ($python)"
   rm -rf "$venv"
+  mkdir -p "$venv"
+  touch "$venv/.installing"
   "$python" -m venv "$venv"
 }
 
-# Succeed if the folder contains only files that `python -m venv` and this script write.
+# Succeed if this script made the folder, or may have: .venv is its own. A folder that VENV names may be anything, such
+# as another environment or ~/.local: it is removed only with a mark of this script in it.
 is_disposable() {
   local path
+  if [[ $1 != .venv && ! -e $1/.installing && ! -e $1/.installed ]]; then
+    [[ -z $(ls -A "$1" 2>/dev/null) ]]
+    return
+  fi
   for path in "$1"/* "$1"/.[!.]*; do
     case ${path##*/} in
       '*' | '.[!.]*' | bin | include | lib | lib64 | share | etc | pyvenv.cfg | .installed | .installing | .gitignore | install.log) ;;

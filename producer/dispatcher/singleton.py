@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages
 from db.engine import Database
@@ -46,7 +46,7 @@ def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
         def check() -> None:
             try:
                 connection.execute(text("SELECT 1"))
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 raise StopWork(
                     "The database connection that held the dispatcher's lock was lost, so the dispatcher starts again. "
                     f"The error was: {error_messages.describe(error)}."
@@ -57,6 +57,6 @@ def _advisory_lock(database: Database) -> Iterator[Callable[[], None]]:
         finally:
             # Unlock for the next dispatcher, since a server may notice only later that a session has ended.
             if not connection.invalidated:
-                with suppress(DBAPIError):
+                with suppress(SQLAlchemyError):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
             connection.invalidate()  # in the pool it would still hold the lock if the unlock failed

@@ -16,6 +16,8 @@ from producer.dispatcher.transport import Transport
 log = logging.getLogger(__name__)
 
 _OVERDUE_SECONDS = 20
+_START_SECONDS = 200
+"""After this time a starting process has ended or is ready: Celery waits 180 s for it (nightread.queue)."""
 CLOCK_SECONDS = 60.0
 """Interval of the checks for times in the future: each reads all waiting images, 0.2 s for a million."""
 
@@ -66,7 +68,8 @@ class Sweeper:
 
         A batch is lost if Redis had no message of it in this sweep and the one before. It is also lost if it has been
         unclaimed for 20 s while the queue is empty and processes are free: its message was delivered to a worker that
-        died before the claim, and would stay among the unacknowledged messages.
+        died before the claim, and would stay among the unacknowledged messages. If processes that still start may hold
+        these batches, they are lost after 200 s.
         """
         before, self._suspects = self._suspects, frozenset()
         unclaimed = frozenset(ledger.open_batches(self._database))
@@ -85,5 +88,7 @@ class Sweeper:
         if queue_status.slots <= queue_status.running:
             return set()
         overdue = ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS))
+        if len(overdue) > queue_status.starting:
+            return set(overdue)
         # Celery gives a process its next batch while it still loads its model; it claims the batch afterwards.
-        return set(overdue) if len(overdue) > queue_status.starting else set()
+        return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_START_SECONDS)))

@@ -113,11 +113,11 @@ def test_status_shows_a_running_probe(ledger_driver: LedgerDriver) -> None:
     ledger_driver.register(build_arrivals(1))
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     (batch,) = ledger_driver.form()
-    ledger.note_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
     assert "A probe of a few images is being analysed" in nightread(ledger_driver, "status").output
     probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.forget_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database)
     assert "(last at " in nightread(ledger_driver, "status").output
 
 

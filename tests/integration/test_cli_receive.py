@@ -95,7 +95,7 @@ def test_receipts_are_summed_by_sender(received: LedgerDriver) -> None:
         ((), "The settings have no receiver"),
         (("--ae-title", "a" * 17), "--ae-title"),
         (("--caller", "CT\\1"), "--caller"),
-        (("--caller", ""), "lets everybody send"),
+        (("--caller", ""), "to accept every caller"),
         (("--name", "n" * 300), "--name"),
     ],
 )

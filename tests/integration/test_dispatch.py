@@ -277,3 +277,18 @@ def test_a_batch_delivered_to_a_starting_process_is_not_lost(
     dispatcher_driver.heartbeat(slots=2)
     dispatcher_driver.sweep()
     assert batch not in dispatcher_driver.ledger_driver.open_batches()
+
+
+def test_a_process_that_never_gets_ready_does_not_keep_a_batch(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
+    """Celery ends a process that starts for 180 s; a worker may also report more processes than it has."""
+    dispatcher_driver.heartbeat(slots=2, starting=1)
+    dispatcher_driver.ledger_driver.register(make_arrivals(1))
+    dispatcher_driver.dispatch_all()
+    (batch,) = dispatcher_driver.batches()
+    dispatcher_driver.leave_unacknowledged()
+    dispatcher_driver.ledger_driver.clock.advance(seconds=201)
+    dispatcher_driver.heartbeat(slots=2, starting=1)
+    dispatcher_driver.sweep()
+    assert batch not in dispatcher_driver.ledger_driver.open_batches()

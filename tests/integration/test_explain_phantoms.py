@@ -270,7 +270,7 @@ def test_the_message_says_why_an_image_cannot_be_explained(
 
     assert "There is no image 999" in nightread("explain", 999)[2]
     assert "no result to explain: its state is received" in nightread("explain", image_id + 1)[2]
-    assert "and the --model" in nightread("explain", "some.dcm")[2]
+    assert "together with --model" in nightread("explain", "some.dcm")[2]
 
     content = film.read_bytes()
     film.write_bytes(content + b"x")

@@ -5,10 +5,12 @@ from email.message import Message
 from io import BytesIO
 
 import pydicom
+import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from web_server import Reply, Request, running_web_server
 
+from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.stow import Stow
 from nightread.sources import Login, StowDestination
 
@@ -60,3 +62,26 @@ def test_a_warning_of_the_store_is_returned() -> None:
         stow = Stow(StowDestination(name="web", url=server.url))
         assert stow.send(_report()) == "The destination returned status B000H."
         stow.close()
+
+
+def test_a_web_page_is_not_a_receipt() -> None:
+    """A proxy or a login page responds with 200 to everything, and the report is not stored."""
+    reply = Reply(headers={"Content-Type": "text/html; charset=utf-8"}, body=[b"<html>Please log in</html>"])
+    with running_web_server(lambda _: reply) as server:
+        stow = Stow(StowDestination(name="web", url=server.url))
+        with pytest.raises(NotDelivered) as raised:
+            stow.send(_report())
+        stow.close()
+    assert raised.value.reason is DeliveryReason.NO_ANSWER
+
+
+def test_a_failure_without_a_reason_is_a_failure() -> None:
+    """An empty FailureReason counts as C000H, cannot understand."""
+    body = b'{"00081198":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["%b"]},"00081197":{"vr":"US"}}]}}'
+    reply = Reply(status=202, headers={"Content-Type": "application/dicom+json"}, body=[body % UID.encode()])
+    with running_web_server(lambda _: reply) as server:
+        stow = Stow(StowDestination(name="web", url=server.url))
+        with pytest.raises(NotDelivered) as raised:
+            stow.send(_report())
+        stow.close()
+    assert raised.value.reason is DeliveryReason.NOT_UNDERSTOOD

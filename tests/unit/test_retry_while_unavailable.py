@@ -124,6 +124,6 @@ def test_an_outage_is_logged_when_it_begins_changes_and_ends(caplog: pytest.LogC
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "the night waits: its server is starting or stopping: wait until it runs, or start it"),
         ("WARNING", "the night waits: all its connections are in use: raise max_connections, or end other clients"),
-        ("INFO", "the database is available again"),
+        ("WARNING", "the database is available again"),
     ]
     assert {(record.name, getattr(record, "source", None)) for record in caplog.records} == {(__name__, 7)}

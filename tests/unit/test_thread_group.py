@@ -74,6 +74,23 @@ def test_threads_that_hang_are_left_after_the_time_of_the_group() -> None:
     released.set()
 
 
+def test_an_error_of_on_stop_leaves_no_thread_running() -> None:
+    """The other threads are stopped, and the error is raised."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        raise ValueError("on_stop")
+
+    def run_both() -> None:
+        with ThreadGroup(stop, join_seconds=SECONDS) as group:
+            group.start(lambda: (stop.wait(), ended.set()))
+            group.start(stop.wait, on_stop=fail)
+
+    with pytest.raises(ValueError, match="on_stop"):
+        run_both()
+    assert ended.is_set()
+
+
 def test_an_error_of_the_caller_stops_the_threads_too() -> None:
     """And it is the one that is raised."""
     stop = threading.Event()
