@@ -28,10 +28,10 @@ _STYLES: dict[str, str] = {DeliveryState.DELIVERED: "green", DeliveryState.FAILE
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Made at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
+    help="Only reports created at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Made before this time.")
-@click.option("--night", metavar="DATE|last", help="Made in the night that began on this date.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only reports created before this time.")
+@click.option("--night", metavar="DATE|last", help="Only reports created in the night that began on this date.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def deliveries_command(failed: bool, waiting: bool, as_json: bool, **options: Any) -> None:

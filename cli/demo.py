@@ -37,7 +37,7 @@ _MARKER = ".nightread-demo"  # a file that lists the names of the files that the
 @click.option(
     "--count", type=click.IntRange(min=2), default=300, show_default=True, help="Number of scans to generate."
 )
-@click.option("--workers", type=click.IntRange(min=0), help="Worker processes [one per GPU, else per core].")
+@click.option("--workers", type=click.IntRange(min=0), help="Number of worker processes [one per GPU, else per core].")
 def demo_command(folder: Path, count: int, workers: int | None) -> None:
     """Generate and analyse synthetic radiographs.
 

@@ -96,7 +96,9 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
     try:
         data = Path(image).read_bytes()
     except OSError as error:
-        raise UsageFault(f"{image} cannot be read ({type(error).__name__}).") from error
+        raise UsageFault(
+            f"{image} cannot be read ({type(error).__name__}): check the path and its permissions."
+        ) from error
     name = f"file-{sha256(data).hexdigest()[:12]}"
     bundle = find_bundle(model, settings.bundle_folders)
     return _Wanted(data=data, bundle=bundle, name=name, title=name.replace("-", " "), label=label)

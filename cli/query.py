@@ -67,11 +67,13 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
+    help="Only images that arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before this time.")
-@click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
-@click.option("--parent", "parent_ids", type=int, help="Extracted from the archive with this image id.", **_MANY)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only images that arrived before this time.")
+@click.option("--night", metavar="DATE|last", help="Only images that arrived in the night that began on this date.")
+@click.option(
+    "--parent", "parent_ids", type=int, help="Only images extracted from the archive with this image id.", **_MANY
+)
 @click.option(
     "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
 )

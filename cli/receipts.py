@@ -30,10 +30,10 @@ _LEGEND = (
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Began at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
+    help="Only associations that began at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Began before this time.")
-@click.option("--night", metavar="DATE|last", help="Began in the night that began on this date.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only associations that began before this time.")
+@click.option("--night", metavar="DATE|last", help="Only associations that began in the night that began on this date.")
 @click.option("--each", is_flag=True, help="List each association instead of sums by sender.")
 @click.option("--json", "as_json", is_flag=True, help="Print sums and associations as JSON.")
 @state_options

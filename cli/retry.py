@@ -46,10 +46,10 @@ _SAME_AGAIN = "Images that are defective will be rejected again."
     "--since",
     type=MOMENT,
     metavar="TIME",
-    help="Arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
+    help="Only images that arrived at or after this time (local time of the site): 2026-11-05 or 2026-11-05T18:00.",
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Arrived before this time.")
-@click.option("--night", metavar="DATE|last", help="Arrived in the night that began on this date.")
+@click.option("--until", type=MOMENT, metavar="TIME", help="Only images that arrived before this time.")
+@click.option("--night", metavar="DATE|last", help="Only images that arrived in the night that began on this date.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; do not ask for confirmation.")

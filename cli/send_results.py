@@ -43,14 +43,14 @@ _STYLES = {"delivered": "green", "failed": "red", "waiting": "cyan"}
     help="Only this destination [all of the settings]; may be given several times.",
 )
 @click.option("--study", metavar="UID", help="Only this study, even if images of it arrived just now.")
-@click.option("--night", metavar="DATE|last", help="Studies with results of the night that began on this date.")
+@click.option("--night", metavar="DATE|last", help="Only studies with results of the night that began on this date.")
 @click.option(
     "--since",
     type=MOMENT,
     metavar="TIME",
     help="Only studies with a result at or after this time (local time of the site).",
 )
-@click.option("--failed", "again", is_flag=True, help="Send reports again that failed after all attempts.")
+@click.option("--failed", "again", is_flag=True, help="Also send the reports that failed after all attempts.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @click.option("--follow", is_flag=True, help="Keep running, and report each study when it is ready.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -70,7 +70,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """True if the database is one SQLite file on this machine."""
+        """Return whether the database is one SQLite file on this machine."""
         return self.writer.dialect.name == "sqlite"
 
     @contextmanager

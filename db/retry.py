@@ -30,7 +30,7 @@ class RetryPolicy:
 
 @dataclass(slots=True)
 class OutageLog:
-    """Log a database error when it begins or changes, and log once when the database is available again."""
+    """Logs a database error when it begins or changes, and logs once when the database is available again."""
 
     logger: logging.Logger
     """The logger of the caller; its name shows which part of nightread waits."""

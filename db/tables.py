@@ -279,7 +279,10 @@ audit = Table(
 
 
 def in_state(*states: State) -> ColumnElement[bool]:
-    """Match work in these states by constants: neither database uses a partial index for a parameter."""
+    """Return the condition that work is in one of these states.
+
+    The states are written as constants, because neither database uses a partial index for a bound parameter.
+    """
     constants: list[ColumnElement[Any]] = [literal_column(f"'{state.value}'") for state in states]
     return work.c.state == constants[0] if len(constants) == 1 else work.c.state.in_(constants)
 

@@ -58,7 +58,7 @@ class DeliveryReason(StrEnum):
 
 
 class NotDelivered(Exception):  # noqa: N818 - named by what happens to the report
-    """A report was not delivered. `detail` is a message of nightread: it quotes neither header nor destination."""
+    """A report was not delivered. `detail` is nightread's own text: it quotes no header and no destination."""
 
     def __init__(self, reason: DeliveryReason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail or reason.message}")

@@ -11,7 +11,7 @@ INTEGER_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts of one DICOM object that can be stored; None if the header has no usable value."""
+    """The facts of one DICOM object that can be stored. A field is None if the header has no usable value for it."""
 
     sop_instance_uid: str | None = None
     series_instance_uid: str | None = None

@@ -22,8 +22,8 @@ Size = tuple[int, int, int, int, bool]
 def read_size(frame: bytes) -> Size | None:
     """Return the size that the decoder will find; None if there is no valid header or decoding may cost too much.
 
-    Frames that would cost too much memory have palettes or subsampled components (DICOM forbids both), or far more
-    tiles or code-blocks than usual.
+    Decoding may cost too much memory if a frame has a palette or subsampled components (DICOM forbids both), or far
+    more tiles or code-blocks than usual.
     """
     start = _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
     if not frame.startswith(_CODESTREAM_START, start) or start + 45 > len(frame):
@@ -42,7 +42,7 @@ def read_size(frame: bytes) -> Size | None:
 
 
 def _jp2_codestream(frame: bytes) -> int:
-    """Return the position of the codestream in a JP2 file, found as a decoder does; the end of the frame if none."""
+    """Return the position of the codestream in a JP2 file as a decoder finds it, else the length of the frame."""
     position = 0
     while position + 8 <= len(frame):
         length, kind = struct.unpack_from(">I4s", frame, position)

@@ -48,17 +48,17 @@ class Bundle:
 
     @property
     def reference(self) -> str:
-        """The bundle as users name it: `NAME@VERSION`."""
+        """Return the bundle as users name it: `NAME@VERSION`."""
         return f"{self.name}@{self.version}"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One label per output of the network, in the order of the outputs."""
+        """Return one label per output of the network, in the order of the outputs."""
         return self.postprocessing.labels
 
     @property
     def weights(self) -> Path:
-        """The path of the Keras file."""
+        """Return the path of the Keras file."""
         return self.path / WEIGHTS_FILE
 
     def to_json(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Entry:
 
     @property
     def reference(self) -> str:
-        """`NAME@VERSION`, or the name alone if the version is unknown."""
+        """Return `NAME@VERSION`, or the name alone if the version is unknown."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
 

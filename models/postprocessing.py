@@ -157,12 +157,12 @@ class Postprocessing:
 
     @cached_property
     def _names(self) -> tuple[str | None, ...]:
-        """The labels, followed by the name of an image that has none of them."""
+        """Return the labels, followed by the name of an image that has none of them."""
         return (*self.labels, self.normal_label)
 
     @cached_property
     def _normal_indices(self) -> tuple[int, ...]:
-        """Indices into `_names` that are not findings; the first one applies if no finding reached its threshold."""
+        """Return indices into `_names` that are no findings; the first applies if no finding reached its threshold."""
         outside = len(self.labels)
         return (self.labels.index(self.normal_label), outside) if self.normal_label in self.labels else (outside,)
 
@@ -174,7 +174,7 @@ class Postprocessing:
 
     @cached_property
     def _wins_if_highest(self) -> NDArray[np.bool_]:
-        """True for each finding with a threshold of None: it wins if its score is the highest of all."""
+        """Return True for each finding with a threshold of None: it wins if its score is the highest of all."""
         return np.array([self.thresholds.get(label, 0) is None for label in self.labels])
 
 

@@ -16,7 +16,7 @@ _CONDITION = re.compile(r"(?P<field>[a-z_]+)(?P<operator>!=|>=|<=|=)(?P<values>.
 
 
 class Role(StrEnum):
-    """What the result of a bundle is for an image."""
+    """The role that the result of a bundle has for an image."""
 
     ANSWER = "answer"
     """The result of the image; the first matching rule with this role decides."""
@@ -119,12 +119,12 @@ class RouteMatch:
 
     @property
     def bundle(self) -> str:
-        """The bundle as `NAME@VERSION`."""
+        """Return the bundle as `NAME@VERSION`."""
         return self.rule.bundle
 
     @property
     def shadow(self) -> bool:
-        """Whether the result is on trial."""
+        """Return whether the result is on trial."""
         return self.rule.role is Role.SHADOW
 
 
@@ -137,7 +137,7 @@ class Rules:
 
     @property
     def bundles(self) -> tuple[str, ...]:
-        """Each bundle that a rule names, once."""
+        """Return each bundle that a rule names, once."""
         return tuple(dict.fromkeys(rule.bundle for rule in self.rules))
 
     def on_trial(self, bundle: str) -> bool:
@@ -146,7 +146,7 @@ class Rules:
 
     @property
     def needs_headers(self) -> bool:
-        """Whether any rule has a condition, so that headers must be read."""
+        """Return whether any rule has a condition, so that headers must be read."""
         return any(rule.when for rule in self.rules)
 
     def choose(self, traits: Traits) -> tuple[RouteMatch, ...]:

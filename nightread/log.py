@@ -11,7 +11,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: time, level, logger, event and the ids that were given with `extra`."""
+    """Formats each log line as one JSON object: time, level, logger, event and the ids that were given with `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one line. The text of an exception is left out, since it may quote a file or a header."""
@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Text for a terminal, such as `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`."""
+    """Formats log lines for people: `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one line, without the text of an exception."""

@@ -51,7 +51,7 @@ class Reason(StrEnum):
     ARCHIVE_LIMITS = (
         "archive_limits",
         Fault.DEFECTIVE,
-        "The archive holds too many files or bytes, or too many levels of archives in archives.",
+        "The archive holds too many files, too many bytes, or archives that are nested too deeply.",
     )
     ARCHIVE_ESCAPES = (
         "archive_escapes",

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
 
     # Inference
     model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
-    workers: int = Field(0, ge=0, description="Worker processes; 0: one per GPU, else one per CPU core.")
+    workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(
         None, description="Decode the next images while the network predicts; unset: only on a GPU."
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     # Stores
     sources: tuple[Source, ...] = Field(
         (),
-        description="Folders, receivers and stores for `up`, `watch`, `receive` and `poll`; arguments override it.",
+        description="Folders, receivers and stores for `up`, `watch`, `receive` and `poll`; arguments override them.",
     )
     spool_dir: AbsolutePath | None = Field(
         None,
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: arguments, environment, TOML file."""
+        """Return the sources in their order of precedence: arguments, environment, TOML file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property

@@ -112,7 +112,7 @@ class ReceiverSource(_Source):
     ae_title: AETitle = Field("NIGHTREAD", description="AE title of the receiver; callers must use it.")
     address: str = Field("127.0.0.1", description="Address on which the receiver listens; `0.0.0.0`: all interfaces.")
     port: int = Field(11112, ge=0, le=65535, description="TCP port of the receiver; 0: any free port.")
-    callers: tuple[Caller, ...] = Field((), description="Allow list; empty: every caller may send.")
+    callers: tuple[Caller, ...] = Field((), description="Callers that may send; empty: every caller may send.")
     associations: int = Field(32, ge=1, le=1000, description="Maximum number of simultaneous associations.")
     pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")
     idle_seconds: Seconds = Field(60, description="An association without traffic for this long is aborted.")

@@ -64,7 +64,7 @@ class WorkerContext:
 
     @property
     def lease(self) -> timedelta:
-        """Time after which a batch without progress is given to another process."""
+        """Return the time after which a batch without progress is given to another process."""
         return timedelta(seconds=self.settings.lease_seconds)
 
     def reload_routes(self) -> None:

@@ -74,7 +74,7 @@ def stop_timers() -> None:
 
 
 class _time_limit:  # noqa: N801 - used like a function; three times faster than contextlib.contextmanager, which counts per image
-    """Raise ImageError(timeout) if the body of the `with` statement takes longer than `seconds`.
+    """Raises ImageError(timeout) if the body of the `with` statement takes longer than `seconds`.
 
     A decoder that is stuck in C code never returns to Python, so the exception is not raised. After `seconds` plus 5 s
     of processor time the kernel ends the process (SIGPROF, default action), and its successor requeues the images.

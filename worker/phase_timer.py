@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class PhaseTimer:
-    """Measure the seconds per phase that are stored in the column `batches.seconds`.
+    """Measures the seconds per phase that are stored in the column `batches.seconds`.
 
     While a nested phase runs, the time of the outer phase does not count.
     """
@@ -18,7 +18,7 @@ class PhaseTimer:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase, rounded to microseconds. The phase that still runs is counted up to its last change."""
+        """Return the seconds by phase, rounded to microseconds. The running phase is counted up to its last change."""
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 
     def phase(self, name: str) -> "_Phase":

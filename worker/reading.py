@@ -25,7 +25,7 @@ _PART_BYTES = 64 * 1024**2
 
 
 class ImageReader:
-    """Turn claimed images into prepared images. An image that cannot be read gets its outcome in `results`."""
+    """Turns claimed images into prepared images. An image that cannot be read gets its outcome in `results`."""
 
     def __init__(self, context: WorkerContext, batch_id: str, prefetcher: Prefetcher, results: Results) -> None:
         self._context = context

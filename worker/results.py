@@ -27,7 +27,7 @@ from worker.sidecars.sidecar import header_annotations, sidecar_of
 
 
 class Results:
-    """Collect one outcome per image, in any order."""
+    """Collects one outcome per image, in any order."""
 
     def __init__(self, context: WorkerContext, images: Sequence[Claimed]) -> None:
         self._context = context
@@ -39,7 +39,7 @@ class Results:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """One outcome per image, in the order of the batch. Raises KeyError if an image has no outcome."""
+        """Return one outcome per image, in the order of the batch. Raises KeyError if an image has no outcome."""
         return [self._outcomes[image.work_id] for image in self._images]
 
     def capture_errors(self, image: Claimed, file: Fetched | None = None) -> "_ErrorCapture":

@@ -109,7 +109,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
 
 
 class _Walk:
-    """Iterate over the files below a root: relative paths as bytes, without hidden folders, state folder and spool."""
+    """Iterates over the files below a root: relative paths as bytes, without hidden folders, state folder and spool."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = os.fsencode(root)

@@ -47,12 +47,12 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     @property
     def seconds(self) -> float:
-        """Seconds since the last start; 0 while the process does not run."""
+        """Return the seconds since the last start; 0 while the process does not run."""
         return self.monotonic() - self._started_at if self.is_alive else 0.0
 
     def kill(self) -> None:

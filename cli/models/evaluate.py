@@ -170,7 +170,7 @@ def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
 
 
 def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:
-    """Describe the data for the page; `left_out` is the number of frames that could not be decoded."""
+    """Describe the data for the evaluation page; `left_out` is the number of frames that could not be decoded."""
     return Material(
         reference=portable(dataset.reference),
         part=part,

@@ -37,7 +37,7 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
     type=THRESHOLD,
     multiple=True,
     metavar="LABEL=0.5",
-    help="Score from which a label counts, or LABEL=highest; repeatable.",
+    help="Lowest score with which a label is assigned, or LABEL=highest; repeatable.",
 )
 @click.option("--aggregate", type=click.Choice(AGGREGATES), help="How the frames of an image become one result [max].")
 @click.option(
@@ -50,8 +50,8 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
     help="How pixel values become grey values: window:LOW:HIGH, voi, full, or percentile:LOW:HIGH.",
 )
 @click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="Input values of black and white [0..1].")
-@click.option("--mean", type=NUMBERS, metavar="M,..", help="Subtracted from each channel, after --scale.")
-@click.option("--std", type=NUMBERS, metavar="S,..", help="Divisor of each channel, after --mean.")
+@click.option("--mean", type=NUMBERS, metavar="M,..", help="Value to subtract from each channel, after --scale.")
+@click.option("--std", type=NUMBERS, metavar="S,..", help="Value to divide each channel by, after --mean.")
 @click.option(
     "--channel-order",
     type=click.Choice(CHANNEL_ORDERS),
@@ -147,7 +147,8 @@ def _warnings(record: dict[str, Any]) -> list[str]:
         lines.append("Not verified: without golden images, wrong preprocessing cannot be detected.")
     elif record["golden"]["spread_of_scores"] < _SMALL_SPREAD:
         lines.append(
-            "The golden scores are nearly the same for all images, so they prove little: use more varied images."
+            "The golden scores are nearly the same for all images, so that errors may go unnoticed: "
+            "use more varied images."
         )
     missing = [name.replace("_", " ") for name, works in record["sandbox"].items() if not works]
     if missing:

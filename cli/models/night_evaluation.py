@@ -58,8 +58,8 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
     predictions, unusable = predictions_with_truth(bundle.postprocessing, results)
     if not len(predictions.truth):
         raise UsageFault(
-            f"None of the {met.analysed:,} images of {name} has an imported label that the model knows "
-            f"({', '.join(bundle.labels)}); {len(found):,} have other labels. Import labels with these names."
+            f"{name}: {counted(met.analysed, 'image')} analysed, none with an imported label that the model knows "
+            f"({', '.join(bundle.labels)}); {len(found):,} with other labels. Import labels that the model knows."
         )
     remark = f"{name}: {counted(met.analysed, 'image')} analysed, {len(predictions.truth):,} with imported labels"
     if unusable:

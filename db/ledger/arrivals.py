@@ -63,7 +63,7 @@ def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival])
 
 
 def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: dict[str, int]) -> set[str]:
-    """Let unfinished rows describe the newer files. Returns the keys of all rows that were still unfinished."""
+    """Update unfinished rows to describe the newer files. Returns the keys of all rows that were still unfinished."""
     if not unfinished:
         return set()
     taken = set(connection.execute(_TAKE_BACK, {"instances": list(unfinished.values())}).scalars())

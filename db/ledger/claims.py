@@ -18,7 +18,7 @@ _KILLED = f"The worker process died {DEATHS_ALLOWED} times while it worked on th
 def claim(
     database: Database, batch_id: str, *, process: WorkerProcess, lease: timedelta, now: datetime
 ) -> list[Claimed]:
-    """Take over a batch: its `queued` images become `running`, with one attempt more and a lease.
+    """Take over a batch: its `queued` images become `running`, each with one more attempt and a lease.
 
     A second delivery of the batch gets an empty list. So does a batch that lost its images; that batch is closed.
     """
@@ -53,11 +53,11 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Return the images of the dead predecessor of this process to `received`. Returns their number.
+    """Set the images of the dead predecessor of this process back to `received`. Returns their number.
 
-    `work_in_flight` is the row of work that the dead process was working on: that image is marked `alone` and gets one
-    death more; the other images of the batch are not marked. If it is None, all of them are marked. The third death of
-    an image that travelled alone makes it `failed(killed_worker)`.
+    `work_in_flight` is the id of the row of work that the dead process was working on. The image of this row is marked
+    `alone`, and its number of deaths grows by one; the other images of the batch are not marked. If `work_in_flight` is
+    None, all images are marked. At its third death, an image that travelled alone becomes `failed(killed_worker)`.
     """
     return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 

@@ -25,10 +25,10 @@ def draft_delivery(
 ) -> tuple[Delivery, int] | None:
     """Return the delivery to send now and its revision number, from 1; None if nothing is to be sent.
 
-    A delivered report is not sent again with the same content. A failed one is sent again with the same content only
-    with `again`, as a revision. A waiting delivery with other content gets the new content, unless its destination may
-    already have it: then it fails as `overtaken`, and a revision follows. If several senders call this at the same
-    time, one inserts the row and the others get the same row.
+    A delivered report is not sent again with the same content. A failed report with the same content is sent again,
+    as a revision, only if `again` is set. A waiting delivery with other content gets the new content, unless its
+    destination may already have it: then it fails as `overtaken`, and a revision follows. If several senders call this
+    at the same time, one inserts the row and the others get the same row.
     """
 
     def transaction(connection: Connection) -> tuple[Delivery, int] | None:
@@ -80,9 +80,9 @@ def claim_delivery(database: Database, delivery: Delivery, *, until: datetime, a
 def postpone_delivery(
     database: Database, delivery: Delivery, *, reason: str, detail: str, not_before: datetime
 ) -> None:
-    """Let a delivery wait until `not_before` after an attempt failed.
+    """Postpone a delivery to `not_before`, after an attempt failed.
 
-    `delivery` is the value from before `claim_delivery`; if another process claimed it since, nothing changes.
+    `delivery` is the value that `claim_delivery` got. If another process has claimed it since, nothing changes.
     """
     values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "not_before": not_before}
     claimed = update(deliveries).where(
@@ -105,7 +105,7 @@ def end_delivery(
 
 
 def _lock(connection: Connection, study_instance_uid: str, destination: str) -> None:
-    """Let one process at a time draft this delivery, on any host; SQLite has only one writer."""
+    """Lock this delivery, so that only one process on any host drafts it; SQLite has only one writer."""
     if connection.dialect.name == "postgresql":
         name = func.hashtextextended(f"{study_instance_uid}|{destination}", _LOCK_SEED)
         connection.execute(select(func.pg_advisory_xact_lock(name)))

@@ -13,7 +13,7 @@ from db.store_tables import expected
 
 
 def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:
-    """Store the latest number of each study, source and kind of reporter; of numbers from headers, the highest.
+    """Store the latest number of each study, source and kind of reporter, but the highest of numbers from headers.
 
     An image may have been copied before others were added to its study, and images arrive in any order.
     `reported_at` changes only when the number changes, because a store may be listed many times.

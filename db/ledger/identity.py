@@ -17,7 +17,7 @@ _RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 
 
 def lock_recording(connection: Connection) -> None:
-    """Let transactions that record outcomes run one after the other; SQLite has only one writer.
+    """Serialise the transactions that record outcomes; SQLite has only one writer.
 
     Two that do not see each other's rows would both mark their version of an image as current.
     """
@@ -33,7 +33,7 @@ def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
 
 
 def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Turn outcomes with the bytes of an earlier one into duplicates of it: the first outcome of a content owns it.
+    """Turn an outcome whose bytes have an earlier outcome into a duplicate; the first outcome owns the content.
 
     Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """

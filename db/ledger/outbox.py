@@ -33,17 +33,17 @@ class QueueStatus:
 
     @property
     def window(self) -> int:
-        """The number of batches that may wait in Redis: two per process, so that none waits for a batch."""
+        """Return the number of batches that may wait in Redis: two per process, so that none waits for a batch."""
         return _window(self.slots)
 
     @property
     def free_places(self) -> int:
-        """The number of batches that may be published now."""
+        """Return the number of batches that may be published now."""
         return self.window - self.waiting
 
     @property
     def idle_slots(self) -> int:
-        """The number of processes without a batch, claimed or published."""
+        """Return the number of processes without a batch, claimed or published."""
         return max(0, self.slots - self.running - self.waiting)
 
 
@@ -106,7 +106,7 @@ def form_batches(
 
 
 def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> None:
-    """Return the `queued` images of a batch that could not be published, and close it unless a worker claimed it."""
+    """Set the `queued` images of an unpublished batch to `received`, and close it unless a worker claimed it."""
 
     def transaction(connection: Connection) -> None:
         connection.execute(_RETURN, {"batch": batch_id})

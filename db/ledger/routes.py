@@ -20,7 +20,7 @@ class NewRoute:
 
 
 def add_route(database: Database, route: NewRoute, *, first: bool, actor: str, now: datetime) -> int:
-    """Add a rule behind all others, or with `first` before them. Returns its id."""
+    """Add a rule after all others, or before all others if `first` is set. Returns its id."""
 
     def transaction(connection: Connection) -> int:
         edge = connection.execute(_FIRST if first else _LAST).scalar_one_or_none()

@@ -17,7 +17,7 @@ _EXPIRED = (
 
 
 def return_expired(database: Database, *, now: datetime) -> int:
-    """Return images whose lease expired to `received`, to travel alone, and close batches without any image.
+    """Set images with an expired lease to `received` and `alone`, and close batches without any image.
 
     The tenth time an image becomes `failed(killed_worker)`. Returns the number of images.
     """
@@ -34,7 +34,7 @@ def return_expired(database: Database, *, now: datetime) -> int:
 
 
 def return_overtaken(database: Database, *, now: datetime) -> int:
-    """Return the images of batches that a later batch overtook more than 60 s ago: their messages are lost.
+    """Set the images of batches that a later batch overtook more than 60 s ago to `received`: their messages are lost.
 
     Returns the number of images.
     """
@@ -52,7 +52,7 @@ def open_batches(database: Database, *, created_before: datetime | None = None) 
 
 
 def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetime) -> int:
-    """Return the images of these unclaimed batches to `received`. Returns their number."""
+    """Set the images of these unclaimed batches to `received`. Returns their number."""
     if not batch_ids:
         return 0
 
@@ -65,7 +65,7 @@ def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetim
 
 
 def reset_unfinished(database: Database, *, now: datetime) -> int:
-    """Return all queued and running images to `received`, and close all batches. Returns the number of images.
+    """Set all queued and running images to `received`, and close all batches. Returns the number of images.
 
     Call this only at an embedded start, with the state lock held and Redis empty, when no process works.
     """

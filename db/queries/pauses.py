@@ -43,7 +43,7 @@ class Outcomes:
 
     @property
     def share(self) -> float:
-        """The share of bad outcomes, from 0 to 1; 0 if there are no outcomes."""
+        """Return the share of bad outcomes, from 0 to 1; 0 if there are no outcomes."""
         return self.bad / self.total if self.total else 0.0
 
 

@@ -43,7 +43,7 @@ class ReportableResult:
 
     @property
     def is_finding(self) -> bool:
-        """True if the label is a finding, which means any label other than the normal label."""
+        """Return whether the label is a finding, which means any label other than the normal label."""
         return self.label is not None and self.label != self.bundle.normal_label
 
 

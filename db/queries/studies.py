@@ -52,7 +52,7 @@ class Study:
 
     @property
     def words(self) -> str:
-        """The completeness for people, such as `incomplete (6490 of 6500)`."""
+        """Return the completeness for people, such as `incomplete (6490 of 6500)`."""
         if self.expected is None:
             return self.completeness.value
         return f"{self.completeness.value} ({self.images} of {self.expected})"

@@ -35,12 +35,12 @@ class Tally:
 
     @property
     def unfinished(self) -> int:
-        """The number of arrivals without an outcome."""
+        """Return the number of arrivals without an outcome."""
         return self.waiting + self.queued + self.running
 
     @property
     def adds_up(self) -> bool:
-        """True if the states add up to the number of arrivals."""
+        """Return whether the states add up to the number of arrivals."""
         outcomes = self.done + self.duplicate + self.rejected + self.failed + self.expanded
         return self.arrived == outcomes + self.unfinished
 

@@ -25,7 +25,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """True if the dispatcher counts its slots."""
+        """Return whether the dispatcher counts its slots."""
         return self.heartbeat_seconds <= LIVE_SECONDS
 
 

@@ -63,7 +63,7 @@ def array_spec(stored: Array) -> InputSpec:
 
 
 def _lookup_table(spec: InputSpec) -> NDArray[np.float32]:
-    """Return (256, channels): the prepared value of each byte value."""
+    """Return the prepared value of each byte value, (256, channels)."""
     every = np.arange(_BYTE_VALUES, dtype=np.uint8).reshape(16, 16)
     prepared = prepare(array_frame(every), replace(spec, height=16, width=16))
     return np.ascontiguousarray(prepared.reshape(_BYTE_VALUES, spec.channels), np.float32)

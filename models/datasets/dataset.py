@@ -36,12 +36,12 @@ class Examples:
 
     @property
     def images(self) -> int:
-        """The number of images; labels belong to images."""
+        """Return the number of images; labels belong to images."""
         return len(self.truth)
 
     @property
     def frame_truth(self) -> NDArray[np.float32]:
-        """(frames, labels): each frame has the labels of its image."""
+        """Return the labels of each frame, (frames, labels): a frame has the labels of its image."""
         return self.truth[self.image_of]
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ class LabelledFile:
 
     @property
     def group(self) -> str:
-        """The key of files that must be in the same part: those of one patient, otherwise those of equal content."""
+        """Return the key of files that must be in the same part: those of one patient, else those of equal content."""
         return f"patient {self.patient}" if self.patient else f"content {self.info.digest}"
 
 

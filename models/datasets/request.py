@@ -22,7 +22,7 @@ class DatasetRequest:
 
     @property
     def path(self) -> Path:
-        """`place` as an existing path. Raises UsageFault if it does not exist."""
+        """Return `place` as a path. Raises UsageFault if it does not exist."""
         path = Path(self.place).expanduser()
         if not self.place or not path.exists():
             self.refuse("no such file or folder", "Check the path after the colon.")
@@ -30,7 +30,7 @@ class DatasetRequest:
 
     @property
     def folder(self) -> Path:
-        """`place` as an existing folder. Raises UsageFault if it is not one."""
+        """Return `place` as a path. Raises UsageFault if it is not an existing folder."""
         path = self.path
         if not path.is_dir():
             self.refuse("this is a file", "Name the folder that contains the images.")

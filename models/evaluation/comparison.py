@@ -84,7 +84,7 @@ def compare(
 
 
 def _gained(first: Predictions, second: Predictions, plan: Resampling) -> Rounds:
-    """Return second minus first in every round."""
+    """Return, for each figure, the value of `second` minus that of `first` in every round."""
     rounds: dict[str, list[Any]] = {name: [] for name in FIGURES}
     for weights in image_weights(first, plan):
         before, after = weighted_figures(first, weights), weighted_figures(second, weights)

@@ -25,13 +25,13 @@ def drawn_labels(predictions: Predictions) -> list[int]:
 
 
 def roc(predictions: Predictions, column: int) -> Curve:
-    """Return 1 - specificity and sensitivity."""
+    """Return two arrays: `1 - specificity`, and sensitivity."""
     false_alarms, hits, _ = roc_curve(predictions.truth[:, column], predictions.scores[:, column])
     return _thin(false_alarms, hits)
 
 
 def precision_recall(predictions: Predictions, column: int) -> Curve:
-    """Return recall and precision."""
+    """Return two arrays: recall, and precision."""
     precision, recall, _ = precision_recall_curve(
         predictions.truth[:, column], predictions.scores[:, column], drop_intermediate=True
     )

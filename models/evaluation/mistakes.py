@@ -62,7 +62,7 @@ def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
 
 
 def _errors(predictions: Predictions) -> NDArray[np.float64]:
-    """Return (images, labels): the error of each wrong score; for softmax only that of the assigned label."""
+    """Return the error of each wrong score, (images, labels); for softmax only that of the assigned label."""
     wrong = predictions.assigned != predictions.truth
     if predictions.exclusive:
         wrong &= predictions.assigned | ~predictions.assigned.any(axis=1, keepdims=True)

@@ -36,13 +36,15 @@ class Policy:
         """Parse a policy. Raises UsageFault for an unknown policy and for a number outside of 0..1."""
         kind, _, level = text.partition(":")
         if kind not in POLICIES or (kind == YOUDEN) != (level == ""):
-            raise UsageFault(f"threshold policy {text!r}: use youden, sensitivity:0.95, specificity:0.95 or fixed:0.5")
+            raise UsageFault(
+                f"invalid threshold policy {text!r}: use youden, sensitivity:0.95, specificity:0.95 or fixed:0.5"
+            )
         try:
             policy = cls(kind=kind, level=float(level or 0))
         except ValueError as error:
-            raise UsageFault(f"threshold policy {text!r}: {level!r} is not a number") from error
+            raise UsageFault(f"invalid threshold policy {text!r}: {level!r} is not a number") from error
         if not 0 <= policy.level <= 1:
-            raise UsageFault(f"threshold policy {text!r}: the number must be in 0..1")
+            raise UsageFault(f"invalid threshold policy {text!r}: the number must be in 0..1")
         return policy
 
 

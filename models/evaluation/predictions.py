@@ -32,28 +32,28 @@ class Predictions:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of the columns of `truth` and `scores`."""
+        """Return the labels of the columns of `truth` and `scores`."""
         return self.postprocessing.labels
 
     @property
     def exclusive(self) -> bool:
-        """Whether each image has exactly one label (softmax) and not any number of findings (sigmoid)."""
+        """Return whether each image has exactly one label (softmax) and not any number of findings (sigmoid)."""
         return self.postprocessing.activation == SOFTMAX
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The labels, followed by the name for images that have none of them."""
+        """Return the labels, followed by the name for images that have none of them."""
         normal = self.postprocessing.normal_label
         return (*self.labels, NONE if normal is None or normal in self.labels else normal)
 
     @cached_property
     def true(self) -> NDArray[np.int64]:
-        """(images,): position in `names` of the true label, or of the first of several."""
+        """Return the position in `names` of the true label, (images,); of several true labels, the first one counts."""
         return np.asarray(np.where(self.truth.any(axis=1), self.truth.argmax(axis=1), len(self.labels)))
 
     @cached_property
     def assigned(self) -> NDArray[np.bool_]:
-        """(images, labels): whether the label was assigned; for sigmoid, whether its score reached the threshold."""
+        """Return whether each label was assigned, (images, labels): for sigmoid, by its threshold."""
         one_each: NDArray[np.bool_] = self.given[:, None] == np.arange(len(self.labels))
         if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each
@@ -65,7 +65,7 @@ class Predictions:
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """(images,): whether the assigned labels are exactly the true ones."""
+        """Return whether the assigned labels are exactly the true ones, (images,)."""
         if self.exclusive:
             return np.asarray(self.given == self.true)
         return np.asarray((self.assigned == self.truth).all(axis=1))

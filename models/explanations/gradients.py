@@ -36,10 +36,11 @@ def executed(model: Any, inputs: Array) -> list[tuple[Any, tuple[int, ...]]]:
 def gradient(
     model: Any, layer: Any, shape: tuple[int, ...], inputs: Array, objective: Objective
 ) -> tuple[Array, Array]:
-    """Return the output of `layer` (of this shape) for one image, (1, height, width, channels), and the gradient.
+    """Return the output of `layer` for one image, and the gradient of `objective` with respect to this output.
 
-    An array of zeros is added to the output, and the gradient is taken with respect to that array. So inner models need
-    not be rebuilt, and each backend needs three lines.
+    `shape` is the shape of this output; `inputs` are (1, height, width, channels). An array of zeros is added to the
+    output, and the gradient is taken with respect to that array. Inner models therefore need not be rebuilt, and the
+    code for each backend has only three lines.
     """
     import keras  # noqa: PLC0415 - seconds to import, and needed for explanations only
 

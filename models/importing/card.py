@@ -36,7 +36,9 @@ def read_card(path: Path) -> dict[str, Any]:
         text = path.read_text("utf-8")
         card = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        raise RefusedModel(f"The card {path} cannot be read as JSON or TOML ({type(error).__name__}).") from error
+        raise RefusedModel(
+            f"The card {path} cannot be read as JSON or TOML ({type(error).__name__}). Correct it."
+        ) from error
     if not isinstance(card, dict):
         raise RefusedModel(f"The card {path} is not a table of fields. See docs/bundles.md.")
     unknown = card.keys() - {*_REQUIRED, *_OPTIONAL, *_IGNORED}

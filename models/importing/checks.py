@@ -43,7 +43,7 @@ def _check_labels(bundle: Bundle, found: Conversion) -> None:
     if found.output_shape == (1,):
         hint = (
             " For a network with one output give --labels FINDING --normal-label NAME --activation sigmoid; "
-            "FINDING is the meaning of a score of 1."
+            "a score of 1 means FINDING."
         )
     raise RefusedModel(
         f"The network has {_by(found.output_shape)} outputs, but --labels has {len(labels)}: "

@@ -27,12 +27,12 @@ class GoldenComparison:
 
     @property
     def largest(self) -> float:
-        """The largest difference over all images and labels."""
+        """Return the largest difference over all images and labels."""
         return float(self.differences.max())
 
     @property
     def spread(self) -> float:
-        """The largest range of the golden scores of one label; if it is small, the comparison proves little."""
+        """Return the largest range of the golden scores of one label; if it is small, errors may go unnoticed."""
         return float(np.ptp(self.golden.scores, axis=0).max())
 
     def to_json(self) -> dict[str, Any]:

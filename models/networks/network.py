@@ -19,7 +19,7 @@ class Network:
         self.model = model
 
     def batch_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Score prepared frames (n, height, width, channels) in one call of the device: (n, labels) float32."""
+        """Return scores (n, labels) float32 of prepared frames (n, height, width, channels), in one device call."""
         return np.asarray(self.model.predict_on_batch(inputs), np.float32)
 
 

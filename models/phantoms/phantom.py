@@ -34,7 +34,7 @@ class Phantom:
 
     @property
     def label(self) -> str:
-        """`nodule` if there is at least one lesion, else `clear`."""
+        """Return `nodule` if there is at least one lesion, else `clear`."""
         return NODULE if self.lesions else CLEAR
 
 

@@ -33,7 +33,7 @@ def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: 
 
 
 def darkest(spec: InputSpec) -> tuple[float, ...]:
-    """Return the prepared value of the lowest intensity, per channel: imaging.prepare pads with the same value."""
+    """Return the prepared value of the lowest intensity, per channel; imaging.prepare pads with it, too."""
     mean, std = spec.mean or (0.0,) * spec.channels, spec.std or (1.0,) * spec.channels
     return tuple((spec.scale_low - centre) / width for centre, width in zip(mean, std, strict=True))
 

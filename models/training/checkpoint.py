@@ -25,7 +25,7 @@ class Progress:
 
     @property
     def epochs(self) -> int:
-        """The number of finished epochs."""
+        """Return the number of finished epochs."""
         return len(self.history.get("loss", ()))
 
 

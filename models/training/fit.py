@@ -54,14 +54,17 @@ def fit(
 
 
 def balancing_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return weights (frames,) for one-hot (frames, labels): frames / (labels * frames of the label); mean 1."""
+    """Return weights (frames,) for one-hot labels (frames, labels): frames / (labels * frames of the label).
+
+    Their mean is 1.
+    """
     counts = targets.sum(axis=0)
     weights = len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.asarray(weights[targets.argmax(axis=1)], np.float32)
 
 
 class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Set the learning rate, save the checkpoint, call the listener, and stop when `patience` is exhausted."""
+    """Sets the learning rate, saves the checkpoint, calls the listener, and stops when `patience` is exhausted."""
 
     async_safe = True
     """Keras option: no value of a single batch is read here, so Keras need not wait for the device after each batch."""

@@ -13,7 +13,7 @@ AUTO, ON, OFF = MIXED_PRECISION = ("auto", "on", "off")
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How far training images are rotated and shifted, and whether they are mirrored. By default nothing changes."""
+    """Limits the rotation and shift of training images, and sets whether they are mirrored. Default: no change."""
 
     rotation_degrees: float = 0.0
     """The largest rotation to either side."""
@@ -33,12 +33,12 @@ class Augmentation:
 
     @property
     def moves(self) -> bool:
-        """Whether images are rotated or shifted, not only mirrored."""
+        """Return whether images are rotated or shifted, not only mirrored."""
         return self.rotation_degrees > 0 or self.shift_share > 0
 
     @property
     def changes_anything(self) -> bool:
-        """Whether training images differ from the prepared images."""
+        """Return whether training images differ from the prepared images."""
         return self.flip or self.moves
 
 

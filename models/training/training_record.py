@@ -28,12 +28,12 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """The number of epochs; fewer than in the recipe if the training stopped early."""
+        """Return the number of epochs; fewer than in the recipe if the training stopped early."""
         return len(self.history["loss"])
 
     @property
     def seconds(self) -> float:
-        """The time of all epochs in seconds, including those before the training was resumed."""
+        """Return the time of all epochs in seconds, including those before the training was resumed."""
         return sum(self.history["seconds"])
 
     def to_json(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class AllowList:
     """The callers that may send, by AE title and address; an empty list allows every caller."""
 
     def __init__(self, callers: Sequence[Caller]) -> None:
-        """Raises UsageFault for an entry whose address is neither an IP address nor a network."""
+        """Raise UsageFault for an entry whose address is neither an IP address nor a network."""
         self._allowed = [(caller.ae_title, _network(caller.address)) for caller in callers]
 
     def rejection_reason(self, ae_title: str, address: str) -> Diagnostic | None:

@@ -59,7 +59,7 @@ class SpooledDataset(BytesIO):
 
     @property
     def is_open(self) -> bool:
-        """True if a file was begun and is neither complete nor discarded."""
+        """Return whether a file was begun and is neither complete nor discarded."""
         return self._file is not None
 
     def write(self, data: Any) -> int:

@@ -146,7 +146,7 @@ class GroupCommitter:
                 "images are refused, since they cannot be registered: %s", cause, extra={"source": self._source_id}
             )
         elif error is None and not self.is_available:
-            log.info("images can be registered again", extra={"source": self._source_id})
+            log.info("images are accepted again, since they can be registered", extra={"source": self._source_id})
         self.is_available = error is None
 
 

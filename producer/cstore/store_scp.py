@@ -78,17 +78,17 @@ class StoreScp:
 
     @property
     def port(self) -> int:
-        """The TCP port on which it listens."""
+        """Return the TCP port on which it listens."""
         return int(self._server.server_address[1])
 
     @property
     def associations(self) -> int:
-        """Number of open associations."""
+        """Return the number of open associations."""
         return len(self._server.active_associations)
 
     @property
     def disk_short(self) -> bool:
-        """True if images are refused because the disk has too little free space."""
+        """Return whether images are refused because the disk has too little free space."""
         return self._free_space.is_short()
 
     def serve(self) -> None:

@@ -13,7 +13,7 @@ PROBE_IMAGES = 16
 
 
 class BreakerAction(Enum):
-    """What to do with the pause of the circuit breaker."""
+    """An action of the dispatcher on the pause of the circuit breaker."""
 
     WAIT = auto()
     """The next probe is not due, or the outcomes of the latest one are not known yet."""
@@ -27,7 +27,7 @@ class BreakerAction(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CircuitBreaker:
-    """Decides by three numbers of the settings."""
+    """Decides when to pause dispatch, when to send a probe, and when to end the pause."""
 
     images: int
     """Number of latest outcomes to look at; 0 means never pause."""
@@ -44,7 +44,7 @@ class CircuitBreaker:
         )
 
     def trips(self, latest: Outcomes) -> bool:
-        """Return whether to pause dispatch; never with fewer outcomes than `images`."""
+        """Return whether to pause dispatch. Fewer outcomes than `images` never cause a pause."""
         return 0 < self.images <= latest.total and latest.share >= self.share
 
     def next_action(self, pause: Pause, probe: Outcomes | None, now: datetime) -> BreakerAction:

@@ -20,7 +20,7 @@ class DiskReserve:
         self._folders = _folders(settings) | frozenset(also)
 
     def is_short(self, *, before: bool) -> bool:
-        """Return whether less than the reserve is free; if it was short `before`, less than the reserve and a tenth."""
+        """Return whether less than the reserve is free, or less than 1.1 times the reserve if it was short `before`."""
         wanted = self._reserve_bytes * (_HYSTERESIS if before else 1)
         return any((free := _free_bytes(folder)) is not None and free < wanted for folder in self._folders)
 

@@ -87,7 +87,7 @@ class Folder:
 
     @property
     def report(self) -> FolderReport:
-        """The result of the latest scan."""
+        """Return the result of the latest scan."""
         return self._report
 
     def has_marker(self) -> bool:

@@ -33,7 +33,7 @@ class FolderReport:
 
     @property
     def troubles(self) -> tuple[int | bool, ...]:
-        """The values whose changes are logged for the operator."""
+        """Return the values whose changes are logged for the operator."""
         return (
             self.root_missing,
             self.marker_missing,

@@ -101,7 +101,7 @@ class FolderWatcher:
 
     @property
     def report(self) -> FolderReport:
-        """The result of the latest scan, and whether the disk has enough free space."""
+        """Return the result of the latest scan, and whether the disk has enough free space."""
         return replace(self._folder.report, disk_short=self._disk_short)
 
     def run(self, stop: threading.Event) -> None:

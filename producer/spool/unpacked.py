@@ -71,7 +71,7 @@ def _remove_unneeded(database: Database, root: Path, source_id: int, *, before: 
 
 
 def _is_unneeded(database: Database, folder: Path, root: Path, source_id: int) -> bool:
-    """Return whether no file of the folder is registered and its archive is not being worked on.
+    """Return whether no file of the folder is registered and the archive has no unfinished work.
 
     All members of an archive are registered in one transaction, so that one file represents all of them.
     """

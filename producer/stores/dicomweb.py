@@ -101,7 +101,7 @@ class DicomwebFeed:
             self._listed_at[study.key] = self._monotonic()
 
     def _search(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> "_Listing":
-        """Request page after page until one has no new row, or until there are `enough` rows if that is not 0.
+        """Request page after page until one has no new row, or until there are `enough` rows; 0 means no limit.
 
         The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
         Instances are identified by their series too, since some stores have one SOP Instance UID in several series.

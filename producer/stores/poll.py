@@ -95,7 +95,7 @@ class StorePoller:
 
     @property
     def report(self) -> StoreReport:
-        """The result of the latest poll."""
+        """Return the result of the latest poll."""
         return self._report
 
     def run(self, stop: threading.Event) -> None:

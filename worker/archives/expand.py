@@ -145,7 +145,7 @@ def _is_stale(partial: Path) -> bool:
 
 
 class _FreeSpaceCheck:
-    """Check the free disk space before the first byte and then every 64 MiB."""
+    """Checks the free disk space before the first byte and then every 64 MiB."""
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self._folder = folder

@@ -20,7 +20,7 @@ class ArchiveLimits:
 
 @dataclass(kw_only=True, slots=True)
 class Meter:
-    """Count what was unpacked from one archive, and stop at its limits."""
+    """Counts what was unpacked from one archive, and stops at its limits."""
 
     limits: ArchiveLimits
     members: int = 0

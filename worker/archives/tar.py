@@ -61,7 +61,7 @@ def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Iterator[b
 
 
 class _TarReader:
-    """Read a tar stream once, decompress it if it is gzip, and count its bytes."""
+    """Reads a tar stream once, decompresses it if it is gzip, and counts its bytes."""
 
     def __init__(self, data: bytes, meter: Meter, *, inflate: bool) -> None:
         plain = io.BytesIO(data)

@@ -89,7 +89,7 @@ def _bad_archive(error: Exception) -> RejectImage:
 
 
 class _BoundedReads(io.BytesIO):
-    """Limit the size of one read, because zipfile reads the whole directory at once, with the length it declares."""
+    """Limits the size of one read, because zipfile reads the whole directory at once, with the length it declares."""
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)

@@ -21,27 +21,27 @@ class ImageLocation(Protocol):
 
     @property
     def source(self) -> str:
-        """Name of the source. This host may have mounted it at another place than the producer (setting `roots`)."""
+        """Return the name of the source. This host may mount it elsewhere than the producer does (setting `roots`)."""
 
     @property
     def root(self) -> str:
-        """Folder of the source on the producer's host (nightread.paths.root_text), or the URL of a store."""
+        """Return the folder of the source on the producer's host (nightread.paths.root_text), or the URL of a store."""
 
     @property
     def uri(self) -> str:
-        """Path below the root, percent-encoded (nightread.paths.uri_of)."""
+        """Return the path below the root, percent-encoded (nightread.paths.uri_of)."""
 
     @property
     def size(self) -> int:
-        """Registered size in bytes."""
+        """Return the registered size in bytes."""
 
     @property
     def mtime_ns(self) -> int:
-        """Registered modification time in nanoseconds."""
+        """Return the registered modification time in nanoseconds."""
 
     @property
     def marked(self) -> bool:
-        """Whether the folder of the source held the marker file (nightread.paths.ROOT_MARKER) at registration."""
+        """Return whether the source folder held the marker file (nightread.paths.ROOT_MARKER) at registration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

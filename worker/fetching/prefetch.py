@@ -33,7 +33,7 @@ class _Retrieval:
 
 
 class Prefetcher:
-    """Retrieve images in the order of the batch while earlier images are decoded.
+    """Retrieves images in the order of the batch while earlier images are decoded.
 
     The setting `connections` limits the parallel retrievals per store, and `max_bytes` limits the bytes held ahead.
     Call `take` for each image that is in a store, in that order; each call makes room for later images.

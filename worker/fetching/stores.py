@@ -78,7 +78,7 @@ class _StoreConnection:
 
     @cached_property
     def site(self) -> HttpClient:
-        """Client for retrievals, opened on first use. Raises RefusedError if its certificates cannot be read."""
+        """Open the client for retrievals on first use. Raises RefusedError if its certificates cannot be read."""
         return open_store(self.store, timeout_seconds=self._seconds, connections=self.store.connections)
 
     @cached_property

@@ -31,7 +31,7 @@ def tune_process(settings: Settings, index: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let malloc keep freed memory for the next image: a page from the kernel costs a page fault and zeroing."""
+    """Make malloc keep freed memory for the next image: a new page from the kernel costs a page fault and zeroing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it; other systems keep their default
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)

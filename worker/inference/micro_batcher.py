@@ -19,7 +19,7 @@ Waiting = list[tuple[int, Inputs]]
 
 
 class MicroBatcher:
-    """Score prepared frames of many images together with one network, and return the scores by image."""
+    """Scores prepared frames of many images together with one network, and returns the scores by image."""
 
     def __init__(
         self,

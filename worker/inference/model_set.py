@@ -38,7 +38,7 @@ class LoadedModel:
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle of the network."""
+        """Return the bundle of the network."""
         return self.predictor.bundle
 
 
@@ -68,7 +68,7 @@ class ModelSet:
 
     @property
     def specs(self) -> tuple[InputSpec, ...]:
-        """The distinct input specs of all loaded models."""
+        """Return the distinct input specs of all loaded models."""
         return tuple({model.bundle.spec: None for model in self.models.values()})
 
     def on_trial(self, bundle: str) -> bool:

@@ -35,7 +35,7 @@ class BatchNetwork(Protocol):
 
 
 class Predictor:
-    """Score any number of prepared frames with one network, in micro-batches that fit into the device's memory."""
+    """Scores any number of prepared frames with one network, in micro-batches that fit into the device's memory."""
 
     def __init__(self, bundle: Bundle, network: BatchNetwork, *, largest: int = 64) -> None:
         """Create a predictor. `largest` is the largest micro-batch in frames.

@@ -38,7 +38,7 @@ _UNUSED_SECONDS = 60
 
 
 class TrialReader:
-    """Start the trial process of one worker process on first use, and send images to it."""
+    """Starts the trial process of one worker process on first use, and sends images to it."""
 
     def __init__(self, settings: Settings, limits: Limits, *, record_death: Callable[[], None]) -> None:
         """Create a trial reader without starting a process. `record_death` is called each time a reader dies."""

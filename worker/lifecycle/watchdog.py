@@ -21,7 +21,7 @@ _STALLED_CHECKS = 2
 
 
 class Watchdog:
-    """Check at every heartbeat of the parent whether batches wait that this idle worker should have taken.
+    """Checks at every heartbeat of the parent whether batches wait that this idle worker should have taken.
 
     Celery has had several bugs in which a worker received no messages after a reconnect to Redis (celery issues #8030
     and #8990, kombu issue #2492).
