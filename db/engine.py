@@ -185,9 +185,9 @@ def _statement_journal_in_memory(connection: sqlite3.Connection, _record: Any) -
 
 @contextmanager
 def statement_journal_on_disk(connection: Connection) -> Iterator[None]:
-    """Keep the statement journal on disk meanwhile; enter this before a transaction that changes whole tables.
+    """Keep the statement journal on disk while the context lasts.
 
-    Their statement journal can be as large as a table.
+    Enter this context before a transaction that changes a whole table, since its journal can be as large as the table.
     """
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):

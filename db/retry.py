@@ -40,7 +40,7 @@ class OutageLog:
     _last_message: str = field(default="", init=False)
 
     def failed(self, error: SQLAlchemyError) -> None:
-        """Log the error without the driver's text, unless it was the last one that was logged."""
+        """Log the error without the driver's text, unless the latest logged error was the same."""
         before, self._last_message = self._last_message, error_messages.describe(error)
         if self._last_message != before:
             self.logger.warning("%s: %s", self.message, self._last_message, extra=self._extra)

@@ -61,10 +61,10 @@ class Identity:
         return "Identity()"
 
     def copy_into(self, report: Dataset, *, ascii_only: bool) -> None:
-        """Copy the identity into a report. `ascii_only`: all other texts of the report are ASCII.
+        """Copy the identity into a report.
 
-        If they are, the report uses the character set of the source, which keeps every byte of a name. Else the report
-        uses UTF-8.
+        With `ascii_only`, all other texts of the report are ASCII, and the report uses the character set of the source,
+        which keeps every byte of a name. Without it, the report uses UTF-8.
         """
         for tag in _REQUIRED:
             report[tag] = DataElement(tag, dictionary_VR(tag), None)

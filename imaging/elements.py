@@ -101,7 +101,7 @@ class Elements:
         return self.data[position:end]
 
     def text(self, tag: int) -> str | None:
-        """Return the first 4 KiB of a value as text, without padding, with backslashes; None if absent or empty."""
+        """Return the first 4 KiB of a value as text, with backslashes but without padding; None if absent or empty."""
         raw = self.raw(tag)[:_MAX_TEXT_BYTES]
         if raw.isascii() and _ESCAPE not in raw:
             return raw.decode("ascii").strip(" \x00") or None

@@ -97,7 +97,7 @@ class ImageReader:
         return PreparedImage(parsed, spec_of, self._decode_later(image, chunks), 0)
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
-        """Yield the chunks. Each is decoded on request, and only then the image is marked as in flight."""
+        """Yield the chunks. Each is decoded on request; the image is marked as in flight only during the decoding."""
         while True:
             with self._context.in_flight(image):
                 inputs = next(chunks, None)

@@ -41,7 +41,7 @@ def flower_arguments(settings: Settings) -> list[str]:
 
 
 def flower_environment(settings: Settings) -> dict[str, str]:
-    """Return Flower's user and password, or allow its API without a login: then it listens on this machine only."""
+    """Return Flower's login. Without one, allow its API without a login, because it listens on this machine only."""
     if settings.flower_auth is not None:
         return {"FLOWER_BASIC_AUTH": settings.flower_auth.get_secret_value()}
     return {"FLOWER_UNAUTHENTICATED_API": "true"}

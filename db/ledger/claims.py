@@ -37,7 +37,7 @@ def claim(
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:
-    """Prolong the lease after progress. Returns how many images the batch still holds; 0: they were taken back."""
+    """Prolong the lease after progress. Returns the number of images still held; 0 if they were taken back."""
     return database.write(
         lambda connection: connection.execute(_RENEW, {"batch": batch_id, "until": now + lease}).rowcount
     )

@@ -19,7 +19,7 @@ _RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 def lock_recording(connection: Connection) -> None:
     """Serialise the transactions that record outcomes; SQLite has only one writer.
 
-    Two that do not see each other's rows would both mark their version of an image as current.
+    Two transactions that do not see each other's rows would both mark their version of an image as current.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"key": _RECORD_LOCK})

@@ -83,7 +83,7 @@ def studies(
 
 
 def study_counts(database: Database, *, since: datetime) -> StudyCounts:
-    """Count the studies of which a number was reported since then, for `nightread status`."""
+    """Count the studies whose expected number was reported at `since` or later, for `nightread status`."""
     recent = select(expected.c.study_instance_uid).where(expected.c.reported_at >= since)
     wanted = _expected(recent).subquery()
     arrived = (

@@ -99,7 +99,7 @@ def _count_states(connection: Connection, chosen: SourceIds) -> Counter[str]:
 
 
 def _none_if_all(connection: Connection, source_ids: SourceIds) -> SourceIds:
-    """Return None if these are all sources: then the source of each arrival need not be looked up."""
+    """Return None if these are all sources, so that the source of each arrival need not be looked up."""
     if source_ids is None:
         return None
     known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())

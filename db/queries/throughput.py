@@ -24,7 +24,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchDuration:
-    """The time that one batch took its process."""
+    """The time for which one batch occupied its process."""
 
     images: int
     seconds: float

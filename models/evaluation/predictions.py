@@ -53,7 +53,10 @@ class Predictions:
 
     @cached_property
     def assigned(self) -> NDArray[np.bool_]:
-        """Return whether each label was assigned, (images, labels): for sigmoid, by its threshold."""
+        """Return whether each label was assigned, (images, labels).
+
+        For sigmoid, a label is assigned if its score reached its threshold.
+        """
         one_each: NDArray[np.bool_] = self.given[:, None] == np.arange(len(self.labels))
         if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each

@@ -103,7 +103,7 @@ def _completes(layer: Any, shape: tuple[int, ...], *, size: tuple[int, ...]) -> 
 
 @contextmanager
 def _logits(model: Any) -> Iterator[bool]:
-    """Remove the last softmax or sigmoid of the network for a while; yield whether there was one.
+    """Remove the last softmax or sigmoid of the network while the context lasts; yield whether there was one.
 
     The gradient of a saturated softmax is 0; that of its logits is not.
     """

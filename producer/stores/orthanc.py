@@ -50,7 +50,7 @@ class OrthancFeed:
                 return
 
     def _page(self, position: "_Position") -> "_Page":
-        """Request changes from the last known one on, which shows whether that one is still the same."""
+        """Request the changes from the last known one on, to check that the last known one is still the same."""
         query = {"since": str(max(0, position.number - 1)), "limit": str(PAGE_CHANGES)}
         return _Page.from_json(self._website.json("changes", query))
 

@@ -28,7 +28,7 @@ class Meter:
     total_bytes: int = 0
 
     def add_member(self) -> None:
-        """Count one more file. Raises RejectImage(ARCHIVE_LIMITS) if the archive holds too many."""
+        """Count one more file. Raises RejectImage(ARCHIVE_LIMITS) if the archive holds too many files."""
         self.members += 1
         self.member_bytes = 0
         if self.members > self.limits.members:
