@@ -53,7 +53,7 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return one label per output of the network, in the order of the outputs."""
+        """Return the labels, one per output of the network, in the order of the outputs."""
         return self.postprocessing.labels
 
     @property

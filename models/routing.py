@@ -137,7 +137,7 @@ class Rules:
 
     @property
     def bundles(self) -> tuple[str, ...]:
-        """Return each bundle that a rule names, once."""
+        """Return the bundles that rules name, each once."""
         return tuple(dict.fromkeys(rule.bundle for rule in self.rules))
 
     def on_trial(self, bundle: str) -> bool:

@@ -13,7 +13,7 @@ from worker.results import Results
 
 
 class BatchPredictor:
-    """Passes prepared frames to one MicroBatcher per network, so that it scores frames of many images together."""
+    """Passes prepared frames to one MicroBatcher per network, which scores frames of many images together."""
 
     def __init__(self, context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> None:
         self._context = context

@@ -39,7 +39,7 @@ class Results:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """Return one outcome per image, in the order of the batch. Raises KeyError if an image has no outcome."""
+        """Return the outcomes, one per image, in the order of the batch. Raises KeyError if an image has no outcome."""
         return [self._outcomes[image.work_id] for image in self._images]
 
     def capture_errors(self, image: Claimed, file: Fetched | None = None) -> "_ErrorCapture":

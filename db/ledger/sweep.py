@@ -17,7 +17,7 @@ _EXPIRED = (
 
 
 def return_expired(database: Database, *, now: datetime) -> int:
-    """Set images with an expired lease to `received` and `alone`, and close batches without any image.
+    """Set images with an expired lease to `received`, mark them `alone`, and close batches without any image.
 
     The tenth time an image becomes `failed(killed_worker)`. Returns the number of images.
     """

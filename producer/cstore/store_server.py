@@ -130,7 +130,7 @@ class _Reader:
         self._connection = connection
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return this many bytes, or fewer if the connection ends. Raises OSError if it exceeds the longest PDU."""
+        """Return this many bytes, or fewer if the connection ends. Raises OSError if they exceed the longest PDU."""
         if nr_bytes > _PDU_BYTES:
             raise OSError(f"a PDU is longer than {_PDU_BYTES} bytes")
         peer = cast("socket.socket", self._connection.socket)

@@ -27,7 +27,7 @@ class BreakerAction(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CircuitBreaker:
-    """Decides when to pause dispatch, when to send a probe, and when to end the pause."""
+    """Decides by three settings when to pause dispatch, when to send a probe, and when to end the pause."""
 
     images: int
     """Number of latest outcomes to look at; 0 means never pause."""

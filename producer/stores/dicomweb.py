@@ -153,7 +153,7 @@ class _PollResult:
     failed_in_a_row: int = 0
 
     def note_failure(self, error: WebError) -> None:
-        """Note that a study cannot be listed. Raises the error after three in a row: the store is then down."""
+        """Note that a study cannot be listed. Raises the error after three studies in a row: the store is down."""
         self.failed_in_a_row += 1
         if self.failed_in_a_row == _FAILURES:
             raise error
