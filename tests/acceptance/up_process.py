@@ -63,7 +63,7 @@ class UpProcess:
     def drop_cine_and_wait_until_it_runs(self) -> None:
         """Drop a scan whose analysis takes seconds, and wait until it is running."""
         self.drop(f"cine-{self.dropped}.dcm", cine(1000 + self.dropped, FRAMES))
-        wait_until(lambda: self.tally().running > 0, seconds=40, what=self.describe)
+        wait_until(lambda: self.tally().running > 0, seconds=90, what=self.describe)
 
     def tally(self) -> queries.Tally:
         """Return the counts, as `status` does."""
@@ -75,7 +75,7 @@ class UpProcess:
         tally = self.tally()
         return (tally.arrived, tally.unfinished) == (self.dropped, 0)
 
-    def wait_until_all_final(self, seconds: float = 40) -> None:
+    def wait_until_all_final(self, seconds: float = 90) -> None:
         """Wait until each dropped file has its outcome."""
         wait_until(self.all_final, seconds=seconds, what=self.describe)
 
