@@ -31,6 +31,7 @@ def test_it_waits_for_a_stopped_server_and_logs_that(caplog: pytest.LogCaptureFi
                 assert start.is_alive()
             start.join(20)
             assert not start.is_alive()
-    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    *said, last = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert said
+    assert last == "the database is available again"
     assert all(line.startswith("the database is unavailable, trying again: its server") for line in said)
