@@ -135,7 +135,7 @@ def test_a_killed_up_leaves_no_orphan_process(up: UpProcess) -> None:
     family = up.family()
     up.process.kill()
     up.process.wait()
-    wait_until(lambda: not alive(family), seconds=15, what=lambda: f"{alive(family)}\n{up.describe()}")
+    wait_until(lambda: not alive(family), seconds=60, what=lambda: f"{alive(family)}\n{up.describe()}")
     assert len(family) >= 8
     up.drop_phantoms(3)
 
