@@ -1,7 +1,7 @@
 """Hold one image that can be analysed: its header facts and its frames."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imaging.array import Array
 from imaging.colour import Palette
@@ -10,6 +10,7 @@ from imaging.facts import Facts
 from imaging.frames import StoredFrames
 from imaging.grayscale import PLAIN, Grayscale, read_grayscales
 from imaging.pixel_layout import PixelLayout
+from imaging.remarks import Remarks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,8 @@ class DicomImage:
     elements: Elements | None
     """The header, for routing rules; None for PNG and JPEG files."""
     source: DicomFrames | tuple[Frame, ...]
+    remarks: Remarks = field(default_factory=Remarks, compare=False)
+    """What a person should know beside the result. Decoding and preparing the frames may add to them."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield `frame_count` frames, and decode each one when it is requested.

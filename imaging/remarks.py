@@ -1,0 +1,49 @@
+"""List the remarks: what a person should know about an image that has a result."""
+
+from enum import StrEnum
+from typing import Self
+
+DETAIL_LENGTH = 500
+
+
+class Remark(StrEnum):
+    """One word that the database stores beside a result, with the sentence that people read in `query`."""
+
+    message: str
+
+    def __new__(cls, value: str, message: str) -> Self:
+        """Attach the sentence to the stored word."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.message = message
+        return member
+
+    VOI_UNUSABLE = "voi_unusable", "The window or lookup table of the header cannot be used; the full range was used."
+    FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
+
+
+class Remarks:
+    """Collects the remarks on one image, each at most once, in the order in which they were made."""
+
+    __slots__ = ("_details",)
+
+    def __init__(self) -> None:
+        self._details: dict[Remark, str] = {}
+
+    def add(self, remark: Remark, detail: str = "") -> None:
+        """Add a remark. `detail` replaces its general sentence; the first detail of a remark is kept."""
+        self._details.setdefault(remark, detail or remark.message)
+
+    def __bool__(self) -> bool:
+        """Return whether there is any remark."""
+        return bool(self._details)
+
+    @property
+    def words(self) -> str | None:
+        """Return the stored words, separated by spaces; None if there is no remark."""
+        return " ".join(self._details) or None
+
+    @property
+    def detail(self) -> str | None:
+        """Return all sentences as text for the database; None if there is no remark."""
+        return " ".join(self._details.values())[:DETAIL_LENGTH] or None
