@@ -22,10 +22,11 @@ from db.queries.reportable import (
 )
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
+from db.queries.scope import Scope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
-from db.queries.tally import Tally, reasons, tally, unfinished
+from db.queries.tally import Tally, count_with_detail, reasons, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
@@ -51,6 +52,7 @@ __all__ = [
     "ResultWithTruth",
     "Retriable",
     "Route",
+    "Scope",
     "Sender",
     "Source",
     "Spooled",
@@ -65,6 +67,7 @@ __all__ = [
     "associations",
     "batches_of",
     "bytes_arrived",
+    "count_with_detail",
     "coverage",
     "deliveries",
     "images",
@@ -73,6 +76,7 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "missing_from_ledger",
+    "newest_at",
     "oldest_waiting",
     "open_batches",
     "pace",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, func, or_, select
 
+from db.queries.scope import Scope
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "score", "suspicion", "finished"]
@@ -41,6 +42,8 @@ class ImageFilter:
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
     """Unpacked from one of these archives."""
+    scope: Scope | None = None
+    """Arrivals of one command."""
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches the others, None matches both."""
     current: bool = False
@@ -130,6 +133,8 @@ def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
 def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.image_ids:
         yield instances.c.id.in_(wanted.image_ids)
+    if wanted.scope:
+        yield wanted.scope.of_instances()
     if wanted.parent_ids:
         yield instances.c.parent_id.in_(wanted.parent_ids)
     if wanted.withdrawn is not None:
