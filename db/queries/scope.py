@@ -20,7 +20,7 @@ class Scope:
 
     def of_instances(self) -> ColumnElement[bool]:
         """Return the condition on `instances`."""
-        conditions = [instances.c.id.in_(self._single())] if self.image_ids else []
+        conditions: list[ColumnElement[bool]] = [instances.c.id.in_(self._single())] if self.image_ids else []
         if self.source_ids or not self.image_ids:
             members = and_(instances.c.parent_id.is_not(None), origin_id().in_(self.source_ids))
             conditions += [instances.c.source_id.in_(self.source_ids), members]
@@ -28,7 +28,7 @@ class Scope:
 
     def of_work(self) -> ColumnElement[bool]:
         """Return the condition on `work`."""
-        conditions = [work.c.instance_id.in_(self._single())] if self.image_ids else []
+        conditions: list[ColumnElement[bool]] = [work.c.instance_id.in_(self._single())] if self.image_ids else []
         if self.source_ids or not self.image_ids:
             # Not a join: SQLite would read all arrivals of the source for the few rows of work that match.
             origin = case((instances.c.parent_id.is_(None), instances.c.source_id), else_=origin_id())

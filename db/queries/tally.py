@@ -80,7 +80,7 @@ def count_with_detail(database: Database, counted: Counted, reason: Reason, deta
     conditions = (work.c.reason == reason.value, work.c.detail == detail, work.c.ordinal == 0)
     statement = select(func.count()).where(*conditions, work.c.finished_at.is_not(None))
     with database.read() as connection:
-        return connection.execute(_within(statement, work, _scope(connection, counted))).scalar_one()
+        return int(connection.execute(_within(statement, work, _scope(connection, counted))).scalar_one())
 
 
 def unfinished(database: Database, counted: Counted = None) -> int:
