@@ -1,6 +1,6 @@
 """Summarise a run: the tally, the new files and the speed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ class Summary:
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
     """(state, reason, class, images)."""
+    image_remarks: Mapping[str, int]
+    """Number of done images by remark."""
     new: int
     """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
@@ -43,6 +45,7 @@ class Summary:
             "rate_per_second": self.rate_per_second,
             "adds_up": self.tally.adds_up,
             "remarks": list(self.remarks),
+            "image_remarks": dict(self.image_remarks),
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -63,6 +66,7 @@ def summarise(
     return Summary(
         tally=queries.tally(database, source_ids),
         reasons=queries.reasons(database, source_ids),
+        image_remarks=queries.remarks(database, source_ids),
         new=new,
         rate_per_second=queries.rate(database, since=since),
         model=settings.model,
@@ -75,7 +79,13 @@ def show_summary(console: Console, summary: Summary) -> None:
     """Print the tally as a table, then remarks and hints on what to do."""
     if summary.new == 0:
         console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'known file')}:")
-    show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
+    show_tally(
+        console,
+        summary.tally,
+        reasons=summary.reasons,
+        remarks=summary.image_remarks,
+        rate_per_second=summary.rate_per_second,
+    )
     for remark in summary.remarks:
         console.print(remark)
     if not summary.tally.adds_up:

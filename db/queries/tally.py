@@ -75,6 +75,20 @@ def reasons(database: Database, source_ids: SourceIds = None) -> list[tuple[str,
     return sorted(found, key=lambda entry: (-entry[3], entry[1]))
 
 
+def remarks(database: Database, source_ids: SourceIds = None) -> dict[str, int]:
+    """Return the number of done arrivals for each remark, the most frequent first; one arrival may have several."""
+    statement = (
+        select(work.c.remarks, func.count().label("images"))
+        .where(work.c.remarks > "", work.c.ordinal == 0)  # `>` lets SQLite use the partial index
+        .group_by(work.c.remarks)
+    )
+    counted: Counter[str] = Counter()
+    with database.read() as connection:
+        for row in connection.execute(_of_sources(statement, work, _none_if_all(connection, source_ids))):
+            counted.update(dict.fromkeys((row.remarks or "").split(), row.images))
+    return dict(counted.most_common())
+
+
 def unfinished(database: Database, source_ids: SourceIds = None) -> int:
     """Return the number of arrivals without an outcome.
 
