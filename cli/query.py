@@ -21,6 +21,7 @@ from cli.studies import list_studies, require_only_times
 from db import queries
 from db.queries import ImageFilter
 from db.tables import State
+from imaging.remarks import Remark
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -44,6 +45,14 @@ _MANY: dict[str, Any] = {"multiple": True}
     **_MANY,
 )
 @click.option("--label", "labels", help="Label of the result.", **_MANY)
+@click.option(
+    "--remark",
+    "remarks",
+    type=click.Choice([remark.value for remark in Remark]),
+    metavar="REMARK",
+    help="Remark on the result, such as voi_unusable.",
+    **_MANY,
+)
 @click.option("--min-score", type=_SCORE, help="Lowest score of the resulting label.")
 @click.option("--max-score", type=_SCORE, help="Highest score of the resulting label.")
 @click.option("--source", "sources", help="Name of the source.", **_MANY)

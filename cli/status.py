@@ -1,7 +1,7 @@
 """Define `nightread status`: show counts, reasons, speed, expected end, sources and workers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,7 @@ class Status:
     at: datetime
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
+    image_remarks: Mapping[str, int]
     pace: queries.Pace
     oldest_waiting: datetime | None
     batches_published: int
@@ -80,6 +81,7 @@ class Status:
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
+            "image_remarks": dict(self.image_remarks),
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
             "reasons": [
@@ -124,6 +126,7 @@ def take_status(database: Database, nights: Nights, now: datetime) -> Status:
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
+        image_remarks=queries.remarks(database),
         # During a pause only open batches are finished, so the pace does not predict the end.
         pace=replace(pace, eta_seconds=None) if pauses and tally.unfinished else pace,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
@@ -148,7 +151,7 @@ def _watch(database: Database, settings: Settings, nights: Nights) -> None:
 
 def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableType:
     paused = [Text(line, style="bold red") for line in paused_lines(status.pauses, settings, nights)]
-    parts = [tally_table(out, status.tally, status.reasons), *paused, *_lines(status, nights)]
+    parts = [tally_table(out, status.tally, status.reasons, status.image_remarks), *paused, *_lines(status, nights)]
     if status.workers:
         parts.append(_workers(status.workers))
     return Group(*parts)

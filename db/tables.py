@@ -208,6 +208,7 @@ work = Table(
     Column("matched", Json),  # header values that the rule matched, by field
     Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
+    Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),
@@ -215,6 +216,7 @@ work = Table(
     # Final rows only: unfinished rows change state three times, and SQLite would prefer this index to the two above.
     Index("ix_work_outcome", "state", "instance_id", **when("finished_at IS NOT NULL")),
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
+    Index("ix_work_remarks", "remarks", "instance_id", **when("remarks IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
     Index("ix_work_score", "score", **when("score IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),

@@ -23,7 +23,8 @@ from worker.results import Results
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     """Give every image of the batch its outcome and return the number of images by state.
 
-    The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
+    Flower shows them; images with a remark are counted as `with_remark` too. The result is empty if this process could
+    not claim the batch. Raises BatchError; then no image has an outcome.
     """
     timer = PhaseTimer()
     try:
@@ -89,4 +90,5 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
         )
     )
     context.notify_dispatcher()
-    return dict(counts)
+    with_remark = sum(outcome.remarks is not None for outcome in outcomes)
+    return {**counts, "with_remark": with_remark} if with_remark else dict(counts)

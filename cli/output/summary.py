@@ -1,6 +1,6 @@
 """Summarise a run: the tally, the new files and the speed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ class Summary:
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
     """(state, reason, class, images)."""
+    image_remarks: Mapping[str, int]
+    """Number of done images by remark."""
     new: int
     """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
@@ -51,6 +53,7 @@ class Summary:
             "adds_up": self.tally.adds_up,
             "remarks": list(self.remarks),
             "hints": list(self.hints),
+            "image_remarks": dict(self.image_remarks),
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -73,6 +76,7 @@ def summarise(
         scope=scope,
         tally=tally,
         reasons=reasons,
+        image_remarks=queries.remarks(database, scope),
         new=new,
         rate_per_second=queries.rate(database, since=since),
         remarks=remarks,
@@ -86,7 +90,13 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print("No file was found.")
     elif summary.new == 0:
         console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'known file')}:")
-    show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
+    show_tally(
+        console,
+        summary.tally,
+        reasons=summary.reasons,
+        remarks=summary.image_remarks,
+        rate_per_second=summary.rate_per_second,
+    )
     for remark in summary.remarks:
         console.print(remark, markup=False)
     if not summary.tally.adds_up:

@@ -130,6 +130,7 @@ def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
         now if outcome.state in FINAL else None,
         outcome.route_id,
         outcome.matched,
+        outcome.remarks,
     )
 
 
@@ -200,6 +201,7 @@ _FINISH_NAMES = (
     "finished_at",
     "route_id",
     "matched",
+    "remarks",
 )
 _UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
 _FINISH = (
@@ -221,6 +223,7 @@ _FINISH = (
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
         route_id=bindparam("route_id"),
         matched=bindparam("matched", type_=work.c.matched.type),
+        remarks=bindparam("remarks"),
         batch_id=case((bindparam("state") == State.RECEIVED, None), else_=work.c.batch_id),
         lease_until=None,
     )

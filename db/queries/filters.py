@@ -21,6 +21,8 @@ class ImageFilter:
     states: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """Words of imaging.remarks."""
     min_score: float | None = None
     """Limits of the score of the image's label, both included."""
     max_score: float | None = None
@@ -78,7 +80,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     """
     states = set(wanted.states)
     few = wanted.parent_ids or wanted.withdrawn or any(getattr(wanted, name) for name in _NARROW)
-    if few or (states and states <= {State.QUEUED, State.RUNNING}):
+    if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
     return work.c.instance_id if outcomes and not _matches_few(wanted) else instances.c.id
@@ -108,6 +110,9 @@ def _named(models: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bool]]:
+    if wanted.remarks:
+        yield from _with_remarks(wanted.remarks, leading=leading)
+        leading = False
     if wanted.states:
         yield from _in_states(wanted.states) if leading else (_opaque(work.c.state).in_(wanted.states),)
     if wanted.reasons:
@@ -119,6 +124,13 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield work.c.score >= wanted.min_score
     if wanted.max_score is not None:
         yield work.c.score <= wanted.max_score
+
+
+def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElement[bool]]:
+    """Search for whole words. The comparison with the empty string lets both databases use the partial index."""
+    if leading:
+        yield work.c.remarks > ""
+    yield or_(*((" " + work.c.remarks + " ").contains(f" {word} ", autoescape=True) for word in words))
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:

@@ -83,6 +83,20 @@ def count_with_detail(database: Database, counted: Counted, reason: Reason, deta
         return int(connection.execute(_within(statement, work, _scope(connection, counted))).scalar_one())
 
 
+def remarks(database: Database, counted: Counted = None) -> dict[str, int]:
+    """Return the number of done arrivals for each remark, the most frequent first; one arrival may have several."""
+    statement = (
+        select(work.c.remarks, func.count().label("images"))
+        .where(work.c.remarks > "", work.c.ordinal == 0)  # `>` lets SQLite use the partial index
+        .group_by(work.c.remarks)
+    )
+    images: Counter[str] = Counter()
+    with database.read() as connection:
+        for row in connection.execute(_within(statement, work, _scope(connection, counted))):
+            images.update(dict.fromkeys((row.remarks or "").split(), row.images))
+    return dict(images.most_common())
+
+
 def unfinished(database: Database, counted: Counted = None) -> int:
     """Return the number of arrivals without an outcome.
 

@@ -53,6 +53,28 @@ def test_status_for_people_shows_what_is_wrong(
     assert "\x1b" not in text
 
 
+def test_status_and_query_show_remarks_only_if_there_are_any(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """The tally has a line with number and sentence below `done`; the table of images has a column."""
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all()
+    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {}
+    assert "remarks" not in nightread("query")[1].splitlines()[0].split()
+
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(remarks="frames_left_out voi_unusable", detail="Two sentences.")
+
+    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {"frames_left_out": 2, "voi_unusable": 2}
+    (line,) = (line for line in nightread("status")[1].splitlines() if "frames_left_out" in line)
+    assert line.split(maxsplit=2)[1:] == ["2", "The pixel data hold more frames than could be analysed."]
+    assert "frames_left_out, voi_unusable" in nightread("query", "--remark", "voi_unusable")[1]
+    assert (
+        nightread("query", "--remark", "voi_unusable", "--format", "csv")[1].count(",frames_left_out voi_unusable\n")
+        == 2
+    )
+
+
 def test_a_missing_database_is_one_line_and_is_not_created(nightread: Nightread, tmp_path: Path) -> None:
     """The line names the folder and what to do, and no folder is created."""
     for command in (["status"], ["query"], ["audit"]):
