@@ -1,4 +1,4 @@
-"""Define the tables of the database; db.store_tables defines those of receivers, stores and reports.
+"""Define the tables of the database; db.store_tables defines those of receivers, stores, reports and issuers.
 
 Migrations create the tables; `tests/integration/test_migrations.py` compares the result with these definitions.
 """
@@ -140,6 +140,8 @@ instances = Table(
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
     Column("superseded_by", Id, ForeignKey("instances.id")),
+    Column("replaced_by", Id),  # the next arrival at the same place, whose bytes are others
+    Column("member_name", Text),  # name inside the archive, percent-encoded from its bytes
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
@@ -156,6 +158,7 @@ instances = Table(
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
+    Index("ix_instances_replaced_by", "replaced_by", **when("replaced_by IS NOT NULL")),
     Index("ix_instances_withdrawn_by", "withdrawn_by", **when("withdrawn_by IS NOT NULL")),
 )
 
@@ -220,6 +223,7 @@ work = Table(
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
     Index("ix_work_score", "score", **when("score IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
+    Index("ix_work_not_before", "not_before", **when("not_before IS NOT NULL")),
     Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),
 )
 
@@ -248,6 +252,7 @@ workers = Table(
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
     Column("starting", Integer, nullable=False, server_default="0"),  # how many of the slots still load their models
+    Column("model", String(151)),  # NAME@VERSION that analyses every image; null: the routing rules decide
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),

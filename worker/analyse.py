@@ -5,10 +5,12 @@ bytes are new. Results collects the outcome of each image on the way; all outcom
 transaction.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from db import ledger
 from db.ledger import Claimed
+from db.tables import State
 from nightread import __version__
 from worker.batch_predictor import BatchPredictor
 from worker.context import WorkerContext
@@ -23,7 +25,8 @@ from worker.results import Results
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     """Give every image of the batch its outcome and return the number of images by state.
 
-    Flower shows them; images with a remark are counted as `with_remark` too. The result is empty if this process could
+    Flower shows them. Images with a remark are counted as `with_remark` too, and images that are tried again by the
+    reason for which they wait. The result is empty if this process could
     not claim the batch. Raises BatchError; then no image has an outcome.
     """
     timer = PhaseTimer()
@@ -91,4 +94,5 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
     )
     context.notify_dispatcher()
     with_remark = sum(outcome.remarks is not None for outcome in outcomes)
-    return {**counts, "with_remark": with_remark} if with_remark else dict(counts)
+    waiting_for = Counter(o.reason.value for o in outcomes if o.state is State.RECEIVED and o.reason)
+    return {**counts, **waiting_for, **({"with_remark": with_remark} if with_remark else {})}

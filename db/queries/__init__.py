@@ -8,6 +8,7 @@ from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
+from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     OriginalFile,
@@ -47,6 +48,7 @@ __all__ = [
     "Pace",
     "Pause",
     "Pending",
+    "Postponed",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -82,6 +84,7 @@ __all__ = [
     "pace",
     "pauses",
     "pending",
+    "postponed",
     "probe_outcomes",
     "rate",
     "reasons",
