@@ -19,6 +19,7 @@ from cli.output.pause_lines import pause_json, paused_lines
 from cli.output.postponed_lines import postponed_json, postponed_lines
 from cli.output.source_problems import source_json, source_problems
 from cli.output.tables import duration, make_table, per_second, show, tally_table
+from cli.output.worker_models import worker_model_warnings
 from cli.studies import study_lines
 from cli.wording import counted
 from db import queries
@@ -46,6 +47,8 @@ class Status:
     batches_published: int
     batches_claimed: int
     workers: Sequence[queries.Worker]
+    rules: int
+    """Number of routing rules in force."""
     deadline: datetime
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
@@ -88,6 +91,7 @@ class Status:
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "worker_warnings": list(worker_model_warnings(self.workers, self.rules)),
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
             "image_remarks": dict(self.image_remarks),
@@ -143,6 +147,7 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         batches_published=published,
         batches_claimed=claimed,
         workers=queries.workers(database, now=now),
+        rules=len(queries.routes_in_force(database)),
         deadline=nights.next_end(now),
         sources=queries.sources(database),
         pauses=pauses,
@@ -187,6 +192,7 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
+    lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))
     for source in status.sources:
         lines.extend(
             Text(f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}", style="yellow")
@@ -231,11 +237,15 @@ def _clock(moment: datetime, status: Status) -> str:
 
 
 def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
-    table = make_table(out, "worker", "processes", "device", "last seen", right=["processes"])
+    table = make_table(out, "worker", "processes", "device", "model", "last seen", right=["processes"])
     for worker in workers:
         ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else " (no heartbeat)")
         table.add_row(
-            Text(worker.node), str(worker.slots), Text(worker.device), Text(ago, style="" if worker.alive else "red")
+            Text(worker.node),
+            str(worker.slots),
+            Text(worker.device),
+            Text(worker.model or "by rules"),
+            Text(ago, style="" if worker.alive else "red"),
         )
     return table
 

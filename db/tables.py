@@ -46,6 +46,8 @@ class State(StrEnum):
 UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
 FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
 
+MODEL_LENGTH = 151  # name, @ and version of a bundle
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -252,7 +254,7 @@ workers = Table(
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
     Column("starting", Integer, nullable=False, server_default="0"),  # how many of the slots still load their models
-    Column("model", String(151)),  # NAME@VERSION that analyses every image; null: the routing rules decide
+    Column("model", String(MODEL_LENGTH)),  # NAME@VERSION that analyses every image; null: the routing rules decide
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),

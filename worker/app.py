@@ -179,6 +179,7 @@ def _send_heartbeat(database: Database) -> None:
             boot_id=_worker.boot_id,
             slots=processes,
             starting=max(0, processes - ready),
+            model=settings.model,
             device=device_name(settings),
             release=__version__,
             now=utc_now(),

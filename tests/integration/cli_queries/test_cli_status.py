@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger_driver import LedgerDriver
@@ -72,6 +73,33 @@ def test_status_and_query_show_remarks_only_if_there_are_any(
     assert (
         nightread("query", "--remark", "voi_unusable", "--format", "csv")[1].count(",frames_left_out voi_unusable\n")
         == 2
+    )
+
+
+def test_status_shows_which_model_each_worker_uses(nightread: Nightread, ledger_driver: LedgerDriver) -> None:
+    """A worker that follows no rules and one that follows the rules give different results for the same image."""
+    for node, model in (("w1@h", "phantom"), ("w2@h", None)):
+        heartbeat(ledger_driver, node=node, model=model)
+
+    text, document = nightread("status")[1], json.loads(nightread("status", "--json")[1])
+
+    assert [worker["model"] for worker in document["workers"]] == ["phantom", None]
+    assert any(line.split()[:5] == ["w1@h", "1", "2", "CPU", "phantom"] for line in text.splitlines())
+    assert "Workers use different models" in text
+    assert document["worker_warnings"][0].startswith("There are no routing rules and no --model for w2@h:")
+
+
+def heartbeat(ledger_driver: LedgerDriver, *, node: str, model: str | None) -> None:
+    """Store that this worker is alive at the present time."""
+    ledger.heartbeat(
+        ledger_driver.database,
+        node=node,
+        boot_id="1",
+        slots=1,
+        model=model,
+        device="2 CPU",
+        release="0",
+        now=datetime.now(UTC),
     )
 
 
