@@ -86,7 +86,16 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
 )
-@click.option("--current", is_flag=True, help="Leave out withdrawn images and old versions of images.")
+@click.option(
+    "--replaced/--not-replaced",
+    default=None,
+    help="Only images whose file was replaced by another one of the same name, or only the others.",
+)
+@click.option(
+    "--current",
+    is_flag=True,
+    help="Leave out withdrawn and replaced images, and old versions of images.",
+)
 @click.option(
     "--studies",
     is_flag=True,

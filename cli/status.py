@@ -55,6 +55,7 @@ class Status:
     studies: queries.StudyCounts
     """Counts of the current night, or of the last one."""
     withdrawn: int
+    replaced: int
 
     @property
     def ready(self) -> int:
@@ -94,6 +95,7 @@ class Status:
             "worker_warnings": list(worker_model_warnings(self.workers, self.rules)),
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
+            "replaced": self.replaced,
             "image_remarks": dict(self.image_remarks),
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
@@ -153,6 +155,7 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         pauses=pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
+        replaced=queries.replaced(database),
     )
 
 
@@ -190,6 +193,9 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     if status.batches_published or status.batches_claimed:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
+    if status.replaced:
+        number = counted(status.replaced, "image")
+        lines.append(Text(f"Replaced by another file of the same name: {number} (`nightread query --replaced`)."))
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
     lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))

@@ -85,9 +85,8 @@ def _result(row: dict[str, Any]) -> str:
         return f"same as {row['duplicate_of']}"
     if row["withdrawn_code"] is not None:
         return f"withdrawn ({row['withdrawn_code']})"
-    if row["state"] == State.EXPANDED:
-        return row["detail"] or ""
-    return row["label"] or row["reason"] or ""
+    found: str = (row["detail"] if row["state"] == State.EXPANDED else row["label"] or row["reason"]) or ""
+    return found if row["replaced_by"] is None else f"{found}, replaced by {row['replaced_by']}"
 
 
 def _shortened(uri: str, width: int) -> str:

@@ -27,7 +27,7 @@ from db.queries.scope import Scope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
-from db.queries.tally import Tally, count_with_detail, reasons, remarks, tally, unfinished
+from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
@@ -89,6 +89,7 @@ __all__ = [
     "rate",
     "reasons",
     "remarks",
+    "replaced",
     "results_with_truth",
     "retriable",
     "routes_in_force",

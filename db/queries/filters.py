@@ -48,8 +48,10 @@ class ImageFilter:
     """Arrivals of one command."""
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches the others, None matches both."""
+    replaced: bool | None = None
+    """True matches images whose file was replaced by another file of the same name, False the others, None both."""
     current: bool = False
-    """Leave out withdrawn images and old versions of images."""
+    """Leave out withdrawn images, old versions of images, and images whose file was replaced by another one."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
@@ -70,6 +72,7 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.current:
         yield instances.c.superseded_by.is_(None)
         yield instances.c.withdrawn_by.is_(None)
+        yield instances.c.replaced_by.is_(None)
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
@@ -79,7 +82,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or wanted.withdrawn or any(getattr(wanted, name) for name in _NARROW)
+    few = wanted.parent_ids or wanted.withdrawn or wanted.replaced or any(getattr(wanted, name) for name in _NARROW)
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
@@ -88,7 +91,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 def _matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn
+    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn or wanted.replaced
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -152,6 +155,8 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.withdrawn is not None:
         # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
         yield instances.c.withdrawn_by > 0 if wanted.withdrawn else instances.c.withdrawn_by.is_(None)
+    if wanted.replaced is not None:
+        yield instances.c.replaced_by > 0 if wanted.replaced else instances.c.replaced_by.is_(None)
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))

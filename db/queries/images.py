@@ -47,6 +47,8 @@ COLUMNS = (
     "shadow",
     "matched",
     "remarks",
+    "replaced_by",
+    "member_name",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -123,6 +125,8 @@ _ARRIVAL = (
     instances.c.columns,
     instances.c.frames,
     instances.c.superseded_by,
+    instances.c.replaced_by,
+    instances.c.member_name,
     instances.c.parent_id,
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,

@@ -97,6 +97,13 @@ def remarks(database: Database, counted: Counted = None) -> dict[str, int]:
     return dict(images.most_common())
 
 
+def replaced(database: Database) -> int:
+    """Return the number of arrivals whose file was replaced by another file of the same name."""
+    statement = select(func.count()).select_from(instances).where(instances.c.replaced_by > 0)
+    with database.read() as connection:
+        return int(connection.execute(statement).scalar_one())
+
+
 def unfinished(database: Database, counted: Counted = None) -> int:
     """Return the number of arrivals without an outcome.
 
