@@ -87,6 +87,7 @@ def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], r
 def _record(context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> dict[str, int]:
     """Commit all outcomes in one transaction and close the batch."""
     outcomes, seconds = results.outcomes, timer.seconds
+    context.store_issuers()
     counts = context.retry_while_unavailable(
         lambda: ledger.record(
             context.database, batch_id, outcomes, seconds=seconds, release=__version__, now=context.clock()

@@ -7,6 +7,7 @@ from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
+from db.queries.issuers import images_by_key, known_issuers
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -73,7 +74,9 @@ __all__ = [
     "coverage",
     "deliveries",
     "images",
+    "images_by_key",
     "known_batches",
+    "known_issuers",
     "known_keys",
     "latest_batches",
     "latest_outcomes",

@@ -32,8 +32,8 @@ class ImageFilter:
     """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
     shadow: bool = False
     """Match results on trial only; by default they never match."""
-    patient_key: str | None = None
-    accession_key: str | None = None
+    patient_keys: tuple[str, ...] = ()
+    accession_keys: tuple[str, ...] = ()
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
@@ -152,19 +152,30 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         yield wanted.scope.of_instances()
     if wanted.parent_ids:
         yield instances.c.parent_id.in_(wanted.parent_ids)
-    if wanted.withdrawn is not None:
-        # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
-        yield instances.c.withdrawn_by > 0 if wanted.withdrawn else instances.c.withdrawn_by.is_(None)
-    if wanted.replaced is not None:
-        yield instances.c.replaced_by > 0 if wanted.replaced else instances.c.replaced_by.is_(None)
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
     if wanted.modalities:
         yield instances.c.modality.in_(wanted.modalities)
-    for name in _NARROW:
-        if getattr(wanted, name) is not None:
-            yield instances.c[name] == getattr(wanted, name)
+    yield from _marked(wanted)
+    yield from _narrow(wanted)
+
+
+def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    for is_marked, column in ((wanted.withdrawn, instances.c.withdrawn_by), (wanted.replaced, instances.c.replaced_by)):
+        if is_marked is not None:
+            # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
+            yield column > 0 if is_marked else column.is_(None)
+
+
+def _narrow(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    for name, column in _NARROW.items():
+        value = getattr(wanted, name)
+        if isinstance(value, tuple):
+            if value:
+                yield column == value[0] if len(value) == 1 else column.in_(value)
+        elif value is not None:
+            yield column == value
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -197,11 +208,11 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 
-_NARROW = (
-    "patient_key",
-    "accession_key",
-    "study_instance_uid",
-    "series_instance_uid",
-    "sop_instance_uid",
-    "sha256",
-)
+_NARROW: dict[str, Column[Any]] = {
+    "patient_keys": instances.c.patient_key,
+    "accession_keys": instances.c.accession_key,
+    "study_instance_uid": instances.c.study_instance_uid,
+    "series_instance_uid": instances.c.series_instance_uid,
+    "sop_instance_uid": instances.c.sop_instance_uid,
+    "sha256": instances.c.sha256,
+}

@@ -147,6 +147,9 @@ def test_labels_are_imported_by_accession_number(
     (one,) = queries.results_with_truth(ledger_driver.database, "d" * 64)
     assert one.truth == {"nodule": True, "scar": False}
 
+    ledger.remember_issuers(ledger_driver.database, [("accession", "RIS")], now=ledger_driver.clock())
+    assert "Headers name issuers of accession numbers: RIS." in nightread("labels", "import", str(file))[1]
+
 
 def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) -> None:
     """All lines about one study are kept."""
