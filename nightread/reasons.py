@@ -131,3 +131,7 @@ class Reason(StrEnum):
         Fault.FAILED,
         "An unexpected error occurred in nightread. Search the worker's log for the image id.",
     )
+
+
+PICTURE = "The file is a PNG or JPEG picture. NIGHTREAD_ACCEPT_RASTER=true accepts such files."
+"""The detail of a picture that is rejected as `not_dicom`."""

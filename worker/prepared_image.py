@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from db.ledger import Claimed
 from imaging.facts import Facts
+from imaging.remarks import Remarks
 from models.routing import RouteMatch
 from worker.fetching.files import Fetched
 from worker.inference.predictor import Inputs
@@ -19,6 +20,8 @@ class ParsedImage(NamedTuple):
     facts: Facts
     matches: tuple[RouteMatch, ...]
     """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""
+    remarks: Remarks
+    """Decoding later chunks of frames may add to them, so read them when the outcome is made."""
 
 
 class PreparedImage(NamedTuple):

@@ -91,7 +91,7 @@ class ImageReader:
         matches, specs, spec_of, frame_bytes = context.model_set.assign(dicom_image, image.origin)
         chunk_frames = frames_per_chunk(frame_bytes)
         chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames)
-        parsed = ParsedImage(image=image, file=file.without_data(), facts=dicom_image.facts, matches=matches)
+        parsed = ParsedImage(image, file.without_data(), dicom_image.facts, matches, dicom_image.remarks)
         if matches and dicom_image.frame_count <= chunk_frames:
             return PreparedImage(parsed, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
         return PreparedImage(parsed, spec_of, self._decode_later(image, chunks), 0)

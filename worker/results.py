@@ -111,6 +111,8 @@ class Results:
             frames=prediction.frames,
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
+            remarks=parsed.remarks.words,
+            detail=parsed.remarks.detail,
             annotations=self._annotations.get(parsed.image.work_id),
         )
 
@@ -121,10 +123,12 @@ class Results:
         work_id = parsed.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
-            further = tuple(self._further(match, by_bundle[match.bundle][work_id]) for match in matches)
+            further = tuple(self._further(parsed, match, by_bundle[match.bundle][work_id]) for match in matches)
             self._outcomes[work_id] = outcome._replace(further=further)
 
-    def _further(self, match: RouteMatch, prediction: ImagePrediction | ImageError) -> FurtherPrediction:
+    def _further(
+        self, parsed: ParsedImage, match: RouteMatch, prediction: ImagePrediction | ImageError
+    ) -> FurtherPrediction:
         known = FurtherPrediction(
             bundle_id=self._context.model_set.models[match.bundle].bundle_id,
             shadow=match.shadow,
@@ -134,7 +138,15 @@ class Results:
         if isinstance(prediction, ImageError):
             return replace(known, reason=prediction.reason)
         label, score, scores = prediction.result
-        return replace(known, label=label, score=score, scores=scores, frames=prediction.frames)
+        return replace(
+            known,
+            label=label,
+            score=score,
+            scores=scores,
+            frames=prediction.frames,
+            remarks=parsed.remarks.words,
+            detail=parsed.remarks.detail,
+        )
 
 
 class _ErrorCapture:

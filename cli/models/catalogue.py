@@ -11,9 +11,10 @@ import click
 from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
-from cli.models.active import active_references
+from cli.models.active import read_active
 from cli.output.console import out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.worker_models import print_worker_model_warnings
 from models.bundle import Bundle, load_bundle
 from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
@@ -39,9 +40,10 @@ def list_command(as_json: bool, **options: Any) -> None:
     """
     settings = settings_from(**options)
     found = [(entry, *_verified(entry)) for entry in entries(settings.bundle_folders)]
-    active = active_references(settings)
+    active = read_active(settings)
+    print_worker_model_warnings(active.workers, active.rules)
     if as_json:
-        print_json([_entry_json(entry, bundle, problem, active) for entry, bundle, problem in found])
+        print_json([_entry_json(entry, bundle, problem, active.references) for entry, bundle, problem in found])
         return
     table = make_table(out, "model", "labels", "input", "state", "active", "folder")
     for entry, bundle, problem in found:
@@ -50,7 +52,7 @@ def list_command(as_json: bool, **options: Any) -> None:
             Text(", ".join(bundle.labels) if bundle else ""),
             Text(_input(bundle) if bundle else ""),
             Text(problem or "verified", style="red" if problem else "green"),
-            Text("yes" if entry.reference in active else ""),
+            Text("yes" if entry.reference in active.references else ""),
             Text(str(entry.path)),
         )
     show(out, table)
@@ -90,7 +92,7 @@ def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
         return None, str(problem)
 
 
-def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: set[str]) -> dict[str, Any]:
+def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: frozenset[str]) -> dict[str, Any]:
     return {
         "name": entry.name,
         "version": entry.version,

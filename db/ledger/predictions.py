@@ -71,7 +71,7 @@ def _row(
         "priority": 0,
         "alone": False,
         "reason": prediction.reason.value if prediction.reason else None,
-        "detail": prediction.reason.message if prediction.reason else None,
+        "detail": prediction.reason.message if prediction.reason else prediction.detail,
         "label": prediction.label,
         "score": prediction.score,
         "scores": prediction.scores,
@@ -79,6 +79,7 @@ def _row(
         "route_id": prediction.route_id,
         "matched": prediction.matched,
         "shadow": prediction.shadow,
+        "remarks": prediction.remarks,
     }
 
 
