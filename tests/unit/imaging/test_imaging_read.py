@@ -144,7 +144,7 @@ def test_an_invalid_header_is_rejected(make_dicom: MakeDicom, elements: dict[str
 def test_text_in_a_numeric_element_is_a_bad_header(make_dicom: MakeDicom) -> None:
     """Rows are written as text, and a rescale slope is not a number."""
     rows = make_dicom().replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00LO")
-    slope = make_dicom(RescaleSlope="1.25").replace(b"1.25", b"1,25")
+    slope = make_dicom(RescaleSlope="1.25").replace(b"1.25", b"1;25")
 
     assert reason_of(rows) is Reason.BAD_HEADER
     assert reason_of(slope) is Reason.BAD_HEADER
