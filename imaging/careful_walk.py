@@ -34,6 +34,8 @@ from imaging.walk import (
 _DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
+_ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
+"""By Encoding.little."""
 _NOT_ZERO = re.compile(rb"[^\x00]")
 
 
@@ -88,11 +90,12 @@ class CarefulWalk:
 
     def _skip_items(self, owner: int, position: int, end: int, depth: int) -> int:
         """Return the position behind a sequence of undefined or wrong length; `position` is that of its first item."""
-        start = position
+        start, header = position, _ITEM_HEADERS[self._encoding.little].unpack_from
         if depth > MAX_DEPTH:
             raise HeaderError(f"Sequences are nested too deep: {tag_name(owner)}, value at offset {start:,}.")
         while position + 8 <= end:
-            tag, length = self._tag(position, end), self._number("I", position + 4)
+            group, number, length = header(self._data, position)
+            tag = group << 16 | number
             if tag == SEQUENCE_END:
                 return position + 8
             if tag not in (ITEM, ITEM_END):  # The delimiter of the sequence is missing.
@@ -109,7 +112,10 @@ class CarefulWalk:
         raise self._ends_within(f"the sequence {tag_name(owner)}, value at offset {start:,}", end)
 
     def _ends_item(self, position: int, end: int) -> bool:
-        return position + 8 > end or self._tag(position, end) in _DELIMITERS or self._element_follows(0, position, end)
+        if position + 8 > end:
+            return True
+        group, number, _ = _ITEM_HEADERS[self._encoding.little].unpack_from(self._data, position)
+        return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
         """Return the first reading behind which an element follows, else the first one that fits, else the first."""

@@ -65,7 +65,7 @@ def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: by
     if declared == len(spans) == 1:
         frames, certain, left_out = [spans], True, 0
     else:
-        tables = _offsets(extended_offsets, "Q"), _offsets(data[slice(*table)], "I")
+        tables = _offsets(extended_offsets, "Q", len(spans)), _offsets(data[slice(*table)], "I", len(spans))
         frames, certain, left_out = _grouping(data, spans, declared, tables)
     if fault and (len(frames) < declared or not _is_whole(data, frames[-1], cut=cut)):
         raise RejectImage(fault.reason, f"{fault.detail}, in or after frame {max(len(frames), 1)}.")
@@ -129,9 +129,10 @@ def _end_without_delimiter(data: bytes, position: int) -> RejectImage:
     return RejectImage(Reason.BAD_PIXELS, foreign)
 
 
-def _offsets(table: bytes, code: str) -> Sequence[int]:
-    size = struct.calcsize(code)
-    return struct.unpack(f"<{len(table) // size}{code}", table) if len(table) % size == 0 else ()
+def _offsets(table: bytes, code: str, most: int) -> Sequence[int]:
+    """Return the offsets; empty if there are more of them than fragments."""
+    count, left = divmod(len(table), struct.calcsize(code))
+    return () if left or count > most else struct.unpack(f"<{count}{code}", table)
 
 
 def _grouping(data: bytes, spans: list[Span], declared: int, tables: Sequence[Sequence[int]]) -> _Grouping:
