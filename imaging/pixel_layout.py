@@ -1,9 +1,9 @@
 """Read the shape and type of the stored pixels from the header (PS3.3 C.7.6.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import UNDEFINED, Elements, HeaderError
 from imaging.limits import Limits
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -12,7 +12,12 @@ GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 YBR_422 = "YBR_FULL_422"
-COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
+YBR_PARTIAL = ("YBR_PARTIAL_422", "YBR_PARTIAL_420")
+_SUBSAMPLED = (YBR_422, "YBR_PARTIAL_422")
+_MAY_BE_SUBSAMPLED = (*_SUBSAMPLED, "YBR_FULL")
+COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", *YBR_PARTIAL)
+_PADDING = (0, 1)
+"""Bytes that make the length of the pixel data even."""
 _BITS_ALLOCATED = (1, 8, 16, 32)
 
 
@@ -32,6 +37,8 @@ class PixelLayout:
     signed: bool
     pixel_tag: int
     """Tag of the pixel data element: integer, float or double float."""
+    subsampled: bool = False
+    """Whether uncompressed pixels hold two chroma samples for each two pixels (4:2:2), by the length of the data."""
 
     @property
     def floating(self) -> bool:
@@ -41,7 +48,7 @@ class PixelLayout:
     @property
     def frame_bits(self) -> int:
         """Return the size of one uncompressed frame, in bits."""
-        samples = 2 if self.photometric == YBR_422 else self.samples
+        samples = 2 if self.subsampled else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
@@ -57,6 +64,7 @@ def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> Pix
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
+    layout = replace(layout, subsampled=_is_subsampled(layout, elements))
     pixels = layout.rows * layout.columns
     if layout.frames > limits.frames:
         raise RejectImage(Reason.TOO_LARGE, "NumberOfFrames exceeds the limit for one object.")
@@ -103,7 +111,24 @@ def _check(layout: PixelLayout) -> None:
     wanted = 1 if layout.photometric in (*GRAYSCALE, PALETTE) else 3
     if layout.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or layout.samples != wanted:
         raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not match SamplesPerPixel.")
-    if layout.samples == 3 and layout.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
-        raise RejectImage(Reason.BAD_HEADER, "Colour pixels have neither 8 nor 16 bits.")
-    if layout.photometric in YBR_FULL and layout.bits_allocated != 8:  # noqa: PLR2004
-        raise RejectImage(Reason.BAD_HEADER, "YBR pixels do not have 8 bits.")
+    if layout.samples == 3 and layout.bits_allocated not in (8, 16, 32):  # noqa: PLR2004 - three samples are a colour
+        raise RejectImage(Reason.BAD_HEADER, "Colour pixels do not have 8, 16 or 32 bits.")
+    if layout.photometric in (*YBR_FULL, *YBR_PARTIAL) and layout.bits_allocated not in (8, 16):
+        raise RejectImage(Reason.BAD_HEADER, "YBR pixels have neither 8 nor 16 bits.")
+
+
+def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
+    """Return whether uncompressed pixels are 4:2:2. The length of the data decides where it contradicts the label.
+
+    Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
+    """
+    _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
+    if layout.photometric not in _MAY_BE_SUBSAMPLED or length == UNDEFINED:
+        return False
+    pixel_bytes = layout.rows * layout.columns * layout.bits_allocated // 8
+    half, full = 2 * pixel_bytes, 3 * pixel_bytes
+    if layout.photometric not in _SUBSAMPLED:
+        return length - half * layout.frames in _PADDING
+    if length - full * layout.frames in _PADDING:
+        return False
+    return length % half in _PADDING or length < full * layout.frames

@@ -124,7 +124,7 @@ def test_a_truncated_file_keeps_its_facts(make_dicom: MakeDicom) -> None:
         ({"NumberOfFrames": -1}, Reason.BAD_HEADER),
         ({"PhotometricInterpretation": None}, Reason.BAD_HEADER),
         ({"PhotometricInterpretation": "CMYK"}, Reason.BAD_HEADER),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.BAD_HEADER),
+        ({"PhotometricInterpretation": "PALETTE COLOR", "RedPaletteColorLookupTableData": b"12"}, Reason.BAD_HEADER),
         ({"SamplesPerPixel": 3}, Reason.BAD_HEADER),
         ({"Rows": 60_000, "Columns": 60_000}, Reason.TOO_LARGE),
         ({"NumberOfFrames": 2_000_000_000}, Reason.TOO_LARGE),
