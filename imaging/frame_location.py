@@ -8,7 +8,7 @@ from imaging.codecs import Codec
 from imaging.elements import UNDEFINED, Elements
 from imaging.encapsulation import Span, frame_fragments
 from imaging.limits import Limits
-from imaging.pixel_layout import YBR_422, PixelLayout, check_limits
+from imaging.pixel_layout import PixelLayout, check_limits
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
 from nightread.errors import RejectImage
@@ -64,14 +64,14 @@ def locate_frames(
 def native_frames(layout: PixelLayout, length: int) -> tuple[int, bool]:
     """Return how many whole frames fit into `length` bytes of native pixel data, and whether this is their number.
 
-    It is not certain if bytes are left that are no padding, for tiny frames, and for YBR_FULL_422 whose length also
-    fits full samples.
+    It is not certain if bytes are left that are no padding, for tiny frames, and for 4:2:2 whose length also fits
+    three samples per pixel.
     """
     frames = length * _BYTE // layout.frame_bits
     left = length - (layout.frame_bits * frames + _BYTE - 1) // _BYTE
-    full = layout.rows * layout.columns * layout.samples
-    ambiguous = layout.frame_bits < _LEAST_FRAME_BITS or (layout.photometric == YBR_422 and length % full == 0)
-    return frames, left in (0, 1) and not ambiguous
+    is_tiny = layout.frame_bits < _LEAST_FRAME_BITS
+    may_be_full = layout.subsampled and length * _BYTE % (layout.frame_bits * 3 // 2) == 0
+    return frames, left in (0, 1) and not is_tiny and not may_be_full
 
 
 def _count_native(layout: PixelLayout, start: int, length: int, available: int, remarks: Remarks) -> int:
@@ -86,8 +86,7 @@ def _count_native(layout: PixelLayout, start: int, length: int, available: int, 
     if there < counted:
         place = f"{tag_name(layout.pixel_tag)} at offset {start:,}"
         raise RejectImage(Reason.TRUNCATED, f"{place} ends within frame {there + 1}.")
-    full_samples = layout.rows * layout.columns * layout.samples * counted
-    if there > counted and not (layout.photometric == YBR_422 and length - full_samples in (0, 1)):
+    if there > counted:
         _remark_left_out(remarks, there - counted)
     return counted
 

@@ -1,9 +1,9 @@
 """Read the shape and type of the stored pixels from the header (PS3.3 C.7.6.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import UNDEFINED, Elements, HeaderError
 from imaging.limits import Limits
 from imaging.tags import tag_name
 from nightread.errors import RejectImage
@@ -13,7 +13,12 @@ GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 YBR_422 = "YBR_FULL_422"
-COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
+YBR_PARTIAL = ("YBR_PARTIAL_422", "YBR_PARTIAL_420")
+_SUBSAMPLED = (YBR_422, "YBR_PARTIAL_422")
+_MAY_BE_SUBSAMPLED = (*_SUBSAMPLED, "YBR_FULL")
+COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", *YBR_PARTIAL)
+_PADDING = (0, 1)
+"""Bytes that make the length of the pixel data even."""
 _BITS_ALLOCATED = (1, 8, 16, 32)
 _BY_LETTERS = {name.replace(" ", "").replace("_", ""): name for name in (*GRAYSCALE, PALETTE, *COLOURS)}
 
@@ -36,6 +41,8 @@ class PixelLayout:
     """Tag of the pixel data element: integer, float or double float."""
     photometric_assumed: bool = False
     """Whether the header has no photometric interpretation."""
+    subsampled: bool = False
+    """Whether uncompressed pixels hold two chroma samples for each two pixels (4:2:2), by the length of the data."""
 
     @property
     def floating(self) -> bool:
@@ -45,7 +52,7 @@ class PixelLayout:
     @property
     def frame_bits(self) -> int:
         """Return the size of one uncompressed frame, in bits."""
-        samples = 2 if self.photometric == YBR_422 else self.samples
+        samples = 2 if self.subsampled else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
@@ -61,6 +68,8 @@ def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> Pix
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
+    if _is_subsampled(layout, elements):
+        layout = replace(layout, subsampled=True)
     check_limits(layout, limits)
     return layout
 
@@ -143,11 +152,30 @@ def _check(layout: PixelLayout) -> None:
     if layout.samples != wanted:
         samples = tag_name(tags.SAMPLES_PER_PIXEL)
         raise _bad_header(f"{samples} does not match {tag_name(tags.PHOTOMETRIC_INTERPRETATION)}.")
-    if layout.samples == 3 and layout.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
-        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a colour image is neither 8 nor 16.")
-    if layout.photometric in YBR_FULL and layout.bits_allocated != 8:  # noqa: PLR2004
-        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a YBR image is not 8.")
+    if layout.samples == 3 and layout.bits_allocated not in (8, 16, 32):  # noqa: PLR2004 - three samples are a colour
+        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a colour image is not 8, 16 or 32.")
+    if layout.photometric in (*YBR_FULL, *YBR_PARTIAL) and layout.bits_allocated not in (8, 16):
+        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a YBR image is neither 8 nor 16.")
 
 
 def _bad_header(detail: str) -> RejectImage:
     return RejectImage(Reason.BAD_HEADER, detail)
+
+
+def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
+    """Return whether uncompressed pixels are 4:2:2. The length of the data decides where it contradicts the label.
+
+    Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
+    """
+    if layout.photometric not in _MAY_BE_SUBSAMPLED:
+        return False
+    _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
+    if length == UNDEFINED:
+        return False
+    pixel_bytes = layout.rows * layout.columns * layout.bits_allocated // 8
+    half, full = 2 * pixel_bytes, 3 * pixel_bytes
+    if layout.photometric not in _SUBSAMPLED:
+        return length - half * layout.frames in _PADDING
+    if length - full * layout.frames in _PADDING:
+        return False
+    return length % half in _PADDING or length < full * layout.frames

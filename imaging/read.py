@@ -5,7 +5,6 @@ from pydicom.uid import UID
 
 from imaging import tags
 from imaging.codecs import codec_for, decoder_name
-from imaging.colour import read_palette
 from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
@@ -23,6 +22,7 @@ from imaging.header import (
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
+from imaging.palette import read_palette
 from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
@@ -79,12 +79,14 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     codec = None if native else codec_for(header.transfer_syntax or "")
     layout, spans = locate_frames(elements, layout, codec, limits, remarks)
     stored = StoredFrames(elements, layout, codec, spans)
-    palette = read_palette(elements, signed=layout.signed) if layout.photometric == PALETTE else None
+    palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
+    if layout.photometric == PALETTE and palette is None:
+        remarks.add(Remark.PALETTE_MISSING)
     return DicomImage(
         facts=read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames),
         frame_count=layout.frames,
         elements=elements,
-        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette),
+        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
         remarks=remarks,
     )
 

@@ -121,7 +121,7 @@ def test_a_truncated_file_keeps_its_facts(make_dicom: MakeDicom) -> None:
         ({"BitsAllocated": 12}, Reason.BAD_HEADER),
         ({"BitsStored": 17}, Reason.BAD_HEADER),
         ({"PhotometricInterpretation": "CMYK"}, Reason.BAD_HEADER),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.BAD_HEADER),
+        ({"PhotometricInterpretation": "PALETTE COLOR", "RedPaletteColorLookupTableData": b"12"}, Reason.BAD_HEADER),
         ({"SamplesPerPixel": 3}, Reason.BAD_HEADER),
         ({"Rows": 60_000, "Columns": 60_000}, Reason.TOO_LARGE),
         ({"NumberOfFrames": 2_000_000_000}, Reason.TOO_LARGE),
