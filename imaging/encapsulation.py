@@ -174,7 +174,7 @@ def _is_rle(data: bytes, start: int, end: int) -> bool:
     count, *offsets = _RLE_HEADER.unpack_from(data, start)
     if not 1 <= count <= _MOST_RLE_SEGMENTS or offsets[0] != _RLE_HEADER.size:
         return False
-    return all(low < high for low, high in pairwise([*offsets[:count], end - start]))
+    return all(low < high for low, high in pairwise([*filter(None, offsets), end - start]))
 
 
 def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> bool:
