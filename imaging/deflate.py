@@ -4,6 +4,7 @@ import zlib
 
 from imaging import tags
 from imaging.elements import UNDEFINED, Elements, Encoding, TruncatedError
+from imaging.frame_location import native_frames
 from imaging.limits import Limits
 from imaging.pixel_layout import read_pixel_layout
 from nightread.errors import RejectImage
@@ -17,7 +18,7 @@ _HEADER_SHARE = 16
 
 
 def inflate(deflated: bytes, limits: Limits) -> bytes:
-    """Return the data set up to the last pixel that its header declares, so that memory use is limited.
+    """Return the data set up to its last pixel, so that memory use is limited.
 
     Bytes after the pixels are inflated only within the first 64 KiB. Errors in the header itself are not reported here,
     but when the header is read. Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
@@ -73,8 +74,11 @@ def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
     if pixel_tag is None:
         return None
     _, position, length = elements.get(pixel_tag) or (b"", 0, UNDEFINED)
+    if length == UNDEFINED:
+        return 0
     try:
-        needed = read_pixel_layout(elements, pixel_tag, limits).stored_bytes
+        layout = read_pixel_layout(elements, pixel_tag, limits)
     except RejectImage:
         return 0
-    return 0 if length == UNDEFINED else position + min(needed, length)
+    _, certain = native_frames(layout, length)
+    return position + (length if certain else min(layout.stored_bytes, length))

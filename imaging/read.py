@@ -5,11 +5,11 @@ from pydicom.uid import UID
 
 from imaging import tags
 from imaging.codecs import codec_for, decoder_name
-from imaging.colour import read_palette
 from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
+from imaging.frame_location import locate_frames
 from imaging.frames import StoredFrames
 from imaging.header import (
     DEFLATED_EXPLICIT_LITTLE,
@@ -22,9 +22,11 @@ from imaging.header import (
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
+from imaging.palette import read_palette
 from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
+from imaging.remarks import Remark, Remarks
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -68,16 +70,24 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
         raise RejectImage(_reason_without_pixels(elements))
+    remarks = Remarks()
     layout = read_pixel_layout(elements, pixel_tag, limits)
+    if layout.photometric_assumed:
+        photometric = tags.tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
-    stored = StoredFrames(elements, layout, codec)
-    palette = read_palette(elements, signed=layout.signed) if layout.photometric == PALETTE else None
+    layout, spans = locate_frames(elements, layout, codec, limits, remarks)
+    stored = StoredFrames(elements, layout, codec, spans)
+    palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
+    if layout.photometric == PALETTE and palette is None:
+        remarks.add(Remark.PALETTE_MISSING)
     return DicomImage(
-        facts=read_facts(header, patient, decoder=decoder_name(codec)),
+        facts=read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames),
         frame_count=layout.frames,
         elements=elements,
-        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette),
+        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
+        remarks=remarks,
     )
 
 

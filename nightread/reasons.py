@@ -37,6 +37,11 @@ class Reason(StrEnum):
     BAD_HEADER = "bad_header", Fault.DEFECTIVE, "A required header element is missing or invalid."
     NO_PIXEL_DATA = "no_pixel_data", Fault.DEFECTIVE, "The object belongs to an image class but has no pixel data."
     BAD_PIXELS = "bad_pixels", Fault.DEFECTIVE, "The pixel data cannot be decoded."
+    VOI_UNUSABLE = (
+        "voi_unusable",
+        Fault.DEFECTIVE,
+        "The window or lookup table of the header cannot be used, and the model needs it.",
+    )
     UNSUPPORTED_SYNTAX = "unsupported_syntax", Fault.DEFECTIVE, "No decoder is available for this transfer syntax."
     TOO_LARGE = (
         "too_large",

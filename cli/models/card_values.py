@@ -33,6 +33,9 @@ def _intensity(text: str) -> dict[str, Any]:
     kind, *ends = text.split(":")
     if not ends:
         return {"kind": kind}
+    if kind == "voi":
+        (unusable,) = ends
+        return {"kind": kind, "unusable": unusable}
     low, high = map(float, ends)
     return {"kind": kind, "low": low, "high": high}
 
@@ -50,7 +53,7 @@ def _threshold(text: str) -> tuple[str, float | None]:
 
 
 SIZE = _Parsed("size", "224x224x3", _size)
-INTENSITY = _Parsed("intensity", "window:-600:1500, voi, full or percentile:1:99", _intensity)
+INTENSITY = _Parsed("intensity", "window:-600:1500, voi, voi:refuse, full or percentile:1:99", _intensity)
 SPAN = _Parsed("range", "0..255", _span)
 NUMBERS = _Parsed("numbers", "0.485,0.456,0.406", lambda text: tuple(map(float, text.split(","))))
 LABELS = _Parsed("labels", "clear,nodule", lambda text: [label.strip() for label in text.split(",")])

@@ -19,7 +19,7 @@ def encapsulated(fragments: list[bytes], table: bytes = b"", *, closed: bool = T
 
 def frames_of(data: bytes, frames: int, extended: bytes = b"") -> list[bytes]:
     """Return the joined bytes of each frame."""
-    return [join(data, spans) for spans in frame_fragments(data, 0, frames, extended)]
+    return [join(data, spans) for spans in frame_fragments(data, 0, frames, extended).frames]
 
 
 def test_one_fragment_each_without_a_table() -> None:
