@@ -45,7 +45,7 @@ class _Space:
 
     def __init__(self, axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> None:
         starts: dict[str, int] = {}
-        for name, levels in axes.items():
+        for name in axes:
             starts[name] = sum(len(axes[earlier]) for earlier in starts)
         self.axes = [range(starts[name], starts[name] + len(levels)) for name, levels in axes.items()]
         self.whole = (1 << sum(map(len, self.axes))) - 1
@@ -146,7 +146,7 @@ def _filled(space: _Space, missing: _Missing, row: Row, left: int, turn: int) ->
     ]
     if not free:
         return row
-    axis, mask = min(free, key=lambda each: _order(left & each[1]))
+    axis, _ = min(free, key=lambda each: _order(left & each[1]))
     for level in missing.best_first(row, [level for level in axis if left >> level & 1], turn):
         narrowed = space.narrowed(left, row, level)
         if all(narrowed & each for each in space.masks):

@@ -69,9 +69,11 @@ def _raw(vr: str, value: Any, form: Form) -> bytes:
     if isinstance(value, np.ndarray):
         return value.astype(value.dtype.newbyteorder(form.order)).tobytes()
     if isinstance(value, bytes):
-        if vr == "OW" and not form.little and len(value) % 2 == 0:
-            return np.frombuffer(value, "<u2").astype(">u2").tobytes() if len(value) else b""
-        return value if vr == "LO" else value + b"\0" * (len(value) % 2)
+        if vr == "LO":
+            return value
+        value += b"\0" * (len(value) % 2)
+        in_big_words = vr == "OW" and not form.little
+        return np.frombuffer(value, "<u2").astype(">u2").tobytes() if in_big_words else value
     if isinstance(value, str):
         raw = value.encode()
         return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2)

@@ -51,15 +51,26 @@ def _may_reject(cell: Cell, rejected: RejectImage) -> bool:
 
 
 def _wrong_outcome(cell: Cell, image: DicomImage, frames: int, written: int) -> str:
+    """Compare the remarks with those that the levels demand and permit: a lawful file gets none."""
     remarks = set((image.remarks.words or "").split())
+    demanded, permitted = set[str](), set[str]()
+    if cell.colour in GREYS and cell.voi in UNUSABLE:
+        demanded.add(Remark.VOI_UNUSABLE)
+    if cell.frames in _UNCOUNTED:
+        (permitted if frames == written else demanded).add(
+            Remark.FRAMES_COUNTED if frames == written else Remark.FRAMES_LEFT_OUT
+        )
+    elif frames != written:
+        return f"{frames} frames, not {written}"
     if cell.frames == "4_of_3":
-        return "four frames were counted and three are there, but nothing says so"
-    expected = {Remark.VOI_UNUSABLE} if cell.colour in GREYS and cell.voi in UNUSABLE else set()
-    if frames < written and cell.frames in _UNCOUNTED:
-        expected.add(Remark.FRAMES_LEFT_OUT)
-    if remarks != expected:
-        return f"remarks are {sorted(remarks)}, not {sorted(expected)}"
-    return "" if frames == written or expected else f"{frames} frames, not {written}"
+        demanded.add(Remark.FRAMES_COUNTED)
+    if cell.end != "plain":
+        permitted.add(Remark.PIXELS_UNCLOSED)
+    if cell.slip in ("no_photometric", "empty_photometric"):
+        demanded.add(Remark.PHOTOMETRIC_ASSUMED)
+    if demanded <= remarks <= demanded | permitted:
+        return ""
+    return f"remarks are {sorted(remarks)}; demanded {sorted(demanded)}, permitted {sorted(permitted)}"
 
 
 def _wrong(cell: Cell, frame: Frame, truth: GreyFrame | ColourFrame) -> str:

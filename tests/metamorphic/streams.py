@@ -14,7 +14,9 @@ Samples = np.ndarray[Any, np.dtype[Any]]
 LOST = {"jpeg50": 3, "jpeg51": 3, "jpegls81": 1, "j2k91": 3}
 """By how many stored values a lossy stream may differ, with the settings below."""
 _SUBSAMPLING = {"YBR_FULL_422": "422", "422label_420data": "420"}
-_APPLICATION_SEGMENTS = range(0xE0, 0xF0)
+_APPLICATION_SEGMENTS, _START_OF_SCAN = range(0xE0, 0xF0), 0xDA
+_START_OF_FRAME = (0xC0, 0xC1, 0xC3)
+"""The JPEG processes of these encoders: baseline, extended, lossless."""
 
 
 def compressed(samples: Samples, cell: Cell, precision: int) -> bytes:
@@ -60,7 +62,7 @@ def _lossless(samples: Samples, cell: Cell, precision: int) -> bytes:
 
 def _jpeg_ls(samples: Samples, cell: Cell, precision: int) -> bytes:
     rows, columns = samples.shape[:2]
-    near = LOST[cell.syntax] if cell.syntax in LOST else 0
+    near = LOST.get(cell.syntax, 0)
     colours = 1 if samples.ndim == 2 else 3
     interleave = 2 if colours == 3 else None
     if cell.colour == "RGB_planar":
@@ -94,12 +96,19 @@ def _transformed(cell: Cell) -> bool:
 
 
 def _without_markers(stream: bytes) -> bytes:
-    """Remove the JFIF and Adobe segments, which most writers of DICOM leave out."""
+    """Remove the JFIF and Adobe segments, which most writers of DICOM leave out, and number the components from 1."""
     position = 2
     kept = [stream[:2]]
-    while stream[position + 1] != 0xDA:
-        length = 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
-        if stream[position + 1] not in _APPLICATION_SEGMENTS:
-            kept.append(stream[position : position + length])
-        position += length
-    return b"".join((*kept, stream[position:]))
+    while True:
+        marker = stream[position + 1]
+        end = position + 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
+        segment = bytearray(stream[position:end])
+        if marker in _START_OF_FRAME:
+            segment[10::3] = b"\1\2\3"
+        elif marker == _START_OF_SCAN:
+            segment[5:11:2] = b"\1\2\3"
+        if marker not in _APPLICATION_SEGMENTS:
+            kept.append(bytes(segment))
+        position = end
+        if marker == _START_OF_SCAN:
+            return b"".join((*kept, stream[position:]))
