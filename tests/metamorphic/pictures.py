@@ -1,5 +1,6 @@
 """Draw the two abstract pictures: what a person sees, from 0 (black) to 1 (white)."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ PATCH_COLOURS = (
 )  # fmt: skip
 
 
+@cache
 def grey(rows: int, columns: int, frame: int) -> Picture:
     """Return a slope from a black to a white field; each frame is mirrored in another way."""
     down, across = np.mgrid[0:rows, 0:columns]
@@ -21,17 +23,20 @@ def grey(rows: int, columns: int, frame: int) -> Picture:
     return (picture, picture[:, ::-1], picture[::-1])[frame]
 
 
+@cache
 def patch_numbers(rows: int, columns: int, frame: int) -> Picture:
     """Return the number of the coloured patch of each pixel; each frame has the colours in another order."""
     down, across = np.mgrid[0:rows, 0:columns] // _PATCH
     return (down * 5 + across + 4 * frame) % len(PATCH_COLOURS)
 
 
+@cache
 def colours(rows: int, columns: int, frame: int) -> Picture:
     """Return the patches as RGB of 8 bits, (rows, columns, 3)."""
     return np.array(PATCH_COLOURS, np.uint8)[patch_numbers(rows, columns, frame)]
 
 
+@cache
 def inner(rows: int, columns: int) -> Picture:
     """Return a mask without the edges of the patches, across which subsampled chroma is interpolated."""
     down, across = np.mgrid[0:rows, 0:columns] % _PATCH
