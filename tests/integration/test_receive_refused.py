@@ -25,6 +25,7 @@ from small_disk import full, small_disk
 
 from db.engine import Database
 from nightread.errors import UsageFault
+from producer.cstore import store_scp
 from producer.cstore.allow_list import AllowList
 from producer.cstore.dimse import SpoolingDimse
 from producer.cstore.store_server import StoreServer
@@ -176,7 +177,7 @@ def test_a_client_that_connects_while_the_receiver_stops_is_not_served(
         stopping.set()
         ThreadedAssociationServer.shutdown(server)
 
-    monkeypatch.setattr("producer.cstore.store_scp.SpoolingDimse", create_slowly)
+    monkeypatch.setattr(store_scp, "SpoolingDimse", create_slowly)
     monkeypatch.setattr(StoreServer, "shutdown", shut_down)
     with running_receiver(tmp_path, sqlite) as receiver:
         client = socket.create_connection(("127.0.0.1", receiver.port), timeout=30)
