@@ -65,6 +65,7 @@ def _open(
         validation=examples[VALIDATION],
         test=examples[TEST],
         native_spec=native_spec(files),
+        kinds=frozenset(file.info.kind for file in files),
         unreadable=dict(sorted(unreadable.items())),
     )
 
