@@ -95,11 +95,14 @@ def item_encoding(data: bytes, encoding: Encoding, vr: bytes, position: int) -> 
     """Return the encoding of the items of a sequence whose value begins at `position`.
 
     The items of a sequence with VR UN have implicit VR and are little endian (PS3.5 section 6.2.2). Some writers keep
-    explicit VR: then the first element of the first item has a valid one.
+    explicit VR. Then the first element of the first item has a VR and the length of a value; read as implicit VR, it
+    would be a length above 64 KiB.
     """
     if vr != b"UN":
         return encoding
-    return Encoding(implicit=not is_vr(data[position + 12 : position + 14]), little=True)
+    first_vr, first_length = data[position + 12 : position + 14], data[position + 14 : position + 16]
+    explicit = first_vr in LONG_VRS or (first_vr in SHORT_VRS and first_length != b"\x00\x00")
+    return Encoding(implicit=not explicit, little=True)
 
 
 def is_vr(vr: bytes) -> bool:

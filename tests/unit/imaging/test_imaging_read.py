@@ -271,4 +271,4 @@ def test_png_and_jpeg_are_read_only_if_accepted() -> None:
     assert (dicom_image.facts.rows, dicom_image.facts.columns, dicom_image.facts.sop_instance_uid) == (8, 6, None)
     assert reason_of(data) is Reason.NOT_DICOM
     assert reason_of(data, accept_raster=True, limits=Limits(frame_pixels=40)) is Reason.TOO_LARGE
-    assert reason_of(data[:60], accept_raster=True) is Reason.BAD_PIXELS
+    assert reason_of(data[:60], accept_raster=True) is Reason.TRUNCATED
