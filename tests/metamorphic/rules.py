@@ -49,6 +49,8 @@ _SYNTAXES_OF_COLOUR = {
 
 
 def _syntax_bits(syntax: str, bits: str) -> bool:
+    if syntax == "big":  # programs do not agree on the order of the two words of a 32-bit integer
+        return BITS[bits].floating or BITS[bits].allocated <= 16
     if syntax in NATIVE:
         return True
     if syntax == "rle":
