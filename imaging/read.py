@@ -27,6 +27,7 @@ from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -69,11 +70,11 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
-        raise RejectImage(_reason_without_pixels(elements))
+        raise _without_pixels(elements)
     remarks = Remarks()
     layout = read_pixel_layout(elements, pixel_tag, limits)
     if layout.photometric_assumed:
-        photometric = tags.tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
         remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
@@ -91,10 +92,13 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     )
 
 
-def _reason_without_pixels(elements: Elements) -> Reason:
+def _without_pixels(elements: Elements) -> RejectImage:
     if is_own_result(elements):
-        return Reason.OWN_RESULT
-    return Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE
+        return RejectImage(Reason.OWN_RESULT)
+    if not _is_image(elements):
+        return RejectImage(Reason.NON_IMAGE)
+    missing = f"{tag_name(tags.PIXEL_DATA)} is missing; the data set ends at offset {elements.end:,}."
+    return RejectImage(Reason.NO_PIXEL_DATA, missing)
 
 
 def _is_image(elements: Elements) -> bool:
