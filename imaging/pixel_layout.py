@@ -64,7 +64,8 @@ def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> Pix
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
-    layout = replace(layout, subsampled=_is_subsampled(layout, elements))
+    if layout.photometric in _MAY_BE_SUBSAMPLED and _is_subsampled(layout, elements):
+        layout = replace(layout, subsampled=True)
     pixels = layout.rows * layout.columns
     if layout.frames > limits.frames:
         raise RejectImage(Reason.TOO_LARGE, "NumberOfFrames exceeds the limit for one object.")
@@ -123,7 +124,7 @@ def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
     Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
     """
     _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
-    if layout.photometric not in _MAY_BE_SUBSAMPLED or length == UNDEFINED:
+    if length == UNDEFINED:
         return False
     pixel_bytes = layout.rows * layout.columns * layout.bits_allocated // 8
     half, full = 2 * pixel_bytes, 3 * pixel_bytes
