@@ -68,7 +68,7 @@ def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> Pix
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
-    if _is_subsampled(layout, elements):
+    if layout.photometric in _MAY_BE_SUBSAMPLED and _is_subsampled(layout, elements):
         layout = replace(layout, subsampled=True)
     check_limits(layout, limits)
     return layout
