@@ -21,8 +21,8 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
     `begin` is the position of the deflated bytes in the file. Bytes after the pixels are inflated only within the first
-    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage(TRUNCATED,
-    BAD_HEADER or TOO_LARGE).
+    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage:
+    TRUNCATED, BAD_HEADER or TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
     stream = _Stream(data, begin)

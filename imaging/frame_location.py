@@ -95,7 +95,7 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
     whole = "1 more frame" if left_out == 1 else f"{left_out:,} more frames"
     remarks.add(
         Remark.FRAMES_LEFT_OUT,
-        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares; left out, because this is uncertain.",
+        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares: left out as uncertain.",
     )
 
 

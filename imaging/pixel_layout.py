@@ -167,8 +167,6 @@ def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
 
     Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
     """
-    if layout.photometric not in _MAY_BE_SUBSAMPLED:
-        return False
     _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
     if length == UNDEFINED:
         return False
