@@ -67,7 +67,7 @@ def test_the_lookup_table_wins(make_dicom: MakeDicom, rescale: dict[str, str]) -
 
 
 def test_a_negative_intercept_beside_a_table_changes_nothing(make_dicom: MakeDicom) -> None:
-    """The outputs of the table are not negative, so the VOI LUT's first value 65534 is not -2, and no value meets it."""
+    """The outputs of the table are not negative, so the first mapped value of the VOI LUT is 65534, and not -2."""
     voi = item()
     voi.add_new("LUTDescriptor", "US", [2, 65534, 8])
     voi.add_new("LUTData", "OW", bytes([10, 255]))
