@@ -25,6 +25,7 @@ from imaging.colour import labelled_to_rgb, ybr_to_rgb
 from imaging.pixel_layout import PixelLayout
 from imaging.rle import decode_rle, is_rle
 from imaging.stored_bits import limit_decoded_bits, mask_decoded_bits, mask_unused_bits
+from imaging.tags import TRANSFER_SYNTAX_UID, tag_name
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
@@ -69,7 +70,7 @@ def codec_for(transfer_syntax: str) -> Codec:
     """Return the codec of a transfer syntax. Raises RejectImage(UNSUPPORTED_SYNTAX) if there is none."""
     codec = CODECS.get(transfer_syntax)
     if codec is None:
-        raise RejectImage(Reason.UNSUPPORTED_SYNTAX)
+        raise RejectImage(Reason.UNSUPPORTED_SYNTAX, f"No decoder is available for {tag_name(TRANSFER_SYNTAX_UID)}.")
     return codec
 
 

@@ -15,7 +15,7 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL = 32
-"""Number of bytes at the end of a frame that are searched for the marker: some writers add padding after it."""
+"""Number of bytes at the end of a frame that are searched for the marker first."""
 _JFIF, _ADOBE = 0xE0, 0xEE
 _APPLICATION = frozenset((_JFIF, _ADOBE))
 _TRANSFORM = 11
@@ -84,7 +84,16 @@ def lacks_end_marker(frame: bytes) -> bool:
 
     libjpeg decodes such a frame without an error and fills the rest with grey.
     """
-    return _END_OF_IMAGE not in frame[-_TAIL:]
+    if _END_OF_IMAGE in frame[-_TAIL:]:
+        return False
+    # Compressed values never look like the marker (T.81 B.1.1.5), but a preview before the scan has its own.
+    return frame.rfind(_END_OF_IMAGE) < _first_scan(frame)
+
+
+def _first_scan(frame: bytes) -> int:
+    """Return the position of the first scan header, else the length of the frame."""
+    scans = (position for marker, position, _ in _marker_segments(frame) if marker == _START_OF_SCAN)
+    return next(scans, len(frame))
 
 
 def without_boxes(frame: bytes) -> bytes:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imaging import tags
 from imaging.array import Array
 from imaging.codecs import Codec, decode_frame
 from imaging.colour import labelled_to_rgb
-from imaging.elements import UNDEFINED, Elements
-from imaging.encapsulation import frame_fragments, join
+from imaging.elements import Elements
+from imaging.encapsulation import Span, join
 from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import mask_unused_bits
 from nightread.errors import RejectImage
@@ -27,34 +26,28 @@ class StoredFrames:
 
     __slots__ = ("_codec", "_elements", "_layout", "_spans", "_start")
 
-    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None) -> None:
-        """Check that no byte is missing, and decode nothing yet. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None, spans: list[list[Span]]) -> None:
+        """`layout` and `spans` are those of imaging.frame_location.locate_frames. Nothing is decoded yet."""
         self._elements = elements
         self._layout = layout
         self._codec = codec
+        self._spans = spans
         element = elements.get(layout.pixel_tag)
         assert element is not None  # noqa: S101 - the layout was read for this element
-        _, self._start, length = element
-        if (length == UNDEFINED) != (codec is not None):
-            raise RejectImage(Reason.BAD_PIXELS, "The encoding of the pixel data does not match the transfer syntax.")
-        if codec is None:
-            self._spans = []
-            self._check_length(length)
-        else:
-            offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
-            self._spans = frame_fragments(elements.data, self._start, layout.frames, offsets)
+        self._start = element[1]
 
     def __iter__(self) -> Iterator[Array]:
         """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
         for index in range(self._layout.frames):
             yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
 
-    def _check_length(self, length: int) -> None:
-        if self._layout.stored_bytes > min(length, len(self._elements.data) - self._start):
-            raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header declares.")
-
     def _compressed(self, codec: Codec, index: int) -> Array:
-        return decode_frame(codec, join(self._elements.data, self._spans[index]), self._layout)
+        spans = self._spans[index]
+        try:
+            return decode_frame(codec, join(self._elements.data, spans), self._layout)
+        except RejectImage as rejected:
+            place = f"frame {index + 1}, at offset {spans[0][0]:,}"
+            raise RejectImage(rejected.reason, f"{rejected.detail.removesuffix('.')} ({place}).") from None
 
     def _native(self, index: int) -> Array:
         layout = self._layout

@@ -9,6 +9,7 @@ from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
+from imaging.frame_location import locate_frames
 from imaging.frames import StoredFrames
 from imaging.header import (
     DEFLATED_EXPLICIT_LITTLE,
@@ -26,6 +27,7 @@ from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -68,17 +70,21 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
-        raise RejectImage(_reason_without_pixels(elements))
+        raise _without_pixels(elements)
+    remarks = Remarks()
     layout = read_pixel_layout(elements, pixel_tag, limits)
+    if layout.photometric_assumed:
+        photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
     codec = None if native else codec_for(header.transfer_syntax or "")
-    stored = StoredFrames(elements, layout, codec)
-    remarks = Remarks()
+    layout, spans = locate_frames(elements, layout, codec, limits, remarks)
+    stored = StoredFrames(elements, layout, codec, spans)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
         remarks.add(Remark.PALETTE_MISSING)
     return DicomImage(
-        facts=read_facts(header, patient, decoder=decoder_name(codec)),
+        facts=read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames),
         frame_count=layout.frames,
         elements=elements,
         source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
@@ -86,10 +92,13 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     )
 
 
-def _reason_without_pixels(elements: Elements) -> Reason:
+def _without_pixels(elements: Elements) -> RejectImage:
     if is_own_result(elements):
-        return Reason.OWN_RESULT
-    return Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE
+        return RejectImage(Reason.OWN_RESULT)
+    if not _is_image(elements):
+        return RejectImage(Reason.NON_IMAGE)
+    missing = f"{tag_name(tags.PIXEL_DATA)} is missing; the data set ends at offset {elements.end:,}."
+    return RejectImage(Reason.NO_PIXEL_DATA, missing)
 
 
 def _is_image(elements: Elements) -> bool:

@@ -21,6 +21,9 @@ class Remark(StrEnum):
     VOI_UNUSABLE = "voi_unusable", "The window or lookup table of the header cannot be used; the full range was used."
     PALETTE_MISSING = "palette_missing", "The header has no colour palette; the indices were used as grey values."
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
+    FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
+    PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
+    PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
 
 
 class Remarks:

@@ -29,7 +29,7 @@ def decode_rle(frame: bytes, layout: PixelLayout) -> Array:
     try:
         decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
         complete = len(decoded) == planes.nbytes
-    except (RuntimeError, ValueError):  # ImcdError is a RuntimeError
+    except (imagecodecs.DicomrleError, ValueError):
         complete = False
     if not complete:
         _decode_leniently(frame, planes)

@@ -1,5 +1,7 @@
 """Define the tags that nightread reads, as integers (PS3.6 chapter 6)."""
 
+from pydicom.datadict import keyword_for_tag
+
 FILE_META_LENGTH = 0x00020000
 TRANSFER_SYNTAX_UID = 0x00020010
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -78,3 +80,8 @@ FLOAT_PIXEL_DATA = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 PIXEL_DATA = 0x7FE00010
 PIXEL_DATA_TAGS = frozenset((FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA))
+
+
+def tag_name(tag: int) -> str:
+    """Return keyword and number of a tag, such as `Rows (0028,0010)`, for messages; a private tag has no keyword."""
+    return f"{keyword_for_tag(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})".lstrip()
