@@ -182,5 +182,5 @@ def test_a_palette_that_lacks_a_channel_is_rejected(make_dicom: MakeDicom) -> No
 
     assert (refusal.value.reason, refusal.value.detail) == (
         Reason.BAD_HEADER,
-        "The colour palette lacks (0028,1203).",
+        "The colour palette lacks BluePaletteColorLookupTableData (0028,1203).",
     )
