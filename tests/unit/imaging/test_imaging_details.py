@@ -40,7 +40,7 @@ EXAMPLES = _update_reasons()
 
 def without_numbers(text: str) -> str:
     """Replace counts and offsets; tags stay."""
-    return re.sub(r"(?<![(,\dA-F])\d[\d,]*(?![\dA-F,]*\))", "#", text)
+    return re.sub(r"(\([0-9A-F]{4},[0-9A-F]{4}\))|\d[\d,]*", lambda match: match[1] or "#", text)
 
 
 def rejected(data: bytes, **options: Any) -> tuple[str, str]:
