@@ -285,4 +285,4 @@ def test_a_frame_with_another_number_of_components_is_rejected(make_dicom: MakeD
     grey = bytes(imagecodecs.jpeg8_encode(RGB[..., 0].copy()))
     with pytest.raises(RejectImage) as refusal:
         compressed(make_dicom, JPEGBaseline8Bit, grey, "RGB")
-    assert refusal.value.detail == "A compressed frame is 32 x 32 x 1, but the header declares 32 x 32 x 3."
+    assert "A compressed frame is 32 x 32 x 1, but the header declares 32 x 32 x 3 " in refusal.value.detail
