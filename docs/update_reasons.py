@@ -167,6 +167,10 @@ REMARKS = {
         "The file ends without the sequence delimiter of its pixel data. All frames are there.",
         "Nothing; many such remarks from one sender mean that its transfers are cut.",
     ),
+    "syntax_contradicted": (
+        "PixelData (7FE0,0010) at offset 1,432 is compressed, unlike TransferSyntaxUID (0002,0010) says.",
+        "Nothing; the gateway that changed the transfer syntax should be corrected.",
+    ),
     "photometric_assumed": (
         "PhotometricInterpretation (0028,0004) is missing; MONOCHROME2 was assumed.",
         "Check whether white is bone; if it is air, the writer must declare MONOCHROME1.",

@@ -4,9 +4,9 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from imaging import tags
-from imaging.codecs import codec_for, decoder_name
+from imaging.codecs import Codec, codec_for, decoder_name
 from imaging.dicom_image import DicomFrames, DicomImage
-from imaging.elements import Elements
+from imaging.elements import UNDEFINED, Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
 from imaging.frame_location import locate_frames
@@ -76,8 +76,7 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     if layout.photometric_assumed:
         photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
         remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
-    native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
-    codec = None if native else codec_for(header.transfer_syntax or "")
+    codec = _codec(header, pixel_tag, remarks)
     layout, spans = locate_frames(elements, layout, codec, limits, remarks)
     stored = StoredFrames(elements, layout, codec, spans)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
@@ -90,6 +89,20 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
         source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
         remarks=remarks,
     )
+
+
+def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:
+    """Return None for uncompressed pixels. The codestreams of the frames say how compressed ones are decoded."""
+    syntax = header.transfer_syntax
+    if syntax is not None and syntax not in _NATIVE:
+        return codec_for(syntax)
+    _, position, length = header.elements.get(pixel_tag) or (b"", 0, 0)
+    if length != UNDEFINED:
+        return None
+    if syntax is not None:
+        compressed = f"{tag_name(pixel_tag)} at offset {position:,} is compressed"
+        remarks.add(Remark.SYNTAX_CONTRADICTED, f"{compressed}, unlike {tag_name(tags.TRANSFER_SYNTAX_UID)} says.")
+    return Codec.JPEG
 
 
 def _without_pixels(elements: Elements) -> RejectImage:

@@ -85,6 +85,7 @@ def test_the_examples_of_remarks_are_real(make_dicom: MakeDicom) -> None:
         "frames_left_out": make_dicom(bytes(3 * 192 + 50), **form),
         "frames_counted": make_dicom(bytes(3 * 192), **form),
         "pixels_unclosed": coded[:-8],
+        "syntax_contradicted": coded.replace(b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.1\0\0\0"),
         "photometric_assumed": make_dicom(PhotometricInterpretation=None),
     }
     for word, data in files.items():

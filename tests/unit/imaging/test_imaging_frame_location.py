@@ -184,3 +184,17 @@ def _encoded(frame: np.ndarray[Any, np.dtype[Any]], syntax: Any) -> bytes:
     if syntax == JPEG2000Lossless:
         return bytes(imagecodecs.jpeg2k_encode(frame, level=0, codecformat="j2k", reversible=True))
     return bytes(imagecodecs.jpeg8_encode(frame, level=100))
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000Lossless, RLELossless])
+def test_compressed_frames_are_read_without_their_transfer_syntax(make_dicom: MakeDicom, syntax: Any) -> None:
+    """The file has no file meta information, or declares uncompressed pixels: the codestream tells how to decode it."""
+    picture = np.full((16, 16), 77, np.uint8)
+    data = make_dicom(picture, syntax=syntax, frames=[_encoded(picture, syntax)], HighBit=7)
+    bare = data[144 + struct.unpack_from("<I", data, 140)[0] :]
+    relabelled = data.replace(syntax.encode(), b"1.2.840.10008.1.2.1".ljust(len(syntax), b"\x00"))
+
+    assert np.array_equal(next(read(bare).frames()).stored, picture)
+    assert read(bare).remarks.words is None
+    assert np.array_equal(next(read(relabelled).frames()).stored, picture)
+    assert read(relabelled).remarks.words == "syntax_contradicted"
