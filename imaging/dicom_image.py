@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from imaging.array import Array
 from imaging.elements import Elements
@@ -40,7 +41,9 @@ class DicomFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        grayscales = read_grayscales(self.elements, self.layout)
+        in_colour = self.palette is not None or self.layout.samples > 1
+        # A rescale or window beside colours has no effect, so its faults have none either.
+        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout)
         inverted = self.layout.photometric == "MONOCHROME1"
         for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
             if self.palette is not None:

@@ -73,8 +73,9 @@ class StoredFrames:
         dtype = np.dtype(f"{'<' if little else '>'}{kind}{layout.bits_allocated // _BYTE}")
         offset = self._start + index * count * dtype.itemsize
         if not little and layout.bits_allocated == _BYTE and self._written_as_words():
-            return _swapped_bytes(data, self._start, index * count, count).view(dtype)
-        values = np.frombuffer(data, dtype, count, offset)
+            values = _swapped_bytes(data, self._start, index * count, count).view(dtype)
+        else:
+            values = np.frombuffer(data, dtype, count, offset)
         return mask_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), layout)
 
     def _written_as_words(self) -> bool:

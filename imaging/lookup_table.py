@@ -84,12 +84,18 @@ def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[
     """Return the entries as uint16, and whether each was stored in one byte. There are fewer if data are missing."""
     raw, entries, bits = elements.raw(tag), descriptor.entries, descriptor.bits
     if len(raw) < 2 * entries and (bits <= BYTE_BITS or len(raw) in (entries, entries + 1)):
-        values = np.frombuffer(raw, np.uint8)
-        if not elements.encoding.little and (elements.get(tag) or (b"",))[0] != b"OB" and len(raw) % 2 == 0:
-            values = values.reshape(-1, 2)[:, ::-1].reshape(-1)  # two entries per word, the first in its low byte
-        return values[:entries].astype(np.uint16), True
+        return packed_bytes(elements, tag)[:entries].astype(np.uint16), True
     order = "<" if elements.encoding.little else ">"
     return np.frombuffer(raw[: len(raw) // 2 * 2], f"{order}u2")[:entries].astype(np.uint16), False
+
+
+def packed_bytes(elements: Elements, tag: int) -> Array:
+    """Return data of one byte per entry as uint8: two entries per word, the first one in its low byte."""
+    raw = elements.raw(tag)
+    values = np.frombuffer(raw, np.uint8)
+    if not elements.encoding.little and (elements.get(tag) or (b"",))[0] != b"OB" and len(raw) % 2 == 0:
+        return values.reshape(-1, 2)[:, ::-1].reshape(-1)
+    return values
 
 
 def bits_reached(largest: int, said: int) -> int:

@@ -16,6 +16,7 @@ from imaging.lookup_table import (
     first_mapped,
     guessed_descriptor,
     low_bytes,
+    packed_bytes,
     read_descriptor,
     read_entries,
     written,
@@ -108,7 +109,10 @@ def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
 
 def _expanded(elements: Elements, tag: int, *, in_bytes: bool, entries: int) -> list[int]:
     """Return the entries that the segments give; none if these do not have this width."""
-    words = [int(word) for word in elements.unpack(elements.raw(tag), "B" if in_bytes else "H")]
+    if in_bytes:
+        words = packed_bytes(elements, tag).tolist()
+    else:
+        words = [int(word) for word in elements.unpack(elements.raw(tag), "H")]
     try:
         return _segments(words, 0, None, entries, wide=not in_bytes)
     except (IndexError, ValueError):
@@ -119,8 +123,9 @@ def _segments(
     words: list[int], position: int, count: int | None, entries: int, *, wide: bool, before: int = 0
 ) -> list[int]:
     values: list[int] = []
-    done = 0
-    while position < len(words) and len(values) < entries and done != count:
+    starts: list[int] = []
+    while position < len(words) and len(values) < entries and len(starts) != count:
+        starts.append(position)
         kind, length = words[position], words[position + 1]
         if kind == 0:
             values += words[position + 2 : position + 2 + length]
@@ -131,12 +136,21 @@ def _segments(
             values += [round(step) for step in steps]
             position += 3
         elif kind == 2 and count is None:  # noqa: PLR2004 - opcode of an indirect segment, which must not nest
-            at = position + 2
-            offset = words[at] | words[at + 1] << 16 if wide else int.from_bytes(bytes(words[at : at + 4]), "little")
             last = values[-1] if values else before
-            values += _segments(words, offset, length, entries, wide=wide, before=last)
+            copied = _copied_from(words, position + 2, starts, wide=wide)
+            values += _segments(words, copied, length, entries, wide=wide, before=last)
             position += 4 if wide else 6
         else:
             raise ValueError(kind)
-        done += 1
     return values
+
+
+def _copied_from(words: list[int], at: int, starts: list[int], *, wide: bool) -> int:
+    """Return the position of the first segment that an indirect segment copies.
+
+    Its offset counts bytes (PS3.3 C.7.9.2.3). Some writers count words of 16 bits.
+    """
+    if not wide:
+        return int.from_bytes(bytes(words[at : at + 4]), "little")
+    offset = words[at] | words[at + 1] << 16
+    return offset // 2 if offset % 2 == 0 and offset // 2 in starts else offset

@@ -176,4 +176,4 @@ def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
         return length - half * layout.frames in _PADDING
     if length - full * layout.frames in _PADDING:
         return False
-    return length % half in _PADDING or length < full * layout.frames
+    return length % half <= length % full or length < full * layout.frames
