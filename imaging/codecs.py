@@ -6,7 +6,6 @@ pylibjpeg-rle cannot be used: for damaged frames it raises a BaseException, whic
 """
 
 from enum import Enum, auto
-from functools import cache
 from typing import Any
 
 import imagecodecs
@@ -26,6 +25,7 @@ from imaging.colour import labelled_to_rgb, ybr_to_rgb
 from imaging.pixel_layout import PixelLayout
 from imaging.rle import decode_rle, is_rle
 from imaging.stored_bits import limit_decoded_bits, mask_decoded_bits, mask_unused_bits
+from imaging.tags import TRANSFER_SYNTAX_UID, tag_name
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
@@ -33,6 +33,7 @@ _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 200
 """Each scan of a few bytes makes the decoder process the whole image again. Progressive JPEG has about ten scans."""
 _COLOURS = 3
+_NUMPY, _IMAGECODECS = f"numpy {np.__version__}", f"imagecodecs {imagecodecs.__version__}"
 
 
 class Codec(Enum):
@@ -69,14 +70,13 @@ def codec_for(transfer_syntax: str) -> Codec:
     """Return the codec of a transfer syntax. Raises RejectImage(UNSUPPORTED_SYNTAX) if there is none."""
     codec = CODECS.get(transfer_syntax)
     if codec is None:
-        raise RejectImage(Reason.UNSUPPORTED_SYNTAX)
+        raise RejectImage(Reason.UNSUPPORTED_SYNTAX, f"No decoder is available for {tag_name(TRANSFER_SYNTAX_UID)}.")
     return codec
 
 
-@cache
 def decoder_name(codec: Codec | None) -> str:
     """Return library and version, as the database stores it; None stands for uncompressed pixels."""
-    return f"numpy {np.__version__}" if codec is None else f"imagecodecs {imagecodecs.__version__}"
+    return _NUMPY if codec is None else _IMAGECODECS
 
 
 def _decode(frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Any:
@@ -91,10 +91,9 @@ def _decode(frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Any
         return imagecodecs.jpegls_decode(frame)
     if frame.count(_START_OF_SCAN) > _MAX_SCANS:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG frame has too many scans.")
-    if stream.samples != _COLOURS:
-        return imagecodecs.jpeg8_decode(frame)
-    converted = stream.coding is Coding.JPEG and not _holds_rgb(stream, layout)
-    return imagecodecs.jpeg8_decode(frame, colorspace="YCBCR" if converted else "RGB", outcolorspace="RGB")
+    if stream.samples == _COLOURS and (stream.coding is Coding.JPEG_LOSSLESS or _holds_rgb(stream, layout)):
+        return imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")  # the components as they are
+    return imagecodecs.jpeg8_decode(frame)  # from YCbCr to RGB: libjpeg's choice where no marker says RGB
 
 
 def _holds_rgb(stream: Codestream, layout: PixelLayout) -> bool:

@@ -17,14 +17,15 @@ _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
 
-def inflate(deflated: bytes, limits: Limits) -> bytes:
+def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
-    Bytes after the pixels are inflated only within the first 64 KiB. Errors in the header itself are not reported here,
-    but when the header is read. Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
+    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are inflated only within the first
+    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage:
+    TRUNCATED, BAD_HEADER or TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
-    stream = _Stream(deflated)
+    stream = _Stream(data, begin)
     size = min(_FIRST_BYTES, most)
     while not stream.ends_before(size):
         end = _end_of_pixels(stream.data, limits)
@@ -42,10 +43,11 @@ def inflate(deflated: bytes, limits: Limits) -> bytes:
 class _Stream:
     """An incremental decompressor with the bytes inflated so far in `data`."""
 
-    def __init__(self, deflated: bytes) -> None:
+    def __init__(self, data: bytes, begin: int) -> None:
         self.data = bytearray()
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._left = deflated
+        self._left = data[begin:]
+        self._name = f"The deflated data set at offset {begin:,}"
 
     def ends_before(self, size: int) -> bool:
         """Inflate until `data` has `size` bytes, and return whether the data set ends within them."""
@@ -53,9 +55,9 @@ class _Stream:
             try:
                 more = self._inflater.decompress(self._left, size - len(self.data))
             except zlib.error:
-                raise RejectImage(Reason.BAD_HEADER, "The deflated data set cannot be inflated.") from None
+                raise RejectImage(Reason.BAD_HEADER, f"{self._name} cannot be inflated.") from None
             if not more and not self._inflater.eof:
-                raise RejectImage(Reason.TRUNCATED, "The deflated data set ends too early.")
+                raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
             self.data += more
             self._left = self._inflater.unconsumed_tail
         return self._inflater.eof

@@ -38,10 +38,8 @@ def locate_frames(
     element = elements.get(layout.pixel_tag)
     assert element is not None  # noqa: S101 - the layout was read for this element
     _, start, length = element
-    is_encapsulated = length == UNDEFINED or (codec is not None and elements.data[start : start + 4] == _FIRST_ITEM)
-    if is_encapsulated != (codec is not None):
-        form = "compressed" if is_encapsulated else "not compressed"
-        detail = f"{tag_name(layout.pixel_tag)} at offset {start:,} is {form}, unlike its transfer syntax."
+    if codec is not None and length != UNDEFINED and elements.data[start : start + 4] != _FIRST_ITEM:
+        detail = f"{tag_name(layout.pixel_tag)} at offset {start:,} is not compressed, unlike its transfer syntax."
         raise RejectImage(Reason.BAD_PIXELS, detail)
     if codec is None:
         spans: list[list[Span]] = []
@@ -95,7 +93,7 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
     whole = "1 more frame" if left_out == 1 else f"{left_out:,} more frames"
     remarks.add(
         Remark.FRAMES_LEFT_OUT,
-        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares; left out, because this is uncertain.",
+        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares: left out as uncertain.",
     )
 
 

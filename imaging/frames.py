@@ -42,7 +42,12 @@ class StoredFrames:
             yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
 
     def _compressed(self, codec: Codec, index: int) -> Array:
-        return decode_frame(codec, join(self._elements.data, self._spans[index]), self._layout)
+        spans = self._spans[index]
+        try:
+            return decode_frame(codec, join(self._elements.data, spans), self._layout)
+        except RejectImage as rejected:
+            place = f"frame {index + 1}, at offset {spans[0][0]:,}"
+            raise RejectImage(rejected.reason, f"{rejected.detail.removesuffix('.')} ({place}).") from None
 
     def _native(self, index: int) -> Array:
         layout = self._layout

@@ -41,9 +41,9 @@ class Grayscale:
 PLAIN = Grayscale()
 _MODALITY = (
     tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
-    (tags.MODALITY_LUT_SEQUENCE, tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT),
+    (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT, tags.MODALITY_LUT_SEQUENCE),
 )
-_VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.VOI_LUT_SEQUENCE, tags.WINDOW_CENTER, tags.WINDOW_WIDTH)
+_VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.WINDOW_CENTER, tags.WINDOW_WIDTH, tags.VOI_LUT_SEQUENCE)
 _LONGEST_EMPTY = 64
 """Longer values are not searched for something that is not padding."""
 
@@ -63,7 +63,7 @@ def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
         yield from _by_frame(elements, outer, layout, padding)
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
-    voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, modality.outputs(layout))
+    voi = read_voi(_first_with(outer, *_VOI), layout, modality)
     yield from repeat(_grayscale(modality, voi, padding))
 
 
@@ -72,12 +72,11 @@ def _by_frame(
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
-    voi_of_all = cache(lambda inputs: read_voi(_first_with(outer, *_VOI), layout.bits_stored, inputs))
+    voi_of_all = cache(lambda modality: read_voi(_first_with(outer, *_VOI), layout, modality))
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
         own_modality, own_voi = _item_with(frame, *_MODALITY), _item_with(frame, *_VOI)
         modality = modality_of_all() if own_modality is None else _modality(own_modality, elements, layout)
-        inputs = modality.outputs(layout)
-        voi = voi_of_all(inputs) if own_voi is None else read_voi(own_voi, layout.bits_stored, inputs)
+        voi = voi_of_all(modality) if own_voi is None else read_voi(own_voi, layout, modality)
         yield _grayscale(modality, voi, padding)
 
 
@@ -111,20 +110,23 @@ def _first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) 
     for group in groups:
         if (item := _item_with(group, sequence, wanted)) is not None:
             return item
-    return groups[-1] if any(_has_value(groups[-1], tag) for tag in wanted) else None
+    return groups[-1] if _has_value(groups[-1], wanted) else None
 
 
 def _item_with(group: Elements, sequence: int, wanted: tuple[int, ...]) -> Elements | None:
     item = group.item(sequence) if sequence in group else None
-    return item if item is not None and any(_has_value(item, tag) for tag in wanted) else None
+    return item if item is not None and _has_value(item, wanted) else None
 
 
-def _has_value(place: Elements, tag: int) -> bool:
-    """Return whether an element is present and not empty: writers leave empty what they do not know."""
-    element = place.get(tag)
-    if element is None or not element[2]:
-        return False
-    return element[2] > _LONGEST_EMPTY or bool(place.raw(tag).strip(b" \x00\\"))
+def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
+    """Return whether one of the elements is present and not empty: writers leave empty what they do not know."""
+    for tag in wanted:
+        element = place.get(tag)
+        if element is None or not element[2]:
+            continue
+        if element[2] > _LONGEST_EMPTY or place.raw(tag).strip(b" \x00\\"):
+            return True
+    return False
 
 
 def _padding(elements: Elements, layout: PixelLayout) -> tuple[int, int] | None:

@@ -52,7 +52,7 @@ def read_header(data: bytes, limits: Limits) -> Header:
     meta = Elements(data, _EXPLICIT, _PREAMBLE_LENGTH + 4 if prefixed else 0, len(data), before=_META_END)
     syntax = meta.text(tags.TRANSFER_SYNTAX_UID)
     if syntax == DEFLATED_EXPLICIT_LITTLE:
-        data, start = inflate(data[_end_of_meta(meta) :], limits), 0
+        data, start = inflate(data, _end_of_meta(meta), limits), 0
     elif meta.fault:
         return Header(elements=meta, transfer_syntax=syntax)
     else:

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError
-from imaging.lookup_table import ValueRange, written
-from imaging.modality import LARGEST, read_lut
+from imaging.modality import LARGEST, Modality, read_lut
+from imaging.pixel_layout import PixelLayout
 from imaging.voi import Lut, Mapping, window
 from nightread.errors import RejectImage
 
-_WINDOW = written(tags.WINDOW_CENTER)
+_WINDOW = "window (0028,1050)"
 
 
 class Voi(NamedTuple):
@@ -20,25 +20,25 @@ class Voi(NamedTuple):
     """What cannot be used, and why. If there is a mapping too, it is the window beside an unusable table."""
 
 
-def read_voi(place: Elements | None, input_bits: int, inputs: ValueRange) -> Voi:
-    """Read lookup tables and windows of one data set or item. `inputs` are the modality values that they get."""
+def read_voi(place: Elements | None, layout: PixelLayout, modality: Modality) -> Voi:
+    """Read lookup tables and windows of one data set or item."""
     if place is None:
         return Voi()
     lut, fault = None, ""
     if tags.VOI_LUT_SEQUENCE in place:
-        lut, fault = _first_lut(place, input_bits, inputs)
+        lut, fault = _first_lut(place, layout, modality)
     if lut is not None:
         return Voi(lut)
     mapping, window_fault = _first_window(place)
     return Voi(mapping, fault or window_fault)
 
 
-def _first_lut(place: Elements, input_bits: int, inputs: ValueRange) -> tuple[Lut | None, str]:
-    fault = ""
+def _first_lut(place: Elements, layout: PixelLayout, modality: Modality) -> tuple[Lut | None, str]:
+    fault, inputs = "", modality.outputs(layout)
     try:
         for item in place.items(tags.VOI_LUT_SEQUENCE):
             try:
-                if lut := read_lut(item, input_bits, inputs):
+                if lut := read_lut(item, layout.bits_stored, inputs):
                     return lut, ""
             except RejectImage as error:
                 fault = fault or error.detail
@@ -52,14 +52,14 @@ def _first_window(place: Elements) -> tuple[Mapping | None, str]:
     if not centers and not widths:
         return None, ""
     if len(centers) == 0 or len(widths) == 0:
-        return None, f"The window {_WINDOW} lacks its center or its width."
-    function = place.text(tags.VOI_LUT_FUNCTION)
+        return None, f"The {_WINDOW} lacks its center or its width."
+    function = place.text(tags.VOI_LUT_FUNCTION) if tags.VOI_LUT_FUNCTION in place else None
     for center, width in zip(centers, widths, strict=False):
         if center is None or width is None or max(abs(center), abs(width)) > LARGEST:
             continue
         if mapping := window(center, width, function):
             return mapping, ""
-    return None, f"The center and width of the window {_WINDOW} are not usable numbers, or the width is not positive."
+    return None, f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive."
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:

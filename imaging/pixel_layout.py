@@ -68,7 +68,7 @@ def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> Pix
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
-    if _is_subsampled(layout, elements):
+    if layout.photometric in _MAY_BE_SUBSAMPLED and _is_subsampled(layout, elements):
         layout = replace(layout, subsampled=True)
     check_limits(layout, limits)
     return layout
@@ -167,8 +167,6 @@ def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
 
     Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
     """
-    if layout.photometric not in _MAY_BE_SUBSAMPLED:
-        return False
     _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
     if length == UNDEFINED:
         return False

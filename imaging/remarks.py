@@ -28,6 +28,7 @@ class Remark(StrEnum):
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
     FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
     PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
+    SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, unlike the transfer syntax says."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
 
 
