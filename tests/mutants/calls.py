@@ -25,6 +25,8 @@ class CallMap:
     """`module:function` -> ids of the tests that call it."""
     libraries: list[str] = field(default_factory=list)
     """Modules of libraries that the tests import."""
+    failed: list[str] = field(default_factory=list)
+    """Tests that fail without any mutant, for example because the machine is too busy for their time limits."""
 
     @classmethod
     def load(cls, path: Path) -> "CallMap":
@@ -66,8 +68,10 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Forget a test that was skipped or that failed."""
-        if report.when != "teardown" and not report.passed:
+        if not report.passed:
             self._began = 0.0
+        if report.failed:
+            self.map.failed.append(report.nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Keep the calls of the test."""

@@ -16,6 +16,9 @@ class Group:
     tests: tuple[str, ...]
     """Patterns of test files: unit tests, and integration tests that need neither a server nor Keras."""
 
+    leave_out: str = "microseconds"
+    """An expression for pytest's option -k: tests of speed and time limits say nothing about a mutant."""
+
     def module_paths(self) -> list[str]:
         """Return the paths of the modules below the root, in alphabetical order."""
         return _listed(self.modules)
@@ -60,6 +63,7 @@ GROUPS = (
             "tests/integration/test_worker_routing.py",
             "tests/integration/test_files_still_arriving.py",
         ),
+        leave_out="long_cine or too_long or timer",
     ),
     Group(
         name="folders",
@@ -69,7 +73,7 @@ GROUPS = (
     Group(
         name="postprocessing",
         modules=("models/postprocessing.py",),
-        tests=("tests/unit/test_models_postprocessing.py", "tests/unit/test_models_bundle.py"),
+        tests=("tests/unit/test_models_postprocessing*.py", "tests/unit/test_models_bundle.py"),
     ),
     Group(name="routing", modules=("models/routing.py",), tests=("tests/unit/test_routing.py",)),
     Group(

@@ -88,8 +88,7 @@ def import_libraries(names: Sequence[str]) -> None:
 def run_tests(arguments: Sequence[str], plugins: Sequence[object] = ()) -> int:
     """Run pytest in this process; return its exit code. Tests that need a server or take long are left out."""
     quiet = ["-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    options = [*quiet, "-x", "-m", _MARKERS]
-    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
+    return int(pytest.main([*quiet, "-m", _MARKERS, *arguments], plugins=list(plugins)))
 
 
 def fork(action: Callable[[], int], *, output: Path) -> int:
@@ -146,7 +145,7 @@ def _start(trial: Trial, output: Path) -> int:
         limit = int(_LEAST_SECONDS + _TIMES_LONGER * trial.seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
         sys.meta_path.insert(0, _Finder(trial.module, trial.path, trial.code))
-        return run_tests(trial.tests)
+        return run_tests(["-x", *trial.tests])
 
     return fork(action, output=output)
 
