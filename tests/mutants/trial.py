@@ -32,6 +32,8 @@ _LEAST_SECONDS, _TIMES_LONGER = 20, 10
 """Limit of the CPU time of a trial, beside the duration of its tests."""
 _HANG_SECONDS, _HANG_TIMES = 120, 40
 """Limit of its duration; generous, because the machine may be busy."""
+_MOST_BYTES = 8 * 1024**3
+"""Limit of memory, and of the size of a file: a mutant may allocate or write without end."""
 _LOGS = 100
 """The logs of this many trials are kept."""
 Key = TypeVar("Key")
@@ -144,6 +146,8 @@ def _start(trial: Trial, output: Path) -> int:
     def action() -> int:
         limit = int(_LEAST_SECONDS + _TIMES_LONGER * trial.seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+            resource.setrlimit(kind, (_MOST_BYTES, _MOST_BYTES))
         sys.meta_path.insert(0, _Finder(trial.module, trial.path, trial.code))
         return run_tests(["-x", *trial.tests])
 

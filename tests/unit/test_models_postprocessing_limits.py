@@ -163,3 +163,17 @@ def test_a_suspicion_has_the_leading_axes_of_its_scores(leading: tuple[int, ...]
     assert suspicion is not None
     assert suspicion.shape == leading
     assert (suspicion == expected).all()
+
+
+def test_temperature_keeps_the_sum_of_three_softmax_scores() -> None:
+    """With temperature 2, shares of 9, 4 and 1 become shares of their roots: 3, 2 and 1."""
+    three = make_postprocessing(
+        labels=("normal", "a", "b"), normal_label="normal", thresholds={"a": 0.5, "b": 0.5}, temperature=2.0
+    )
+    assert three.image_result(rows([9 / 14, 4 / 14, 1 / 14])).scores == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+
+
+def test_without_a_normal_label_the_frame_with_the_highest_score_decides() -> None:
+    """It is the last of three frames."""
+    digits = make_postprocessing(labels=("0", "1"), normal_label=None, thresholds={"0": None, "1": None})
+    assert_result(digits.image_result(rows([0.6, 0.4], [0.3, 0.7], [0.1, 0.9])), "1", 0.9, [0.1, 0.9])
