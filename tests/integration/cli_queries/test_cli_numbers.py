@@ -47,8 +47,8 @@ def images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
             ("--patient", "123"),
             [1, 2, 3],
             (
-                "Warning: several issuers have this PatientID: CLINIC (1 image), HOSP (2 images). They may be different "
-                "patients: choose one with --issuer NAME, or --issuer '' for none."
+                "Warning: several issuers have this PatientID: CLINIC (1 image), HOSP (2 images). They may be "
+                "different patients: choose one with --issuer NAME, or --issuer '' for none."
             ),
         ),
         (
@@ -63,8 +63,8 @@ def images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
             ("--patient", "125"),
             [],
             (
-                "No image has this PatientID; it was searched without an issuer and with 2 known issuers (CLINIC, HOSP). "
-                "If the images name another issuer, give it with --issuer."
+                "No image has this PatientID; it was searched without an issuer and with 2 known issuers "
+                "(CLINIC, HOSP). If the images name another issuer, give it with --issuer."
             ),
         ),
     ],
