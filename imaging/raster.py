@@ -26,12 +26,12 @@ _PNG_COLOURED = (2, 3, 6)
 
 def is_raster(data: bytes) -> bool:
     """Return whether the bytes begin like a PNG or JPEG file."""
-    return data.startswith((_PNG, _JPEG))
+    return data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:
     """Read and decode the file; transparency is dropped. Raises RejectImage(TOO_LARGE, TRUNCATED or BAD_PIXELS)."""
-    rows, columns = _declared_size(data)
+    rows, columns = declared_size(data)
     if rows * columns > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
     try:
@@ -57,7 +57,7 @@ def check_raster(data: bytes, limits: Limits) -> bool:
         raise RejectImage(Reason.EMPTY)
     if not is_raster(data):
         raise RejectImage(Reason.BAD_PIXELS, "The file is neither PNG nor JPEG.")
-    rows, columns = _declared_size(data)
+    rows, columns = declared_size(data)
     if rows * columns > limits.frame_pixels:
         raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
     is_png = data.startswith(_PNG)
@@ -69,7 +69,8 @@ def check_raster(data: bytes, limits: Limits) -> bool:
     return stream is not None and stream.samples > 1
 
 
-def _declared_size(data: bytes) -> tuple[int, int]:
+def declared_size(data: bytes) -> tuple[int, int]:
+    """Return rows and columns according to the header. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
     if data.startswith(_PNG):
         if len(data) < 24:  # noqa: PLR2004 - signature, length, type, width and height
             raise RejectImage(Reason.TRUNCATED, "The picture ends within its header.")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import cast
 
 from imaging.errors import RejectDicomImage
+from imaging.facts import Facts
 from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
-from imaging.raster import check_raster
+from imaging.raster import check_raster, declared_size
 from imaging.read import read
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -28,6 +29,8 @@ class FileInfo:
     """The header values of a readable file, or the reason why it cannot be read."""
 
     frames: int = 1
+    size: tuple[int, int] | None = None
+    """Rows and columns."""
     in_colour: bool = False
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
@@ -69,6 +72,7 @@ def read_dicom_info(path: Path) -> FileInfo:
             patient = dicom_image.facts.patient_key
             return FileInfo(
                 frames=dicom_image.frame_count,
+                size=_size(dicom_image.facts),
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
                 sop_instance_uid=dicom_image.facts.sop_instance_uid,
@@ -80,7 +84,12 @@ def read_image_info(path: Path) -> FileInfo:
     if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
-    return FileInfo(in_colour=check_raster(content, DEFAULT_LIMITS), digest=blake2b(content).hexdigest())
+    in_colour = check_raster(content, DEFAULT_LIMITS)
+    return FileInfo(in_colour=in_colour, size=declared_size(content), digest=blake2b(content).hexdigest())
+
+
+def _size(facts: Facts) -> tuple[int, int] | None:
+    return (facts.rows, facts.columns) if facts.rows and facts.columns else None
 
 
 def _info_or_reason(read_info: Callable[[Path], FileInfo], path: Path) -> FileInfo:
