@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+SHARED_CASES = Path(__file__).parents[1].parent / "shared" / "cases"
+"""Small generators of unusual input, each with the truth in its first lines. They are not part of the repository."""
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 """Real DICOM files and public data sets. They are not part of the repository."""
 
@@ -19,7 +21,10 @@ COMPOSE_PROGRAMS = (
     "the programs of the Compose services are not installed "
     "(Debian: apt install redis-server redis-tools postgresql postgresql-client)"
 )
-NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is missing"
+NO_SHARED_CASES = Path(__file__).parents[1].parent / "shared" / "cases"
+"""Small generators of unusual input, each with the truth in its first lines. They are not part of the repository."""
+SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is missing"
+NO_SHARED_CASES = "the folder ../shared/cases with generators of unusual input is missing"
 MOUNT = "this user may not mount file systems (run the tests as root, on a machine that allows it)"
 NAMESPACES = "this user may not create namespaces (run the tests on a machine where `unshare --user` works)"
 DEVICES = "this user may not create device files (run the tests as root)"
