@@ -27,7 +27,7 @@ class Association:
     refused: int
     failed: int
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status, four hex digits, without success; words such as `aborted` count such ends."""
+    """Number of responses by DIMSE status, four hex digits, without success; words such as `lost` count ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
