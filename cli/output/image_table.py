@@ -58,7 +58,8 @@ def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, ni
         without_file.add_row(*row)
     left = console.width - console.measure(without_file).maximum - _GAP
     for row, image in zip(cells, page, strict=True):
-        uri = _shortened(image["uri"], max(left, _LEAST)) if console.is_terminal else image["uri"]
+        place = _place(image)
+        uri = _shortened(place, max(left, _LEAST)) if console.is_terminal else place
         table.add_row(*row, Text(uri))
     for column in table.columns:
         column.no_wrap = True
@@ -78,6 +79,11 @@ def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool,
         yield Text(", ".join(row["remarks"] or ()), style="yellow")
     yield Text(row["modality"] or "")
     yield Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Return the path, for a member of an archive with its own name, because the spool's name says nothing."""
+    return row["uri"] if row["member_name"] is None else f"{row['uri']} ({row['member_name']})"
 
 
 def _result(row: dict[str, Any]) -> str:

@@ -18,6 +18,8 @@ class Arrival:
     """Path below the source's root, percent-encoded from its bytes; or a URL."""
     size: int
     mtime_ns: int
+    member_name: str | None = None
+    """Its name inside the archive from which it was unpacked, as readable text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

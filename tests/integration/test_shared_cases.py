@@ -180,7 +180,7 @@ def test_bytes_behind_the_end_of_a_picture_change_nothing(made: Made, name: str)
     whole = cv2.imread(str(made("raster_ends") / f"whole.{name[-3:]}"), cv2.IMREAD_GRAYSCALE)
     (frame,) = read(data, accept_raster=True).frames()
     assert np.array_equal(frame.stored, whole)
-    assert check_raster(data, DEFAULT_LIMITS) is False
+    assert check_raster(data, DEFAULT_LIMITS).in_colour is False
 
 
 @pytest.mark.parametrize("name", WITHOUT_END)
