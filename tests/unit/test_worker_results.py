@@ -98,7 +98,7 @@ def prediction(label: str, score: float) -> ImagePrediction:
 
 
 def parsed(image: Claimed, *matches: RouteMatch) -> ParsedImage:
-    return ParsedImage(image=image, file=FILE.without_data(), facts=FACTS, matches=matches)
+    return ParsedImage(image, FILE.without_data(), FACTS, matches, refused={}, remarks=Remarks())
 
 
 def test_outcomes_have_the_order_of_the_batch() -> None:
