@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError
-from imaging.lookup_table import written
 from imaging.modality import LARGEST, Modality, read_lut
 from imaging.pixel_layout import PixelLayout
 from imaging.voi import Lut, Mapping, window
 from nightread.errors import RejectImage
 
-_WINDOW = written(tags.WINDOW_CENTER)
+_WINDOW = "window (0028,1050)"
 
 
 class Voi(NamedTuple):
@@ -53,14 +52,14 @@ def _first_window(place: Elements) -> tuple[Mapping | None, str]:
     if not centers and not widths:
         return None, ""
     if len(centers) == 0 or len(widths) == 0:
-        return None, f"The window {_WINDOW} lacks its center or its width."
+        return None, f"The {_WINDOW} lacks its center or its width."
     function = place.text(tags.VOI_LUT_FUNCTION) if tags.VOI_LUT_FUNCTION in place else None
     for center, width in zip(centers, widths, strict=False):
         if center is None or width is None or max(abs(center), abs(width)) > LARGEST:
             continue
         if mapping := window(center, width, function):
             return mapping, ""
-    return None, f"The center and width of the window {_WINDOW} are not usable numbers, or the width is not positive."
+    return None, f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive."
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from imaging.array import Array
 from imaging.elements import Elements
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -37,20 +38,13 @@ class ValueRange(NamedTuple):
     high: float
 
 
-def written(tag: int) -> str:
-    """Return a tag as people write it: (0028,3002)."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
 def read_descriptor(elements: Elements, tag: int) -> Descriptor | None:
     """Return the descriptor; None if it is absent or empty. Raises RejectImage(BAD_HEADER) for another length."""
     raw = elements.raw(tag)
     if not raw:
         return None
     if len(raw) != _DESCRIPTOR_BYTES:
-        raise RejectImage(
-            Reason.BAD_HEADER, f"The descriptor {written(tag)} of a lookup table does not have three values."
-        )
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tag)} of a lookup table does not have three values.")
     entries, first, bits = (int(value) for value in elements.unpack(raw, "H"))
     vr = (elements.get(tag) or (b"",))[0]
     return Descriptor(entries or _MOST_ENTRIES, first, bits if 1 <= bits <= WORD_BITS else WORD_BITS, vr)

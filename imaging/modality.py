@@ -13,9 +13,9 @@ from imaging.lookup_table import (
     low_bytes,
     read_descriptor,
     read_entries,
-    written,
 )
 from imaging.pixel_layout import PixelLayout
+from imaging.tags import tag_name
 from imaging.voi import Lut
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -58,7 +58,7 @@ def read_modality(place: Elements, layout: PixelLayout) -> Modality:
         return Modality(lut=lut)
     slope, intercept = bounded(place, tags.RESCALE_SLOPE), bounded(place, tags.RESCALE_INTERCEPT)
     if slope and abs(slope) < _SMALLEST_SLOPE:
-        raise HeaderError(f"The rescale slope {written(tags.RESCALE_SLOPE)} is too small.")
+        raise HeaderError(f"{tag_name(tags.RESCALE_SLOPE)} is too small.")
     # A slope of zero would make all pixels equal; its writers mean that there is no rescale.
     return Modality(slope=slope or 1.0, intercept=intercept or 0.0)
 
@@ -67,7 +67,7 @@ def bounded(place: Elements, tag: int) -> float | None:
     """Return a number; None if it is absent or empty. Raises HeaderError if it is too large for float32."""
     value = place.number(tag)
     if value is not None and abs(value) > LARGEST:
-        raise HeaderError(f"The value of {written(tag)} is too large.")
+        raise HeaderError(f"{tag_name(tag)} is too large.")
     return value
 
 
@@ -80,11 +80,11 @@ def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
     if data is None or not data[2]:
         if descriptor is None:
             return None
-        raise RejectImage(Reason.BAD_HEADER, f"A lookup table has no data {written(tags.LUT_DATA)}.")
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
     descriptor = descriptor or guessed_descriptor(data[2], input_bits)
     values, in_bytes = read_entries(item, tags.LUT_DATA, descriptor)
     if not len(values):
-        raise RejectImage(Reason.BAD_HEADER, f"A lookup table has no data {written(tags.LUT_DATA)}.")
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
     said = min(descriptor.bits, BYTE_BITS) if in_bytes else descriptor.bits
     if not in_bytes and said <= BYTE_BITS:
         values = low_bytes(values)

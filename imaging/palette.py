@@ -19,9 +19,9 @@ from imaging.lookup_table import (
     packed_bytes,
     read_descriptor,
     read_entries,
-    written,
 )
 from imaging.pixel_layout import PixelLayout
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -64,7 +64,7 @@ def read_palette(elements: Elements, layout: PixelLayout) -> Palette | None:
     if not any(present):
         return None
     if not all(present):
-        raise RejectImage(Reason.BAD_HEADER, f"The colour palette lacks {written(data_tags[present.index(False)])}.")
+        raise RejectImage(Reason.BAD_HEADER, f"The colour palette lacks {tag_name(data_tags[present.index(False)])}.")
     descriptor = _descriptor(elements, layout, len(elements.raw(data_tags[0])))
     read = _expand if segmented else read_entries
     table = _in_bytes([read(elements, tag, descriptor) for tag in data_tags], descriptor.bits)
@@ -104,7 +104,7 @@ def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
         values = _expanded(elements, tag, in_bytes=in_bytes, entries=descriptor.entries)
         if 0 <= len(values) - descriptor.entries <= most:
             return np.array(values[: descriptor.entries], np.uint16), in_bytes
-    raise RejectImage(Reason.BAD_HEADER, f"The segmented colour palette {written(tag)} is damaged.")
+    raise RejectImage(Reason.BAD_HEADER, f"The segmented colour palette {tag_name(tag)} is damaged.")
 
 
 def _expanded(elements: Elements, tag: int, *, in_bytes: bool, entries: int) -> list[int]:

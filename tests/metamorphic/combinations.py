@@ -40,6 +40,20 @@ def choose_rows(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule], streng
             yield tuple(names[level] for level in row)
 
 
+def plainest_rows(axes: Mapping[str, Sequence[str]], rules: Sequence[Rule]) -> Iterator[tuple[str, ...]]:
+    """Yield, for each level of the first axis and each level of another one, a possible row with both.
+
+    On the other axes the row has the first levels that are possible.
+    """
+    names = [level for levels in axes.values() for level in levels]
+    space = _Space(axes, rules)
+    nothing_missing = _Missing(len(names), 2)
+    for seed in space.combinations(2):
+        row = _completed(space, nothing_missing, seed, 0) if seed[0] in space.axes[0] else None
+        if row is not None:
+            yield tuple(names[level] for level in row)
+
+
 class _Space:
     """The levels of all axes as bits of integers, and the levels that each one (or two) of them exclude."""
 
@@ -121,8 +135,11 @@ class _Missing:
         """Order the levels by the number of missing combinations that they complete; equal ones take turns."""
         bases = [self._base(others) for others in combinations(sorted(row), self._strength - 1)]
         marks = self._marks
-        gains = {level: sum([marks[base + level] for base in bases]) for level in levels}
-        return sorted(levels, key=lambda level: (-gains[level], (level + turn) % len(levels)))
+        ranked = [
+            (-sum([marks[base + level] for base in bases]), (number + turn) % len(levels), level)
+            for number, level in enumerate(levels)
+        ]
+        return [level for _, _, level in sorted(ranked)]
 
     def _base(self, others: tuple[int, ...]) -> int:
         number = 0

@@ -56,9 +56,14 @@ def grey_frame(cell: Cell, frame: int) -> GreyFrame:
         shown=table[chosen],
         modality_shown=_oriented(of_modality, inverted=inverted)[chosen],
         window=(transform.low, transform.high),
-        tolerance=0.0015 + lost * max(gap, modality_gap),
+        tolerance=0.0015 + lost * max(gap, modality_gap) + _float_rounding(cell, transform.high),
         rounding=max(gap / 2, float(table.min()), 1 - float(table.max())) + 1e-6,
     )
+
+
+def _float_rounding(cell: Cell, largest: float) -> float:
+    """Return what a float32 cannot tell apart, if the window is so narrow that it shows."""
+    return float(np.spacing(np.float32(largest))) / 0.5 if cell.voi == "narrow" else 0.0
 
 
 def _oriented(shown: Values, *, inverted: bool) -> Values:

@@ -49,11 +49,13 @@ _SYNTAXES_OF_COLOUR = {
 
 
 def _syntax_bits(syntax: str, bits: str) -> bool:
+    if syntax == "big":  # programs do not agree on the order of the two words of a 32-bit integer
+        return BITS[bits].floating or BITS[bits].allocated <= 16
     if syntax in NATIVE:
         return True
     if syntax == "rle":
         return bits in _FEW_BITS | {"20of32", "32"}
-    allowed = {"jpeg50": {"8", "8of16"}, "jpeg51": {"8", "12"}}
+    allowed = {"jpeg50": {"8", "8of16"}, "jpeg51": {"8", "10", "12"}}
     return bits in allowed.get(syntax, _FEW_BITS)
 
 

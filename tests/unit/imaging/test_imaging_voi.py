@@ -17,6 +17,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 MakeDicom = Callable[..., bytes]
+NO_DATA = "LUTData (0028,3006) of a lookup table is missing or empty."
 RAMP = np.array([[0, 1, 2, 3]], np.uint16)
 """Four stored values, so that tables of four entries are tried with one pixel for each entry."""
 
@@ -242,7 +243,7 @@ def test_the_window_stands_in_for_an_unusable_table(make_dicom: MakeDicom) -> No
     values, remarks = shown(damaged, unusable="refuse")
 
     assert values == pytest.approx([1 / 6, 0.5, 5 / 6, 1], abs=1e-6)
-    assert remarks.detail == "A lookup table has no data (0028,3006). The window of the header was used."
+    assert remarks.detail == f"{NO_DATA} The window of the header was used."
     assert shown(whole)[0] == [1, 0, 0, 0]
 
 
