@@ -8,6 +8,8 @@ import pytest
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 """Real DICOM files and public data sets. They are not part of the repository."""
+SHARED_CASES = SHARED_DATA.parent / "cases"
+"""Generators of files that went wrong, each with the truth in its first lines. They are not part of the repository."""
 
 POSTGRESQL = "PostgreSQL is not installed (Debian: apt install postgresql; or name a server in NIGHTREAD_TEST_POSTGRES)"
 REDIS = "Redis is not installed (Debian: apt install redis-server)"
@@ -20,6 +22,7 @@ COMPOSE_PROGRAMS = (
     "(Debian: apt install redis-server redis-tools postgresql postgresql-client)"
 )
 NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is missing"
+NO_SHARED_CASES = "the folder ../shared/cases with generators of difficult files is missing"
 MOUNT = "this user may not mount file systems (run the tests as root, on a machine that allows it)"
 NAMESPACES = "this user may not create namespaces (run the tests on a machine where `unshare --user` works)"
 DEVICES = "this user may not create device files (run the tests as root)"

@@ -116,6 +116,28 @@ def test_a_recent_incomplete_file_is_retried(reason: Reason) -> None:
     assert (ended.state, ended.reason) == (State.REJECTED, reason)
 
 
+@pytest.mark.parametrize(("age", "least", "most"), [(0, 1, 2), (20, 20, 40), (100, 100, 200), (280, 20, 20)])
+def test_a_file_that_is_still_arriving_is_tried_less_and_less_often(age: int, least: int, most: int) -> None:
+    """Between one and two times its age (with jitter) passes, and never more than what is left of the 300 s."""
+    found = outcome(
+        RejectImage(Reason.TRUNCATED),
+        age=timedelta(seconds=age),
+        arrival_timeout_seconds=300,
+        retry_cap_seconds=1000,
+    )
+
+    assert found.not_before is not None
+    assert least <= (found.not_before - NOW).total_seconds() <= most
+
+
+def test_the_detail_of_a_file_that_is_still_arriving_says_until_when_it_waits() -> None:
+    """It arrived 200 s ago, at 22:00 less 200 s, and is given up after 300 s."""
+    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=200), arrival_timeout_seconds=300)
+
+    assert found.detail is not None
+    assert found.detail.endswith("It is read again until 2026-11-05 22:01:40 UTC.")
+
+
 def test_a_recently_written_file_counts_as_recent() -> None:
     """Even if it was registered long ago. A modification time in the future is ignored."""
 
@@ -206,11 +228,11 @@ def test_the_cap_holds_while_a_source_is_away() -> None:
 
 @pytest.mark.usefixtures("longest_delays")
 def test_an_incomplete_file_is_read_again_when_its_time_ends() -> None:
-    """It waits a third of its 270 s, but no longer than the 30 s that are left; and less if it is younger."""
+    """It waits twice as long as it has waited, but no longer than the 30 s that are left of 300 s."""
     wait = {"arrival_timeout_seconds": 300, "retry_cap_seconds": 1000}
     error = RejectImage(Reason.TRUNCATED)
     assert seconds_until(outcome(error, age=timedelta(seconds=270), **wait)) == 30
-    assert seconds_until(outcome(error, age=timedelta(seconds=30), **wait)) == 10
+    assert seconds_until(outcome(error, age=timedelta(seconds=30), **wait)) == 60
 
 
 def test_the_jitter_takes_up_to_half_of_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
