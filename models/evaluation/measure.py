@@ -152,8 +152,8 @@ def _chance(roc_auc: Interval) -> Iterator[str]:
     if roc_auc.low is not None and roc_auc.high is not None and roc_auc.low <= _ROC_AUC_OF_CHANCE:
         yield (
             f"Not shown to be better than chance: the 95 % interval of the macro ROC-AUC, {roc_auc.low:.4f} to "
-            f"{roc_auc.high:.4f}, is not above {_ROC_AUC_OF_CHANCE}. Do not use this network; check the labels and how the "
-            "images are prepared (`nightread models samples`), or train longer or on more images."
+            f"{roc_auc.high:.4f}, is not above {_ROC_AUC_OF_CHANCE}. Do not use this network; check the labels and how "
+            "the images are prepared (`nightread models samples`), or train longer or on more images."
         )
 
 
