@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import ValidationError
 
-from nightread.settings import Settings, load_settings
+from nightread.errors import UsageFault
+from nightread.setting_problems import read_config, setting_problems
+from nightread.settings import Settings, load_settings, settings_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +25,12 @@ _MODEL = click.option("--model", metavar="NAME[@VERSION]", help="The model that 
 _WORKERS = click.option(
     "--workers", type=click.IntRange(min=0), help="Number of worker processes [one per GPU, else one per core]."
 )
+_ANY_DOMAIN = click.option(
+    "--any-domain",
+    is_flag=True,
+    default=None,
+    help="Also analyse images that the model was not made for; every result is marked. For experiments.",
+)
 
 
 def state_options(command: F) -> F:
@@ -32,12 +41,19 @@ def state_options(command: F) -> F:
 
 
 def worker_options(command: F) -> F:
-    """Add --model and --workers to a command."""
-    for option in (_WORKERS, _MODEL):
+    """Add --model, --any-domain and --workers to a command."""
+    for option in (_WORKERS, _ANY_DOMAIN, _MODEL):
         command = option(command)
     return command
 
 
 def settings_from(config: Path | None = None, **options: object) -> Settings:
-    """Load the settings; options given on the command line override them."""
-    return load_settings(config, **{name: value for name, value in options.items() if value is not None})
+    """Load the settings; options given on the command line override them. Raises UsageFault, one line per problem."""
+    given = {name: value for name, value in options.items() if value is not None}
+    config = settings_file(config)
+    if config:
+        read_config(config)
+    try:
+        return load_settings(config, **given)
+    except ValidationError as error:
+        raise UsageFault("\n".join(setting_problems(error, config, given))) from None

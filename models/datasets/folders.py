@@ -1,47 +1,38 @@
 """Open folders of DICOM files, or of PNG and JPEG files, as data sets."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.spec import InputSpec, Intensity
+from imaging.spec import InputSpec
 from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
 from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_file_infos, read_image_info
-from models.datasets.file_parts import PART_NAMES, LabelledFile, split_files
+from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile, named_unreadable, split_files
 from models.datasets.files import FileExamples
 from models.datasets.label_table import PATH, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
+from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
-from nightread.reasons import Reason
-
-SIZE = 128
-"""Height and width of the default input in pixels."""
 
 
 def open_dicom(request: DatasetRequest) -> Dataset:
     """Open `dicom:FOLDER`: labels from class folders or --labels, parts split by patient. Raises UsageFault."""
-    spec = InputSpec(height=SIZE, width=SIZE, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
-    return _open(request, read_dicom_info, lambda _: spec)
+    return _open(request, read_dicom_info, dicom_spec)
 
 
 def open_images(request: DatasetRequest) -> Dataset:
     """Open `images:FOLDER`: labels from class folders or --labels, equal files in one part. Raises UsageFault."""
-    return _open(request, read_image_info, _image_spec)
-
-
-def _image_spec(files: Sequence[LabelledFile]) -> InputSpec:
-    channels = 3 if any(file.info.in_colour for file in files) else 1
-    return InputSpec(height=SIZE, width=SIZE, channels=channels, intensity=Intensity(kind="full"))
+    return _open(request, read_image_info, image_spec)
 
 
 def _open(
     request: DatasetRequest,
     read_info: Callable[[Path], FileInfo],
-    native_spec: Callable[[Sequence[LabelledFile]], InputSpec],
+    native_spec: Callable[[Path, Sequence[LabelledFile]], InputSpec],
 ) -> Dataset:
     folder = request.folder
     names = list_files(folder)
@@ -50,10 +41,10 @@ def _open(
     if table.key == PATH:
         names = [name for name in names if name in table.rows]
     infos = read_file_infos([folder / name for name in names], read_info, request.progress)
-    unreadable = Counter(info.reason for info in infos if info.reason is not None)
     files = _label(request, table, names, infos)
+    unreadable = _unreadable(table, names, infos)
     _check_labels(request, table, files, unreadable)
-    parts = split_files(request, layout, files, table.labels)
+    parts = split_files(request, layout, files, table.labels, unreadable)
     known = all(file.patient for file in files)
     examples = _examples(folder, files, parts, patients=known)
     return Dataset(
@@ -64,8 +55,9 @@ def _open(
         train=examples[TRAIN],
         validation=examples[VALIDATION],
         test=examples[TEST],
-        native_spec=native_spec(files),
-        unreadable=dict(sorted(unreadable.items())),
+        native_spec=native_spec(folder, files),
+        unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
+        kinds=frozenset(file.info.kind for file in files),
     )
 
 
@@ -107,10 +99,23 @@ def _label(
         _check_rows(request, table, {info.sop_instance_uid for info in infos})
     files = []
     for name, info in zip(names, infos, strict=True):
-        row = table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
+        row = _row(table, name, info)
         if row is not None and info.reason is None:
             files.append(LabelledFile(name=name, info=info, truth=row.truth, patient=_patient(row, info)))
     return files
+
+
+def _unreadable(table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]) -> list[UnreadableFile]:
+    files = []
+    for name, info in zip(names, infos, strict=True):
+        if info.reason is not None:
+            row = _row(table, name, info)
+            files.append(UnreadableFile(name=name, reason=info.reason, truth=row.truth if row else ()))
+    return files
+
+
+def _row(table: LabelTable, name: str, info: FileInfo) -> LabelRow | None:
+    return table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
 
 
 def _patient(row: LabelRow, info: FileInfo) -> str | None:
@@ -118,11 +123,13 @@ def _patient(row: LabelRow, info: FileInfo) -> str | None:
 
 
 def _check_labels(
-    request: DatasetRequest, table: LabelTable, files: Sequence[LabelledFile], unreadable: Mapping[Reason, int]
+    request: DatasetRequest, table: LabelTable, files: Sequence[LabelledFile], unreadable: Sequence[UnreadableFile]
 ) -> None:
     if not files:
-        why = ", ".join(f"{count} {reason.value}" for reason, count in unreadable.items()) or "none has a label"
-        request.refuse(f"no file can be used ({why})", "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
+        counts = Counter(file.reason for file in unreadable)
+        why = ", ".join(f"{count} {reason.value}" for reason, count in counts.items()) or "none has a label"
+        problem = f"no file can be used ({why}){named_unreadable(unreadable)}"
+        request.refuse(problem, "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
     if table.exclusive and len(table.labels) == 1:
         request.refuse(f"{table.labels[0]} is the only class", "Add images of at least one other class.")
 

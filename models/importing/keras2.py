@@ -5,7 +5,7 @@ Keras 3 refuses arguments that it does not know, and Keras 2 wrote arguments tha
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from models.importing.allowed import MODELS
 from models.importing.architecture import printable
@@ -172,7 +172,7 @@ def _containers(config: Any) -> Iterator[Any]:
     while waiting:
         container = waiting.pop()
         yield container
-        values = container.values() if isinstance(container, dict) else container
+        values = container.values() if isinstance(container, dict) else cast("list[Any]", container)
         waiting += [value for value in values if isinstance(value, dict | list)]
 
 

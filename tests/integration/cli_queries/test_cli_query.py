@@ -10,7 +10,7 @@ import pytest
 import skip_reasons
 from ledger_driver import LedgerDriver
 
-from db.ledger import Arrival
+from db.ledger import Annotations, Arrival, Members
 from db.queries import COLUMNS
 from db.tables import State
 from imaging.facts import Facts
@@ -92,6 +92,38 @@ def test_a_table_is_labelled_and_shows_that_it_is_cut(
     assert "The first 2 images of a longer list" in text
     monkeypatch.setenv("NIGHTREAD_NOT_FOR_DIAGNOSIS", "false")
     assert "diagnosis" not in nightread("query")[1]
+
+
+def test_a_member_of_an_archive_is_shown_with_its_own_name(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """The path in the spool says nothing to a person."""
+    ledger_driver.register(make_arrivals(1, uri="cd.zip"))
+    member = make_arrivals(1, uri="20261105/1-abc/000001.dcm", member_name="DICOM/IM000001")
+    members = Members(source_id=ledger_driver.source_id, arrivals=tuple(member))
+    ledger_driver.analyse_all(state=State.EXPANDED, annotations=Annotations(members=members))
+
+    assert "/20261105/1-abc/000001.dcm (DICOM/IM000001)" in nightread("query")[1]
+    rows = json.loads(nightread("query", "--format", "json")[1])
+    assert [row["member_name"] for row in rows] == [None, "DICOM/IM000001"]
+
+
+def test_a_replaced_file_is_shown_as_replaced(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """Table, JSON and `status` name the image that has its name now; `--current` leaves the earlier one out."""
+    for _ in range(2):
+        ledger_driver.register(make_arrivals(1, uri="image.dcm"))
+        ledger_driver.analyse_all(bundle_id=bundle_id, label="nodule", score=0.75)
+
+    assert "nodule, replaced by 2" in nightread("query")[1].splitlines()[1]
+    assert _found(nightread, "--current") == [2]
+    assert _found(nightread, "--replaced") == [1]
+    assert [row["replaced_by"] for row in json.loads(nightread("query", "--format", "json")[1])] == [2, None]
+    assert (
+        "Replaced by another file of the same name: 1 image (`nightread query --replaced`)." in nightread("status")[1]
+    )
+    assert json.loads(nightread("status", "--json")[1])["replaced"] == 1
 
 
 def test_a_patient_is_found_by_number_and_issuer(
