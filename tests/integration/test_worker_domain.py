@@ -180,11 +180,11 @@ def test_remarks_of_decoding_reach_the_row_of_the_result(worker_driver: WorkerDr
     worker_driver.put(still=with_values(1, WindowWidth="0"), cine=modified_phantom(2, repeat), good=phantom(3))
 
     assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
-        "still": ("done", "clear", ["voi_unusable"]),
-        "cine": ("done", "clear", ["voi_unusable"]),
+        "still": ("done", "clear", ["voi_not_used"]),
+        "cine": ("done", "clear", ["voi_not_used"]),
         "good": ("done", "clear", None),
     }
-    (still, cine) = queries.images(worker_driver.ledger_driver.database, ImageFilter(remarks=("voi_unusable",)))
+    (still, cine) = queries.images(worker_driver.ledger_driver.database, ImageFilter(remarks=("voi_not_used",)))
     assert still["detail"] == cine["detail"]
     assert still["detail"].endswith("The full range was used.")
 
