@@ -112,8 +112,8 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--sort finished": {"sort": "finished"},
             "--modality DX": {"modalities": ("DX",)},
             "--modality DX --label nodule": {"modalities": ("DX",), "labels": ("nodule",)},
-            "--patient": {"patient_key": patient_key(middle)},
-            "--patient --label nodule": {"patient_key": patient_key(middle), "labels": ("nodule",)},
+            "--patient": {"patient_keys": (patient_key(middle),)},
+            "--patient --label nodule": {"patient_keys": (patient_key(middle),), "labels": ("nodule",)},
             "--study": {"study_instance_uid": study_uid(middle)},
             "--sha256": {"sha256": f"{middle:064x}"},
             "--night last": {"since": last_night},
@@ -122,6 +122,6 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--night last --sort suspicion": {"since": last_night, "sort": "suspicion"},
             "--source": {"sources": ("inbox",)},
             "--current": {"current": True},
-            "--frames --patient": {"per_frame": True, "patient_key": patient_key(middle)},
+            "--frames --patient": {"per_frame": True, "patient_keys": (patient_key(middle),)},
         }.items()
     }

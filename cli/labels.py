@@ -16,7 +16,7 @@ from cli.output.console import out, print_json
 from cli.wording import counted
 from db import ledger
 from db.ledger import GroundTruth, Subject
-from db.queries import known_keys
+from db.queries import known_issuers, known_keys
 from imaging.facts import KEY_LENGTH
 from imaging.patient import PatientHasher
 from nightread.clock import utc_now
@@ -66,6 +66,7 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
         keys = ledger.save_ground_truth(database, truths, actor=user_name(), now=utc_now())
         subject = truths[0].subject
         known = known_keys(database, subject, sorted({truth.key for truth in truths}))
+        issuers = known_issuers(database, "accession")
     counts = Counter(truth.label for truth in truths if truth.present)
     if as_json:
         print_json({"subject": subject, "keys": keys, "in_record": known, "labels": dict(counts)})
@@ -73,6 +74,13 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     one, many = _NOUNS[subject]
     out.print(f"Labels imported for {counted(keys, one, many)}, of which the database has {known:,}.")
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
+    if subject == "accession" and issuer is None and known < keys and issuers:
+        out.print(
+            f"Headers name issuers of accession numbers: {', '.join(issuers)}. If these numbers are of one of them, "
+            "import the file again with --issuer NAME.",
+            markup=False,
+            style="yellow",
+        )
 
 
 def _read(file: Path, settings: Settings, issuer: str | None) -> list[GroundTruth]:

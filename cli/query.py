@@ -11,16 +11,17 @@ from typing import Any
 import click
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.hashing import site_hasher
+from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
-from cli.output.console import out
+from cli.output.console import err, out
 from cli.output.export import FORMATS, export
 from cli.output.image_table import show_images
 from cli.studies import list_studies, require_only_times
 from db import queries
 from db.queries import ImageFilter
 from db.tables import State
+from imaging.remarks import Remark
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -44,6 +45,14 @@ _MANY: dict[str, Any] = {"multiple": True}
     **_MANY,
 )
 @click.option("--label", "labels", help="Label of the result.", **_MANY)
+@click.option(
+    "--remark",
+    "remarks",
+    type=click.Choice([remark.value for remark in Remark]),
+    metavar="REMARK",
+    help="Remark on the result, such as voi_unusable.",
+    **_MANY,
+)
 @click.option("--min-score", type=_SCORE, help="Lowest score of the resulting label.")
 @click.option("--max-score", type=_SCORE, help="Highest score of the resulting label.")
 @click.option("--source", "sources", help="Name of the source.", **_MANY)
@@ -58,7 +67,10 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--shadow", is_flag=True, help="Only results of shadow models (on trial).")
 @click.option("--patient", help="PatientID; it is hashed before the search.")
 @click.option("--accession", help="AccessionNumber; it is hashed before the search.")
-@click.option("--issuer", help="Issuer of the PatientID or AccessionNumber, if the images name one.")
+@click.option(
+    "--issuer",
+    help="Only this issuer of the PatientID or AccessionNumber; '': only images that name none [any].",
+)
 @click.option("--study", "study_instance_uid", help="Study Instance UID.")
 @click.option("--series", "series_instance_uid", help="Series Instance UID.")
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
@@ -77,7 +89,16 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
 )
-@click.option("--current", is_flag=True, help="Leave out withdrawn images and old versions of images.")
+@click.option(
+    "--replaced/--not-replaced",
+    default=None,
+    help="Only images whose file was replaced by another one of the same name, or only the others.",
+)
+@click.option(
+    "--current",
+    is_flag=True,
+    help="Leave out withdrawn and replaced images, and old versions of images.",
+)
 @click.option(
     "--studies",
     is_flag=True,
@@ -111,13 +132,14 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
               nightread query --patient 12345 --format json | jq '.[].score'
               nightread query --studies --night last
     """  # noqa: D301 - click reads the backspace itself
-    settings, wanted = _wanted(options)
+    settings, wanted, numbers = _wanted(options)
     style = _style(style, output)
     if studies:
-        require_only_times(wanted)
+        require_only_times(wanted, numbers)
     # A person who reads a table sees the note that it is cut; a program gets all rows.
     wanted = replace(wanted, limit=(_TABLE_LIMIT if limit is None and style == "table" else limit) or None)
     with _ignore_broken_pipe(), open_existing_database(settings) as database, one_line_errors():
+        wanted = numbers.add_to(wanted, database, settings, _tell)
         if studies:
             list_studies(out, database, wanted, style, output, settings)
         elif style == "table":
@@ -126,18 +148,17 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
             export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)
 
 
-def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter]:
+def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
-    if issuer and not (patient or accession):
-        raise UsageFault("--issuer needs --patient or --accession.")
-    if patient or accession:
-        hasher = site_hasher(settings)
-        options["patient_key"] = hasher.patient_key(issuer, patient)
-        options["accession_key"] = hasher.accession_key(issuer, accession)
+    numbers = Numbers(patient=patient or None, accession=accession or None, issuer=issuer)
     since, until = arrival_bounds(settings, options["since"], options["until"], night)
-    return settings, ImageFilter(**{**options, "since": since, "until": until})
+    return settings, ImageFilter(**{**options, "since": since, "until": until}), numbers
+
+
+def _tell(note: str) -> None:
+    err.print(note, markup=False, style="yellow")
 
 
 def _style(style: str | None, output: Path | None) -> str:

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cli.embedded.pipeline import Pipeline, pipeline
 from cli.inputs.existing_database import one_line_errors
 from cli.inputs.options import settings_from, state_options, worker_options
-from cli.output.console import err, out, print_json
+from cli.output.console import err, out
+from cli.output.run_results import print_results_json, show_results
 from cli.output.summary import Summary, show_summary, summarise
 from cli.wording import counted
+from db import queries
+from db.engine import open_database
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
 from nightread.settings import Settings
@@ -37,13 +40,15 @@ _RUN_SETTINGS = {
 @worker_options
 @state_options
 @click.option("--no-worker", is_flag=True, help="Start no worker; workers elsewhere use the same Redis and database.")
-@click.option("--json", "as_json", is_flag=True, help="Print the tally as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print tally and results as JSON.")
 def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
-    """Analyse all files at PATH and print the tally.
+    """Analyse all files at PATH and print results and tally.
 
-    Files are assumed to be complete. The command ends when each file has its outcome.
+    Files are assumed to be complete. The command ends when each file has its outcome. The results of up to 20 images
+    are printed as a table; with --json the results of all images are printed.
 
-    Exit code 0: the counts add up and nothing failed; 1: something failed; 2: wrong usage.
+    Exit code 0: the counts add up, nothing failed, and at least one image has a result; 1: something failed, or no
+    image has a result; 2: wrong usage.
 
     \b
     Example: nightread run ~/scans --model phantom
@@ -55,10 +60,12 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with one_line_errors():
         summary = run(paths, settings, with_worker=not no_worker)
-    if as_json:
-        print_json(summary.to_json())
-    else:
-        show_summary(out, summary)
+    with one_line_errors(), closing(open_database(settings.sql_url)) as database:
+        if as_json:
+            print_results_json(summary, database)
+        else:
+            show_results(out, summary, database, settings)
+            show_summary(out, summary)
     sys.exit(summary.exit_code)
 
 
@@ -72,17 +79,18 @@ def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) 
         _require_model(run_settings)
     since = utc_now()
     with pipeline(run_settings, with_worker=with_worker, report=_report) as line, _progress() as show:
-        source_ids, new = _register(line, folders, run_settings, show)
-        line.drain(source_ids, lambda unfinished: show(None, unfinished))
+        scope, new = _register(line, folders, run_settings, show)
+        line.drain(scope, lambda unfinished: show(None, unfinished))
         remarks = [remark for folder in folders for remark in _remarks(folder)]
-        return summarise(line.database, source_ids, new=new, since=since, settings=run_settings, remarks=remarks)
+        return summarise(line.database, scope, new=new, since=since, settings=run_settings, remarks=remarks)
 
 
 def _register(
     line: Pipeline, folders: Sequence[Folder], settings: Settings, show: Callable[[int | None, int | None], None]
-) -> tuple[list[int], int]:
+) -> tuple[queries.Scope, int]:
     """Register all files, and dispatch after each chunk so that workers do not wait for the last file."""
     source_ids: list[int] = []
+    image_ids: list[int] = []
     new = 0
 
     def registered(arrivals: int) -> None:
@@ -94,8 +102,11 @@ def _register(
     for folder in folders:
         intake = Intake(settings, line.database, folder, registered)
         intake.register_all()
-        source_ids.append(intake.source_id)
-    return source_ids, new
+        if folder.only is None:
+            source_ids.append(intake.source_id)
+        else:
+            image_ids.extend(queries.newest_at(line.database, intake.source_id, [folder.only]))
+    return queries.Scope(source_ids=tuple(source_ids), image_ids=tuple(image_ids)), new
 
 
 def _remarks(folder: Folder) -> Iterator[str]:

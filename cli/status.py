@@ -1,7 +1,7 @@
 """Define `nightread status`: show counts, reasons, speed, expected end, sources and workers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,10 @@ from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import out, print_json
 from cli.output.pause_lines import pause_json, paused_lines
+from cli.output.postponed_lines import postponed_json, postponed_lines
 from cli.output.source_problems import source_json, source_problems
 from cli.output.tables import duration, make_table, per_second, show, tally_table
+from cli.output.worker_models import worker_model_warnings
 from cli.studies import study_lines
 from cli.wording import counted
 from db import queries
@@ -37,17 +39,28 @@ class Status:
     at: datetime
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
+    image_remarks: Mapping[str, int]
     pace: queries.Pace
+    postponed: Sequence[queries.Postponed]
+    """Images that are tried again later; the pace leaves them out."""
     oldest_waiting: datetime | None
     batches_published: int
     batches_claimed: int
     workers: Sequence[queries.Worker]
+    rules: int
+    """Number of routing rules in force."""
     deadline: datetime
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
     studies: queries.StudyCounts
     """Counts of the current night, or of the last one."""
     withdrawn: int
+    replaced: int
+
+    @property
+    def ready(self) -> int:
+        """Return the number of unfinished images that need not wait for a later time."""
+        return max(0, self.tally.unfinished - sum(group.images for group in self.postponed))
 
     @property
     def done_by(self) -> datetime | None:
@@ -73,13 +86,17 @@ class Status:
             "adds_up": self.tally.adds_up,
             "rate_per_second": round(self.pace.per_second, 3),
             "eta_seconds": self.pace.eta_seconds,
-            "done_by": self.done_by.isoformat() if self.done_by and self.tally.unfinished else None,
+            "done_by": self.done_by.isoformat() if self.done_by and self.ready else None,
+            "postponed": [postponed_json(group) for group in self.postponed],
             "deadline": self.deadline.isoformat(),
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
+            "worker_warnings": list(worker_model_warnings(self.workers, self.rules)),
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
+            "replaced": self.replaced,
+            "image_remarks": dict(self.image_remarks),
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
             "reasons": [
@@ -109,46 +126,60 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
         if watch:
             _watch(database, settings, nights)
         elif as_json:
-            print_json(take_status(database, nights, utc_now()).to_json(settings))
+            print_json(take_status(database, settings, nights, utc_now()).to_json(settings))
         else:
-            show(out, _as_text(take_status(database, nights, utc_now()), settings, nights))
+            show(out, _as_text(take_status(database, settings, nights, utc_now()), settings, nights))
 
 
-def take_status(database: Database, nights: Nights, now: datetime) -> Status:
+def take_status(database: Database, settings: Settings, nights: Nights, now: datetime) -> Status:
     """Read from the database everything that `status` shows."""
     tally = queries.tally(database)
     published, claimed = queries.open_batches(database)
-    pace = queries.pace(database, unfinished=tally.unfinished, now=now)
+    arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
+    postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
     pauses = queries.pauses(database)
     return Status(
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
-        # During a pause only open batches are finished, so the pace does not predict the end.
-        pace=replace(pace, eta_seconds=None) if pauses and tally.unfinished else pace,
+        image_remarks=queries.remarks(database),
+        pace=_pace(database, tally, postponed, now, is_paused=bool(pauses)),
+        postponed=postponed,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
         batches_published=published,
         batches_claimed=claimed,
         workers=queries.workers(database, now=now),
+        rules=len(queries.routes_in_force(database)),
         deadline=nights.next_end(now),
         sources=queries.sources(database),
         pauses=pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
+        replaced=queries.replaced(database),
     )
+
+
+def _pace(
+    database: Database, tally: queries.Tally, postponed: Sequence[queries.Postponed], now: datetime, *, is_paused: bool
+) -> queries.Pace:
+    """Return the pace. It has no end if dispatch is paused, or if all that is left waits for a later time."""
+    ready = max(0, tally.unfinished - sum(group.images for group in postponed))
+    pace = queries.pace(database, unfinished=ready, now=now)
+    # During a pause only open batches are finished, so the pace does not predict the end.
+    return replace(pace, eta_seconds=None) if tally.unfinished and (is_paused or not ready) else pace
 
 
 def _watch(database: Database, settings: Settings, nights: Nights) -> None:
     with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
         while True:
-            status = take_status(database, nights, utc_now())
+            status = take_status(database, settings, nights, utc_now())
             live.update(_as_text(status, settings, nights), refresh=True)
             time.sleep(_REFRESH_SECONDS)
 
 
 def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableType:
     paused = [Text(line, style="bold red") for line in paused_lines(status.pauses, settings, nights)]
-    parts = [tally_table(out, status.tally, status.reasons), *paused, *_lines(status, nights)]
+    parts = [tally_table(out, status.tally, status.reasons, status.image_remarks), *paused, *_lines(status, nights)]
     if status.workers:
         parts.append(_workers(status.workers))
     return Group(*parts)
@@ -156,13 +187,18 @@ def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableTy
 
 def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     lines: list[RenderableType] = [_forecast(status, nights)]
+    lines.extend(Text(line, style="cyan") for line in postponed_lines(status.postponed, status.at, nights))
     if status.oldest_waiting_seconds is not None:
         lines.append(Text(f"The oldest waiting image arrived {duration(status.oldest_waiting_seconds)} ago."))
     if status.batches_published or status.batches_claimed:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
+    if status.replaced:
+        number = counted(status.replaced, "image")
+        lines.append(Text(f"Replaced by another file of the same name: {number} (`nightread query --replaced`)."))
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
+    lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))
     for source in status.sources:
         lines.extend(
             Text(f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}", style="yellow")
@@ -180,13 +216,15 @@ def _no_worker(status: Status) -> Text:
 
 
 def _forecast(status: Status, nights: Nights) -> Text:
-    unfinished = status.tally.unfinished
-    if unfinished == 0:
+    if status.tally.unfinished == 0:
         return Text("Nothing to do: every image has its outcome.")
-    number = counted(unfinished, "image is", "images are")
-    deadline = nights.local(status.deadline)
     if status.pauses:
+        number = counted(status.tally.unfinished, "image is", "images are")
         return Text(f"{number} unfinished; dispatch is paused.", style="bold yellow")
+    if status.ready == 0:
+        return Text("Nothing to do now: every image has its outcome or waits for a later time.")
+    number = counted(status.ready, "image is", "images are")
+    deadline = nights.local(status.deadline)
     if status.done_by is None:
         text = f"{number} unfinished; no image was finished in the last minute."
         return Text(text, style="bold yellow")
@@ -205,11 +243,15 @@ def _clock(moment: datetime, status: Status) -> str:
 
 
 def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
-    table = make_table(out, "worker", "processes", "device", "last seen", right=["processes"])
+    table = make_table(out, "worker", "processes", "device", "model", "last seen", right=["processes"])
     for worker in workers:
         ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else " (no heartbeat)")
         table.add_row(
-            Text(worker.node), str(worker.slots), Text(worker.device), Text(ago, style="" if worker.alive else "red")
+            Text(worker.node),
+            str(worker.slots),
+            Text(worker.device),
+            Text(worker.model or "by rules"),
+            Text(ago, style="" if worker.alive else "red"),
         )
     return table
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.inputs.nights import nights_of
+from cli.inputs.number_search import Numbers
 from cli.output.export import export_rows
 from cli.output.tables import make_table, show
 from cli.wording import counted
@@ -31,7 +32,7 @@ _LEGEND = (
 )
 
 
-def require_only_times(wanted: ImageFilter) -> None:
+def require_only_times(wanted: ImageFilter, numbers: Numbers) -> None:
     """Raise UsageFault for conditions on images, because a study is counted as a whole."""
     allowed = replace(
         ImageFilter(),
@@ -40,7 +41,7 @@ def require_only_times(wanted: ImageFilter) -> None:
         study_instance_uid=wanted.study_instance_uid,
         limit=wanted.limit,
     )
-    if wanted != allowed:
+    if wanted != allowed or numbers.given:
         raise UsageFault("--studies counts whole studies: use --study, --since, --until, --night and --limit only.")
 
 

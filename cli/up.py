@@ -16,7 +16,7 @@ from cli.embedded.pipeline import prepared_environment, running
 from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
-from cli.models.active import active_references
+from cli.models.active import read_active
 from cli.output.console import err
 from db import error_messages, queries
 from db.engine import Database
@@ -124,7 +124,7 @@ def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
         err.print(f"watching {inbox.absolute()}", markup=False)
     for source in () if inboxes else settings.sources:
         err.print(f"source   {source.name}: {_describe(source)}", markup=False)
-    routed = ", ".join(sorted(active_references(settings)))
+    routed = ", ".join(sorted(read_active(settings).references))
     none = "none: every image will be rejected (no_model); use --model, or `nightread models activate`"
     err.print(f"model    {settings.model or (routed and f'{routed}, by routing rules') or none}", markup=False)
     if settings.flower_port:

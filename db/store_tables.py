@@ -1,10 +1,10 @@
-"""Define the tables of receivers, stores and reports; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports and issuers; they belong to db.tables.metadata."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, UID_LENGTH
+from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, UID_LENGTH
 
 receipts = Table(
     "receipts",  # one per association of a C-STORE receiver
@@ -61,4 +61,12 @@ deliveries = Table(
     Column("finished_at", UtcDateTime),
     Index("ix_deliveries_study", "study_instance_uid", "destination"),
     Index("ix_deliveries_waiting", "not_before", **when("state = 'waiting'")),
+)
+
+issuers = Table(
+    "issuers",  # issuers of patient and accession numbers that headers named: numbers are hashed together with them
+    metadata,
+    Column("kind", String(9), primary_key=True),  # patient or accession
+    Column("name", String(ISSUER_LENGTH), primary_key=True),
+    Column("first_seen_at", UtcDateTime, nullable=False),
 )

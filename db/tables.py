@@ -1,4 +1,4 @@
-"""Define the tables of the database; db.store_tables defines those of receivers, stores and reports.
+"""Define the tables of the database; db.store_tables defines those of receivers, stores, reports and issuers.
 
 Migrations create the tables; `tests/integration/test_migrations.py` compares the result with these definitions.
 """
@@ -45,6 +45,8 @@ class State(StrEnum):
 
 UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
 FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
+
+MODEL_LENGTH = 151  # name, @ and version of a bundle
 
 metadata = MetaData(
     naming_convention={
@@ -140,6 +142,8 @@ instances = Table(
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
     Column("superseded_by", Id, ForeignKey("instances.id")),
+    Column("replaced_by", Id),  # the next arrival at the same place, whose bytes are others
+    Column("member_name", Text),  # name inside the archive, percent-encoded from its bytes
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
@@ -156,6 +160,7 @@ instances = Table(
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
+    Index("ix_instances_replaced_by", "replaced_by", **when("replaced_by IS NOT NULL")),
     Index("ix_instances_withdrawn_by", "withdrawn_by", **when("withdrawn_by IS NOT NULL")),
 )
 
@@ -208,6 +213,7 @@ work = Table(
     Column("matched", Json),  # header values that the rule matched, by field
     Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
+    Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),
@@ -215,9 +221,11 @@ work = Table(
     # Final rows only: unfinished rows change state three times, and SQLite would prefer this index to the two above.
     Index("ix_work_outcome", "state", "instance_id", **when("finished_at IS NOT NULL")),
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
+    Index("ix_work_remarks", "remarks", "instance_id", **when("remarks IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
     Index("ix_work_score", "score", **when("score IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
+    Index("ix_work_not_before", "not_before", **when("not_before IS NOT NULL")),
     Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),
 )
 
@@ -246,6 +254,7 @@ workers = Table(
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
     Column("starting", Integer, nullable=False, server_default="0"),  # how many of the slots still load their models
+    Column("model", String(MODEL_LENGTH)),  # NAME@VERSION that analyses every image; null: the routing rules decide
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),

@@ -34,6 +34,9 @@ from imaging.walk import (
 _DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
+_SOME_ZEROS = 64
+"""So many zero bytes are padding. Only `walk` looks at all of them, so that each byte is searched once."""
+_FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
 """By Encoding.little."""
 _NOT_ZERO = re.compile(rb"[^\x00]")
@@ -174,7 +177,7 @@ class CarefulWalk:
         """Return whether an element, a delimiter, zeros or the end follow at `position`, after an element `tag`."""
         if position > end:
             return False
-        if self._only_zeros(position, end):
+        if not self._data[position : min(position + _SOME_ZEROS, end)].strip(b"\x00"):
             return True
         return position + 8 <= end and self._is_element(position, end, after=tag)
 
@@ -183,7 +186,7 @@ class CarefulWalk:
         tag = self._tag(position, end)
         if tag in _DELIMITERS:
             return True
-        is_known = dictionary_has_tag(tag)
+        is_known = tag >= _FIRST_GROUP and dictionary_has_tag(tag)
         if not self._encoding.implicit and is_vr(self._data[position + 4 : position + 6].upper()):
             return tag > after or is_known
         length = self._number("I", position + 4)
@@ -196,12 +199,12 @@ class CarefulWalk:
         return position + 8 <= end and self._tag(position, end) in (ITEM, SEQUENCE_END)
 
     def _only_zeros(self, position: int, end: int) -> bool:
-        """Return whether nothing except zeros is left, as padding. Zeros are searched only once, however many."""
+        """Return whether nothing except zeros is left, as padding."""
         if self._data[position : min(position + 8, end)].strip(b"\x00"):
             return False
         if not self._zeros[0] <= position < self._zeros[1]:
-            found = _NOT_ZERO.search(self._data, position, end)
-            self._zeros = position, found.start() if found else end
+            found = _NOT_ZERO.search(self._data, position)
+            self._zeros = position, found.start() if found else len(self._data)
         return self._zeros[1] >= end
 
     def _tag(self, position: int, end: int) -> int:

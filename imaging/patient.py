@@ -3,7 +3,14 @@
 import hashlib
 import hmac
 from functools import lru_cache
+from typing import Literal
 
+from imaging.facts import ISSUER_LENGTH, storable_text
+
+NumberKind = Literal["patient", "accession"]
+
+ISSUER_LIMIT = 1000
+"""Sites have a handful of issuers; more come from headers that are made up."""
 _CACHED_KEYS = 256
 """Size of the cache: the images of a study arrive together, and both keys cost as much time as ten header elements."""
 
@@ -11,7 +18,7 @@ _CACHED_KEYS = 256
 class PatientHasher:
     """Computes HMAC-SHA-256 with the site key. A patient always has the same key; only the site can compute it."""
 
-    __slots__ = ("_key", "_site_key", "key_id")
+    __slots__ = ("_key", "_site_key", "issuers", "key_id")
 
     def __init__(self, site_key: bytes) -> None:
         """Raise ValueError for an empty site key, since anybody could compute its hashes."""
@@ -20,6 +27,8 @@ class PatientHasher:
         self._site_key = site_key
         self.key_id = hashlib.sha256(b"nightread site key\x00" + site_key).hexdigest()[:8]
         """Identifies the site key without revealing it: eight hex digits."""
+        self.issuers: set[tuple[NumberKind, str]] = set()
+        """The issuers of all numbers that were hashed, at most ISSUER_LIMIT: a search has to try each of them."""
         self._key = lru_cache(_CACHED_KEYS)(self._make_key)
 
     def patient_key(self, issuer: str | None, patient_id: str | None) -> str | None:
@@ -30,11 +39,14 @@ class PatientHasher:
         """Return 64 hex digits for issuer (0008,0051) and AccessionNumber (0008,0050); None for an empty number."""
         return self._key("accession", issuer, accession)
 
-    def _make_key(self, kind: str, issuer: str | None, number: str | None) -> str | None:
+    def _make_key(self, kind: NumberKind, issuer: str | None, number: str | None) -> str | None:
         trimmed = _trimmed(number)
         if not trimmed:
             return None
-        message = f"{kind}|{_trimmed(issuer)}|{trimmed}".encode("utf-8", "surrogatepass")
+        named = _trimmed(issuer)
+        if named and len(self.issuers) < ISSUER_LIMIT and storable_text(named, ISSUER_LENGTH) == named:
+            self.issuers.add((kind, named))
+        message = f"{kind}|{named}|{trimmed}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._site_key, message, "sha256").hex()
 
 

@@ -29,7 +29,7 @@ from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
 from nightread.errors import RejectImage
-from nightread.reasons import Reason
+from nightread.reasons import PICTURE, Reason
 
 _NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED_EXPLICIT_LITTLE, EXPLICIT_BIG))
 _IMAGE_CLASS_WORDS = ("Image Storage", "Segmentation Storage", "Parametric Map Storage")
@@ -49,8 +49,8 @@ def read(
     header = None
     try:
         _check_size(data, limits)
-        if accept_raster and is_raster(data):
-            return read_raster(data, limits)
+        if is_raster(data):
+            return _picture(data, limits, accept=accept_raster)
         header = read_header(data, limits)
         header.check()
         return _dicom_image(header, limits, patient)
@@ -64,6 +64,12 @@ def _check_size(data: bytes, limits: Limits) -> None:
         raise RejectImage(Reason.EMPTY)
     if len(data) > limits.file_bytes:
         raise RejectImage(Reason.TOO_LARGE, "The file exceeds the limit max_file_bytes.")
+
+
+def _picture(data: bytes, limits: Limits, *, accept: bool) -> DicomImage:
+    if not accept:
+        raise RejectImage(Reason.NOT_DICOM, PICTURE)
+    return read_raster(data, limits)
 
 
 def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) -> DicomImage:

@@ -76,6 +76,12 @@ class Reason(StrEnum):
     NON_IMAGE = "non_image", Fault.OUT_OF_SCOPE, "The DICOM object is not an image (report, plan, directory, waveform)."
     LOCALIZER = "localizer", Fault.OUT_OF_SCOPE, "The image is a localizer."
     SECONDARY_CAPTURE = "secondary_capture", Fault.OUT_OF_SCOPE, "The image is a secondary capture."
+    QUALITY_CONTROL = "quality_control", Fault.OUT_OF_SCOPE, "The image is of a test object, for quality control."
+    OUT_OF_DOMAIN = (
+        "out_of_domain",
+        Fault.OUT_OF_SCOPE,
+        "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+    )
     FOR_PROCESSING = (
         "for_processing",
         Fault.OUT_OF_SCOPE,
@@ -136,3 +142,7 @@ class Reason(StrEnum):
         Fault.FAILED,
         "An unexpected error occurred in nightread. Search the worker's log for the image id.",
     )
+
+
+PICTURE = "The file is a PNG or JPEG picture. NIGHTREAD_ACCEPT_RASTER=true accepts such files."
+"""The detail of a picture that is rejected as `not_dicom`."""

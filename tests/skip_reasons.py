@@ -33,6 +33,9 @@ GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
 
+SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, COMPOSE_PROGRAMS})
+"""With NIGHTREAD_REQUIRE_SERVERS these reasons make a test fail, whether it has the marker `servers` or not."""
+
 
 def lines(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[str]:
     """Return one line for each reason for which tests were skipped, the most frequent reason first."""

@@ -5,10 +5,12 @@ bytes are new. Results collects the outcome of each image on the way; all outcom
 transaction.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from db import ledger
 from db.ledger import Claimed
+from db.tables import State
 from nightread import __version__
 from worker.batch_predictor import BatchPredictor
 from worker.context import WorkerContext
@@ -23,7 +25,9 @@ from worker.results import Results
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     """Give every image of the batch its outcome and return the number of images by state.
 
-    The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
+    Flower shows them. Images with a remark are counted as `with_remark` too, and images that are tried again by the
+    reason for which they wait. The result is empty if this process could
+    not claim the batch. Raises BatchError; then no image has an outcome.
     """
     timer = PhaseTimer()
     try:
@@ -83,10 +87,13 @@ def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], r
 def _record(context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> dict[str, int]:
     """Commit all outcomes in one transaction and close the batch."""
     outcomes, seconds = results.outcomes, timer.seconds
+    context.store_issuers()
     counts = context.retry_while_unavailable(
         lambda: ledger.record(
             context.database, batch_id, outcomes, seconds=seconds, release=__version__, now=context.clock()
         )
     )
     context.notify_dispatcher()
-    return dict(counts)
+    with_remark = sum(outcome.remarks is not None for outcome in outcomes)
+    waiting_for = Counter(o.reason.value for o in outcomes if o.state is State.RECEIVED and o.reason)
+    return {**counts, **waiting_for, **({"with_remark": with_remark} if with_remark else {})}

@@ -65,7 +65,7 @@ class BatchFailedError(Exception):
 
 @app.task(name=ANALYSE_TASK)  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, int]:
-    """Analyse one batch and return the number of its images by state."""
+    """Analyse one batch and return the number of its images by state, and `with_remark` if any has a remark."""
     from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
@@ -179,6 +179,7 @@ def _send_heartbeat(database: Database) -> None:
             boot_id=_worker.boot_id,
             slots=processes,
             starting=max(0, processes - ready),
+            model=settings.model,
             device=device_name(settings),
             release=__version__,
             now=utc_now(),

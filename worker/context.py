@@ -16,7 +16,7 @@ from db.engine import Database, open_database
 from db.ledger import Claimed, WorkerProcess
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from imaging.limits import Limits
-from imaging.patient import PatientHasher
+from imaging.patient import NumberKind, PatientHasher
 from nightread.clock import Clock, utc_now
 from nightread.gc_freeze import freeze_gc
 from nightread.hardware import gpus
@@ -55,6 +55,7 @@ class WorkerContext:
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
     clock: Clock = utc_now
+    _stored_issuers: set[tuple[NumberKind, str]] = field(default_factory=set)
     _renewed_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -73,6 +74,13 @@ class WorkerContext:
         if self.model_set is not before:
             del before
             freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
+
+    def store_issuers(self) -> None:
+        """Store the issuers of patient and accession numbers that this process has not stored before."""
+        seen = self.patient.issuers - self._stored_issuers
+        if seen:
+            self.retry_while_unavailable(lambda: ledger.remember_issuers(self.database, seen, now=self.clock()))
+            self._stored_issuers |= seen
 
     def in_flight(self, image: Claimed) -> InFlight:
         """Return a context manager that marks the image as in flight, in case reading it kills this process.

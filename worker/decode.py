@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import DicomImage
+from imaging.kind import GREY, ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
+from imaging.read_kind import is_grey, read_kind
+from imaging.remarks import Remark
 from imaging.spec import InputSpec
 from nightread.errors import ImageError
 from nightread.reasons import Reason
@@ -30,6 +33,19 @@ def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
         return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
 
 
+def kind_of(dicom_image: DicomImage, context: WorkerContext, *, if_grey: bool) -> ImageKind:
+    """Return the kind of the image. With `if_grey`, a coloured image whose channels are equal counts as a grey one.
+
+    For this the first frame of a coloured image is decoded. Raises RejectImage and ImageError(timeout).
+    """
+    kind = read_kind(dicom_image)
+    if not if_grey or kind.samples == GREY:
+        return kind
+    with _time_limit(context.settings.image_timeout_seconds):
+        grey = is_grey(next(dicom_image.frames()))
+    return kind._replace(samples=GREY, photometric="MONOCHROME2") if grey else kind
+
+
 def frames_per_chunk(frame_bytes: int) -> int:
     """Return the number of frames in a chunk: at most 64, at most 64 MiB of prepared frames, at least 1.
 
@@ -43,10 +59,12 @@ def decode_in_chunks(
 ) -> Iterator[tuple[Inputs, ...]]:
     """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
-    Each frame is decoded once and prepared for every spec. Raises RejectImage, and ImageError(timeout) if a single
-    frame takes longer than `image_timeout_seconds`.
+    Each frame is decoded once and prepared for every spec. A VOI of the header that a spec needs and that cannot be
+    used becomes a remark of the image. Raises RejectImage, and ImageError(timeout) if a single frame takes
+    longer than `image_timeout_seconds`.
     """
     seconds = context.settings.image_timeout_seconds
+    needs_voi = any(spec.intensity.kind == "voi" for spec in specs)
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
     while remaining > 0:
@@ -55,6 +73,9 @@ def decode_in_chunks(
             with _time_limit(seconds):
                 frame = next(frames)
                 inputs.append([prepare(frame, spec) for spec in specs])
+            if needs_voi and frame.grayscale.voi_fault:
+                detail = f"{Remark.VOI_UNUSABLE.message} {frame.grayscale.voi_fault}"
+                dicom_image.remarks.add(Remark.VOI_UNUSABLE, detail)
         remaining -= len(inputs)
         yield tuple(_stack(prepared) for prepared in zip(*inputs, strict=True))
 

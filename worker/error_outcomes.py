@@ -33,7 +33,7 @@ def outcome_of_error(
     if isinstance(image_error, RejectImage) and image_error.reason in _INCOMPLETE and not _is_archive_member(image):
         max_delay = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
         if max_delay > timedelta():
-            image_error = RetryImage(Reason.STILL_ARRIVING)
+            image_error = RetryImage(Reason.STILL_ARRIVING, _until(now + max_delay))
     state = _state(image_error, image, settings, now)
     retried = state is State.RECEIVED
     # A retry takes over size and time of a file that changed; a failed image keeps the identity that was registered.
@@ -64,6 +64,10 @@ def _as_image_error(image: Claimed, error: Exception) -> ImageError:
     return ImageError(
         Reason.INTERNAL_ERROR, f"An unexpected {type(error).__name__}; see the worker's log for this image id."
     )
+
+
+def _until(moment: datetime) -> str:
+    return f"{Reason.STILL_ARRIVING.message} It is read again until {moment:%Y-%m-%d %H:%M:%S} UTC."
 
 
 def _is_archive_member(image: Claimed) -> bool:
@@ -104,11 +108,13 @@ def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
     """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
 
-    An image that waits for its source is tried again after a third of the time for which it has waited.
+    An image that waits for its source is tried again after a third of the time for which it has waited. A file that is
+    still arriving is tried after twice that time, because its watcher reports at once that it has changed.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
     if _waits_for_source(image_error, settings):
         waited = (now - image.arrived_at).total_seconds()
-        seconds = max(settings.retry_base_seconds, min(waited, _MAX_WAIT_SECONDS) / 3)
+        share = 2.0 if image_error.reason is Reason.STILL_ARRIVING else 1 / 3
+        seconds = max(settings.retry_base_seconds, min(waited, _MAX_WAIT_SECONDS) * share)
     seconds = min(settings.retry_cap_seconds, seconds)
     return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not cryptography

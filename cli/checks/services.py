@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from cli.checks.check import Check
 from cli.embedded.redis_server import find_redis_server
 from cli.inputs.existing_database import one_line_errors, require_database_file
-from cli.models.active import active_references
+from cli.models.active import read_active
 from db import queries, schema
 from db.engine import open_database
 from models.catalogue import find_bundle
@@ -78,7 +78,7 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 def _models(settings: Settings) -> Iterator[Check]:
     """Check the model that NIGHTREAD_MODEL names for all images, else each model that a routing rule names."""
-    references = [settings.model] if settings.model else sorted(active_references(settings))
+    references = [settings.model] if settings.model else sorted(read_active(settings).references)
     if not references:
         yield Check.warn(
             "model",

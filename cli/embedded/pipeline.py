@@ -118,8 +118,8 @@ class Pipeline:
         """Publish the batches that may be sent; return the seconds until the next call."""
         return self.dispatcher.tick()
 
-    def drain(self, source_ids: Sequence[int], show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of these sources has its outcome.
+    def drain(self, scope: queries.Scope, show_unfinished: Callable[[int], None]) -> None:
+        """Dispatch until every arrival of the scope has its outcome.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -133,7 +133,7 @@ class Pipeline:
             self.require_lock()
             wait = self.dispatcher.tick()
             if (began := time.monotonic()) >= count_at:
-                unfinished = queries.unfinished(self.database, source_ids)
+                unfinished = queries.unfinished(self.database, scope)
                 count_at = time.monotonic() + max(_LOOK_SECONDS, _WAIT_PER_COUNT * (time.monotonic() - began))
                 show_unfinished(unfinished)
                 if unfinished == 0:

@@ -12,8 +12,9 @@ from cli.inputs.user import user_name
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.output.console import out, print_json
+from cli.output.worker_models import print_worker_model_warnings
 from cli.wording import counted
-from db import ledger, schema
+from db import ledger, queries, schema
 from db.engine import Database, open_database
 from db.ledger import NewRoute
 from db.queries import Route, routes_in_force
@@ -90,8 +91,10 @@ def activate_command(
                 return
             _add_rule(database, bundle, rule, first=first, replaces=replaces)
             rules = rules_of(routes_in_force(database))
+            workers = queries.workers(database, now=utc_now())
     finally:
         database.close()
+    print_worker_model_warnings(workers, len(rules))
     if as_json:
         print_json([rule_json(rule) for rule in rules])
     else:

@@ -11,15 +11,17 @@ import click
 from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
-from cli.models.active import active_references
+from cli.models.active import read_active
 from cli.output.console import out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
+from cli.output.worker_models import print_worker_model_warnings
 from models.bundle import Bundle, load_bundle
 from models.catalogue import Entry, entries, find_bundle
 from nightread.errors import StopWork
 
 Records = dict[str, dict[str, Any] | None]
 
+_NO_DOMAIN = "not stated: every image is analysed, except localizers, quality-control images and pictures of screens"
 HEADLINES = {
     "accuracy": "accuracy",
     "macro_precision": "precision",
@@ -39,9 +41,10 @@ def list_command(as_json: bool, **options: Any) -> None:
     """
     settings = settings_from(**options)
     found = [(entry, *_verified(entry)) for entry in entries(settings.bundle_folders)]
-    active = active_references(settings)
+    active = read_active(settings)
+    print_worker_model_warnings(active.workers, active.rules)
     if as_json:
-        print_json([_entry_json(entry, bundle, problem, active) for entry, bundle, problem in found])
+        print_json([_entry_json(entry, bundle, problem, active.references) for entry, bundle, problem in found])
         return
     table = make_table(out, "model", "labels", "input", "state", "active", "folder")
     for entry, bundle, problem in found:
@@ -50,7 +53,7 @@ def list_command(as_json: bool, **options: Any) -> None:
             Text(", ".join(bundle.labels) if bundle else ""),
             Text(_input(bundle) if bundle else ""),
             Text(problem or "verified", style="red" if problem else "green"),
-            Text("yes" if entry.reference in active else ""),
+            Text("yes" if entry.reference in active.references else ""),
             Text(str(entry.path)),
         )
     show(out, table)
@@ -90,7 +93,7 @@ def _verified(entry: Entry) -> tuple[Bundle | None, str | None]:
         return None, str(problem)
 
 
-def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: set[str]) -> dict[str, Any]:
+def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active: frozenset[str]) -> dict[str, Any]:
     return {
         "name": entry.name,
         "version": entry.version,
@@ -116,6 +119,7 @@ def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
         ("activation", postprocessing.activation),
         ("aggregate of frames", postprocessing.aggregate),
         ("input", _input(bundle)),
+        ("made for", str(bundle.domain) if bundle.domain else _NO_DOMAIN),
         ("intended use", bundle.intended_use),
         ("not for", "; ".join(bundle.exclusions)),
         ("digest", f"{bundle.digest} (verified)"),

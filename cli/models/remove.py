@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli.inputs.options import settings_from, state_options
-from cli.models.active import active_references
+from cli.models.active import read_active
 from cli.output.console import out
 from models.bundle import CARD_FILE
 from models.catalogue import SHIPPED, Entry, entries
@@ -65,7 +65,7 @@ def removable(reference: str, settings: Settings, active: set[str]) -> Entry:
 
 def _in_use(settings: Settings) -> set[str]:
     """Return `NAME@VERSION` of each bundle that NIGHTREAD_MODEL or an active rule names."""
-    references = active_references(settings)
+    references = set(read_active(settings).references)
     if settings.model is not None:
         known = entries(settings.bundle_folders)
         references.add(next((entry.reference for entry in known if entry.name == settings.model), settings.model))

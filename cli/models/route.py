@@ -9,7 +9,10 @@ from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.output.console import err, out, print_json
+from cli.output.worker_models import print_worker_model_warnings
+from db import queries
 from db.queries import routes_in_force
+from nightread.clock import utc_now
 from nightread.settings import Settings
 
 NO_RULES = (
@@ -44,6 +47,7 @@ def route_command(paths: tuple[Path, ...], as_json: bool, **options: Any) -> Non
     warn_of_fixed_model(settings)
     with open_existing_database(settings) as database, one_line_errors():
         rules = rules_of(routes_in_force(database))
+        print_worker_model_warnings(queries.workers(database, now=utc_now()), len(rules))
     seen = preview(rules, paths, settings) if paths else None
     if as_json:
         print_json(seen.to_json(rules) if seen else [rule_json(rule) for rule in rules])

@@ -19,7 +19,7 @@ FORMATS = ("json", "jsonl", "csv", "parquet")
 _CHUNK = 10_000
 _WHOLE_NUMBERS = frozenset(
     (
-        *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by"),
+        *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by"),
         *("rows", "columns", "frames", "frame", "attempts"),
         *("images", "done", "no_result", "unfinished", "withdrawn", "expected"),
     )
@@ -30,7 +30,8 @@ _TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival")
 def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
     """Write `rows` as one of FORMATS to standard output or to a file, which appears when it is complete.
 
-    Times are ISO 8601 in UTC. Scores are an object in JSON, its text in CSV, and a map in Parquet.
+    Times are ISO 8601 in UTC. Scores are an object in JSON, its text in CSV, and a map in Parquet. Remarks are a list;
+    in CSV they are words separated by spaces.
     """
     export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
 
@@ -77,7 +78,8 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
         raise UsageFault("Parquet needs pyarrow: `pip install 'nightread[parquet]'`, or choose csv or jsonl.") from None
     text, times = pa.string(), pa.timestamp("us", tz="UTC")
     types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), **dict.fromkeys(_TIMES, times)}
-    types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64()) | {"shadow": pa.bool_(), "matched": pa.map_(text, text)}
+    types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64())
+    types |= {"shadow": pa.bool_(), "matched": pa.map_(text, text), "remarks": pa.list_(text)}
     schema = pa.schema([(name, types.get(name, text)) for name in names])
     with parquet.ParquetWriter(path, schema) as writer:
         while chunk := list(islice(rows, _CHUNK)):
@@ -94,6 +96,8 @@ def _as_json(row: dict[str, Any], names: Sequence[str]) -> str:
 def _as_cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, list):
+        return " ".join(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 

@@ -45,9 +45,13 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
     """Make the table; on a terminal the file path is shortened so that no line wraps."""
     with_model = bool(wanted.models) or wanted.shadow
-    cells = [list(_cells(row, nights, per_frame=wanted.per_frame, model=with_model)) for row in page]
+    with_remarks = any(row["remarks"] for row in page)
+    cells = [
+        list(_cells(row, nights, per_frame=wanted.per_frame, model=with_model, remarks=with_remarks)) for row in page
+    ]
     optional = [*(["frame"] if wanted.per_frame else []), *(["model"] if with_model else [])]
-    headings = ["image", *optional, "state", "result", "score", "modality", "arrived"]
+    headings = ["image", *optional, "state", "result", "score", *(["remarks"] if with_remarks else [])]
+    headings += ["modality", "arrived"]
     without_file = make_table(console, *headings, right=_NUMBERS)
     table = make_table(console, *headings, "file", right=_NUMBERS)
     for row in cells:
@@ -61,7 +65,7 @@ def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, ni
     return table
 
 
-def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool) -> Iterator[Text]:
+def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool) -> Iterator[Text]:
     yield Text(str(row["image_id"]))
     if per_frame:
         yield Text("" if row["frame"] is None else str(row["frame"]))
@@ -70,6 +74,8 @@ def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool)
     yield Text(row["state"], style=COLOURS.get(row["state"], ""))
     yield Text(_result(row))
     yield Text("" if row["score"] is None else f"{row['score']:.3f}")
+    if remarks:
+        yield Text(", ".join(row["remarks"] or ()), style="yellow")
     yield Text(row["modality"] or "")
     yield Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
 
@@ -79,9 +85,8 @@ def _result(row: dict[str, Any]) -> str:
         return f"same as {row['duplicate_of']}"
     if row["withdrawn_code"] is not None:
         return f"withdrawn ({row['withdrawn_code']})"
-    if row["state"] == State.EXPANDED:
-        return row["detail"] or ""
-    return row["label"] or row["reason"] or ""
+    found: str = (row["detail"] if row["state"] == State.EXPANDED else row["label"] or row["reason"]) or ""
+    return found if row["replaced_by"] is None else f"{found}, replaced by {row['replaced_by']}"
 
 
 def _shortened(uri: str, width: int) -> str:

@@ -1,17 +1,18 @@
 """Summarise a run: the tally, the new files and the speed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cli.output.tables import show_tally
+from cli.output.hints import has_result, hints
+from cli.output.tables import Reasons, show_tally
 from cli.wording import counted
 from db import queries
 from db.engine import Database
+from nightread.reasons import PICTURE, Reason
 from nightread.settings import Settings
 
 
@@ -19,21 +20,29 @@ from nightread.settings import Settings
 class Summary:
     """The result of `run`: what it prints, and its exit code."""
 
+    scope: queries.Scope
+    """The images of the run."""
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
     """(state, reason, class, images)."""
+    image_remarks: Mapping[str, int]
+    """Number of done images by remark."""
     new: int
     """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
-    model: str | None
-    state_dir: Path
     remarks: Sequence[str]
     """Sentences about skipped files and folders, which have no row."""
+    hints: Sequence[str]
+    """What to do about images without a result."""
 
     @property
     def exit_code(self) -> int:
-        """Return 0 if the counts add up and nothing failed, else 1."""
-        return 0 if self.tally.adds_up and self.tally.failed == 0 else 1
+        """Return 0 if the counts add up, nothing failed and at least one image has a result, else 1.
+
+        A run without any file is no error.
+        """
+        without_result = self.tally.arrived > 0 and not has_result(self.tally)
+        return 0 if self.tally.adds_up and self.tally.failed == 0 and not without_result else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `--json`; its names are stable."""
@@ -43,6 +52,8 @@ class Summary:
             "rate_per_second": self.rate_per_second,
             "adds_up": self.tally.adds_up,
             "remarks": list(self.remarks),
+            "hints": list(self.hints),
+            "image_remarks": dict(self.image_remarks),
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -52,7 +63,7 @@ class Summary:
 
 def summarise(
     database: Database,
-    source_ids: Sequence[int],
+    scope: queries.Scope,
     *,
     new: int,
     since: datetime,
@@ -60,27 +71,42 @@ def summarise(
     remarks: Sequence[str] = (),
 ) -> Summary:
     """Read the summary from the database, so that only committed outcomes are printed."""
+    tally, reasons = queries.tally(database, scope), queries.reasons(database, scope)
     return Summary(
-        tally=queries.tally(database, source_ids),
-        reasons=queries.reasons(database, source_ids),
+        scope=scope,
+        tally=tally,
+        reasons=reasons,
+        image_remarks=queries.remarks(database, scope),
         new=new,
         rate_per_second=queries.rate(database, since=since),
-        model=settings.model,
-        state_dir=settings.state_dir,
         remarks=remarks,
+        hints=tuple(hints(tally, reasons, _pictures(database, scope, reasons), settings)),
     )
 
 
 def show_summary(console: Console, summary: Summary) -> None:
     """Print the tally as a table, then remarks and hints on what to do."""
-    if summary.new == 0:
+    if summary.tally.arrived == 0:
+        console.print("No file was found.")
+    elif summary.new == 0:
         console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'known file')}:")
-    show_tally(console, summary.tally, reasons=summary.reasons, rate_per_second=summary.rate_per_second)
+    show_tally(
+        console,
+        summary.tally,
+        reasons=summary.reasons,
+        remarks=summary.image_remarks,
+        rate_per_second=summary.rate_per_second,
+    )
     for remark in summary.remarks:
-        console.print(remark)
+        console.print(remark, markup=False)
     if not summary.tally.adds_up:
         console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report its output.")
-    if summary.model is None and summary.tally.rejected:
-        console.print(
-            "Without --model only routing rules select a model: try `--model phantom` or `nightread models list`."
-        )
+    for hint in summary.hints:
+        console.print(hint, markup=False, style="yellow")
+
+
+def _pictures(database: Database, scope: queries.Scope, reasons: Reasons) -> int:
+    """Return how many images were rejected because they are PNG or JPEG files."""
+    if not any(reason == Reason.NOT_DICOM for _, reason, *_ in reasons):
+        return 0
+    return queries.count_with_detail(database, scope, Reason.NOT_DICOM, PICTURE)

@@ -1,7 +1,8 @@
 """Print tables and numbers for people: with lines on a terminal, as plain columns in a pipe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
+from types import MappingProxyType
 from typing import Any
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from db.queries import Tally
+from imaging.remarks import Remark
 from nightread.reasons import Reason
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
@@ -22,10 +24,13 @@ COLOURS = {
     "queued": "cyan",
     "running": "cyan",
 }
-SENTENCES = {reason.value: reason.message for reason in Reason}
+SENTENCES = {word.value: word.message for word in (*Reason, *Remark)}
 
 Reasons = Sequence[tuple[str, str, str, int]]
 """(state, reason, fault class, images)."""
+Remarks = Mapping[str, int]
+"""Number of done images by remark."""
+NO_REMARKS: Remarks = MappingProxyType({})
 
 
 def make_table(console: Console, *headings: str, right: Iterable[str] = (), **options: Any) -> Table:
@@ -56,24 +61,36 @@ def show(console: Console, renderable: RenderableType) -> None:
         console.out(line.rstrip(), highlight=False)
 
 
-def show_tally(console: Console, tally: Tally, *, reasons: Reasons = (), rate_per_second: float | None = None) -> None:
-    """Print the number of files by state and reason, and the rate."""
-    show(console, tally_table(console, tally, reasons))
+def show_tally(
+    console: Console,
+    tally: Tally,
+    *,
+    reasons: Reasons = (),
+    remarks: Remarks = NO_REMARKS,
+    rate_per_second: float | None = None,
+) -> None:
+    """Print the number of files by state, reason and remark, and the rate."""
+    show(console, tally_table(console, tally, reasons, remarks))
     if rate_per_second:
         console.print(per_second(rate_per_second))
 
 
-def tally_table(console: Console, tally: Tally, reasons: Reasons = ()) -> Table:
-    """Make a table with one line per state and its reasons below; states in _RARE are left out if they are empty."""
+def tally_table(console: Console, tally: Tally, reasons: Reasons = (), remarks: Remarks = NO_REMARKS) -> Table:
+    """Make a table with one line per state and its reasons or remarks below.
+
+    States in _RARE are left out if they are empty.
+    """
+    below = [(state, reason, images) for state, reason, _, images in reasons]
+    below += [("done", remark, images) for remark, images in remarks.items()]
     table = make_table(console, "", "images", "", right=["images"], show_header=False)
     for state in ("done", "duplicate", "rejected", "failed", "expanded", "waiting", "queued", "running"):
         images = getattr(tally, state)
         if images or state not in _RARE:
             table.add_row(Text(state, style=COLOURS.get(state, "") if images else "dim"), f"{images:,}", "")
-        for _, reason, _, of_reason in (entry for entry in reasons if entry[0] == state):
-            sentence = SENTENCES.get(reason, "")
+        for _, word, of_word in (entry for entry in below if entry[0] == state):
+            sentence = SENTENCES.get(word, "")
             table.add_row(
-                Text(f"  {reason}", style="dim"), Text(f"{of_reason:,}", style="dim"), Text(sentence, style="dim")
+                Text(f"  {word}", style="dim"), Text(f"{of_word:,}", style="dim"), Text(sentence, style="dim")
             )
     table.add_section()
     table.add_row(Text("arrived", style="bold"), Text(f"{tally.arrived:,}", style="bold"), "")

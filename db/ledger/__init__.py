@@ -16,6 +16,7 @@ from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, p
 from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
+from db.ledger.issuers import remember_issuers
 from db.ledger.outbox import Batch, BatchFilter, QueueStatus, form_batches, queue_status, return_unpublished
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pauses, pause, set_probe
@@ -90,6 +91,7 @@ __all__ = [
     "register",
     "register_and_move",
     "register_bundle",
+    "remember_issuers",
     "renew",
     "replace_bundle",
     "report_source",

@@ -1,6 +1,8 @@
 """Register arrivals: each gets its first row of work."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
 from db.engine import Database
+from db.ledger.replaced import mark_replaced, mark_returned
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Arrival, Registered
 from db.tables import UNFINISHED, State, in_state, instances, work
@@ -22,7 +25,7 @@ def register(
 
     An arrival with the same source, place, size and time is known and is ignored. If a file changed while its image
     was unfinished, the row becomes `received` again, describes the newer file, and has no attempts. If a file
-    changed after its outcome, it is a new arrival.
+    changed after its outcome, it is a new arrival, and the earlier one is marked as replaced.
     """
     return database.write(
         lambda connection: register_within(
@@ -36,11 +39,14 @@ def register_within(
 ) -> Registered:
     """Register arrivals as part of the caller's transaction."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
-    known, unfinished = _compare(connection, source_id, by_key)
+    present = _compare(connection, source_id, by_key)
+    unfinished = present.unfinished
     changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
-    new = {key: arrival for key, arrival in by_key.items() if key not in known | changed}
+    new = {key: arrival for key, arrival in by_key.items() if key not in present.known | changed}
     if new:
         _insert(connection, source_id, new, priority, now)
+    mark_replaced(connection, [image_id for key in new for image_id in present.final.get(key, ())])
+    mark_returned(connection, present.returned)
     return Registered(new=len(new), changed=len(changed))
 
 
@@ -49,17 +55,34 @@ def uri_key(uri: str) -> str:
     return blake2b(uri.encode(), digest_size=16).hexdigest()
 
 
-def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> tuple[set[str], dict[str, int]]:
-    """Return the keys of known arrivals, and the unfinished instances, by key, of arrivals that changed."""
-    known: set[str] = set()
-    unfinished: dict[str, int] = {}
+@dataclass(kw_only=True, slots=True)
+class _Present:
+    """What the database has at the places of some arrivals, by key."""
+
+    known: set[str] = field(default_factory=set)
+    """Keys of arrivals that are in the database already."""
+    unfinished: dict[str, int] = field(default_factory=dict)
+    """Unfinished instances of arrivals that changed."""
+    final: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Instances with an outcome that describe other files."""
+    returned: list[int] = field(default_factory=list)
+    """Known instances that were replaced, and whose file is there again."""
+
+
+def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> _Present:
+    present = _Present()
     for row in connection.execute(_KNOWN, {"source": source_id, "keys": list(by_key)}):
         arrival = by_key[row.uri_key]
         if (row.size, row.mtime_ns) == (arrival.size, arrival.mtime_ns):
-            known.add(row.uri_key)
+            present.known.add(row.uri_key)
+            if row.replaced_by is not None:
+                present.returned.append(row.id)
         elif row.state in UNFINISHED:
-            unfinished[row.uri_key] = row.id
-    return known, {key: instance_id for key, instance_id in unfinished.items() if key not in known}
+            present.unfinished[row.uri_key] = row.id
+        else:
+            present.final[row.uri_key].append(row.id)
+    present.unfinished = {key: image_id for key, image_id in present.unfinished.items() if key not in present.known}
+    return present
 
 
 def _change(connection: Connection, arrivals: dict[str, Arrival], unfinished: dict[str, int]) -> set[str]:
@@ -111,7 +134,14 @@ def _insert(
 _ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at", "parent_id")
 
 _KNOWN = (
-    select(instances.c.id, instances.c.uri_key, instances.c.size, instances.c.mtime_ns, work.c.state)
+    select(
+        instances.c.id,
+        instances.c.uri_key,
+        instances.c.size,
+        instances.c.mtime_ns,
+        instances.c.replaced_by,
+        work.c.state,
+    )
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
     .where(instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True)))
 )

@@ -97,6 +97,8 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
         frames=(),
         route_id=None,
         matched=None,
+        remarks=None,
+        detail=None,
         further=(),
         annotations=None,
     )

@@ -15,6 +15,7 @@ from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import require_registered
 from db.ledger.identity import lock_recording, settle_duplicates, supersede
 from db.ledger.predictions import add_further_predictions, insert_predictions
+from db.ledger.replaced import unmark_copied
 from db.ledger.values import Outcome
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES
@@ -73,6 +74,7 @@ def _record(
     _write(connection, held_outcomes, now)
     add_further_predictions(connection, batch_id, held_outcomes, now)
     supersede(connection, held_outcomes)
+    unmark_copied(connection, held_outcomes)
     apply_annotations(connection, held_outcomes, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
@@ -130,6 +132,7 @@ def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
         now if outcome.state in FINAL else None,
         outcome.route_id,
         outcome.matched,
+        outcome.remarks,
     )
 
 
@@ -200,6 +203,7 @@ _FINISH_NAMES = (
     "finished_at",
     "route_id",
     "matched",
+    "remarks",
 )
 _UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
 _FINISH = (
@@ -221,6 +225,7 @@ _FINISH = (
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
         route_id=bindparam("route_id"),
         matched=bindparam("matched", type_=work.c.matched.type),
+        remarks=bindparam("remarks"),
         batch_id=case((bindparam("state") == State.RECEIVED, None), else_=work.c.batch_id),
         lease_until=None,
     )

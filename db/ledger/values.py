@@ -116,7 +116,7 @@ class FramePrediction(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FurtherPrediction:
-    """The result of a further bundle for an image, or the reason why its network failed."""
+    """The result of a further bundle for an image, or the reason why it has none."""
 
     bundle_id: int
     shadow: bool
@@ -128,6 +128,9 @@ class FurtherPrediction:
     scores: list[float] | None = None
     frames: tuple[FramePrediction, ...] = ()
     reason: Reason | None = None
+    remarks: str | None = None
+    detail: str | None = None
+    """The sentences of the remarks, or what the reason means for this image."""
 
 
 class Outcome(NamedTuple):
@@ -160,5 +163,7 @@ class Outcome(NamedTuple):
     """The header values that the rule `route_id` matched; both are None if `--model` chose the bundle."""
     further: tuple[FurtherPrediction, ...] = ()
     """The results of other bundles for the same image."""
+    remarks: str | None = None
+    """The words of the remarks on a result, separated by spaces; `detail` then holds their sentences."""
     annotations: Annotations | None = None
     """Facts about other arrivals, which are applied if the outcome is final."""

@@ -1,36 +1,34 @@
 """Store heartbeats of workers."""
 
 from datetime import datetime
+from typing import NotRequired, TypedDict, Unpack
 
 from sqlalchemy import Connection, bindparam, delete, insert, update
 
 from db.engine import Database
-from db.tables import workers
+from db.tables import MODEL_LENGTH, workers
 
 
-def heartbeat(
-    database: Database,
-    *,
-    node: str,
-    boot_id: str,
-    slots: int,
-    starting: int = 0,
-    device: str,
-    release: str,
-    now: datetime,
-) -> None:
-    """Store that a worker is alive, with its number of processes and how many of them are still starting.
+class WorkerFacts(TypedDict):
+    """What a worker reports with each heartbeat."""
+
+    slots: int
+    """Number of its processes."""
+    starting: NotRequired[int]
+    """How many of them still load their models."""
+    model: NotRequired[str | None]
+    """The model that analyses every image; None if the routing rules decide."""
+    device: str
+    release: str
+
+
+def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **facts: Unpack[WorkerFacts]) -> None:
+    """Store that a worker is alive, and its facts.
 
     A new `boot_id` replaces the row of the worker's earlier start.
     """
-    values = {
-        "boot_id": boot_id,
-        "slots": slots,
-        "starting": starting,
-        "device": device,
-        "release": release,
-        "heartbeat_at": now,
-    }
+    model = (facts.get("model") or "")[:MODEL_LENGTH] or None
+    values = {"starting": 0, **facts, "model": model, "boot_id": boot_id, "heartbeat_at": now}
 
     def transaction(connection: Connection) -> None:
         known = connection.execute(update(workers).where(workers.c.node == node, workers.c.boot_id == boot_id), values)

@@ -7,7 +7,9 @@ from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
+from db.queries.issuers import images_by_key, known_issuers
 from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
+from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     OriginalFile,
@@ -22,10 +24,11 @@ from db.queries.reportable import (
 )
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
+from db.queries.scope import Scope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
-from db.queries.tally import Tally, reasons, tally, unfinished
+from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
@@ -46,11 +49,13 @@ __all__ = [
     "Pace",
     "Pause",
     "Pending",
+    "Postponed",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
     "Retriable",
     "Route",
+    "Scope",
     "Sender",
     "Source",
     "Spooled",
@@ -65,22 +70,29 @@ __all__ = [
     "associations",
     "batches_of",
     "bytes_arrived",
+    "count_with_detail",
     "coverage",
     "deliveries",
     "images",
+    "images_by_key",
     "known_batches",
+    "known_issuers",
     "known_keys",
     "latest_batches",
     "latest_outcomes",
     "missing_from_ledger",
+    "newest_at",
     "oldest_waiting",
     "open_batches",
     "pace",
     "pauses",
     "pending",
+    "postponed",
     "probe_outcomes",
     "rate",
     "reasons",
+    "remarks",
+    "replaced",
     "results_with_truth",
     "retriable",
     "routes_in_force",

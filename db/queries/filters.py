@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, func, or_, select
 
+from db.queries.scope import Scope
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "score", "suspicion", "finished"]
@@ -20,6 +21,8 @@ class ImageFilter:
     states: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """Words of imaging.remarks."""
     min_score: float | None = None
     """Limits of the score of the image's label, both included."""
     max_score: float | None = None
@@ -29,8 +32,8 @@ class ImageFilter:
     """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
     shadow: bool = False
     """Match results on trial only; by default they never match."""
-    patient_key: str | None = None
-    accession_key: str | None = None
+    patient_keys: tuple[str, ...] = ()
+    accession_keys: tuple[str, ...] = ()
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
@@ -41,10 +44,14 @@ class ImageFilter:
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
     """Unpacked from one of these archives."""
+    scope: Scope | None = None
+    """Arrivals of one command."""
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches the others, None matches both."""
+    replaced: bool | None = None
+    """True matches images whose file was replaced by another file of the same name, False the others, None both."""
     current: bool = False
-    """Leave out withdrawn images and old versions of images."""
+    """Leave out withdrawn images, old versions of images, and images whose file was replaced by another one."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
@@ -65,6 +72,12 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.current:
         yield instances.c.superseded_by.is_(None)
         yield instances.c.withdrawn_by.is_(None)
+        yield instances.c.replaced_by.is_(None)
+
+
+def has_remark(word: str) -> ColumnElement[bool]:
+    """Return the condition that a result has this remark."""
+    return (" " + work.c.remarks + " ").contains(f" {word} ", autoescape=True)
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
@@ -74,8 +87,8 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or wanted.withdrawn or any(getattr(wanted, name) for name in _NARROW)
-    if few or (states and states <= {State.QUEUED, State.RUNNING}):
+    few = wanted.parent_ids or wanted.withdrawn or wanted.replaced or any(getattr(wanted, name) for name in _NARROW)
+    if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
     return work.c.instance_id if outcomes and not _matches_few(wanted) else instances.c.id
@@ -83,7 +96,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 def _matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn
+    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn or wanted.replaced
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -105,6 +118,9 @@ def _named(models: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bool]]:
+    if wanted.remarks:
+        yield from _with_remarks(wanted.remarks, leading=leading)
+        leading = False
     if wanted.states:
         yield from _in_states(wanted.states) if leading else (_opaque(work.c.state).in_(wanted.states),)
     if wanted.reasons:
@@ -116,6 +132,13 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield work.c.score >= wanted.min_score
     if wanted.max_score is not None:
         yield work.c.score <= wanted.max_score
+
+
+def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElement[bool]]:
+    """Search for whole words. The comparison with the empty string lets both databases use the partial index."""
+    if leading:
+        yield work.c.remarks > ""
+    yield or_(*map(has_remark, words))
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
@@ -130,19 +153,34 @@ def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
 def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.image_ids:
         yield instances.c.id.in_(wanted.image_ids)
+    if wanted.scope:
+        yield wanted.scope.of_instances()
     if wanted.parent_ids:
         yield instances.c.parent_id.in_(wanted.parent_ids)
-    if wanted.withdrawn is not None:
-        # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
-        yield instances.c.withdrawn_by > 0 if wanted.withdrawn else instances.c.withdrawn_by.is_(None)
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
     if wanted.modalities:
         yield instances.c.modality.in_(wanted.modalities)
-    for name in _NARROW:
-        if getattr(wanted, name) is not None:
-            yield instances.c[name] == getattr(wanted, name)
+    yield from _marked(wanted)
+    yield from _narrow(wanted)
+
+
+def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    for is_marked, column in ((wanted.withdrawn, instances.c.withdrawn_by), (wanted.replaced, instances.c.replaced_by)):
+        if is_marked is not None:
+            # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
+            yield column > 0 if is_marked else column.is_(None)
+
+
+def _narrow(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    for name, column in _NARROW.items():
+        value = getattr(wanted, name)
+        if isinstance(value, tuple):
+            if value:
+                yield column == value[0] if len(value) == 1 else column.in_(value)
+        elif value is not None:
+            yield column == value
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -175,11 +213,11 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 
-_NARROW = (
-    "patient_key",
-    "accession_key",
-    "study_instance_uid",
-    "series_instance_uid",
-    "sop_instance_uid",
-    "sha256",
-)
+_NARROW: dict[str, Column[Any]] = {
+    "patient_keys": instances.c.patient_key,
+    "accession_keys": instances.c.accession_key,
+    "study_instance_uid": instances.c.study_instance_uid,
+    "series_instance_uid": instances.c.series_instance_uid,
+    "sop_instance_uid": instances.c.sop_instance_uid,
+    "sha256": instances.c.sha256,
+}

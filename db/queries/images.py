@@ -46,6 +46,9 @@ COLUMNS = (
     "finished_at",
     "shadow",
     "matched",
+    "remarks",
+    "replaced_by",
+    "member_name",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -53,8 +56,9 @@ COLUMNS = (
 def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[dict[str, Any]]:
     """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
-    `uri` is the full path or URL, `scores` is a dict from label to score, and times are aware and in UTC. An absent
-    value is None. With `per_frame`, an arrival without predictions is one row with `frame` None.
+    `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
+    aware and in UTC. An absent value is None. With `per_frame`, an arrival without predictions is one row with `frame`
+    None.
     """
     wanted = wanted or ImageFilter()
     with snapshot(database) as connection:
@@ -96,6 +100,7 @@ def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> 
     values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
+    values["remarks"] = row.remarks.split() if row.remarks else None
     values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
     if per_frame:
         values["frame"] = row.frame
@@ -120,6 +125,8 @@ _ARRIVAL = (
     instances.c.columns,
     instances.c.frames,
     instances.c.superseded_by,
+    instances.c.replaced_by,
+    instances.c.member_name,
     instances.c.parent_id,
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
@@ -136,4 +143,5 @@ _WORK = (
     work.c.bundle_id,
     work.c.shadow,
     work.c.matched,
+    work.c.remarks,
 )

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, case, func, or_, select
+from sqlalchemy import Connection, FromClause, Select, func, select
 
 from db.engine import Database
-from db.ledger.origins import origin_id
+from db.queries.scope import Scope
 from db.queries.snapshot import snapshot
 from db.tables import IN_BATCH, State, in_state, instances, sources, work
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
 
-SourceIds = Sequence[int] | None
-"""Ids of sources; members of their archives are included. None means all sources."""
+Counted = Sequence[int] | Scope | None
+"""What is counted: the arrivals of sources with these ids and the members of their archives, or a scope, or all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +49,11 @@ class Tally:
         return asdict(self)
 
 
-def tally(database: Database, source_ids: SourceIds = None) -> Tally:
+def tally(database: Database, counted: Counted = None) -> Tally:
     """Count all states in one snapshot; this takes about 0.25 s for 1,000,000 arrivals."""
     with snapshot(database) as connection:
-        chosen = _none_if_all(connection, source_ids)
-        arrived = connection.execute(_of_sources(select(func.count()), instances, chosen)).scalar_one()
+        chosen = _scope(connection, counted)
+        arrived = connection.execute(_within(select(func.count()), instances, chosen)).scalar_one()
         states = _count_states(connection, chosen)
     return Tally(
         arrived=arrived,
@@ -62,7 +62,7 @@ def tally(database: Database, source_ids: SourceIds = None) -> Tally:
     )
 
 
-def reasons(database: Database, source_ids: SourceIds = None) -> list[tuple[str, str, str, int]]:
+def reasons(database: Database, counted: Counted = None) -> list[tuple[str, str, str, int]]:
     """Return (state, reason, fault class, images) of rejected and failed arrivals, the most frequent reason first."""
     statement = (
         select(work.c.state, work.c.reason, func.count().label("images"))
@@ -70,52 +70,76 @@ def reasons(database: Database, source_ids: SourceIds = None) -> list[tuple[str,
         .group_by(work.c.state, work.c.reason)
     )
     with database.read() as connection:
-        rows = connection.execute(_of_sources(statement, work, _none_if_all(connection, source_ids))).all()
+        rows = connection.execute(_within(statement, work, _scope(connection, counted))).all()
     found = [(row.state, row.reason or "", _FAULTS.get(row.reason or "", "unknown"), row.images) for row in rows]
     return sorted(found, key=lambda entry: (-entry[3], entry[1]))
 
 
-def unfinished(database: Database, source_ids: SourceIds = None) -> int:
+def count_with_detail(database: Database, counted: Counted, reason: Reason, detail: str) -> int:
+    """Return the number of arrivals that have this reason with this detail."""
+    conditions = (work.c.reason == reason.value, work.c.detail == detail, work.c.ordinal == 0)
+    statement = select(func.count()).where(*conditions, work.c.finished_at.is_not(None))
+    with database.read() as connection:
+        return int(connection.execute(_within(statement, work, _scope(connection, counted))).scalar_one())
+
+
+def remarks(database: Database, counted: Counted = None) -> dict[str, int]:
+    """Return the number of done arrivals for each remark, the most frequent first; one arrival may have several."""
+    statement = (
+        select(work.c.remarks, func.count().label("images"))
+        .where(work.c.remarks > "", work.c.ordinal == 0)  # `>` lets SQLite use the partial index
+        .group_by(work.c.remarks)
+    )
+    images: Counter[str] = Counter()
+    with database.read() as connection:
+        for row in connection.execute(_within(statement, work, _scope(connection, counted))):
+            images.update(dict.fromkeys((row.remarks or "").split(), row.images))
+    return dict(images.most_common())
+
+
+def replaced(database: Database) -> int:
+    """Return the number of arrivals whose file was replaced by another file of the same name."""
+    statement = select(func.count()).select_from(instances).where(instances.c.replaced_by > 0)
+    with database.read() as connection:
+        return int(connection.execute(statement).scalar_one())
+
+
+def unfinished(database: Database, counted: Counted = None) -> int:
     """Return the number of arrivals without an outcome.
 
     It reads partial indexes only, because a progress bar calls it several times per second.
     """
     with snapshot(database) as connection:
-        chosen = _none_if_all(connection, source_ids)
+        chosen = _scope(connection, counted)
         return sum(
-            connection.execute(_of_sources(select(func.count()).where(condition), work, chosen)).scalar_one()
+            connection.execute(_within(select(func.count()).where(condition), work, chosen)).scalar_one()
             for condition in _UNFINISHED
         )
 
 
-def _count_states(connection: Connection, chosen: SourceIds) -> Counter[str]:
+def _count_states(connection: Connection, chosen: Scope | None) -> Counter[str]:
     """Count by state with three statements, one for each of the partial indexes that together hold all work."""
-    counted: Counter[str] = Counter()
+    states: Counter[str] = Counter()
     for condition in (*_UNFINISHED, work.c.finished_at.is_not(None)):
         statement = select(work.c.state, func.count()).where(condition, work.c.ordinal == 0).group_by(work.c.state)
-        for state, images in connection.execute(_of_sources(statement, work, chosen)):
-            counted[state] = images
-    return counted
+        for state, images in connection.execute(_within(statement, work, chosen)):
+            states[state] = images
+    return states
 
 
-def _none_if_all(connection: Connection, source_ids: SourceIds) -> SourceIds:
-    """Return None if these are all sources, so that the source of each arrival need not be looked up."""
-    if source_ids is None:
+def _scope(connection: Connection, counted: Counted) -> Scope | None:
+    """Return the scope; None if it holds all sources, so that the source of each arrival need not be looked up."""
+    if counted is None:
         return None
+    scope = counted if isinstance(counted, Scope) else Scope(source_ids=tuple(counted))
     known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
-    return None if known <= set(source_ids) else source_ids
+    return None if known <= set(scope.source_ids) else scope
 
 
-def _of_sources(statement: Select[Any], counted: FromClause, chosen: SourceIds) -> Select[Any]:
-    if chosen is None:
-        return statement.select_from(counted)
-    if counted is instances:
-        members = and_(instances.c.parent_id.is_not(None), origin_id().in_(chosen))
-        return statement.select_from(instances).where(or_(instances.c.source_id.in_(chosen), members))
-    # Not a join: SQLite would read all arrivals of the source for the few rows of work that match.
-    origin = case((instances.c.parent_id.is_(None), instances.c.source_id), else_=origin_id())
-    its_source = select(origin).where(instances.c.id == work.c.instance_id).scalar_subquery()
-    return statement.select_from(work).where(its_source.in_(chosen))
+def _within(statement: Select[Any], table: FromClause, scope: Scope | None) -> Select[Any]:
+    if scope is None:
+        return statement.select_from(table)
+    return statement.select_from(table).where(scope.of_instances() if table is instances else scope.of_work())
 
 
 _UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)

@@ -18,6 +18,8 @@ class Worker:
 
     node: str
     slots: int
+    model: str | None
+    """The model that analyses every image; None if the routing rules decide."""
     device: str
     release: str
     heartbeat_seconds: float
@@ -37,6 +39,7 @@ def workers(database: Database, *, now: datetime) -> list[Worker]:
         Worker(
             node=row.node,
             slots=row.slots,
+            model=row.model,
             device=row.device,
             release=row.release,
             heartbeat_seconds=max(0.0, (now - row.heartbeat_at).total_seconds()),

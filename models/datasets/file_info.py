@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import cast
 
 from imaging.errors import RejectDicomImage
+from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
 from imaging.raster import check_raster
 from imaging.read import read
+from imaging.read_kind import read_kind
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 PATIENTS = PatientHasher(b"nightread data sets")
 """Distinguishes patients while a data set is opened; the keys are not stored."""
 _THREADS = 8
+_NO_HEADER = ImageKind(is_dicom=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,7 @@ class FileInfo:
 
     frames: int = 1
     in_colour: bool = False
+    kind: ImageKind = _NO_HEADER
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
     digest: str | None = None
@@ -69,6 +73,7 @@ def read_dicom_info(path: Path) -> FileInfo:
             patient = dicom_image.facts.patient_key
             return FileInfo(
                 frames=dicom_image.frame_count,
+                kind=read_kind(dicom_image),
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
                 sop_instance_uid=dicom_image.facts.sop_instance_uid,
@@ -80,7 +85,9 @@ def read_image_info(path: Path) -> FileInfo:
     if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
-    return FileInfo(in_colour=check_raster(content, DEFAULT_LIMITS), digest=blake2b(content).hexdigest())
+    in_colour = check_raster(content, DEFAULT_LIMITS)
+    kind = ImageKind(is_dicom=False, samples=COLOUR if in_colour else GREY)
+    return FileInfo(in_colour=in_colour, kind=kind, digest=blake2b(content).hexdigest())
 
 
 def _info_or_reason(read_info: Callable[[Path], FileInfo], path: Path) -> FileInfo:

@@ -65,6 +65,7 @@ def _open(
         test=examples[TEST],
         native_spec=native_spec(files),
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
+        kinds=frozenset(file.info.kind for file in files),
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -51,6 +52,8 @@ class StoreServer(ThreadedAssociationServer):
         self.on_end = on_end
         self._max_connections = _CONNECTIONS_PER_ASSOCIATION * source.associations
         self._connections = set[Any]()
+        self._start_lock = threading.Lock()
+        self._ending = False
         try:
             super().__init__(*arguments, **options | {"request_handler": _Connection})
         except OSError as error:
@@ -78,8 +81,17 @@ class StoreServer(ThreadedAssociationServer):
             extra={"address": client_address[0], "error": type(sys.exception() or Exception()).__name__},
         )
 
+    def start_association(self, association: Association) -> bool:
+        """Start the thread of an association, unless the server ends. Return whether it was started."""
+        with self._start_lock:
+            if not self._ending:
+                association.start()
+            return not self._ending
+
     def end(self) -> None:
         """Stop listening and end all associations within 2 s; their senders keep images without a response."""
+        with self._start_lock:  # from here on no association starts, and each that was started can be joined
+            self._ending = True
         self.shutdown()
         active = self.active_associations
         for association in active:
@@ -114,7 +126,9 @@ class _Connection(RequestHandler):
         association.dul.daemon = True
         connection = cast("AssociationSocket", association.dul.socket)
         connection.recv = _Reader(connection).recv  # type: ignore[method-assign]
-        association.start()
+        if not self.server.start_association(association):
+            self.request.close()
+            return
         association.join()
         self.server.on_end(association)
 

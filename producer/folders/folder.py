@@ -86,6 +86,11 @@ class Folder:
         return cls(path.parent, settings, settle=False, only=os.fsencode(path.name))
 
     @property
+    def only(self) -> str | None:
+        """Return the URI of the one file to which scans are restricted; None if all files are scanned."""
+        return None if self._only is None else uri_of(self._only)
+
+    @property
     def report(self) -> FolderReport:
         """Return the result of the latest scan."""
         return self._report

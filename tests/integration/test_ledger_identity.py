@@ -29,6 +29,18 @@ def test_the_same_bytes_twice_in_one_batch_are_done_once(ledger_driver: LedgerDr
     assert [row.modality for row in ledger_driver.instances()] == ["DX"] * 3
 
 
+def test_a_duplicate_has_no_remark(ledger_driver: LedgerDriver) -> None:
+    """The remark stands beside the result, which the original has."""
+    ledger_driver.register(build_arrivals(2))
+
+    ledger_driver.analyse_all(sha256=CONTENT, remarks="voi_unusable", detail="A sentence.")
+
+    assert [(row.state, row.remarks, row.detail) for row in ledger_driver.work()] == [
+        ("done", "voi_unusable", "A sentence."),
+        ("duplicate", None, None),
+    ]
+
+
 def test_the_same_bytes_in_a_later_batch_are_a_duplicate(ledger_driver: LedgerDriver) -> None:
     """A copy that arrives days later names the done image."""
     ledger_driver.register(build_arrivals(1))

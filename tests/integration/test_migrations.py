@@ -92,21 +92,22 @@ def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
 
 
 def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> None:
-    """Rows of schema 0001 stay; their results are not on trial and name no rule."""
+    """Rows of schema 0001 stay; their results are not on trial, name no rule and have no remark."""
     schema.upgrade(empty_database)
     _downgrade(empty_database, "0001")
     empty_database.write(lambda connection: [connection.execute(text(row)) for row in _OLD_ROWS])
 
     schema.upgrade(empty_database)
     with empty_database.read() as connection:
-        assert connection.execute(select(work.c.label, work.c.shadow, work.c.route_id, work.c.matched)).all() == [
-            ("nodule", False, None, None)
-        ]
+        columns = (work.c.label, work.c.shadow, work.c.route_id, work.c.matched, work.c.remarks)
+        assert connection.execute(select(*columns)).all() == [("nodule", False, None, None, None)]
 
     _downgrade(empty_database, "0001")
     with empty_database.read() as connection:
         assert connection.execute(text("SELECT label FROM work")).scalars().all() == ["nodule"]
-        assert not {"shadow", "route_id", "matched"} & {c["name"] for c in inspect(connection).get_columns("work")}
+        assert not {"shadow", "route_id", "matched", "remarks"} & {
+            c["name"] for c in inspect(connection).get_columns("work")
+        }
 
 
 def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:

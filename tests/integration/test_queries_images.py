@@ -54,10 +54,10 @@ def test_an_image_has_all_names_that_programs_rely_on(
         (ImageFilter(min_score=0.7), [2]),
         (ImageFilter(max_score=0.7), [1]),
         (ImageFilter(modalities=("CR",)), [2]),
-        (ImageFilter(patient_key="p" * 64), [1]),
-        (ImageFilter(patient_key="p" * 64, labels=("nodule",)), []),
-        (ImageFilter(patient_key="p" * 64, states=("done",), reasons=()), [1]),
-        (ImageFilter(accession_key="a" * 64), [1]),
+        (ImageFilter(patient_keys=("p" * 64,)), [1]),
+        (ImageFilter(patient_keys=("p" * 64,), labels=("nodule",)), []),
+        (ImageFilter(patient_keys=("p" * 64,), states=("done",), reasons=()), [1]),
+        (ImageFilter(accession_keys=("a" * 64,)), [1]),
         (ImageFilter(study_instance_uid="1.1"), [1]),
         (ImageFilter(series_instance_uid="1.2"), [1]),
         (ImageFilter(sop_instance_uid="1.3"), [1]),
@@ -102,6 +102,31 @@ def test_frames_are_rows_of_their_own(ledger_driver: LedgerDriver, make_arrivals
         (2, None, None),
     ]
     assert rows[1]["scores"] == {"normal": 0.5, "nodule": 0.5}
+
+
+def test_remarks_are_words_that_can_be_searched(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
+    """Whole words match, alone and with other conditions; a result without a remark has none."""
+    for remarks in ("voi_unusable", None, "frames_left_out voi_unusable", "frames_left_out"):
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(remarks=remarks, detail=remarks and "A sentence.")
+
+    def found(**wanted: Any) -> list[int]:
+        return [image["image_id"] for image in queries.images(ledger_driver.database, ImageFilter(**wanted))]
+
+    assert [image["remarks"] for image in queries.images(ledger_driver.database)] == [
+        ["voi_unusable"],
+        None,
+        ["frames_left_out", "voi_unusable"],
+        ["frames_left_out"],
+    ]
+    assert found(remarks=("voi_unusable",)) == [1, 3]
+    assert found(remarks=("voi_unusable",), limit=1) == [1]
+    assert found(remarks=("voi_unusable", "frames_left_out"), states=("done",), labels=("normal",)) == [1, 3, 4]
+    assert found(remarks=("voi_unusable",), image_ids=(2, 3)) == [3]
+    assert found(remarks=("left_out",)) == []
+    assert found(remarks=("voi%",)) == []
+    assert queries.remarks(ledger_driver.database) == {"voi_unusable": 2, "frames_left_out": 2}
+    assert queries.remarks(ledger_driver.database, [999]) == {}
 
 
 def test_every_arrival_is_listed_and_current_versions_on_request(

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import cine, in_syntax, phantom
+from dicom_files import cine, in_syntax, phantom, with_values
 from ledger_driver import LedgerDriver
+from pydicom import Dataset
 from sqlalchemy import select
 from worker_driver import BUNDLE, Array, WorkerDriver, constant_scores
 
-from db import ledger
+from db import ledger, queries
 from db.ledger import Arrival
 from db.tables import batches, predictions
 from imaging.prepare import prepare
@@ -28,6 +29,23 @@ from worker.results import Results
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """Return a driver with an empty inbox and a network that accepts every image."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+def test_the_issuers_that_headers_name_are_remembered(worker_driver: WorkerDriver) -> None:
+    """Numbers are hashed together with their issuer, so a search has to know which issuers there are."""
+    order = Dataset()
+    order.LocalNamespaceEntityID = "RIS"
+    worker_driver.put(
+        a=with_values(1, PatientID="1", IssuerOfPatientID="HOSP "),
+        b=with_values(2, IssuerOfPatientID="", AccessionNumber="7", IssuerOfAccessionNumberSequence=[order]),
+        c=with_values(3, PatientID="", IssuerOfPatientID="WITHOUT NUMBER"),
+        d=with_values(4, IssuerOfPatientID="", AccessionNumber="8"),
+    )
+    worker_driver.analyse(worker_driver.context())
+
+    database = worker_driver.ledger_driver.database
+    assert queries.known_issuers(database, "patient") == ["HOSP"]
+    assert queries.known_issuers(database, "accession") == ["RIS"]
 
 
 def test_each_image_gets_its_own_scores(worker_driver: WorkerDriver) -> None:

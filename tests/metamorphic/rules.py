@@ -55,7 +55,7 @@ def _syntax_bits(syntax: str, bits: str) -> bool:
         return True
     if syntax == "rle":
         return bits in _FEW_BITS | {"20of32", "32"}
-    allowed = {"jpeg50": {"8", "8of16"}, "jpeg51": {"8", "12"}}
+    allowed = {"jpeg50": {"8", "8of16"}, "jpeg51": {"8", "10", "12"}}
     return bits in allowed.get(syntax, _FEW_BITS)
 
 

@@ -25,8 +25,8 @@ def stream_samples(stored: Values, cell: Cell) -> tuple[Values, int]:
     allocated, count, _, _ = BITS[cell.bits]
     whole = cell.precision != "stored"
     precision = allocated if whole else count
-    if cell.syntax in DCT or cell.colour == "lossless_is_baseline":
-        return stored.astype("u1" if precision <= 8 else "u2"), precision
+    if cell.syntax in DCT or cell.colour == "lossless_is_baseline":  # these have 8 or 12 bits
+        return (stored.astype("u1"), 8) if precision <= 8 else (stored.astype("u2"), 12)
     samples = words(stored, cell) if whole else (stored & (1 << count) - 1)
     samples = samples.astype(samples.dtype if cell.syntax == "rle" else "u1" if precision <= 8 else "u2")
     if cell.sign == "signed" and cell.syntax in JPEG_2000:  # the only streams with a sign of their own

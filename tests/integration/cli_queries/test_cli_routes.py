@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,26 @@ def test_rules_are_put_into_force_and_taken_out(nightread: Nightread) -> None:
     assert (code, [rule["rule"] for rule in json.loads(text)]) == (0, [second["rule"]])
     assert nightread("models", "deactivate", "phantom")[0] == 0
     assert "There are no routing rules" in nightread("models", "route")[1]
+
+
+@pytest.mark.parametrize(
+    "command", [("models", "activate", "phantom"), ("models", "list"), ("models", "route"), ("status",)]
+)
+def test_a_worker_with_a_model_of_its_own_is_named_because_it_ignores_the_rules(
+    nightread: Nightread, database: Database, command: tuple[str, ...]
+) -> None:
+    """Otherwise the new rule would be ignored in silence; a worker that no longer runs does not matter."""
+    activated(nightread, "--when", "modality=CR")
+    known = {"boot_id": "1", "slots": 1, "device": "CPU", "release": "0"}
+    now = datetime.now(UTC)
+    ledger.heartbeat(database, node="here", model="mnist-cnn", now=now, **known)
+    ledger.heartbeat(database, node="gone", model="mnist-cnn", now=now - timedelta(hours=1), **known)
+
+    _, text, error = nightread(*command)
+
+    rules = "2 routing rules" if "activate" in command else "1 routing rule"
+    assert f"Worker here runs with --model mnist-cnn and ignores the {rules}." in text + error
+    assert "Worker gone" not in text + error
 
 
 def test_a_dry_run_counts_and_changes_nothing(nightread: Nightread, scans: Path, database: Database) -> None:
@@ -125,6 +146,9 @@ def test_labels_are_imported_by_accession_number(
     )
     (one,) = queries.results_with_truth(ledger_driver.database, "d" * 64)
     assert one.truth == {"nodule": True, "scar": False}
+
+    ledger.remember_issuers(ledger_driver.database, [("accession", "RIS")], now=ledger_driver.clock())
+    assert "Headers name issuers of accession numbers: RIS." in nightread("labels", "import", str(file))[1]
 
 
 def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger_driver import LedgerDriver
@@ -51,6 +52,55 @@ def test_status_for_people_shows_what_is_wrong(
     assert "1 image is unfinished; no image was finished in the last minute." in text
     assert "No worker is running: start `nightread up`" in text
     assert "\x1b" not in text
+
+
+def test_status_and_query_show_remarks_only_if_there_are_any(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """The tally has a line with number and sentence below `done`; the table of images has a column."""
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all()
+    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {}
+    assert "remarks" not in nightread("query")[1].splitlines()[0].split()
+
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(remarks="frames_left_out voi_unusable", detail="Two sentences.")
+
+    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {"frames_left_out": 2, "voi_unusable": 2}
+    (line,) = (line for line in nightread("status")[1].splitlines() if "frames_left_out" in line)
+    assert line.split(maxsplit=2)[1:] == ["2", "The pixel data hold more frames than could be analysed."]
+    assert "frames_left_out, voi_unusable" in nightread("query", "--remark", "voi_unusable")[1]
+    assert (
+        nightread("query", "--remark", "voi_unusable", "--format", "csv")[1].count(",frames_left_out voi_unusable\n")
+        == 2
+    )
+
+
+def test_status_shows_which_model_each_worker_uses(nightread: Nightread, ledger_driver: LedgerDriver) -> None:
+    """A worker that follows no rules and one that follows the rules give different results for the same image."""
+    for node, model in (("w1@h", "phantom"), ("w2@h", None)):
+        heartbeat(ledger_driver, node=node, model=model)
+
+    text, document = nightread("status")[1], json.loads(nightread("status", "--json")[1])
+
+    assert [worker["model"] for worker in document["workers"]] == ["phantom", None]
+    assert any(line.split()[:5] == ["w1@h", "1", "2", "CPU", "phantom"] for line in text.splitlines())
+    assert "Workers use different models" in text
+    assert document["worker_warnings"][0].startswith("There are no routing rules and no --model for w2@h:")
+
+
+def heartbeat(ledger_driver: LedgerDriver, *, node: str, model: str | None) -> None:
+    """Store that this worker is alive at the present time."""
+    ledger.heartbeat(
+        ledger_driver.database,
+        node=node,
+        boot_id="1",
+        slots=1,
+        model=model,
+        device="2 CPU",
+        release="0",
+        now=datetime.now(UTC),
+    )
 
 
 def test_a_missing_database_is_one_line_and_is_not_created(nightread: Nightread, tmp_path: Path) -> None:

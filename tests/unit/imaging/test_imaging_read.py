@@ -24,7 +24,7 @@ from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from imaging.read import read
 from nightread.errors import RejectImage
-from nightread.reasons import Reason
+from nightread.reasons import PICTURE, Reason
 
 MakeDicom = Callable[..., bytes]
 PIXELS = np.arange(16 * 12, dtype=np.uint16).reshape(16, 12)
@@ -269,6 +269,8 @@ def test_png_and_jpeg_are_read_only_if_accepted() -> None:
 
     assert np.array_equal(next(dicom_image.frames()).stored, rgb)
     assert (dicom_image.facts.rows, dicom_image.facts.columns, dicom_image.facts.sop_instance_uid) == (8, 6, None)
-    assert reason_of(data) is Reason.NOT_DICOM
+    with pytest.raises(RejectDicomImage) as refused:
+        read(data)
+    assert (refused.value.reason, refused.value.detail) == (Reason.NOT_DICOM, PICTURE)
     assert reason_of(data, accept_raster=True, limits=Limits(frame_pixels=40)) is Reason.TOO_LARGE
     assert reason_of(data[:60], accept_raster=True) is Reason.TRUNCATED

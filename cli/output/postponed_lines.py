@@ -1,0 +1,33 @@
+"""Describe the images that are tried again later."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from cli.inputs.nights import Nights
+from cli.output.tables import SENTENCES
+from cli.wording import counted
+from db.queries import Postponed
+
+_FAR = timedelta(hours=20)
+
+
+def postponed_lines(groups: Sequence[Postponed], now: datetime, nights: Nights) -> Iterator[str]:
+    """Yield one sentence per reason: how many images wait, why, and until when."""
+    for group in groups:
+        number = counted(group.images, "image waits", "images wait")
+        next_at = _clock(group.next_at, now, nights)
+        until = f", until {_clock(group.until, now, nights)} at the latest" if group.until else ""
+        reason = f" ({group.reason})" if group.reason else ""
+        yield f"{number}{reason}: next attempt at {next_at}{until}. {SENTENCES.get(group.reason, '')}".rstrip()
+
+
+def postponed_json(group: Postponed) -> dict[str, Any]:
+    """Return the object for `status --json`."""
+    until = group.until.isoformat() if group.until else None
+    return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
+
+
+def _clock(moment: datetime, now: datetime, nights: Nights) -> str:
+    local = nights.local(moment)
+    return f"{local:%a %d %b %H:%M}" if moment - now > _FAR else f"{local:%H:%M:%S}"

@@ -1,0 +1,176 @@
+"""A row whose file was replaced by another file of the same name no longer speaks for its path."""
+
+from dataclasses import replace
+
+import pytest
+from ledger_driver import LedgerDriver, build_arrivals
+from sqlalchemy import text
+
+from db import ledger, queries, schema
+from db.engine import Database
+from db.ledger import Arrival
+from db.queries import ImageFilter
+from db.tables import State
+from imaging.facts import Facts
+from nightread.reasons import Reason
+
+
+def versions(number: int) -> list[Arrival]:
+    """Return files of the same name with different sizes."""
+    (first,) = build_arrivals(1, uri="image.dcm", mtime_ns=1)
+    return [replace(first, size=first.size + version) for version in range(number)]
+
+
+def analysed(ledger_driver: LedgerDriver, arrival: Arrival, *, sha256: str, **fields: object) -> None:
+    """Register one arrival and record its outcome; its SOP Instance UID is that of its bytes."""
+    ledger_driver.register([arrival])
+    facts = Facts(sop_instance_uid=f"1.{sha256}", series_instance_uid="1.2")
+    ledger_driver.analyse_all(sha256=sha256 * 64, facts=facts, **fields)
+
+
+def replaced_by(ledger_driver: LedgerDriver) -> list[int | None]:
+    """Return for each arrival, oldest first, which arrival replaced it."""
+    return [row.replaced_by for row in ledger_driver.instances()]
+
+
+def test_another_image_of_the_same_name_replaces_the_earlier_row(ledger_driver: LedgerDriver) -> None:
+    """The earlier row is marked as soon as the other file is registered; a file of another name is not."""
+    first, second, third = versions(3)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, build_arrivals(1, uri="other.dcm")[0], sha256="2")
+    ledger_driver.register([second])
+    assert replaced_by(ledger_driver) == [3, None, None]
+
+    ledger_driver.analyse_all(sha256="3" * 64)
+    analysed(ledger_driver, third, sha256="4", state=State.REJECTED, reason=Reason.TRUNCATED)
+
+    assert replaced_by(ledger_driver) == [3, None, 4, None]
+    assert queries.replaced(ledger_driver.database) == 2
+
+
+def test_a_touched_file_does_not_replace_its_own_bytes(ledger_driver: LedgerDriver) -> None:
+    """The later arrival is a duplicate of the earlier one, which has the result of these bytes."""
+    first, touched = versions(2)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, touched, sha256="1")
+
+    assert ledger_driver.states() == [State.DONE, State.DUPLICATE]
+    assert replaced_by(ledger_driver) == [None, None]
+
+
+def test_a_copy_under_another_name_does_not_bring_back_a_replaced_row(ledger_driver: LedgerDriver) -> None:
+    """The path of the original has another file now, although its bytes exist elsewhere."""
+    first, second = versions(2)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, second, sha256="2")
+    analysed(ledger_driver, build_arrivals(1, uri="copy.dcm")[0], sha256="1")
+
+    assert ledger_driver.states() == [State.DONE, State.DONE, State.DUPLICATE]
+    assert replaced_by(ledger_driver) == [2, None, None]
+
+
+def test_the_earlier_bytes_may_come_back(ledger_driver: LedgerDriver) -> None:
+    """Copied back with a new time they are a duplicate of the first row, which speaks for the path again."""
+    first, second, third = versions(3)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, second, sha256="2")
+    analysed(ledger_driver, third, sha256="1")
+
+    assert replaced_by(ledger_driver) == [None, 3, None]
+
+
+def test_the_earlier_file_may_come_back_with_its_time(ledger_driver: LedgerDriver) -> None:
+    """Then it is no new arrival: the row that is known speaks for the path again."""
+    first, second = versions(2)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, second, sha256="2")
+    other = build_arrivals(1, uri="other.dcm")[0]
+    analysed(ledger_driver, other, sha256="3")
+
+    assert ledger_driver.register([first, other]).new == 0
+
+    assert replaced_by(ledger_driver) == [None, 1, None]
+
+
+def test_the_same_name_in_another_source_replaces_nothing(ledger_driver: LedgerDriver) -> None:
+    """A source and a path together are a place."""
+    first, second = versions(2)
+    analysed(ledger_driver, first, sha256="1")
+    ledger_driver.source_id = ledger.ensure_source(
+        ledger_driver.database, name="archive", kind="folder", root="/archive", now=ledger_driver.clock()
+    )
+    analysed(ledger_driver, second, sha256="2")
+
+    assert replaced_by(ledger_driver) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (ImageFilter(), [1, 2, 3]),
+        (ImageFilter(current=True), [2, 3]),
+        (ImageFilter(replaced=True), [1]),
+        (ImageFilter(replaced=False), [2, 3]),
+        (ImageFilter(replaced=True, states=("rejected",)), []),
+    ],
+    ids=str,
+)
+def test_replaced_images_can_be_searched_and_left_out(
+    ledger_driver: LedgerDriver, wanted: ImageFilter, found: list[int]
+) -> None:
+    """An image whose file was replaced is not current."""
+    first, second = versions(2)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, second, sha256="2")
+    analysed(ledger_driver, build_arrivals(1)[0], sha256="3")
+
+    assert [image["image_id"] for image in queries.images(ledger_driver.database, wanted)] == found
+
+
+def test_an_upgrade_marks_the_rows_that_were_replaced_before(empty_database: Database) -> None:
+    """Of three rows of one name, the last is a copy of the first: only the second was replaced."""
+    schema.upgrade(empty_database)
+    with empty_database.writer.begin() as connection:
+        connection.execute(_SOURCE)
+        connection.execute(
+            _INSTANCE,
+            [{"id": number, "name": name, "key": name, "size": number} for number, (name, *_) in enumerate(_ROWS, 1)],
+        )
+        connection.execute(
+            _WORK, [{"id": number, "state": state, "of": of} for number, (_, state, of) in enumerate(_ROWS, 1)]
+        )
+        connection.execute(text("UPDATE instances SET replaced_by = NULL"))
+    _downgrade_and_upgrade(empty_database)
+
+    with empty_database.read() as connection:
+        rows = connection.execute(text("SELECT replaced_by FROM instances ORDER BY id")).scalars().all()
+    assert rows == [None, 3, None, None, 6, None]
+
+
+def _downgrade_and_upgrade(database: Database) -> None:
+    config = schema._config()
+    with database.writer.begin() as connection:
+        config.attributes["connection"] = connection
+        schema.command.downgrade(config, "0008")
+        schema.command.upgrade(config, "0009")
+
+
+_ROWS = (
+    ("x", "done", None),
+    ("x", "done", None),
+    ("x", "duplicate", 1),
+    ("y", "done", None),
+    ("z", "done", None),
+    ("z", "done", None),
+)
+_SOURCE = text(
+    "INSERT INTO sources (id, name, kind, root, created_at) VALUES (1, 'a', 'folder', '/a', '2026-11-05 22:00:00')"
+)
+_INSTANCE = text(
+    "INSERT INTO instances (id, source_id, uri, uri_key, size, mtime_ns, arrived_at)"
+    " VALUES (:id, 1, :name, :key, :size, 1, '2026-11-05 22:00:00')"
+)
+_WORK = text(
+    "INSERT INTO work (instance_id, ordinal, state, attempts, deaths, expiries, priority, alone, duplicate_of)"
+    " VALUES (:id, 0, :state, 1, 0, 0, 5, false, :of)"
+)
