@@ -272,13 +272,23 @@ class Settings(BaseSettings):
         return self.redis_url is None
 
 
+def settings_file(config: Path | None) -> Path | None:
+    """Return `config`, else the file in NIGHTREAD_CONFIG, else None."""
+    return config or (Path(named) if (named := os.environ.get("NIGHTREAD_CONFIG")) else None)
+
+
+def own_variables() -> set[str]:
+    """Return the names of all variables NIGHTREAD_... in the environment."""
+    return {name for name in os.environ if name.startswith("NIGHTREAD_")}
+
+
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
     """Load the settings of this process, including the TOML file `config` or NIGHTREAD_CONFIG, if given.
 
     Raises pydantic.ValidationError, which names each wrong setting.
     """
-    config = config or Path(os.environ.get("NIGHTREAD_CONFIG", ""))
-    if config == Path():
+    config = settings_file(config)
+    if config is None:
         return Settings(**overrides)  # type: ignore[arg-type]
 
     class FromFile(Settings):

@@ -64,11 +64,14 @@ def scan(tmp_path: Path) -> Path:
 def test_a_caller_who_is_not_listed_is_rejected(
     tmp_path: Path, sqlite: Database, scan: Path, callers: list[dict[str, str]], reason: str
 ) -> None:
-    """The rejection has the reason of the standard, and nothing is written."""
+    """The rejection has the reason of the standard, and is counted in a receipt; no image is written."""
     with running_receiver(tmp_path, sqlite, callers=callers) as receiver:
         sent = storescu(receiver.port, "-aet", "STORESCU", scan)
         assert (sent.returncode != 0, reason in sent.stderr) == (True, True), sent.stderr
-        assert (receiver.files, receiver.associations) == ([], [])
+        assert receiver.files == []
+    (receipt,) = receiver.associations
+    assert (receipt.calling_ae, receipt.address, receipt.received) == ("STORESCU", "127.0.0.1", 0)
+    assert receipt.statuses == {"rejected": 1}
 
 
 def test_a_failing_allow_list_rejects_every_caller(

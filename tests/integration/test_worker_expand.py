@@ -67,7 +67,8 @@ def test_each_file_in_an_archive_becomes_an_arrival(worker_driver: WorkerDriver,
     found = analyse_all(worker_driver)
     assert found == {("expanded", None): 1, ("done", None): 3, ("rejected", "media_file"): 2}
     archive, *members = worker_driver.ledger_driver.instances()
-    assert [member.parent_id for member in members] == [archive.id] * 5
+    names = [*scans(1, 2, 3), *VIEWER]
+    assert [(row.parent_id, row.member_name) for row in members] == [(archive.id, name) for name in names]
     assert worker_driver.ledger_driver.work()[0].detail == "5 files were unpacked from the archive."
     tally = queries.tally(worker_driver.ledger_driver.database)
     assert (tally.arrived, tally.expanded, tally.adds_up) == (6, 1, True)
@@ -233,6 +234,7 @@ def test_files_unpacked_before_a_crash_are_reused(worker_driver: WorkerDriver) -
     assert requeue(worker_driver) == 1
     assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
     assert {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()} == unpacked
+    assert [row.member_name for row in worker_driver.ledger_driver.instances()] == [None, *scans(1, 2)]
 
 
 def test_a_partly_unpacked_archive_is_unpacked_again(worker_driver: WorkerDriver) -> None:

@@ -237,7 +237,7 @@ def test_an_unusable_window_is_said_and_the_full_range_used(make_dicom: MakeDico
     values, remarks = shown(with_texts(data, center, width))
 
     assert values == pytest.approx([0, 0.2, 0.4, 1], abs=1e-6)
-    assert remarks.words == "voi_unusable"
+    assert remarks.words == "voi_not_used"
     assert remarks.detail is not None
     assert "(0028,1050)" in remarks.detail
     assert remarks.detail.endswith("The full range was used.")
