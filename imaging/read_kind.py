@@ -1,12 +1,13 @@
 """Read what kind of image an object holds."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from imaging import tags
 from imaging.dicom_image import DicomFrames, DicomImage, Frame
 from imaging.facts import CODE_LENGTH, storable_text
 from imaging.kind import COLOUR, GREY, ImageKind
-from imaging.pixel_layout import PALETTE
 
 _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
@@ -28,13 +29,19 @@ def read_kind(image: DicomImage) -> ImageKind:
         facts.modality,
         facts.image_type,
         facts.body_part,
-        storable_text(elements.text(tags.VIEW_POSITION), CODE_LENGTH) if tags.VIEW_POSITION in elements else None,
+        _code(elements.raw(tags.VIEW_POSITION)),
         layout.photometric,
-        COLOUR if layout.samples > 1 or layout.photometric == PALETTE else GREY,
+        COLOUR if layout.samples > 1 or source.palette is not None else GREY,
         facts.rows,
         facts.columns,
         tags.QUALITY_CONTROL_IMAGE in elements and elements.text(tags.QUALITY_CONTROL_IMAGE) == "YES",
     )
+
+
+@lru_cache
+def _code(raw: bytes) -> str | None:
+    """Return a code as text. Cached, because images of a night share a few codes."""
+    return storable_text(raw.decode("ascii", "replace").strip(" \x00"), CODE_LENGTH)
 
 
 def is_grey(frame: Frame) -> bool:

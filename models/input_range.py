@@ -18,8 +18,8 @@ NEAR, FAR = 0.01, 0.1
 
 docs/decisions/0017-domain-of-a-bundle.md has the measurements.
 """
-_GRID = 16
-"""Percentiles are taken from a grid of at most 16 x 16 pixels: 3 us per image instead of 150 us."""
+_GRID = 12
+"""Percentiles are taken from a grid of at most 12 x 12 pixels: 2 us per image instead of 150 us."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,3 +112,68 @@ def test_the_results_of_a_batch_keep_their_places_around_an_image_without_scores
     results = make_postprocessing().image_results(rows([0.9, 0.1], [np.nan, 0.5], [0.4, 0.6]))
     assert [found and found.label for found in results] == ["clear", None, "nodule"]
     assert [found and found.score for found in results] == [pytest.approx(0.9), None, pytest.approx(0.6)]
+
+
+def test_each_sigmoid_score_is_calibrated_by_itself() -> None:
+    """With temperature 2, odds of 9 become odds of 3 for both findings of the first frame."""
+    results = make_sigmoid(temperature=2.0).image_results(rows([0.9, 0.9], [0.1, 0.5]))
+    assert [found and found.scores for found in results] == [pytest.approx([0.75, 0.75]), pytest.approx([0.25, 0.5])]
+
+
+def test_each_image_of_a_softmax_batch_is_calibrated_by_itself() -> None:
+    """Three images with two labels: odds of 9, 1 and 1/9 become odds of 3, 1 and 1/3."""
+    results = make_postprocessing(temperature=2.0).image_results(rows([0.9, 0.1], [0.5, 0.5], [0.1, 0.9]))
+    expected = [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]
+    assert [found and found.scores for found in results] == [pytest.approx(one) for one in expected]
+
+
+def test_without_calibration_scores_are_stored_as_the_network_gave_them() -> None:
+    """They need not add up to 1."""
+    assert make_postprocessing().image_result(rows([0.6, 0.6])).scores == pytest.approx([0.6, 0.6])
+
+
+def test_the_highest_score_per_finding_is_taken_over_all_frames() -> None:
+    """Three frames, two findings."""
+    result = make_sigmoid().image_result(rows([0.3, 0.1], [0.7, 0.2], [0.1, 0.5]))
+    assert_result(result, "mass", 0.7, [0.7, 0.5])
+
+
+def test_a_vote_has_a_share_for_every_label() -> None:
+    """All frames vote for the first of two findings."""
+    result = make_sigmoid(aggregate="vote").image_result(rows([0.9, 0.1], [0.8, 0.1]))
+    assert_result(result, "mass", 1.0, [1.0, 0.0])
+
+
+def test_a_network_with_one_finding_may_not_find_it() -> None:
+    """There is no second score."""
+    one = make_postprocessing(labels=("mass",), normal_label=None, activation="sigmoid", thresholds={"mass": 0.5})
+    assert_result(one.image_result(rows([0.2])), None, 0.2, [0.2])
+
+
+@pytest.mark.parametrize("leading", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("normal_label", ["clear", "absent"])
+def test_a_suspicion_has_the_leading_axes_of_its_scores(leading: tuple[int, ...], normal_label: str) -> None:
+    """Each is 1 - 0.75, or the highest finding, 0.5, where the normal label has no output."""
+    shape = (*leading, 2)
+    if normal_label == "clear":
+        postprocessing, scores, expected = make_postprocessing(), np.full(shape, (0.75, 0.25)), 0.25
+    else:
+        postprocessing, scores, expected = make_sigmoid(normal_label="absent"), np.full(shape, (0.25, 0.5)), 0.5
+    suspicion = postprocessing.suspicion(scores)
+    assert suspicion is not None
+    assert suspicion.shape == leading
+    assert (suspicion == expected).all()
+
+
+def test_temperature_keeps_the_sum_of_three_softmax_scores() -> None:
+    """With temperature 2, shares of 9, 4 and 1 become shares of their roots: 3, 2 and 1."""
+    three = make_postprocessing(
+        labels=("normal", "a", "b"), normal_label="normal", thresholds={"a": 0.5, "b": 0.5}, temperature=2.0
+    )
+    assert three.image_result(rows([9 / 14, 4 / 14, 1 / 14])).scores == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+
+
+def test_without_a_normal_label_the_frame_with_the_highest_score_decides() -> None:
+    """It is the last of three frames."""
+    digits = make_postprocessing(labels=("0", "1"), normal_label=None, thresholds={"0": None, "1": None})
+    assert_result(digits.image_result(rows([0.6, 0.4], [0.3, 0.7], [0.1, 0.9])), "1", 0.9, [0.1, 0.9])
