@@ -52,11 +52,17 @@ class _Wanted:
     type=click.Path(file_okay=False, path_type=Path),
     help="Output folder [explanations in the state folder].",
 )
-@click.option("--array", is_flag=True, help="Also write the heat map as .npy: (height, width) float32 in 0..1.")
+@click.option(
+    "--array",
+    is_flag=True,
+    help="Also write the heat map as .npy: (height, width) float32; 0.5 is the threshold.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def explain_command(image: str, frame: int | None, as_json: bool, **options: Any) -> None:
     """Show which regions of an image led to a label, by Grad-CAM.
+
+    The colours have one scale for all images: the contour is where the evidence reaches the threshold of the label.
 
     \b
     Examples: nightread explain 4711
@@ -76,6 +82,8 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
         err.print(f"In use the image would be rejected: {outside}", style="yellow", markup=False)
     bundle = explanation.bundle
     out.print(f"{bundle.reference}: {explanation.label} {explanation.score:.3f}, frame {number}", markup=False)
+    if not explanation.reaches_threshold:
+        out.print(f"No evidence above the threshold {explanation.threshold:.3f}: no region leads to this label.")
     for path in written.values():
         out.print(str(path), markup=False)
     if settings.not_for_diagnosis:
@@ -145,7 +153,7 @@ def _write(
         save_overlay(explanation, written["overlay"], title=f"{wanted.title}, frame {number}", remark=remark)
         if array:
             written["array"] = folder / f"{stem}.npy"
-            np.save(written["array"], explanation.heat)
+            np.save(written["array"], explanation.scaled_heat)
     except OSError as error:
         raise UsageFault(
             f"{folder} cannot be written ({type(error).__name__}): choose another folder with --out."
@@ -162,6 +170,9 @@ def _as_json(explanation: "Explanation", number: int, written: dict[str, Path]) 
         "score": explanation.score,
         "frame": number,
         "layer": explanation.layer,
+        "threshold": explanation.threshold,
+        "reaches_threshold": explanation.reaches_threshold,
+        "level": explanation.level,
         "hottest": {"row": row, "column": column} if explanation.heat.any() else None,
         **{kind: str(path) for kind, path in written.items()},
     }

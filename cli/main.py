@@ -77,7 +77,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (UsageFault, StopWork) as error:
-        show_error(str(error))
+        for line in str(error).splitlines():
+            show_error(line)
         sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():

@@ -87,7 +87,7 @@ def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) 
 
 def _register(
     line: Pipeline, folders: Sequence[Folder], settings: Settings, show: Callable[[int | None, int | None], None]
-) -> tuple[queries.Scope, int]:
+) -> tuple[queries.ArrivalScope, int]:
     """Register all files, and dispatch after each chunk so that workers do not wait for the last file."""
     source_ids: list[int] = []
     image_ids: list[int] = []
@@ -106,7 +106,7 @@ def _register(
             source_ids.append(intake.source_id)
         else:
             image_ids.extend(queries.newest_at(line.database, intake.source_id, [folder.only]))
-    return queries.Scope(source_ids=tuple(source_ids), image_ids=tuple(image_ids)), new
+    return queries.ArrivalScope(source_ids=tuple(source_ids), image_ids=tuple(image_ids)), new
 
 
 def _remarks(folder: Folder) -> Iterator[str]:

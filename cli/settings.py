@@ -1,16 +1,22 @@
 """Define `nightread settings`: list all settings with their current values and meanings."""
 
+import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic.fields import FieldInfo
+from rich.console import Console
 from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
-from cli.output.console import out, print_json
-from cli.output.tables import make_table, show
+from cli.output.console import err, out, print_json
+from nightread.setting_problems import unknown_variables
 from nightread.settings import Settings
+
+_WIDTH = 80
+_INDENT = "    "
 
 
 @click.command("settings")
@@ -22,21 +28,22 @@ from nightread.settings import Settings
 def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
     """Show the current settings; secrets are masked.
 
+    Settings that are not the default are marked with `*`, and their default follows.
+
     Example: NIGHTREAD_BATCH_IMAGES=128 nightread settings
     """
     if markdown:
         click.echo(markdown_table())
         return
     settings = settings_from(**options)
+    for problem in unknown_variables():
+        err.print(problem, markup=False, style="yellow")
     values = settings.model_dump(mode="json")
     if as_json:
         print_json(values)
         return
-    table = make_table(out, "setting", "value", "meaning")
     for name, field in Settings.model_fields.items():
-        style = "bold" if name in settings.model_fields_set else ""
-        table.add_row(name, Text(_shown(values[name]), style=style), Text(field.description or ""))
-    show(out, table)
+        _show(out, name, values[name], field, is_set=name in settings.model_fields_set)
 
 
 def markdown_table() -> str:
@@ -48,6 +55,28 @@ def markdown_table() -> str:
     return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *rows])
 
 
+def _show(console: Console, name: str, value: object, field: FieldInfo, *, is_set: bool) -> None:
+    """Print one setting: a line with its value, and its meaning below, folded to the width of the screen."""
+    mark, default = ("* ", _default(field)) if is_set else ("  ", "")
+    line = f"{mark}{name} = {_shown(value) or 'unset'}" + (f"   (default {default.strip('`')})" if default else "")
+    console.print(Text(line, style="bold" if is_set else ""))
+    width = min(console.width, _WIDTH) if console.is_terminal else _WIDTH
+    for entry in _entries(value):
+        console.print(Text(textwrap.fill(entry, width, initial_indent=f"{_INDENT}- ", subsequent_indent=_INDENT * 2)))
+    meaning = textwrap.fill(field.description or "", width, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    console.print(Text(meaning, style="dim"))
+
+
+def _entries(value: object) -> list[str]:
+    """Return one line per source or destination, without the keys that are unset."""
+    entries = value if isinstance(value, list) else []
+    tables = [entry for entry in entries if isinstance(entry, dict)]
+    return [
+        ", ".join(f"{key} {json.dumps(part)}" for key, part in table.items() if part not in (None, []))
+        for table in tables
+    ]
+
+
 def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None or value in ((), {}):
@@ -57,7 +86,10 @@ def _default(field: FieldInfo) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
+        tables = sum(isinstance(entry, dict) for entry in value)
+        return f"{tables} given" if tables else " ".join(map(str, value))
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "" if value in (None, {}) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {part}" for key, part in value.items())
+    return "" if value is None else str(value)

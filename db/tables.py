@@ -143,7 +143,7 @@ instances = Table(
     Column("decoder", String(TEXT_LENGTH)),
     Column("superseded_by", Id, ForeignKey("instances.id")),
     Column("replaced_by", Id),  # the next arrival at the same place, whose bytes are others
-    Column("member_name", Text),  # name inside the archive, percent-encoded from its bytes
+    Column("member_name", Text),  # name inside its archive, as readable text
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),

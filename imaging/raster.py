@@ -5,6 +5,7 @@ are allowed; a missing end is not, because a decoder would fill the rest with gr
 """
 
 import struct
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,9 +31,17 @@ _PNG_COLOURED = (2, 3, 6)
 """Colour types RGB, palette, and RGB with transparency."""
 
 
+class RasterHeader(NamedTuple):
+    """What the header of a picture says."""
+
+    rows: int
+    columns: int
+    in_colour: bool
+
+
 def is_raster(data: bytes) -> bool:
     """Return whether the bytes begin like a PNG or JPEG file."""
-    return data.startswith((_PNG, _JPEG))
+    return data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:
@@ -51,8 +60,8 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
     return DicomImage(facts=facts, frame_count=1, elements=None, source=(frame,))
 
 
-def check_raster(data: bytes, limits: Limits) -> bool:
-    """Return whether the picture is in colour, without decoding it.
+def check_raster(data: bytes, limits: Limits) -> RasterHeader:
+    """Return the header of a picture that is complete, without decoding it.
 
     Raises RejectImage: EMPTY, BAD_PIXELS, TOO_LARGE, or TRUNCATED if the end of the picture is missing (PNG 11.2.5,
     ITU-T T.81 B.2.1).
@@ -64,7 +73,7 @@ def check_raster(data: bytes, limits: Limits) -> bool:
     return _check_png(data, limits) if data.startswith(_PNG) else _check_jpeg(data, limits)
 
 
-def _check_png(data: bytes, limits: Limits) -> bool:
+def _check_png(data: bytes, limits: Limits) -> RasterHeader:
     if len(data) < _PNG_HEADER:
         raise RejectImage(Reason.TRUNCATED, "The picture ends within its header.")
     columns, rows = struct.unpack_from(">II", data, 16)
@@ -75,17 +84,17 @@ def _check_png(data: bytes, limits: Limits) -> bool:
             raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (chunk IEND).")
         length, kind = _PNG_CHUNK.unpack_from(data, position)
         position += _PNG_CHUNK.size + length + 4
-    return data[_PNG_COLOUR_TYPE] in _PNG_COLOURED
+    return RasterHeader(rows, columns, in_colour=data[_PNG_COLOUR_TYPE] in _PNG_COLOURED)
 
 
-def _check_jpeg(data: bytes, limits: Limits) -> bool:
+def _check_jpeg(data: bytes, limits: Limits) -> RasterHeader:
     stream = read_codestream(data)
     if stream is None:
         raise RejectImage(Reason.BAD_PIXELS, "The picture has no frame header.")
     _check_size(stream.rows, stream.columns, limits)
     if lacks_end_marker(data):
         raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (marker FFD9).")
-    return stream.samples > 1
+    return RasterHeader(stream.rows, stream.columns, in_colour=stream.samples > 1)
 
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:

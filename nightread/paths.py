@@ -31,12 +31,12 @@ def path_of(root: Path | str, uri: str) -> bytes:
 
 def full_uri(root: str, uri: str) -> str:
     """Return the full path as readable text; `root` is a result of `root_text`."""
-    return _readable(join(unquote_to_bytes(root), unquote_to_bytes(uri)))
+    return readable(join(unquote_to_bytes(root), unquote_to_bytes(uri)))
 
 
 def root_text(root: Path) -> str:
     """Return the root as the database stores it: `%`, unprintable and non-UTF-8 bytes are percent-encoded."""
-    return _readable(os.fsencode(root))
+    return readable(os.fsencode(root))
 
 
 @lru_cache
@@ -69,7 +69,8 @@ def mtime_of(status: os.stat_result) -> int:
     return min(max(status.st_mtime_ns, _OLDEST), _NEWEST)
 
 
-def _readable(path: bytes) -> str:
+def readable(path: bytes) -> str:
+    """Return a path as text: `%`, unprintable and non-UTF-8 bytes are percent-encoded."""
     text = path.decode("utf-8", "surrogateescape")
     if text.isprintable() and "%" not in text:
         return text

@@ -53,10 +53,7 @@ class Settings(BaseSettings):
 
     # Inference
     model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
-    any_domain: bool = Field(
-        False,
-        description="Also analyse images that a model was not made for, and mark every result: for experiments only.",
-    )
+    any_domain: bool = Field(False, description="Analyse also images for which no model was made; mark every result.")
     workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(
@@ -272,13 +269,23 @@ class Settings(BaseSettings):
         return self.redis_url is None
 
 
+def settings_file(config: Path | None) -> Path | None:
+    """Return `config`, else the file in NIGHTREAD_CONFIG, else None."""
+    return config or (Path(named) if (named := os.environ.get("NIGHTREAD_CONFIG")) else None)
+
+
+def own_variables() -> set[str]:
+    """Return the names of all variables NIGHTREAD_... in the environment."""
+    return {name for name in os.environ if name.startswith("NIGHTREAD_")}
+
+
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:
     """Load the settings of this process, including the TOML file `config` or NIGHTREAD_CONFIG, if given.
 
     Raises pydantic.ValidationError, which names each wrong setting.
     """
-    config = config or Path(os.environ.get("NIGHTREAD_CONFIG", ""))
-    if config == Path():
+    config = settings_file(config)
+    if config is None:
         return Settings(**overrides)  # type: ignore[arg-type]
 
     class FromFile(Settings):

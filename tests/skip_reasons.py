@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+SHARED_CASES = Path(__file__).parents[1].parent / "shared" / "cases"
+"""Small generators of unusual input, each with the truth in its first lines. They are not part of the repository."""
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 """Real DICOM files and public data sets. They are not part of the repository."""
-SHARED_CASES = SHARED_DATA.parent / "cases"
-"""Generators of files that went wrong, each with the truth in its first lines. They are not part of the repository."""
 
 POSTGRESQL = "PostgreSQL is not installed (Debian: apt install postgresql; or name a server in NIGHTREAD_TEST_POSTGRES)"
 REDIS = "Redis is not installed (Debian: apt install redis-server)"

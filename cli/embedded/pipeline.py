@@ -118,7 +118,7 @@ class Pipeline:
         """Publish the batches that may be sent; return the seconds until the next call."""
         return self.dispatcher.tick()
 
-    def drain(self, scope: queries.Scope, show_unfinished: Callable[[int], None]) -> None:
+    def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
         """Dispatch until every arrival of the scope has its outcome.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.

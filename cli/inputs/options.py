@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import ValidationError
 
-from nightread.settings import Settings, load_settings
+from nightread.errors import UsageFault
+from nightread.setting_problems import read_config, setting_problems
+from nightread.settings import Settings, load_settings, settings_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,5 +48,12 @@ def worker_options(command: F) -> F:
 
 
 def settings_from(config: Path | None = None, **options: object) -> Settings:
-    """Load the settings; options given on the command line override them."""
-    return load_settings(config, **{name: value for name, value in options.items() if value is not None})
+    """Load the settings; options given on the command line override them. Raises UsageFault, one line per problem."""
+    given = {name: value for name, value in options.items() if value is not None}
+    config = settings_file(config)
+    if config:
+        read_config(config)
+    try:
+        return load_settings(config, **given)
+    except ValidationError as error:
+        raise UsageFault("\n".join(setting_problems(error, config, given))) from None

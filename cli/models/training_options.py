@@ -40,9 +40,13 @@ _OPTIONS = (
         "--size",
         metavar="PIXELS",
         type=click.IntRange(min=1),
-        help="Height and width of the input [those of the data].",
+        help="Height and width of the input [those of the data, if they are equal and at most 256; else 128].",
     ),
-    click.option("--channels", type=click.Choice(["1", "3"]), help="Channels of the input [those of the data]."),
+    click.option(
+        "--channels",
+        type=click.Choice(["1", "3"]),
+        help="Channels of the input [3 if any picture has colours, else 1].",
+    ),
     click.option(
         "--intensity",
         type=INTENSITY,

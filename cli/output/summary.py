@@ -20,7 +20,7 @@ from nightread.settings import Settings
 class Summary:
     """The result of `run`: what it prints, and its exit code."""
 
-    scope: queries.Scope
+    scope: queries.ArrivalScope
     """The images of the run."""
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
@@ -63,7 +63,7 @@ class Summary:
 
 def summarise(
     database: Database,
-    scope: queries.Scope,
+    scope: queries.ArrivalScope,
     *,
     new: int,
     since: datetime,
@@ -105,7 +105,7 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(hint, markup=False, style="yellow")
 
 
-def _pictures(database: Database, scope: queries.Scope, reasons: Reasons) -> int:
+def _pictures(database: Database, scope: queries.ArrivalScope, reasons: Reasons) -> int:
     """Return how many images were rejected because they are PNG or JPEG files."""
     if not any(reason == Reason.NOT_DICOM for _, reason, *_ in reasons):
         return 0

@@ -125,13 +125,14 @@ def _insert(
     parent_id: int | None = None,
 ) -> None:
     rows = [
-        (source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now, parent_id) for key, arrival in new.items()
+        (source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now, parent_id, arrival.member_name)
+        for key, arrival in new.items()
     ]
     insert_if_absent(connection, instances, _ARRIVAL_COLUMNS, rows)
     connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
 
 
-_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at", "parent_id")
+_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at", "parent_id", "member_name")
 
 _KNOWN = (
     select(

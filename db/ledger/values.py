@@ -18,6 +18,8 @@ class Arrival:
     """Path below the source's root, percent-encoded from its bytes; or a URL."""
     size: int
     mtime_ns: int
+    member_name: str | None = None
+    """Its name inside the archive from which it was unpacked, as readable text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +53,6 @@ class Claimed(NamedTuple):
     attempts: int
     """The number of claims, including this one."""
     alone: bool
-    first: bool
-    """True if this is the arrival's first row of work; only a first row can become a duplicate."""
     arrived_at: datetime
     tried_since: datetime
     """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
@@ -139,7 +139,6 @@ class Outcome(NamedTuple):
     work_id: int
     instance_id: int
     state: State
-    first: bool = True
     reason: Reason | None = None
     detail: str | None = None
     not_before: datetime | None = None

@@ -24,7 +24,7 @@ from db.queries.reportable import (
 )
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
-from db.queries.scope import Scope, newest_at
+from db.queries.scope import ArrivalScope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
@@ -37,6 +37,7 @@ __all__ = [
     "COLUMNS",
     "RULES",
     "ArchiveTotals",
+    "ArrivalScope",
     "Association",
     "BatchDuration",
     "Completeness",
@@ -55,7 +56,6 @@ __all__ = [
     "ResultWithTruth",
     "Retriable",
     "Route",
-    "Scope",
     "Sender",
     "Source",
     "Spooled",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, func, or_, select
 
-from db.queries.scope import Scope
+from db.queries.scope import ArrivalScope
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "score", "suspicion", "finished"]
@@ -44,7 +44,7 @@ class ImageFilter:
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
     """Unpacked from one of these archives."""
-    scope: Scope | None = None
+    scope: ArrivalScope | None = None
     """Arrivals of one command."""
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches the others, None matches both."""

@@ -12,7 +12,7 @@ from db.tables import instances, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scope:
+class ArrivalScope:
     """All arrivals of these sources and these single arrivals, each with the members of its archives."""
 
     source_ids: tuple[int, ...] = ()

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, func, select
 
 from db.engine import Database
-from db.queries.scope import Scope
+from db.queries.scope import ArrivalScope
 from db.queries.snapshot import snapshot
 from db.tables import IN_BATCH, State, in_state, instances, sources, work
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
 
-Counted = Sequence[int] | Scope | None
+Counted = Sequence[int] | ArrivalScope | None
 """What is counted: the arrivals of sources with these ids and the members of their archives, or a scope, or all."""
 
 
@@ -117,7 +117,7 @@ def unfinished(database: Database, counted: Counted = None) -> int:
         )
 
 
-def _count_states(connection: Connection, chosen: Scope | None) -> Counter[str]:
+def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counter[str]:
     """Count by state with three statements, one for each of the partial indexes that together hold all work."""
     states: Counter[str] = Counter()
     for condition in (*_UNFINISHED, work.c.finished_at.is_not(None)):
@@ -127,16 +127,16 @@ def _count_states(connection: Connection, chosen: Scope | None) -> Counter[str]:
     return states
 
 
-def _scope(connection: Connection, counted: Counted) -> Scope | None:
+def _scope(connection: Connection, counted: Counted) -> ArrivalScope | None:
     """Return the scope; None if it holds all sources, so that the source of each arrival need not be looked up."""
     if counted is None:
         return None
-    scope = counted if isinstance(counted, Scope) else Scope(source_ids=tuple(counted))
+    scope = counted if isinstance(counted, ArrivalScope) else ArrivalScope(source_ids=tuple(counted))
     known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
     return None if known <= set(scope.source_ids) else scope
 
 
-def _within(statement: Select[Any], table: FromClause, scope: Scope | None) -> Select[Any]:
+def _within(statement: Select[Any], table: FromClause, scope: ArrivalScope | None) -> Select[Any]:
     if scope is None:
         return statement.select_from(table)
     return statement.select_from(table).where(scope.of_instances() if table is instances else scope.of_work())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from imaging.errors import RejectDicomImage
+from imaging.facts import Facts
 from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
@@ -31,6 +32,8 @@ class FileInfo:
     """The header values of a readable file, or the reason why it cannot be read."""
 
     frames: int = 1
+    size: tuple[int, int] | None = None
+    """Rows and columns."""
     in_colour: bool = False
     kind: ImageKind = _NO_HEADER
     patient: str | None = None
@@ -74,6 +77,7 @@ def read_dicom_info(path: Path) -> FileInfo:
             return FileInfo(
                 frames=dicom_image.frame_count,
                 kind=read_kind(dicom_image),
+                size=_size(dicom_image.facts),
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
                 sop_instance_uid=dicom_image.facts.sop_instance_uid,
@@ -85,9 +89,18 @@ def read_image_info(path: Path) -> FileInfo:
     if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
-    in_colour = check_raster(content, DEFAULT_LIMITS)
-    kind = ImageKind(is_dicom=False, samples=COLOUR if in_colour else GREY)
-    return FileInfo(in_colour=in_colour, kind=kind, digest=blake2b(content).hexdigest())
+    header = check_raster(content, DEFAULT_LIMITS)
+    kind = ImageKind(is_dicom=False, samples=COLOUR if header.in_colour else GREY)
+    return FileInfo(
+        in_colour=header.in_colour,
+        size=(header.rows, header.columns),
+        kind=kind,
+        digest=blake2b(content).hexdigest(),
+    )
+
+
+def _size(facts: Facts) -> tuple[int, int] | None:
+    return (facts.rows, facts.columns) if facts.rows and facts.columns else None
 
 
 def _info_or_reason(read_info: Callable[[Path], FileInfo], path: Path) -> FileInfo:

@@ -7,40 +7,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.spec import InputSpec, Intensity
+from imaging.spec import InputSpec
 from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
 from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_file_infos, read_image_info
 from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile, named_unreadable, split_files
 from models.datasets.files import FileExamples
 from models.datasets.label_table import PATH, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
+from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
-
-SIZE = 128
-"""Height and width of the default input in pixels."""
 
 
 def open_dicom(request: DatasetRequest) -> Dataset:
     """Open `dicom:FOLDER`: labels from class folders or --labels, parts split by patient. Raises UsageFault."""
-    spec = InputSpec(height=SIZE, width=SIZE, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
-    return _open(request, read_dicom_info, lambda _: spec)
+    return _open(request, read_dicom_info, dicom_spec)
 
 
 def open_images(request: DatasetRequest) -> Dataset:
     """Open `images:FOLDER`: labels from class folders or --labels, equal files in one part. Raises UsageFault."""
-    return _open(request, read_image_info, _image_spec)
-
-
-def _image_spec(files: Sequence[LabelledFile]) -> InputSpec:
-    channels = 3 if any(file.info.in_colour for file in files) else 1
-    return InputSpec(height=SIZE, width=SIZE, channels=channels, intensity=Intensity(kind="full"))
+    return _open(request, read_image_info, image_spec)
 
 
 def _open(
     request: DatasetRequest,
     read_info: Callable[[Path], FileInfo],
-    native_spec: Callable[[Sequence[LabelledFile]], InputSpec],
+    native_spec: Callable[[Path, Sequence[LabelledFile]], InputSpec],
 ) -> Dataset:
     folder = request.folder
     names = list_files(folder)
@@ -63,7 +55,7 @@ def _open(
         train=examples[TRAIN],
         validation=examples[VALIDATION],
         test=examples[TEST],
-        native_spec=native_spec(files),
+        native_spec=native_spec(folder, files),
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
         kinds=frozenset(file.info.kind for file in files),
     )

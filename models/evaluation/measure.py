@@ -1,6 +1,6 @@
 """Compute all figures of a network on one part of a data set, or on the results of one night."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from nightread.errors import UsageFault
 
 MACRO = ("precision", "recall", "f1", "roc_auc")
 _SUM_TOLERANCE = 1e-3
+_ROC_AUC_OF_CHANCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,7 @@ def measure_images(predictions: Predictions, *, seed: int = 0, rounds: int = 100
     sampled = sampled_figures(predictions, plan)
     classes = tuple(_with_intervals(class_figures(predictions, k), sampled, k) for k in range(len(predictions.labels)))
     images, occurring = len(predictions.truth), [of for of in classes if of.support]
+    intervals = {name: interval(values) for name, values in sampled.items() if values.ndim == 1}
     return Evaluation(
         images=images,
         labels=predictions.labels,
@@ -93,11 +95,11 @@ def measure_images(predictions: Predictions, *, seed: int = 0, rounds: int = 100
         macro_average_precision=_mean([of.average_precision for of in occurring]),
         temperature=predictions.postprocessing.temperature,
         reliability=reliability(predictions),
-        intervals={name: interval(values) for name, values in sampled.items() if values.ndim == 1},
+        intervals=intervals,
         resampling=plan,
         classes=classes,
         confusion=_confusion(predictions) if predictions.exclusive else None,
-        notes=tuple(_notes(predictions, classes, plan)),
+        notes=(*_chance(intervals["macro_roc_auc"]), *_notes(predictions, classes, plan)),
     )
 
 
@@ -143,6 +145,16 @@ def _confusion(predictions: Predictions) -> Confusion:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def _chance(roc_auc: Interval) -> Iterator[str]:
+    """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5."""
+    if roc_auc.low is not None and roc_auc.high is not None and roc_auc.low <= _ROC_AUC_OF_CHANCE:
+        yield (
+            f"Not shown to be better than chance: the 95 % interval of the macro ROC-AUC, {roc_auc.low:.4f} to "
+            f"{roc_auc.high:.4f}, is not above {_ROC_AUC_OF_CHANCE}. Do not use this network; check the labels and how "
+            "the images are prepared (`nightread models samples`), or train longer or on more images."
+        )
 
 
 def _notes(predictions: Predictions, classes: Sequence[ClassFigures], plan: Resampling) -> list[str]:

@@ -23,6 +23,8 @@ _COMPLETIONS = (
 """Layers that may follow a convolution at the same size. The map is taken behind the last of them, so that it includes
 normalisation, activation and the other path of a residual block.
 """
+AT_THRESHOLD = 0.5
+"""The place of the threshold on the scale of Explanation.level."""
 _TINY = 1e-7
 
 
@@ -37,9 +39,25 @@ class Explanation:
     layer: str
     """The layer whose output the map is computed from."""
     heat: NDArray[np.float32]
-    """(height, width) of the input, 0..1: how much evidence for `label` each pixel is; all zero if there is none."""
+    """(height, width) of the input, 0..1: the share of each pixel in the evidence for `label`; the highest is 1, and
+    all are 0 if there is no evidence."""
+    level: float
+    """0..1: how strong the evidence is, on one scale for all images: 0 for the score 0, 0.5 at the threshold, 1 for 1.
+    """
+    threshold: float
+    """The calibrated score from which on `label` is the result; 0.5 if the bundle has no threshold for it."""
     prepared: NDArray[np.float32]
     """(height, width, channels): the input of the network."""
+
+    @property
+    def scaled_heat(self) -> NDArray[np.float32]:
+        """Return the heat on the scale of `level`, so that colours of different images can be compared."""
+        return self.heat * np.float32(self.level)
+
+    @property
+    def reaches_threshold(self) -> bool:
+        """Return whether the evidence is strong enough for a finding."""
+        return self.level >= AT_THRESHOLD
 
 
 def explain(network: Network, prepared: NDArray[np.float32], label: str | None = None) -> Explanation:
@@ -52,6 +70,9 @@ def explain(network: Network, prepared: NDArray[np.float32], label: str | None =
     scores = network.batch_scores(inputs)[0]
     output = _output_of(bundle, scores, label)
     layer, shape = _last_convolution(network, inputs)
+    threshold = bundle.postprocessing.thresholds.get(bundle.labels[output])
+    threshold = AT_THRESHOLD if threshold is None else threshold
+    calibrated = bundle.postprocessing.image_result(scores[None]).scores[output]
     with _logits(network.model) as bare:
         objective = _evidence(
             output, len(bundle.labels), bare=bare, softmax=bundle.postprocessing.activation == SOFTMAX
@@ -63,6 +84,8 @@ def explain(network: Network, prepared: NDArray[np.float32], label: str | None =
         score=float(scores[output]),
         layer=layer.name,
         heat=_heat(features[0], slopes[0], bundle.spec.shape[:2]),
+        level=_level(calibrated, threshold),
+        threshold=threshold,
         prepared=inputs[0],
     )
 
@@ -145,6 +168,13 @@ def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callabl
         return values[output] - keras.ops.logsumexp(keras.ops.stack([values[index] for index in others]))
 
     return evidence
+
+
+def _level(score: float, threshold: float) -> float:
+    """Return the place of a score on the scale: linear below and above the threshold, which has the place 0.5."""
+    if score < threshold:
+        return AT_THRESHOLD * score / threshold
+    return 1 - (1 - AT_THRESHOLD) * (1 - score) / (1 - threshold) if threshold < 1 else 1.0
 
 
 def _heat(features: NDArray[np.float32], slopes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:

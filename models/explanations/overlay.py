@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.spec import BGR, InputSpec
-from models.explanations.explain import Explanation
+from models.explanations.explain import AT_THRESHOLD, Explanation
 
 Picture = NDArray[np.uint8]
 """(rows, columns, 3) in BGR, the order of OpenCV."""
@@ -17,7 +17,6 @@ _SIDE = 448
 _OPACITY = 0.6
 _TOP_COLOUR = 235
 """The highest index used, of 255: the last colours of the map are so dark that they look like a shadow."""
-_CONTOUR = 0.5
 _BAR, _MARGIN, _GAP = 26, 8, 4
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 _LIGHT, _CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
@@ -37,13 +36,13 @@ def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Pictur
     scale = max(_SIDE / max(plain.shape[:2]), 1.0)
     size = round(plain.shape[1] * scale), round(plain.shape[0] * scale)
     enlarged: Picture = cv2.resize(plain, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    heat = cv2.resize(explanation.heat, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    heat = cv2.resize(explanation.scaled_heat, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
     gap = np.zeros((size[1], _GAP, 3), np.uint8)
     panels = np.hstack([enlarged, gap, _heated(enlarged, heat)])
     legend = f"{explanation.bundle.reference}  {explanation.label} {explanation.score:.3f}"
-    return np.vstack([_bar(panels.shape[1], title, legend), panels, _bar(panels.shape[1], _SCALE_TEXT, remark)]).astype(
-        np.uint8
-    )
+    return np.vstack(
+        [_bar(panels.shape[1], title, legend), panels, _bar(panels.shape[1], _scale_text(explanation), remark)]
+    ).astype(np.uint8)
 
 
 def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
@@ -60,14 +59,21 @@ def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
 
 
 def _heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """Blend the heat as colour over the picture in gray, and draw a contour at half of the highest heat."""
+    """Blend the heat as colour over the picture in gray, and draw a contour where it reaches the threshold."""
     gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     colours = cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO)
     share = (_OPACITY * np.sqrt(heat))[..., None]
     mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours * share).astype(np.uint8))
-    contours, _ = cv2.findContours((heat >= _CONTOUR).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours((heat >= AT_THRESHOLD).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mixed, contours, -1, _CONTOUR_COLOUR, 1, cv2.LINE_AA)
     return mixed
+
+
+def _scale_text(explanation: Explanation) -> str:
+    """Return what the colours mean: they are the same for all images."""
+    if explanation.reaches_threshold:
+        return f"Grad-CAM, one scale for all images: contour = threshold {explanation.threshold:.3f}, red = score 1"
+    return f"Grad-CAM: no evidence above the threshold {explanation.threshold:.3f}"
 
 
 def _bar(width: int, left: str, right: str) -> Picture:
@@ -82,6 +88,3 @@ def _bar(width: int, left: str, right: str) -> Picture:
 
 def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
-
-
-_SCALE_TEXT = "Grad-CAM: red = strongest evidence for the label; contour = half of the maximum"

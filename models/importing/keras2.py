@@ -166,7 +166,7 @@ def _nodes(config: object) -> Iterator[dict[str, Any]]:
     return (container for container in _containers(config) if isinstance(container, dict))
 
 
-def _containers(config: object) -> Iterator[Any]:
+def _containers(config: Any) -> Iterator[Any]:
     """Yield every object and list of the description, without recursion, because the file determines the depth."""
     waiting = [config]
     while waiting:

@@ -200,7 +200,7 @@ def test_each_frame_is_an_example_of_its_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(prepared, Examples.inputs(part, rows, data.native_spec))
     original = pydicom.dcmread(io.BytesIO((tmp_path / part.names[1]).read_bytes())).pixel_array
     np.testing.assert_array_equal(part.load(13).stored, original[3])
-    assert part.inputs([], data.native_spec).shape == (0, 128, 128, 1)
+    assert part.inputs([], data.native_spec).shape == (0, 64, 64, 1)
 
 
 def test_a_real_mixed_folder_opens_and_decodes(tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ def names(data: Dataset) -> list[set[str]]:
 def test_pictures_are_split_by_content(folder: Path) -> None:
     """Each part has each class, each picture is in one part, and gray pictures have one channel."""
     data = open_dataset(f"images:{folder}")
-    assert (data.labels, data.split, data.native_spec.shape) == (("cat", "dog"), "image", (128, 128, 1))
+    assert (data.labels, data.split, data.native_spec.shape) == (("cat", "dog"), "image", (20, 30, 1))
     assert sum(map(len, names(data))) == len(set.union(*names(data))) == 40
     for part in (data.train, data.validation, data.test):
         assert (part.truth.sum(axis=0) > 0).all()
-        assert part.inputs(np.arange(len(part)), data.native_spec).shape == (len(part), 128, 128, 1)
+        assert part.inputs(np.arange(len(part)), data.native_spec).shape == (len(part), 20, 30, 1)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -54,8 +54,37 @@ def test_one_colour_picture_makes_the_input_colour(folder: Path, suffix: str) ->
     """The number of channels is read from the header."""
     paint(folder, "dog", 1, suffix=suffix, colour=True, first=50)
     data = open_dataset(f"images:{folder}")
-    assert data.native_spec.shape == (128, 128, 3)
-    assert data.train.inputs([0, 1], data.native_spec).shape == (2, 128, 128, 3)
+    assert data.native_spec.shape == (20, 30, 3)
+    assert data.train.inputs([0, 1], data.native_spec).shape == (2, 20, 30, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_gray_pictures_with_three_equal_channels_are_gray(tmp_path: Path, suffix: str) -> None:
+    """Many programs store gray pictures as RGB; 64 x 64 of them are trained as 64 x 64 x 1."""
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for number in range(10):
+            rng = np.random.default_rng([number, *label.encode()])
+            gray = rng.integers(0, 256, (64, 64, 1), np.uint8)
+            assert cv2.imwrite(str(tmp_path / label / f"{number}{suffix}"), np.repeat(gray, 3, axis=2))
+
+    assert open_dataset(f"images:{tmp_path}").native_spec.shape == (64, 64, 1)
+
+
+@pytest.mark.parametrize(("rows", "columns", "shape"), [(20, 31, (128, 128, 1)), (300, 300, (128, 128, 1))])
+def test_pictures_of_different_or_large_sizes_have_a_default_size(
+    folder: Path, rows: int, columns: int, shape: tuple[int, ...]
+) -> None:
+    """There is no size that all of them have, or a network of their size would be slow."""
+    if rows > 256:
+        for path in folder.rglob("*.*"):
+            path.unlink()
+    for label, first in (("cat", 0), ("dog", 100)):
+        for number in range(first, first + 5):
+            pixels = np.full((rows, columns), number, np.uint8)
+            assert cv2.imwrite(str(folder / label / f"large-{number}.png"), pixels)
+
+    assert open_dataset(f"images:{folder}").native_spec.shape == shape
 
 
 def test_broken_pictures_are_counted(folder: Path) -> None:

@@ -233,6 +233,7 @@ def test_files_unpacked_before_a_crash_are_reused(worker_driver: WorkerDriver) -
     assert requeue(worker_driver) == 1
     assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
     assert {path: path.stat().st_mtime_ns for path in spool(worker_driver) if path.is_file()} == unpacked
+    assert [row.member_name for row in worker_driver.ledger_driver.instances()] == [None, *scans(1, 2)]
 
 
 def test_a_partly_unpacked_archive_is_unpacked_again(worker_driver: WorkerDriver) -> None:

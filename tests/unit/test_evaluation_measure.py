@@ -160,3 +160,20 @@ def test_nan_scores_stop_the_evaluation() -> None:
     """NaN would make all figures meaningless."""
     with pytest.raises(StopWork, match="NaN"):
         measure(make_postprocessing(), make_scored([(1, 0)], [(np.nan, 1)]))
+
+
+@pytest.mark.parametrize(
+    ("scores", "noted"),
+    [
+        ([0.9, 0.1] * 20, False),
+        ([0.5] * 40, True),
+        ([0.1, 0.9] * 20, True),
+        ([0.9, 0.9, 0.1, 0.1] * 10, True),
+    ],
+    ids=["right", "constant", "inverted", "unrelated"],
+)
+def test_a_network_that_is_no_better_than_chance_is_noted(scores: list[float], *, noted: bool) -> None:
+    """20 nodules and 20 clear images; the pairs of the last case are won as often as they are lost."""
+    evaluation = measure(make_postprocessing(), binary((1, 0) * 20, scores), rounds=200)
+
+    assert any(note.startswith("Not shown to be better than chance") for note in evaluation.notes) == noted

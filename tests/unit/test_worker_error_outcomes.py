@@ -43,7 +43,6 @@ def outcome(
         mtime_ns=mtime_ns,
         attempts=attempts,
         alone=alone,
-        first=True,
         arrived_at=NOW - age,
         tried_since=NOW - tried,
         marked=False,

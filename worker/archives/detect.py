@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from worker.archives.limits import ArchiveLimits, Meter
+from worker.archives.member import Member
 from worker.archives.tar import TAR_MAGIC, TAR_MAGIC_OFFSET, read_tar
 from worker.archives.zip import read_zip
 
@@ -38,8 +39,8 @@ def archive_kind(data: bytes) -> ArchiveKind | None:
     return ArchiveKind.TAR_GZ if data.startswith(_GZIP_MAGIC) and _is_tar(_inflated_start(data)) else None
 
 
-def members(data: bytes, kind: ArchiveKind, limits: ArchiveLimits) -> Iterator[Iterator[bytes]]:
-    """Yield the files of an archive in their order, each as an iterator of its pieces.
+def members(data: bytes, kind: ArchiveKind, limits: ArchiveLimits) -> Iterator[Member]:
+    """Yield the files of an archive in their order, each with its name and an iterator of its pieces.
 
     Read all pieces of a file before the next file. Member names are checked, but never used as paths. Raises
     RejectImage with BAD_ARCHIVE, TRUNCATED, ARCHIVE_LIMITS or ARCHIVE_ESCAPES, and with NOT_DICOM for a zip file that

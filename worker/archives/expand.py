@@ -16,11 +16,12 @@ from db.ledger.origins import DEPTH
 from db.queries import ArchiveTotals
 from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
-from nightread.paths import mtime_of, root_text
+from nightread.paths import mtime_of, readable, root_text
 from nightread.reasons import Reason
 from nightread.sources import ARCHIVES
 from worker.archives.detect import ArchiveKind, members
 from worker.archives.limits import ArchiveLimits
+from worker.archives.member import Member
 from worker.context import WorkerContext
 from worker.fetching.files import Fetched
 
@@ -31,6 +32,7 @@ MAX_RATIO = 100
 """Unpacked bytes per archive byte. More is a decompression bomb: scans shrink to a half or a fifth."""
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
 """Up to 256 MiB the ratio does not matter: a small archive of blank images may shrink to a thousandth."""
+_NAME_BYTES = 500
 _PARTIAL = ".partial-"
 _STALE_SECONDS = 86400
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -61,9 +63,12 @@ def expand(
     totals = queries.archive_totals(context.database, image.instance_id)
     limits = _limits(totals, unrecorded[totals.outermost_id])
     try:
-        if not folder.is_dir():
-            _unpack(context, image, folder, root, members(file.data, kind, limits), progress)
-        arrivals = tuple(_arrivals(folder, root))
+        files = members(file.data, kind, limits)
+        if folder.is_dir():
+            names = [member.skip() for member in files]
+        else:
+            names = _unpack(context, image, folder, root, files, progress)
+        arrivals = tuple(_arrivals(folder, root, names))
     except OSError as error:
         if error.errno in _DISK_FULL_ERRORS:
             raise RetryImage(Reason.NO_ROOM) from None
@@ -103,13 +108,16 @@ def _unpack(
     image: Claimed,
     folder: Path,
     root: Path,
-    files: Iterator[Iterator[bytes]],
+    files: Iterator[Member],
     progress: Callable[[], None],
-) -> None:
+) -> list[str]:
+    """Write the files under generated names, and return their names in the archive."""
+    names = []
     with _partial_folder(root, image) as partial:
         free_space = _FreeSpaceCheck(root, context.settings.disk_reserve_bytes)
-        for number, pieces in enumerate(files, start=1):
-            _write(partial / f"{number:06}.dcm", pieces, free_space, progress)
+        for number, member in enumerate(files, start=1):
+            _write(partial / f"{number:06}.dcm", member.pieces, free_space, progress)
+            names.append(member.name)
         sync_folder(partial)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -119,6 +127,7 @@ def _unpack(
                 raise
         for place in (folder.parent, root, root.parent):
             sync_folder(place)
+    return names
 
 
 @contextmanager
@@ -177,8 +186,15 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _arrivals(folder: Path, root: Path) -> Iterator[Arrival]:
+def _arrivals(folder: Path, root: Path, names: Sequence[str]) -> Iterator[Arrival]:
     place = folder.relative_to(root)
     for path in sorted(folder.iterdir()):
         status = path.lstat()
-        yield Arrival(uri=f"{place}/{path.name}", size=status.st_size, mtime_ns=mtime_of(status))
+        uri = f"{place}/{path.name}"
+        name = names[int(path.stem) - 1]  # not by position: the purge may have removed some of the files
+        yield Arrival(uri=uri, size=status.st_size, mtime_ns=mtime_of(status), member_name=_readable_name(name))
+
+
+def _readable_name(name: str) -> str:
+    """Return the name as text for people; of a very long one the end, which identifies the file."""
+    return readable(name.encode("utf-8", "surrogateescape")[-_NAME_BYTES:])

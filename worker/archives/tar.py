@@ -13,6 +13,7 @@ from enum import Enum
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.archives.limits import PIECE_BYTES, Meter, require_inside
+from worker.archives.member import Member
 
 TAR_MAGIC_OFFSET, TAR_MAGIC = 257, b"ustar"
 _BLOCK = 512
@@ -34,7 +35,7 @@ class _Type(Enum):
 _TYPES = {letter: kind for kind in _Type for letter in kind.value}
 
 
-def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Iterator[bytes]]:
+def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Member]:
     """Yield the files of a tar archive as worker.archives.detect.members does. Raises RejectImage likewise."""
     tar = _TarReader(data, meter, inflate=inflate)
     name: str | None = None
@@ -55,7 +56,7 @@ def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Iterator[b
                 raise RejectImage(Reason.ARCHIVE_ESCAPES)
             if kind is _Type.FILE:
                 meter.add_member()
-                yield tar.file(header.size if size is None else size)
+                yield Member(name or header.name, tar.file(header.size if size is None else size))
             name = size = None
     tar.read_to_end()
 

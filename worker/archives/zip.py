@@ -11,6 +11,7 @@ from imaging.errors import RejectDicomImage
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.archives.limits import PIECE_BYTES, Meter, require_inside
+from worker.archives.member import Member
 
 _DIRECTORY_BYTES = 256
 """Allowed bytes of the central directory per allowed member; an entry with a typical file name of a CD is shorter."""
@@ -33,7 +34,7 @@ _ZIP_ERRORS = (
 """The exceptions that the module zipfile raises for broken files."""
 
 
-def read_zip(data: bytes, meter: Meter) -> Iterator[Iterator[bytes]]:
+def read_zip(data: bytes, meter: Meter) -> Iterator[Member]:
     """Yield the files of a zip archive as worker.archives.detect.members does. Raises RejectImage likewise."""
     try:
         with zipfile.ZipFile(_BoundedReads(data, meter.limits.members * _DIRECTORY_BYTES)) as archive:
@@ -42,7 +43,7 @@ def read_zip(data: bytes, meter: Meter) -> Iterator[Iterator[bytes]]:
                 raise RejectDicomImage(Reason.NOT_DICOM, "The file is a program or an office document.")
             for info in [info for info in infos if _is_file(info)]:
                 meter.add_member()
-                yield _read_member(archive, info, meter)
+                yield Member(info.filename, _read_member(archive, info, meter))
     except _ZIP_ERRORS as error:
         raise _explain_error(data, error) from None
 

@@ -12,7 +12,7 @@ from cli.output.run_results import show_results
 from cli.output.summary import Summary, show_summary, summarise
 from db import ledger, queries
 from db.ledger import Annotations, Arrival, Members
-from db.queries import Scope
+from db.queries import ArrivalScope
 from db.tables import State
 from nightread.reasons import PICTURE, Reason
 from nightread.settings import Settings, load_settings
@@ -28,7 +28,7 @@ def settings(state_dir: Path) -> Settings:
 
 
 def _summary(ledger_driver: LedgerDriver, settings: Settings, *image_ids: int) -> Summary:
-    scope = Scope(image_ids=image_ids) if image_ids else Scope(source_ids=(ledger_driver.source_id,))
+    scope = ArrivalScope(image_ids=image_ids) if image_ids else ArrivalScope(source_ids=(ledger_driver.source_id,))
     return summarise(ledger_driver.database, scope, new=1, since=ledger_driver.clock(), settings=settings)
 
 

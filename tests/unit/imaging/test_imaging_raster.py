@@ -43,7 +43,7 @@ def reason_and_detail(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Rea
 def test_bytes_behind_the_end_change_nothing(suffix: str, trailer: bytes) -> None:
     """Cameras add a trailer, and archives pad to a block."""
     data = encoded(suffix)
-    assert check_raster(data + trailer, DEFAULT_LIMITS) is False
+    assert check_raster(data + trailer, DEFAULT_LIMITS).in_colour is False
     (whole,), (longer,) = (read(each, accept_raster=True).frames() for each in (data, data + trailer))
     assert np.array_equal(whole.stored, longer.stored)
 
@@ -64,15 +64,15 @@ def test_the_end_of_a_preview_is_not_the_end_of_the_picture() -> None:
     data, preview = encoded(".jpg"), encoded(".jpg", PICTURE[:8, :8])
     exif = b"\xff\xe1" + struct.pack(">H", len(preview) + 2) + preview
     with_preview = data[:2] + exif + data[2:]
-    assert check_raster(with_preview, DEFAULT_LIMITS) is False
+    assert check_raster(with_preview, DEFAULT_LIMITS).in_colour is False
     assert reason_and_detail(with_preview[:-2])[0] is Reason.TRUNCATED
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_colour_is_read_from_the_header(suffix: str) -> None:
     """A training set with one colour picture has three channels."""
-    assert check_raster(encoded(suffix, np.stack([PICTURE] * 3, axis=-1)), DEFAULT_LIMITS) is True
-    assert check_raster(encoded(suffix), DEFAULT_LIMITS) is False
+    assert check_raster(encoded(suffix, np.stack([PICTURE] * 3, axis=-1)), DEFAULT_LIMITS).in_colour is True
+    assert check_raster(encoded(suffix), DEFAULT_LIMITS).in_colour is False
 
 
 @pytest.mark.parametrize(("colour_type", "coloured"), [(0, False), (2, True), (3, True), (4, False), (6, True)])
@@ -80,14 +80,14 @@ def test_png_colour_types(colour_type: int, coloured: bool) -> None:
     """Grey, RGB, palette, grey with transparency, RGB with transparency (PNG 11.2.2)."""
     header = struct.pack(">IIBBBBB", 4, 2, 8, colour_type, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
-    assert check_raster(data, DEFAULT_LIMITS) is coloured
+    assert check_raster(data, DEFAULT_LIMITS).in_colour is coloured
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_the_size_is_limited_before_decoding(suffix: str) -> None:
     """16 x 24 pixels are 384."""
     data = encoded(suffix)
-    assert check_raster(data, Limits(frame_pixels=384)) is False
+    assert check_raster(data, Limits(frame_pixels=384)).in_colour is False
     too_large = (Reason.TOO_LARGE, "The size of the picture exceeds the limit max_frame_pixels.")
     assert reason_and_detail(data, Limits(frame_pixels=383)) == too_large
 

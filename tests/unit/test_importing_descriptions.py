@@ -109,7 +109,10 @@ def test_names_with_a_slash_are_renamed_everywhere() -> None:
     layers = [layer("Dense") | {"name": name, "inbound_nodes": []} for name in ("a/b", "a_b")]
     layers[0]["config"]["name"], layers[1]["config"]["name"] = "a/b", "a_b"
     layers[1]["inbound_nodes"] = [[["a/b", 0, 0, {}]]]
-    network = {"class_name": "Functional", "config": {"layers": layers, "output_layers": [["a/b", 0, 0]]}}
+    network: dict[str, Any] = {
+        "class_name": "Functional",
+        "config": {"layers": layers, "output_layers": [["a/b", 0, 0]]},
+    }
     rewrite(network)
     assert [one["name"] for one in layers] == ["a_b_", "a_b"]
     assert layers[0]["config"]["name"] == "a_b_"
@@ -130,7 +133,10 @@ def test_calls_of_inner_networks_are_counted_from_zero(inner: dict[str, Any], ca
     """Keras 3 subtracts 1 itself for the outputs of functional inner networks."""
     inner = inner | {"name": "inner", "inbound_nodes": [[["image", 0, 0, {}]]]}
     last = layer("Flatten") | {"name": "last", "inbound_nodes": [[["inner", 1, 0, {}]]]}
-    network = {"class_name": "Functional", "config": {"layers": [inner, last], "output_layers": [["inner", 1, 0]]}}
+    network: dict[str, Any] = {
+        "class_name": "Functional",
+        "config": {"layers": [inner, last], "output_layers": [["inner", 1, 0]]},
+    }
     rewrite(network)
     assert last["inbound_nodes"] == [[["inner", called, 0, {}]]]
     assert network["config"]["output_layers"] == [["inner", output, 0]]
