@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.uid import XRayAngiographicImageStorage
 
 from models.phantoms.dicom import PhantomStyle, phantom_file
 
@@ -57,12 +56,14 @@ def _portrait(data: bytes) -> bytes:
 
 
 def _cine(data: bytes) -> bytes:
-    """Repeat the film a hundred times in one object, each frame a little brighter, as in angiography."""
+    """Repeat the film a hundred times in one object, each frame a little brighter, as in angiography.
+
+    The header stays that of a chest film, because the bundle `phantom` was made for these only.
+    """
     dataset = pydicom.dcmread(io.BytesIO(data))
     pixels = dataset.pixel_array
     frames = np.stack([np.minimum(pixels // 2 + number, 255) for number in range(_CINE_FRAMES)]).astype(np.uint8)
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
-    dataset.Modality, dataset.NumberOfFrames, dataset.PixelData = "XA", _CINE_FRAMES, frames.tobytes()
+    dataset.NumberOfFrames, dataset.PixelData = _CINE_FRAMES, frames.tobytes()
     return _as_bytes(dataset)
 
 

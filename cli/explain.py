@@ -10,10 +10,11 @@ import click
 
 from cli.inputs.options import settings_from, state_options
 from cli.originals import find_original
-from cli.output.console import out, print_json
+from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS
 from models.bundle import Bundle
 from models.catalogue import find_bundle
+from models.domain import refusal
 from nightread.errors import ImageError, UsageFault
 from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
@@ -71,12 +72,14 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
     quiet_tensorflow()
     settings = settings_from(**{name: options.pop(name) for name in _OF_SETTINGS})
     wanted = _wanted(image, settings, options["model"], options["label"])
-    number, explanation = _explain(wanted, frame, settings)
+    number, explanation, outside = _explain(wanted, frame, settings)
     folder = options["folder"] or settings.state_dir / "explanations"
     written = _write(explanation, number, wanted, folder, settings, array=options["array"])
     if as_json:
-        print_json(_as_json(explanation, number, written))
+        print_json(_as_json(explanation, number, written) | {"outside_domain": outside})
         return
+    if outside:
+        err.print(f"In use the image would be rejected: {outside}", style="yellow", markup=False)
     bundle = explanation.bundle
     out.print(f"{bundle.reference}: {explanation.label} {explanation.score:.3f}, frame {number}", markup=False)
     if not explanation.reaches_threshold:
@@ -112,9 +115,11 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
     return _Wanted(data=data, bundle=bundle, name=name, title=name.replace("-", " "), label=label)
 
 
-def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation"]:
+def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation", str | None]:
+    """Return the number of the frame, its explanation, and why the model was not made for the image, if it was not."""
     from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
+    from imaging.read_kind import read_kind  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
     from models.networks.network import load_network  # noqa: PLC0415
 
@@ -125,9 +130,11 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     )
     try:
         dicom_image = read(wanted.data, limits=limits, accept_raster=True)
-        return explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
+        number, found = explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
     except ImageError as error:
         raise UsageFault(f"The image cannot be analysed: {error.detail}") from error
+    problem = refusal(wanted.bundle.domain, read_kind(dicom_image))
+    return number, found, problem.detail if problem else None
 
 
 def _write(

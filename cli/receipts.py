@@ -20,7 +20,8 @@ from db.queries import Association, Sender
 _COUNTS = ("received", "refused", "failed")
 _LEGEND = (
     "received: acknowledged and in the database. refused: not enough disk space (status A7xx). failed: see the status. "
-    "The sender still has refused and failed images."
+    "The sender still has refused and failed images. Words under `statuses` count associations: rejected, aborted, "
+    "lost, unsupported (only other services were proposed), incomplete (ended within an image)."
 )
 
 

@@ -13,10 +13,10 @@ from db.queries import StudyResults
 from delivery.codes import coding_scheme
 from delivery.identity import Identity
 from delivery.tree import NOT_FOR_DIAGNOSIS, free_texts, measurement_report
-from delivery.uids import stable_uid
 from imaging.own_results import MAKER
 from nightread import __version__
 from nightread.implementation import IMPLEMENTATION_CLASS_UID
+from nightread.uids import report_series_uid
 
 SOP_CLASS = ComprehensiveSRStorage
 TRANSFER_SYNTAX = ExplicitVRLittleEndian
@@ -50,7 +50,7 @@ def build_report(study: StudyResults, revision: Revision, identity: Identity, *,
     report = ComprehensiveSR(
         evidence=evidence,
         content=small,
-        series_instance_uid=stable_uid("series", study.study_instance_uid),
+        series_instance_uid=report_series_uid(study.study_instance_uid),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=revision.sop_instance_uid,
         instance_number=revision.number,
@@ -106,7 +106,7 @@ def _predecessor(study: StudyResults, revision: Revision) -> Iterator[Dataset]:
     if revision.replaces is not None:
         previous = Dataset()
         previous.StudyInstanceUID = study.study_instance_uid
-        previous.SeriesInstanceUID = stable_uid("series", study.study_instance_uid)
+        previous.SeriesInstanceUID = report_series_uid(study.study_instance_uid)
         previous.SOPInstanceUID, previous.SOPClassUID = revision.replaces, SOP_CLASS
         yield previous
 

@@ -17,11 +17,11 @@ from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report import Revision, build_report
 from delivery.send import ReportSender
-from delivery.uids import new_uid
 from nightread.clock import Clock, utc_now
 from nightread.errors import StopWork
 from nightread.settings import Settings
 from nightread.sources import Destination
+from nightread.uids import new_uid
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from highdicom.sr import (
 
 from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery import codes
-from delivery.uids import stable_uid
 from imaging.own_results import MAKER
 from nightread import __version__
+from nightread.uids import stable_uid
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
 _MOST_FRAMES = 1000

@@ -1,118 +1,59 @@
-"""Convert stored colours to RGB: YBR (PS3.3 C.7.6.3.1.2) and palettes (C.7.6.3.1.5, C.7.9)."""
-
-import struct
-from dataclasses import dataclass
+"""Convert stored colours to RGB by their label: PhotometricInterpretation (PS3.3 C.7.6.3.1.2)."""
 
 import numpy as np
 
-from imaging import tags
 from imaging.array import Array
-from imaging.elements import Elements
-from nightread.errors import RejectImage
-from nightread.reasons import Reason
+from imaging.pixel_layout import YBR_422, YBR_FULL, YBR_PARTIAL, PixelLayout
 
 _FROM_YBR = np.array([[1, 1, 1], [0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.299 * 1.402 / 0.587, 0]], np.float32)
-_CHROMA_ZERO = np.array([0, 128, 128], np.float32)
-_BYTE_BITS = 8
-_MAX_ENTRIES = 1 << 16
+_PARTIAL_LUMA, _PARTIAL_CHROMA, _PARTIAL_BLACK = 255 / 219, 255 / 224, 16
+"""YBR_PARTIAL: luma from 16 to 235, chroma from 16 to 240 (ITU-R BT.601)."""
+_FAR_OUT = 16
+"""A colour component this far below black or above white does not come from the rounding of a YBR picture."""
+_MOST_FAR_OUT = 0.1
+_SAMPLE_STEP = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Palette:
-    """A colour palette. `table` is uint8 of shape (entries, 3); its first row is for the stored value `first`."""
+def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
+    """Convert colours of shape (rows, columns, 3) to RGB by the label, after checking it against the data.
 
-    first: int
-    table: Array
-
-    def to_rgb(self, stored: Array) -> Array:
-        """Map integers of shape (rows, columns) to uint8 of shape (rows, columns, 3).
-
-        Values outside of the table get its first or last colour.
-        """
-        index = np.clip(stored.astype(np.int64) - self.first, 0, len(self.table) - 1)
-        return self.table[index]
-
-
-def ybr_to_rgb(ybr: Array) -> Array:
-    """Convert 8-bit YBR_FULL of shape (rows, columns, 3) to RGB, rounded half up."""
-    rgb = (ybr.astype(np.float32) - _CHROMA_ZERO) @ _FROM_YBR
-    return np.clip(np.floor(rgb + 0.5), 0, 255).astype(np.uint8)
-
-
-def read_palette(elements: Elements, *, signed: bool) -> Palette:
-    """Read the palette of a PALETTE COLOR image; 16-bit entries are reduced to 8 bits.
-
-    Raises RejectImage(BAD_HEADER) if it is missing or invalid.
+    YBR_RCT and YBR_ICT exist only within JPEG 2000, whose decoders return RGB. A picture that says YBR_FULL_422 while
+    all samples are there was decompressed by a program that left the label, so it is either YBR_FULL or RGB.
     """
-    entries, first, bits = lut_descriptor(elements, tags.PALETTE_DESCRIPTORS[0], signed=signed)
-    if tags.PALETTE_DATA[0] in elements:
-        channels = [lut_entries(elements, tag, entries) for tag in tags.PALETTE_DATA]
-    else:
-        channels = [_expand(elements, tag, entries, bits) for tag in tags.SEGMENTED_PALETTE_DATA]
-    if any(len(channel) != entries for channel in channels):
-        raise RejectImage(Reason.BAD_HEADER, "The colour palette is missing or incomplete.")
-    table = np.stack(channels, axis=-1)
-    return Palette(first=first, table=(table >> (bits - _BYTE_BITS) if bits > _BYTE_BITS else table).astype(np.uint8))
+    label, bits = layout.photometric, layout.bits_stored
+    if label in YBR_PARTIAL:
+        return _partial_to_rgb(pixels, bits)
+    if label not in YBR_FULL or (label == YBR_422 and not layout.subsampled and not _can_be_ybr(pixels, bits)):
+        return pixels
+    return ybr_to_rgb(pixels, bits)
 
 
-def lut_descriptor(elements: Elements, tag: int, *, signed: bool) -> tuple[int, int, int]:
-    """Return the number of entries, the first mapped value, and the bits of an entry.
-
-    `signed` is the sign of the first mapped value if the VR is not written. Raises RejectImage(BAD_HEADER).
-    """
-    raw = elements.raw(tag)
-    if len(raw) != 6:  # noqa: PLR2004 - three 16-bit values
-        raise RejectImage(Reason.BAD_HEADER, "The descriptor of a lookup table does not have three values.")
-    entries, first, bits = (int(value) for value in elements.unpack(raw, "H"))
-    written = elements.get(tag)
-    if written is not None and (written[0] == b"SS" or (signed and written[0] != b"US")):
-        first = int(elements.unpack(raw[2:4], "h")[0])
-    if not 1 <= bits <= 16:  # noqa: PLR2004 - PS3.3 C.11.2.1.1
-        raise RejectImage(Reason.BAD_HEADER, "The entries of a lookup table have an invalid number of bits.")
-    return entries or _MAX_ENTRIES, first, bits
+def ybr_to_rgb(ybr: Array, bits: int = 8) -> Array:
+    """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB, rounded half up."""
+    rgb = _unclipped(ybr, bits)
+    rgb += np.float32(0.5)
+    np.floor(rgb, out=rgb)
+    return np.clip(rgb, 0, (1 << bits) - 1, out=rgb).astype(ybr.dtype)
 
 
-def lut_entries(elements: Elements, tag: int, entries: int) -> Array:
-    """Return LUT data of 8 or 16 bits per entry as uint16 of shape (entries,); shorter if data are missing."""
-    raw = elements.raw(tag)
-    if len(raw) < 2 * entries:  # 8-bit entries, two per word; one more may make the length even.
-        return np.frombuffer(raw, np.uint8)[:entries].astype(np.uint16)
-    order = "<" if elements.encoding.little else ">"
-    return np.frombuffer(raw, f"{order}u2")[:entries].astype(np.uint16)
+def _unclipped(ybr: Array, bits: int) -> Array:
+    half = 1 << (bits - 1)
+    rgb: Array = (ybr.astype(np.float32) - np.array([0, half, half], np.float32)) @ _FROM_YBR
+    return rgb
 
 
-def _expand(elements: Elements, tag: int, entries: int, bits: int) -> Array:
-    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2)."""
-    words = [int(word) for word in elements.unpack(elements.raw(tag), "H" if bits > _BYTE_BITS else "B")]
-    try:
-        values = _segments(words, 0, None, entries, wide=bits > _BYTE_BITS)
-    except (IndexError, ValueError, struct.error):
-        raise RejectImage(Reason.BAD_HEADER, "The segmented colour palette is invalid.") from None
-    return np.array(values[:entries], np.uint16)
+def _partial_to_rgb(ybr: Array, bits: int) -> Array:
+    """Stretch YBR_PARTIAL to the full range, then convert it."""
+    unit, half = 1 << (bits - 8), 1 << (bits - 1)
+    full = ybr.astype(np.float32)
+    full[..., 0] = (full[..., 0] - _PARTIAL_BLACK * unit) * _PARTIAL_LUMA
+    full[..., 1:] = (full[..., 1:] - half) * _PARTIAL_CHROMA + half
+    return ybr_to_rgb(full, bits).astype(ybr.dtype)
 
 
-def _segments(
-    words: list[int], position: int, count: int | None, entries: int, *, wide: bool, before: int = 0
-) -> list[int]:
-    values: list[int] = []
-    done = 0
-    while position < len(words) and len(values) < entries and done != count:
-        kind, length = words[position], words[position + 1]
-        if kind == 0:
-            values += words[position + 2 : position + 2 + length]
-            position += 2 + length
-        elif kind == 1:
-            start = values[-1] if values else before
-            steps = np.linspace(start, words[position + 2], length + 1)[1:]
-            values += [round(step) for step in steps]
-            position += 3
-        elif kind == 2 and count is None:  # noqa: PLR2004 - opcode of an indirect segment, which must not nest
-            at = position + 2
-            offset = words[at] | words[at + 1] << 16 if wide else int.from_bytes(bytes(words[at : at + 4]), "little")
-            last = values[-1] if values else before
-            values += _segments(words, offset, length, entries, wide=wide, before=last)
-            position += 4 if wide else 6
-        else:
-            raise ValueError(kind)
-        done += 1
-    return values
+def _can_be_ybr(pixels: Array, bits: int) -> bool:
+    """Return whether nearly all pixels are colours that RGB has. Black and white of RGB, taken for YBR, are not."""
+    rgb = _unclipped(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP], bits)
+    unit = (1 << bits) / 256
+    far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)
+    return float(far_out.any(axis=-1).mean()) <= _MOST_FAR_OUT

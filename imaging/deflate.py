@@ -4,6 +4,7 @@ import zlib
 
 from imaging import tags
 from imaging.elements import UNDEFINED, Elements, Encoding, TruncatedError
+from imaging.frame_location import native_frames
 from imaging.limits import Limits
 from imaging.pixel_layout import read_pixel_layout
 from nightread.errors import RejectImage
@@ -16,14 +17,15 @@ _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
 
-def inflate(deflated: bytes, limits: Limits) -> bytes:
-    """Return the data set up to the last pixel that its header declares, so that memory use is limited.
+def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
+    """Return the data set up to its last pixel, so that memory use is limited.
 
-    Bytes after the pixels are inflated only within the first 64 KiB. Errors in the header itself are not reported here,
-    but when the header is read. Raises RejectImage(TRUNCATED, BAD_HEADER or TOO_LARGE).
+    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are inflated only within the first
+    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage:
+    TRUNCATED, BAD_HEADER or TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
-    stream = _Stream(deflated)
+    stream = _Stream(data, begin)
     size = min(_FIRST_BYTES, most)
     while not stream.ends_before(size):
         end = _end_of_pixels(stream.data, limits)
@@ -41,10 +43,11 @@ def inflate(deflated: bytes, limits: Limits) -> bytes:
 class _Stream:
     """An incremental decompressor with the bytes inflated so far in `data`."""
 
-    def __init__(self, deflated: bytes) -> None:
+    def __init__(self, data: bytes, begin: int) -> None:
         self.data = bytearray()
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._left = deflated
+        self._left = data[begin:]
+        self._name = f"The deflated data set at offset {begin:,}"
 
     def ends_before(self, size: int) -> bool:
         """Inflate until `data` has `size` bytes, and return whether the data set ends within them."""
@@ -52,9 +55,9 @@ class _Stream:
             try:
                 more = self._inflater.decompress(self._left, size - len(self.data))
             except zlib.error:
-                raise RejectImage(Reason.BAD_HEADER, "The deflated data set cannot be inflated.") from None
+                raise RejectImage(Reason.BAD_HEADER, f"{self._name} cannot be inflated.") from None
             if not more and not self._inflater.eof:
-                raise RejectImage(Reason.TRUNCATED, "The deflated data set ends too early.")
+                raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
             self.data += more
             self._left = self._inflater.unconsumed_tail
         return self._inflater.eof
@@ -73,8 +76,11 @@ def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
     if pixel_tag is None:
         return None
     _, position, length = elements.get(pixel_tag) or (b"", 0, UNDEFINED)
+    if length == UNDEFINED:
+        return 0
     try:
-        needed = read_pixel_layout(elements, pixel_tag, limits).stored_bytes
+        layout = read_pixel_layout(elements, pixel_tag, limits)
     except RejectImage:
         return 0
-    return 0 if length == UNDEFINED else position + min(needed, length)
+    _, certain = native_frames(layout, length)
+    return position + (length if certain else min(layout.stored_bytes, length))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from imaging.array import Array
-from imaging.colour import Palette
 from imaging.elements import Elements
 from imaging.facts import Facts
 from imaging.frames import StoredFrames
 from imaging.grayscale import PLAIN, Grayscale, read_grayscales
+from imaging.palette import Palette
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remarks
 
@@ -24,6 +25,8 @@ class Frame:
     grayscale: Grayscale = PLAIN
     inverted: bool = False
     """MONOCHROME1: the lowest value is white (PS3.3 C.7.6.3.1.2)."""
+    remarks: Remarks = field(default_factory=Remarks, compare=False)
+    """The remarks of its image, to which `prepare` adds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,16 +37,19 @@ class DicomFrames:
     layout: PixelLayout
     stored: StoredFrames
     palette: Palette | None
+    remarks: Remarks = field(default_factory=Remarks, compare=False)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        grayscales = read_grayscales(self.elements, self.layout)
+        in_colour = self.palette is not None or self.layout.samples > 1
+        # A rescale or window beside colours has no effect, so its faults have none either.
+        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout)
         inverted = self.layout.photometric == "MONOCHROME1"
         for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
             if self.palette is not None:
-                yield Frame(index=index, stored=self.palette.to_rgb(stored), bits_stored=8)
+                yield Frame(index=index, stored=self.palette.to_rgb(stored), bits_stored=8, remarks=self.remarks)
             elif self.layout.samples > 1:
-                yield Frame(index=index, stored=stored, bits_stored=self.layout.bits_stored)
+                yield Frame(index=index, stored=stored, bits_stored=self.layout.bits_stored, remarks=self.remarks)
             else:
                 yield Frame(
                     index=index,
@@ -51,6 +57,7 @@ class DicomFrames:
                     bits_stored=self.layout.bits_stored,
                     grayscale=grayscale,
                     inverted=inverted,
+                    remarks=self.remarks,
                 )
 
 

@@ -39,8 +39,8 @@ def count_files(elements: Elements) -> dict[str, int]:
         records = _records(elements)
         waiting: list[tuple[int, str | None]] = [(_place(elements, tags.FIRST_ROOT_RECORD), None)]
         return _count(records, waiting)
-    except HeaderError:
-        raise RejectImage(Reason.BAD_DICOMDIR) from None
+    except HeaderError as error:
+        raise RejectImage(Reason.BAD_DICOMDIR, str(error)) from None
 
 
 def _records(elements: Elements) -> dict[int, _Record]:
@@ -75,8 +75,10 @@ def _count(records: dict[int, _Record], waiting: list[tuple[int, str | None]]) -
         if place == 0:
             continue
         record = records.get(place)
-        if record is None or place in met:
-            raise RejectImage(Reason.BAD_DICOMDIR)
+        if record is None:
+            raise RejectImage(Reason.BAD_DICOMDIR, f"A record leads to offset {place:,}, where no record begins.")
+        if place in met:
+            raise RejectImage(Reason.BAD_DICOMDIR, f"Two records lead to the record at offset {place:,}.")
         met.add(place)
         waiting.append((record.next, study))
         if not record.in_use:

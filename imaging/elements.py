@@ -8,52 +8,48 @@ import math
 import struct
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from pydicom.charset import decode_bytes, python_encoding
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.valuerep import TEXT_VR_DELIMS
 
-from imaging.tags import PIXEL_DATA_TAGS, SPECIFIC_CHARACTER_SET
+from imaging.careful_walk import CarefulWalk
+from imaging.tags import SPECIFIC_CHARACTER_SET, tag_name
+from imaging.walk import (
+    ITEM,
+    ITEM_END,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    NO_TAG,
+    UNDEFINED,
+    Element,
+    Encoding,
+    HeaderError,
+    TruncatedError,
+    item_encoding,
+    item_header,
+    walk,
+)
 
-UNDEFINED = 0xFFFFFFFF
-NO_TAG = 1 << 32
-MAX_DEPTH = 32
-MAX_ELEMENTS = 100_000
-"""Limit per data set or item. An element takes at least 8 bytes of the file, but about 240 bytes of memory."""
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ELEMENTS",
+    "NO_TAG",
+    "UNDEFINED",
+    "Element",
+    "Elements",
+    "Encoding",
+    "HeaderError",
+    "TruncatedError",
+]
+
 MAX_VALUE_BYTES = 1024**2
 """Values are cut to this length when they are read, so that no value of gigabytes is copied, split and decoded."""
 _MAX_TEXT_BYTES = 4096
 _MAX_NUMBERS_BYTES = 0xFFFF
 """Maximum length of a value with a 16-bit length field (PS3.5 section 7.1.2)."""
-_EVERY_ELEMENT = range(MAX_ELEMENTS)
 _ESCAPE = b"\x1b"
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_LITTLE, _BIG = (
-    tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHI", "I")) for order in ("<", ">")
-)
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "OW": "H"}
-
-
-class HeaderError(Exception):
-    """The data set is malformed, or a value does not have the type of its element."""
-
-
-class TruncatedError(HeaderError):
-    """The data ends within an element."""
-
-
-class Encoding(NamedTuple):
-    """The encoding of a data set: implicit or explicit VR, little or big endian (PS3.5 section 7.1)."""
-
-    implicit: bool
-    little: bool
-
-
-Element = tuple[bytes, int, int]
-"""VR (empty with implicit VR), position of the value, and length of the value in bytes."""
 
 
 class Elements:
@@ -64,8 +60,13 @@ class Elements:
 
     __slots__ = ("_found", "data", "encoding", "end", "fault", "start")
 
-    def __init__(self, data: bytes, encoding: Encoding, start: int, end: int, *, before: int = NO_TAG) -> None:
-        """Walk over the elements, up to `end`, an item delimiter, the pixel data or the first tag >= `before`."""
+    def __init__(
+        self, data: bytes, encoding: Encoding, start: int, end: int, *, before: int = NO_TAG, depth: int = 0
+    ) -> None:
+        """Walk over the elements, up to `end`, an item delimiter, the pixel data or the first tag >= `before`.
+
+        `depth` is 0 for a data set, and more for an item.
+        """
         self.data = data
         self.encoding = encoding
         self.fault: HeaderError | None = None
@@ -73,8 +74,17 @@ class Elements:
         self.end = start
         """Position at which the walk stopped."""
         self._found: dict[int, Element] = {}
+        limit = min(end, len(data))
         try:
-            self.end = _walk(data, encoding, start, min(end, len(data)), self._found, before=before)
+            self.end = walk(data, encoding, start, limit, self._found, before=before, depth=depth)
+        except HeaderError:
+            self._walk_carefully(limit, before, depth)
+
+    def _walk_carefully(self, end: int, before: int, depth: int) -> None:
+        self._found.clear()
+        try:
+            walk_of_this = CarefulWalk(self.data, self.encoding).walk
+            self.end = walk_of_this(self.start, end, self._found, before=before, depth=depth)
         except HeaderError as error:
             self.fault = error
 
@@ -114,16 +124,17 @@ class Elements:
         if element is None:
             return []
         if element[2] > _MAX_NUMBERS_BYTES:
-            raise HeaderError("A numeric header element is too long.")
+            raise HeaderError(f"{tag_name(tag)} is too long for numbers.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
-            return [_finite(part) for part in raw.decode("ascii", "replace").strip(" \x00").split("\\") if part.strip()]
+            parts = raw.decode("ascii", "replace").strip(" \x00").split("\\")
+            return [_finite(part, tag) for part in parts if part.strip()]
         if vr not in _BINARY:
-            raise HeaderError("A numeric header element holds text.")
+            raise HeaderError(f"{tag_name(tag)} must be a number and has a VR of text.")
         values = list(self.unpack(raw, _BINARY[vr]))
         if not all(math.isfinite(value) for value in values):
-            raise HeaderError("A number in the header is not finite.")
+            raise HeaderError(f"{tag_name(tag)} is not a finite number.")
         return values
 
     def number(self, tag: int) -> float | None:
@@ -140,7 +151,7 @@ class Elements:
         if not values:
             return None
         if len(values) != 1 or values[0] != int(values[0]):
-            raise HeaderError("A header element that must hold one integer holds another value.")
+            raise HeaderError(f"{tag_name(tag)} must be one integer and is not.")
         return int(values[0])
 
     def unpack(self, raw: bytes, code: str) -> tuple[float, ...]:
@@ -155,15 +166,19 @@ class Elements:
         if element is None:
             return
         vr, position, length = element
-        encoding = _inner(self.encoding, vr)
+        encoding = item_encoding(self.data, self.encoding, vr, position)
         end = len(self.data) if length == UNDEFINED else position + length
         while position < end:
-            mark, length = _item_header(self.data, position, encoding)
-            if mark != _ITEM:
-                return
+            if position + 8 > len(self.data):
+                raise TruncatedError(f"The file ends within the sequence {tag_name(tag)}.")
+            mark, length = item_header(self.data, position, encoding)
             position += 8
+            if mark == ITEM_END:
+                continue
+            if mark != ITEM:
+                return
             item_end = end if length == UNDEFINED else position + length
-            item = Elements(self.data, encoding, position, item_end)
+            item = Elements(self.data, encoding, position, item_end, depth=1)
             if item.fault:
                 raise item.fault
             yield item
@@ -174,88 +189,21 @@ class Elements:
         return next(self.items(tag), None)
 
 
-def _walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
-    data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element], *, before: int, depth: int = 0
-) -> int:
-    implicit, little = encoding
-    explicit_header, implicit_header, long_length = _LITTLE if little else _BIG
-    position = start
-    for _ in _EVERY_ELEMENT:
-        if position + 8 > end:
-            break
-        group, number, vr, length = explicit_header(data, position)
-        header = 8
-        if implicit or vr not in _SHORT_VRS:
-            if implicit or vr not in _LONG_VRS:  # Some writers switch to implicit VR within a data set.
-                vr, length = b"", implicit_header(data, position)[2]
-            elif position + 12 > end:
-                raise TruncatedError("The file ends within its header.")
-            else:
-                header, length = 12, long_length(data, position + 8)[0]
-        tag = group << 16 | number
-        if tag >= before:
-            return position
-        position += header
-        if tag == _ITEM_END:
-            return position
-        found[tag] = vr, position, length
-        if depth == 0 and tag in PIXEL_DATA_TAGS:
-            return position
-        if length == UNDEFINED:
-            position = _skip_items(data, _inner(encoding, vr), position, depth + 1)
-        elif length > end - position:
-            raise TruncatedError("The file ends within its header.")
-        else:
-            position += length
-    else:
-        raise HeaderError("A data set has too many elements.")
-    if data[position:end].strip(b"\x00"):
-        raise TruncatedError("The file ends within its header.")
-    return end
-
-
-def _skip_items(data: bytes, encoding: Encoding, position: int, depth: int) -> int:
-    if depth > MAX_DEPTH:
-        raise HeaderError("Sequences are nested too deep.")
-    while True:
-        tag, length = _item_header(data, position, encoding)
-        position += 8
-        if tag == _SEQUENCE_END:
-            return position
-        if tag != _ITEM:
-            raise HeaderError("A sequence holds an element that is not an item.")
-        if length == UNDEFINED:
-            position = _walk(data, encoding, position, len(data), {}, before=NO_TAG, depth=depth)
-        else:
-            position += length
-
-
-def _inner(encoding: Encoding, vr: bytes) -> Encoding:
-    # A sequence with VR UN is always little endian (PS3.5 section 6.2.2).
-    return Encoding(implicit=encoding.implicit, little=True) if vr == b"UN" else encoding
-
-
-def _item_header(data: bytes, position: int, encoding: Encoding) -> tuple[int, int]:
-    if position + 8 > len(data):
-        raise TruncatedError("The file ends within a sequence.")
-    group, number, length = struct.unpack_from("<HHI" if encoding.little else ">HHI", data, position)
-    return group << 16 | number, length
-
-
-def _finite(text: str) -> float:
+def _finite(text: str, tag: int) -> float:
+    """Read a decimal string. A comma, which some devices write as decimal separator, counts as a point."""
     try:
-        value = float(text)
+        value = float("not a number" if "_" in text else text.replace(",", ".", 1))
     except ValueError:
-        raise HeaderError("A numeric header element holds text.") from None
+        raise HeaderError(f"{tag_name(tag)} holds text that is not a number.") from None
     if not math.isfinite(value):
-        raise HeaderError("A number in the header is not finite.")
+        raise HeaderError(f"{tag_name(tag)} is not a finite number.")
     return value
 
 
 def _vr_of(tag: int, written: bytes) -> str:
     vr = written.decode("ascii", "replace")
     if vr in ("", "UN"):
-        vr = dictionary_VR(tag)
+        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
     return "US" if vr.startswith("US or") else vr
 
 

@@ -1,7 +1,13 @@
-"""Find the compressed bytes of each frame in encapsulated pixel data (PS3.5 section A.4)."""
+"""Find the compressed bytes of each frame in encapsulated pixel data (PS3.5 section A.4).
+
+The number of frames follows from the data: each frame begins with the marker of its codestream. Offset tables and
+NumberOfFrames decide only where the codestreams are not known.
+"""
 
 import struct
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -9,26 +15,63 @@ from nightread.reasons import Reason
 Span = tuple[int, int]
 """Start and end of a fragment's bytes."""
 
-_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_TAGS = (_ITEM, _ITEM_END, _SEQUENCE_END)
 _ITEM_HEADER = struct.Struct("<HHI")
 _END_OF_IMAGE = b"\xff\xd9"
-_TAIL = 10
+_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
+"""First bytes of JPEG and JPEG-LS (ITU-T T.81 B.1.1.3), JPEG 2000 (T.800 A.4.1), and a JP2 file (T.800 I.5.1)."""
+_RLE_HEADER = struct.Struct("<16I")
+_MOST_RLE_SEGMENTS = 15
 _MAX_ITEMS = 500_000
 """Maximum number of fragments of one object. A fragment takes 8 bytes of the file, but about 160 bytes of memory."""
 
 
-def frame_fragments(data: bytes, start: int, frames: int, extended_offsets: bytes = b"") -> list[list[Span]]:
-    """Return the fragments of each frame, by the extended or basic offset table, else by counting fragments.
+class EncapsulatedFrames(NamedTuple):
+    """The fragments of each frame."""
 
-    `start` is the position of the item of the basic offset table. Raises RejectImage: TRUNCATED if frames are missing,
-    BAD_PIXELS if the pixel data hold anything except fragments, TOO_LARGE for too many fragments.
+    frames: list[list[Span]]
+    left_out: int
+    """Number of further frames that the data seem to hold, but that could not be told apart with certainty."""
+    fault: str
+    """What is wrong behind the last frame; empty if the sequence delimiter is there."""
+
+
+class _Items(NamedTuple):
+    table: Span
+    spans: list[Span]
+    fault: RejectImage | None
+    """Why the items end without a sequence delimiter."""
+    cut: bool
+    """Whether the last fragment is longer than the file."""
+
+
+class _Grouping(NamedTuple):
+    frames: list[list[Span]]
+    certain: bool
+    """Whether the codestreams show that these are all frames."""
+    left_out: int = 0
+
+
+def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: bytes = b"") -> EncapsulatedFrames:
+    """Return the fragments of each frame.
+
+    `start` is the position of the item of the basic offset table, and `declared` the number of frames by the header.
+    More frames are returned if the data certainly hold more, and fewer if they are complete with fewer. Raises
+    RejectImage: TRUNCATED if a frame is missing or cut, BAD_PIXELS if the pixel data hold anything except fragments
+    before the end of the last frame, TOO_LARGE for too many fragments.
     """
-    table, spans = _items(data, start)
-    offsets = _offsets(extended_offsets, "Q", frames) or _offsets(data[slice(*table)], "I", frames)
-    groups = _by_offsets(spans, offsets) or _by_number(data, spans, frames)
-    if len(groups) < frames:
-        raise RejectImage(Reason.TRUNCATED, "The file holds fewer compressed frames than NumberOfFrames.")
-    return groups[:frames]
+    table, spans, fault, cut = _items(data, start)
+    if declared == len(spans) == 1:
+        frames, certain, left_out = [spans], True, 0
+    else:
+        tables = _offsets(extended_offsets, "Q", len(spans)), _offsets(data[slice(*table)], "I", len(spans))
+        frames, certain, left_out = _grouping(data, spans, declared, tables)
+    if fault and (len(frames) < declared or not _is_whole(data, frames[-1], cut=cut)):
+        raise RejectImage(fault.reason, f"{fault.detail}, in or after frame {max(len(frames), 1)}.")
+    if not frames or (len(frames) < declared and not certain):
+        raise RejectImage(Reason.TRUNCATED, f"The pixel data at offset {start:,} end before frame {len(frames) + 1}.")
+    return EncapsulatedFrames(frames, left_out, f"{fault.detail}." if fault else "")
 
 
 def join(data: bytes, spans: list[Span]) -> bytes:
@@ -36,37 +79,127 @@ def join(data: bytes, spans: list[Span]) -> bytes:
     return b"".join(data[start:end] for start, end in spans)
 
 
-def _items(data: bytes, position: int) -> tuple[Span, list[Span]]:
+def _items(data: bytes, start: int) -> _Items:
     spans: list[Span] = []
-    while True:
-        if position + 8 > len(data):
-            raise RejectImage(Reason.TRUNCATED, "The file ends before the end of its compressed frames.")
-        group, number, length = _ITEM_HEADER.unpack_from(data, position)
-        tag = group << 16 | number
-        position += 8
+    fault, cut = None, False
+    position = start
+    while fault is None:
+        tag, length, position = _next_item(data, position)
         if tag == _SEQUENCE_END:
             break
+        if tag == _ITEM_END:  # It belongs behind an item of undefined length, or stands for the sequence delimiter.
+            continue
         if tag != _ITEM:
-            raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data hold an element that is not a fragment.")
-        if length > len(data) - position:
-            raise RejectImage(Reason.TRUNCATED, "The file ends within a compressed frame.")
-        spans.append((position, position + length))
-        position += length
+            fault = _end_without_delimiter(data, position - 8)
+        elif length > len(data) - position:
+            fault, cut = (
+                RejectImage(Reason.TRUNCATED, f"The file ends within the fragment at offset {position:,}"),
+                True,
+            )
+            spans.append((position, len(data)))
+        else:
+            spans.append((position, position + length))
+            position += length
         if len(spans) > _MAX_ITEMS:
             raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data have too many fragments.")
     if not spans:
-        raise RejectImage(Reason.BAD_PIXELS, "The compressed pixel data have no offset table.")
-    return spans[0], spans[1:]
+        raise RejectImage(Reason.BAD_PIXELS, f"The compressed pixel data at offset {start:,} have no offset table.")
+    while len(spans) > 1 and spans[-1][0] == spans[-1][1]:  # Some writers end with an empty fragment.
+        spans.pop()
+    return _Items(spans[0], spans[1:], fault, cut)
 
 
-def _offsets(table: bytes, code: str, frames: int) -> list[int]:
-    """Return one offset per frame; empty if the size of the table does not match the number of frames."""
-    if len(table) != struct.calcsize(code) * frames:
-        return []
-    return list(struct.unpack(f"<{frames}{code}", table))
+def _next_item(data: bytes, position: int) -> tuple[int, int, int]:
+    """Return tag and length of the next item, and the position of its value; tag 0 if there is no item.
+
+    A fragment of odd length may be followed by a byte of padding that its length does not count.
+    """
+    for at in (position, position + 1):
+        if at + 8 <= len(data):
+            group, number, length = _ITEM_HEADER.unpack_from(data, at)
+            if group << 16 | number in _ITEM_TAGS:
+                return group << 16 | number, length, at + 8
+    return 0, 0, position + 8
 
 
-def _by_offsets(spans: list[Span], offsets: list[int]) -> list[list[Span]]:
+def _end_without_delimiter(data: bytes, position: int) -> RejectImage:
+    if position + 8 > len(data):
+        return RejectImage(Reason.TRUNCATED, "The file ends without the sequence delimiter of its pixel data")
+    if not data[position : position + 8].strip(b"\x00"):  # A file that is still arriving may end with zeros.
+        return RejectImage(Reason.TRUNCATED, f"The compressed pixel data hold zeros at offset {position:,}")
+    foreign = f"The compressed pixel data hold an element that is not a fragment at offset {position:,}"
+    return RejectImage(Reason.BAD_PIXELS, foreign)
+
+
+def _offsets(table: bytes, code: str, most: int) -> Sequence[int]:
+    """Return the offsets; empty if there are more of them than fragments."""
+    count, left = divmod(len(table), struct.calcsize(code))
+    return () if left or count > most else struct.unpack(f"<{count}{code}", table)
+
+
+def _grouping(data: bytes, spans: list[Span], declared: int, tables: Sequence[Sequence[int]]) -> _Grouping:
+    by_start = _by_start(data, spans)
+    by_tables = [frames for offsets in tables if (frames := _by_offsets(spans, offsets))]
+    for frames in by_tables:
+        if len(frames) == declared >= len(by_start):
+            return _Grouping(frames, certain=True)
+    if len(by_start) == declared or (by_start and _is_certain(data, spans, by_start)):
+        return _Grouping(by_start, certain=True)
+    if by_tables and not by_start and len(by_tables[0]) > declared:
+        return _Grouping(by_tables[0], certain=True)
+    frames = by_start if len(by_start) > declared else _by_number(data, spans, declared)
+    return _Grouping(frames[:declared], certain=False, left_out=max(len(frames) - declared, 0))
+
+
+def _by_start(data: bytes, spans: list[Span]) -> list[list[Span]]:
+    """Group the fragments by the first bytes of the codestreams; empty if the first one is not known."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        if _begins_frame(data, span):
+            groups.append([span])
+        elif groups:
+            groups[-1].append(span)
+        else:
+            return []
+    return groups
+
+
+def _begins_frame(data: bytes, span: Span) -> bool:
+    start, end = span
+    return data[start : start + 8].startswith(_STARTS) or _is_rle(data, start, end)
+
+
+def _is_rle(data: bytes, start: int, end: int) -> bool:
+    """Return whether the fragment has an RLE header: the number of segments and their offsets (PS3.5 section G.5)."""
+    if end - start < _RLE_HEADER.size:
+        return False
+    count, *offsets = _RLE_HEADER.unpack_from(data, start)
+    if not 1 <= count <= _MOST_RLE_SEGMENTS or offsets[0] != _RLE_HEADER.size:
+        return False
+    return all(low < high for low, high in pairwise([*filter(None, offsets), end - start]))
+
+
+def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> bool:
+    """Return whether each fragment begins a frame, or each frame ends with its last fragment and not before."""
+    if len(groups) == len(spans):
+        return True
+    return all(
+        _has_end(data, group[-1]) and not any(_has_end(data, span) for span in group[:-1]) for group in groups
+    ) and not any(_is_rle(data, *group[0]) for group in groups)
+
+
+def _is_whole(data: bytes, group: list[Span], *, cut: bool) -> bool:
+    """Return whether a frame with a known codestream is complete. RLE has no end marker, but only one fragment."""
+    if _is_rle(data, *group[0]):
+        return not cut
+    return _begins_frame(data, group[0]) and _has_end(data, group[-1])
+
+
+def _has_end(data: bytes, span: Span) -> bool:
+    return data.rfind(_END_OF_IMAGE, *span) >= 0
+
+
+def _by_offsets(spans: list[Span], offsets: Sequence[int]) -> list[list[Span]]:
     """Group the fragments by the offsets; empty if the offsets are missing or do not match the fragments."""
     if not offsets or not spans:
         return []
@@ -79,14 +212,14 @@ def _by_offsets(spans: list[Span], offsets: list[int]) -> list[list[Span]]:
     return [spans[low:high] for low, high in pairwise(bounds)]
 
 
-def _by_number(data: bytes, spans: list[Span], frames: int) -> list[list[Span]]:
-    if frames == 1:
+def _by_number(data: bytes, spans: list[Span], declared: int) -> list[list[Span]]:
+    if declared == 1:
         return [spans] if spans else []
-    if len(spans) <= frames:
+    if len(spans) <= declared:
         return [[span] for span in spans]
     groups: list[list[Span]] = [[]]
-    for start, end in spans:
-        groups[-1].append((start, end))
-        if _END_OF_IMAGE in data[max(start, end - _TAIL) : end]:
+    for span in spans:
+        groups[-1].append(span)
+        if _has_end(data, span):
             groups.append([])
     return [group for group in groups if group]

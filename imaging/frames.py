@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imaging import tags
 from imaging.array import Array
 from imaging.codecs import Codec, decode_frame
-from imaging.colour import ybr_to_rgb
-from imaging.elements import UNDEFINED, Elements
-from imaging.encapsulation import frame_fragments, join
-from imaging.pixel_layout import YBR_422, YBR_FULL, PixelLayout
+from imaging.colour import labelled_to_rgb
+from imaging.elements import Elements
+from imaging.encapsulation import Span, join
+from imaging.pixel_layout import PixelLayout
+from imaging.stored_bits import mask_unused_bits
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -26,45 +26,36 @@ class StoredFrames:
 
     __slots__ = ("_codec", "_elements", "_layout", "_spans", "_start")
 
-    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None) -> None:
-        """Check that no byte is missing, and decode nothing yet. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None, spans: list[list[Span]]) -> None:
+        """`layout` and `spans` are those of imaging.frame_location.locate_frames. Nothing is decoded yet."""
         self._elements = elements
         self._layout = layout
         self._codec = codec
+        self._spans = spans
         element = elements.get(layout.pixel_tag)
         assert element is not None  # noqa: S101 - the layout was read for this element
-        _, self._start, length = element
-        if (length == UNDEFINED) != (codec is not None):
-            raise RejectImage(Reason.BAD_PIXELS, "The encoding of the pixel data does not match the transfer syntax.")
-        if codec is None:
-            self._spans = []
-            self._check_length(length)
-        else:
-            offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
-            self._spans = frame_fragments(elements.data, self._start, layout.frames, offsets)
+        self._start = element[1]
 
     def __iter__(self) -> Iterator[Array]:
         """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
         for index in range(self._layout.frames):
             yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
 
-    def _check_length(self, length: int) -> None:
-        if self._layout.stored_bytes > min(length, len(self._elements.data) - self._start):
-            raise RejectImage(Reason.TRUNCATED, "The pixel data are shorter than the header declares.")
-
     def _compressed(self, codec: Codec, index: int) -> Array:
-        pixels = decode_frame(codec, join(self._elements.data, self._spans[index]), self._layout)
-        if self._layout.photometric in YBR_FULL and not codec.gives_rgb:
-            return ybr_to_rgb(pixels)
-        return pixels
+        spans = self._spans[index]
+        try:
+            return decode_frame(codec, join(self._elements.data, spans), self._layout)
+        except RejectImage as rejected:
+            place = f"frame {index + 1}, at offset {spans[0][0]:,}"
+            raise RejectImage(rejected.reason, f"{rejected.detail.removesuffix('.')} ({place}).") from None
 
     def _native(self, index: int) -> Array:
         layout = self._layout
         if layout.bits_allocated == 1:
             return self._one_bit(index)
         values = self._values(index)
-        if layout.photometric == YBR_422:
-            return ybr_to_rgb(_widen_422(values, layout))
+        if layout.subsampled:
+            return labelled_to_rgb(_widen_422(values, layout), layout)
         if layout.samples == 1:
             return values.reshape(layout.rows, layout.columns)
         if layout.planar:
@@ -73,7 +64,7 @@ class StoredFrames:
             )
         else:
             pixels = values.reshape(layout.rows, layout.columns, layout.samples)
-        return ybr_to_rgb(pixels) if layout.photometric in YBR_FULL else pixels
+        return labelled_to_rgb(pixels, layout)
 
     def _values(self, index: int) -> Array:
         layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
@@ -82,8 +73,9 @@ class StoredFrames:
         dtype = np.dtype(f"{'<' if little else '>'}{kind}{layout.bits_allocated // _BYTE}")
         offset = self._start + index * count * dtype.itemsize
         if not little and layout.bits_allocated == _BYTE and self._written_as_words():
-            return _swapped_bytes(data, self._start, index * count, count).view(dtype)
-        values = np.frombuffer(data, dtype, count, offset)
+            values = _swapped_bytes(data, self._start, index * count, count).view(dtype)
+        else:
+            values = np.frombuffer(data, dtype, count, offset)
         return mask_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), layout)
 
     def _written_as_words(self) -> bool:
@@ -101,17 +93,6 @@ class StoredFrames:
         return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
 
 
-def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
-    """Clear the bits outside of BitsStored, which are undefined (PS3.5 section 8.1.1), and extend the sign bit."""
-    above = layout.bits_allocated - 1 - layout.high_bit
-    below = layout.bits_allocated - layout.bits_stored
-    if layout.floating or below == 0:
-        return values
-    if not layout.signed and above == below and int(values.max()) >> layout.bits_stored == 0:
-        return values
-    return (values << above) >> below
-
-
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
     """Return 8-bit pixels from the 16-bit words of a big endian file: each word holds its second pixel first."""
     even = first - first % 2
@@ -122,7 +103,7 @@ def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
 def _widen_422(values: Array, layout: PixelLayout) -> Array:
     """Expand each Y1 Y2 Cb Cr to two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
     if layout.columns % 2:
-        raise RejectImage(Reason.BAD_HEADER, "YBR_FULL_422 requires an even number of columns.")
+        raise RejectImage(Reason.BAD_HEADER, f"{layout.photometric} requires an even number of columns.")
     pairs = values.reshape(-1, 4)
     pixels = np.stack([pairs[:, [0, 2, 3]], pairs[:, [1, 2, 3]]], axis=1)
     return pixels.reshape(layout.rows, layout.columns, 3)

@@ -52,7 +52,7 @@ def read_header(data: bytes, limits: Limits) -> Header:
     meta = Elements(data, _EXPLICIT, _PREAMBLE_LENGTH + 4 if prefixed else 0, len(data), before=_META_END)
     syntax = meta.text(tags.TRANSFER_SYNTAX_UID)
     if syntax == DEFLATED_EXPLICIT_LITTLE:
-        data, start = inflate(data[_end_of_meta(meta) :], limits), 0
+        data, start = inflate(data, _end_of_meta(meta), limits), 0
     elif meta.fault:
         return Header(elements=meta, transfer_syntax=syntax)
     else:
@@ -77,8 +77,14 @@ def _end_of_meta(meta: Elements) -> int:
 
 def _encoding(data: bytes, start: int, syntax: str | None) -> Encoding:
     first_vr = data[start + 4 : start + 6]
-    explicit = first_vr.isalpha() and first_vr.isupper()
+    declared_explicit = syntax not in (None, IMPLICIT_LITTLE)
+    # An invalid VR is printable; the length of a first element with implicit VR is not.
+    explicit = (first_vr.isalpha() and first_vr.isupper()) or (declared_explicit and _is_printable(first_vr))
     if explicit and syntax is None:
         # A big endian file begins with a low group number, whose first byte is zero.
         return Encoding(implicit=False, little=data[start : start + 1] != b"\x00")
     return Encoding(implicit=not explicit, little=syntax != EXPLICIT_BIG)
+
+
+def _is_printable(text: bytes) -> bool:
+    return text.isascii() and text.decode("ascii").isprintable()

@@ -9,15 +9,21 @@ from imaging.patient import PatientHasher
 _DATE_LENGTH = 8
 
 
-def read_facts(header: Header, patient: PatientHasher | None, *, decoder: str | None = None) -> Facts:
-    """Read the facts of any header; unusable values become None. Without a `patient` hasher the keys are None."""
+def read_facts(
+    header: Header, patient: PatientHasher | None, *, decoder: str | None = None, frames: int | None = None
+) -> Facts:
+    """Read the facts of any header; unusable values become None. Without a `patient` hasher the keys are None.
+
+    `frames` is their number if it was counted in the pixel data.
+    """
     elements = header.elements
 
     def text(tag: int, length: int) -> str | None:
         return storable_text(elements.text(tag), length)
 
-    frames = _integer(elements, tags.NUMBER_OF_FRAMES)
     rows = _integer(elements, tags.ROWS)
+    if frames is None:
+        frames = _integer(elements, tags.NUMBER_OF_FRAMES)
     return Facts(
         sop_instance_uid=text(tags.SOP_INSTANCE_UID, UID_LENGTH),
         series_instance_uid=text(tags.SERIES_INSTANCE_UID, UID_LENGTH),

@@ -5,7 +5,8 @@ import numpy as np
 from imaging.array import Array
 from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
-from imaging.spec import Intensity
+from imaging.remarks import Remark
+from imaging.spec import REFUSE, Intensity
 from imaging.voi import Mapping, Ramp
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -55,17 +56,27 @@ def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
 def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     """Return the mapping of the frame's modality values. Colour frames have no VOI and no rescale.
 
-    Raises RejectImage(BAD_HEADER) for intensity `voi` if the VOI of the header is invalid.
+    For intensity `voi`, a VOI that cannot be used becomes a remark and the full range, or raises
+    RejectImage(VOI_UNUSABLE) if the bundle refuses such images.
     """
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
     if intensity.kind == "percentile":
         return _percentiles(frame, float(intensity.low or 0), float(intensity.high or 0))
-    if intensity.kind == "voi" and frame.grayscale.voi_fault:
-        raise RejectImage(Reason.BAD_HEADER, frame.grayscale.voi_fault)
-    if intensity.kind == "voi" and frame.grayscale.voi is not None:
-        return frame.grayscale.voi
+    if intensity.kind == "voi":
+        if frame.grayscale.voi_fault:
+            _report_unusable_voi(frame, intensity)
+        if frame.grayscale.voi is not None:
+            return frame.grayscale.voi
     return full_range(frame)
+
+
+def _report_unusable_voi(frame: Frame, intensity: Intensity) -> None:
+    fault, without_other = frame.grayscale.voi_fault, frame.grayscale.voi is None
+    if without_other and intensity.unusable == REFUSE:
+        raise RejectImage(Reason.VOI_UNUSABLE, fault)
+    used = "The full range was used." if without_other else "The window of the header was used."
+    frame.remarks.add(Remark.VOI_UNUSABLE, f"{fault} {used}")
 
 
 def full_range(frame: Frame) -> Ramp:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+_SYCC = b"\x00\x00\x00\x12"
 _FULL_RESOLUTION = b"\x01\x01"
 _MOST_SAMPLES = 3
 _MOST_TILES = 8192
@@ -25,7 +26,7 @@ def read_size(frame: bytes) -> Size | None:
     Decoding may cost too much memory if a frame has a palette or subsampled components (DICOM forbids both), or far
     more tiles or code-blocks than usual.
     """
-    start = _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
+    start = codestream_start(frame)
     if not frame.startswith(_CODESTREAM_START, start) or start + 45 > len(frame):
         return None
     right, bottom, left, top, *tiling = struct.unpack_from(">8I", frame, start + 8)
@@ -39,6 +40,37 @@ def read_size(frame: bytes) -> Size | None:
     if values > _ALWAYS_CHEAP and any(blocks * _LEAST_BLOCK > values for blocks in _block_counts(frame, start, values)):
         return None
     return bottom - top, right - left, samples, (depth & 0x7F) + 1, bool(depth & 0x80)
+
+
+def codestream_start(frame: bytes) -> int:
+    """Return the position of the codestream: behind the boxes of a JP2 file, else 0."""
+    return _jp2_codestream(frame) if frame.startswith(_JP2_SIGNATURE) else 0
+
+
+def has_own_colour_transform(frame: bytes) -> bool:
+    """Return whether the decoder turns the components into RGB: the multiple component transformation (A.6.1)."""
+    style = _coding_style(frame)
+    return style > 0 and frame[style + 4] == 1
+
+
+def is_reversible(frame: bytes) -> bool:
+    """Return whether the wavelet transformation is the 5-3 reversible one (table A.20)."""
+    style = _coding_style(frame)
+    return style > 0 and frame[style + 9] == 1
+
+
+def is_ycc(frame: bytes) -> bool:
+    """Return whether the boxes of a JP2 file declare the colour space sYCC (I.5.3.3)."""
+    box = frame.find(b"colr", 0, codestream_start(frame))
+    return box > 0 and frame[box + 4] == 1 and frame[box + 7 : box + 11] == _SYCC
+
+
+def _coding_style(frame: bytes) -> int:
+    """Return the position of the first coding style's parameters; 0 if there is none."""
+    for marker, position in _segments(frame, codestream_start(frame)):
+        if marker == _COD and position + 14 <= len(frame):
+            return position + 4
+    return 0
 
 
 def _jp2_codestream(frame: bytes) -> int:

@@ -36,8 +36,8 @@ def read_rejection(elements: Elements) -> Rejection | None:
             return None
         study = storable_text(elements.text(tags.STUDY_INSTANCE_UID), UID_LENGTH)
         named = tuple(dict.fromkeys(_named(elements, study))) if study else ()
-    except HeaderError:
-        raise RejectImage(Reason.BAD_KEY_OBJECT) from None
+    except HeaderError as error:
+        raise RejectImage(Reason.BAD_KEY_OBJECT, str(error)) from None
     if not study or not named:
         raise RejectImage(Reason.BAD_KEY_OBJECT, "The key object note rejects no image of its own study.")
     return Rejection(study_instance_uid=study, code=code, sop_instance_uids=named)

@@ -1,10 +1,11 @@
 """Read the shape and type of the stored pixels from the header (PS3.3 C.7.6.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import UNDEFINED, Elements, HeaderError
 from imaging.limits import Limits
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -12,8 +13,14 @@ GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 YBR_422 = "YBR_FULL_422"
-COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
+YBR_PARTIAL = ("YBR_PARTIAL_422", "YBR_PARTIAL_420")
+_SUBSAMPLED = (YBR_422, "YBR_PARTIAL_422")
+_MAY_BE_SUBSAMPLED = (*_SUBSAMPLED, "YBR_FULL")
+COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", *YBR_PARTIAL)
+_PADDING = (0, 1)
+"""Bytes that make the length of the pixel data even."""
 _BITS_ALLOCATED = (1, 8, 16, 32)
+_BY_LETTERS = {name.replace(" ", "").replace("_", ""): name for name in (*GRAYSCALE, PALETTE, *COLOURS)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +39,10 @@ class PixelLayout:
     signed: bool
     pixel_tag: int
     """Tag of the pixel data element: integer, float or double float."""
+    photometric_assumed: bool = False
+    """Whether the header has no photometric interpretation."""
+    subsampled: bool = False
+    """Whether uncompressed pixels hold two chroma samples for each two pixels (4:2:2), by the length of the data."""
 
     @property
     def floating(self) -> bool:
@@ -41,7 +52,7 @@ class PixelLayout:
     @property
     def frame_bits(self) -> int:
         """Return the size of one uncompressed frame, in bits."""
-        samples = 2 if self.photometric == YBR_422 else self.samples
+        samples = 2 if self.subsampled else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property
@@ -51,20 +62,31 @@ class PixelLayout:
 
 
 def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> PixelLayout:
-    """Validate the image pixel module. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
+    """Validate the image pixel module; `frames` is the declared number. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
     try:
         layout = _layout(elements, pixel_tag)
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
     _check(layout)
+    if layout.photometric in _MAY_BE_SUBSAMPLED and _is_subsampled(layout, elements):
+        layout = replace(layout, subsampled=True)
+    check_limits(layout, limits)
+    return layout
+
+
+def check_limits(layout: PixelLayout, limits: Limits) -> None:
+    """Raise RejectImage(TOO_LARGE) if the frames are too many or too large."""
     pixels = layout.rows * layout.columns
     if layout.frames > limits.frames:
-        raise RejectImage(Reason.TOO_LARGE, "NumberOfFrames exceeds the limit for one object.")
+        raise _too_large("The number of frames", f"limit of {limits.frames:,}")
     if pixels > limits.frame_pixels:
-        raise RejectImage(Reason.TOO_LARGE, "Rows x Columns exceeds the limit for one frame.")
+        raise _too_large(f"{tag_name(tags.ROWS)} x {tag_name(tags.COLUMNS)}", "limit max_frame_pixels")
     if pixels * layout.samples * layout.frames * max(layout.bits_allocated // 8, 1) > limits.object_bytes:
-        raise RejectImage(Reason.TOO_LARGE, "All frames together exceed the limit for one object.")
-    return layout
+        raise _too_large("The size of all frames together", "limit max_object_bytes")
+
+
+def _too_large(what: str, limit: str) -> RejectImage:
+    return RejectImage(Reason.TOO_LARGE, f"{what} exceeds the {limit}.")
 
 
 def _layout(elements: Elements, pixel_tag: int) -> PixelLayout:
@@ -72,38 +94,86 @@ def _layout(elements: Elements, pixel_tag: int) -> PixelLayout:
         value = elements.integer(tag)
         return absent if value is None else value
 
+    def optional(tag: int, absent: int) -> int:
+        try:
+            return integer(tag, absent)
+        except HeaderError:
+            return absent
+
     floating_bits = {tags.FLOAT_PIXEL_DATA: 32, tags.DOUBLE_FLOAT_PIXEL_DATA: 64}
     allocated = floating_bits.get(pixel_tag) or integer(tags.BITS_ALLOCATED, 0)
     stored = integer(tags.BITS_STORED, allocated)
-    high_bit = integer(tags.HIGH_BIT, stored - 1)
+    high_bit = optional(tags.HIGH_BIT, stored - 1)
+    photometric = _photometric(elements.text(tags.PHOTOMETRIC_INTERPRETATION))
+    samples = integer(tags.SAMPLES_PER_PIXEL, 3 if photometric in COLOURS else 1)
     return PixelLayout(
         rows=integer(tags.ROWS, 0),
         columns=integer(tags.COLUMNS, 0),
-        frames=integer(tags.NUMBER_OF_FRAMES, 1),
-        samples=integer(tags.SAMPLES_PER_PIXEL, 1),
-        photometric=elements.text(tags.PHOTOMETRIC_INTERPRETATION) or "",
-        planar=integer(tags.PLANAR_CONFIGURATION, 0) == 1,
+        frames=max(optional(tags.NUMBER_OF_FRAMES, 1), 1),
+        samples=samples,
+        photometric=photometric or _assumed_photometric(elements, samples),
+        planar=samples > 1 and integer(tags.PLANAR_CONFIGURATION, 0) == 1,
         bits_allocated=allocated,
         bits_stored=stored,
         high_bit=high_bit if stored - 1 <= high_bit < allocated else stored - 1,
         signed=integer(tags.PIXEL_REPRESENTATION, 0) == 1,
         pixel_tag=pixel_tag,
+        photometric_assumed=not photometric,
     )
 
 
+def _photometric(text: str | None) -> str:
+    """Return the photometric interpretation as PS3.3 C.7.6.3.1.2 writes it; an unknown one stays as it is."""
+    if text is None or text in GRAYSCALE:
+        return text or ""
+    return _BY_LETTERS.get(text.upper().replace(" ", "").replace("_", ""), text)
+
+
+def _assumed_photometric(elements: Elements, samples: int) -> str:
+    if samples > 1:
+        return "RGB"
+    has_palette = tags.PALETTE_DESCRIPTORS[0] in elements and (
+        tags.PALETTE_DATA[0] in elements or tags.SEGMENTED_PALETTE_DATA[0] in elements
+    )
+    return PALETTE if has_palette else "MONOCHROME2"
+
+
 def _check(layout: PixelLayout) -> None:
-    if min(layout.rows, layout.columns) < 1:
-        raise RejectImage(Reason.BAD_HEADER, "Rows or Columns is missing or zero.")
-    if layout.frames < 1:
-        raise RejectImage(Reason.BAD_HEADER, "NumberOfFrames is not positive.")
+    for tag, size in ((tags.ROWS, layout.rows), (tags.COLUMNS, layout.columns)):
+        if size < 1:
+            raise _bad_header(f"{tag_name(tag)} is missing or zero.")
     if not layout.floating and layout.bits_allocated not in _BITS_ALLOCATED:
-        raise RejectImage(Reason.BAD_HEADER, "BitsAllocated is not 1, 8, 16 or 32.")
+        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} is not 1, 8, 16 or 32.")
     if not 1 <= layout.bits_stored <= layout.bits_allocated:
-        raise RejectImage(Reason.BAD_HEADER, "BitsStored is zero or larger than BitsAllocated.")
+        raise _bad_header(f"{tag_name(tags.BITS_STORED)} is zero or larger than BitsAllocated.")
     wanted = 1 if layout.photometric in (*GRAYSCALE, PALETTE) else 3
-    if layout.photometric not in (*GRAYSCALE, PALETTE, *COLOURS) or layout.samples != wanted:
-        raise RejectImage(Reason.BAD_HEADER, "PhotometricInterpretation is unknown or does not match SamplesPerPixel.")
-    if layout.samples == 3 and layout.bits_allocated not in (8, 16):  # noqa: PLR2004 - three samples are a colour
-        raise RejectImage(Reason.BAD_HEADER, "Colour pixels have neither 8 nor 16 bits.")
-    if layout.photometric in YBR_FULL and layout.bits_allocated != 8:  # noqa: PLR2004
-        raise RejectImage(Reason.BAD_HEADER, "YBR pixels do not have 8 bits.")
+    if layout.photometric not in (*GRAYSCALE, PALETTE, *COLOURS):
+        raise _bad_header(f"{tag_name(tags.PHOTOMETRIC_INTERPRETATION)} is not one that nightread knows.")
+    if layout.samples != wanted:
+        samples = tag_name(tags.SAMPLES_PER_PIXEL)
+        raise _bad_header(f"{samples} does not match {tag_name(tags.PHOTOMETRIC_INTERPRETATION)}.")
+    if layout.samples == 3 and layout.bits_allocated not in (8, 16, 32):  # noqa: PLR2004 - three samples are a colour
+        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a colour image is not 8, 16 or 32.")
+    if layout.photometric in (*YBR_FULL, *YBR_PARTIAL) and layout.bits_allocated not in (8, 16):
+        raise _bad_header(f"{tag_name(tags.BITS_ALLOCATED)} of a YBR image is neither 8 nor 16.")
+
+
+def _bad_header(detail: str) -> RejectImage:
+    return RejectImage(Reason.BAD_HEADER, detail)
+
+
+def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
+    """Return whether uncompressed pixels are 4:2:2. The length of the data decides where it contradicts the label.
+
+    Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
+    """
+    _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)
+    if length == UNDEFINED:
+        return False
+    pixel_bytes = layout.rows * layout.columns * layout.bits_allocated // 8
+    half, full = 2 * pixel_bytes, 3 * pixel_bytes
+    if layout.photometric not in _SUBSAMPLED:
+        return length - half * layout.frames in _PADDING
+    if length - full * layout.frames in _PADDING:
+        return False
+    return length % half <= length % full or length < full * layout.frames

@@ -36,7 +36,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
     """Return one frame as C-contiguous float32 of shape (height, width, channels), written into `out` if given.
 
     The result equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
-    Raises RejectImage(BAD_HEADER) if the header's VOI is needed and invalid.
+    Raises RejectImage(VOI_UNUSABLE) if the header's VOI cannot be used and the bundle refuses such images.
     """
     source = _source(frame, spec)
     target = np.empty(spec.shape, np.float32) if out is None else out

@@ -1,6 +1,11 @@
-"""Read PNG and JPEG files, for sites that accept them. They have no patient, no window and no rescale."""
+"""Read PNG and JPEG files, for sites that accept them. They have no patient, no window and no rescale.
+
+Serving and training share the checks: bytes behind the end of a picture, such as the trailer of a camera or padding,
+are allowed; a missing end is not, because a decoder would fill the rest with grey.
+"""
 
 import struct
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,29 +22,37 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _GRAY_DIMENSIONS = 2
 _PNG_END = b"IEND"
-_TAIL = 32
+_PNG_CHUNK = struct.Struct(">I4s")
+"""Length of the data and type of a chunk; a checksum of four bytes follows the data (PNG 5.3)."""
 _PNG_COLOUR_TYPE = 25
 """Position of the colour type in the IHDR chunk (PNG 11.2.2)."""
+_PNG_HEADER = 26
 _PNG_COLOURED = (2, 3, 6)
 """Colour types RGB, palette, and RGB with transparency."""
 
 
+class RasterHeader(NamedTuple):
+    """What the header of a picture says."""
+
+    rows: int
+    columns: int
+    in_colour: bool
+
+
 def is_raster(data: bytes) -> bool:
     """Return whether the bytes begin like a PNG or JPEG file."""
-    return data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
+    return data.startswith((_PNG, _JPEG))
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:
     """Read and decode the file; transparency is dropped. Raises RejectImage(TOO_LARGE, TRUNCATED or BAD_PIXELS)."""
-    rows, columns = declared_size(data)
-    if rows * columns > limits.frame_pixels:
-        raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
+    check_raster(data, limits)
     try:
         pixels: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise RejectImage(Reason.BAD_PIXELS, "The picture cannot be decoded.")
+        raise RejectImage(Reason.BAD_PIXELS, "The decoder cannot read the picture.")
     if pixels.ndim > _GRAY_DIMENSIONS:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     facts = Facts(rows=pixels.shape[0], columns=pixels.shape[1], frames=1, decoder=f"opencv {cv2.__version__}")
@@ -47,36 +60,43 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
     return DicomImage(facts=facts, frame_count=1, elements=None, source=(frame,))
 
 
-def check_raster(data: bytes, limits: Limits) -> bool:
-    """Return whether the picture is in colour, without decoding it.
+def check_raster(data: bytes, limits: Limits) -> RasterHeader:
+    """Return the header of a picture that is complete, without decoding it.
 
-    Raises RejectImage: EMPTY, BAD_PIXELS, TOO_LARGE, or TRUNCATED if the end of the file is missing (PNG 11.2.5, ITU-T
-    T.81 B.2.1).
+    Raises RejectImage: EMPTY, BAD_PIXELS, TOO_LARGE, or TRUNCATED if the end of the picture is missing (PNG 11.2.5,
+    ITU-T T.81 B.2.1).
     """
     if not data:
         raise RejectImage(Reason.EMPTY)
     if not is_raster(data):
         raise RejectImage(Reason.BAD_PIXELS, "The file is neither PNG nor JPEG.")
-    rows, columns = declared_size(data)
-    if rows * columns > limits.frame_pixels:
-        raise RejectImage(Reason.TOO_LARGE, "The picture exceeds the limit for one frame.")
-    is_png = data.startswith(_PNG)
-    if _PNG_END not in data[-_TAIL:] if is_png else lacks_end_marker(data):
-        raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing.")
-    if is_png:
-        return data[_PNG_COLOUR_TYPE] in _PNG_COLOURED
-    stream = read_codestream(data)
-    return stream is not None and stream.samples > 1
+    return _check_png(data, limits) if data.startswith(_PNG) else _check_jpeg(data, limits)
 
 
-def declared_size(data: bytes) -> tuple[int, int]:
-    """Return rows and columns according to the header. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
-    if data.startswith(_PNG):
-        if len(data) < 24:  # noqa: PLR2004 - signature, length, type, width and height
-            raise RejectImage(Reason.TRUNCATED, "The picture ends within its header.")
-        columns, rows = struct.unpack_from(">II", data, 16)
-        return rows, columns
+def _check_png(data: bytes, limits: Limits) -> RasterHeader:
+    if len(data) < _PNG_HEADER:
+        raise RejectImage(Reason.TRUNCATED, "The picture ends within its header.")
+    columns, rows = struct.unpack_from(">II", data, 16)
+    _check_size(rows, columns, limits)
+    position, kind = len(_PNG), b""
+    while kind != _PNG_END:
+        if position + _PNG_CHUNK.size > len(data):
+            raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (chunk IEND).")
+        length, kind = _PNG_CHUNK.unpack_from(data, position)
+        position += _PNG_CHUNK.size + length + 4
+    return RasterHeader(rows, columns, in_colour=data[_PNG_COLOUR_TYPE] in _PNG_COLOURED)
+
+
+def _check_jpeg(data: bytes, limits: Limits) -> RasterHeader:
     stream = read_codestream(data)
     if stream is None:
         raise RejectImage(Reason.BAD_PIXELS, "The picture has no frame header.")
-    return stream.rows, stream.columns
+    _check_size(stream.rows, stream.columns, limits)
+    if lacks_end_marker(data):
+        raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (marker FFD9).")
+    return RasterHeader(stream.rows, stream.columns, in_colour=stream.samples > 1)
+
+
+def _check_size(rows: int, columns: int, limits: Limits) -> None:
+    if rows * columns > limits.frame_pixels:
+        raise RejectImage(Reason.TOO_LARGE, "The size of the picture exceeds the limit max_frame_pixels.")

@@ -4,12 +4,12 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from imaging import tags
-from imaging.codecs import codec_for, decoder_name
-from imaging.colour import read_palette
+from imaging.codecs import Codec, codec_for, decoder_name
 from imaging.dicom_image import DicomFrames, DicomImage
-from imaging.elements import Elements
+from imaging.elements import UNDEFINED, Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
+from imaging.frame_location import locate_frames
 from imaging.frames import StoredFrames
 from imaging.header import (
     DEFLATED_EXPLICIT_LITTLE,
@@ -22,9 +22,12 @@ from imaging.header import (
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
+from imaging.palette import read_palette
 from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
+from imaging.remarks import Remark, Remarks
+from imaging.tags import tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import PICTURE, Reason
 
@@ -73,24 +76,48 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     elements = header.elements
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
-        raise RejectImage(_reason_without_pixels(elements))
+        raise _without_pixels(elements)
+    remarks = Remarks()
     layout = read_pixel_layout(elements, pixel_tag, limits)
-    native = header.transfer_syntax is None or header.transfer_syntax in _NATIVE
-    codec = None if native else codec_for(header.transfer_syntax or "")
-    stored = StoredFrames(elements, layout, codec)
-    palette = read_palette(elements, signed=layout.signed) if layout.photometric == PALETTE else None
+    if layout.photometric_assumed:
+        photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
+    codec = _codec(header, pixel_tag, remarks)
+    layout, spans = locate_frames(elements, layout, codec, limits, remarks)
+    stored = StoredFrames(elements, layout, codec, spans)
+    palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
+    if layout.photometric == PALETTE and palette is None:
+        remarks.add(Remark.PALETTE_MISSING)
     return DicomImage(
-        facts=read_facts(header, patient, decoder=decoder_name(codec)),
+        facts=read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames),
         frame_count=layout.frames,
         elements=elements,
-        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette),
+        source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
+        remarks=remarks,
     )
 
 
-def _reason_without_pixels(elements: Elements) -> Reason:
+def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:
+    """Return None for uncompressed pixels. The codestreams of the frames say how compressed ones are decoded."""
+    syntax = header.transfer_syntax
+    if syntax is not None and syntax not in _NATIVE:
+        return codec_for(syntax)
+    _, position, length = header.elements.get(pixel_tag) or (b"", 0, 0)
+    if length != UNDEFINED:
+        return None
+    if syntax is not None:
+        compressed = f"{tag_name(pixel_tag)} at offset {position:,} is compressed"
+        remarks.add(Remark.SYNTAX_CONTRADICTED, f"{compressed}, unlike {tag_name(tags.TRANSFER_SYNTAX_UID)} says.")
+    return Codec.JPEG
+
+
+def _without_pixels(elements: Elements) -> RejectImage:
     if is_own_result(elements):
-        return Reason.OWN_RESULT
-    return Reason.NO_PIXEL_DATA if _is_image(elements) else Reason.NON_IMAGE
+        return RejectImage(Reason.OWN_RESULT)
+    if not _is_image(elements):
+        return RejectImage(Reason.NON_IMAGE)
+    missing = f"{tag_name(tags.PIXEL_DATA)} is missing; the data set ends at offset {elements.end:,}."
+    return RejectImage(Reason.NO_PIXEL_DATA, missing)
 
 
 def _is_image(elements: Elements) -> bool:

@@ -19,7 +19,17 @@ class Remark(StrEnum):
         return member
 
     VOI_UNUSABLE = "voi_unusable", "The window or lookup table of the header cannot be used; the full range was used."
+    PALETTE_MISSING = "palette_missing", "The header has no colour palette; the indices were used as grey values."
+    NEAR_DOMAIN_EDGE = (
+        "near_domain_edge",
+        "The intensities of the image are slightly outside of those of the training images.",
+    )
+    ANY_DOMAIN = "any_domain", "It was not checked whether the model was made for this image (--any-domain)."
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
+    FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
+    PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
+    SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, unlike the transfer syntax says."
+    PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
 
 
 class Remarks:
@@ -33,6 +43,13 @@ class Remarks:
     def add(self, remark: Remark, detail: str = "") -> None:
         """Add a remark. `detail` replaces its general sentence; the first detail of a remark is kept."""
         self._details.setdefault(remark, detail or remark.message)
+
+    def plus(self, remark: Remark, detail: str = "") -> "Remarks":
+        """Return a copy with one more remark, for a result that is one of several of the image."""
+        copy = Remarks()
+        copy._details = dict(self._details)
+        copy.add(remark, detail)
+        return copy
 
     def __bool__(self) -> bool:
         """Return whether there is any remark."""

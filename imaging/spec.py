@@ -6,6 +6,7 @@ from typing import Any, Self
 INTENSITIES = ("window", "voi", "percentile", "full")
 INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
 ASPECTS = ("stretch", "pad", "crop")
+FULL, REFUSE = UNUSABLE = ("full", "refuse")
 RGB, BGR = CHANNEL_ORDERS = ("rgb", "bgr")
 
 
@@ -14,7 +15,7 @@ class Intensity:
     """The mapping from modality values to [0, 1]. It has no default.
 
     - `window`: the fixed range `low`..`high` in modality units (LINEAR_EXACT, DICOM PS3.3 C.11.2.1.2).
-    - `voi`: the mapping of the header: VOI LUT Sequence, else window (LINEAR, LINEAR_EXACT, SIGMOID), else `full`.
+    - `voi`: the mapping of the header: the first usable VOI LUT, else the first usable window, else `full`.
     - `percentile`: the `low`..`high` percentiles (0-100) of the valid pixels of each frame.
     - `full`: the full range of the stored bits after rescale.
     """
@@ -22,10 +23,14 @@ class Intensity:
     kind: str
     low: float | None = None
     high: float | None = None
+    unusable: str = FULL
+    """For `voi`: what happens to an image whose header has a VOI that cannot be used. `full` takes the full range and
+    adds a remark to the result; `refuse` rejects the image as `voi_unusable`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for an unknown kind or a range that is missing or empty."""
         _require("intensity", self.kind, INTENSITIES)
+        _require("intensity unusable", self.unusable, UNUSABLE if self.kind == "voi" else (FULL,))
         if self.kind in ("window", "percentile") and (self.low is None or self.high is None or self.low >= self.high):
             raise ValueError(f"InputSpec: intensity {self.kind} requires low < high, not {self.low}..{self.high}")
 
@@ -67,8 +72,13 @@ class InputSpec:
         return self.height, self.width, self.channels
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for bundle.json. The default channel order is omitted, to keep digests of old bundles."""
+        """Return plain values for bundle.json.
+
+        The defaults of `channel_order` and `unusable` are omitted, to keep digests of old bundles.
+        """
         values = asdict(self)
+        if self.intensity.unusable == FULL:
+            del values["intensity"]["unusable"]
         if self.channel_order == RGB:
             del values["channel_order"]
         return values

@@ -1,5 +1,7 @@
 """Define the tags that nightread reads, as integers (PS3.6 chapter 6)."""
 
+from pydicom.datadict import keyword_for_tag
+
 FILE_META_LENGTH = 0x00020000
 TRANSFER_SYNTAX_UID = 0x00020010
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -46,6 +48,8 @@ LUT_DESCRIPTOR = 0x00283002
 LUT_DATA = 0x00283006
 VOI_LUT_SEQUENCE = 0x00283010
 
+QUALITY_CONTROL_IMAGE = 0x00280300
+
 PALETTE_DESCRIPTORS = (0x00281101, 0x00281102, 0x00281103)
 PALETTE_DATA = (0x00281201, 0x00281202, 0x00281203)
 SEGMENTED_PALETTE_DATA = (0x00281221, 0x00281222, 0x00281223)
@@ -78,3 +82,8 @@ FLOAT_PIXEL_DATA = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 PIXEL_DATA = 0x7FE00010
 PIXEL_DATA_TAGS = frozenset((FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA))
+
+
+def tag_name(tag: int) -> str:
+    """Return keyword and number of a tag, such as `Rows (0028,0010)`, for messages; a private tag has no keyword."""
+    return f"{keyword_for_tag(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})".lstrip()

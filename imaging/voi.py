@@ -40,6 +40,7 @@ class Lut:
 
     first: int
     bits: int
+    """Bits that the entries use, by the largest of them where the header gives the size of the storage."""
     entries: bytes
 
     @property
@@ -66,12 +67,17 @@ Mapping = Ramp | Sigmoid | Lut
 
 
 def window(center: float, width: float, function: str | None) -> Mapping | None:
-    """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR."""
-    if function == "SIGMOID":
-        return Sigmoid(center=center, width=width) if width > 0 else None
-    if function == "LINEAR_EXACT":
-        return Ramp(low=center - width / 2, high=center + width / 2) if width > 0 else None
-    if width < 1:
+    """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR.
+
+    LINEAR counts integers, so its width is at least 1. Below that, writers of values in small units mean the range from
+    center - width / 2 to center + width / 2, which is LINEAR_EXACT.
+    """
+    if not width > 0:
         return None
+    function = (function or "").upper()
+    if function == "SIGMOID":
+        return Sigmoid(center=center, width=width)
+    if function == "LINEAR_EXACT" or width < 1:
+        return Ramp(low=center - width / 2, high=center + width / 2)
     # PS3.3 C.11.2.1.2.1: LINEAR shifts the center by half a value, and the width counts values.
     return Ramp(low=center - 0.5 - (width - 1) / 2, high=center - 0.5 + (width - 1) / 2)

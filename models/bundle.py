@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging.spec import InputSpec
+from models.domain import Domain
 from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
 
@@ -34,6 +35,8 @@ class Bundle:
     intended_use: str
     exclusions: tuple[str, ...] = ()
     not_for_diagnosis: bool = True
+    domain: Domain | None = None
+    """The images for which it was made; None if it does not say."""
     digest: str = ""
     """SHA-256, 64 hex digits, over the weights and every field that a result depends on."""
     path: Path = field(default=Path(), compare=False)
@@ -78,6 +81,7 @@ class Bundle:
             "intended_use": self.intended_use,
             "exclusions": list(self.exclusions),
             "not_for_diagnosis": self.not_for_diagnosis,
+            **({"domain": self.domain.to_json()} if self.domain is not None else {}),
             "digest": self.digest,
         }
 
@@ -144,6 +148,7 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         intended_use=_text(card, "intended_use"),
         exclusions=_texts(card, "exclusions"),
         not_for_diagnosis=_flag(card, "not_for_diagnosis"),
+        domain=Domain.from_json(_table(card, "domain")) if "domain" in card else None,
         digest=_text(card, "digest"),
         path=folder,
     )

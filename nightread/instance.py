@@ -2,14 +2,29 @@
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from urllib.parse import quote
 
-from nightread.web import HttpClient, HttpResponse, MissingError, TooMuchError, UnexpectedError
+from nightread.web import (
+    HttpClient,
+    HttpResponse,
+    MissingError,
+    TooMuchError,
+    UnavailableError,
+    UnexpectedError,
+    WebError,
+)
 
-_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_DEFAULT_SYNTAX = 'multipart/related; type="application/dicom"'
+_ACCEPTED = (
+    'multipart/related; type="application/dicom"; transfer-syntax=*',
+    'multipart/related; type="application/dicom"',
+    'application/dicom, multipart/related; type="application/dicom", */*;q=0.1',
+)
+"""Values of `Accept`, the best first. Without the wildcard, stores send Explicit VR Little Endian."""
+_FAILED = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED)
 _ENVELOPE_BYTES = 64 * 1024
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_END_OF_HEADERS = re.compile(rb"\r?\n(\r?\n)")
 
 
 def dicomweb_uri(study: str, series: str, instance: str) -> str:
@@ -40,15 +55,41 @@ def retrieve(
     if not uri.startswith("studies/"):
         response = client.read(uri, {"Accept": "application/dicom, */*"}, max_bytes=max_bytes, on_bytes=on_bytes)
         return _require_dicom(response).body
-    limit = max_bytes + _ENVELOPE_BYTES
-    try:
-        response = client.read(uri, {"Accept": _AS_STORED}, max_bytes=limit, on_bytes=on_bytes)
-    except UnexpectedError:  # older stores reject the wildcard; without it they send Explicit VR Little Endian
-        response = client.read(uri, {"Accept": _DEFAULT_SYNTAX}, max_bytes=limit, on_bytes=on_bytes)
+    response = _request(client, uri, max_bytes + _ENVELOPE_BYTES, on_bytes)
     data = _first_part(response.content_type, _require_dicom(response).body)
     if len(data) > max_bytes:
         raise TooMuchError(f"sent more than {max_bytes} bytes")
     return data
+
+
+def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int], object]) -> HttpResponse:
+    """Request the instance with the best `Accept` that the store understands.
+
+    Older stores reject the wildcard for the transfer syntax, which is remembered. Some fail because of it with status
+    500, which is not remembered, since it may have another cause.
+    """
+    *better, last = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :]
+    understood = client.accept
+    for accept in better:
+        try:
+            response = client.read(uri, {"Accept": accept}, max_bytes=limit, on_bytes=on_bytes)
+        except (UnexpectedError, UnavailableError) as error:
+            if not _may_be_due_to_accept(error):
+                raise
+            is_certain = isinstance(error, UnexpectedError)
+        else:
+            client.accept = understood
+            return response
+        understood = _ACCEPTED[_ACCEPTED.index(accept) + 1] if is_certain else understood
+    response = client.read(uri, {"Accept": last}, max_bytes=limit, on_bytes=on_bytes)
+    client.accept = understood
+    return response
+
+
+def _may_be_due_to_accept(error: WebError) -> bool:
+    if isinstance(error, UnexpectedError):
+        return error.status is not None and error.status >= HTTPStatus.BAD_REQUEST
+    return error.status in _FAILED
 
 
 def _require_dicom(response: HttpResponse) -> HttpResponse:
@@ -59,18 +100,33 @@ def _require_dicom(response: HttpResponse) -> HttpResponse:
 
 
 def _first_part(content_type: str, body: bytes) -> bytes:
-    """Return the content of the first part of a multipart message (RFC 2046, section 5.1), or any other body whole."""
+    """Return the content of the first part of a multipart message (RFC 2046, section 5.1), or any other body whole.
+
+    Accepts what some stores write against the standard: line feeds without carriage returns, and no line end before or
+    after the last boundary.
+    """
     if not content_type.lower().startswith("multipart/"):
         return body
     found = _BOUNDARY.search(content_type)
     if not found:
         raise UnexpectedError("sent a multipart message without a boundary")
     delimiter = b"--" + (found[1] or found[2]).encode("latin-1")
-    opened = body.find(delimiter)
-    begin = body.find(b"\r\n\r\n", opened)
-    if opened < 0 or begin < 0:
+    opened = _line_of(delimiter, body)
+    headers_end = _END_OF_HEADERS.search(body, opened) if opened >= 0 else None
+    if not headers_end:
         raise MissingError("sent a multipart message without any part")
-    end = body.find(b"\r\n" + delimiter, begin)
+    begin = headers_end.end()
+    end = body.find(headers_end[1] + delimiter, begin)
+    if end < 0:
+        end = body.find(delimiter + b"--", begin)
     if end < 0:
         raise UnexpectedError("sent an incomplete multipart message")
-    return body[begin + 4 : end]
+    return body[begin:end]
+
+
+def _line_of(delimiter: bytes, body: bytes) -> int:
+    """Return where the line of the first boundary begins, or -1: the text before it may contain the same letters."""
+    if body.startswith(delimiter):
+        return 0
+    before = body.find(b"\n" + delimiter)
+    return before + 1 if before >= 0 else -1

@@ -37,6 +37,11 @@ class Reason(StrEnum):
     BAD_HEADER = "bad_header", Fault.DEFECTIVE, "A required header element is missing or invalid."
     NO_PIXEL_DATA = "no_pixel_data", Fault.DEFECTIVE, "The object belongs to an image class but has no pixel data."
     BAD_PIXELS = "bad_pixels", Fault.DEFECTIVE, "The pixel data cannot be decoded."
+    VOI_UNUSABLE = (
+        "voi_unusable",
+        Fault.DEFECTIVE,
+        "The window or lookup table of the header cannot be used, and the model needs it.",
+    )
     UNSUPPORTED_SYNTAX = "unsupported_syntax", Fault.DEFECTIVE, "No decoder is available for this transfer syntax."
     TOO_LARGE = (
         "too_large",
@@ -71,6 +76,12 @@ class Reason(StrEnum):
     NON_IMAGE = "non_image", Fault.OUT_OF_SCOPE, "The DICOM object is not an image (report, plan, directory, waveform)."
     LOCALIZER = "localizer", Fault.OUT_OF_SCOPE, "The image is a localizer."
     SECONDARY_CAPTURE = "secondary_capture", Fault.OUT_OF_SCOPE, "The image is a secondary capture."
+    QUALITY_CONTROL = "quality_control", Fault.OUT_OF_SCOPE, "The image is of a test object, for quality control."
+    OUT_OF_DOMAIN = (
+        "out_of_domain",
+        Fault.OUT_OF_SCOPE,
+        "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+    )
     FOR_PROCESSING = (
         "for_processing",
         Fault.OUT_OF_SCOPE,

@@ -29,6 +29,11 @@ class WebError(Exception):
     nightread writes it: it quotes no address and no response, and may be shown to anybody.
     """
 
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """Status of the response; None if there was none, or if the error lies elsewhere."""
+
 
 class UnavailableError(WebError):
     """The server does not answer, or reports that it is unavailable. A later request may succeed."""
@@ -88,6 +93,8 @@ class HttpClient:
             ssl_context=_trust(tls) if url.startswith("https") else None,
             timeout=Timeout(connect=timeout_seconds, read=timeout_seconds),
         )
+        self.accept: str | None = None
+        """The value of `Accept` for instances that this server understands, after it rejected a better one."""
 
     def json(self, path: str, query: Mapping[str, str] | None = None, *, post: object = None) -> Any:
         """Return the JSON response, up to 64 MiB; None for an empty body. `post` is sent as JSON. Raises WebError."""
@@ -206,14 +213,19 @@ def _require_success(status: int) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
         return
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise RefusedError(f"refused access (status {status}): correct `login`, or the permissions on the server")
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise MissingError(f"has no such resource (status {status}): check `url`")
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        raise UnexpectedError(f"redirects to another address (status {status}): set `url` to that address")
-    if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise UnavailableError(f"reports that it is unavailable (status {status})")
-    raise UnexpectedError(f"rejected the request (status {status})")
+        error: WebError = RefusedError(
+            f"refused access (status {status}): correct `login`, or the permissions on the server", status=status
+        )
+    elif status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        error = MissingError(f"has no such resource (status {status}): check `url`", status=status)
+    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        text = f"redirects to another address (status {status}): set `url` to that address"
+        error = UnexpectedError(text, status=status)
+    elif status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        error = UnavailableError(f"reports that it is unavailable (status {status})", status=status)
+    else:
+        error = UnexpectedError(f"rejected the request (status {status})", status=status)
+    raise error
 
 
 def _raise_web_error(error: Exception, seconds: float) -> NoReturn:

@@ -22,10 +22,12 @@ from db.ledger import Arrival, Outcome
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """If NIGHTREAD_REQUIRE_SERVERS is set, as in CI, fail tests whose server is missing instead of skipping them."""
+    """If NIGHTREAD_REQUIRE_SERVERS is set, as in CI, fail tests whose server or program is missing, and skip none."""
     report = yield
-    required = "NIGHTREAD_REQUIRE_SERVERS" in os.environ and item.get_closest_marker("servers")
-    if required and report.skipped and call.excinfo and not hasattr(report, "wasxfail"):
+    if not (report.skipped and call.excinfo) or hasattr(report, "wasxfail"):
+        return report
+    needs_server = item.get_closest_marker("servers") or str(call.excinfo.value) in skip_reasons.SERVERS
+    if needs_server and "NIGHTREAD_REQUIRE_SERVERS" in os.environ:
         report.outcome = "failed"
         report.longrepr = f"NIGHTREAD_REQUIRE_SERVERS is set, but: {call.excinfo.value}"
     return report

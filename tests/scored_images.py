@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from models.evaluation.predictions import Predictions, image_predictions
 from models.networks.scoring import Scored
-from models.postprocessing import Postprocessing
+from models.postprocessing import ImageResult, Postprocessing
 
 
 def make_postprocessing(labels: Sequence[str] = ("clear", "nodule"), **changes: Any) -> Postprocessing:
@@ -50,3 +52,22 @@ def binary_predictions(
 ) -> Predictions:
     """Build the predictions of make_postprocessing() for binary()."""
     return image_predictions(make_postprocessing(), binary(nodule, scores, patients=patients))
+
+
+def make_sigmoid(**changes: Any) -> Postprocessing:
+    """Build a sigmoid postprocessing of `mass` and `fracture` with the thresholds 0.4 and 0.6."""
+    values = {"normal_label": None, "activation": "sigmoid", "thresholds": {"mass": 0.4, "fracture": 0.6}}
+    return make_postprocessing(**({"labels": ("mass", "fracture")} | values | changes))
+
+
+def rows(*values: list[float]) -> NDArray[np.float32]:
+    """Return scores, one row per frame or image."""
+    return np.array(values, np.float32)
+
+
+def assert_result(result: ImageResult | None, label: str | None, score: float, scores: list[float]) -> None:
+    """Compare a result with values that were calculated by hand."""
+    assert result is not None
+    assert result.label == label
+    assert result.score == pytest.approx(score, abs=1e-6)
+    assert result.scores == pytest.approx(scores, abs=1e-6)

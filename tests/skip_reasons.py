@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+SHARED_CASES = Path(__file__).parents[1].parent / "shared" / "cases"
+"""Small generators of unusual input, each with the truth in its first lines. They are not part of the repository."""
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 """Real DICOM files and public data sets. They are not part of the repository."""
 
@@ -20,6 +22,7 @@ COMPOSE_PROGRAMS = (
     "(Debian: apt install redis-server redis-tools postgresql postgresql-client)"
 )
 NO_SHARED_DATA = "the folder ../shared/data with real DICOM files and public data sets is missing"
+NO_SHARED_CASES = "the folder ../shared/cases with generators of difficult files is missing"
 MOUNT = "this user may not mount file systems (run the tests as root, on a machine that allows it)"
 NAMESPACES = "this user may not create namespaces (run the tests on a machine where `unshare --user` works)"
 DEVICES = "this user may not create device files (run the tests as root)"
@@ -29,6 +32,9 @@ LINUX = "this test needs Linux"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
+
+SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, COMPOSE_PROGRAMS})
+"""With NIGHTREAD_REQUIRE_SERVERS these reasons make a test fail, whether it has the marker `servers` or not."""
 
 
 def lines(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[str]:

@@ -28,8 +28,8 @@ from worker.inference.predictor import Predictor
 Array = NDArray[np.float32]
 SHIPPED = find_bundle("phantom", ())
 REASONS = frozenset(Reason)
-BUNDLE = replace(SHIPPED, postprocessing=replace(SHIPPED.postprocessing, temperature=1))
-"""The shipped bundle without calibration, so that scores are recorded as the network returns them."""
+BUNDLE = replace(SHIPPED, postprocessing=replace(SHIPPED.postprocessing, temperature=1), domain=None)
+"""The shipped bundle for every image, without calibration, so that scores are recorded as the network returns them."""
 
 
 def constant_scores(inputs: Array) -> Array:

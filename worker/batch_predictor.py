@@ -21,7 +21,11 @@ class BatchPredictor:
         self._results = results
         self._batchers = {
             bundle: MicroBatcher(
-                model.predictor, context.network_thread, on_trial=context.model_set.on_trial(bundle), timer=timer
+                model.predictor,
+                context.network_thread,
+                on_trial=context.model_set.on_trial(bundle),
+                timer=timer,
+                input_range=None if context.settings.any_domain else model.input_range,
             )
             for bundle, model in context.model_set.models.items()
         }
@@ -49,10 +53,10 @@ class BatchPredictor:
 
         Raises RejectImage(no_model) if no rule takes the image.
         """
-        parsed, spec_of, chunks, _ = prepared
+        parsed, targets, chunks, _ = prepared
         if not parsed.matches:
             raise RejectImage(Reason.NO_MODEL)
-        for inputs in chunks:
-            for match, spec in zip(parsed.matches, spec_of, strict=True):
-                self._batchers[match.bundle].add(parsed.image.work_id, inputs[spec])
+        for inputs in chunks if targets else ():
+            for bundle, spec in targets:
+                self._batchers[bundle].add(parsed.image.work_id, inputs[spec])
             self._context.keep_lease(self._batch_id)

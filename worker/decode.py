@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import DicomImage
+from imaging.kind import GREY, ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
+from imaging.read_kind import is_grey, read_kind
 from imaging.remarks import Remark
 from imaging.spec import InputSpec
 from nightread.errors import ImageError
@@ -29,6 +31,19 @@ def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
     """Parse the header of one DICOM object; pixel data stay undecoded. Raises RejectImage and ImageError(timeout)."""
     with _time_limit(context.settings.image_timeout_seconds):
         return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
+
+
+def kind_of(dicom_image: DicomImage, context: WorkerContext, *, if_grey: bool) -> ImageKind:
+    """Return the kind of the image. With `if_grey`, a coloured image whose channels are equal counts as a grey one.
+
+    For this the first frame of a coloured image is decoded. Raises RejectImage and ImageError(timeout).
+    """
+    kind = read_kind(dicom_image)
+    if not if_grey or kind.samples == GREY:
+        return kind
+    with _time_limit(context.settings.image_timeout_seconds):
+        grey = is_grey(next(dicom_image.frames()))
+    return kind._replace(samples=GREY, photometric="MONOCHROME2") if grey else kind
 
 
 def frames_per_chunk(frame_bytes: int) -> int:

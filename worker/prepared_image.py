@@ -1,12 +1,13 @@
 """Define the values that hold one image between reading and prediction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from db.ledger import Claimed
 from imaging.facts import Facts
 from imaging.remarks import Remarks
 from models.routing import RouteMatch
+from nightread.errors import RejectImage
 from worker.fetching.files import Fetched
 from worker.inference.predictor import Inputs
 
@@ -20,6 +21,8 @@ class ParsedImage(NamedTuple):
     facts: Facts
     matches: tuple[RouteMatch, ...]
     """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""
+    refused: Mapping[str, RejectImage]
+    """Why models were not made for this image, by bundle; their matches have no prediction."""
     remarks: Remarks
     """Decoding later chunks of frames may add to them, so read them when the outcome is made."""
 
@@ -28,8 +31,8 @@ class PreparedImage(NamedTuple):
     """An image and its prepared frames, ready for the networks."""
 
     parsed: ParsedImage
-    spec_of: tuple[int, ...]
-    """For each of `parsed.matches`: the index of its array in a chunk. Networks with equal inputs share one."""
+    targets: tuple[tuple[str, int], ...]
+    """The bundles that analyse the image, each with the index of its array in a chunk; equal inputs share one."""
     chunks: Iterable[tuple[Inputs, ...]]
     """For each chunk one float32 array (frames, height, width, channels) per input spec. Iterating may decode."""
     held_bytes: int

@@ -8,10 +8,11 @@ from functools import partial
 
 from db import ledger
 from db.ledger import Claimed
+from imaging.remarks import Remark
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
-from worker.decode import decode_in_chunks, frames_per_chunk, open_dicom_image
+from worker.decode import decode_in_chunks, frames_per_chunk, kind_of, open_dicom_image
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
@@ -80,21 +81,24 @@ class ImageReader:
             self._results.add_duplicate(image, file, original)
 
     def _prepare(self, image: Claimed, file: Fetched) -> PreparedImage:
-        """Parse the header, apply the routing rules and decode the frames.
+        """Parse the header, apply the routing rules and the domains of the models, and decode the frames.
 
         Frames that fit into one chunk are decoded now; more frames are decoded chunk by chunk during prediction. The
-        frames of an image that no rule takes are not decoded at all.
+        frames of an image that no model analyses are not decoded at all.
         """
         context = self._context
         dicom_image = open_dicom_image(context, file.data)
         self._results.keep_header(image, dicom_image)
-        matches, specs, spec_of, frame_bytes = context.model_set.assign(dicom_image, image.origin)
+        kind = kind_of(dicom_image, context, if_grey=context.model_set.has_grey_domain)
+        matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)
+        if context.settings.any_domain:
+            dicom_image.remarks.add(Remark.ANY_DOMAIN)
         chunk_frames = frames_per_chunk(frame_bytes)
         chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames)
-        parsed = ParsedImage(image, file.without_data(), dicom_image.facts, matches, dicom_image.remarks)
-        if matches and dicom_image.frame_count <= chunk_frames:
-            return PreparedImage(parsed, spec_of, list(chunks), dicom_image.frame_count * frame_bytes)
-        return PreparedImage(parsed, spec_of, self._decode_later(image, chunks), 0)
+        parsed = ParsedImage(image, file.without_data(), dicom_image.facts, matches, refused, dicom_image.remarks)
+        if targets and dicom_image.frame_count <= chunk_frames:
+            return PreparedImage(parsed, targets, list(chunks), dicom_image.frame_count * frame_bytes)
+        return PreparedImage(parsed, targets, self._decode_later(image, chunks), 0)
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
         """Yield the chunks. Each is decoded on request; the image is marked as in flight only during the decoding."""

@@ -11,6 +11,7 @@ from db.tables import FINAL, State
 from imaging.dicom_image import DicomImage
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS, Facts
+from imaging.remarks import Remark, Remarks
 from models.routing import RouteMatch
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
@@ -91,7 +92,7 @@ class Results:
                 self.add_error(parsed.image, RejectImage(Reason.NO_MODEL), parsed.file)
                 others = [*parsed.matches]
             else:
-                self._add_answer(parsed, answer, by_bundle[answer.bundle][parsed.image.work_id])
+                self._add_answer(parsed, answer, _prediction(parsed, answer, by_bundle))
             if others:
                 self._add_further(parsed, others, by_bundle)
 
@@ -99,6 +100,7 @@ class Results:
         if isinstance(prediction, ImageError):
             self.add_error(parsed.image, prediction, parsed.file)
             return
+        remarks = _remarks(parsed, prediction)
         self._outcomes[parsed.image.work_id] = _outcome(
             parsed.image,
             parsed.file,
@@ -111,8 +113,8 @@ class Results:
             frames=prediction.frames,
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
-            remarks=parsed.remarks.words,
-            detail=parsed.remarks.detail,
+            remarks=remarks.words,
+            detail=remarks.detail,
             annotations=self._annotations.get(parsed.image.work_id),
         )
 
@@ -123,7 +125,7 @@ class Results:
         work_id = parsed.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
-            further = tuple(self._further(parsed, match, by_bundle[match.bundle][work_id]) for match in matches)
+            further = tuple(self._further(parsed, match, _prediction(parsed, match, by_bundle)) for match in matches)
             self._outcomes[work_id] = outcome._replace(further=further)
 
     def _further(
@@ -136,16 +138,17 @@ class Results:
             matched=dict(match.matched) or None,
         )
         if isinstance(prediction, ImageError):
-            return replace(known, reason=prediction.reason)
+            return replace(known, reason=prediction.reason, detail=prediction.detail)
         label, score, scores = prediction.result
+        remarks = _remarks(parsed, prediction)
         return replace(
             known,
             label=label,
             score=score,
             scores=scores,
             frames=prediction.frames,
-            remarks=parsed.remarks.words,
-            detail=parsed.remarks.detail,
+            remarks=remarks.words,
+            detail=remarks.detail,
         )
 
 
@@ -171,6 +174,17 @@ class _ErrorCapture:
         stop_timers()
         self._results.add_error(self._image, error, self._file)
         return True
+
+
+def _prediction(
+    parsed: ParsedImage, match: RouteMatch, by_bundle: Mapping[str, Predictions]
+) -> ImagePrediction | ImageError:
+    """Return what the network of this match predicted, or why it was not made for the image."""
+    return parsed.refused.get(match.bundle) or by_bundle[match.bundle][parsed.image.work_id]
+
+
+def _remarks(parsed: ParsedImage, prediction: ImagePrediction) -> Remarks:
+    return parsed.remarks.plus(Remark.NEAR_DOMAIN_EDGE) if prediction.near_edge else parsed.remarks
 
 
 def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> Outcome:

@@ -6,6 +6,7 @@ nightread is changed: when a worker process imports one of the modules below, na
 - models.networks.network: a network that sleeps and always returns the same scores. Keras is never imported.
 - worker.fetching.files: opens no file; the hash is random, so that no image is a copy.
 - worker.decode: parses nothing and prepares frames of one pixel, with the facts of a CT slice.
+- worker.inference.model_set: the bundle has no domain, because it was not made for CT slices of one pixel.
 
 Hashes and facts are made before the process takes its first batch, because stand-ins must cost nothing.
 
@@ -108,6 +109,13 @@ def _replace_decode(module: ModuleType) -> None:
     _replace(module, "decode_in_chunks", decode_in_chunks)
 
 
+def _replace_model_set(module: ModuleType) -> None:
+    from dataclasses import replace
+
+    find_bundle = module.find_bundle
+    _replace(module, "find_bundle", lambda *place: replace(find_bundle(*place), domain=None))
+
+
 def _replace(module: ModuleType, name: str, stand_in: object) -> None:
     getattr(module, name)  # raises if the name no longer exists: else the real code would be measured
     setattr(module, name, stand_in)
@@ -144,6 +152,7 @@ sys.meta_path.insert(
             "models.networks.network": _replace_network,
             "worker.fetching.files": _replace_fetch,
             "worker.decode": _replace_decode,
+            "worker.inference.model_set": _replace_model_set,
         }
     ),
 )

@@ -25,6 +25,12 @@ _MODEL = click.option("--model", metavar="NAME[@VERSION]", help="The model that 
 _WORKERS = click.option(
     "--workers", type=click.IntRange(min=0), help="Number of worker processes [one per GPU, else one per core]."
 )
+_ANY_DOMAIN = click.option(
+    "--any-domain",
+    is_flag=True,
+    default=None,
+    help="Also analyse images that the model was not made for; every result is marked. For experiments.",
+)
 
 
 def state_options(command: F) -> F:
@@ -35,8 +41,8 @@ def state_options(command: F) -> F:
 
 
 def worker_options(command: F) -> F:
-    """Add --model and --workers to a command."""
-    for option in (_WORKERS, _MODEL):
+    """Add --model, --any-domain and --workers to a command."""
+    for option in (_WORKERS, _ANY_DOMAIN, _MODEL):
         command = option(command)
     return command
 

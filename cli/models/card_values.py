@@ -1,9 +1,13 @@
 """Parse the fields of a bundle's card that are given on the command line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+
+from models.domain import FIELDS, RANGES, Domain
+from models.domain_of_data import with_stated
+from nightread.errors import UsageFault
 
 
 class _Parsed(click.ParamType[Any]):
@@ -33,6 +37,9 @@ def _intensity(text: str) -> dict[str, Any]:
     kind, *ends = text.split(":")
     if not ends:
         return {"kind": kind}
+    if kind == "voi":
+        (unusable,) = ends
+        return {"kind": kind, "unusable": unusable}
     low, high = map(float, ends)
     return {"kind": kind, "low": low, "high": high}
 
@@ -49,9 +56,44 @@ def _threshold(text: str) -> tuple[str, float | None]:
     return label, None if level == "highest" else float(level)
 
 
+def _domain(text: str) -> tuple[str, Any]:
+    """Return the name and the value of one field of the domain, as in bundle.json; no value allows every value."""
+    name, equals, value = text.partition("=")
+    values = [part.strip() for part in value.split(",") if part.strip()]
+    if not equals or name not in FIELDS or (name == "intensities" and values):
+        raise ValueError
+    if name in RANGES and values:
+        low, high = map(int, value.split(".."))
+        return name, [low, high]
+    if name == "dicom_only":
+        return name, {"yes": True, "no": False, "": False}.get(value.strip().lower(), value)
+    return name, [int(each) for each in values] if name == "samples" else values
+
+
+def stated_domain(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the given fields of a domain. Raises UsageFault for values that no domain can have."""
+    stated = dict(pairs)
+    try:
+        with_stated(Domain(), stated)
+    except (TypeError, ValueError) as error:
+        raise UsageFault(f"--domain cannot be used: {error}.") from error
+    return stated
+
+
 SIZE = _Parsed("size", "224x224x3", _size)
-INTENSITY = _Parsed("intensity", "window:-600:1500, voi, full or percentile:1:99", _intensity)
+INTENSITY = _Parsed("intensity", "window:-600:1500, voi, voi:refuse, full or percentile:1:99", _intensity)
 SPAN = _Parsed("range", "0..255", _span)
 NUMBERS = _Parsed("numbers", "0.485,0.456,0.406", lambda text: tuple(map(float, text.split(","))))
 LABELS = _Parsed("labels", "clear,nodule", lambda text: [label.strip() for label in text.split(",")])
 THRESHOLD = _Parsed("threshold", "nodule=0.5", _threshold)
+DOMAIN = _Parsed("domain", "modalities=CR,DX or rows=256..4096", _domain)
+
+domain_option = click.option(
+    "--domain",
+    "domain",
+    type=DOMAIN,
+    multiple=True,
+    metavar="FIELD=VALUES",
+    help="Images that the model was made for, such as modalities=CR,DX or rows=256..4096, instead of what the images "
+    "say; no value allows every value; repeatable (docs/bundles.md).",
+)

@@ -21,6 +21,7 @@ from nightread.errors import StopWork
 
 Records = dict[str, dict[str, Any] | None]
 
+_NO_DOMAIN = "not stated: every image is analysed, except localizers, quality-control images and pictures of screens"
 HEADLINES = {
     "accuracy": "accuracy",
     "macro_precision": "precision",
@@ -118,6 +119,7 @@ def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
         ("activation", postprocessing.activation),
         ("aggregate of frames", postprocessing.aggregate),
         ("input", _input(bundle)),
+        ("made for", str(bundle.domain) if bundle.domain else _NO_DOMAIN),
         ("intended use", bundle.intended_use),
         ("not for", "; ".join(bundle.exclusions)),
         ("digest", f"{bundle.digest} (verified)"),

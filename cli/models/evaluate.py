@@ -21,6 +21,7 @@ from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.domain import refusal
 from models.evaluation.bootstrap import Interval
 from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
@@ -130,6 +131,7 @@ def _create_folder(folder: Path) -> None:
 
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
     dataset = open_and_describe(data, labels_file, seed, err)
+    _warn_of_foreign_images(bundle, dataset)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
     predictions = image_predictions(bundle.postprocessing, scored)
@@ -139,6 +141,13 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
         folder=folder_for(bundle),
         mistakes=worst_mistakes(predictions, scored, examples, bundle.spec),
     )
+
+
+def _warn_of_foreign_images(bundle: Bundle, dataset: Dataset) -> None:
+    """Say on standard error if a worker would reject some of the images, because the model was not made for them."""
+    problem = next((why for kind in dataset.kinds if (why := refusal(bundle.domain, kind))), None)
+    if problem is not None:
+        err.print(f"In use some of these images would be rejected: {problem.detail}", style="yellow", markup=False)
 
 
 def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.inputs.options import settings_from, state_options
-from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD
+from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD, domain_option, stated_domain
 from cli.output.console import err, out, print_json
 from cli.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
+from models.bundle import Bundle
 from models.importing.card import bundle_from_card, read_card
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
@@ -69,6 +70,7 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
 @click.option("--no-golden", is_flag=True, help="Import without golden images; the model is marked as not verified.")
 @click.option("--intended-use", help="What the model is made for, in one sentence.")
 @click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
+@domain_option
 @click.option(
     "--to",
     "folder",
@@ -95,13 +97,21 @@ def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Pat
             "Give --golden with the author's example images and scores: no other check detects wrong preprocessing. "
             "To import without them, give --no-golden."
         )
-    bundle = bundle_from_card(_card(options))
+    card = _card(options)
+    bundle = bundle_from_card(card)
     from models.importing.golden import read_golden  # noqa: PLC0415
     from models.importing.import_model import import_model  # noqa: PLC0415
 
     examples = read_golden(golden, bundle.labels) if golden else None
     target = folder or settings.state_dir / "bundles"
-    imported = import_model(file, bundle, target, golden=examples, folders=settings.bundle_folders)
+    imported = import_model(
+        file,
+        bundle,
+        target,
+        golden=examples,
+        folders=settings.bundle_folders,
+        stated_domain=card.get("domain"),
+    )
     if as_json:
         print_json({**imported.bundle.to_json(), "path": str(imported.bundle.path), "import": imported.record})
     else:
@@ -120,6 +130,8 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
         card["thresholds"] = dict(card.get("thresholds", {})) | dict(given["thresholds"])
     if "exclusions" in given:
         card["exclusions"] = list(given["exclusions"])
+    if "domain" in given:
+        card["domain"] = dict(card.get("domain", {})) | stated_domain(given["domain"])
     inputs = dict(card.get("input", {})) | given.get("size", {}) | given.get("scale", {})
     inputs |= {name: given[name] for name in _OF_INPUT if name in given}
     if "intensity" in given:
@@ -130,7 +142,7 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
 def _show(imported: "Imported") -> None:
     bundle, record = imported.bundle, imported.record
     out.print(f"Imported {bundle.reference} to {bundle.path}", markup=False)
-    for line in _warnings(record):
+    for line in _warnings(record, bundle):
         err.print(line, style="yellow", markup=False)
     golden = record["golden"]
     if golden["verified"]:
@@ -141,8 +153,13 @@ def _show(imported: "Imported") -> None:
         )
 
 
-def _warnings(record: dict[str, Any]) -> list[str]:
+def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
     lines = []
+    if bundle.domain is None:
+        lines.append(
+            "The model does not say for which images it was made, so that it analyses almost every image: "
+            "give --golden, or --domain FIELD=VALUES such as modalities=CR,DX."
+        )
     if not record["golden"]["verified"]:
         lines.append("Not verified: without golden images, wrong preprocessing cannot be detected.")
     elif record["golden"]["spread_of_scores"] < _SMALL_SPREAD:

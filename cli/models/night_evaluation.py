@@ -66,6 +66,8 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
         remark += (
             f"; {len(unusable):,} left out, because the model does not know their labels or they contradict each other"
         )
+    if met.unchecked:
+        remark += f". {met.unchecked:,} of all results were made with --any-domain, also for images of other kinds"
     patients = predictions.patients
     return NightResults(
         predictions=predictions,

@@ -1,7 +1,8 @@
 """Print routing rules, and count the images of a folder that they match."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from cli.output.console import err, out
 from cli.output.tables import make_table, show
 from cli.wording import counted
 from db.queries import Route
+from imaging.kind import ImageKind
 from imaging.limits import Limits
 from imaging.read import read
+from imaging.read_kind import read_kind
 from imaging.traits import Traits, read_traits
+from models.catalogue import find_bundle
+from models.domain import Domain, refusal
 from models.routing import Rule, Rules
-from nightread.errors import RejectImage
+from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.settings import Settings
 from producer.folders.walk import Obstacles, walk
 
@@ -30,6 +35,8 @@ class Preview:
 
     images: int = 0
     by_rule: Counter[Rule] = field(default_factory=Counter)
+    out_of_domain: Counter[Rule] = field(default_factory=Counter)
+    """Images that match a rule, but that its model was not made for."""
     no_model: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Images that match no answer rule, by modality, body part, view and image type."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -39,7 +46,10 @@ class Preview:
         """Return the counts with stable names, for programs."""
         return {
             "images": self.images,
-            "rules": [rule_json(rule) | {"images": self.by_rule[rule]} for rule in rules],
+            "rules": [
+                rule_json(rule) | {"images": self.by_rule[rule], "out_of_domain": self.out_of_domain[rule]}
+                for rule in rules
+            ],
             "no_model": [
                 dict(zip(_GROUP_BY, group, strict=True)) | {"images": count}
                 for group, count in self.no_model.most_common()
@@ -67,8 +77,12 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 
 
 def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) -> Preview:
-    """Read the headers of all files at `paths` and apply the rules. Nothing is decoded, registered or changed."""
+    """Read the headers of all files at `paths`, and apply the rules and the domains of the models.
+
+    Nothing is decoded, registered or changed.
+    """
     seen, router = Preview(), Rules(rules)
+    domains = _domains(rules, settings)
     limits = Limits(
         file_bytes=settings.max_file_bytes,
         frame_pixels=settings.max_frame_pixels,
@@ -84,18 +98,20 @@ def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) ->
             except (RejectImage, OSError) as error:
                 seen.unreadable[error.reason.value if isinstance(error, RejectImage) else "unreadable"] += 1
                 continue
-            _count(seen, router, read_traits(scan, source))
+            _count(seen, router, read_traits(scan, source), read_kind(scan), domains)
     return seen
 
 
 def show_rules(rules: Sequence[Rule], seen: Preview | None = None) -> None:
     """Print one row per rule, with its number of images if there is a preview."""
-    headings = ["rule", "model", "role", "when", *(["images"] if seen else [])]
-    table = make_table(out, *headings, right=("rule", "images"))
+    outside = seen.out_of_domain if seen else Counter[Rule]()
+    headings = ["rule", "model", "role", "when", *(["images"] if seen else []), *(["out of domain"] if outside else [])]
+    table = make_table(out, *headings, right=("rule", "images", "out of domain"))
     for rule in rules:
         number = "new" if rule.route_id is None else str(rule.route_id)
         conditions = "  ".join(map(str, rule.when)) or "every image"
         counts = [f"{seen.by_rule[rule]:,}"] if seen else []
+        counts += [f"{outside[rule]:,}"] if outside else []
         table.add_row(number, Text(rule.bundle), rule.role.value, Text(conditions), *counts)
     show(out, table)
     if seen:
@@ -118,10 +134,22 @@ def _show_rest(seen: Preview) -> None:
         show(out, table)
 
 
-def _count(seen: Preview, rules: Rules, traits: Traits) -> None:
+def _domains(rules: Sequence[Rule], settings: Settings) -> dict[str, Domain | None]:
+    """Return the domain of each model of the rules that is on this host; none with `any_domain`."""
+    domains: dict[str, Domain | None] = {}
+    for rule in () if settings.any_domain else rules:
+        with suppress(StopWork, UsageFault):
+            domains[rule.bundle] = find_bundle(rule.bundle, settings.bundle_folders).domain
+    return domains
+
+
+def _count(seen: Preview, rules: Rules, traits: Traits, kind: ImageKind, domains: Mapping[str, Domain | None]) -> None:
     seen.images += 1
     choices = rules.choose(traits)
     seen.by_rule.update(choice.rule for choice in choices)
+    seen.out_of_domain.update(
+        choice.rule for choice in choices if choice.bundle in domains and refusal(domains[choice.bundle], kind)
+    )
     if not choices or choices[0].shadow:
         seen.no_model[tuple("\\".join(getattr(traits, name)) for name in _GROUP_BY)] += 1
 

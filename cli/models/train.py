@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from cli.models.card_values import domain_option, stated_domain
 from cli.models.data_options import data_options, open_and_describe
 from cli.models.training_options import card_from, recipe_from, recipe_options
 from cli.models.training_progress import TrainingProgress
@@ -31,6 +32,7 @@ from nightread.errors import UsageFault
 @click.option("--version", default="1.0", show_default=True, help="Version of the model.")
 @click.option("--intended-use", help="What the model is made for, in one sentence.")
 @click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
+@domain_option
 @click.option("--normal-label", help="Label of an image in which nothing was found; the others are then findings.")
 @click.option(
     "--aggregate",
@@ -96,6 +98,7 @@ def _request(
     **options: Any,
 ) -> TrainingRequest:
     """Build the training request from the options; this opens and describes the data."""
+    stated = stated_domain(options.pop("domain"))
     dataset = open_and_describe(data, labels_file, seed, console)
     recipe = recipe_from(dataset, pretrained=pretrained, seed=seed, **options)
     return TrainingRequest(
@@ -106,6 +109,7 @@ def _request(
         pretrained=pretrained,
         memory_gib=memory_gib,
         also_h5=also_h5,
+        stated_domain=stated,
     )
 
 

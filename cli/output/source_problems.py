@@ -34,6 +34,7 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
         oldest = duration(report.get("temporary_oldest_seconds", 0))
         files = counted(report["temporary_old"], "file with a temporary name", "files with temporary names")
         yield f"{files} did not change for up to {oldest}: check for interrupted transfers"
+    yield from _refused_associations(report.get("refused_associations") or {})
     yield from (f"the store {trouble}" for trouble in report.get("troubles", ()))
     for name, one, many in _COUNTED:
         if report.get(name):
@@ -44,6 +45,17 @@ def source_json(source: Source) -> dict[str, Any]:
     """Return the object for `status --json`."""
     reported_at = source.reported_at.isoformat() if source.reported_at else None
     return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
+
+
+def _refused_associations(refused: dict[str, Any]) -> Iterator[str]:
+    if not refused:
+        return
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(refused["by_kind"].items()))
+    number = counted(sum(refused["by_kind"].values()), "association")
+    yield (
+        f"{number} brought no image in the last hour ({kinds}), the latest from {refused['latest']}: "
+        "see `nightread receipts --each`"
+    )
 
 
 _PROGRAMS = {"receiver": "receiver", "dicomweb": "poller", "orthanc": "poller"}

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, case, insert, select
 from db.bulk import execute_many
 from db.ledger.values import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, predictions, work
+from nightread.reasons import Fault
 
 
 def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
@@ -58,12 +59,11 @@ def _not_yet_stored(outcome: Outcome, stored: set[tuple[int, int]]) -> list[Furt
 def _row(
     outcome: Outcome, ordinal: int, prediction: FurtherPrediction, *, batch_id: str, now: datetime
 ) -> dict[str, Any]:
-    failed = prediction.reason is not None
     return {
         "instance_id": outcome.instance_id,
         "ordinal": ordinal,
         "bundle_id": prediction.bundle_id,
-        "state": (State.FAILED if failed else State.DONE).value,
+        "state": _state(prediction).value,
         "batch_id": batch_id,
         "attempts": 1,
         "deaths": 0,
@@ -71,7 +71,7 @@ def _row(
         "priority": 0,
         "alone": False,
         "reason": prediction.reason.value if prediction.reason else None,
-        "detail": prediction.reason.message if prediction.reason else prediction.detail,
+        "detail": prediction.detail or (prediction.reason.message if prediction.reason else None),
         "label": prediction.label,
         "score": prediction.score,
         "scores": prediction.scores,
@@ -81,6 +81,12 @@ def _row(
         "shadow": prediction.shadow,
         "remarks": prediction.remarks,
     }
+
+
+def _state(prediction: FurtherPrediction) -> State:
+    if prediction.reason is None:
+        return State.DONE
+    return State.FAILED if prediction.reason.fault is Fault.FAILED else State.REJECTED
 
 
 _PREDICT = insert(predictions)

@@ -17,7 +17,7 @@ from db.store_tables import receipts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The present state of an association."""
+    """The present state of an association, or of the refused associations of one caller in one hour."""
 
     association: str
     """A UUID that nightread assigns."""
@@ -37,7 +37,7 @@ class Receipt:
     statuses: Mapping[str, int]
     """Number of responses by DIMSE status (four hex digits), without success.
 
-    The keys `aborted` and `lost` count associations that ended in this way.
+    Words such as `aborted` count associations that ended in this way (producer.cstore.association_end).
     """
 
 

@@ -116,7 +116,7 @@ class FramePrediction(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FurtherPrediction:
-    """The result of a further bundle for an image, or the reason why its network failed."""
+    """The result of a further bundle for an image, or the reason why it has none."""
 
     bundle_id: int
     shadow: bool
@@ -130,7 +130,7 @@ class FurtherPrediction:
     reason: Reason | None = None
     remarks: str | None = None
     detail: str | None = None
-    """The sentences of the remarks."""
+    """The sentences of the remarks, or what the reason means for this image."""
 
 
 class Outcome(NamedTuple):

@@ -75,6 +75,11 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         yield instances.c.replaced_by.is_(None)
 
 
+def has_remark(word: str) -> ColumnElement[bool]:
+    """Return the condition that a result has this remark."""
+    return (" " + work.c.remarks + " ").contains(f" {word} ", autoescape=True)
+
+
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     """Return the id expression that is cheapest to sort by.
 
@@ -133,7 +138,7 @@ def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElem
     """Search for whole words. The comparison with the empty string lets both databases use the partial index."""
     if leading:
         yield work.c.remarks > ""
-    yield or_(*((" " + work.c.remarks + " ").contains(f" {word} ", autoescape=True) for word in words))
+    yield or_(*map(has_remark, words))
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:

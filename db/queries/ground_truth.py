@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select
 
 from db.engine import Database
+from db.queries.filters import has_remark
 from db.queries.snapshot import snapshot, stream
 from db.tables import State, bundles, in_state, instances, truths, work
+from imaging.remarks import Remark
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,8 @@ class Coverage:
     """Current images with a result of the bundle."""
     keys: int
     """Images, studies and orders with ground truth."""
+    unchecked: int
+    """Those of the results that have the remark any_domain."""
 
 
 def results_with_truth(
@@ -75,6 +79,7 @@ def coverage(
         return Coverage(
             analysed=connection.execute(analysed).scalar_one(),
             keys=connection.execute(select(func.count()).select_from(keys)).scalar_one(),
+            unchecked=connection.execute(analysed.where(has_remark(Remark.ANY_DOMAIN))).scalar_one(),
         )
 
 

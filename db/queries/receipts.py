@@ -14,7 +14,7 @@ from db.tables import sources
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Association:
-    """The receipt of one association."""
+    """The receipt of one association, or of the refused associations of one caller in one hour."""
 
     source: str
     association: str
@@ -27,7 +27,7 @@ class Association:
     refused: int
     failed: int
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status, four hex digits, without success; `aborted` or `lost` counts such an end."""
+    """Number of responses by DIMSE status, four hex digits, without success; words such as `lost` count ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,7 @@ class Study:
 
     study_instance_uid: str
     images: int
-    """Different instances with any outcome, including reports and other objects that are no images."""
+    """Different instances with any outcome, including objects that are no images, but not reports of nightread."""
     done: int
     no_result: int
     """Instances that failed or are defective."""
@@ -88,7 +88,8 @@ def study_counts(database: Database, *, since: datetime) -> StudyCounts:
     wanted = _expected(recent).subquery()
     arrived = (
         select(func.count(distinct(instances.c.sop_instance_uid)))
-        .where(instances.c.study_instance_uid == wanted.c.study_instance_uid)
+        .join_from(instances, work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
+        .where(instances.c.study_instance_uid == wanted.c.study_instance_uid, _IS_NOT_OURS)
         .scalar_subquery()
     )
     is_complete = select((arrived >= wanted.c.images).label("complete")).subquery()
@@ -182,8 +183,9 @@ def _completeness(row: Row[Any], now: datetime) -> Completeness:
 
 
 _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
+_IS_NOT_OURS = work.c.reason.is_distinct_from(Reason.OWN_RESULT.value)
 _COUNTED: dict[str, ColumnElement[bool]] = {
-    "images": instances.c.id.is_not(None),
+    "images": and_(instances.c.id.is_not(None), _IS_NOT_OURS),
     "done": work.c.state.in_((State.DONE.value, State.DUPLICATE.value)),
     "no_result": or_(work.c.state == State.FAILED.value, work.c.reason.in_(_DEFECTIVE)),
     "unfinished": work.c.state.in_(UNFINISHED),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from imaging.array import Array
 from imaging.dicom_image import Frame
+from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.prepare import prepare
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import Examples
@@ -60,6 +61,11 @@ def array_spec(stored: Array) -> InputSpec:
     """Return the input spec of the stored size, with the full range of the stored bits as 0..1."""
     channels = _COLOURS if stored.ndim > _COLOURS else 1
     return InputSpec(height=stored.shape[1], width=stored.shape[2], channels=channels, intensity=Intensity(kind="full"))
+
+
+def array_kind(stored: Array) -> ImageKind:
+    """Return the kind of these images: an array has no header."""
+    return ImageKind(is_dicom=False, samples=COLOUR if stored.ndim > _COLOURS else GREY)
 
 
 def _lookup_table(spec: InputSpec) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import Frame
+from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.spec import InputSpec
 from nightread.reasons import Reason
@@ -68,6 +69,8 @@ class Dataset:
     test: Examples
     native_spec: InputSpec
     """The default input spec of a network for these images."""
+    kinds: frozenset[ImageKind] = frozenset()
+    """The kinds of all images, each once; empty if they are unknown."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
     """The number of files that cannot be read, by reason."""
 

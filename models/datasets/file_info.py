@@ -12,16 +12,19 @@ from typing import cast
 
 from imaging.errors import RejectDicomImage
 from imaging.facts import Facts
+from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
-from imaging.raster import check_raster, declared_size
+from imaging.raster import check_raster
 from imaging.read import read
+from imaging.read_kind import read_kind
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 PATIENTS = PatientHasher(b"nightread data sets")
 """Distinguishes patients while a data set is opened; the keys are not stored."""
 _THREADS = 8
+_NO_HEADER = ImageKind(is_dicom=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +35,7 @@ class FileInfo:
     size: tuple[int, int] | None = None
     """Rows and columns."""
     in_colour: bool = False
+    kind: ImageKind = _NO_HEADER
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
     digest: str | None = None
@@ -72,6 +76,7 @@ def read_dicom_info(path: Path) -> FileInfo:
             patient = dicom_image.facts.patient_key
             return FileInfo(
                 frames=dicom_image.frame_count,
+                kind=read_kind(dicom_image),
                 size=_size(dicom_image.facts),
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
@@ -84,8 +89,14 @@ def read_image_info(path: Path) -> FileInfo:
     if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
-    in_colour = check_raster(content, DEFAULT_LIMITS)
-    return FileInfo(in_colour=in_colour, size=declared_size(content), digest=blake2b(content).hexdigest())
+    header = check_raster(content, DEFAULT_LIMITS)
+    kind = ImageKind(is_dicom=False, samples=COLOUR if header.in_colour else GREY)
+    return FileInfo(
+        in_colour=header.in_colour,
+        size=(header.rows, header.columns),
+        kind=kind,
+        digest=blake2b(content).hexdigest(),
+    )
 
 
 def _size(facts: Facts) -> tuple[int, int] | None:

@@ -10,8 +10,11 @@ from models.datasets.file_info import FileInfo
 from models.datasets.layout import Layout
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, TRAINING_ONLY, VALIDATION, assign_parts
+from nightread.reasons import Reason
 
 PART_NAMES = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+_MOST_NAMES = 3
+"""Number of unreadable files that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +33,26 @@ class LabelledFile:
         return f"patient {self.patient}" if self.patient else f"content {self.info.digest}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableFile:
+    """A file that cannot be read, with its labels if they are known."""
+
+    name: str
+    reason: Reason
+    truth: tuple[float, ...] = ()
+
+
 def split_files(
-    request: DatasetRequest, layout: Layout, files: Sequence[LabelledFile], labels: tuple[str, ...]
+    request: DatasetRequest,
+    layout: Layout,
+    files: Sequence[LabelledFile],
+    labels: tuple[str, ...],
+    unreadable: Sequence[UnreadableFile] = (),
 ) -> list[int]:
-    """Return the part of each file. Raises UsageFault if a part is empty or a label has no training image."""
+    """Return the part of each file. Raises UsageFault if a part is empty or a label has no training image.
+
+    The message names `unreadable` files that would have belonged there.
+    """
     if layout.parts:
         parts = _official(request, layout, files)
     else:
@@ -42,14 +61,23 @@ def split_files(
     for part, part_name in PART_NAMES.items():
         if part not in parts:
             request.refuse(
-                f"no image is left for the {part_name} part; {_can_be_read(len(files))}",
+                f"no image is left for the {part_name} part; {_can_be_read(len(files))}{named_unreadable(unreadable)}",
                 "Add images: each part needs some, so there must be at least three patients.",
             )
     training_counts = np.sum([file.truth for file, part in zip(files, parts, strict=True) if part == TRAIN], axis=0)
-    for label, images in zip(labels, training_counts, strict=True):
+    for number, (label, images) in enumerate(zip(labels, training_counts, strict=True)):
         if not images:
-            request.refuse(f"no training image has the label {label}", "Add images with it, or remove the label.")
+            of_label = [file for file in unreadable if file.truth and file.truth[number]]
+            problem = f"no training image has the label {label}{named_unreadable(of_label)}"
+            request.refuse(problem, "Add images with it, or remove the label.")
     return parts
+
+
+def named_unreadable(files: Sequence[UnreadableFile]) -> str:
+    """Return the end of a message that names the first of these files; empty if there are none."""
+    named = ", ".join(f"{file.name} ({file.reason.value})" for file in files[:_MOST_NAMES])
+    more = len(files) - _MOST_NAMES
+    return f"; cannot be read: {named}" + (f" and {more:,} more" if more > 0 else "") if files else ""
 
 
 def _can_be_read(images: int) -> str:

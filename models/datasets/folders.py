@@ -1,7 +1,7 @@
 """Open folders of DICOM files, or of PNG and JPEG files, as data sets."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from imaging.spec import InputSpec
 from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
 from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_file_infos, read_image_info
-from models.datasets.file_parts import PART_NAMES, LabelledFile, split_files
+from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile, named_unreadable, split_files
 from models.datasets.files import FileExamples
 from models.datasets.label_table import PATH, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
 from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
-from nightread.reasons import Reason
 
 
 def open_dicom(request: DatasetRequest) -> Dataset:
@@ -42,10 +41,10 @@ def _open(
     if table.key == PATH:
         names = [name for name in names if name in table.rows]
     infos = read_file_infos([folder / name for name in names], read_info, request.progress)
-    unreadable = Counter(info.reason for info in infos if info.reason is not None)
     files = _label(request, table, names, infos)
+    unreadable = _unreadable(table, names, infos)
     _check_labels(request, table, files, unreadable)
-    parts = split_files(request, layout, files, table.labels)
+    parts = split_files(request, layout, files, table.labels, unreadable)
     known = all(file.patient for file in files)
     examples = _examples(folder, files, parts, patients=known)
     return Dataset(
@@ -57,7 +56,8 @@ def _open(
         validation=examples[VALIDATION],
         test=examples[TEST],
         native_spec=native_spec(folder, files),
-        unreadable=dict(sorted(unreadable.items())),
+        unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
+        kinds=frozenset(file.info.kind for file in files),
     )
 
 
@@ -99,10 +99,23 @@ def _label(
         _check_rows(request, table, {info.sop_instance_uid for info in infos})
     files = []
     for name, info in zip(names, infos, strict=True):
-        row = table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
+        row = _row(table, name, info)
         if row is not None and info.reason is None:
             files.append(LabelledFile(name=name, info=info, truth=row.truth, patient=_patient(row, info)))
     return files
+
+
+def _unreadable(table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]) -> list[UnreadableFile]:
+    files = []
+    for name, info in zip(names, infos, strict=True):
+        if info.reason is not None:
+            row = _row(table, name, info)
+            files.append(UnreadableFile(name=name, reason=info.reason, truth=row.truth if row else ()))
+    return files
+
+
+def _row(table: LabelTable, name: str, info: FileInfo) -> LabelRow | None:
+    return table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
 
 
 def _patient(row: LabelRow, info: FileInfo) -> str | None:
@@ -110,11 +123,13 @@ def _patient(row: LabelRow, info: FileInfo) -> str | None:
 
 
 def _check_labels(
-    request: DatasetRequest, table: LabelTable, files: Sequence[LabelledFile], unreadable: Mapping[Reason, int]
+    request: DatasetRequest, table: LabelTable, files: Sequence[LabelledFile], unreadable: Sequence[UnreadableFile]
 ) -> None:
     if not files:
-        why = ", ".join(f"{count} {reason.value}" for reason, count in unreadable.items()) or "none has a label"
-        request.refuse(f"no file can be used ({why})", "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
+        counts = Counter(file.reason for file in unreadable)
+        why = ", ".join(f"{count} {reason.value}" for reason, count in counts.items()) or "none has a label"
+        problem = f"no file can be used ({why}){named_unreadable(unreadable)}"
+        request.refuse(problem, "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
     if table.exclusive and len(table.labels) == 1:
         request.refuse(f"{table.labels[0]} is the only class", "Add images of at least one other class.")
 

@@ -11,7 +11,9 @@ from nightread.errors import UsageFault
 
 PATH, UID = "path", "sop_instance_uid"
 _LABEL, _PATIENT = "label", "patient"
-_YES_NO = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+_YES_NO = {"0": 0.0, "0.0": 0.0, "0,0": 0.0, "1": 1.0, "1.0": 1.0, "1,0": 1.0}
+_SEPARATORS = (",", ";", "\t", "|")
+"""Spreadsheets write semicolons where the comma is the decimal separator, or tabs."""
 
 
 class LabelRow(NamedTuple):
@@ -48,7 +50,8 @@ def folder_table(names: Sequence[str], layout: Layout) -> LabelTable:
 def read_label_table(file: Path) -> LabelTable:
     """Read a CSV file of labels. Raises UsageFault with the line and the remedy.
 
-    Columns: `path` or `sop_instance_uid`; `label`, or one column of 0 and 1 per label; optionally `patient`.
+    Columns: `path` or `sop_instance_uid`; `label`, or one column of 0 and 1 per label; optionally `patient`. They are
+    separated by commas, semicolons, tabs or vertical bars.
     """
     columns, numbered = _read(file)
     lines = [line for _, line in numbered]
@@ -79,7 +82,9 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="")
+            separator = _separator(stream.readline())
+            stream.seek(0)
+            reader = csv.DictReader(stream, restval="", delimiter=separator)
             columns = tuple((name or "").strip() for name in reader.fieldnames or ())
             reader.fieldnames = columns
             lines = [(reader.line_num, {name: (line[name] or "").strip() for name in columns}) for line in reader]
@@ -88,6 +93,14 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
     if not lines:
         _refuse(file, "there are no rows below the column names", "Add one row per image.")
     return columns, lines
+
+
+def _separator(heading: str) -> str:
+    """Return the separator with which the line of column names has one that names the image; else the comma."""
+    for separator in _SEPARATORS:
+        if {name.strip(' "\r\n') for name in heading.split(separator)} & {PATH, UID}:
+            return separator
+    return _SEPARATORS[0]
 
 
 def _one_of(labels: tuple[str, ...], label: str) -> tuple[float, ...]:

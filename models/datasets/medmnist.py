@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.array import Array
-from models.datasets.arrays import array_examples, array_spec
+from models.datasets.arrays import array_examples, array_kind, array_spec
 from models.datasets.dataset import OFFICIAL, Dataset
 from models.datasets.npz import read_npz
 from models.datasets.request import DatasetRequest
@@ -62,6 +62,7 @@ def open_npz(request: DatasetRequest) -> Dataset:
         validation=examples["validation"],
         test=examples["test"],
         native_spec=array_spec(train.images),
+        kinds=frozenset((array_kind(train.images),)),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.array import Array
-from models.datasets.arrays import array_examples, array_spec
+from models.datasets.arrays import array_examples, array_kind, array_spec
 from models.datasets.dataset import OFFICIAL, Dataset
 from models.datasets.npz import read_npz
 from models.datasets.request import DatasetRequest
@@ -43,6 +43,7 @@ def open_mnist(request: DatasetRequest) -> Dataset:
         validation=array_examples(images[validation], truth[validation], name="validation"),
         test=array_examples(test_images, one_hot(test_labels, len(DIGITS)), name="test"),
         native_spec=array_spec(images),
+        kinds=frozenset((array_kind(images),)),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from imaging.dicom_image import Frame
 from imaging.read import read
+from imaging.read_kind import read_kind
 from imaging.spec import InputSpec, Intensity
 from models.datasets.dataset import BY_PATIENT, Dataset, Examples
 from models.datasets.request import DatasetRequest
@@ -39,6 +40,7 @@ def open_phantoms(request: DatasetRequest) -> Dataset:
         validation=phantom_examples(seed=series + 2, count=max(count // 10, 4), first_patient=count),
         test=phantom_examples(seed=series + 1, count=count // 5, first_patient=2 * count),
         native_spec=SPEC,
+        kinds=frozenset((read_kind(read(phantom_file(seed=series, index=0)[0])),)),
     )
 
 

@@ -169,9 +169,9 @@ def _notes(predictions: Predictions, classes: Sequence[ClassFigures], plan: Resa
     if predictions.exclusive and not _are_probabilities(predictions):
         notes.append("The log loss is undefined: the scores are not probabilities of the true labels.")
     if predictions.correct.all():  # the bootstrap interval then has no width; the rule of three still gives a bound
-        bound = min(3 / plan.units, 1)
+        percent = float(f"{100 * min(3 / plan.units, 1):.2g}")
         notes.append(
-            f"All predictions are correct. The true error rate may be up to {100 * bound:.2g} % "
+            f"All predictions are correct. The true error rate may be up to {percent:g} % "
             f"(95 % confidence, {plan.units} {plan.unit}s)."
         )
     return notes

@@ -7,6 +7,8 @@ from typing import Any
 
 from imaging.spec import InputSpec
 from models.bundle import Bundle
+from models.domain import Domain
+from models.domain_of_data import with_stated
 from models.importing.errors import RefusedModel
 from models.postprocessing import MAX, SIGMOID, Postprocessing
 
@@ -18,11 +20,11 @@ _REQUIRED = {
     "input": "--input and --intensity",
     "intended_use": "--intended-use",
 }
-_OPTIONAL = ("normal_label", "thresholds", "calibration", "aggregate", "exclusions", "not_for_diagnosis")
+_OPTIONAL = ("normal_label", "thresholds", "calibration", "aggregate", "exclusions", "not_for_diagnosis", "domain")
 _IGNORED = ("format", "digest")
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("labels", "exclusions"), list),
-    **dict.fromkeys(("input", "thresholds", "calibration"), dict),
+    **dict.fromkeys(("input", "thresholds", "calibration", "domain"), dict),
     **dict.fromkeys(("name", "activation", "intended_use", "aggregate"), str),
     "not_for_diagnosis": bool,
 }
@@ -71,6 +73,7 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
             intended_use=card["intended_use"],
             exclusions=tuple(card.get("exclusions", ())),
             not_for_diagnosis=bool(card.get("not_for_diagnosis", True)),
+            domain=with_stated(Domain(), card["domain"]) if card.get("domain") else None,
         )
     except KeyError as error:
         raise RefusedModel(f"The card lacks the field {error}. See docs/bundles.md.") from error

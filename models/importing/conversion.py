@@ -7,7 +7,7 @@ import numpy as np
 
 from models.importing.architecture import last_activation
 from models.importing.errors import RefusedModel
-from models.importing.foreign import inspect
+from models.importing.foreign import inspect, replace_config
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE
 
 _BATCH = 16
@@ -22,6 +22,7 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
     that is loaded again from the converted file.
     """
     config = inspect(file)
+    replace_config(file, config)
     import keras  # noqa: PLC0415 - Keras must not be loaded before the file is inspected
 
     model = _load(keras, file)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from models.importing.architecture import check_architecture
 from models.importing.errors import RefusedModel
+from models.importing.keras2 import rewrite
 
 KERAS, LEGACY = ".keras", ".h5"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -42,13 +44,29 @@ def detect_format(path: Path) -> str:
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Return the file's description of its network, after all checks that do not need Keras. Raises RefusedModel.
+    """Return the description of the network as Keras 3 writes it, after all checks that do not need Keras.
 
-    Call it in the sandbox, because a C library reads the HDF5 part.
+    Raises RefusedModel. Call it in the sandbox, because a C library reads the HDF5 part.
     """
     config = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
     check_architecture(config)
     return config
+
+
+def replace_config(path: Path, config: dict[str, Any]) -> None:
+    """Write a description into the file, so that Keras reads what was checked. Raises RefusedModel."""
+    if detect_format(path) == LEGACY:
+        from models.importing.hdf5 import replace_model_config  # noqa: PLC0415
+
+        replace_model_config(path, json.dumps(config))
+        return
+    copy = path.with_suffix(".new")
+    with _archive(path) as archive:
+        is_changed = _is_of_keras_2(_version(archive))
+        if is_changed:
+            _write_archive(archive, config, copy)
+    if is_changed:
+        copy.replace(path)
 
 
 def inspect_converted(path: Path) -> dict[str, Any]:
@@ -65,15 +83,40 @@ def _inspect_archive(path: Path) -> dict[str, Any]:
     with _archive(path) as archive:
         with archive.open(WEIGHTS) as weights:
             check_hdf5(io.BytesIO(weights.read()))
-        return _config(archive.read(CONFIG))
+        config = _config(archive.read(CONFIG))
+        if _is_of_keras_2(_version(archive)):
+            rewrite(config)
+    return config
 
 
 def _inspect_legacy(path: Path) -> dict[str, Any]:
-    from models.importing.hdf5 import check_hdf5, model_config  # noqa: PLC0415
+    from models.importing.hdf5 import check_hdf5, keras_version, model_config  # noqa: PLC0415
 
     with path.open("rb") as stream:
         check_hdf5(stream)
-        return _config(model_config(stream))
+        config = _config(model_config(stream))
+        if _is_of_keras_2(keras_version(stream)):
+            rewrite(config)
+    return config
+
+
+def _is_of_keras_2(version: str) -> bool:
+    """Return whether this is a version before 3. Files without a version are from before Keras 2."""
+    return version.partition(".")[0] in ("", "0", "1", "2")
+
+
+def _version(archive: zipfile.ZipFile) -> str:
+    """Return the version of Keras that wrote the archive, or "3" if the archive does not name it."""
+    metadata = _config(archive.read(METADATA)) if METADATA in archive.namelist() else {}
+    return str(metadata.get("keras_version", "3"))
+
+
+def _write_archive(archive: zipfile.ZipFile, config: dict[str, Any], path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as copy:
+        copy.writestr(CONFIG, json.dumps(config))
+        for name in set(archive.namelist()) - {CONFIG}:
+            with archive.open(name) as source, copy.open(name, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Only such scores reveal a wrong preprocessing: it passes all checks of shapes an
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -16,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import Frame
+from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
+from imaging.read_kind import read_kind
 from imaging.spec import InputSpec
 from models.importing.errors import RefusedModel
 from nightread.errors import ImageError
@@ -35,6 +36,7 @@ class Example:
     """The name of the file in the table."""
     sha256: str
     frame: Frame
+    kind: ImageKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,8 @@ def _example(row: dict[str, Any], table: Path) -> Example:
         ) from error
     try:
         wanted = int(row.get("frame") or 0)
-        frames = list(islice(_frames(data), wanted, wanted + 2))  # the second one shows that there are several
+        image = read(data, accept_raster=True)
+        frames = list(islice(image.frames(), wanted, wanted + 2))  # the second one shows that there are several
     except ImageError as error:
         raise _unreadable(name, error) from None
     except (TypeError, ValueError):
@@ -119,11 +122,7 @@ def _example(row: dict[str, Any], table: Path) -> Example:
             f"The golden image {name} has several frames and the table names none, or it does not have the named "
             "frame. Set `frame` to a number, counted from 0."
         )
-    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0])
-
-
-def _frames(data: bytes) -> Iterator[Frame]:
-    return read(data, accept_raster=True).frames()
+    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0], kind=read_kind(image))
 
 
 def _unreadable(name: str, error: ImageError) -> RefusedModel:

@@ -1,5 +1,6 @@
-"""Check an HDF5 file of weights: it may contain numbers, but nothing that leads to other files."""
+"""Read an HDF5 file of weights, which may contain numbers, but nothing that leads to other files."""
 
+from pathlib import Path
 from typing import IO
 
 import h5py
@@ -10,7 +11,7 @@ _DEPTH, _OBJECTS = 64, 200_000
 _TOTAL_BYTES = 8 * 1024**3
 _EXPANSION = 1000
 _SMALL = 1024**2
-_CONFIG_ATTRIBUTE = "model_config"
+_CONFIG_ATTRIBUTE, _VERSION_ATTRIBUTE = "model_config", "keras_version"
 
 
 def check_hdf5(stream: IO[bytes]) -> None:
@@ -35,6 +36,26 @@ def model_config(stream: IO[bytes]) -> bytes | str:
             "Ask its author for the file that `model.save('network.keras')` writes, not `save_weights`."
         )
     return text
+
+
+def keras_version(stream: IO[bytes]) -> str:
+    """Return the version of Keras that wrote a legacy file; an empty text if the file does not name it."""
+    try:
+        with h5py.File(stream, "r") as file:
+            version = file.attrs.get(_VERSION_ATTRIBUTE)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(error) from error
+    text = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    return text if isinstance(text, str) else ""
+
+
+def replace_model_config(path: Path, text: str) -> None:
+    """Replace the description of the network in a legacy file."""
+    try:
+        with h5py.File(path, "r+") as file:
+            file.attrs[_CONFIG_ATTRIBUTE] = text
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(error) from error
 
 
 def _check_group(file: h5py.File) -> None:

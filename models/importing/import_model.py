@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import Any
 
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.catalogue import entries
+from models.domain_of_data import domain_of, with_stated
 from models.importing.checks import check
 from models.importing.comparison import GoldenComparison, compare
 from models.importing.convert import Conversion, converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import Golden
+from models.input_range import InputRange
 from nightread import __version__
 from nightread.errors import StopWork
 
@@ -35,16 +37,28 @@ class Imported:
 
 
 def import_model(
-    file: Path, bundle: Bundle, folder: Path, *, golden: Golden | None, folders: Sequence[Path] = ()
+    file: Path,
+    bundle: Bundle,
+    folder: Path,
+    *,
+    golden: Golden | None,
+    folders: Sequence[Path] = (),
+    stated_domain: Mapping[str, Any] | None = None,
 ) -> Imported:
     """Create the bundle `folder`/NAME-VERSION from a foreign file and the card that describes it.
 
     The name must be new in `folder`, in `folders` and among the shipped bundles. Without `golden` the record says that
-    the preprocessing is not verified. Raises RefusedModel; then nothing is written.
+    the preprocessing is not verified. The domain is that of the golden images; fields of `stated_domain` replace it.
+    Raises RefusedModel; then nothing is written.
     """
     target = folder / f"{bundle.name}-{bundle.version}"
     _require_new(bundle, target, (folder, *folders))
     inputs = None if golden is None else golden.inputs(bundle.spec)
+    if golden is not None and inputs is not None:
+        found_domain = domain_of(
+            {example.kind for example in golden.examples}, len(inputs), InputRange.measure([inputs])
+        )
+        bundle = replace(bundle, domain=with_stated(found_domain, stated_domain or {}))
     with converted(file, bundle.spec.shape, inputs) as found:
         check(bundle, found)
         comparison = None if golden is None else compare(bundle, file, golden, found.scores)

@@ -1,7 +1,9 @@
 """Define the input of one training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset
@@ -25,4 +27,6 @@ class TrainingRequest:
     """Prepared images are kept in memory if they take no more than this; otherwise each epoch decodes them again."""
     also_h5: bool = False
     """Also save the network as a legacy HDF5 file."""
+    stated_domain: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the domain as in bundle.json, instead of those that the training images say."""
     listener: Listener = field(default_factory=Listener)

@@ -25,6 +25,7 @@ from models.training.legacy_h5 import require_h5, save_h5
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from models.training.recipe import AUTO, ON
 from models.training.request import TrainingRequest
+from models.training.training_domain import training_domain
 from models.training.training_record import Run, data_json, write_record
 from nightread.errors import UsageFault
 
@@ -60,7 +61,8 @@ def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
     history = fit(model, parts, request.recipe, checkpoint=checkpoint, progress=progress, listener=request.listener)
     run = Run(history=history, parameters=model.count_params(), left_out=left_out, preparing_seconds=preparing_seconds)
     staging = checkpoint.folder / "bundle"
-    bundle = _save_calibrated(request, _float32_copy(request, model), parts[1], staging)
+    card = replace(request.card, domain=training_domain(request, parts[0]))
+    bundle = _save_calibrated(replace(request, card=card), _float32_copy(request, model), parts[1], staging)
     evaluation = _evaluate(request, bundle)
     write_record(staging, request.dataset, request.recipe, run)
     title = f"{request.card.reference}: {request.recipe.network}"

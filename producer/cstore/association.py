@@ -45,7 +45,7 @@ class AssociationLog:
             self.failed += 1
 
     def end(self, at: datetime, *, how: str | None) -> None:
-        """Store the time of the end; `how` is "aborted" or "lost", or None for an orderly release."""
+        """Store the time of the end; `how` is "aborted", "lost" or "incomplete", or None for an orderly release."""
         self.ended_at = at
         if how:
             self.statuses[how] += 1

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from db.ledger import Arrival
 from producer.cstore.association import AssociationLog, CStoreStatus
+from producer.cstore.association_request import AssociationRequest
 from producer.cstore.part10 import file_head
 from producer.cstore.response import encode_c_store_rsp
 from producer.spool.spool import Incoming
@@ -63,8 +65,11 @@ class SpooledDataset(BytesIO):
         return self._file is not None
 
     def write(self, data: Any) -> int:
-        """Append a fragment; datasets of requests other than C-STORE are dropped, since no service here reads them."""
-        if self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
+        """Append a fragment; datasets of requests other than C-STORE are dropped, since no service here reads them.
+
+        A dataset of empty fragments counts as none.
+        """
+        if len(data) and self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
             try:
                 self._append(data)
             except OSError as error:
@@ -80,7 +85,7 @@ class SpooledDataset(BytesIO):
         return arrival
 
     def require_dataset(self) -> None:
-        """Set `status` to CANNOT_UNDERSTAND if the request had no dataset."""
+        """Set `status` to CANNOT_UNDERSTAND if the request had no dataset, or an empty one."""
         if self.status is CStoreStatus.SUCCESS and self._file is None:
             self.status = CStoreStatus.CANNOT_UNDERSTAND
 
@@ -135,6 +140,14 @@ class SpoolingDimse(DIMSEServiceProvider):
         self._open: list[SpooledDataset] = []
         self.association_log: AssociationLog | None = None
         """The counts of this association; None before its first C-STORE request."""
+        self.request: AssociationRequest | None = None
+        """Who asked for the association; None before the request has arrived."""
+        self.has_data = False
+        """True if the peer sent any byte."""
+        self.refused_requests = Counter[str]()
+        """Number of requests for other services, by the status of the response."""
+        self.rejection: str | None = None
+        """Why nightread rejected the association."""
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Process fragments of a message (DICOM PS3.7, section 6.3.1); an unreadable message aborts its association."""
@@ -154,8 +167,8 @@ class SpoolingDimse(DIMSEServiceProvider):
         if self.dul.state_machine.current_state not in _CAN_SEND:
             return  # the sender has disconnected and will send the image again
         response = encode_c_store_rsp(
-            sop_class=str(primitive.AffectedSOPClassUID),
-            sop_instance=str(primitive.AffectedSOPInstanceUID),
+            sop_class=str(primitive.AffectedSOPClassUID or ""),
+            sop_instance=str(primitive.AffectedSOPInstanceUID or ""),
             message_id=primitive.MessageIDBeingRespondedTo,
             status=int(primitive.Status or 0),
         )
@@ -163,11 +176,17 @@ class SpoolingDimse(DIMSEServiceProvider):
         data.presentation_data_value_list = [[context_id, _LAST_OF_COMMAND + response]]  # type: ignore[list-item]
         self.dul.send_pdu(data)
 
-    def end(self) -> None:
-        """Discard all incomplete files, since the association has ended."""
+    def count_refused_request(self, status: int) -> None:
+        """Count a request for another service."""
+        self.refused_requests[f"{status:04X}"] += 1
+
+    def end(self) -> int:
+        """Discard all incomplete files, since the association has ended. Returns their number."""
+        incomplete = sum(dataset.is_open for dataset in self._open)
         for dataset in self._open:
             dataset.discard()
         self._open.clear()
+        return incomplete
 
     def _receive(self, primitive: P_DATA) -> None:
         if self.message is None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -130,6 +130,12 @@ class Receiver:
         if found:
             self._on_registered(found)
 
+    def _is_news(self, report: Mapping[str, object]) -> bool:
+        """Return whether an operator should not wait a minute for this report."""
+        return any(
+            bool(report[name]) != bool(self._reported.get(name)) for name in ("disk_short", "refused_associations")
+        )
+
     def _report_and_purge(self, scp: StoreScp) -> None:
         """Report to `status` every minute and purge every ten; after an error of database or disk, try again later."""
         began = time.monotonic()
@@ -137,9 +143,10 @@ class Receiver:
             "disk_short": scp.disk_short,
             "associations": scp.associations,
             "rejected": scp.rejected,
+            "refused_associations": scp.refused.report(),
         }
         try:
-            if began - self._reported_at >= _REPORT_SECONDS or report["disk_short"] != self._reported.get("disk_short"):
+            if began - self._reported_at >= _REPORT_SECONDS or self._is_news(report):
                 self._reported_at, self._reported = began, report
                 report_source(self._database, self._source_id, report, now=self._clock())
             if began - self._purged_at >= self._purge_pause:

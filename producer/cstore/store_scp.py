@@ -8,7 +8,6 @@ from typing import cast
 from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from nightread.clock import Clock, utc_now
@@ -17,8 +16,11 @@ from nightread.settings import Settings
 from nightread.sources import ReceiverSource
 from producer.cstore.allow_list import AllowList, Diagnostic
 from producer.cstore.association import AssociationLog, CStoreStatus
+from producer.cstore.association_end import end_of
+from producer.cstore.association_request import AssociationRequest
 from producer.cstore.dimse import SpooledDataset, SpoolingDimse, status_of
 from producer.cstore.group_commit import GroupCommitter, NotRegisteredError
+from producer.cstore.refused_associations import RefusedAssociations
 from producer.cstore.store_server import StoreServer, make_entity
 from producer.dispatcher.disk import DiskReserve
 from producer.spool.spool import Spool
@@ -55,6 +57,7 @@ class StoreScp:
         self._clock = clock
         self._allow_list = AllowList(source.callers)
         self._free_space = FreeSpaceCheck(DiskReserve(settings, spool.root))
+        self.refused = RefusedAssociations(group_committer.update_receipt, clock=clock)
         self.rejected = 0
         """Number of associations that were rejected for their AE titles or their address."""
         entity = make_entity(source)
@@ -67,6 +70,7 @@ class StoreScp:
             source=source,
             make_dimse=lambda association: SpoolingDimse(association, self._gate, spool.begin),
             on_end=self._end,
+            on_failure=lambda address, how: self.refused.note(calling_ae="", address=address, how=how),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_C_STORE, self._store),
@@ -106,11 +110,9 @@ class StoreScp:
 
     def _check_caller(self, event: evt.Event) -> None:
         """Reject a caller that is not allowed, before anything is negotiated."""
-        requested = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-        address = _address(event.assoc)
-        calling = str(requested.calling_ae_title).strip()
+        dimse = cast("SpoolingDimse", event.assoc.dimse)
         try:
-            reason = self._rejection_reason(requested, calling, address)
+            reason = self._rejection_reason(dimse.request, _address(event.assoc))
         except Exception:
             # pynetdicom would accept the caller if this handler raised.
             log.exception("the allow list could not be checked; the association is rejected")
@@ -118,16 +120,15 @@ class StoreScp:
         if reason is None:
             return
         self.rejected += 1
-        log.warning(
-            "an association was rejected",
-            extra={"source": self._source.name, "calling_ae": calling, "address": address, "why": reason.name},
-        )
+        dimse.rejection = reason.name
         event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, reason)
         event.assoc.kill()  # returns after the response is sent and the connection is closed
 
-    def _rejection_reason(self, requested: "A_ASSOCIATE", calling: str, address: str) -> Diagnostic | None:
-        reason = self._allow_list.rejection_reason(calling, address)
-        if reason is None and str(requested.called_ae_title).strip() != self._source.ae_title:
+    def _rejection_reason(self, request: AssociationRequest | None, address: str) -> Diagnostic | None:
+        if request is None:
+            return Diagnostic.NO_REASON_GIVEN
+        reason = self._allow_list.rejection_reason(request.calling_ae, address)
+        if reason is None and request.called_ae != self._source.ae_title:
             return Diagnostic.CALLED_AE_TITLE_NOT_RECOGNIZED
         return reason
 
@@ -160,18 +161,20 @@ class StoreScp:
 
     def _begin_log(self, association: Association) -> AssociationLog:
         return AssociationLog(
-            calling_ae=association.requestor.ae_title.strip(),
+            calling_ae=_calling_ae(association),
             address=_address(association),
             began_at=self._clock(),
         )
 
     def _end(self, association: Association) -> None:
         dimse = cast("SpoolingDimse", association.dimse)
-        dimse.end()
+        how = end_of(association, dimse, incomplete=dimse.end())
         association_log = dimse.association_log
         if association_log is None:
+            self._end_without_images(association, dimse, how)
             return
-        association_log.end(self._clock(), how=_irregular_end(association))
+        association_log.statuses.update(dimse.refused_requests)
+        association_log.end(self._clock(), how=how)
         self._group_committer.update_receipt(association_log)
         log.info(
             "an association ended",
@@ -181,9 +184,27 @@ class StoreScp:
                 "received": association_log.received,
                 "refused": association_log.refused,
                 "failed": association_log.failed,
-                "ended": _irregular_end(association) or "released",
+                "ended": how or "released",
             },
         )
+
+    def _end_without_images(self, association: Association, dimse: SpoolingDimse, how: str | None) -> None:
+        """Log and count an association that was refused or broke off, so that its sender can be found."""
+        calling_ae, address = _calling_ae(association), _address(association)
+        for kind in (*dimse.refused_requests, *([how] if how else ())):
+            self.refused.note(calling_ae=calling_ae, address=address, how=kind)
+        if how or dimse.refused_requests:
+            log.warning(
+                "an association was refused or broke off before it brought an image",
+                extra={
+                    "source": self._source.name,
+                    "calling_ae": calling_ae,
+                    "address": address,
+                    "ended": how or "released",
+                    "why": dimse.rejection,
+                    "refused_requests": dict(dimse.refused_requests),
+                },
+            )
 
 
 class FreeSpaceCheck:
@@ -209,10 +230,9 @@ def _address(association: Association) -> str:
     return information.address if information else ""
 
 
-def _irregular_end(association: Association) -> str | None:
-    if association.is_released:
-        return None
-    return "aborted" if association.is_aborted else "lost"
+def _calling_ae(association: Association) -> str:
+    request = cast("SpoolingDimse", association.dimse).request
+    return request.calling_ae if request else ""
 
 
 def _configure_pynetdicom() -> None:

@@ -4,6 +4,7 @@ import logging
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,7 +15,9 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from nightread.errors import UsageFault
 from nightread.sources import ReceiverSource, Tls
+from producer.cstore.association_request import read_request
 from producer.cstore.dimse import SpoolingDimse
+from producer.cstore.other_services import refuse_other_services
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _CONNECTIONS_PER_ASSOCIATION = 2
 """TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
 beyond this limit are closed without a response."""
+_ASSOCIATE_RQ = 0x01
 _ABORT_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
 """Time in which a client must send its association request (ARTIM timer, DICOM PS3.8, section 9.1.5)."""
@@ -43,14 +47,18 @@ class StoreServer(ThreadedAssociationServer):
         source: ReceiverSource,
         make_dimse: Callable[[Association], SpoolingDimse],
         on_end: Callable[[Association], None],
+        on_failure: Callable[[str, str], None],
         **options: Any,
     ) -> None:
         self.tls = tls_context(source.tls) if source.tls else None
         self.idle_seconds = source.idle_seconds
         self.make_dimse = make_dimse
         self.on_end = on_end
+        self._on_failure = on_failure
         self._max_connections = _CONNECTIONS_PER_ASSOCIATION * source.associations
         self._connections = set[Any]()
+        self._start_lock = threading.Lock()
+        self._ending = False
         try:
             super().__init__(*arguments, **options | {"request_handler": _Connection})
         except OSError as error:
@@ -61,7 +69,11 @@ class StoreServer(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
         """Return False to close a connection beyond the limit at once."""
-        return len(self._connections) < self._max_connections
+        if len(self._connections) < self._max_connections:
+            return True
+        log.warning("a connection was closed, since there are too many", extra={"address": client_address[0]})
+        self._on_failure(client_address[0], "rejected")
+        return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Count the connection from its start, since a TLS handshake that hangs is not an association yet."""
@@ -77,9 +89,19 @@ class StoreServer(ThreadedAssociationServer):
             "a connection failed before its association began",
             extra={"address": client_address[0], "error": type(sys.exception() or Exception()).__name__},
         )
+        self._on_failure(client_address[0], "aborted")
+
+    def start_association(self, association: Association) -> bool:
+        """Start the thread of an association, unless the server ends. Return whether it was started."""
+        with self._start_lock:
+            if not self._ending:
+                association.start()
+            return not self._ending
 
     def end(self) -> None:
         """Stop listening and end all associations within 2 s; their senders keep images without a response."""
+        with self._start_lock:  # from here on no association starts, and each that was started can be joined
+            self._ending = True
         self.shutdown()
         active = self.active_associations
         for association in active:
@@ -109,12 +131,15 @@ class _Connection(RequestHandler):
     def handle(self) -> None:
         """Run the association in its thread, and clean up after any end."""
         association = self._create_association()
-        association.dimse = self.server.make_dimse(association)
+        association.dimse = dimse = self.server.make_dimse(association)
+        refuse_other_services(association, dimse.count_refused_request)
         # A client that connects while the receiver stops must not delay the end of the process.
         association.dul.daemon = True
         connection = cast("AssociationSocket", association.dul.socket)
-        connection.recv = _Reader(connection).recv  # type: ignore[method-assign]
-        association.start()
+        connection.recv = _Reader(connection, dimse).recv  # type: ignore[method-assign]
+        if not self.server.start_association(association):
+            self.request.close()
+            return
         association.join()
         self.server.on_end(association)
 
@@ -126,11 +151,30 @@ class _Reader:
     header is acknowledged. Linux delays that by 40 ms, which limits an association to 25 images per second.
     """
 
-    def __init__(self, connection: AssociationSocket) -> None:
+    def __init__(self, connection: AssociationSocket, dimse: SpoolingDimse) -> None:
         self._connection = connection
+        self._dimse = dimse
+        self._pdu_type: int | None = None
+        """Type of the PDU whose header was read, and whose body comes next; None: a header comes next."""
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return this many bytes, or fewer if the connection ends. Raises OSError if they exceed the longest PDU."""
+        """Return this many bytes, or fewer if the connection ends. Raises OSError if they exceed the longest PDU.
+
+        pynetdicom calls it for the header of a PDU and for its body by turns. The AE titles of an association request
+        are read here, because pynetdicom aborts some requests before anybody learns who sent them.
+        """
+        if self._pdu_type is None:
+            header = self._read(nr_bytes)
+            self._pdu_type = header[0] if header else None
+            self._dimse.has_data = self._dimse.has_data or bool(header)
+            return header
+        pdu_type, self._pdu_type = self._pdu_type, None
+        body = self._read(nr_bytes)
+        if pdu_type == _ASSOCIATE_RQ:
+            self._dimse.request = read_request(body)
+        return body
+
+    def _read(self, nr_bytes: int) -> bytearray:
         if nr_bytes > _PDU_BYTES:
             raise OSError(f"a PDU is longer than {_PDU_BYTES} bytes")
         peer = cast("socket.socket", self._connection.socket)

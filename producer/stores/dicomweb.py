@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import dicomweb_uri, segment
+from nightread.uids import report_series_uid
 from nightread.web import HttpClient, MissingError, UnavailableError, UnexpectedError, WebError
 from producer.stores.change_feed import ChangePage, Count
+from producer.stores.qido import Listing, QidoSearch, Row, text
 
 KIND = "dicomweb"
-PAGE_ROWS = 500
 _PAGE_ARRIVALS = 200
 _FAILURES = 3
 _LIST_AGAIN_SECONDS = 3600.0
@@ -22,10 +22,8 @@ another."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _SERIES_IN_STUDY, _INSTANCES_IN_STUDY = "00201206", "00201208"
-_CUT_OFF = f"returns no more than the first {PAGE_ROWS} rows of a list, so that later rows are not found"
+_STUDIES = ("study", "studies")
 _NO_SERIES = "lists instances without their SeriesInstanceUID, so that they cannot be retrieved"
-
-_Row = Mapping[str, Any]
 
 
 class DicomwebFeed:
@@ -44,12 +42,13 @@ class DicomwebFeed:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """The window begins `days` days before today and has no end."""
-        self._website = website
+        self._search = QidoSearch(website)
         self._window = timedelta(days=days)
         self._today = today
         self._monotonic = monotonic
         self._started = monotonic()
         self._listed_at: dict[str, float] = {}
+        self._short: dict[str, tuple[int, int]] = {}
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
         """Yield at least one page, each with about 200 arrivals. Raises WebError."""
@@ -60,7 +59,7 @@ class DicomwebFeed:
 
     def _pages(self, cursor: Cursor) -> Iterator[ChangePage]:
         before = cursor.get("studies", {})
-        listing = self._search(
+        listing = self._search.all_rows(
             "studies",
             {"StudyDate": f"{self._today() - self._window:%Y%m%d}-", **_fields(_SERIES_IN_STUDY, _INSTANCES_IN_STUDY)},
             (_STUDY,),
@@ -74,6 +73,8 @@ class DicomwebFeed:
                 self._list_instances(study, result)
             if len(result.arrivals) >= _PAGE_ARRIVALS:
                 yield result.take_page()
+        result.note_short_lists(self._short)
+        self._short = result.short
         yield result.take_page()
 
     def _is_due(self, study: "_Study", known: Mapping[str, list[int]]) -> bool:
@@ -88,7 +89,7 @@ class DicomwebFeed:
         """List the instances of a study; one with fewer instances than its count is listed again next time."""
         try:
             path = f"studies/{segment(study.uid)}/instances"
-            listing = self._search(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
+            listing = self._search.all_rows(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
         except MissingError:  # deleted since it was listed
             return
         except (UnavailableError, UnexpectedError) as error:
@@ -96,35 +97,11 @@ class DicomwebFeed:
             return
         result.note(listing)
         found = result.add(study, listing.rows)
+        if study.counts and len(listing.rows) < study.counts[1]:
+            result.short[study.key] = study.counts[1], len(listing.rows)
         if study.counts and study.counts[1] <= found:
             result.known[study.key] = study.counts
             self._listed_at[study.key] = self._monotonic()
-
-    def _search(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> "_Listing":
-        """Request page after page until one has no new row, or until there are `enough` rows; 0 means no limit.
-
-        The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
-        Instances are identified by their series too, since some stores have one SOP Instance UID in several series.
-
-        A store that ignores `limit` returns all rows at once; one that ignores `offset` returns the same page again.
-        """
-        rows: dict[tuple[str, ...], _Row] = {}
-        offset = 0
-        while True:
-            page = self._website.json(path, {**query, "limit": str(PAGE_ROWS), "offset": str(offset)}) or []
-            named = [(tuple(_text(row, tag) for tag in unique), row) for row in page]
-            new = {uids: row for uids, row in named if uids[0] and uids not in rows}
-            rows |= new
-            offset += len(page)
-            if not new or 0 < enough <= len(rows):
-                return _Listing(rows=list(rows.values()), is_cut_off=not new and len(page) == PAGE_ROWS)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Listing:
-    rows: Sequence[_Row]
-    is_cut_off: bool
-    """True if the store may have more rows that it does not return."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,10 +113,10 @@ class _Study:
     """Numbers of series and instances; empty if the store does not return them."""
 
     @classmethod
-    def from_row(cls, row: _Row) -> "_Study":
-        uid, series, instances = _text(row, _STUDY), _text(row, _SERIES_IN_STUDY), _text(row, _INSTANCES_IN_STUDY)
+    def from_row(cls, row: Row) -> "_Study":
+        uid, series, instances = text(row, _STUDY), text(row, _SERIES_IN_STUDY), text(row, _INSTANCES_IN_STUDY)
         key = blake2b(uid.encode(), digest_size=8).hexdigest()
-        return cls(uid=uid, key=key, counts=[int(series or 0), int(instances)] if instances else [])
+        return cls(uid=uid, key=key, counts=[_number(series), _number(instances)] if instances else [])
 
 
 @dataclass(kw_only=True, slots=True)
@@ -150,6 +127,8 @@ class _PollResult:
     arrivals: list[Arrival] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
     troubles: set[str] = field(default_factory=set)
+    short: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Key of a study -> number of its instances by its count, and the smaller number in its list."""
     failed_in_a_row: int = 0
 
     def note_failure(self, error: WebError) -> None:
@@ -159,21 +138,33 @@ class _PollResult:
             raise error
         self.troubles.add(f"does not list the images of a study: it {error}")
 
-    def note(self, listing: _Listing) -> None:
+    def note(self, listing: Listing) -> None:
         """Note a list that succeeded, and whether it is incomplete."""
         self.failed_in_a_row = 0
-        if listing.is_cut_off:
-            self.troubles.add(_CUT_OFF)
+        if listing.trouble:
+            self.troubles.add(listing.trouble)
 
-    def add(self, study: _Study, rows: Sequence[_Row]) -> int:
-        """Add the instances of a study that can be retrieved. Returns their number."""
-        uris = [uri for row in rows if (uri := _uri_of(study, row))]
-        if len(uris) < len(rows):
+    def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
+        """Note studies whose lists were as short in the poll before: the store is not just indexing their images."""
+        studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
+        if studies:
+            self.troubles.add(f"lists fewer images than it counts, in {studies} {_STUDIES[studies > 1]}")
+
+    def add(self, study: _Study, rows: Sequence[Row]) -> int:
+        """Add the instances of a study that can be retrieved, except reports of nightread. Returns their number.
+
+        A store may be source and destination: reports that nightread sent there are neither arrivals nor expected.
+        """
+        reports = report_series_uid(study.uid)
+        images = [row for row in rows if text(row, _SERIES) != reports]
+        uris = [uri for row in images if (uri := _uri_of(study, row))]
+        if len(uris) < len(images):
             self.troubles.add(_NO_SERIES)
         self.arrivals += [Arrival(uri=uri, size=0, mtime_ns=0) for uri in uris]
-        if study.counts:
-            self.counts.append(Count(study_instance_uid=study.uid, instances=study.counts[1]))
-        return len(uris)
+        own = len(rows) - len(images)
+        if study.counts and study.counts[1] > own:
+            self.counts.append(Count(study_instance_uid=study.uid, instances=study.counts[1] - own))
+        return len(uris) + own
 
     def take_page(self) -> ChangePage:
         """Return a page of everything collected, and begin the next page empty."""
@@ -191,15 +182,14 @@ def _fields(*tags: str) -> dict[str, str]:
     return {"includefield": ",".join(tags)}
 
 
-def _uri_of(study: _Study, row: _Row) -> str | None:
+def _uri_of(study: _Study, row: Row) -> str | None:
     """Return the URI of an instance, or None if a UID is missing."""
     try:
-        return dicomweb_uri(study.uid, _text(row, _SERIES), _text(row, _INSTANCE))
+        return dicomweb_uri(study.uid, text(row, _SERIES), text(row, _INSTANCE))
     except ValueError:
         return None
 
 
-def _text(row: _Row, tag: str) -> str:
-    """Return the first value of an attribute as text (DICOM PS3.18, annex F), or an empty text."""
-    values = row.get(tag, {}).get("Value") or [""]
-    return str(values[0] or "")
+def _number(value: str) -> int:
+    """Convert a count, which some stores write as a decimal number. Raises ValueError."""
+    return int(float(value or 0))

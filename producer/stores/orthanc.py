@@ -8,6 +8,7 @@ from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import orthanc_uri
+from nightread.uids import report_series_uid
 from nightread.web import HttpClient, MissingError, UnexpectedError
 from producer.stores.change_feed import ChangePage, Count
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 
 KIND = "orthanc"
 PAGE_CHANGES = 500
+_REPORT_CLASS = "1.2.840.10008.5.1.4.1.1.88.33"
+"""Comprehensive SR Storage, the SOP class of the reports of nightread."""
 
 
 class OrthancFeed:
@@ -57,7 +60,8 @@ class OrthancFeed:
     def _arrivals(self, changes: Sequence["_Change"]) -> list[Arrival]:
         """Return the new instances that still exist; one request returns size and time of all of them.
 
-        Instances that were deleted meanwhile are omitted; Orthanc deletes their changes, too.
+        Instances that were deleted meanwhile are omitted; Orthanc deletes their changes, too. Reports that nightread
+        sent to this server are no arrivals.
         """
         ids = list(dict.fromkeys(change.resource for change in changes if change.kind == "NewInstance"))
         if not ids:
@@ -65,10 +69,20 @@ class OrthancFeed:
         found = self._bulk(ids)
         if len(found) < len(ids):
             log.info("instances were deleted before they were registered", extra={"instances": len(ids) - len(found)})
+        reports = self._series_of_reports(found)
         return [
             Arrival(uri=orthanc_uri(known["ID"]), size=int(known["FileSize"]), mtime_ns=_stored_at(known))
             for known in found
+            if known.get("ParentSeries") not in reports
         ]
+
+    def _series_of_reports(self, found: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Return Orthanc's ids of the series that hold reports of nightread, among the series of these instances."""
+        ids = {known["ParentSeries"] for known in found if _may_be_report(known)}
+        series = self._bulk(sorted(ids)) if ids else []
+        studies = self._bulk(sorted({known["ParentStudy"] for known in series})) if series else []
+        uids = {known["ID"]: known["MainDicomTags"].get("StudyInstanceUID", "") for known in studies}
+        return {known["ID"] for known in series if _holds_reports(known, uids.get(known["ParentStudy"], ""))}
 
     def _counts(self, changes: Sequence["_Change"]) -> list[Count]:
         """Return the counts of existing studies that received no instance for a while (Orthanc's `StableAge`)."""
@@ -76,14 +90,16 @@ class OrthancFeed:
         if not ids:
             return []
         studies = {known["ID"]: known["MainDicomTags"].get("StudyInstanceUID") for known in self._bulk(ids)}
-        counts = {orthanc_id: self._instances_of(orthanc_id) for orthanc_id, uid in studies.items() if uid}
+        counts = {orthanc_id: self._images_of(orthanc_id, uid) for orthanc_id, uid in studies.items() if uid}
         return [Count(study_instance_uid=studies[key], instances=count) for key, count in counts.items() if count]
 
-    def _instances_of(self, study: str) -> int:
+    def _images_of(self, study: str, uid: str) -> int:
+        """Return the number of instances of a study, without the reports of nightread."""
         try:
-            return int(self._website.json(f"studies/{study}/statistics")["CountInstances"])
+            series = self._website.json(f"studies/{study}/series")
         except MissingError:
             return 0
+        return sum(len(known["Instances"]) for known in series if not _holds_reports(known, uid))
 
     def _bulk(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the resources that still exist, in the order of `ids`."""
@@ -154,6 +170,14 @@ class _Page:
         if not self.changes or self.changes[-1].number <= position.number:
             return position
         return _Position(number=self.changes[-1].number, mark=self.changes[-1].mark)
+
+
+def _may_be_report(instance: Mapping[str, Any]) -> bool:
+    return bool(instance.get("Metadata", {}).get("SopClassUid") == _REPORT_CLASS and "ParentSeries" in instance)
+
+
+def _holds_reports(series: Mapping[str, Any], study_instance_uid: str) -> bool:
+    return bool(series["MainDicomTags"].get("SeriesInstanceUID") == report_series_uid(study_instance_uid))
 
 
 def _stored_at(instance: Mapping[str, Any]) -> int:

@@ -1,4 +1,7 @@
-"""`nightread run` over real DICOM files of many manufacturers."""
+"""`nightread run` over real DICOM files of many manufacturers.
+
+The bundle `phantom` was made for chest films, so most tests use --any-domain.
+"""
 
 import csv
 import json
@@ -24,6 +27,13 @@ REJECTED = {
     "pydicom-data/liver_deflate.dcm": "unsupported_syntax",
 }
 
+_CAPTURES = (
+    "pydicom-data/JLSL_08_07_0_1F.dcm",
+    "torchxrayvision/1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm",
+    "torchxrayvision/Fake_MONOHR1.dcm",
+)
+"""Grey secondary captures that name no other modality than that of a chest film, or none."""
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,7 +46,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first_run(state: Path) -> CompletedProcess[str]:
     """Run once over the folder and return the finished process."""
-    return run("run", DATA, "--state", state, "--model", "phantom", "--json")
+    return run("run", DATA, "--state", state, "--model", "phantom", "--any-domain", "--json")
 
 
 def test_every_file_has_exactly_one_right_outcome(first_run: CompletedProcess[str], state: Path) -> None:
@@ -69,11 +79,36 @@ def test_the_tally_is_printed_as_json(first_run: CompletedProcess[str], state: P
     assert printed["new"] == printed["arrived"]
 
 
+def test_any_domain_marks_every_result(first_run: CompletedProcess[str], state: Path) -> None:
+    """Nobody can take a nodule in an MR head for a finding."""
+    assert {tuple(row["remarks"] or ()) for row in images(state) if row["state"] == "done"} == {("any_domain",)}
+
+
+def test_only_chest_films_get_a_result_of_the_chest_film_bundle(state: Path, tmp_path: Path) -> None:
+    """MR, CT, ultrasound, photographs and all other kinds are out of scope; a chest film is not."""
+    done = run("run", DATA, "--state", tmp_path / "state", "--model", "phantom", "--json")
+    assert done.returncode == 0, done.stderr
+    outcomes = {
+        row["uri"].removeprefix(f"{DATA}/"): (row["state"], row["reason"], row["remarks"])
+        for row in images(tmp_path / "state")
+    }
+    foreign = {path: found for path, found in outcomes.items() if path not in REJECTED}
+    film = foreign.pop("fo-dicom/CR-MONO1-10-chest")
+    captured = {path: foreign.pop(path) for path in _CAPTURES}
+
+    assert film == ("done", None, ["near_domain_edge"])
+    assert set(captured.values()) == {("rejected", "secondary_capture", None)}
+    assert set(foreign.values()) == {("rejected", "out_of_domain", None)}
+    assert "pydicom-data/emri_small.dcm" in foreign
+    assert "fo-dicom/JPEGwithIcon.dcm" in foreign
+    assert len(foreign) > 30
+
+
 def test_a_second_run_finds_no_new_files(first_run: CompletedProcess[str], state: Path) -> None:
     """No file is registered or analysed again, and the outcomes do not change."""
     before = images(state)
-    as_json = run("run", DATA, "--state", state, "--model", "phantom", "--json")
-    as_text = run("run", DATA, "--state", state, "--model", "phantom")
+    as_json = run("run", DATA, "--state", state, "--model", "phantom", "--any-domain", "--json")
+    as_text = run("run", DATA, "--state", state, "--model", "phantom", "--any-domain")
     assert (as_json.returncode, json.loads(as_json.stdout)["new"], as_text.returncode) == (0, 0, 0)
     assert "No new files. Outcomes of" in as_text.stdout
     assert images(state) == before

@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from cli.models.samples import samples_command
+from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.grid import draw_samples
 from models.phantoms.dicom import phantom_file
-from nightread.errors import UsageFault
+from nightread.errors import RejectImage, UsageFault
 from nightread.reasons import Reason
 
 
@@ -98,6 +99,28 @@ def test_broken_pictures_are_counted(folder: Path) -> None:
     assert sum(map(len, names(data))) == 40
 
 
+def test_training_takes_the_pictures_that_serving_takes(folder: Path) -> None:
+    """Bytes behind the end of a picture are allowed for both, and a missing end for neither."""
+    for suffix in (".png", ".jpg"):
+        whole = next(folder.rglob(f"*{suffix}")).read_bytes()
+        for name, content in (("trailer", whole + b"SEFT" + bytes(300)), ("half", whole[: len(whole) // 2])):
+            (folder / "cat" / f"{name}{suffix}").write_bytes(content)
+    data = open_dataset(f"images:{folder}")
+    taken = set.union(*names(data))
+    assert data.unreadable == {Reason.TRUNCATED: 2}
+    for path in sorted((folder / "cat").iterdir()):
+        assert (f"cat/{path.name}" in taken) == is_taken_by_serving(path.read_bytes())
+    assert {"cat/trailer.png", "cat/trailer.jpg"} < taken
+
+
+def is_taken_by_serving(content: bytes) -> bool:
+    """Read the file as a worker does."""
+    try:
+        return read(content, accept_raster=True).frame_count == 1
+    except RejectImage:
+        return False
+
+
 def test_folders_of_parts_are_an_official_split(tmp_path: Path) -> None:
     """Without a folder `val`, validation is split off from `train` and not from `test`."""
     for part, count in (("train", 20), ("test", 6)):
@@ -132,9 +155,8 @@ def test_data_that_cannot_be_trained_on_are_refused(folder: Path, tmp_path: Path
     for reference, message in (
         (f"images:{tmp_path / 'one'}", "cat is the only class. Add images of at least one other class"),
         (f"images:{tmp_path / 'flat'}", "no class folders with files. Arrange the files as FOLDER/CLASS/image"),
-        (f"dicom:{tmp_path / 'few'}", r"no file can be used \(2 not_dicom\). Check the KIND"),
         (f"images:{tmp_path / 'few'}", r"no image is left for the \w+ part; 2 images can be read"),
-        (f"images:{folder}", "no training image has the label eel"),
+        (f"images:{folder}", r"no training image has the label eel; cannot be read: eel/a.png \(empty\)\. Add images"),
     ):
         with pytest.raises(UsageFault, match=message):
             open_dataset(reference)

@@ -59,7 +59,7 @@ def outcome_within_limits(data: bytes, *, growth_bytes: int = GROWTH_BYTES) -> s
 GiB = 1024**3
 PRIVATE = b"\x09\x00\x10\x10OB\0\0" + struct.pack("<I", 0xFFFFFFF0)
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing but zeros": (lambda: deflated(b"", zeros=16 * GiB), Reason.BAD_HEADER),
+    "nothing but zeros": (lambda: deflated(b"", zeros=16 * GiB), Reason.TOO_LARGE),
     "one private element": (lambda: deflated(PRIVATE, zeros=16 * GiB), Reason.TOO_LARGE),
     "zeros behind the pixels": (lambda: deflated(data_set() + b"\0\x20\0\0", zeros=16 * GiB), DECODED),
     "twenty frames of 10,000 x 10,000": (
@@ -88,12 +88,12 @@ def test_a_deflated_bomb_is_inflated_only_as_far_as_its_image_needs(name: str) -
         ({"Rows": 65_535, "Columns": 65_535}, Reason.TOO_LARGE),
         ({"NumberOfFrames": 2**31 - 1}, Reason.TOO_LARGE),
         ({"NumberOfFrames": 2**31 - 1, "Rows": 1, "Columns": 1, "BitsAllocated": 1, "BitsStored": 1}, Reason.TOO_LARGE),
-        ({"NumberOfFrames": 100_000}, Reason.TRUNCATED),
+        ({"NumberOfFrames": 100_000}, DECODED),
     ],
     ids=["pixels", "frames", "one-bit frames", "as many frames as are allowed"],
 )
 def test_a_small_file_that_declares_a_large_image_costs_nothing(values: dict[str, int], expected: str) -> None:
-    """It is rejected by its header."""
+    """It is rejected by its header; a number of frames that is too large by the complete pixel data is not used."""
     data = with_values(1, **values)
     assert outcome_within_limits(data, growth_bytes=8 * MiB) == expected
 
@@ -173,7 +173,7 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
         ),
         (OPENED + (ITEM + b"\0\0\0\0") * 1_000_000 + SEQUENCE_END, DECODED),
         (OPENED + (ITEM + b"\xff" * 4 + ITEM_END) * 300_000 + SEQUENCE_END, DECODED),
-        (OPENED + (ITEM + b"\0\0\0\0") * 1_000_000, Reason.BAD_HEADER),
+        (OPENED + (ITEM + b"\0\0\0\0") * 1_000_000, DECODED),
         (
             OPENED + ITEM + b"\xff" * 4 + many_tiny(1_000_000) + ITEM_END + SEQUENCE_END,
             Reason.BAD_HEADER,
@@ -185,7 +185,12 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
     ],
     ids=[
         *("10,000 levels of defined length", "10,000 levels of undefined length", "a million empty items"),
-        *("endless items that end", "an endless sequence", "a million elements in an item", "a million elements"),
+        *(
+            "endless items that end",
+            "a sequence without its delimiter",
+            "a million elements in an item",
+            "a million elements",
+        ),
         *("many elements", "a length beyond the file", "long private text"),
     ],
 )

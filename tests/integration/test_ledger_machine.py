@@ -1,5 +1,7 @@
 """Random orders of arrivals, deliveries, crashes and sweeps keep the invariants of the ledger."""
 
+from collections import defaultdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,19 +17,18 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_driver import LEASE, LedgerDriver, SettableClock, build_outcome
+from ledger_driver import LEASE, LedgerDriver, SettableClock
+from ledger_model import ENDINGS, Delivery, ExpectedWork, allowed_states, outcome_that
 from servers import PostgresServer
 from sqlalchemy import delete, select
 
 from db import ledger
 from db.engine import Database
-from db.ledger import Arrival, Batch, Claimed, Outcome, WorkerProcess
+from db.ledger import Arrival, Batch, WorkerProcess
 from db.tables import FINAL, UNFINISHED, State, batches, contents, metadata
-from imaging.facts import Facts
-from nightread.reasons import Reason
 
 PROCESSES = [WorkerProcess(node="w1", boot_id="boot", index=index) for index in range(2)]
-OUTCOME_STATES = st.sampled_from([State.DONE, State.DONE, State.DONE, State.REJECTED, State.FAILED, State.RECEIVED])
+LATER = timedelta(seconds=20)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -37,20 +38,27 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        """Start with an empty ledger."""
+        """Start with an empty ledger and one bundle."""
         with self.database.writer.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(delete(table))
         clock = SettableClock()
         source = ledger.ensure_source(self.database, name="inbox", kind="folder", root="/", now=clock())
         self.ledger_driver = LedgerDriver(database=self.database, clock=clock, source_id=source)
+        bundle = {"name": "b", "version": "1", "digest": "d" * 64, "labels": ["x"], "normal_label": None}
+        self.bundle_id = ledger.register_bundle(self.database, **bundle, now=clock())
         self.folder: dict[str, Arrival] = {}
         self.seen: set[Arrival] = set()
         self.messages: list[Batch] = []
-        self.claimed: dict[str, list[Claimed]] = {}
+        self.claimed: dict[str, Delivery] = {}
         self.final: dict[int, Any] = {}
+        self.expected: dict[int, ExpectedWork] = {}
         for name in range(4):
             self.write_file(name, size=1)
+
+    def rows(self, *states: State) -> list[Any]:
+        """Return the first rows of work, or those in these states, oldest first."""
+        return [row for row in self.ledger_driver.work() if row.ordinal == 0 and (not states or row.state in states)]
 
     @rule(name=st.integers(0, 5), size=st.integers(1, 3))
     def write_file(self, name: int, size: int) -> None:
@@ -58,14 +66,26 @@ class LedgerMachine(RuleBasedStateMachine):
         arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
         self.folder[arrival.uri] = arrival
         self.seen.add(arrival)
+        places = {row.id: row.uri for row in self.ledger_driver.instances()}
+        for row in self.rows(*UNFINISHED):
+            if places[row.instance_id] == arrival.uri:
+                self.expected[row.id].change_file()
         registered = self.ledger_driver.register(list(self.folder.values()))
         assert registered.new + registered.changed == 1
         assert self.ledger_driver.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
+        for row in self.rows():
+            self.expected.setdefault(row.id, ExpectedWork())
 
     @rule(images=st.integers(1, 4))
     def dispatch(self, images: int) -> None:
-        """Form batches and publish them."""
+        """Form batches and publish them. No image comes before its time, and one marked `alone` has no company."""
+        waiting = {row.id for row in self.rows(State.RECEIVED) if self._is_early(row)}
         self.messages += self.ledger_driver.form(count=2, images=images)
+        queued = {row.id for row in self.rows(State.QUEUED)}
+        assert not waiting & queued
+
+    def _is_early(self, row: Any) -> bool:
+        return row.not_before is not None and row.not_before > self.ledger_driver.clock()
 
     @rule()
     def fail_to_publish(self) -> None:
@@ -76,12 +96,18 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.messages)
     @rule(data=st.data(), process=st.sampled_from(PROCESSES))
     def deliver(self, data: st.DataObject, process: WorkerProcess) -> None:
-        """Deliver a message, for the first time or again."""
+        """Deliver a message, for the first time or again. The worker gets what the ledger must remember."""
         batch = data.draw(st.sampled_from(self.messages[-4:]))
         images = self.ledger_driver.claim(batch, process=process)
         assert not (images and batch.id in self.claimed), "a batch was claimed twice"
         if images:
-            self.claimed[batch.id] = images
+            self.claimed[batch.id] = Delivery(images, process)
+        for image in images:
+            remembered = self.expected[image.work_id]
+            remembered.claim(self.ledger_driver.clock())
+            known = (image.attempts, image.alone, image.tried_since)
+            assert known == (remembered.attempts, remembered.alone, remembered.tried_since)
+            assert len(images) == 1 or not image.alone
 
     @rule(data=st.data(), images=st.integers(1, 4))
     def work_undisturbed(self, data: st.DataObject, images: int) -> None:
@@ -97,8 +123,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def record(self, data: st.DataObject) -> None:
         """Record the outcomes of a batch, in time or much too late."""
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
-        outcomes = [_outcome(image, data.draw(OUTCOME_STATES)) for image in self.claimed[batch_id]]
+        images = self.claimed[batch_id].images
+        endings = {image.work_id: data.draw(st.sampled_from(ENDINGS)) for image in images}
+        held = [row.id for row in self.rows(State.RUNNING) if row.batch_id == batch_id]
+        later = self.ledger_driver.clock() + LATER
+        outcomes = [outcome_that(endings[image.work_id], image, self.bundle_id, later) for image in images]
         self.ledger_driver.record(Batch(id=batch_id, images=len(outcomes)), outcomes)
+        after = {row.id: row for row in self.rows()}
+        for work_id in held:
+            self.expected[work_id].end(endings[work_id])
+            assert after[work_id].state in allowed_states(endings[work_id])
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data())
@@ -107,70 +141,95 @@ class LedgerMachine(RuleBasedStateMachine):
         batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
         ledger.renew(self.database, batch_id, lease=LEASE, now=self.ledger_driver.clock())
 
-    @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
-    @rule(process=st.sampled_from(PROCESSES))
-    def crash(self, process: WorkerProcess) -> None:
-        """Let a process die and its successor requeue its images."""
-        ledger.requeue_predecessor(self.database, process, now=self.ledger_driver.clock())
+    @precondition(lambda self: self.rows(State.RUNNING))
+    @rule(process=st.sampled_from(PROCESSES), data=st.data())
+    def crash(self, process: WorkerProcess, data: st.DataObject) -> None:
+        """Let a process die and its successor requeue its images; the in-flight table may name one of them."""
+        held = [row for row in self.rows(State.RUNNING) if self.claimed[row.batch_id].process == process]
+        in_flight = data.draw(st.sampled_from([None, *[row.id for row in self.rows()]]))
+        expected = {
+            row.id: self.expected[row.id].die(suspected=None if in_flight is None else row.id == in_flight)
+            for row in held
+        }
+        now = self.ledger_driver.clock()
+        assert ledger.requeue_predecessor(self.database, process, work_in_flight=in_flight, now=now) == len(held)
+        assert {row.id: row.state for row in self.rows() if row.id in expected} == expected
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def sweep(self, seconds: int) -> None:
         """Advance the time, and sweep."""
         now = self.ledger_driver.clock.advance(seconds=seconds)
-        ledger.return_expired(self.database, now=now)
+        late = [row.id for row in self.rows(State.RUNNING) if row.lease_until < now]
+        expected = {work_id: self.expected[work_id].expire() for work_id in late}
+        assert ledger.return_expired(self.database, now=now) == len(late)
+        assert {row.id: row.state for row in self.rows() if row.id in expected} == expected
         ledger.return_overtaken(self.database, now=now)
 
-    @precondition(lambda self: State.QUEUED in self.ledger_driver.states())
+    @precondition(lambda self: self.rows(State.QUEUED))
     @rule()
     def lose_queue(self) -> None:
         """Return all unclaimed batches, as if the queue in Redis were empty."""
         ledger.return_batches(self.database, ledger.open_batches(self.database), now=self.ledger_driver.clock())
 
-    @precondition(lambda self: State.RUNNING in self.ledger_driver.states())
+    @precondition(lambda self: self.rows(State.RUNNING))
     @rule()
     def restart(self) -> None:
         """Start with embedded Redis."""
         ledger.reset_unfinished(self.database, now=self.ledger_driver.clock())
 
-    @precondition(lambda self: {State.FAILED, State.REJECTED} & set(self.ledger_driver.states()))
+    @precondition(lambda self: self.rows(State.FAILED, State.REJECTED))
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         """Retry images, some of which may be in a state that cannot be retried."""
-        images = [row.instance_id for row in self.ledger_driver.work()]
+        images = [row.instance_id for row in self.rows()]
         chosen = data.draw(st.lists(st.sampled_from(images), min_size=1, unique=True))
-        ended = {
-            row.id
-            for row in self.ledger_driver.work()
-            if row.state in ("failed", "rejected") and row.instance_id in chosen
-        }
+        ended = [row for row in self.rows(State.FAILED, State.REJECTED) if row.instance_id in chosen]
         assert ledger.retry(self.database, chosen, actor="ann", now=self.ledger_driver.clock()) == len(ended)
-        for work_id in ended:
-            self.final.pop(work_id, None)
+        for row in ended:
+            self.expected[row.id].retry(row.reason)
+            self.final.pop(row.id, None)
 
     @invariant()
     def rows_are_consistent(self) -> None:
         """Check the rows of work after every step."""
-        work = self.ledger_driver.work()
+        work = self.rows()
         assert [row.instance_id for row in work] == [row.id for row in self.ledger_driver.instances()]
-        assert {row.ordinal for row in work} <= {0}
         for row in work:
             _assert_consistent(row)
             assert self.final.get(row.id, row) == row, "a final row changed"
+            remembered = self.expected[row.id]
+            assert (row.deaths, row.expiries) == (remembered.deaths, remembered.expiries)
         self.final |= {row.id: row for row in work if row.state in FINAL}
         assert set(self.ledger_driver.predicted()) == {row.id for row in work if row.state == State.DONE}
+        further = [row for row in self.ledger_driver.work() if row.ordinal]
+        assert {(row.ordinal, row.label) for row in further} <= {(1, "nodule")}
 
     @invariant()
     def contents_have_one_owner(self) -> None:
         """A content has at most one done row, and each duplicate names it."""
         instances = {row.id: row.sha256 for row in self.ledger_driver.instances()}
-        done = {instances[row.instance_id]: row for row in self.ledger_driver.work() if row.state == State.DONE}
-        assert len(done) == self.ledger_driver.states().count(State.DONE)
-        for row in self.ledger_driver.work():
-            if row.state == State.DUPLICATE:
-                assert done[instances[row.instance_id]].instance_id == row.duplicate_of
+        done = {instances[row.instance_id]: row for row in self.rows(State.DONE)}
+        assert len(done) == len(self.rows(State.DONE))
+        for row in self.rows(State.DUPLICATE):
+            assert done[instances[row.instance_id]].instance_id == row.duplicate_of
         with self.database.read() as connection:
             owners = {row.sha256: row.work_id for row in connection.execute(select(contents))}
         assert owners == {sha256: row.id for sha256, row in done.items()}
+
+    @invariant()
+    def the_newest_version_is_current(self) -> None:
+        """Of the done images with the same SOP and Series Instance UID the newest is current, the others lead to it."""
+        done = {row.instance_id for row in self.rows(State.DONE)}
+        versions = defaultdict(dict)
+        for row in self.ledger_driver.instances():
+            if row.id in done:
+                versions[row.sop_instance_uid, row.series_instance_uid][row.id] = row.superseded_by
+            else:
+                assert row.superseded_by is None
+        for newer in versions.values():
+            current = max(newer)
+            assert newer.pop(current) is None
+            assert all(old < newest and newest in {current, *newer} for old, newest in newer.items())
 
     @invariant()
     def batches_hold_unfinished_images(self) -> None:
@@ -178,20 +237,20 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.database.read() as connection:
             open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
             claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
-        for row in self.ledger_driver.work():
-            if row.state in (State.QUEUED, State.RUNNING):
-                assert claimed[row.batch_id] == (row.state == State.RUNNING)
+        for row in self.rows(State.QUEUED, State.RUNNING):
+            assert claimed[row.batch_id] == (row.state == State.RUNNING)
 
     def teardown(self) -> None:
         """Run the ledger to the end: every arrival has an outcome, and every batch is closed."""
         if not hasattr(self, "ledger_driver"):
             return
-        while any(state in UNFINISHED for state in self.ledger_driver.states()):
+        while self.rows(*UNFINISHED):
             self.sweep(61)
             self.lose_queue()
+            now = self.ledger_driver.clock()
             for batch in self.ledger_driver.form():
                 images = self.ledger_driver.claim(batch)
-                self.ledger_driver.record(batch, [_outcome(image, State.DONE) for image in images])
+                self.ledger_driver.record(batch, [outcome_that("done", image, self.bundle_id, now) for image in images])
         self.sweep(61)
         self.rows_are_consistent()
         self.contents_have_one_owner()
@@ -229,16 +288,6 @@ def check_machine(database: Database, *, examples: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-def _outcome(image: Claimed, state: State) -> Outcome:
-    """Make contents equal for files with the same size and number modulo 3; each name is one image."""
-    number = int(image.uri.removesuffix(".dcm"))
-    content = f"{number % 3}{image.size}" * 32
-    facts = Facts(sop_instance_uid=f"1.{number}", series_instance_uid="1")
-    reason = None if state is State.DONE else Reason.IO_ERROR
-    sha256 = None if state is State.RECEIVED else content
-    return build_outcome(image, state=state, sha256=sha256, facts=facts, reason=reason)
 
 
 def _assert_consistent(row: Any) -> None:

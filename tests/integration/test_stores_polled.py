@@ -14,6 +14,7 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from ledger_driver import LedgerDriver, SettableClock
 from polled_store import PolledOrthanc
+from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import select
 from store_contents import ROOT, fill, scans
 from web_server import Reply, running_web_server
@@ -25,6 +26,7 @@ from nightread.instance import dicomweb_uri, retrieve
 from nightread.settings import load_settings
 from nightread.sources import OrthancSource
 from nightread.stores import open_store
+from nightread.uids import report_series_uid
 from producer.stores.poll import poll
 
 pytestmark = pytest.mark.servers
@@ -156,6 +158,21 @@ def test_the_store_reports_the_expected_number_of_images(polled: PolledOrthanc) 
         orthanc.process.kill()
 
 
+@OF_ONE_DATABASE
+def test_our_own_reports_in_a_store_are_neither_registered_nor_expected(polled: PolledOrthanc) -> None:
+    """The store is a source and a destination. A report of another program is an arrival like any object."""
+    uid = f"{ROOT}.1.0"
+    (scan,) = scans(1)
+    with polled.running() as orthanc:
+        fill(orthanc, 2)
+        orthanc.upload(_as_report(scan, report_series_uid(uid), f"{ROOT}.4.1"))
+        assert polled.poll_once() == 2
+        orthanc.upload(_as_report(scan, f"{ROOT}.2.9", f"{ROOT}.4.2"))
+        _wait_until(lambda: polled.poll_once() == 0 and _expected(polled) == {uid: 3})
+        assert polled.registered == 3
+        orthanc.process.kill()
+
+
 @pytest.mark.parametrize("polled", ["dicomweb"], indirect=True)
 @OF_ONE_DATABASE
 def test_another_client_of_dicomweb_finds_the_same(polled: PolledOrthanc) -> None:
@@ -242,6 +259,17 @@ class QidoRow:
     def __init__(self, row: dict[str, dict[str, list[str]]]) -> None:
         self.uids = [row[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018")]
         self.uri = dicomweb_uri(*self.uids)
+
+
+def _as_report(scan: bytes, series: str, instance: str) -> bytes:
+    report = pydicom.dcmread(io.BytesIO(scan))
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
+    report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = instance
+    report.SeriesInstanceUID, report.Modality = series, "SR"
+    del report.PixelData
+    buffer = io.BytesIO()
+    report.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def _reported(polled: PolledOrthanc) -> list[str]:

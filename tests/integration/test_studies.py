@@ -66,6 +66,20 @@ def test_a_study_without_expected_number_is_arriving_and_then_quiet(
     assert study_summary(ledger_driver, minutes=16).words == "quiet"
 
 
+def test_our_own_reports_do_not_make_a_study_complete(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
+    """A report that comes back by C-STORE is rejected, and is none of the two images that a manifest names."""
+    expect_images(ledger_driver, 2)
+    analyse_images(ledger_driver, make_arrivals, "1.1")
+    analyse_images(ledger_driver, make_arrivals, "9.9", state=State.REJECTED, reason=Reason.OWN_RESULT, sha256="d" * 64)
+    assert study_summary(ledger_driver).words == "incomplete (1 of 2)"
+    counts = queries.study_counts(ledger_driver.database, since=ledger_driver.clock())
+    assert (counts.complete, counts.incomplete) == (0, 1)
+    analyse_images(ledger_driver, make_arrivals, "7.7", state=State.REJECTED, reason=Reason.NON_IMAGE, sha256="c" * 64)
+    assert study_summary(ledger_driver).words == "complete (2 of 2)"
+    counts = queries.study_counts(ledger_driver.database, since=ledger_driver.clock())
+    assert (counts.complete, counts.incomplete) == (1, 0)
+
+
 def test_a_study_is_complete_when_all_its_images_arrived(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
     """Each instance counts once, also if copies arrive or it arrives again after a rejection."""
     expect_images(ledger_driver, 3)

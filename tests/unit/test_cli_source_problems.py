@@ -55,3 +55,12 @@ def test_a_full_disk_is_shown() -> None:
     """The files of the folder are not registered and not counted while the disk is full."""
     (problem,) = source_problems(source(disk_short=True), NOW)
     assert "nothing is registered until the disk" in problem
+
+
+def test_refused_associations_are_shown_with_the_latest_caller() -> None:
+    """An operator must learn of a sender whose images do not arrive."""
+    refused = {"by_kind": {"rejected": 1200, "aborted": 1}, "latest": "CT1 at 10.1.2.3"}
+    (problem,) = source_problems(source(refused_associations=refused), NOW)
+    assert problem.startswith("1,201 associations brought no image in the last hour (aborted 1, rejected 1,200), ")
+    assert problem.endswith("the latest from CT1 at 10.1.2.3: see `nightread receipts --each`")
+    assert list(source_problems(source(refused_associations={}), NOW)) == []

@@ -63,3 +63,20 @@ def test_messages_name_the_line_number_of_an_editor(file: Path) -> None:
     file.write_text("path,label\na.png,ill\n\n\nb.png,\n")
     with pytest.raises(UsageFault, match="line 5 has no label"):
         read_label_table(file)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_than_commas_are_recognised(file: Path, separator: str) -> None:
+    """Spreadsheets write semicolons where the comma is the decimal separator; a value may contain a comma."""
+    rows = [["path", "mass", '"edema"'], ["a.dcm", "1,0", "0"], ["b,c.dcm", "0", "1"]]
+    file.write_text("".join(separator.join(row) + "\r\n" for row in rows), encoding="utf-8-sig")
+    table = read_label_table(file)
+    assert table.labels == ("mass", "edema")
+    assert {name: row.truth for name, row in table.rows.items()} == {"a.dcm": (1, 0), "b,c.dcm": (0, 1)}
+
+
+def test_a_semicolon_in_a_value_is_no_separator(file: Path) -> None:
+    """The line of column names decides."""
+    file.write_text("path,label\na;b.dcm,x;y\n")
+    table = read_label_table(file)
+    assert (table.labels, list(table.rows)) == (("x;y",), ["a;b.dcm"])

@@ -12,9 +12,11 @@ import pytest
 from web_server import Reply, Request, WebServer, running_web_server
 
 from db.ledger import Cursor
+from nightread.uids import report_series_uid
 from nightread.web import HttpClient, UnavailableError, UnexpectedError
 from producer.stores.change_feed import ChangePage
-from producer.stores.dicomweb import PAGE_ROWS, DicomwebFeed
+from producer.stores.dicomweb import DicomwebFeed
+from producer.stores.qido import PAGE_ROWS
 
 TODAY = date(2026, 11, 21)
 TAGS = {"study": "0020000D", "series": "0020000E", "instance": "00080018"}
@@ -214,3 +216,74 @@ def test_one_sop_instance_in_two_series_is_two_instances() -> None:
         (change_page,) = feed(server).since(None)
     assert [arrival.uri for arrival in change_page.arrivals] == [f"studies/1.2/series/{n}/instances/7" for n in (3, 4)]
     assert list(change_page.cursor["studies"].values()) == [[2, 2]]
+
+
+def test_a_list_that_stays_shorter_than_its_count_is_reported() -> None:
+    """One such list is normal while the store is indexing images; the same numbers in the next poll are not."""
+    qido = FakeQidoStore(studies={"1.1": ["a"], "1.2": ["b"]}, overcounts=1)
+    with polling(qido) as polls:
+        polls.poll_once()
+        assert _troubles(polls) == []
+        qido.studies["1.2"] = ["b", "c"]
+        polls.poll_once()
+        assert _troubles(polls) == ["lists fewer images than it counts, in 1 study"]
+        polls.poll_once()
+        assert _troubles(polls) == ["lists fewer images than it counts, in 2 studies"]
+        qido.overcounts = 0
+        polls.poll_once()
+        assert _troubles(polls) == []
+
+
+def test_our_own_reports_are_neither_arrivals_nor_expected() -> None:
+    """The store is a source and a destination: it lists two images and one report in a series of its own."""
+    listed = [("1.2.1", "7"), (report_series_uid("1.2"), "8"), ("1.2.1", "9")]
+
+    def answer(asked: Request) -> Reply:
+        rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(2), "00201208": _value(3)}]
+        if "/instances" in asked.path:
+            rows = [{TAGS["series"]: _value(series), TAGS["instance"]: _value(uid)} for series, uid in listed]
+        rows = [] if "offset=0" not in asked.path else rows
+        return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
+
+    with running_web_server(answer) as server:
+        polled = feed(server)
+        (change_page,) = polled.since(None)
+        (later,) = polled.since(change_page.cursor)
+    assert [arrival.uri[-1] for arrival in change_page.arrivals] == ["7", "9"]
+    assert [count.instances for count in change_page.counts] == [2]
+    assert (later.arrivals, later.troubles) == ([], [])
+
+
+def test_a_study_of_reports_alone_is_not_expected() -> None:
+    """Its images were deleted: it would count as complete with 0 of 0 images."""
+
+    def answer(asked: Request) -> Reply:
+        rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(1), "00201208": _value(1)}]
+        if "/instances" in asked.path:
+            rows = [{TAGS["series"]: _value(report_series_uid("1.2")), TAGS["instance"]: _value("8")}]
+        rows = [] if "offset=0" not in asked.path else rows
+        return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
+
+    with running_web_server(answer) as server:
+        (change_page,) = feed(server).since(None)
+    assert (change_page.arrivals, change_page.counts) == ([], [])
+
+
+def test_counts_may_be_written_as_decimal_numbers() -> None:
+    """A number of a JSON response may be 2.0."""
+
+    def answer(asked: Request) -> Reply:
+        rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(1.0), "00201208": _value("1.0")}]
+        if "/instances" in asked.path:
+            rows = [{TAGS["series"]: _value("3"), TAGS["instance"]: _value("8")}]
+        rows = [] if "offset=0" not in asked.path else rows
+        return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
+
+    with running_web_server(answer) as server:
+        (change_page,) = feed(server).since(None)
+    assert [count.instances for count in change_page.counts] == [1]
+
+
+def _troubles(polls: Polls) -> list[str]:
+    assert polls.last is not None
+    return list(polls.last.troubles)

@@ -12,6 +12,8 @@ import pytest
 
 from cli.main import cli
 from cli.settings import markdown_table
+from imaging.remarks import Remark
+from nightread.reasons import Reason
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -30,6 +32,17 @@ def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
     page = (DOCS / "settings.md").read_text("utf-8")
     table = page.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
     assert table.strip() == markdown_table(), "run: python docs/update_settings.py"
+
+
+def test_the_page_of_reasons_lists_every_reason_and_every_remark() -> None:
+    """docs/reasons.md holds the tables that docs/update_reasons.py makes: word, class, message, example, what to do."""
+    module = _module("update_reasons")
+    page = (DOCS / "reasons.md").read_text("utf-8")
+    assert page == module.page_with_tables(page), "run: python docs/update_reasons.py"
+    words = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
+    assert [word for word, *_ in words] == [*map(str, Reason), *map(str, Remark)]
+    assert [fault for _, fault, *_ in words[: len(Reason)]] == [reason.fault for reason in Reason]
+    assert all(text.endswith(".") for texts in (*module.REASONS.values(), *module.REMARKS.values()) for text in texts)
 
 
 def test_the_readme_stays_short() -> None:
@@ -106,14 +119,14 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 def test_the_command_reference_has_every_command() -> None:
     """docs/cli_reference.py writes a heading for each command and sub-command that is not hidden."""
-    page = _cli_reference().cli_reference()
+    page = _module("cli_reference").cli_reference()
     for path in _command_paths(cli, click.Context(cli, info_name="nightread")):
         assert f"# `{path}`\n" in page
 
 
 def test_the_command_reference_keeps_patterns_and_examples() -> None:
     """Markdown shows help texts as they are: special characters are escaped, examples are code."""
-    module = _cli_reference()
+    module = _module("cli_reference")
     assert module._escaped("all of <DIR>/*.dcm, see `a|b*`") == r"all of \<DIR\>/\*.dcm, see `a\|b*`"
     assert list(module._paragraphs("Do it.\n\n\b\nExample: nightread x\n")) == [
         "Do it.",
@@ -170,8 +183,8 @@ def _command_paths(group: click.Group, context: click.Context) -> Iterator[str]:
             yield from _command_paths(command, inner)
 
 
-def _cli_reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cli_reference", DOCS / "cli_reference.py")
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

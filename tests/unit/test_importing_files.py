@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.importing.errors import RefusedModel
-from models.importing.foreign import detect_format
+from models.importing.foreign import detect_format, replace_config
 from models.importing.foreign import inspect as inspect_file
 
 CONFIG = {
@@ -154,3 +154,44 @@ def test_a_truncated_legacy_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(hdf5(lambda file: file.attrs.update(model_config=json.dumps(CONFIG)))[:-600])
     with pytest.raises(RefusedModel, match="HDF5 part is damaged"):
         inspect_file(path)
+
+
+KERAS_2 = {
+    "module": "keras",
+    "class_name": "Sequential",
+    "config": {
+        "layers": [{"class_name": "DepthwiseConv2D", "module": "keras.layers", "config": {"name": "d", "groups": 1}}]
+    },
+}
+ITS_KERAS_3 = json.loads(json.dumps(KERAS_2).replace(', "groups": 1', ""))
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2.15.0", ITS_KERAS_3), ("3.0.0", KERAS_2), ("10.0", KERAS_2), (None, KERAS_2)]
+)
+def test_the_description_in_an_archive_of_keras_2_is_replaced(
+    tmp_path: Path, version: str | None, expected: dict[str, object]
+) -> None:
+    """Keras then reads what was checked; the weights stay as they are."""
+    metadata = json.dumps({"keras_version": version} if version else {}).encode()
+    path = keras_file(tmp_path / "net.keras", {"config.json": json.dumps(KERAS_2).encode(), "metadata.json": metadata})
+    replace_config(path, inspect_file(path))
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("config.json")) == expected
+        assert archive.read("model.weights.h5") == hdf5()
+    assert [one.name for one in tmp_path.iterdir()] == ["net.keras"]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2.4.0", ITS_KERAS_3), (b"1.2", ITS_KERAS_3), (None, ITS_KERAS_3), ("3.15.1", KERAS_2)]
+)
+def test_the_description_in_a_legacy_file_of_keras_2_is_replaced(
+    tmp_path: Path, version: str | bytes | None, expected: dict[str, object]
+) -> None:
+    """A file without a version is from before Keras 3."""
+    path = tmp_path / "net.h5"
+    attributes = {"model_config": json.dumps(KERAS_2)} | ({} if version is None else {"keras_version": version})
+    path.write_bytes(hdf5(lambda file: file.attrs.update(attributes)))
+    replace_config(path, inspect_file(path))
+    with h5py.File(path) as file:
+        assert json.loads(file.attrs["model_config"]) == expected

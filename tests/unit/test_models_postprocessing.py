@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from scored_images import assert_result, make_sigmoid, rows
 
 from models.postprocessing import ImageResult, Postprocessing
 from nightread.errors import ImageError
 from nightread.reasons import Reason
-
-Array = NDArray[np.float32]
 
 
 def make_postprocessing(**changes: Any) -> Postprocessing:
@@ -24,22 +22,6 @@ def make_postprocessing(**changes: Any) -> Postprocessing:
         "aggregate": "max",
     }
     return Postprocessing(**(values | changes))
-
-
-def make_sigmoid(**changes: Any) -> Postprocessing:
-    values = {"labels": ("mass", "fracture"), "normal_label": None, "activation": "sigmoid"}
-    return make_postprocessing(**(values | {"thresholds": {"mass": 0.4, "fracture": 0.6}} | changes))
-
-
-def rows(*values: list[float]) -> Array:
-    return np.array(values, np.float32)
-
-
-def assert_result(result: ImageResult | None, label: str | None, score: float, scores: list[float]) -> None:
-    assert result is not None
-    assert result.label == label
-    assert result.score == pytest.approx(score, abs=1e-6)
-    assert result.scores == pytest.approx(scores, abs=1e-6)
 
 
 def test_the_higher_of_two_softmax_scores_wins() -> None:
@@ -204,6 +186,11 @@ def test_a_batch_costs_microseconds_per_image() -> None:
         ({"thresholds": {"nodule": 1.5}}, "between 0 and 1"),
         ({"activation": "sigmoid", "thresholds": {"nodule": None}}, "do not exclude each other"),
         ({"temperature": 0.0}, "positive"),
+        ({"temperature": -1.0}, "positive"),
+        ({"temperature": float("inf")}, "positive"),
+        ({"thresholds": {"nodule": -0.1}}, "between 0 and 1"),
+        ({"thresholds": {"nodule": 0.5, "clear": 0.5}}, "except normal_label: nodule"),
+        ({"labels": (), "thresholds": {}}, "at least one label"),
     ],
 )
 def test_contradicting_fields_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -40,6 +40,13 @@ def rule(bundle: str, *conditions: str, role: Role = Role.ANSWER) -> Rule:
         ("columns<=1900", "1900"),
         ("rows=2048", "2048"),
         ("rows!=2048", None),
+        ("rows!=2047", "2048"),
+        ("rows=2047", None),
+        ("rows<=2047", None),
+        ("rows>=2047", "2048"),
+        ("columns>=1901", None),
+        ("image_type=*L,*Y", "ORIGINAL"),
+        (" modality= DX , CR ", "CR"),
         ("source=in?ox", "inbox"),
     ],
 )
@@ -60,9 +67,13 @@ def test_an_absent_value_matches_only_a_negated_condition(text: str) -> None:
     ("text", "message"),
     [
         ("modality", "is not a condition. Write for example"),
+        ("modality = CR", "is not a condition. Write for example"),
         ("colour=red", "colour=red: unknown field colour. Known fields: source"),
         ("modality>=3", "only rows and columns are numbers"),
+        ("modality<=3", "only rows and columns are numbers"),
         ("rows>=many", "must be compared with one integer"),
+        ("rows=512,1024", "must be compared with one integer"),
+        ("columns=, ", "columns must be compared with one integer"),
         ("modality=,", "the value is missing"),
     ],
 )
@@ -124,3 +135,72 @@ def test_brackets_in_patterns_are_literal() -> None:
     condition = Condition.parse("description=*[ap]*")
     assert condition.match(Traits(description=("Thorax [AP]",))) == "*[AP]*"
     assert condition.match(Traits(description=("Thorax PA",))) is None
+
+
+def test_a_rule_is_built_from_its_texts() -> None:
+    """The conditions, the role and the id come from the database."""
+    found = Rule.from_texts(bundle="chest@1", role="shadow", conditions=["modality=CR", "rows>=512"], route_id=7)
+    assert (found.bundle, found.role, found.route_id) == ("chest@1", Role.SHADOW, 7)
+    assert [str(condition) for condition in found.when] == ["modality=CR", "rows>=512"]
+    assert found.match(CHEST) == {"modality": "CR", "rows": "2048"}
+    assert found.match(CHEST._replace(rows=511)) is None
+
+
+def test_a_rule_of_model_has_the_role_answer_and_no_id() -> None:
+    """`--model NAME` creates it from the name alone, and it matches every image."""
+    only = Rule(bundle="phantom@1")
+    assert (only.role, only.when, only.route_id) == (Role.ANSWER, (), None)
+    assert only.match(Traits()) == {}
+
+
+def test_all_conditions_of_a_rule_must_hold() -> None:
+    """The first, the second, or both may fail."""
+    both = rule("chest@1", "modality=CR", "view=PA")
+    assert both.match(CHEST) == {"modality": "CR", "view": "PA"}
+    for other in ({"modality": ("CT",)}, {"view": ("LL",)}, {"modality": (), "view": ()}):
+        assert both.match(CHEST._replace(**other)) is None
+
+
+def test_each_bundle_is_named_once() -> None:
+    """Two rules may send different images to one bundle."""
+    rules = Rules([rule("a@1", "modality=CR"), rule("b@1"), rule("a@1", "modality=DX")])
+    assert rules.bundles == ("a@1", "b@1")
+
+
+def test_a_bundle_is_on_trial_if_only_shadow_rules_name_it() -> None:
+    """Rules of other bundles do not count; one rule with another role ends the trial."""
+    rules = Rules(
+        [
+            rule("new@1", "modality=CR", role=Role.SHADOW),
+            rule("new@1", "modality=DX", role=Role.SHADOW),
+            rule("old@1", "modality=CR"),
+            rule("old@1", "modality=DX", role=Role.SHADOW),
+        ]
+    )
+    assert rules.on_trial("new@1")
+    assert not rules.on_trial("old@1")
+
+
+def test_only_the_first_answer_is_taken_but_every_further_and_shadow_rule() -> None:
+    """The order of the rules is kept within each role."""
+    roles = (Role.SHADOW, Role.FURTHER, Role.ANSWER)
+    rules = Rules([rule(f"{role}{number}@1", role=role) for number in range(2) for role in roles])
+    bundles = [match.bundle for match in rules.choose(CHEST)]
+    assert bundles == ["answer0@1", "further0@1", "further1@1", "shadow0@1", "shadow1@1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "matched"),
+    [(("SCOUT", "LOCALIZER"), None), (("SCOUT",), "not LOCALIZER,AXIAL"), ((), "not LOCALIZER,AXIAL")],
+)
+def test_a_negated_condition_holds_if_no_value_matches_any_pattern(
+    values: tuple[str, ...], matched: str | None
+) -> None:
+    """One value of several that matches is enough to fail it."""
+    assert Condition.parse("image_type!=localizer,axial").match(Traits(image_type=values)) == matched
+
+
+def test_a_value_is_compared_as_a_whole() -> None:
+    """A pattern without a wildcard matches neither a part of a value nor a longer one."""
+    assert Condition.parse("body_part=CHE").match(CHEST) is None
+    assert Condition.parse("body_part=CHESTS").match(CHEST) is None

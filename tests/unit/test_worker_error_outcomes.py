@@ -1,6 +1,7 @@
 """Turn an error into the outcome of an image."""
 
 import logging
+import random
 from datetime import timedelta
 
 import pytest
@@ -27,13 +28,18 @@ def outcome(
     age: timedelta = timedelta(hours=1),
     tried: timedelta = timedelta(),
     mtime_ns: int = 7,
+    place: tuple[str, str] = ("inbox", "inbox"),
+    file: Fetched | None = FILE,
     **options: object,
 ) -> Outcome:
-    """Return the outcome of an image whose file was read before this error."""
+    """Return the outcome of an image whose file was read before this error; with `file=None` it was not read.
+
+    `place` has its source, and the source of the archive from which it was unpacked.
+    """
     image = Claimed(
         work_id=1,
         instance_id=2,
-        source="inbox",
+        source=place[0],
         root="/inbox",
         uri="a.dcm",
         size=4,
@@ -43,10 +49,11 @@ def outcome(
         arrived_at=NOW - age,
         tried_since=NOW - tried,
         marked=False,
+        origin=place[1],
     )
     given = {"retry_limit": 3, "retry_base_seconds": 2, "retry_cap_seconds": 5, **options}
     settings = load_settings(None, **given)
-    return outcome_of_error(image, error, file=FILE, facts=NO_FACTS, settings=settings, now=NOW)
+    return outcome_of_error(image, error, file=file, facts=NO_FACTS, settings=settings, now=NOW)
 
 
 def test_a_defective_image_is_rejected_at_once() -> None:
@@ -54,6 +61,9 @@ def test_a_defective_image_is_rejected_at_once() -> None:
     found = outcome(RejectImage(Reason.TRUNCATED))
     assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
     assert found.detail == Reason.TRUNCATED.message
+    assert (found.work_id, found.instance_id) == (1, 2)
+    assert (found.size, found.mtime_ns, found.not_before) == (4, 7, None)
+    assert (found.alone, found.uncounted) == (False, False)
 
 
 @pytest.mark.parametrize(("attempts", "state"), [(1, State.RECEIVED), (2, State.RECEIVED), (3, State.FAILED)])
@@ -180,3 +190,120 @@ def test_the_text_of_an_unexpected_error_is_not_shown(caplog: pytest.LogCaptureF
     assert (found.state, found.reason) == (State.FAILED, Reason.INTERNAL_ERROR)
     assert "ValueError" in str(found.detail)
     assert "DOE" not in f"{found.detail} {[record.getMessage() for record in caplog.records]}"
+
+
+@pytest.fixture
+def longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every delay as long as its jitter allows."""
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
+
+
+def seconds_until(found: Outcome) -> float:
+    assert found.not_before is not None
+    return (found.not_before - NOW).total_seconds()
+
+
+@pytest.mark.usefixtures("longest_delays")
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 2), (2, 4), (3, 8), (4, 16), (5, 20), (5000, 20)])
+def test_the_delay_after_an_error_doubles_with_each_attempt(attempts: int, seconds: float) -> None:
+    """It begins with `retry_base_seconds`, ends at `retry_cap_seconds`, and no number of attempts is too high."""
+    limits = {"retry_limit": 10_000, "retry_cap_seconds": 20}
+    assert seconds_until(outcome(RetryImage(Reason.IO_ERROR), attempts=attempts, **limits)) == seconds
+
+
+@pytest.mark.usefixtures("longest_delays")
+@pytest.mark.parametrize(("waited", "seconds"), [(0, 2), (6, 2), (9, 3), (180, 60), (181, 60), (10**6, 60)])
+def test_the_delay_while_a_source_is_away_is_a_third_of_the_time_waited(waited: int, seconds: float) -> None:
+    """It is at least `retry_base_seconds` and at most a minute. The number of attempts does not count."""
+    found = outcome(RetryImage(Reason.SOURCE_GONE), age=timedelta(seconds=waited), attempts=4, retry_cap_seconds=1000)
+    assert seconds_until(found) == seconds
+
+
+@pytest.mark.usefixtures("longest_delays")
+def test_the_cap_holds_while_a_source_is_away() -> None:
+    """An hour of waiting would give 60 s."""
+    assert seconds_until(outcome(RetryImage(Reason.SOURCE_GONE), retry_cap_seconds=50)) == 50
+
+
+@pytest.mark.usefixtures("longest_delays")
+def test_an_incomplete_file_is_read_again_when_its_time_ends() -> None:
+    """It waits a third of its 270 s, but no longer than the 30 s that are left; and less if it is younger."""
+    wait = {"arrival_timeout_seconds": 300, "retry_cap_seconds": 1000}
+    error = RejectImage(Reason.TRUNCATED)
+    assert seconds_until(outcome(error, age=timedelta(seconds=270), **wait)) == 30
+    assert seconds_until(outcome(error, age=timedelta(seconds=30), **wait)) == 10
+
+
+def test_the_jitter_takes_up_to_half_of_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shortest delay after a first error is half of `retry_base_seconds`."""
+    monkeypatch.setattr(random, "uniform", lambda low, _high: low)
+    assert seconds_until(outcome(RetryImage(Reason.IO_ERROR))) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "state"),
+    [
+        (("inbox", "inbox"), State.RECEIVED),
+        (("inbox", ""), State.RECEIVED),
+        (("archives", "inbox"), State.REJECTED),
+    ],
+    ids=["file of a folder", "unknown origin", "member of an archive"],
+)
+def test_the_rest_of_a_member_of_an_archive_cannot_arrive_later(place: tuple[str, str], state: State) -> None:
+    """A truncated file waits for the rest of its bytes unless it was unpacked from an archive."""
+    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=1), place=place)
+    assert found.state is state
+
+
+@pytest.mark.parametrize("reason", [Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE])
+def test_folders_and_stores_are_waited_for(reason: Reason) -> None:
+    """Both may be away for a day; with `hold_missing_sources=false` both use up the attempts."""
+    held = outcome(RetryImage(reason), attempts=99)
+    assert (held.state, held.uncounted) == (State.RECEIVED, True)
+    tried = outcome(RetryImage(reason), attempts=2, hold_missing_sources=False)
+    assert (tried.state, tried.uncounted) == (State.RECEIVED, False)
+    assert outcome(RetryImage(reason), attempts=3, hold_missing_sources=False).state is State.FAILED
+
+
+def test_an_incomplete_file_waits_although_missing_sources_are_not_held() -> None:
+    """`hold_missing_sources` is about sources, not about files."""
+    young = timedelta(seconds=1)
+    found = outcome(RejectImage(Reason.TRUNCATED), age=young, attempts=99, hold_missing_sources=False)
+    assert (found.state, found.uncounted) == (State.RECEIVED, True)
+
+
+def test_a_file_that_was_written_at_this_moment_is_recent() -> None:
+    """Its modification time is not in the future."""
+    now_ns = int(NOW.timestamp()) * 10**9
+    for mtime_ns, state in ((now_ns, State.RECEIVED), (now_ns + 10**9, State.REJECTED)):
+        found = outcome(RejectImage(Reason.TRUNCATED), mtime_ns=mtime_ns, age=timedelta(days=1))
+        assert found.state is state
+
+
+def test_the_age_of_a_file_is_counted_in_seconds_of_its_modification_time() -> None:
+    """Written 299 s ago, it waits; 300 s ago, it does not."""
+    for seconds, state in ((299, State.RECEIVED), (300, State.REJECTED)):
+        mtime_ns = (int(NOW.timestamp()) - seconds) * 10**9
+        error = RejectImage(Reason.EMPTY)
+        found = outcome(error, mtime_ns=mtime_ns, age=timedelta(days=1), arrival_timeout_seconds=300)
+        assert found.state is state
+
+
+def test_only_a_lack_of_memory_makes_an_image_travel_alone() -> None:
+    """Other errors of an image that travels alone already are retried like those of any image."""
+    found = outcome(RetryImage(Reason.IO_ERROR), alone=True)
+    assert (found.state, found.alone) == (State.RECEIVED, False)
+
+
+def test_an_image_that_was_not_read_has_no_digest_and_no_identity() -> None:
+    """The ledger keeps the size and time that were registered."""
+    for error in (RetryImage(Reason.SOURCE_GONE), RejectImage(Reason.NOT_DICOM)):
+        found = outcome(error, file=None)
+        assert (found.sha256, found.size, found.mtime_ns) == (None, None, None)
+
+
+def test_a_failed_image_keeps_the_digest_of_its_bytes_and_a_retried_one_does_not() -> None:
+    """The bytes of the next attempt may be others."""
+    failed, retried = outcome(ImageError(Reason.TIMEOUT)), outcome(RetryImage(Reason.IO_ERROR))
+    assert (failed.sha256, failed.size, failed.mtime_ns) == (FILE.sha256, 4, 7)
+    assert (retried.sha256, retried.size, retried.mtime_ns) == (None, 4, 7)

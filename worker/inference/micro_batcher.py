@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.input_range import NEAR, InputRange
 from nightread.errors import ImageError
 from nightread.reasons import Reason
 from worker.errors import NetworkBrokenError
@@ -28,16 +30,20 @@ class MicroBatcher:
         *,
         on_trial: bool = False,
         timer: PhaseTimer | None = None,
+        input_range: InputRange | None = None,
     ) -> None:
         """Create a batcher.
 
         With `network_thread`, an executor of one thread, the network runs while the caller decodes. If the network
         fails and is `on_trial`, its images get an error; otherwise the batch ends. The `timer` counts the time for
-        which the caller waits for the network as the phase `predict`.
+        which the caller waits for the network as the phase `predict`. Inputs outside of `input_range` are noted.
         """
         self.errors: dict[int, ImageError] = {}
         """Errors of the images without scores, by work id: device memory too small for one frame, or failed trial."""
+        self.unusual: dict[int, list[float]] = defaultdict(list)
+        """For images with frames outside of the range: the distance of each of these frames (InputRange.distances)."""
         self._predictor = predictor
+        self._input_range = input_range
         self._network_thread = network_thread
         self._on_trial = on_trial
         self._timer = timer or PhaseTimer()
@@ -76,10 +82,23 @@ class MicroBatcher:
         self._collect_submitted()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
         inputs = np.concatenate([inputs for _, inputs in waiting])
+        if self._input_range is not None:
+            self._note_unusual(waiting, self._input_range.distances(inputs, self._predictor.bundle.spec))
         if self._network_thread is not None:
             self._submitted = self._network_thread.submit(self._predictor.scores, inputs), waiting
             return
         self._store_scores(waiting, lambda: self._predictor.scores(inputs))
+
+    def _note_unusual(self, waiting: Waiting, distances: NDArray[np.float64]) -> None:
+        outside = distances > NEAR
+        if not outside.any():
+            return
+        begin = 0
+        for work_id, inputs in waiting:
+            of_image = distances[begin : begin + len(inputs)]
+            if (found := of_image[of_image > NEAR]).size:
+                self.unusual[work_id] += found.tolist()
+            begin += len(inputs)
 
     def _collect_submitted(self) -> None:
         if self._submitted is not None:

@@ -11,13 +11,17 @@ from db import ledger
 from db.engine import Database
 from db.queries import Route, routes_in_force
 from imaging.dicom_image import DicomImage
+from imaging.kind import GREY, ImageKind
+from imaging.read_kind import read_kind
 from imaging.spec import InputSpec
 from imaging.traits import Traits, read_traits
 from models.bundle import Bundle
 from models.catalogue import find_bundle
+from models.domain import Domain, refusal
+from models.input_range import InputRange
 from models.routing import RouteMatch, Rule, Rules
 from nightread.clock import utc_now
-from nightread.errors import StopWork, UsageFault
+from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.gc_freeze import freeze_gc
 from nightread.hardware import gpus
 from nightread.settings import Settings
@@ -26,6 +30,7 @@ from worker.inference.predictor import Predictor, largest_micro_batch
 log = logging.getLogger(__name__)
 
 _ANY_IMAGE = Traits()
+_ANY_KIND = ImageKind()
 _CACHED_ASSIGNMENTS = 4096
 _FLOAT32_BYTES = 4
 
@@ -42,6 +47,11 @@ class LoadedModel:
         """Return the bundle of the network."""
         return self.predictor.bundle
 
+    @property
+    def input_range(self) -> InputRange | None:
+        """Return the intensities of the training images, if the bundle states them."""
+        return self.bundle.domain.intensities if self.bundle.domain else None
+
 
 class Assignment(NamedTuple):
     """The networks for one image, and how its frames must be prepared."""
@@ -49,18 +59,33 @@ class Assignment(NamedTuple):
     matches: tuple[RouteMatch, ...]
     """The matched rules, the one that gives the answer first; empty if no rule takes the image."""
     specs: tuple[InputSpec, ...]
-    """The distinct input specs of these networks: networks with equal specs share the prepared frames."""
-    spec_of: tuple[int, ...]
-    """For each match: the index of its spec in `specs`."""
+    """The distinct input specs of the networks that analyse the image; equal specs share the prepared frames."""
+    targets: tuple[tuple[str, int], ...]
+    """The bundles that analyse the image, each with the index of its spec in `specs`."""
     frame_bytes: int
     """Bytes of one frame, prepared (float32) for all of the specs together."""
+    refused: Mapping[str, RejectImage]
+    """For each matched bundle that was not made for such an image: why."""
 
 
 class ModelSet:
     """The loaded models and the routing rules. Immutable: changed rules make a new ModelSet."""
 
-    def __init__(self, rules: Rules, models: Mapping[str, LoadedModel], routes: tuple[Route, ...] = ()) -> None:
-        """Create a model set. `models` has one entry, by `NAME@VERSION`, for each bundle that a rule names."""
+    def __init__(
+        self,
+        rules: Rules,
+        models: Mapping[str, LoadedModel],
+        routes: tuple[Route, ...] = (),
+        *,
+        any_domain: bool = False,
+    ) -> None:
+        """Create a model set. `models` has one entry, by `NAME@VERSION`, for each bundle that a rule names.
+
+        With `any_domain` no image is refused because a bundle was not made for it.
+        """
+        self.any_domain = any_domain
+        self.has_grey_domain = any(_is_grey(model.bundle.domain) for model in models.values()) and not any_domain
+        """Whether a bundle was made for grey images only, so that coloured images must be looked at."""
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
@@ -76,16 +101,29 @@ class ModelSet:
         """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
         return self._rules.on_trial(bundle)
 
-    def assign(self, dicom_image: DicomImage, source: str) -> Assignment:
-        """Return the networks for an image. The result is cached by the traits that the rules look at."""
-        return self._assigned(read_traits(dicom_image, source) if self._rules.needs_headers else _ANY_IMAGE)
+    def assign(self, dicom_image: DicomImage, source: str, kind: ImageKind | None = None) -> Assignment:
+        """Return the networks for an image, of the kind that its header says or of another `kind`.
 
-    def _assign(self, traits: Traits) -> Assignment:
+        The result is cached by all values that it depends on.
+        """
+        return self._assigned(
+            read_traits(dicom_image, source) if self._rules.needs_headers else _ANY_IMAGE,
+            _ANY_KIND if self.any_domain else kind or read_kind(dicom_image),
+        )
+
+    def _assign(self, traits: Traits, kind: ImageKind) -> Assignment:
         matches = self._rules.choose(traits)
-        wanted = [self.models[match.bundle].bundle.spec for match in matches]
-        specs = tuple(dict.fromkeys(wanted))
-        frame_bytes = sum(prod(spec.shape) * _FLOAT32_BYTES for spec in specs)
-        return Assignment(matches, specs, tuple(specs.index(spec) for spec in wanted), frame_bytes)
+        bundles = {match.bundle: self.models[match.bundle].bundle for match in matches}
+        refusals = {name: None if self.any_domain else refusal(bundle.domain, kind) for name, bundle in bundles.items()}
+        taking = {name: bundle.spec for name, bundle in bundles.items() if refusals[name] is None}
+        specs = tuple(dict.fromkeys(taking.values()))
+        return Assignment(
+            matches=matches,
+            refused={name: why for name, why in refusals.items() if why is not None},
+            targets=tuple((name, specs.index(spec)) for name, spec in taking.items()),
+            specs=specs,
+            frame_bytes=sum(prod(spec.shape) * _FLOAT32_BYTES for spec in specs),
+        )
 
 
 def open_model_set(settings: Settings, database: Database) -> ModelSet:
@@ -94,7 +132,7 @@ def open_model_set(settings: Settings, database: Database) -> ModelSet:
         return _routed_model_set(settings, database, routes_in_force(database), {})
     model = _load(find_bundle(settings.model, settings.bundle_folders), settings, database)
     reference = model.bundle.reference
-    return ModelSet(Rules([Rule(bundle=reference)]), {reference: model})
+    return ModelSet(Rules([Rule(bundle=reference)]), {reference: model}, any_domain=settings.any_domain)
 
 
 def reload_model_set(model_set: ModelSet, settings: Settings, database: Database) -> ModelSet:
@@ -118,7 +156,11 @@ def _routed_model_set(
         if model is None or model.bundle.digest != route.digest:
             model = _load(_find_routed_bundle(route, settings), settings, database)
         models[route.bundle] = model
-    return ModelSet(rules, models, routes)
+    return ModelSet(rules, models, routes, any_domain=settings.any_domain)
+
+
+def _is_grey(domain: Domain | None) -> bool:
+    return domain is not None and domain.samples == (GREY,)
 
 
 def _rule(route: Route) -> Rule:

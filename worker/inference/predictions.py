@@ -6,11 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from db.ledger import FramePrediction
+from models.input_range import FAR, NEAR
 from models.postprocessing import ImageResult, Postprocessing
-from nightread.errors import ImageError
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 from worker.inference.micro_batcher import MicroBatcher
 from worker.inference.predictor import Scores
+
+_FOREIGN_INTENSITIES = (
+    "The model was not made for this image: its intensities are far from those of the training images. Check its "
+    "window and its lookup tables."
+)
 
 
 class ImagePrediction(NamedTuple):
@@ -18,6 +24,8 @@ class ImagePrediction(NamedTuple):
 
     result: ImageResult
     frames: tuple[FramePrediction, ...]
+    near_edge: bool = False
+    """Whether the intensities of most frames are slightly outside of those of the training images."""
 
 
 Predictions = dict[int, ImagePrediction | ImageError]
@@ -27,7 +35,8 @@ Predictions = dict[int, ImagePrediction | ImageError]
 def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -> Predictions:
     """Return a prediction for every image that was added to the batcher. Raises NetworkBrokenError.
 
-    Images of one frame are processed together, because that is faster.
+    Images of one frame are processed together, because that is faster. An image most of whose frames have intensities
+    far from those of the training images gets an error instead.
     """
     scores = batcher.finish()
     single = [work_id for work_id, frame_scores in scores.items() if len(frame_scores) == 1]
@@ -42,7 +51,25 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
         for work_id, frame_scores in scores.items()
         if len(frame_scores) > 1
     )
+    for work_id, distances in batcher.unusual.items():
+        if work_id in scores:
+            predictions[work_id] = _compared(predictions[work_id], distances, len(scores[work_id]))
     return predictions
+
+
+def _compared(
+    prediction: ImagePrediction | ImageError, distances: list[float], frames: int
+) -> ImagePrediction | ImageError:
+    """Return the prediction, or why there is none, by the distances of those of its `frames` that are outside.
+
+    More than half of the frames must be outside: a dark frame at the start of a cine is not enough.
+    """
+    middle = sorted([*distances, *[0.0] * (frames - len(distances))])[(frames - 1) // 2]
+    if middle > FAR:
+        return RejectImage(Reason.OUT_OF_DOMAIN, _FOREIGN_INTENSITIES)
+    if middle > NEAR and isinstance(prediction, ImagePrediction):
+        return prediction._replace(near_edge=True)
+    return prediction
 
 
 def _multi_frame_prediction(postprocessing: Postprocessing, scores: Scores) -> ImagePrediction | ImageError:

@@ -63,8 +63,8 @@ def images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
             ("--patient", "125"),
             [],
             (
-                "No image has this PatientID; it was searched without an issuer and with 2 known issuers "
-                "(CLINIC, HOSP). If the images name another issuer, give it with --issuer."
+                "No image has this PatientID; it was searched without an issuer and with 2 known issuers (CLINIC, "
+                "HOSP). If the images name another issuer, give it with --issuer."
             ),
         ),
     ],

@@ -76,6 +76,79 @@ def test_an_empty_directory_has_no_files() -> None:
     assert count_files(Elements(data, Encoding(implicit=False, little=True), 0, len(data))) == {}
 
 
+RECORDS = 0x00041220
+AT = 40
+"""Position of the first record: 16 bytes of unused text, 12 of the root offset, 12 of the header of the sequence."""
+
+
+def record(
+    kind: str, *, next_at: int = 0, lower_at: int = 0, uid: str = "", file: str = "", in_use: int = 0xFFFF
+) -> bytes:
+    """Return a directory record as an item of defined length, with the elements of PS3.3 F.3.2.2."""
+    values = (
+        (0x1400, b"UL", struct.pack("<I", next_at)), (0x1410, b"US", struct.pack("<H", in_use)),
+        (0x1420, b"UL", struct.pack("<I", lower_at)), (0x1430, b"CS", kind.encode()), (0x1500, b"CS", file.encode()),
+    )  # fmt: skip
+    content = b"".join(
+        struct.pack("<HH2sH", 4, number, vr, len(value)) + value for number, vr, value in values if value
+    )
+    if uid:
+        content += struct.pack("<HH2sH", 0x0020, 0x000D, b"UI", len(uid)) + uid.encode()
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+
+
+def directory_of(*records: bytes, root: int) -> Elements:
+    """Return a data set that begins with unused bytes, so that positions differ from those in the sequence."""
+    unused = struct.pack("<HH2sH", 4, 0x1130, b"CS", 8) + b"UNUSED  "
+    first = struct.pack("<HH2sHI", 4, 0x1200, b"UL", 4, root)
+    value = b"".join(records)
+    data = unused + first + struct.pack("<HH2sHI", 4, RECORDS & 0xFFFF, b"SQ", 0, len(value)) + value
+    return Elements(data, Encoding(implicit=False, little=True), 0, len(data))
+
+
+def test_a_record_is_found_by_its_position_in_the_file() -> None:
+    """The root leads to the second record, which leads to the first: the image of a study."""
+    assert AT == 16 + 12 + 12
+    image = record("IMAGE ", file="IM1 ")
+    study = record("STUDY ", lower_at=AT, uid="1.2.3.4 ")
+    assert count_files(directory_of(image, study, root=AT + len(image))) == {"1.2.3.4": 1}
+    assert count_files(directory_of(image, study, root=0)) == {}
+    assert count_files(directory_of(image, study, root=AT)) == {}  # an image of no study
+
+
+def test_a_record_that_is_not_in_use_keeps_its_neighbours() -> None:
+    """PS3.3 F.3.2.2: 0 is not in use, FFFFH is in use. What lies below it is left out, what follows is not."""
+    image = record("IMAGE ", file="IM1 ")
+    unused = record(
+        "STUDY ", in_use=0, lower_at=AT, uid="1.2 ", next_at=AT + len(image) + len(record("STUDY ", uid="1.2 "))
+    )
+    study = record("STUDY ", lower_at=AT, uid="1.3 ")
+    assert count_files(directory_of(image, unused, study, root=AT + len(image))) == {"1.3": 1}
+
+
+@pytest.mark.parametrize(
+    ("next_at", "detail"),
+    [
+        (7, "A record leads to offset 7, where no record begins."),
+        (AT, "Two records lead to the record at offset 40."),
+    ],
+)
+def test_the_detail_names_the_offset_of_an_invalid_link(next_at: int, detail: str) -> None:
+    """The link leads to no record, or back."""
+    with pytest.raises(RejectImage) as caught:
+        count_files(directory_of(record("STUDY ", next_at=next_at, uid="1.2 "), root=AT))
+    assert (caught.value.reason, caught.value.detail) == (Reason.BAD_DICOMDIR, detail)
+
+
+def test_the_detail_names_an_element_that_is_no_number() -> None:
+    """The offset of the next record is text."""
+    broken = record("STUDY ", uid="1.2 ").replace(b"\x04\x00\x00\x14UL", b"\x04\x00\x00\x14LO")
+    with pytest.raises(RejectImage) as caught:
+        count_files(directory_of(broken, root=AT))
+    expected = "OffsetOfTheNextDirectoryRecord (0004,1400) must be a number and has a VR of text."
+    assert (caught.value.reason, caught.value.detail) == (Reason.BAD_DICOMDIR, expected)
+
+
 def _reason(data: bytes) -> Reason:
     with pytest.raises(RejectImage) as caught:
         count_files(elements(data))

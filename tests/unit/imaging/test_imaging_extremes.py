@@ -65,7 +65,8 @@ def test_the_number_of_elements_is_limited() -> None:
 
     assert Elements(enough, EXPLICIT, 0, len(enough)).fault is None
     too_many = Elements(many, EXPLICIT, 0, len(many))
-    assert (str(too_many.fault), len(too_many)) == ("A data set has too many elements.", MAX_ELEMENTS)
+    expected = "A data set has too many elements. The last one read is (000B,9C3F)."
+    assert (str(too_many.fault), len(too_many)) == (expected, MAX_ELEMENTS)
 
 
 def test_the_number_of_frames_is_limited(make_dicom: MakeDicom) -> None:

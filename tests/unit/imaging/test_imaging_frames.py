@@ -190,7 +190,7 @@ def test_functional_groups_take_precedence_over_the_top_level(make_dicom: MakeDi
 
 def test_lookup_tables_take_precedence_over_rescale_and_window(make_dicom: MakeDicom) -> None:
     """A modality LUT replaces the rescale, a VOI LUT the window; 8-bit entries may be packed two per word."""
-    modality = group(LUTDescriptor=[4, 0, 16], LUTData=np.array([9, 8, 7, 6], "<u2").tobytes())
+    modality = group(LUTDescriptor=[4, 0, 16], LUTData=np.array([60000, 8, 7, 6], "<u2").tobytes())
     voi = group(LUTDescriptor=[4, 65535, 8], LUTData=bytes([1, 2, 3, 4]))
     for item in (modality, voi):
         item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "OW"
@@ -203,20 +203,26 @@ def test_lookup_tables_take_precedence_over_rescale_and_window(make_dicom: MakeD
 
     grayscale = only_frame(data).grayscale
 
-    assert grayscale.modality_lut == Lut(first=0, bits=16, entries=np.array([9, 8, 7, 6], "<u2").tobytes())
+    assert grayscale.modality_lut == Lut(first=0, bits=16, entries=np.array([60000, 8, 7, 6], "<u2").tobytes())
     assert grayscale.voi == Lut(first=65535, bits=8, entries=np.array([1, 2, 3, 4], "<u2").tobytes())
 
 
-def test_an_invalid_voi_is_an_error_only_if_it_is_used(make_dicom: MakeDicom) -> None:
-    """Intensity `window` does not use the VOI of the header; intensity `voi` rejects the image."""
+def test_an_unusable_voi_becomes_a_remark_or_a_reason_only_if_it_is_needed(make_dicom: MakeDicom) -> None:
+    """Intensity `window` does not use the VOI; `voi` takes the full range and says so, unless the bundle refuses."""
     voi = group(LUTDescriptor=[4, 0, 16])
     voi["LUTDescriptor"].VR = "US"
-    frame = only_frame(make_dicom(VOILUTSequence=Sequence([voi])))
+    image = read(make_dicom(VOILUTSequence=Sequence([voi])))
+    (frame,) = image.frames()
 
     assert mapping_for(frame, Intensity(kind="window", low=0, high=10)) == Ramp(low=0, high=10)
+    assert not image.remarks
     with pytest.raises(RejectImage) as refusal:
-        mapping_for(frame, Intensity(kind="voi"))
-    assert refusal.value.reason is Reason.BAD_HEADER
+        mapping_for(frame, Intensity(kind="voi", unusable="refuse"))
+    assert refusal.value.reason is Reason.VOI_UNUSABLE
+    assert refusal.value.detail == "LUTData (0028,3006) of a lookup table is missing or empty."
+    assert mapping_for(frame, Intensity(kind="voi")) == Ramp(low=0, high=65535)
+    assert image.remarks.words == "voi_unusable"
+    assert image.remarks.detail == "LUTData (0028,3006) of a lookup table is missing or empty. The full range was used."
 
 
 def test_an_intercept_is_used_without_a_slope(make_dicom: MakeDicom) -> None:
@@ -231,7 +237,7 @@ def test_padding_is_masked_as_the_pixels_are(make_dicom: MakeDicom) -> None:
 
 
 @pytest.mark.parametrize("error", [ImageError(Reason.TIMEOUT), MemoryError()])
-def test_a_timeout_or_lack_of_memory_is_no_pixel_error(error: Exception) -> None:
+def test_a_timeout_or_lack_of_memory_is_no_pixel_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of the worker's alarm during decoding passes through; errors of a library do not."""
     layout = PixelLayout(
         rows=2, columns=2, frames=1, samples=1, photometric="MONOCHROME2", planar=False, bits_allocated=8,
@@ -239,11 +245,12 @@ def test_a_timeout_or_lack_of_memory_is_no_pixel_error(error: Exception) -> None
     )  # fmt: skip
     jpeg = bytes(imagecodecs.jpeg8_encode(np.zeros((2, 2), np.uint8)))
 
-    def decode(_frame: bytes, _layout: PixelLayout) -> None:
+    def decode(_frame: bytes) -> None:
         raise error
 
+    monkeypatch.setattr(imagecodecs, "jpeg8_decode", decode)
     with pytest.raises(type(error)) as raised:
-        decode_frame(Codec(decode=decode), jpeg, layout)
+        decode_frame(Codec.JPEG, jpeg, layout)
 
     assert raised.value is error
 

@@ -181,10 +181,13 @@ def test_sigmoid_window(value: float, expected: float) -> None:
     assert shown(window(40, 400, "SIGMOID"), value) == pytest.approx(expected)
 
 
-def test_windows_without_width_are_ignored() -> None:
-    """LINEAR requires a width of at least one, where it is a step; the other functions require a positive width."""
-    assert window(40, 0.5, None) is None
+def test_windows_without_width_cannot_be_used() -> None:
+    """All functions require a positive width. LINEAR is a step at a width of one, and LINEAR_EXACT below."""
+    assert window(40, 0, None) is None
+    assert window(40, float("nan"), None) is None
     assert window(40, 0, "LINEAR_EXACT") is None
+    assert window(40, 0.5, None) == Ramp(low=39.75, high=40.25)
+    assert window(40, 0.99, "LINEAR") == window(40, 0.99, "LINEAR_EXACT")
     assert window(40, -1, "SIGMOID") is None
     assert window(40, 1, None) == Ramp(low=39.5, high=39.5)
     assert Ramp(low=39.5, high=39.5)(np.array([39.0, 39.5, 40.0])).tolist() == [0, 0, 1]

@@ -13,3 +13,8 @@ def new_uid() -> str:
 def stable_uid(kind: str, *names: str) -> str:
     """Return the UID of these names: the same at every call and on every host."""
     return f"2.25.{uuid5(_NAMESPACE, chr(0).join((kind, *names))).int}"
+
+
+def report_series_uid(study_instance_uid: str) -> str:
+    """Return the UID of the series that holds the reports of nightread for this study."""
+    return stable_uid("series", study_instance_uid)

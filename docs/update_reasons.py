@@ -1,0 +1,204 @@
+"""Write the tables of docs/reasons.md from the code and the texts below: `python docs/update_reasons.py`."""
+
+from pathlib import Path
+
+from imaging.remarks import Remark
+from nightread.reasons import Reason
+
+PAGE = Path(__file__).parent / "reasons.md"
+
+REASONS = {
+    "not_dicom": (
+        "The file is a program or an office document.",
+        "Nothing, if it is no image. Pictures: set `NIGHTREAD_ACCEPT_RASTER`. Otherwise ask the sender for DICOM.",
+    ),
+    "empty": ("The file is empty.", "Ask the sender for the file again."),
+    "truncated": (
+        "PixelData (7FE0,0010) at offset 1,432 ends within frame 3.",
+        "Ask the sender for the whole file. A file that is still being written is tried again by itself.",
+    ),
+    "bad_header": (
+        "Rows (0028,0010) is missing or zero.",
+        "Send the detail to the maker of the device or archive that wrote the file.",
+    ),
+    "no_pixel_data": (
+        "PixelData (7FE0,0010) is missing; the data set ends at offset 1,018.",
+        "Ask the sender for the object with its pixels; some archives send headers only.",
+    ),
+    "bad_pixels": (
+        "The decoder failed (Jpeg8Error) (frame 2, at offset 20,480).",
+        "Ask the sender for the file again, or in another transfer syntax.",
+    ),
+    "voi_unusable": (
+        "The window (0028,1050) lacks its center or its width.",
+        "Use a bundle that does not need the window of the header, or have the writer corrected.",
+    ),
+    "unsupported_syntax": (
+        "No decoder is available for TransferSyntaxUID (0002,0010).",
+        "Let the sender convert the image; [conformance.md](conformance.md) lists the transfer syntaxes.",
+    ),
+    "too_large": (
+        "Rows (0028,0010) x Columns (0028,0011) exceeds the limit max_frame_pixels.",
+        "Raise the limit if the image is genuine and memory is sufficient ([settings.md](settings.md)).",
+    ),
+    "bad_archive": ("The archive is encrypted.", "Ask for the archive again, as zip, tar, or tar with gzip."),
+    "archive_limits": (
+        "The archive is nested in 3 other archives.",
+        "Unpack it by hand and check what it holds, or raise the limit.",
+    ),
+    "archive_escapes": (
+        "The archive holds a link, a device or a path that leads out of it. Nothing was unpacked.",
+        "Do not unpack it elsewhere. Ask the sender how it was made.",
+    ),
+    "bad_dicomdir": (
+        "A record leads to offset 7, where no record begins.",
+        "The images of the medium are analysed all the same; only the count of files per study is missing.",
+    ),
+    "bad_manifest": (
+        "Entry 3 of the manifest has no valid UID or number.",
+        "Ask the sender to correct the manifest ([media.md](media.md)).",
+    ),
+    "bad_key_object": (
+        "The key object note rejects no image of its own study.",
+        "Read the note in the archive: images that it means to withdraw are still shown.",
+    ),
+    "no_model": (
+        "No model is configured for this image. Run `nightread models route` to see the rules.",
+        "Add a rule ([routing.md](routing.md)), or nothing if such images need no analysis.",
+    ),
+    "non_image": ("The DICOMDIR lists 2 studies.", "Nothing."),
+    "localizer": ("The image is a localizer.", "Nothing, unless a bundle should take localizers."),
+    "secondary_capture": ("The image is a secondary capture.", "Nothing, unless a bundle should take such images."),
+    "quality_control": ("The image is of a test object, for quality control.", "Nothing."),
+    "out_of_domain": (
+        "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+        "Route such images to another model. `--any-domain` is for experiments.",
+    ),
+    "for_processing": (
+        "The image holds raw data (FOR PROCESSING), not an image for presentation.",
+        "Not given by this release: routing rules can select by the presentation intent.",
+    ),
+    "manifest": ("The manifest lists 12 studies.", "Nothing."),
+    "key_object": ("The note with the title 113001 rejects 3 images.", "Nothing: the images are marked as withdrawn."),
+    "media_file": ("The file was in an archive next to images and is not an image.", "Nothing."),
+    "own_result": ("The object is a report that nightread itself made.", "Nothing."),
+    "cancelled": ("A person cancelled the analysis.", "Not given by this release: no command cancels an image."),
+    "symlink": (
+        "The symbolic link is part of a circle of links.",
+        "Put the file itself into the source folder.",
+    ),
+    "not_a_file": ("The name is not a regular file.", "Remove the pipe, socket or device from the source folder."),
+    "missing_file": (
+        "The store no longer has the instance.",
+        "Find out who removed it; put it back, then run `nightread retry`.",
+    ),
+    "source_gone": (
+        "The source folder is missing: unmounted or removed. Mount it, then run `nightread retry`.",
+        "Mount the folder, then run `nightread retry`.",
+    ),
+    "store_unavailable": (
+        "The store was unavailable. When it is back, run `nightread retry`.",
+        "Check the store with `nightread doctor`, then run `nightread retry`.",
+    ),
+    "unreadable": (
+        "The worker has no permission to read the file. Correct the permissions, then run `nightread retry`.",
+        "Correct the permissions, then run `nightread retry`.",
+    ),
+    "io_error": ("Reading the file failed with EIO.", "Check the disk and the network, then run `nightread retry`."),
+    "no_room": (
+        "The disk was too full to unpack the archive. Free some space, then run `nightread retry`.",
+        "Free some space, then run `nightread retry`.",
+    ),
+    "still_changing": (
+        "The file changed during every attempt to read it.",
+        "Let the sender finish, then run `nightread retry`.",
+    ),
+    "still_arriving": (
+        "The file was incomplete and so new that it may still be arriving.",
+        "Nothing: it is tried again until `arrival_timeout_seconds` have passed, and is `truncated` then.",
+    ),
+    "timeout": (
+        "Decoding one frame took longer than image_timeout_seconds.",
+        "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",
+    ),
+    "out_of_memory": (
+        "The memory was not sufficient for this image, even without others.",
+        "Give the worker more memory, or lower `max_frame_pixels`.",
+    ),
+    "killed_worker": (
+        "Reading this image killed its trial process in 2 of 2 attempts.",
+        "Keep the file and report it: a decoder has an error.",
+    ),
+    "bad_scores": ("The model returned scores that are not finite numbers.", "Check the model with `models evaluate`."),
+    "unstorable": ("The database rejected the values of this image.", "Search the worker's log for the image id."),
+    "internal_error": (
+        "The network failed; see the worker's log.",
+        "Search the worker's log for the image id and report it.",
+    ),
+}
+"""By stored word: an example of a detail, and what a person can do."""
+
+REMARKS = {
+    "voi_unusable": (
+        "The window (0028,1050) lacks its center or its width. The full range was used.",
+        "Compare the picture with the archive's: brightness and contrast may differ.",
+    ),
+    "palette_missing": (
+        "The header has no colour palette; the indices were used as grey values.",
+        "Ask the sender for the file with its palette.",
+    ),
+    "near_domain_edge": (
+        "The intensities of the image are slightly outside of those of the training images.",
+        "Look at the image; many such remarks in a night mean that a device has changed.",
+    ),
+    "any_domain": (
+        "It was not checked whether the model was made for this image (--any-domain).",
+        "Do not use the result except for an experiment.",
+    ),
+    "frames_left_out": (
+        "The pixel data seem to hold 2 more frames than NumberOfFrames (0028,0008) declares: left out as uncertain.",
+        "Ask the sender for the number of frames.",
+    ),
+    "frames_counted": (
+        "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3.",
+        "Nothing if the number is right. If the data hold fewer frames than declared, ask for the others.",
+    ),
+    "pixels_unclosed": (
+        "The file ends without the sequence delimiter of its pixel data. All frames are there.",
+        "Nothing; many such remarks from one sender mean that its transfers are cut.",
+    ),
+    "syntax_contradicted": (
+        "PixelData (7FE0,0010) at offset 1,432 is compressed, unlike TransferSyntaxUID (0002,0010) says.",
+        "Nothing; the gateway that changed the transfer syntax should be corrected.",
+    ),
+    "photometric_assumed": (
+        "PhotometricInterpretation (0028,0004) is missing; MONOCHROME2 was assumed.",
+        "Check whether white is bone; if it is air, the writer must declare MONOCHROME1.",
+    ),
+}
+"""By stored word: an example of a detail, and what a person can do."""
+
+
+def reasons_table() -> str:
+    """Return one row for each reason, in the order of nightread/reasons.py."""
+    rows = [f"| `{each}` | {each.fault} | {each.message} | {' | '.join(REASONS[each])} |" for each in Reason]
+    return "\n".join(("| reason | class | meaning | example of a detail | what to do |", "| --- " * 5 + "|", *rows))
+
+
+def remarks_table() -> str:
+    """Return one row for each remark, in the order of imaging/remarks.py."""
+    rows = [f"| `{each}` | {each.message} | {' | '.join(REMARKS[each])} |" for each in Remark]
+    return "\n".join(("| remark | meaning | example of a detail | what to do |", "| --- " * 4 + "|", *rows))
+
+
+def page_with_tables(page: str) -> str:
+    """Return the page with both tables between their marks."""
+    for name, table in (("reasons", reasons_table()), ("remarks", remarks_table())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_tables(PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,224 @@
+"""Walk over the data elements of a data set that breaks the rules of DICOM PS3.5, section 7.
+
+What devices and archives write instead: a VR that does not exist, or in lower case; a length that does not count the
+padding; a missing or a wrong delimiter; a sequence whose length is wrong; zeros at the end. This walk looks behind each
+element, and takes the reading after which another element follows. `imaging.walk` is ten times faster, but gives up.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydicom.datadict import dictionary_has_tag
+
+from imaging.tags import PIXEL_DATA_TAGS, tag_name
+from imaging.walk import (
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    NO_TAG,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED,
+    Element,
+    Encoding,
+    HeaderError,
+    TruncatedError,
+    is_vr,
+    item_encoding,
+)
+
+_DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
+_FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
+_NO_VR = b"\x00\x00"
+_SOME_ZEROS = 64
+"""So many zero bytes are padding. Only `walk` looks at all of them, so that each byte is searched once."""
+_FIRST_GROUP = 0x00020000
+_ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
+"""By Encoding.little."""
+_NOT_ZERO = re.compile(rb"[^\x00]")
+
+
+class _Reading(NamedTuple):
+    """One way to read the header of an element."""
+
+    vr: bytes
+    header: int
+    length: int
+    padding: int = 0
+    """Bytes behind the value that its length does not count."""
+
+
+class CarefulWalk:
+    """Walks over one data set or item."""
+
+    __slots__ = ("_data", "_encoding", "_zeros")
+
+    def __init__(self, data: bytes, encoding: Encoding) -> None:
+        self._data = data
+        self._encoding = encoding
+        self._zeros = (0, 0)
+        """Start and end of the zeros that were found last."""
+
+    def walk(self, start: int, end: int, found: dict[int, Element], *, before: int = NO_TAG, depth: int = 0) -> int:
+        """Do the same as `imaging.walk.walk`. Raises HeaderError and TruncatedError, which name tag and offset."""
+        position, tag = start, 0
+        for _ in range(MAX_ELEMENTS):
+            if self._only_zeros(position, end):
+                return end
+            tag = self._tag(position, end)
+            if tag >= before:
+                return position
+            if tag in _DELIMITERS:
+                if depth:  # An item that has no delimiter ends where the next one begins.
+                    return position + 8 if tag == ITEM_END else position
+                position = self._skip_items(tag, position, end, 1) if tag == ITEM else position + 8
+                continue
+            vr, header, length, padding = self._reading(tag, position, end, depth)
+            offset, position = position, position + header
+            found[tag] = vr, position, length
+            if depth == 0 and tag in PIXEL_DATA_TAGS:
+                return position
+            if length == UNDEFINED:
+                inner = CarefulWalk(self._data, item_encoding(self._data, self._encoding, vr, position))
+                position = inner._skip_items(tag, position, end, depth + 1)
+            elif length > end - position:
+                raise self._ends_within(f"{tag_name(tag)} at offset {offset:,}", end)
+            else:
+                position += length + padding
+        raise HeaderError(f"A data set has too many elements. The last one read is {tag_name(tag)}.")
+
+    def _skip_items(self, owner: int, position: int, end: int, depth: int) -> int:
+        """Return the position behind a sequence of undefined or wrong length; `position` is that of its first item."""
+        start, header = position, _ITEM_HEADERS[self._encoding.little].unpack_from
+        if depth > MAX_DEPTH:
+            raise HeaderError(f"Sequences are nested too deep: {tag_name(owner)}, value at offset {start:,}.")
+        while position + 8 <= end:
+            group, number, length = header(self._data, position)
+            tag = group << 16 | number
+            if tag == SEQUENCE_END:
+                return position + 8
+            if tag not in (ITEM, ITEM_END):  # The delimiter of the sequence is missing.
+                return position
+            position += 8
+            if tag == ITEM_END:  # In place of the delimiter of the sequence, or behind an item of defined length.
+                continue
+            if length <= end - position and self._ends_item(position + length, end):
+                position += length
+            else:
+                position = self.walk(position, end, {}, depth=depth)
+        if end < len(self._data):
+            return end
+        raise self._ends_within(f"the sequence {tag_name(owner)}, value at offset {start:,}", end)
+
+    def _ends_item(self, position: int, end: int) -> bool:
+        if position + 8 > end:
+            return True
+        group, number, _ = _ITEM_HEADERS[self._encoding.little].unpack_from(self._data, position)
+        return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
+
+    def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
+        """Return the first reading behind which an element follows, else the first one that fits, else the first."""
+        readings = list(self._readings(position, end))
+        if not readings:
+            raise self._ends_within(f"{tag_name(tag)} at offset {position:,}", end)
+        if depth == 0 and tag in PIXEL_DATA_TAGS:
+            return self._pixel_reading(readings, position)
+        for reading in readings:
+            behind = position + sum(reading[1:])
+            if reading.length == UNDEFINED:
+                if self._begins_sequence(position + reading.header, end):
+                    return reading
+            elif self._element_follows(tag, behind, end):
+                return reading
+        for reading in readings:  # a sequence whose length is wrong
+            if self._begins_sequence(position + reading.header, end):
+                return reading._replace(length=UNDEFINED)
+        return next((reading for reading in readings if position + sum(reading[1:]) <= end), readings[0])
+
+    def _readings(self, position: int, end: int) -> Iterator[_Reading]:
+        """Yield the possible readings, the most probable one first."""
+        for reading in self._unpadded_readings(position):
+            if position + reading.header <= end:
+                yield reading
+                if reading.length % 2 and reading.length != UNDEFINED:
+                    yield reading._replace(padding=1)
+
+    def _unpadded_readings(self, position: int) -> Iterator[_Reading]:
+        written = self._data[position + 4 : position + 6]
+        vr = written.upper()
+        implicit = _Reading(b"", 8, self._number("I", position + 4))
+        short, long = self._number("H", position + 6), self._number("I", position + 8)
+        printable = written == _NO_VR or all(_FIRST_PRINTABLE <= byte <= _LAST_PRINTABLE for byte in written)
+        if self._encoding.implicit:
+            yield implicit
+        if vr in SHORT_VRS:
+            yield _Reading(vr, 8, short)
+        elif vr in LONG_VRS:
+            yield _Reading(vr, 12, long)
+            if short:  # These two bytes are reserved and zero, unless they hold the length.
+                yield _Reading(vr, 8, short)
+        elif not self._encoding.implicit:
+            invalid = [_Reading(b"", 8, short), *([] if short else [_Reading(b"", 12, long)])]
+            yield from (*invalid, implicit) if printable else (implicit, *invalid)
+
+    def _pixel_reading(self, readings: list[_Reading], position: int) -> _Reading:
+        """Return the reading of the pixel data, behind which nothing needs to follow."""
+        if readings[0].vr or self._encoding.implicit:
+            return readings[0]
+        left = len(self._data) - position
+        fitting = [each for each in readings if each.length == UNDEFINED or each.header + each.length <= left]
+        return max(fitting or readings, key=lambda reading: reading.length)
+
+    def _element_follows(self, tag: int, position: int, end: int) -> bool:
+        """Return whether an element, a delimiter, zeros or the end follow at `position`, after an element `tag`."""
+        if position > end:
+            return False
+        if not self._data[position : min(position + _SOME_ZEROS, end)].strip(b"\x00"):
+            return True
+        return position + 8 <= end and self._is_element(position, end, after=tag)
+
+    def _is_element(self, position: int, end: int, *, after: int) -> bool:
+        """Return whether an element or delimiter begins here, by its tag, its VR and its length."""
+        tag = self._tag(position, end)
+        if tag in _DELIMITERS:
+            return True
+        is_known = tag >= _FIRST_GROUP and dictionary_has_tag(tag)
+        if not self._encoding.implicit and is_vr(self._data[position + 4 : position + 6].upper()):
+            return tag > after or is_known
+        length = self._number("I", position + 4)
+        fits = length == UNDEFINED or length <= end - position - 8 or tag in PIXEL_DATA_TAGS
+        if is_known:
+            return fits or not self._encoding.implicit
+        return bool(tag >> 16 & 1) and tag > after and fits
+
+    def _begins_sequence(self, position: int, end: int) -> bool:
+        return position + 8 <= end and self._tag(position, end) in (ITEM, SEQUENCE_END)
+
+    def _only_zeros(self, position: int, end: int) -> bool:
+        """Return whether nothing except zeros is left, as padding."""
+        if self._data[position : min(position + 8, end)].strip(b"\x00"):
+            return False
+        if not self._zeros[0] <= position < self._zeros[1]:
+            found = _NOT_ZERO.search(self._data, position)
+            self._zeros = position, found.start() if found else len(self._data)
+        return self._zeros[1] >= end
+
+    def _tag(self, position: int, end: int) -> int:
+        if position + 8 > end:
+            raise self._ends_within(f"the header of an element at offset {position:,}", end)
+        return self._number("H", position) << 16 | self._number("H", position + 2)
+
+    def _number(self, code: str, position: int) -> int:
+        """Return an unsigned number; zero behind the end of the data."""
+        size = struct.calcsize(code)
+        raw = self._data[position : position + size]
+        return int.from_bytes(raw, "little" if self._encoding.little else "big") if len(raw) == size else 0
+
+    def _ends_within(self, place: str, end: int) -> HeaderError:
+        if end < len(self._data):
+            return HeaderError(f"A sequence item ends within {place}.")
+        return TruncatedError(f"The file ends within {place}.")

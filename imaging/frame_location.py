@@ -1,0 +1,104 @@
+"""Find where the frames of an object lie, and count them: the data decide, not NumberOfFrames."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from imaging import tags
+from imaging.codecs import Codec
+from imaging.elements import UNDEFINED, Elements
+from imaging.encapsulation import Span, frame_fragments
+from imaging.limits import Limits
+from imaging.pixel_layout import PixelLayout, check_limits
+from imaging.remarks import Remark, Remarks
+from imaging.tags import tag_name
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+_BYTE = 8
+_LEAST_FRAME_BITS = 16
+"""Smaller frames cannot be counted: up to 15 bits at the end of the pixel data are padding (PS3.5 section 8.1.1)."""
+_FIRST_ITEM = b"\xfe\xff\x00\xe0"
+_NUMBER_OF_FRAMES = tag_name(tags.NUMBER_OF_FRAMES)
+
+
+class LocatedFrames(NamedTuple):
+    """The layout with the counted number of frames, and the fragments of each compressed frame."""
+
+    layout: PixelLayout
+    spans: list[list[Span]]
+
+
+def locate_frames(
+    elements: Elements, layout: PixelLayout, codec: Codec | None, limits: Limits, remarks: Remarks
+) -> LocatedFrames:
+    """Find and count the frames, and decode nothing yet. `layout.frames` is the number that the header declares.
+
+    Raises RejectImage: TRUNCATED if a frame is incomplete, BAD_PIXELS, or TOO_LARGE for too many frames.
+    """
+    element = elements.get(layout.pixel_tag)
+    assert element is not None  # noqa: S101 - the layout was read for this element
+    _, start, length = element
+    if codec is not None and length != UNDEFINED and elements.data[start : start + 4] != _FIRST_ITEM:
+        detail = f"{tag_name(layout.pixel_tag)} at offset {start:,} is not compressed, unlike its transfer syntax."
+        raise RejectImage(Reason.BAD_PIXELS, detail)
+    if codec is None:
+        spans: list[list[Span]] = []
+        counted = _count_native(layout, start, length, len(elements.data) - start, remarks)
+    else:
+        offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
+        spans, left_out, fault = frame_fragments(elements.data, start, layout.frames, offsets)
+        counted = len(spans)
+        if left_out:
+            _remark_left_out(remarks, left_out)
+        if fault:
+            remarks.add(Remark.PIXELS_UNCLOSED, f"{fault} All frames are there.")
+    if counted != layout.frames:
+        _remark_counted(remarks, layout.frames, counted)
+        layout = replace(layout, frames=counted)
+        check_limits(layout, limits)
+    return LocatedFrames(layout, spans)
+
+
+def native_frames(layout: PixelLayout, length: int) -> tuple[int, bool]:
+    """Return how many whole frames fit into `length` bytes of native pixel data, and whether this is their number.
+
+    It is not certain if bytes are left that are no padding, for tiny frames, and for 4:2:2 whose length also fits
+    three samples per pixel.
+    """
+    frames = length * _BYTE // layout.frame_bits
+    left = length - (layout.frame_bits * frames + _BYTE - 1) // _BYTE
+    is_tiny = layout.frame_bits < _LEAST_FRAME_BITS
+    may_be_full = layout.subsampled and length * _BYTE % (layout.frame_bits * 3 // 2) == 0
+    return frames, left in (0, 1) and not is_tiny and not may_be_full
+
+
+def _count_native(layout: PixelLayout, start: int, length: int, available: int, remarks: Remarks) -> int:
+    needed = layout.stored_bytes
+    if needed <= length <= needed + 1 and length <= available:
+        return layout.frames
+    if length < needed <= available <= needed + 1:  # The length is wrong: the data are there, up to the end.
+        return layout.frames
+    frames, certain = native_frames(layout, length)
+    counted = frames if certain and frames else layout.frames
+    there = min(length, available) * _BYTE // layout.frame_bits
+    if there < counted:
+        place = f"{tag_name(layout.pixel_tag)} at offset {start:,}"
+        raise RejectImage(Reason.TRUNCATED, f"{place} ends within frame {there + 1}.")
+    if there > counted:
+        _remark_left_out(remarks, there - counted)
+    return counted
+
+
+def _remark_left_out(remarks: Remarks, left_out: int) -> None:
+    whole = "1 more frame" if left_out == 1 else f"{left_out:,} more frames"
+    remarks.add(
+        Remark.FRAMES_LEFT_OUT,
+        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares: left out as uncertain.",
+    )
+
+
+def _remark_counted(remarks: Remarks, declared: int, counted: int) -> None:
+    hold = (
+        f"the complete pixel data hold only {counted:,}" if counted < declared else f"the pixel data hold {counted:,}"
+    )
+    remarks.add(Remark.FRAMES_COUNTED, f"{_NUMBER_OF_FRAMES} is missing or wrong: {hold}.")

@@ -1,0 +1,79 @@
+"""Read the VOI of a header: the first usable lookup table, else the first usable window (PS3.3 C.11.2)."""
+
+from typing import NamedTuple
+
+from imaging import tags
+from imaging.elements import Elements, HeaderError
+from imaging.modality import LARGEST, Modality, read_lut
+from imaging.pixel_layout import PixelLayout
+from imaging.voi import Lut, Mapping, window
+from nightread.errors import RejectImage
+
+_WINDOW = "window (0028,1050)"
+
+
+class Voi(NamedTuple):
+    """The mapping of the header; None if it has none, or none that can be used."""
+
+    mapping: Mapping | None = None
+    fault: str = ""
+    """What cannot be used, and why. If there is a mapping too, it is the window beside an unusable table."""
+
+
+def read_voi(place: Elements | None, layout: PixelLayout, modality: Modality) -> Voi:
+    """Read lookup tables and windows of one data set or item."""
+    if place is None:
+        return Voi()
+    lut, fault = None, ""
+    if tags.VOI_LUT_SEQUENCE in place:
+        lut, fault = _first_lut(place, layout, modality)
+    if lut is not None:
+        return Voi(lut)
+    mapping, window_fault = _first_window(place)
+    return Voi(mapping, fault or window_fault)
+
+
+def _first_lut(place: Elements, layout: PixelLayout, modality: Modality) -> tuple[Lut | None, str]:
+    fault, inputs = "", modality.outputs(layout)
+    try:
+        for item in place.items(tags.VOI_LUT_SEQUENCE):
+            try:
+                if lut := read_lut(item, layout.bits_stored, inputs):
+                    return lut, ""
+            except RejectImage as error:
+                fault = fault or error.detail
+    except HeaderError as error:
+        fault = fault or str(error)
+    return None, fault
+
+
+def _first_window(place: Elements) -> tuple[Mapping | None, str]:
+    centers, widths = _numbers(place, tags.WINDOW_CENTER), _numbers(place, tags.WINDOW_WIDTH)
+    if not centers and not widths:
+        return None, ""
+    if len(centers) == 0 or len(widths) == 0:
+        return None, f"The {_WINDOW} lacks its center or its width."
+    function = place.text(tags.VOI_LUT_FUNCTION) if tags.VOI_LUT_FUNCTION in place else None
+    for center, width in zip(centers, widths, strict=False):
+        if center is None or width is None or max(abs(center), abs(width)) > LARGEST:
+            continue
+        if mapping := window(center, width, function):
+            return mapping, ""
+    return None, f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive."
+
+
+def _numbers(place: Elements, tag: int) -> list[float | None]:
+    """Return the values; None for each that is not a number. An empty element has none."""
+    try:
+        return list(place.numbers(tag))
+    except HeaderError:
+        return [_number(part) for part in (place.text(tag) or "").split("\\")]
+
+
+def _number(text: str) -> float | None:
+    """Return a number, with a point or a comma; None for other texts, infinity and NaN."""
+    try:
+        value = float(text.strip(" \x00").replace(",", "."))
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None

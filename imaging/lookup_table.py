@@ -1,0 +1,116 @@
+"""Read lookup tables: descriptor and entries (PS3.3 C.7.6.3.1.5, C.11.1.1, C.11.2.1).
+
+The descriptor says how many bits an entry has, but many writers give the size of the storage instead, or the size of
+the values where the storage is wider. So the length of the data and the largest entry decide.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from imaging.array import Array
+from imaging.elements import Elements
+from imaging.tags import tag_name
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+BYTE_BITS, WORD_BITS = 8, 16
+_DESCRIPTOR_BYTES = 6
+_MOST_ENTRIES = 1 << 16
+_SIGN = 1 << 15
+
+
+class Descriptor(NamedTuple):
+    """The three values of a lookup table descriptor, with the VR of the element."""
+
+    entries: int
+    first: int
+    """The first mapped value as an unsigned 16-bit number; `first_mapped` decides its sign."""
+    bits: int
+    """Bits of an entry as the header says: 1 to 16."""
+    vr: bytes = b""
+
+
+class ValueRange(NamedTuple):
+    """The lowest and highest value that a lookup table may get."""
+
+    low: float
+    high: float
+
+
+def read_descriptor(elements: Elements, tag: int) -> Descriptor | None:
+    """Return the descriptor; None if it is absent or empty. Raises RejectImage(BAD_HEADER) for another length."""
+    raw = elements.raw(tag)
+    if not raw:
+        return None
+    if len(raw) != _DESCRIPTOR_BYTES:
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tag)} of a lookup table does not have three values.")
+    entries, first, bits = (int(value) for value in elements.unpack(raw, "H"))
+    vr = (elements.get(tag) or (b"",))[0]
+    return Descriptor(entries or _MOST_ENTRIES, first, bits if 1 <= bits <= WORD_BITS else WORD_BITS, vr)
+
+
+def guessed_descriptor(data_bytes: int, stored_bits: int) -> Descriptor:
+    """Return the descriptor of a table that has none: one entry per stored value if the length fits, else words."""
+    if data_bytes == 1 << stored_bits:
+        return Descriptor(data_bytes, 0, BYTE_BITS)
+    return Descriptor(max(data_bytes // 2, 1), 0, WORD_BITS)
+
+
+def first_mapped(descriptor: Descriptor, inputs: ValueRange) -> int:
+    """Return the first mapped value. The sign of the inputs decides how its 16 bits are read, not only its VR.
+
+    Gateways that convert between implicit and explicit VR write US for negative numbers. A reading by which no input
+    meets the table is not taken if there is another.
+    """
+    if descriptor.first < _SIGN:
+        return descriptor.first
+    unsigned, signed = descriptor.first, descriptor.first - 2 * _SIGN
+    first, other = (signed, unsigned) if inputs.low < 0 or descriptor.vr == b"SS" else (unsigned, signed)
+    return other if _meets(other, descriptor, inputs) and not _meets(first, descriptor, inputs) else first
+
+
+def _meets(first: int, descriptor: Descriptor, inputs: ValueRange) -> bool:
+    return first <= inputs.high and first + descriptor.entries > inputs.low
+
+
+def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, bool]:
+    """Return the entries as uint16, and whether each was stored in one byte. There are fewer if data are missing."""
+    raw, entries, bits = elements.raw(tag), descriptor.entries, descriptor.bits
+    if len(raw) < 2 * entries and (bits <= BYTE_BITS or len(raw) in (entries, entries + 1)):
+        return packed_bytes(elements, tag)[:entries].astype(np.uint16), True
+    order = "<" if elements.encoding.little else ">"
+    return np.frombuffer(raw[: len(raw) // 2 * 2], f"{order}u2")[:entries].astype(np.uint16), False
+
+
+def packed_bytes(elements: Elements, tag: int) -> Array:
+    """Return data of one byte per entry as uint8: two entries per word, the first one in its low byte."""
+    raw = elements.raw(tag)
+    values = np.frombuffer(raw, np.uint8)
+    if not elements.encoding.little and (elements.get(tag) or (b"",))[0] != b"OB" and len(raw) % 2 == 0:
+        return values.reshape(-1, 2)[:, ::-1].reshape(-1)
+    return values
+
+
+def bits_reached(largest: int, said: int) -> int:
+    """Return the bits that the entries use: as the header says, unless it says 16, or less than the largest needs.
+
+    16 is what writers say who give the size of the storage. Nothing is displayed with fewer than 8 bits then.
+    """
+    needed = largest.bit_length()
+    if said == WORD_BITS:
+        return max(needed, BYTE_BITS)
+    return max(needed, said)
+
+
+def low_bytes(values: Array) -> Array:
+    """Return 8-bit entries that were stored in words: in the low byte, in the high byte, or in both.
+
+    Returns the words as they are if they hold more than 8 bits.
+    """
+    low, high = values & 0xFF, values >> BYTE_BITS
+    if not high.any():
+        return values
+    if not low.any():
+        return high
+    return low if np.array_equal(low, high) else values

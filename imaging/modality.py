@@ -1,0 +1,95 @@
+"""Read the modality transformation: a lookup table, else a rescale (PS3.3 C.11.1)."""
+
+from typing import NamedTuple
+
+from imaging import tags
+from imaging.elements import Elements, HeaderError
+from imaging.lookup_table import (
+    BYTE_BITS,
+    ValueRange,
+    bits_reached,
+    first_mapped,
+    guessed_descriptor,
+    low_bytes,
+    read_descriptor,
+    read_entries,
+)
+from imaging.pixel_layout import PixelLayout
+from imaging.tags import tag_name
+from imaging.voi import Lut
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+LARGEST = 1e15
+_SMALLEST_SLOPE = 1e-20
+"""Limits that no real image exceeds. Beyond them float32 overflows, and a frame would become black or NaN."""
+
+
+class Modality(NamedTuple):
+    """The transformation from stored values to modality values."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    lut: Lut | None = None
+    """If set, slope and intercept are 1 and 0."""
+
+    def outputs(self, layout: PixelLayout) -> ValueRange:
+        """Return the lowest and highest modality value that the stored bits allow."""
+        if self.lut is not None:
+            return ValueRange(0, self.lut.top)
+        low, high = (end * self.slope + self.intercept for end in stored_range(layout))
+        return ValueRange(min(low, high), max(low, high))
+
+
+def stored_range(layout: PixelLayout) -> ValueRange:
+    """Return the lowest and highest stored value that the bits allow."""
+    span = 1 << layout.bits_stored
+    return ValueRange(-span // 2, span // 2 - 1) if layout.signed else ValueRange(0, span - 1)
+
+
+def read_modality(place: Elements, layout: PixelLayout) -> Modality:
+    """Read the lookup table of a data set or item, else its rescale.
+
+    A header must not have both (C.11.1.1), but gateways fill in a rescale of 1 and 0 beside a table. Raises HeaderError
+    and RejectImage(BAD_HEADER).
+    """
+    item = place.item(tags.MODALITY_LUT_SEQUENCE)
+    if item is not None and (lut := read_lut(item, layout.bits_stored, stored_range(layout))):
+        return Modality(lut=lut)
+    slope, intercept = bounded(place, tags.RESCALE_SLOPE), bounded(place, tags.RESCALE_INTERCEPT)
+    if slope and abs(slope) < _SMALLEST_SLOPE:
+        raise HeaderError(f"{tag_name(tags.RESCALE_SLOPE)} is too small.")
+    # A slope of zero would make all pixels equal; its writers mean that there is no rescale.
+    return Modality(slope=slope or 1.0, intercept=intercept or 0.0)
+
+
+def bounded(place: Elements, tag: int) -> float | None:
+    """Return a number; None if it is absent or empty. Raises HeaderError if it is too large for float32."""
+    value = place.number(tag)
+    if value is not None and abs(value) > LARGEST:
+        raise HeaderError(f"{tag_name(tag)} is too large.")
+    return value
+
+
+def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
+    """Read a modality or VOI lookup table; None for an item without descriptor and data, which is an empty value.
+
+    Raises RejectImage(BAD_HEADER) if the data are missing.
+    """
+    data, descriptor = item.get(tags.LUT_DATA), read_descriptor(item, tags.LUT_DESCRIPTOR)
+    if data is None or not data[2]:
+        if descriptor is None:
+            return None
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
+    descriptor = descriptor or guessed_descriptor(data[2], input_bits)
+    values, in_bytes = read_entries(item, tags.LUT_DATA, descriptor)
+    if not len(values):
+        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
+    said = min(descriptor.bits, BYTE_BITS) if in_bytes else descriptor.bits
+    if not in_bytes and said <= BYTE_BITS:
+        values = low_bytes(values)
+    return Lut(
+        first=first_mapped(descriptor, inputs),
+        bits=bits_reached(int(values.max()), said),
+        entries=values.astype("<u2").tobytes(),
+    )

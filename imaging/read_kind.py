@@ -1,0 +1,60 @@
+"""Read what kind of image an object holds."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from imaging import tags
+from imaging.dicom_image import DicomFrames, DicomImage, Frame
+from imaging.facts import CODE_LENGTH, storable_text
+from imaging.kind import COLOUR, GREY, ImageKind
+from imaging.pixel_layout import PALETTE
+
+_COLOUR_DIMENSIONS = 3
+_GREY_TOLERANCE = 0.02
+"""Share of the full range by which the channels of a grey picture may differ, because lossy compression rounds."""
+_COLOURED_SHARE = 0.001
+"""Share of the pixels that may differ more."""
+
+
+def read_kind(image: DicomImage) -> ImageKind:
+    """Return the kind of an image. It reads two elements; the other values are known already."""
+    facts, elements, source = image.facts, image.elements, image.source
+    if elements is None or not isinstance(source, DicomFrames):
+        samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY
+        return ImageKind(is_dicom=False, samples=samples, rows=facts.rows, columns=facts.columns)
+    layout = source.layout
+    return ImageKind(
+        True,
+        facts.sop_class_uid,
+        facts.modality,
+        facts.image_type,
+        facts.body_part,
+        _code(elements.raw(tags.VIEW_POSITION)),
+        layout.photometric,
+        COLOUR if layout.samples > 1 or layout.photometric == PALETTE else GREY,
+        facts.rows,
+        facts.columns,
+        tags.QUALITY_CONTROL_IMAGE in elements and elements.text(tags.QUALITY_CONTROL_IMAGE) == "YES",
+    )
+
+
+@lru_cache
+def _code(raw: bytes) -> str | None:
+    """Return a code as text. Cached, because images of a night share a few codes."""
+    return storable_text(raw.decode("ascii", "replace").strip(" \x00"), CODE_LENGTH)
+
+
+def is_grey(frame: Frame) -> bool:
+    """Return whether all channels of a frame are equal: a grey picture that was stored as a coloured one."""
+    if not _is_coloured(frame):
+        return True
+    stored = frame.stored
+    span = float(1 << frame.bits_stored) if stored.dtype.kind in "ui" else float(np.ptp(stored)) or 1.0
+    channels = stored.astype(np.float32)
+    spread = channels.max(axis=-1) - channels.min(axis=-1)
+    return float((spread > _GREY_TOLERANCE * span).mean()) <= _COLOURED_SHARE
+
+
+def _is_coloured(frame: Frame) -> bool:
+    return frame.stored.ndim == _COLOUR_DIMENSIONS

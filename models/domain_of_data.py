@@ -1,0 +1,56 @@
+"""Derive the domain of a bundle from the images that it was trained or checked on."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from imaging.kind import COLOUR, GREY, ImageKind
+from models.domain import SECONDARY_CAPTURE, Domain, excluded
+from models.input_range import InputRange
+
+ENOUGH_IMAGES = 20
+"""Fewer images say which kind of image it is, but not over which range its other properties vary."""
+_SIZE_FACTOR = 2
+"""The network gets resized images, so half and twice the sizes of the training images are inside."""
+
+
+def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
+    """Return the domain of so many images of these kinds, with the intensities of their prepared inputs.
+
+    Arrays and PNG or JPEG files have no header: as DICOM objects they would be secondary captures, and their size says
+    nothing, because they were resized before.
+    """
+    scans = [kind for kind in kinds if kind.is_dicom]
+    domain = Domain(
+        sop_classes=_seen(kind.sop_class for kind in scans),
+        modalities=_seen(kind.modality for kind in scans),
+        samples=((GREY, COLOUR) if any(kind.samples == COLOUR for kind in kinds) else (GREY,)) if kinds else (),
+        accepts=() if scans else (SECONDARY_CAPTURE,),
+    )
+    if images >= ENOUGH_IMAGES:
+        domain = replace(
+            domain,
+            body_parts=_seen(kind.body_part for kind in scans),
+            views=_seen(kind.view for kind in scans),
+            rows=_range_of([kind.rows for kind in scans if kind.rows]),
+            columns=_range_of([kind.columns for kind in scans if kind.columns]),
+            intensities=intensities,
+        )
+    for kind in scans:
+        while reason := excluded(kind, domain):
+            domain = replace(domain, accepts=(*domain.accepts, reason.reason.value))
+    return domain
+
+
+def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
+    """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value."""
+    fields = domain.to_json() | dict(stated)
+    return Domain.from_json({name: value for name, value in fields.items() if value})
+
+
+def _seen(values: Any) -> tuple[str, ...]:
+    return tuple(sorted({value for value in values if value}))
+
+
+def _range_of(sizes: list[int]) -> tuple[int, int] | None:
+    return (max(min(sizes) // _SIZE_FACTOR, 1), max(sizes) * _SIZE_FACTOR) if sizes else None

@@ -1,0 +1,32 @@
+"""Say how an association ended, in one word for receipts and logs."""
+
+from pynetdicom.association import Association
+
+from producer.cstore.dimse import SpoolingDimse
+
+REJECTED = "rejected"
+"""nightread rejected the association: its AE titles, its address, or the limit of associations."""
+UNSUPPORTED = "unsupported"
+"""None of the services that the caller proposed is supported."""
+ABORTED = "aborted"
+"""One side aborted the association, or its request was invalid."""
+LOST = "lost"
+"""The connection ended without a release."""
+INCOMPLETE = "incomplete"
+"""The caller released the association in the middle of an image."""
+
+
+def end_of(association: Association, dimse: SpoolingDimse, *, incomplete: int) -> str | None:
+    """Return the word for an irregular end; None for an orderly release, and for a probe that sent no byte.
+
+    `incomplete` is the number of images that had not arrived whole.
+    """
+    if dimse.rejection or association.is_rejected:
+        return REJECTED
+    if not dimse.has_data:
+        return None
+    if association.rejected_contexts and not association.accepted_contexts:
+        return UNSUPPORTED
+    if association.is_released:
+        return INCOMPLETE if incomplete else None
+    return ABORTED if association.is_aborted or not association.accepted_contexts else LOST

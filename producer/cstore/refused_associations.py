@@ -1,0 +1,58 @@
+"""Count the associations that brought no image because they were refused or broke off, for receipts and `status`."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from nightread.clock import Clock
+from producer.cstore.association import AssociationLog
+
+_SHOWN_FOR = timedelta(hours=1)
+_MOST_RECENT = 10_000
+_MOST_SENDERS = 1000
+"""Receipts per hour. A program that tries many AE titles must not fill the database."""
+
+
+class RefusedAssociations:
+    """Counts them in one receipt per hour, AE title and address, since some senders try again every second."""
+
+    def __init__(self, update_receipt: Callable[[AssociationLog], None], *, clock: Clock) -> None:
+        self._update_receipt = update_receipt
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._hour: datetime | None = None
+        self._logs: dict[tuple[str, str], AssociationLog] = {}
+        self._recent: deque[tuple[datetime, str, str]] = deque(maxlen=_MOST_RECENT)
+
+    def note(self, *, calling_ae: str, address: str, how: str) -> None:
+        """Count an association that ended as `how` says, such as "rejected"."""
+        now = self._clock()
+        with self._lock:
+            self._recent.append((now, how, f"{calling_ae or 'a caller without AE title'} at {address}"))
+            log = self._log_of(calling_ae, address, now)
+            if log is None:
+                return
+            log.statuses[how] += 1
+            log.ended_at = now
+        self._update_receipt(log)
+
+    def report(self) -> dict[str, object]:
+        """Return the numbers of the last hour by kind, and who the latest caller was; empty if there were none."""
+        since = self._clock() - _SHOWN_FOR
+        with self._lock:
+            recent = [entry for entry in self._recent if entry[0] >= since]
+        if not recent:
+            return {}
+        return {"by_kind": dict(Counter(how for _, how, _ in recent)), "latest": recent[-1][2]}
+
+    def _log_of(self, calling_ae: str, address: str, now: datetime) -> AssociationLog | None:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            self._hour, self._logs = hour, {}
+        key = calling_ae, address
+        if key not in self._logs:
+            if len(self._logs) == _MOST_SENDERS:
+                return None
+            self._logs[key] = AssociationLog(calling_ae=calling_ae, address=address, began_at=now)
+        return self._logs[key]

@@ -1,0 +1,202 @@
+"""Images of another kind than those that a model was made for get no result, and results near the edge a remark."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import modified_phantom, phantom, with_values
+from ledger_driver import LedgerDriver
+from pydicom.dataset import FileDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
+from worker_driver import BUNDLE, FakeNetwork, WorkerDriver
+
+from db import ledger, queries
+from db.queries import ImageFilter
+from imaging.prepare import prepare
+from imaging.read import read
+from models.domain import Domain
+from models.input_range import InputRange
+from models.routing import Role, Rule, Rules
+from worker.inference.model_set import LoadedModel, ModelSet
+from worker.inference.predictor import Predictor
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+CHEST = Domain(modalities=("DX",), body_parts=("CHEST",), samples=(1,))
+
+
+@pytest.fixture
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
+    """Return a driver with an empty inbox."""
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+def model(worker_driver: WorkerDriver, domain: Domain | None, name: str = "chest") -> LoadedModel:
+    """Return a loaded model with this domain, registered in the database."""
+    bundle = replace(BUNDLE, name=name, domain=domain)
+    bundle_id = ledger.register_bundle(
+        worker_driver.ledger_driver.database,
+        name=name,
+        version=bundle.version,
+        digest=name.ljust(64, "0"),
+        labels=bundle.labels,
+        normal_label=bundle.postprocessing.normal_label,
+        now=worker_driver.ledger_driver.clock(),
+    )
+    return LoadedModel(predictor=Predictor(bundle, FakeNetwork()), bundle_id=bundle_id)
+
+
+def analysed(
+    worker_driver: WorkerDriver, *models: tuple[LoadedModel, Role], any_domain: bool = False
+) -> dict[str, tuple[str, str | None, list[str] | None]]:
+    """Analyse the inbox with these models, and return state, label or reason, and remarks by file name."""
+    rules = Rules([Rule(bundle=each.bundle.reference, role=role) for each, role in models])
+    loaded = {each.bundle.reference: each for each, _ in models}
+    model_set = ModelSet(rules, loaded, any_domain=any_domain)
+    worker_driver.analyse(worker_driver.context(model_set=model_set, any_domain=any_domain))
+    rows = queries.images(worker_driver.ledger_driver.database)
+    return {
+        row["uri"].rpartition("/")[2]: (row["state"], row["label"] or row["reason"], row["remarks"]) for row in rows
+    }
+
+
+def as_rgb(index: int, *, tint: int) -> bytes:
+    """Return a phantom that is stored as RGB, with this much more red than green and blue."""
+
+    def change(dataset: FileDataset) -> None:
+        grey = (dataset.pixel_array >> 4).astype(np.uint8)
+        red = np.minimum(grey.astype(int) + tint, 255).astype(np.uint8)
+        dataset.PixelData = np.stack([red, grey, grey], axis=-1).tobytes()
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+
+    return modified_phantom(index, change)
+
+
+def darkened(index: int, share: float) -> bytes:
+    """Return a phantom whose pixels have only this share of their brightness, with the window of the bright one."""
+
+    def change(dataset: FileDataset) -> None:
+        dataset.PixelData = (dataset.pixel_array * share).astype(np.uint16).tobytes()
+
+    return modified_phantom(index, change)
+
+
+def _damaged(index: int, modality: str) -> bytes:
+    """Return a JPEG 2000 phantom without anything behind the first marker of its codestream."""
+
+    def change(dataset: FileDataset) -> None:
+        dataset.Modality, dataset.file_meta.TransferSyntaxUID = modality, JPEG2000Lossless
+        dataset.PixelData = encapsulate([b"\xff\x4f" + bytes(200)])
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+
+    return modified_phantom(index, change)
+
+
+def range_of_phantoms() -> InputRange:
+    """Return the intensities of some phantoms."""
+    frames = [prepare(frame, BUNDLE.spec) for number in range(40) for frame in read(phantom(number)).frames()]
+    return InputRange.measure([np.stack(frames)])
+
+
+def test_images_of_another_kind_are_rejected(worker_driver: WorkerDriver) -> None:
+    """The reason says which, and the detail what does not fit; a film without BodyPartExamined is analysed."""
+    worker_driver.put(
+        film=phantom(1),
+        nameless=modified_phantom(2, lambda dataset: dataset.__delattr__("BodyPartExamined")),
+        head=with_values(3, Modality="MR", SOPClassUID=MR, BodyPartExamined="HEAD"),
+        localizer=with_values(4, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+        test_object=with_values(5, QualityControlImage="YES"),
+    )
+
+    assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
+        "film": ("done", "clear", None),
+        "nameless": ("done", "clear", None),
+        "head": ("rejected", "out_of_domain", None),
+        "localizer": ("rejected", "localizer", None),
+        "test_object": ("rejected", "quality_control", None),
+    }
+    (head,) = queries.images(worker_driver.ledger_driver.database, ImageFilter(reasons=("out_of_domain",)))
+    assert head["detail"] == (
+        "The model was not made for this image: Modality is not DX; BodyPartExamined is not CHEST."
+    )
+    assert (head["modality"], head["model"], head["scores"]) == ("MR", None, None)
+
+
+def test_the_frames_of_a_refused_image_are_not_decoded(worker_driver: WorkerDriver) -> None:
+    """Whether its pixels are damaged does not matter."""
+    worker_driver.put(film=_damaged(1, "DX"), head=_damaged(2, "MR"))
+
+    assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
+        "film": ("rejected", "bad_pixels", None),
+        "head": ("rejected", "out_of_domain", None),
+    }
+
+
+def test_any_domain_analyses_every_image_and_marks_every_result(worker_driver: WorkerDriver) -> None:
+    """A result that the domain allows is marked too: nobody looked."""
+    worker_driver.put(
+        film=phantom(1),
+        head=with_values(2, Modality="MR", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+        black=darkened(3, 0.01),
+        text=b"no image",
+    )
+    narrow = replace(CHEST, intensities=range_of_phantoms())
+
+    assert analysed(worker_driver, (model(worker_driver, narrow), Role.ANSWER), any_domain=True) == {
+        "film": ("done", "clear", ["any_domain"]),
+        "head": ("done", "clear", ["any_domain"]),
+        "black": ("done", "clear", ["any_domain"]),
+        "text": ("rejected", "not_dicom", None),
+    }
+    assert queries.remarks(worker_driver.ledger_driver.database) == {"any_domain": 3}
+
+
+def test_intensities_far_from_those_of_the_training_images_are_rejected(worker_driver: WorkerDriver) -> None:
+    """A bit less bright is near the edge: the result has a remark."""
+    worker_driver.put(film=phantom(77), dim=darkened(2, 0.7), dark=darkened(3, 0.06))
+    films = replace(CHEST, intensities=range_of_phantoms())
+
+    assert analysed(worker_driver, (model(worker_driver, films), Role.ANSWER)) == {
+        "film": ("done", "clear", None),
+        "dim": ("done", "clear", ["near_domain_edge"]),
+        "dark": ("rejected", "out_of_domain", None),
+    }
+    (dim,) = queries.images(worker_driver.ledger_driver.database, ImageFilter(remarks=("near_domain_edge",)))
+    assert dim["detail"] == "The intensities of the image are slightly outside of those of the training images."
+    (dark,) = queries.images(worker_driver.ledger_driver.database, ImageFilter(reasons=("out_of_domain",)))
+    assert "its intensities are far from those of the training images" in dark["detail"]
+
+
+@pytest.mark.parametrize(("tint", "outcome"), [(0, ("done", "clear", None)), (60, ("rejected", "out_of_domain", None))])
+def test_a_grey_picture_stored_in_colour_is_a_grey_picture(
+    worker_driver: WorkerDriver, tint: int, outcome: tuple[str, str, None]
+) -> None:
+    """A gateway may write a film as RGB; a coloured picture is something else."""
+    worker_driver.put(film=as_rgb(1, tint=tint))
+
+    assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {"film": outcome}
+
+
+def test_each_model_has_its_own_domain(worker_driver: WorkerDriver) -> None:
+    """The answer's model decides; results of further models are stored, and their refusals with the reason."""
+    chest = model(worker_driver, CHEST)
+    heads = model(worker_driver, Domain(modalities=("MR",)), "heads")
+    trial = model(worker_driver, None, "trial")
+    worker_driver.put(film=phantom(1), head=with_values(2, Modality="MR", BodyPartExamined="HEAD"))
+
+    assert analysed(worker_driver, (chest, Role.ANSWER), (heads, Role.FURTHER), (trial, Role.SHADOW)) == {
+        "film": ("done", "clear", None),
+        "head": ("rejected", "out_of_domain", None),
+    }
+    database = worker_driver.ledger_driver.database
+
+    def rows(**wanted: object) -> list[tuple[int, str, str | None]]:
+        found = queries.images(database, ImageFilter(**wanted))  # type: ignore[arg-type]
+        return [(row["image_id"], row["state"], row["label"] or row["reason"]) for row in found]
+
+    assert rows(models=("heads",)) == [(1, "rejected", "out_of_domain"), (2, "done", "clear")]
+    assert rows(shadow=True) == [(1, "done", "clear"), (2, "done", "clear")]
+    assert list(queries.violations(database)) == []

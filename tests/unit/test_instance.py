@@ -1,0 +1,115 @@
+"""An instance is retrieved whole from stores that write multipart messages and handle `Accept` differently."""
+
+import gzip
+from collections.abc import Callable
+
+import pytest
+from web_server import Reply, Request, running_web_server
+
+from nightread.instance import dicomweb_uri, retrieve
+from nightread.web import HttpClient, TooMuchError, UnavailableError, UnexpectedError
+
+URI = dicomweb_uri("1", "2", "3")
+SCAN = b"\x00DICM\r\n\r\nmore\n\nbytes\r"
+"""A content with line ends of all kinds; the last byte is a carriage return."""
+HEADER = b"Content-Type: application/dicom"
+RELATED = 'multipart/related; type="application/dicom"; boundary='
+WILDCARD = RELATED.removesuffix("; boundary=") + "; transfer-syntax=*"
+PLAIN = RELATED.removesuffix("; boundary=")
+
+MESSAGES = {
+    "by the standard": (f'{RELATED}"b1"', b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--\r\n"),
+    "bare line feeds": (f"{RELATED}b1", b"--b1\n" + HEADER + b"\n\n" + SCAN + b"\n--b1--\n"),
+    "boundary with spaces": (f'{RELATED}"D D"', b"--D D\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--D D--"),
+    "spaces around the equals sign": (
+        "multipart/related; Boundary = b1",
+        b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--",
+    ),
+    "preamble": (
+        f"{RELATED}b1;x=y",
+        b"some --b1 text\r\n\r\nmore\r\n--b1\r\ncontent-length: 99\r\n"
+        + HEADER
+        + b"\r\n\r\n"
+        + SCAN
+        + b"\r\n--b1--\r\n",
+    ),
+    "empty line first": (f"{RELATED}b1", b"\r\n--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "last boundary without its dashes": (f"{RELATED}b1", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1"),
+    "no line end before the last boundary": (f"{RELATED}b1", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"--b1--"),
+    "no headers": (f"{RELATED}b1", b"--b1\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "two parts": (
+        f"{RELATED}b1",
+        b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1\r\n" + HEADER + b"\r\n\r\nsecond\r\n--b1--",
+    ),
+    "no multipart": ("application/dicom", SCAN),
+    "no media type": ("", SCAN),
+}
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_the_content_is_returned_to_the_byte(name: str, is_compressed: bool) -> None:
+    """Also if the response is compressed, which was not asked for."""
+    media_type, body = MESSAGES[name]
+    headers = {"Content-Type": media_type} if media_type else {}
+    if is_compressed:
+        headers, body = headers | {"Content-Encoding": "gzip"}, gzip.compress(body)
+    with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server:
+        assert retrieve(HttpClient(server.url), URI, max_bytes=1000) == SCAN
+
+
+def test_the_size_limit_is_that_of_the_unpacked_content() -> None:
+    """A small response may unpack to a large one."""
+    body = gzip.compress(bytes(10_000_000))
+    headers = {"Content-Type": "application/dicom", "Content-Encoding": "gzip"}
+    with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server, pytest.raises(TooMuchError):
+        retrieve(HttpClient(server.url), URI, max_bytes=1000)
+
+
+def refusing(status: int, does_refuse: Callable[[str], bool]) -> Callable[[Request], Reply]:
+    """Return a server that refuses some values of `Accept` and else sends the scan."""
+
+    def answer(asked: Request) -> Reply:
+        if does_refuse(asked.headers["Accept"]):
+            return Reply(status=status)
+        return Reply(headers={"Content-Type": "application/dicom"}, body=[SCAN])
+
+    return answer
+
+
+@pytest.mark.parametrize(("status", "requests"), [(406, 3), (400, 3), (415, 3), (500, 4), (501, 4)])
+def test_a_store_that_refuses_the_wildcard_is_asked_without_it(status: int, requests: int) -> None:
+    """The refusal is remembered, except for status 500, which may have had another cause."""
+    with running_web_server(refusing(status, lambda accept: "*" in accept)) as server:
+        client = HttpClient(server.url)
+        assert [retrieve(client, URI, max_bytes=1000) for _ in range(2)] == [SCAN] * 2
+    assert len(server.asked) == requests
+    assert [asked.headers["Accept"] for asked in server.asked[:2]] == [WILDCARD, PLAIN]
+
+
+@pytest.mark.parametrize(("status", "requests"), [(406, 4), (500, 6)])
+def test_a_store_without_multipart_is_asked_for_single_files(status: int, requests: int) -> None:
+    """Some stores only return `application/dicom`."""
+    with running_web_server(refusing(status, lambda accept: accept.startswith("multipart"))) as server:
+        client = HttpClient(server.url)
+        assert [retrieve(client, URI, max_bytes=1000) for _ in range(2)] == [SCAN] * 2
+    assert len(server.asked) == requests
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, UnexpectedError), (500, UnavailableError)])
+def test_a_store_that_refuses_every_media_type_has_its_error(status: int, error: type[Exception]) -> None:
+    """Nothing is remembered of it."""
+    with running_web_server(refusing(status, lambda _: True)) as server:
+        client = HttpClient(server.url)
+        for _ in range(2):
+            with pytest.raises(error, match=str(status)):
+                retrieve(client, URI, max_bytes=1000)
+    assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize("status", [503, 404, 429, 302, 401])
+def test_other_errors_are_not_repeated(status: int) -> None:
+    """A busy store, or a missing image, has nothing to do with the media type."""
+    with running_web_server(refusing(status, lambda _: True)) as server, pytest.raises(Exception, match=str(status)):
+        retrieve(HttpClient(server.url), URI, max_bytes=1000)
+    assert len(server.asked) == 1
