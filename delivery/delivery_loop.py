@@ -90,8 +90,7 @@ def open_delivery_loop(
     """Open a delivery loop. Connections are made when they are needed, and closed at the end.
 
     `zone` is the local time zone of the site; None: that of the host. With `at_once`, a report is sent even if its
-    pause before the next attempt has not ended, since a person is waiting. Raises StopWork if a certificate file cannot
-    be read.
+    pause before the next attempt has not ended, since a person is waiting.
     """
     with ExitStack() as stack:
         report_deliveries = []

@@ -64,3 +64,11 @@ class NotDelivered(Exception):  # noqa: N818 - named by what happens to the repo
         super().__init__(f"{reason}: {detail or reason.message}")
         self.reason = reason
         self.detail = detail or reason.message
+
+
+def unreadable_certificates(destination: str, error: str) -> NotDelivered:
+    """Return the reason for a destination whose certificate files on this host cannot be read."""
+    return NotDelivered(
+        DeliveryReason.REFUSED,
+        f"The certificate files of the destination {destination} cannot be read ({error}): correct its `tls`.",
+    )

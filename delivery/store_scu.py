@@ -7,9 +7,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from delivery.reasons import DeliveryReason, NotDelivered
+from delivery.reasons import DeliveryReason, NotDelivered, unreadable_certificates
 from delivery.report import SOP_CLASS
-from nightread.errors import StopWork
 from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from nightread.sources import StoreDestination, Tls
 
@@ -21,7 +20,7 @@ class StoreScu:
     """One association for all reports of a pass. It is opened again if the destination has ended it."""
 
     def __init__(self, destination: StoreDestination) -> None:
-        """Raise StopWork if a certificate file cannot be read."""
+        """Raise NotDelivered if a certificate file cannot be read."""
         self._destination = destination
         self._tls = _tls_context(destination.name, destination.tls) if destination.tls else None
         self._association: Association | None = None
@@ -97,8 +96,5 @@ def _tls_context(name: str, tls: Tls) -> ssl.SSLContext:
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key)
     except (OSError, ValueError) as error:
-        raise StopWork(
-            f"The certificate files of the destination {name} cannot be read ({type(error).__name__}): "
-            "correct its `tls`."
-        ) from None
+        raise unreadable_certificates(name, type(error).__name__) from None
     return context

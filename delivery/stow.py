@@ -6,10 +6,9 @@ from uuid import uuid4
 
 from pydicom.dataset import Dataset
 
-from delivery.reasons import DeliveryReason, NotDelivered
+from delivery.reasons import DeliveryReason, NotDelivered, unreadable_certificates
 from delivery.report import file_bytes
 from delivery.store_response import require_stored, response_dataset
-from nightread.errors import StopWork
 from nightread.sources import StowDestination
 from nightread.web import HttpClient, HttpResponse, RefusedError, UnavailableError, UnreachableError, WebError
 
@@ -24,7 +23,7 @@ class Stow:
     """A client of one web server, with the login and the certificates of the settings only."""
 
     def __init__(self, destination: StowDestination) -> None:
-        """Connect at the first report. Raises StopWork if a certificate file cannot be read."""
+        """Connect at the first report. Raises NotDelivered if a certificate file cannot be read."""
         try:
             self._client = HttpClient(
                 destination.url,
@@ -32,10 +31,8 @@ class Stow:
                 tls=destination.tls,
                 timeout_seconds=destination.timeout_seconds,
             )
-        except RefusedError:
-            raise StopWork(
-                f"The certificate files of the destination {destination.name} cannot be read: correct its `tls`."
-            ) from None
+        except RefusedError as error:
+            raise unreadable_certificates(destination.name, type(error.__context__).__name__) from None
 
     def send(self, report: Dataset) -> str | None:
         """Implement delivery.send.ReportSender.send."""

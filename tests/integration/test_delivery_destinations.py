@@ -15,7 +15,6 @@ from report_destinations import accepting_destination, cstore_destination, cstor
 
 from db import queries
 from delivery.reasons import DeliveryReason
-from nightread.errors import StopWork
 from nightread.sources import Login, StowDestination, Tls
 
 pytestmark = [
@@ -231,13 +230,41 @@ def test_tls_is_verified(studies: AnalysedStudies, certificate: tuple[Path, Path
         assert len(sent) == 1
 
 
-def test_missing_certificate_files_stop_the_command(studies: AnalysedStudies, tmp_path: Path) -> None:
-    """Nothing is sent if a certificate file cannot be read."""
+def test_missing_certificate_files_concern_one_destination_only(
+    studies: AnalysedStudies, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its reports wait with a message, and other destinations get theirs."""
     tls = Tls(ca=tmp_path / "none.pem")
-    with pytest.raises(StopWork):
-        studies.send(cstore_settings(1, tls=tls))
-    with pytest.raises(StopWork):
-        studies.send(StowDestination(name="web", url="https://127.0.0.1:1", tls=tls))
+    pacs, web = cstore_settings(1, tls=tls), StowDestination(name="web", url="https://127.0.0.1:1", tls=tls)
+    with stow_server(200) as (url, received):
+        results = studies.send(pacs, web, StowDestination(name="other", url=url))
+    assert states(results) == [("waiting", "refused"), ("waiting", "refused"), ("delivered", None)]
+    assert len(received) == 1
+    for name, result in zip(("pacs", "web"), results, strict=False):
+        message = (
+            f"The certificate files of the destination {name} cannot be read (FileNotFoundError): correct its `tls`."
+        )
+        assert result.detail == message
+        assert message in caplog.messages
+
+
+def test_corrected_certificate_files_are_read_without_a_restart(
+    studies: AnalysedStudies, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The same process sends the waiting report in a later pass."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*certificate)
+    authority = tmp_path / "late.pem"
+    with stow_server(200, tls=server) as (url, received):
+        web = StowDestination(name="web", url=url, tls=Tls(ca=authority))
+        with studies.delivery_loop(web) as delivery_loop:
+            list(delivery_loop.deliver(delivery_loop.ready()))
+            assert received == []
+            shutil.copyfile(certificate[0], authority)
+            studies.ledger_driver.clock.advance(seconds=10)
+            (result,) = delivery_loop.deliver(delivery_loop.ready())
+    assert result is not None
+    assert result.state == "delivered"
 
 
 def test_a_web_store_that_is_not_running_is_unreachable(studies: AnalysedStudies) -> None:

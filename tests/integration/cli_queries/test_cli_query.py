@@ -97,7 +97,7 @@ def test_a_table_is_labelled_and_shows_that_it_is_cut(
 
 
 @pytest.mark.parametrize(
-    ("remarks", "dropped"), [(None, ["modality"]), ("frames_left_out voi_unusable", ["modality", "arrived"])]
+    ("remarks", "dropped"), [(None, ["modality"]), ("frames_left_out voi_not_used", ["modality", "arrived"])]
 )
 def test_a_table_on_a_terminal_of_80_columns_cuts_no_cell(
     nightread: Nightread,
