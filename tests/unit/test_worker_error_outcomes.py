@@ -58,7 +58,7 @@ def test_a_defective_image_is_rejected_at_once() -> None:
     found = outcome(RejectImage(Reason.TRUNCATED))
     assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
     assert found.detail == Reason.TRUNCATED.message
-    assert (found.work_id, found.instance_id, found.first) == (1, 2, True)
+    assert (found.work_id, found.instance_id) == (1, 2)
     assert (found.size, found.mtime_ns, found.not_before) == (4, 7, None)
     assert (found.alone, found.uncounted) == (False, False)
 

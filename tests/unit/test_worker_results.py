@@ -35,11 +35,11 @@ def test_outcomes_have_the_order_of_the_batch() -> None:
 
 def test_a_duplicate_names_its_original_and_its_own_bytes() -> None:
     """It has no result."""
-    image = claimed(1, first=False)
+    image = claimed(1)
     results = results_of(image)
     results.add_duplicate(image, FILE, 50)
     outcome = outcome_of(results)
-    assert (outcome.state, outcome.first, outcome.duplicate_of) == (State.DUPLICATE, False, 50)
+    assert (outcome.state, outcome.duplicate_of) == (State.DUPLICATE, 50)
     assert (outcome.sha256, outcome.size, outcome.mtime_ns, outcome.score) == (FILE.sha256, 4, 7, None)
 
 
