@@ -50,7 +50,7 @@ _MANY: dict[str, Any] = {"multiple": True}
     "remarks",
     type=click.Choice([remark.value for remark in Remark]),
     metavar="REMARK",
-    help="Remark on the result, such as voi_unusable.",
+    help="Remark on the result, such as voi_not_used.",
     **_MANY,
 )
 @click.option("--min-score", type=_SCORE, help="Lowest score of the resulting label.")

@@ -139,7 +139,7 @@ REASONS = {
 """By stored word: an example of a detail, and what a person can do."""
 
 REMARKS = {
-    "voi_unusable": (
+    "voi_not_used": (
         "The window (0028,1050) lacks its center or its width. The full range was used.",
         "Compare the picture with the archive's: brightness and contrast may differ.",
     ),

@@ -166,12 +166,13 @@ class CarefulWalk:
             yield from (*invalid, implicit) if printable else (implicit, *invalid)
 
     def _pixel_reading(self, readings: list[_Reading], position: int) -> _Reading:
-        """Return the reading of the pixel data, behind which nothing needs to follow."""
+        """Return the reading of the pixel data: the one that ends with the file, else the longest that fits."""
         if readings[0].vr or self._encoding.implicit:
             return readings[0]
         left = len(self._data) - position
         fitting = [each for each in readings if each.length == UNDEFINED or each.header + each.length <= left]
-        return max(fitting or readings, key=lambda reading: reading.length)
+        to_the_end = [each for each in fitting if each.header + each.length == left]
+        return max(to_the_end or fitting or readings, key=lambda reading: reading.length)
 
     def _element_follows(self, tag: int, position: int, end: int) -> bool:
         """Return whether an element, a delimiter, zeros or the end follow at `position`, after an element `tag`."""

@@ -65,6 +65,7 @@ def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: by
     if declared == len(spans) == 1:
         frames, certain, left_out = [spans], True, 0
     else:
+        spans = [span for span in spans if span[0] < span[1]]  # Some writers add an empty fragment.
         tables = _offsets(extended_offsets, "Q", len(spans)), _offsets(data[slice(*table)], "I", len(spans))
         frames, certain, left_out = _grouping(data, spans, declared, tables)
     if fault and (len(frames) < declared or not _is_whole(data, frames[-1], cut=cut)):

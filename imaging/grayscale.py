@@ -6,7 +6,7 @@ C.7.6.16.2).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from imaging import tags
 from imaging.elements import Elements, HeaderError
 from imaging.header_voi import Voi, read_voi
+from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import mask_unused_bits
@@ -63,7 +64,7 @@ def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
         yield from _by_frame(elements, outer, layout, padding)
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
-    voi = read_voi(_first_with(outer, *_VOI), layout, modality)
+    voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, lambda: modality.outputs(layout))
     yield from repeat(_grayscale(modality, voi, padding))
 
 
@@ -72,11 +73,21 @@ def _by_frame(
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
-    voi_of_all = cache(lambda modality: read_voi(_first_with(outer, *_VOI), layout, modality))
+
+    def modality_of(frame: Elements) -> Modality:
+        own = _item_with(frame, *_MODALITY)
+        return modality_of_all() if own is None else _modality(own, elements, layout)
+
+    def inputs_of_all() -> ValueRange:
+        frames = elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)
+        ranges = [modality_of(frame).outputs(layout) for frame in frames]
+        return ValueRange(min(each.low for each in ranges), max(each.high for each in ranges))
+
+    bits = layout.bits_stored
+    voi_of_all = cache(lambda: read_voi(_first_with(outer, *_VOI), bits, inputs_of_all))
     for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
-        own_modality, own_voi = _item_with(frame, *_MODALITY), _item_with(frame, *_VOI)
-        modality = modality_of_all() if own_modality is None else _modality(own_modality, elements, layout)
-        voi = voi_of_all(modality) if own_voi is None else read_voi(own_voi, layout, modality)
+        modality, own_voi = modality_of(frame), _item_with(frame, *_VOI)
+        voi = voi_of_all() if own_voi is None else read_voi(own_voi, bits, partial(modality.outputs, layout))
         yield _grayscale(modality, voi, padding)
 
 

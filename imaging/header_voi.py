@@ -1,11 +1,12 @@
 """Read the VOI of a header: the first usable lookup table, else the first usable window (PS3.3 C.11.2)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from imaging import tags
 from imaging.elements import Elements, HeaderError
-from imaging.modality import LARGEST, Modality, read_lut
-from imaging.pixel_layout import PixelLayout
+from imaging.lookup_table import ValueRange
+from imaging.modality import LARGEST, read_lut
 from imaging.voi import Lut, Mapping, window
 from nightread.errors import RejectImage
 
@@ -20,25 +21,25 @@ class Voi(NamedTuple):
     """What cannot be used, and why. If there is a mapping too, it is the window beside an unusable table."""
 
 
-def read_voi(place: Elements | None, layout: PixelLayout, modality: Modality) -> Voi:
-    """Read lookup tables and windows of one data set or item."""
+def read_voi(place: Elements | None, input_bits: int, inputs: Callable[[], ValueRange]) -> Voi:
+    """Read lookup tables and windows of one data set or item. `inputs` gives the range of the modality values."""
     if place is None:
         return Voi()
     lut, fault = None, ""
     if tags.VOI_LUT_SEQUENCE in place:
-        lut, fault = _first_lut(place, layout, modality)
+        lut, fault = _first_lut(place, input_bits, inputs())
     if lut is not None:
         return Voi(lut)
     mapping, window_fault = _first_window(place)
     return Voi(mapping, fault or window_fault)
 
 
-def _first_lut(place: Elements, layout: PixelLayout, modality: Modality) -> tuple[Lut | None, str]:
-    fault, inputs = "", modality.outputs(layout)
+def _first_lut(place: Elements, input_bits: int, inputs: ValueRange) -> tuple[Lut | None, str]:
+    fault = ""
     try:
         for item in place.items(tags.VOI_LUT_SEQUENCE):
             try:
-                if lut := read_lut(item, layout.bits_stored, inputs):
+                if lut := read_lut(item, input_bits, inputs):
                     return lut, ""
             except RejectImage as error:
                 fault = fault or error.detail

@@ -76,7 +76,7 @@ def _report_unusable_voi(frame: Frame, intensity: Intensity) -> None:
     if without_other and intensity.unusable == REFUSE:
         raise RejectImage(Reason.VOI_UNUSABLE, fault)
     used = "The full range was used." if without_other else "The window of the header was used."
-    frame.remarks.add(Remark.VOI_UNUSABLE, f"{fault} {used}")
+    frame.remarks.add(Remark.VOI_NOT_USED, f"{fault} {used}")
 
 
 def full_range(frame: Frame) -> Ramp:

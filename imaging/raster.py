@@ -41,7 +41,7 @@ class RasterHeader(NamedTuple):
 
 def is_raster(data: bytes) -> bool:
     """Return whether the bytes begin like a PNG or JPEG file."""
-    return data.startswith((_PNG, _JPEG))
+    return data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:

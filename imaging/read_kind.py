@@ -8,7 +8,6 @@ from imaging import tags
 from imaging.dicom_image import DicomFrames, DicomImage, Frame
 from imaging.facts import CODE_LENGTH, storable_text
 from imaging.kind import COLOUR, GREY, ImageKind
-from imaging.pixel_layout import PALETTE
 
 _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
@@ -32,7 +31,7 @@ def read_kind(image: DicomImage) -> ImageKind:
         facts.body_part,
         _code(elements.raw(tags.VIEW_POSITION)),
         layout.photometric,
-        COLOUR if layout.samples > 1 or layout.photometric == PALETTE else GREY,
+        COLOUR if layout.samples > 1 or source.palette is not None else GREY,
         facts.rows,
         facts.columns,
         tags.QUALITY_CONTROL_IMAGE in elements and elements.text(tags.QUALITY_CONTROL_IMAGE) == "YES",

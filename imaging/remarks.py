@@ -18,7 +18,7 @@ class Remark(StrEnum):
         member.message = message
         return member
 
-    VOI_UNUSABLE = "voi_unusable", "The window or lookup table of the header cannot be used; the full range was used."
+    VOI_NOT_USED = "voi_not_used", "The window or lookup table of the header cannot be used; the full range was used."
     PALETTE_MISSING = "palette_missing", "The header has no colour palette; the indices were used as grey values."
     NEAR_DOMAIN_EDGE = (
         "near_domain_edge",

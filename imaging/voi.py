@@ -40,7 +40,7 @@ class Lut:
 
     first: int
     bits: int
-    """Bits that the entries use, by the largest of them where the header gives the size of the storage."""
+    """Bits that the entries use; the largest entry has no more."""
     entries: bytes
 
     @property
@@ -60,7 +60,8 @@ class Lut:
 
     def __call__(self, values: Array) -> Array:
         """Map floats of any shape to floats in [0, 1] of the same shape and type."""
-        return np.clip(self.outputs(values) / self.top, 0, 1).astype(values.dtype)
+        shown: Array = (self.outputs(values) / self.top).astype(values.dtype)
+        return shown
 
 
 Mapping = Ramp | Sigmoid | Lut

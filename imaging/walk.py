@@ -77,6 +77,8 @@ def walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
             raise HeaderError
         found[tag] = vr, position, length
         if depth == 0 and tag in PIXEL_DATA_TAGS:
+            if not vr and not implicit:
+                raise HeaderError
             return position
         if length == UNDEFINED:
             position = _skip_items(data, item_encoding(data, encoding, vr, position), position, depth + 1)

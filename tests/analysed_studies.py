@@ -114,7 +114,6 @@ class AnalysedStudies:
         return Outcome(
             work_id=image.work_id,
             instance_id=image.instance_id,
-            first=image.first,
             sha256=sha256(data).hexdigest(),
             facts=facts,
             **{"state": State.DONE, **values},

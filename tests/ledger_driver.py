@@ -106,7 +106,6 @@ def build_outcome(claimed: Claimed, **fields: object) -> Outcome:
     values: dict[str, object] = {
         "work_id": claimed.work_id,
         "instance_id": claimed.instance_id,
-        "first": claimed.first,
         "state": State.DONE,
         "size": claimed.size,
         "mtime_ns": claimed.mtime_ns,

@@ -15,6 +15,7 @@ from imaging.limits import Limits
 from imaging.patient import PatientHasher
 from models.catalogue import find_bundle
 from models.routing import Rule, Rules
+from nightread.reasons import Reason
 from nightread.settings import Settings, load_settings
 from producer.folders.folder import Folder
 from producer.folders.intake import Intake
@@ -26,6 +27,7 @@ from worker.inference.predictor import Predictor
 
 Array = NDArray[np.float32]
 SHIPPED = find_bundle("phantom", ())
+REASONS = frozenset(Reason)
 BUNDLE = replace(SHIPPED, postprocessing=replace(SHIPPED.postprocessing, temperature=1), domain=None)
 """The shipped bundle for every image, without calibration, so that scores are recorded as the network returns them."""
 
@@ -107,12 +109,16 @@ class WorkerDriver:
         return self.ledger_driver.form(images=images)
 
     def analyse(self, context: WorkerContext) -> dict[str, int]:
-        """Analyse all images that are due within ten minutes, and return the number of images by state."""
+        """Analyse all images that are due within ten minutes, and return the number of images by state.
+
+        The reasons why images are tried again, which the result of a batch has too, are left out.
+        """
         self.ledger_driver.clock.advance(minutes=10)
         total: dict[str, int] = {}
         for batch in self.form():
             for state, images in analyse(context, batch.id).items():
-                total[state] = total.get(state, 0) + images
+                if state not in REASONS:
+                    total[state] = total.get(state, 0) + images
         return total
 
     def outcomes(self) -> dict[str, tuple[str, str | None]]:

@@ -21,6 +21,9 @@ from worker.prepared_image import PreparedImage
 from worker.reading import ImageReader
 from worker.results import Results
 
+PHASES = ("claim", "read", "look_up", "predict")
+"""The phases of a batch, whose seconds are stored; one that did not run took 0 seconds."""
+
 
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     """Give every image of the batch its outcome and return the number of images by state.
@@ -29,7 +32,7 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     reason for which they wait. The result is empty if this process could
     not claim the batch. Raises BatchError; then no image has an outcome.
     """
-    timer = PhaseTimer()
+    timer = PhaseTimer(phases=PHASES)
     try:
         with timer.phase("claim"):
             images = _claim(context, batch_id)
@@ -69,15 +72,14 @@ def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
 def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], results: Results) -> list[PreparedImage]:
     """Return the images whose bytes were not analysed before, and give the others the outcome `duplicate`.
 
-    Only the first row of work of an image can become a duplicate. Copies within one batch are found when the batch is
-    recorded.
+    Copies within one batch are found when the batch is recorded.
     """
     hashes = {prepared.parsed.file.sha256 for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}
     fresh = []
     for prepared in part:
         image, file = prepared.parsed.image, prepared.parsed.file
-        if image.first and file.sha256 in originals:
+        if file.sha256 in originals:
             results.add_duplicate(image, file, originals[file.sha256])
         else:
             fresh.append(prepared)

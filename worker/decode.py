@@ -13,7 +13,6 @@ from imaging.kind import GREY, ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.read_kind import is_grey, read_kind
-from imaging.remarks import Remark
 from imaging.spec import InputSpec
 from nightread.errors import ImageError
 from nightread.reasons import Reason
@@ -59,12 +58,10 @@ def decode_in_chunks(
 ) -> Iterator[tuple[Inputs, ...]]:
     """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
-    Each frame is decoded once and prepared for every spec. A VOI of the header that a spec needs and that cannot be
-    used becomes a remark of the image. Raises RejectImage, and ImageError(timeout) if a single frame takes
-    longer than `image_timeout_seconds`.
+    Each frame is decoded once and prepared for every spec. Raises RejectImage, and ImageError(timeout) if a single
+    frame takes longer than `image_timeout_seconds`.
     """
     seconds = context.settings.image_timeout_seconds
-    needs_voi = any(spec.intensity.kind == "voi" for spec in specs)
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
     while remaining > 0:
@@ -73,9 +70,6 @@ def decode_in_chunks(
             with _time_limit(seconds):
                 frame = next(frames)
                 inputs.append([prepare(frame, spec) for spec in specs])
-            if needs_voi and frame.grayscale.voi_fault:
-                detail = f"{Remark.VOI_UNUSABLE.message} {frame.grayscale.voi_fault}"
-                dicom_image.remarks.add(Remark.VOI_UNUSABLE, detail)
         remaining -= len(inputs)
         yield tuple(_stack(prepared) for prepared in zip(*inputs, strict=True))
 

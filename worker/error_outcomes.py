@@ -41,7 +41,6 @@ def outcome_of_error(
     return Outcome(
         work_id=image.work_id,
         instance_id=image.instance_id,
-        first=image.first,
         state=state,
         reason=image_error.reason,
         detail=image_error.detail,

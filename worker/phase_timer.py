@@ -1,7 +1,7 @@
 """Measure how many seconds a batch spends in each phase."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class PhaseTimer:
@@ -10,9 +10,10 @@ class PhaseTimer:
     While a nested phase runs, the time of the outer phase does not count.
     """
 
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter, *, phases: Sequence[str] = ()) -> None:
+        """Create a timer. The `phases` have 0 seconds if they never run."""
         self._now = now
-        self._seconds: dict[str, float] = {}
+        self._seconds = dict.fromkeys(phases, 0.0)
         self._running: list[str] = []
         self._since = 0.0
 

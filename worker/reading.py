@@ -74,7 +74,7 @@ class ImageReader:
     def _expand(self, image: Claimed, file: Fetched, kind: ArchiveKind) -> None:
         """Unpack the archive into new arrivals, or make it a duplicate if the same bytes were unpacked before."""
         original = ledger.known_contents(self._context.database, [file.sha256]).get(file.sha256)
-        if original is None or not image.first:
+        if original is None:
             members = expand(self._context, image, file, kind, self._results.unrecorded, self._keep_lease)
             self._results.add_expanded(image, file, members)
         else:

@@ -191,7 +191,6 @@ def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> O
     return Outcome(
         work_id=image.work_id,
         instance_id=image.instance_id,
-        first=image.first,
         state=state,
         sha256=file.sha256,
         size=file.size,

@@ -43,42 +43,58 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
 
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
-    """Make the table; on a terminal the file path is shortened so that no line wraps."""
+    """Make the table. On a terminal no line wraps: the file path is shortened, and _DISPENSABLE columns are left out
+    if they leave too little room for it.
+    """
     with_model = bool(wanted.models) or wanted.shadow
     with_remarks = any(row["remarks"] for row in page)
     cells = [
-        list(_cells(row, nights, per_frame=wanted.per_frame, model=with_model, remarks=with_remarks)) for row in page
+        dict(_cells(row, nights, per_frame=wanted.per_frame, model=with_model, remarks=with_remarks)) for row in page
     ]
-    optional = [*(["frame"] if wanted.per_frame else []), *(["model"] if with_model else [])]
-    headings = ["image", *optional, "state", "result", "score", *(["remarks"] if with_remarks else [])]
-    headings += ["modality", "arrived"]
-    without_file = make_table(console, *headings, right=_NUMBERS)
+    headings = _fitting(console, list(cells[0]), cells)
+    left = console.width - _width(console, headings, cells) - _GAP
     table = make_table(console, *headings, "file", right=_NUMBERS)
-    for row in cells:
-        without_file.add_row(*row)
-    left = console.width - console.measure(without_file).maximum - _GAP
     for row, image in zip(cells, page, strict=True):
         place = _place(image)
         uri = _shortened(place, max(left, _LEAST)) if console.is_terminal else place
-        table.add_row(*row, Text(uri))
+        table.add_row(*(row[heading] for heading in headings), Text(uri))
     for column in table.columns:
         column.no_wrap = True
     return table
 
 
-def _cells(row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool) -> Iterator[Text]:
-    yield Text(str(row["image_id"]))
+def _fitting(console: Console, headings: list[str], cells: list[dict[str, Text]]) -> list[str]:
+    """Return the headings without those for which a terminal has no room."""
+    for dispensable in _DISPENSABLE if console.is_terminal else ():
+        if _width(console, headings, cells) + _GAP + _LEAST > console.width:
+            headings = [heading for heading in headings if heading != dispensable]
+    return headings
+
+
+def _width(console: Console, headings: list[str], cells: list[dict[str, Text]]) -> int:
+    """Return the width of a table with these columns, on a screen without an end."""
+    table = make_table(console, *headings, right=_NUMBERS)
+    for row in cells:
+        table.add_row(*(row[heading] for heading in headings))
+    return console.measure(table, options=console.options.update(width=_ENDLESS)).maximum
+
+
+def _cells(
+    row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool
+) -> Iterator[tuple[str, Text]]:
+    """Yield heading and cell of each column but the file."""
+    yield "image", Text(str(row["image_id"]))
     if per_frame:
-        yield Text("" if row["frame"] is None else str(row["frame"]))
+        yield "frame", Text("" if row["frame"] is None else str(row["frame"]))
     if model:
-        yield Text(f"{row['model']}@{row['model_version']}")
-    yield Text(row["state"], style=COLOURS.get(row["state"], ""))
-    yield Text(_result(row))
-    yield Text("" if row["score"] is None else f"{row['score']:.3f}")
+        yield "model", Text(f"{row['model']}@{row['model_version']}")
+    yield "state", Text(row["state"], style=COLOURS.get(row["state"], ""))
+    yield "result", Text(_result(row))
+    yield "score", Text("" if row["score"] is None else f"{row['score']:.3f}")
     if remarks:
-        yield Text(", ".join(row["remarks"] or ()), style="yellow")
-    yield Text(row["modality"] or "")
-    yield Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
+        yield "remarks", Text(", ".join(row["remarks"] or ()), style="yellow")
+    yield "modality", Text(row["modality"] or "")
+    yield "arrived", Text(f"{nights.local(row['received_at']):%d %b %H:%M}")
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -91,8 +107,13 @@ def _result(row: dict[str, Any]) -> str:
         return f"same as {row['duplicate_of']}"
     if row["withdrawn_code"] is not None:
         return f"withdrawn ({row['withdrawn_code']})"
-    found: str = (row["detail"] if row["state"] == State.EXPANDED else row["label"] or row["reason"]) or ""
+    found = (_unpacked(row) if row["state"] == State.EXPANDED else row["label"] or row["reason"]) or ""
     return found if row["replaced_by"] is None else f"{found}, replaced by {row['replaced_by']}"
+
+
+def _unpacked(row: dict[str, Any]) -> str:
+    """Return the beginning of a detail such as `2 files were unpacked from the archive.`: the number of files."""
+    return " ".join((row["detail"] or "").split()[:2])
 
 
 def _shortened(uri: str, width: int) -> str:
@@ -101,5 +122,7 @@ def _shortened(uri: str, width: int) -> str:
 
 
 _NUMBERS = ("image", "frame", "score")
+_DISPENSABLE = ("modality", "arrived", "score")
 _GAP = 3
 _LEAST = 12
+_ENDLESS = 10_000

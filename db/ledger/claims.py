@@ -135,7 +135,7 @@ _SET_OWNER = (
     )
 )
 
-_CLAIMED = (
+_CLAIMED: Select[Any] = (
     select(
         work.c.id,
         work.c.instance_id,
@@ -146,7 +146,6 @@ _CLAIMED = (
         instances.c.mtime_ns,
         work.c.attempts,
         work.c.alone,
-        work.c.ordinal == 0,
         instances.c.arrived_at,
         work.c.tried_since,
         sources.c.marked,

@@ -37,11 +37,11 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
     Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """
-    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.first and o.sha256}
+    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.sha256}
     owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256 or "") if outcome.first and outcome.state in _OWNING else None
+        owner = owners.get(outcome.sha256 or "") if outcome.state in _OWNING else None
         is_copy = owner is not None and owner.work_id != outcome.work_id
         settled.append(_as_duplicate(outcome, owner.instance_id) if owner and is_copy else outcome)
     return _with_facts_of_originals(connection, settled)

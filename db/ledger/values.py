@@ -53,8 +53,6 @@ class Claimed(NamedTuple):
     attempts: int
     """The number of claims, including this one."""
     alone: bool
-    first: bool
-    """True if this is the arrival's first row of work; only a first row can become a duplicate."""
     arrived_at: datetime
     tried_since: datetime
     """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
@@ -141,7 +139,6 @@ class Outcome(NamedTuple):
     work_id: int
     instance_id: int
     state: State
-    first: bool = True
     reason: Reason | None = None
     detail: str | None = None
     not_before: datetime | None = None

@@ -16,7 +16,8 @@ def test_routing_rules_select_the_images(tmp_path: Path) -> None:
 
     assert run("run", inbox, "--state", state, "--workers", "1").returncode == 0
 
-    assert [(image["reason"], image["model"], image["matched"]) for image in images(state)] == [
+    in_order = sorted(images(state), key=lambda image: image["uri"])
+    assert [(image["reason"], image["model"], image["matched"]) for image in in_order] == [
         (None, "phantom", {"body_part": "CHEST"}),
         ("no_model", None, None),
     ]

@@ -29,6 +29,11 @@ LABELS = ("clear", "nodule")
 SIDE = authors.SIDE
 CHEST = ["--input", f"{SIDE}x{SIDE}x1", "--intensity", "voi"]
 SKIN = ["--input", f"{SIDE}x{SIDE}x3", "--intensity", "full", "--scale", "0..255"]
+DOMAINS = {
+    "chest": {"sop_classes": ["1.2.840.10008.5.1.4.1.1.1.1"], "modalities": ["DX"], "samples": [1]},
+    "skin": {"samples": [1, 3], "accepts": ["secondary_capture"]},
+}
+"""What a few golden images say: the chest films are DICOM files, the photographs of skin are PNG files."""
 CARD = [
     *("--name", "theirs", "--version", "1.0", "--labels", ",".join(LABELS), "--normal-label", "clear"),
     *("--activation", "softmax", "--intended-use", "tests"),
@@ -98,6 +103,7 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     assert golden["verified"]
     assert golden["largest_difference"] <= 1e-4
     assert golden["spread_of_scores"] > 0.01
+    assert json.loads(out)["domain"] == DOMAINS[kind]
 
     bundle = find_bundle("theirs@1.0", [tmp_path / "state" / "bundles"])
     table = np.loadtxt(folder / "golden" / "golden.csv", delimiter=",", skiprows=1, usecols=(1, 2))
@@ -121,13 +127,33 @@ def test_a_wrong_preprocessing_is_refused_and_the_correct_one_is_named(nightread
 
 
 def test_golden_files_are_required_unless_no_golden_is_given(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
-    """With --no-golden the bundle records that the preprocessing is not verified."""
+    """With --no-golden the bundle records that the preprocessing is not verified, and states no domain unless given."""
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST)
     assert (code, "--no-golden" in err) == (2, True)
     code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden")
     assert (code, "Not verified" in err) == (0, True)
     record = json.loads((tmp_path / "state" / "bundles" / "theirs-1.0" / "import.json").read_text())
     assert record["golden"] == {"verified": False}
+    assert "does not say for which images it was made" in err
+    assert "not stated: every image is analysed" in nightread("models", "show", "theirs")[1]
+
+
+def test_a_person_states_the_domain_without_golden_files(nightread: Nightread, chest: Path) -> None:
+    """The bundle then says for which images it was made, and there is no warning."""
+    stated = ("--domain", "modalities=CR, DX", "--domain", "rows=64..4096", "--domain", "dicom_only=yes")
+    arguments = ["models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden", *stated]
+    code, out, err = nightread(*arguments, "--json")
+    assert (code, "does not say" in err) == (0, False)
+    assert json.loads(out)["domain"] == {"modalities": ["CR", "DX"], "rows": [64, 4096], "dicom_only": True}
+
+
+@pytest.mark.parametrize(
+    "field", ["modality=CR", "rows=many", "rows=9..1", "samples=2", "accepts=all", "intensities=1", "dicom_only=maybe"]
+)
+def test_a_domain_that_no_bundle_can_have_is_wrong_usage(nightread: Nightread, chest: Path, field: str) -> None:
+    """The message shows the option and an example or the possible values."""
+    code, _, err = nightread("models", "import", chest / "net.h5", *CARD, *CHEST, "--no-golden", "--domain", field)
+    assert (code, "--domain" in err) == (2, True)
 
 
 def lambda_net(payload: Path) -> Any:

@@ -17,9 +17,7 @@ def test_a_claim_returns_the_images_and_sets_a_lease(ledger_driver: LedgerDriver
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
 
-    assert [(image.attempts, image.first, image.alone, image.root) for image in images] == [
-        (1, True, False, "/inbox")
-    ] * 2
+    assert [(image.attempts, image.alone, image.root) for image in images] == [(1, False, "/inbox")] * 2
     assert {(row.state, row.lease_until) for row in ledger_driver.work()} == {
         (State.RUNNING, ledger_driver.clock() + LEASE)
     }

@@ -33,10 +33,10 @@ def test_a_duplicate_has_no_remark(ledger_driver: LedgerDriver) -> None:
     """The remark stands beside the result, which the original has."""
     ledger_driver.register(build_arrivals(2))
 
-    ledger_driver.analyse_all(sha256=CONTENT, remarks="voi_unusable", detail="A sentence.")
+    ledger_driver.analyse_all(sha256=CONTENT, remarks="voi_not_used", detail="A sentence.")
 
     assert [(row.state, row.remarks, row.detail) for row in ledger_driver.work()] == [
-        ("done", "voi_unusable", "A sentence."),
+        ("done", "voi_not_used", "A sentence."),
         ("duplicate", None, None),
     ]
 

@@ -106,7 +106,7 @@ def test_frames_are_rows_of_their_own(ledger_driver: LedgerDriver, make_arrivals
 
 def test_remarks_are_words_that_can_be_searched(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """Whole words match, alone and with other conditions; a result without a remark has none."""
-    for remarks in ("voi_unusable", None, "frames_left_out voi_unusable", "frames_left_out"):
+    for remarks in ("voi_not_used", None, "frames_left_out voi_not_used", "frames_left_out"):
         ledger_driver.register(make_arrivals(1))
         ledger_driver.analyse_all(remarks=remarks, detail=remarks and "A sentence.")
 
@@ -114,18 +114,18 @@ def test_remarks_are_words_that_can_be_searched(ledger_driver: LedgerDriver, mak
         return [image["image_id"] for image in queries.images(ledger_driver.database, ImageFilter(**wanted))]
 
     assert [image["remarks"] for image in queries.images(ledger_driver.database)] == [
-        ["voi_unusable"],
+        ["voi_not_used"],
         None,
-        ["frames_left_out", "voi_unusable"],
+        ["frames_left_out", "voi_not_used"],
         ["frames_left_out"],
     ]
-    assert found(remarks=("voi_unusable",)) == [1, 3]
-    assert found(remarks=("voi_unusable",), limit=1) == [1]
-    assert found(remarks=("voi_unusable", "frames_left_out"), states=("done",), labels=("normal",)) == [1, 3, 4]
-    assert found(remarks=("voi_unusable",), image_ids=(2, 3)) == [3]
+    assert found(remarks=("voi_not_used",)) == [1, 3]
+    assert found(remarks=("voi_not_used",), limit=1) == [1]
+    assert found(remarks=("voi_not_used", "frames_left_out"), states=("done",), labels=("normal",)) == [1, 3, 4]
+    assert found(remarks=("voi_not_used",), image_ids=(2, 3)) == [3]
     assert found(remarks=("left_out",)) == []
     assert found(remarks=("voi%",)) == []
-    assert queries.remarks(ledger_driver.database) == {"voi_unusable": 2, "frames_left_out": 2}
+    assert queries.remarks(ledger_driver.database) == {"voi_not_used": 2, "frames_left_out": 2}
     assert queries.remarks(ledger_driver.database, [999]) == {}
 
 

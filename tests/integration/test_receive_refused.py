@@ -1,10 +1,8 @@
 """The C-STORE receiver refuses callers, images and messages with the right status."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from compose_processes import wait_until
@@ -19,17 +17,13 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import ThreadedAssociationServer
 from servers import PostgresServer
 from small_disk import full, small_disk
 from store_requests import fragments
 
 from db.engine import Database
 from nightread.errors import UsageFault
-from producer.cstore import store_scp
 from producer.cstore.allow_list import AllowList
-from producer.cstore.dimse import SpoolingDimse
-from producer.cstore.store_server import StoreServer
 
 pytestmark = pytest.mark.servers
 
@@ -162,33 +156,6 @@ def test_a_silent_client_does_not_block_others(tmp_path: Path, sqlite: Database,
         assert storescu(receiver.port, scan).returncode == 0
         silent.settimeout(20)
         assert silent.recv(1) == b""
-
-
-def test_a_client_that_connects_while_the_receiver_stops_is_not_served(
-    tmp_path: Path, sqlite: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its association was created, but not started, when the receiver began to stop."""
-    created, stopping = threading.Event(), threading.Event()
-    associations: list[Association] = []
-
-    def create_slowly(association: Association, *arguments: Any) -> SpoolingDimse:
-        associations.append(association)
-        created.set()
-        assert stopping.wait(30)
-        return SpoolingDimse(association, *arguments)
-
-    def shut_down(server: StoreServer) -> None:
-        stopping.set()
-        ThreadedAssociationServer.shutdown(server)
-
-    monkeypatch.setattr(store_scp, "SpoolingDimse", create_slowly)
-    monkeypatch.setattr(StoreServer, "shutdown", shut_down)
-    with running_receiver(tmp_path, sqlite) as receiver:
-        client = socket.create_connection(("127.0.0.1", receiver.port), timeout=30)
-        assert created.wait(30)
-    with client:
-        assert client.recv(1) == b""
-    assert [association.ident for association in associations] == [None]  # its thread was never started
 
 
 def test_a_pdu_that_is_too_long_ends_the_connection(tmp_path: Path, sqlite: Database, scan: Path) -> None:

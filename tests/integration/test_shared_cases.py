@@ -85,7 +85,7 @@ def test_a_window_that_is_no_number_is_replaced_and_reported(made: Made) -> None
     """The full range of the 12 bits, with a remark."""
     image, (frame,) = image_of(made("decimal_comma_and_nan") / "window_nan.dcm")
     assert shown(frame, VOI) == pytest.approx(RAMP / 4095, abs=0.001)
-    assert image.remarks.words == Remark.VOI_UNUSABLE
+    assert image.remarks.words == Remark.VOI_NOT_USED
 
 
 def test_a_rescale_that_is_no_number_is_named(made: Made) -> None:

@@ -141,6 +141,13 @@ def test_wrong_usage_is_an_error_before_the_training(tmp_path: Path, options: li
     assert not (tmp_path / "bundle").exists()
 
 
+def test_a_domain_with_unknown_fields_is_wrong_usage(tmp_path: Path) -> None:
+    """It is found before the data are read."""
+    ended = run_to_end(tmp_path / "out", "--domain", "modality=CR")
+    assert ended.returncode == 2
+    assert "modalities=CR,DX" in ended.stderr
+
+
 def test_a_bundle_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
     """Otherwise a bundle in use would change under the same name and version."""
     (tmp_path / "bundle.json").write_text("{}")

@@ -109,6 +109,21 @@ def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}
 
 
+def test_a_training_writes_the_domain_of_its_images(training_request: RequestFactory) -> None:
+    """The intensities are those of the 64 training images; what the request states replaces what they say."""
+    stated = {"modalities": ["CR"], "accepts": []}
+    trained = train(training_request(epochs=1, stated_domain=stated))
+
+    domain = trained.bundle.domain
+    assert domain is not None
+    assert (domain.modalities, domain.accepts) == (("CR",), ())
+    assert domain.intensities is not None
+    assert domain.intensities.images == 64
+    pixels, _ = left_right_images(64, 1)
+    assert domain.intensities.high[-1] <= pixels.max() / 255
+    assert domain.intensities.low[0] >= pixels.min() / 255 - 1e-4
+
+
 def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: RequestFactory) -> None:
     """Keras loads it without code of nightread."""
     trained = train(training_request(epochs=1, also_h5=True))

@@ -73,6 +73,16 @@ def test_a_batch_records_its_seconds_by_phase(worker_driver: WorkerDriver) -> No
     assert all(0 < phase < 60 for phase in seconds.values())
 
 
+def test_a_batch_without_any_network_run_has_the_same_phases(worker_driver: WorkerDriver) -> None:
+    """A program that reads the seconds finds each phase; the network took no time."""
+    worker_driver.put(a=b"no scan")
+    worker_driver.analyse(worker_driver.context())
+    with worker_driver.ledger_driver.database.read() as connection:
+        seconds = connection.execute(select(batches.c.seconds)).scalar_one()
+    assert seconds.keys() == {"claim", "read", "look_up", "predict"}
+    assert seconds["predict"] == 0
+
+
 def test_a_scan_that_decodes_for_too_long_fails_and_its_neighbours_are_done(worker_driver: WorkerDriver) -> None:
     """The time limit ends the analysis of one image and not of the batch."""
     endless = phantom(2, PhantomStyle(size=2048, bits=8, syntax="jpeg2000"))  # keeps a core busy for 0.4 s

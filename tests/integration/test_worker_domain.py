@@ -170,6 +170,25 @@ def test_intensities_far_from_those_of_the_training_images_are_rejected(worker_d
     assert "its intensities are far from those of the training images" in dark["detail"]
 
 
+def test_remarks_of_decoding_reach_the_row_of_the_result(worker_driver: WorkerDriver) -> None:
+    """Frames behind the first 64 are decoded while the network predicts; their remarks are stored all the same."""
+
+    def repeat(dataset: FileDataset) -> None:
+        dataset.NumberOfFrames, dataset.PixelData = 70, dataset.PixelData * 70
+        dataset.WindowWidth = "0"
+
+    worker_driver.put(still=with_values(1, WindowWidth="0"), cine=modified_phantom(2, repeat), good=phantom(3))
+
+    assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
+        "still": ("done", "clear", ["voi_not_used"]),
+        "cine": ("done", "clear", ["voi_not_used"]),
+        "good": ("done", "clear", None),
+    }
+    (still, cine) = queries.images(worker_driver.ledger_driver.database, ImageFilter(remarks=("voi_not_used",)))
+    assert still["detail"] == cine["detail"]
+    assert still["detail"].endswith("The full range was used.")
+
+
 @pytest.mark.parametrize(("tint", "outcome"), [(0, ("done", "clear", None)), (60, ("rejected", "out_of_domain", None))])
 def test_a_grey_picture_stored_in_colour_is_a_grey_picture(
     worker_driver: WorkerDriver, tint: int, outcome: tuple[str, str, None]

@@ -122,3 +122,14 @@ def test_the_memory_of_a_dropped_network_is_freed(
     context.reload_routes()
     assert context.model_set.models == {}
     assert network() is None
+
+
+@pytest.mark.parametrize(("devices", "largest"), [("0", 256), ("", 64)])
+def test_a_worker_with_a_gpu_loads_its_networks_for_large_micro_batches(
+    ledger_driver: LedgerDriver, settings: Settings, monkeypatch: pytest.MonkeyPatch, devices: str, largest: int
+) -> None:
+    """The network itself runs on whatever device TensorFlow finds."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    activate(ledger_driver)
+
+    assert open_model_set(settings, ledger_driver.database).models["phantom@1.0"].predictor.largest == largest

@@ -175,7 +175,6 @@ def _claimed(path: Path) -> Claimed:
         mtime_ns=status.st_mtime_ns,
         attempts=1,
         alone=False,
-        first=True,
         arrived_at=utc_now(),
         tried_since=utc_now(),
         marked=False,

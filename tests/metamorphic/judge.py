@@ -55,7 +55,7 @@ def _wrong_outcome(cell: Cell, image: DicomImage, frames: int, written: int) -> 
     remarks = set((image.remarks.words or "").split())
     demanded, permitted = set[str](), set[str]()
     if cell.colour in GREYS and cell.voi in UNUSABLE:
-        demanded.add(Remark.VOI_UNUSABLE)
+        demanded.add(Remark.VOI_NOT_USED)
     if cell.frames in _UNCOUNTED:
         (permitted if frames == written else demanded).add(
             Remark.FRAMES_COUNTED if frames == written else Remark.FRAMES_LEFT_OUT

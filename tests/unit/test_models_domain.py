@@ -80,12 +80,15 @@ def test_a_refusal_says_what_does_not_fit(changes: dict[str, Any], said: str) ->
 
 def test_a_refusal_fits_its_column() -> None:
     """The detail names four of many allowed values, and never has more than 500 characters."""
-    domain = Domain(sop_classes=tuple(f"{DX}.{number}" for number in range(90)), modalities=("A" * 90,) * 9)
+    domain = Domain(sop_classes=tuple(f"{DX}.99.{number}" for number in range(90)), modalities=("A" * 90,) * 9)
 
     problem = refusal(domain, FILM)
 
     assert problem is not None
-    assert f"SOPClassUID is not {DX}.0 or {DX}.1 or {DX}.2 or {DX}.3 or one of 86 more; Modality" in problem.detail
+    assert (
+        f"SOPClassUID is not {DX}.99.0 or {DX}.99.1 or {DX}.99.2 or {DX}.99.3 or one of 86 more; Modality"
+        in problem.detail
+    )
     assert len(problem.detail) == 500
 
 

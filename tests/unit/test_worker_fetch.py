@@ -36,7 +36,7 @@ def claimed(root: Path, name: bytes | str = "a", **changes: object) -> Claimed:
     values = {"size": size, "mtime_ns": mtime_ns, "marked": False, **changes}
     place = {"source": "inbox", "root": str(root), "uri": uri_of(os.fsencode(name))}
     times = {"arrived_at": utc_now(), "tried_since": utc_now()}
-    return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, first=True, **times, **place, **values)  # type: ignore[arg-type]
+    return Claimed(work_id=1, instance_id=1, attempts=1, alone=False, **times, **place, **values)  # type: ignore[arg-type]
 
 
 def reason(image: Claimed, **options: object) -> tuple[type[Exception], Reason]:

@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from test_models_bundle import make_bundle
 
+from imaging.spec import InputSpec, Intensity
 from nightread.errors import ImageError
 from nightread.reasons import Reason
-from worker.inference.predictor import MICRO_BATCH_SIZES, Predictor, micro_batch_size
+from worker.inference.predictor import MICRO_BATCH_SIZES, Predictor, largest_micro_batch, micro_batch_size
 
 Array = NDArray[np.float32]
 
@@ -50,6 +51,16 @@ def test_every_count_is_scored_in_order_and_in_known_sizes(count: int, largest: 
     np.testing.assert_allclose(scores, expected(inputs).reshape(-1, 2), atol=1e-6)
     assert set(device.calls) <= {*MICRO_BATCH_SIZES, largest}
     assert max(device.calls, default=0) <= largest
+
+
+@pytest.mark.parametrize(
+    ("side", "on_gpu", "frames"), [(128, False, 64), (128, True, 256), (256, True, 256), (257, True, 64)]
+)
+def test_a_gpu_gets_large_micro_batches_that_fit_into_memory(side: int, frames: int, *, on_gpu: bool) -> None:
+    """256 gray frames of 256 x 256 pixels in float32 are 64 MiB."""
+    spec = InputSpec(height=side, width=side, channels=1, intensity=Intensity(kind="full"))
+
+    assert largest_micro_batch(spec, on_gpu=on_gpu) == frames
 
 
 @pytest.mark.parametrize(("waiting", "size"), [(1, 1), (2, 4), (4, 4), (5, 4), (8, 16), (31, 16), (32, 64), (100, 64)])

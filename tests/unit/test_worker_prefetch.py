@@ -23,7 +23,7 @@ def images(url: str, count: int, *, size: int = 0) -> list[Claimed]:
     """Return `count` images of one store, with the addresses `instances/1/file`, `instances/2/file` and so on."""
     times = {"arrived_at": utc_now(), "tried_since": utc_now()}
     place = {"source": "pacs", "root": url, "size": size, "mtime_ns": 0, "marked": False}
-    known = {"attempts": 1, "alone": False, "first": True}
+    known = {"attempts": 1, "alone": False}
     numbers = range(1, count + 1)
     return [
         Claimed(work_id=n, instance_id=n, uri=f"instances/{n}/file", **place, **times, **known)  # type: ignore[arg-type]

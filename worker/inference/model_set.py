@@ -23,8 +23,9 @@ from models.routing import RouteMatch, Rule, Rules
 from nightread.clock import utc_now
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.gc_freeze import freeze_gc
+from nightread.hardware import gpus
 from nightread.settings import Settings
-from worker.inference.predictor import Predictor
+from worker.inference.predictor import Predictor, largest_micro_batch
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def open_model_set(settings: Settings, database: Database) -> ModelSet:
     """Load the bundle that `--model` names, or else all bundles that rules name. Raises StopWork and UsageFault."""
     if settings.model is None:
         return _routed_model_set(settings, database, routes_in_force(database), {})
-    model = _load(find_bundle(settings.model, settings.bundle_folders), database)
+    model = _load(find_bundle(settings.model, settings.bundle_folders), settings, database)
     reference = model.bundle.reference
     return ModelSet(Rules([Rule(bundle=reference)]), {reference: model}, any_domain=settings.any_domain)
 
@@ -153,7 +154,7 @@ def _routed_model_set(
     for route in routes:
         model = models.get(route.bundle) or loaded.get(route.bundle)
         if model is None or model.bundle.digest != route.digest:
-            model = _load(_find_routed_bundle(route, settings), database)
+            model = _load(_find_routed_bundle(route, settings), settings, database)
         models[route.bundle] = model
     return ModelSet(rules, models, routes, any_domain=settings.any_domain)
 
@@ -188,8 +189,8 @@ def _find_routed_bundle(route: Route, settings: Settings) -> Bundle:
     return bundle
 
 
-def _load(bundle: Bundle, database: Database) -> LoadedModel:
-    predictor = Predictor.load(bundle)
+def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel:
+    predictor = Predictor.load(bundle, largest=largest_micro_batch(bundle.spec, on_gpu=bool(gpus(settings))))
     freeze_gc()
     bundle_id = ledger.register_bundle(
         database,

@@ -1,22 +1,25 @@
 """Run a loaded network in micro-batches of few sizes, with warm-up and smaller micro-batches if memory is short."""
 
 import logging
+from math import prod
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.spec import InputSpec
 from models.bundle import Bundle
 from models.networks.network import load_network
 from nightread.errors import RetryImage
 from nightread.reasons import Reason
 
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
-"""Sizes in frames; those above the `largest` of a Predictor (64 unless a caller passes another) are not used.
+"""Sizes in frames; those above the `largest` of a Predictor are not used: workers use 256 on GPUs only.
 
 Few sizes, so that TensorFlow traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
 with more sizes the additional calls would cost about as much as the padding that they save."""
 
+_MOST_WAITING_BYTES = 64 * 1024**2
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
 """Class names of TensorFlow and PyTorch, by name because at most one is installed. JAX raises an XlaRuntimeError with
 RESOURCE_EXHAUSTED in its text."""
@@ -38,11 +41,7 @@ class Predictor:
     """Scores any number of prepared frames with one network, in micro-batches that fit into the device's memory."""
 
     def __init__(self, bundle: Bundle, network: BatchNetwork, *, largest: int = 64) -> None:
-        """Create a predictor. `largest` is the largest micro-batch in frames.
-
-        64 is fastest on CPUs, because larger micro-batches leave the cache. Workers use 64 on GPUs too; 256 is used
-        only if a caller passes it as `largest`.
-        """
+        """Create a predictor. `largest` is the largest micro-batch in frames (`largest_micro_batch`)."""
         self.bundle = bundle
         self.network = network
         self.largest = largest
@@ -86,6 +85,16 @@ class Predictor:
             raise RetryImage(Reason.OUT_OF_MEMORY)
         self.largest = size // 2
         log.warning("out of memory: %s now runs at most %d frames at once", self.bundle.reference, self.largest)
+
+
+def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
+    """Return the largest micro-batch in frames: 64 on CPUs, because a larger one leaves the cache; 256 on GPUs.
+
+    On a GPU too it is 64 if 256 prepared frames would take more than 64 MiB: they wait in the memory of the host.
+    """
+    large = MICRO_BATCH_SIZES[-1]
+    fits = large * prod(spec.shape) * np.dtype(np.float32).itemsize <= _MOST_WAITING_BYTES
+    return large if on_gpu and fits else MICRO_BATCH_SIZES[-2]
 
 
 def micro_batch_size(waiting: int, largest: int) -> int:

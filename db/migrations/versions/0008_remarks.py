@@ -1,4 +1,4 @@
-"""Add remarks: words that a person should know beside a result, such as voi_unusable."""
+"""Add remarks: words that a person should know beside a result, such as voi_not_used."""
 
 import sqlalchemy as sa
 from alembic import op

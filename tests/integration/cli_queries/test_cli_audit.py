@@ -124,7 +124,10 @@ def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Night
     assert [(model["name"], model["verified"]) for model in listed] == [("mnist-cnn", True), ("phantom", True)]
     assert shown["digest"] == listed[1]["digest"]
     assert shown["evaluation"]["evaluation"]["macro_recall"] > 0.9
-    assert "verified" in nightread("models", "show", "phantom")[1]
+    text = nightread("models", "show", "phantom")[1]
+    assert "verified" in text
+    assert "modalities CR, DX; body parts CHEST; views AP, PA; grey" in " ".join(text.split())
+    assert shown["domain"]["modalities"] == ["CR", "DX"]
     assert nightread("models", "show", "nothing")[0] == 2
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from ledger_driver import LedgerDriver
+from rich.console import Console
 
+from cli import query
 from db.ledger import Annotations, Arrival, Members
 from db.queries import COLUMNS
 from db.tables import State
@@ -92,6 +94,33 @@ def test_a_table_is_labelled_and_shows_that_it_is_cut(
     assert "The first 2 images of a longer list" in text
     monkeypatch.setenv("NIGHTREAD_NOT_FOR_DIAGNOSIS", "false")
     assert "diagnosis" not in nightread("query")[1]
+
+
+@pytest.mark.parametrize(
+    ("remarks", "dropped"), [(None, ["modality"]), ("frames_left_out voi_not_used", ["modality", "arrived"])]
+)
+def test_a_table_on_a_terminal_of_80_columns_cuts_no_cell(
+    nightread: Nightread,
+    ledger_driver: LedgerDriver,
+    make_arrivals: MakeArrivals,
+    bundle_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    remarks: str | None,
+    dropped: list[str],
+) -> None:
+    """The path is shortened; columns that a person can do without are left out if a result is long."""
+    for _ in range(2):
+        ledger_driver.register(make_arrivals(1, uri="a/long/path/to/image-0001.dcm"))
+        ledger_driver.analyse_all(bundle_id=bundle_id, label="nodule", score=0.75, remarks=remarks)
+    screen = Console(width=80, force_terminal=True, color_system=None, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(query, "out", screen)
+
+    lines = [line.rstrip() for line in nightread("query")[1].splitlines()]
+
+    assert max(map(len, lines)) <= 80
+    assert [name for name in ("modality", "arrived") if name not in lines[0]] == dropped
+    assert "nodule, replaced by 2" in lines[2]
+    assert lines[2].endswith("-0001.dcm")
 
 
 def test_a_member_of_an_archive_is_shown_with_its_own_name(

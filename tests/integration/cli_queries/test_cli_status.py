@@ -64,14 +64,14 @@ def test_status_and_query_show_remarks_only_if_there_are_any(
     assert "remarks" not in nightread("query")[1].splitlines()[0].split()
 
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(remarks="frames_left_out voi_unusable", detail="Two sentences.")
+    ledger_driver.analyse_all(remarks="frames_left_out voi_not_used", detail="Two sentences.")
 
-    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {"frames_left_out": 2, "voi_unusable": 2}
+    assert json.loads(nightread("status", "--json")[1])["image_remarks"] == {"frames_left_out": 2, "voi_not_used": 2}
     (line,) = (line for line in nightread("status")[1].splitlines() if "frames_left_out" in line)
     assert line.split(maxsplit=2)[1:] == ["2", "The pixel data hold more frames than could be analysed."]
-    assert "frames_left_out, voi_unusable" in nightread("query", "--remark", "voi_unusable")[1]
+    assert "frames_left_out, voi_not_used" in nightread("query", "--remark", "voi_not_used")[1]
     assert (
-        nightread("query", "--remark", "voi_unusable", "--format", "csv")[1].count(",frames_left_out voi_unusable\n")
+        nightread("query", "--remark", "voi_not_used", "--format", "csv")[1].count(",frames_left_out voi_not_used\n")
         == 2
     )
 

@@ -137,6 +137,13 @@ def test_frames_that_are_not_certain_are_left_out_and_counted() -> None:
     assert found(fragments, 3) == ([JPEG + b"a", JPEG + b"bc", JPEG + b"d"], 0)
 
 
+@pytest.mark.parametrize("frame", [JPEG + b"a" + END, RLE + b"aa"])
+def test_an_empty_fragment_is_no_frame(frame: bytes) -> None:
+    """Some writers add one behind the last frame."""
+    assert found([frame, frame, b""], 1) == ([frame, frame], 0)
+    assert found([frame, b""], 1) == ([frame], 0)
+
+
 def test_an_rle_frame_in_two_fragments_stays_one_frame() -> None:
     """PS3.5 forbids it, but the second fragment has no header."""
     assert found([RLE + b"aa", b"bb"], 1) == ([RLE + b"aabb"], 0)

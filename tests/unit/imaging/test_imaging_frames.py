@@ -221,7 +221,7 @@ def test_an_unusable_voi_becomes_a_remark_or_a_reason_only_if_it_is_needed(make_
     assert refusal.value.reason is Reason.VOI_UNUSABLE
     assert refusal.value.detail == "LUTData (0028,3006) of a lookup table is missing or empty."
     assert mapping_for(frame, Intensity(kind="voi")) == Ramp(low=0, high=65535)
-    assert image.remarks.words == "voi_unusable"
+    assert image.remarks.words == "voi_not_used"
     assert image.remarks.detail == "LUTData (0028,3006) of a lookup table is missing or empty. The full range was used."
 
 

@@ -1,7 +1,10 @@
 """Headers that break the rules of PS3.5 section 7 without losing anything that the image needs."""
 
+import mmap
 import struct
 from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -205,3 +208,19 @@ def test_too_deep_nesting_names_the_sequence(make_dicom: MakeDicom) -> None:
         read(inserted(make_dicom(), (SEQUENCE + UNDEFINED + OPEN_ITEM) * 40))
     assert refusal.value.reason is Reason.BAD_HEADER
     assert "Sequences are nested too deep: ContrastBolusAgentSequence (0018,0012)" in refusal.value.detail
+
+
+@pytest.mark.parametrize("vr", [b"--", b"ow", b"\x00\x00"])
+def test_the_pixel_data_may_have_an_invalid_vr(make_dicom: MakeDicom, vr: bytes) -> None:
+    """Their length has four bytes."""
+    data = make_dicom().replace(b"\xe0\x7f\x10\x00OW\x00\x00", b"\xe0\x7f\x10\x00" + vr + b"\x00\x00")
+    assert np.array_equal(next(read(data).frames()).stored, PIXELS)
+
+
+@pytest.mark.parametrize("elements", [HEADERS["two dashes"], HEADERS["no sequence delimiter"]])
+def test_a_memory_map_is_read_like_bytes(make_dicom: MakeDicom, tmp_path: Path, elements: bytes) -> None:
+    """Training reads the headers of large files through one."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(inserted(make_dicom(), elements) + bytes(100))
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        assert read(cast("bytes", view)).facts.rows == 16

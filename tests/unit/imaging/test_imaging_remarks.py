@@ -40,11 +40,11 @@ def test_remarks_keep_their_order_and_their_first_detail() -> None:
     remarks = Remarks()
 
     remarks.add(Remark.FRAMES_LEFT_OUT, "2 frames were left out.")
-    remarks.add(Remark.VOI_UNUSABLE)
+    remarks.add(Remark.VOI_NOT_USED)
     remarks.add(Remark.FRAMES_LEFT_OUT, "3 frames were left out.")
 
     assert remarks
-    assert remarks.words == "frames_left_out voi_unusable"
+    assert remarks.words == "frames_left_out voi_not_used"
     assert remarks.detail == (
         "2 frames were left out. The window or lookup table of the header cannot be used; the full range was used."
     )
@@ -54,7 +54,7 @@ def test_a_long_detail_is_cut_to_its_column() -> None:
     """The words stay complete."""
     remarks = Remarks()
 
-    remarks.add(Remark.VOI_UNUSABLE, "x" * 501)
+    remarks.add(Remark.VOI_NOT_USED, "x" * 501)
 
-    assert remarks.words == "voi_unusable"
+    assert remarks.words == "voi_not_used"
     assert remarks.detail == "x" * 500

@@ -138,6 +138,29 @@ def test_a_high_first_value_of_unsigned_pixels_stays_high(make_dicom: MakeDicom,
     assert shown(make_dicom(stored, VOILUTSequence=Sequence([item])))[0] == pytest.approx([0, 0, 0.2, 1])
 
 
+def test_all_frames_decide_how_their_common_table_begins(make_dicom: MakeDicom) -> None:
+    """The second frame has no negative value, but the table that both share begins at -2, as the first frame tells."""
+    groups = []
+    for intercept in ("-2", "40"):
+        rescale, frame = Dataset(), Dataset()
+        rescale.RescaleSlope, rescale.RescaleIntercept = "1", intercept
+        frame.PixelValueTransformationSequence = Sequence([rescale])
+        groups.append(frame)
+    data = make_dicom(
+        np.vstack([RAMP, RAMP]),
+        Rows=1,
+        NumberOfFrames=2,
+        VOILUTSequence=Sequence([lut([4, 65534, 8], bytes([0, 51, 102, 255]))]),
+        PerFrameFunctionalGroupsSequence=Sequence(groups),
+    )
+    spec = InputSpec(height=1, width=4, channels=1, intensity=Intensity(kind="voi"))
+
+    first, second = (prepare(frame, spec).reshape(-1).tolist() for frame in read(data).frames())
+
+    assert first == pytest.approx([0, 0.2, 0.4, 1])
+    assert second == [1, 1, 1, 1]
+
+
 def test_a_negative_first_value_of_values_that_are_not_negative(make_dicom: MakeDicom) -> None:
     """12-bit pixels end at 4095, so a table from 65534 on would map none of them: it begins at -2."""
     item = lut([4, 65534, 8], bytes([0, 51, 102, 255]))
@@ -214,7 +237,7 @@ def test_an_unusable_window_is_said_and_the_full_range_used(make_dicom: MakeDico
     values, remarks = shown(with_texts(data, center, width))
 
     assert values == pytest.approx([0, 0.2, 0.4, 1], abs=1e-6)
-    assert remarks.words == "voi_unusable"
+    assert remarks.words == "voi_not_used"
     assert remarks.detail is not None
     assert "(0028,1050)" in remarks.detail
     assert remarks.detail.endswith("The full range was used.")
