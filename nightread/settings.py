@@ -53,10 +53,7 @@ class Settings(BaseSettings):
 
     # Inference
     model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
-    any_domain: bool = Field(
-        False,
-        description="Also analyse images that a model was not made for, and mark every result: for experiments only.",
-    )
+    any_domain: bool = Field(False, description="Analyse images that the model was not made for; results are marked.")
     workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(

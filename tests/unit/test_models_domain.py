@@ -85,7 +85,10 @@ def test_a_refusal_fits_its_column() -> None:
     problem = refusal(domain, FILM)
 
     assert problem is not None
-    assert f"SOPClassUID is not {DX}.99.0 or {DX}.99.1 or {DX}.99.2 or {DX}.99.3 or one of 86 more; Modality" in problem.detail
+    assert (
+        f"SOPClassUID is not {DX}.99.0 or {DX}.99.1 or {DX}.99.2 or {DX}.99.3 or one of 86 more; Modality"
+        in problem.detail
+    )
     assert len(problem.detail) == 500
 
 
