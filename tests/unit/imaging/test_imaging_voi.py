@@ -138,6 +138,17 @@ def test_a_high_first_value_of_unsigned_pixels_stays_high(make_dicom: MakeDicom,
     assert shown(make_dicom(stored, VOILUTSequence=Sequence([item])))[0] == pytest.approx([0, 0, 0.2, 1])
 
 
+def test_a_first_value_for_float_pixels_may_be_negative(make_dicom: MakeDicom) -> None:
+    """Floats have a sign."""
+    values = np.array([[-3, -2, -1, 0, 2]], np.float32)
+    item = lut([4, 65534, 8], bytes([0, 51, 102, 255]))
+    elements = {"PixelData": None, "BitsStored": None, "HighBit": None, "FloatPixelData": values.tobytes()}
+
+    assert shown(make_dicom(values, VOILUTSequence=Sequence([item]), **elements))[0] == pytest.approx(
+        [0, 0, 0.2, 0.4, 1]
+    )
+
+
 def test_all_frames_decide_how_their_common_table_begins(make_dicom: MakeDicom) -> None:
     """The second frame has no negative value, but the table that both share begins at -2, as the first frame tells."""
     groups = []
