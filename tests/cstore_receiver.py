@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from compose_processes import wait_until
 from dicom_files import phantom
 from dicom_peers import free_port
 
@@ -97,3 +98,9 @@ def running_receiver(
         assert not thread.is_alive(), "the receiver does not stop"
         if failures:
             raise failures[0]
+
+
+def refused_callers(receiver: RunningReceiver) -> list[tuple[str, str, dict[str, int]]]:
+    """Return caller, address and counts of the receipts, after one was written."""
+    wait_until(lambda: bool(receiver.associations), seconds=20, what="the receipt is written")
+    return [(one.calling_ae, one.address, dict(one.statuses)) for one in receiver.associations]

@@ -19,6 +19,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 from servers import PostgresServer
 from small_disk import full, small_disk
+from store_requests import fragments
 
 from db.engine import Database
 from nightread.errors import UsageFault
@@ -176,7 +177,7 @@ def test_an_unreadable_message_aborts_its_association(
     """The sender gets an abort, no thread dies, and no traceback is printed."""
     with running_receiver(tmp_path, sqlite) as receiver:
         association, _ = _open_association(receiver, scan)
-        association.dul.send_pdu(_fragments(data))
+        association.dul.send_pdu(fragments(data))
         wait_until(lambda: association.is_aborted, seconds=5, what="the association is aborted")
         assert storescu(receiver.port, scan).returncode == 0
     assert "Traceback" not in capfd.readouterr().err
@@ -190,7 +191,7 @@ def test_images_beyond_the_limit_of_waiting_messages_are_refused(tmp_path: Path,
         association.bind(evt.EVT_DIMSE_RECV, lambda event: statuses.append(event.message.command_set.Status))
         for _ in range(_UNACKNOWLEDGED_IMAGES):
             association.dul.send_pdu(command)
-            association.dul.send_pdu(_fragments(b"\x02" + bytes(100)))
+            association.dul.send_pdu(fragments(b"\x02" + bytes(100)))
         wait_until(lambda: len(statuses) == _UNACKNOWLEDGED_IMAGES, seconds=20, what="each image has a response")
         association.release()
         assert set(statuses) == {0x0000, 0xA700}
@@ -243,7 +244,7 @@ def _send_half(receiver: RunningReceiver, scan: Path) -> None:
     """Send the command and the first fragment of a dataset, and abort the association."""
     association, command = _open_association(receiver, scan)
     association.dul.send_pdu(command)
-    association.dul.send_pdu(_fragments(b"\x00" + scan.read_bytes()[400:4000]))
+    association.dul.send_pdu(fragments(b"\x00" + scan.read_bytes()[400:4000]))
     association.abort()
 
 
@@ -260,10 +261,3 @@ def _open_association(receiver: RunningReceiver, scan: Path) -> tuple[Associatio
     message.command_set.CommandDataSetType = 1
     (command,) = message.encode_msg(1, 16384)
     return entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD"), command
-
-
-def _fragments(*data: bytes) -> P_DATA:
-    """Return P-DATA in the first context; each fragment begins with its message control header."""
-    fragments = P_DATA()
-    fragments.presentation_data_value_list = [[1, one] for one in data]  # type: ignore[misc]
-    return fragments

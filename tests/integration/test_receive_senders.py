@@ -1,4 +1,4 @@
-"""A receiver accepts what senders get wrong, refuses other services properly, and tells who was refused."""
+"""A receiver accepts what senders get wrong, refuses other callers properly, and tells who was refused."""
 
 import logging
 import socket
@@ -11,22 +11,10 @@ import pytest
 import skip_reasons
 from association_requests import ABORT, ACCEPT, REJECT, association_request, response_to
 from compose_processes import wait_until
-from cstore_receiver import RunningReceiver, running_receiver
+from cstore_receiver import RunningReceiver, refused_callers, running_receiver
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import dcmtk, echoscu, storescu
-from pydicom import Dataset, dcmread
-from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import AE
-from pynetdicom.association import Association
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
-from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    CTImageStorage,
-    StorageCommitmentPushModel,
-    Verification,
-)
 
 from cli.output.source_problems import source_problems
 from db import queries
@@ -79,7 +67,7 @@ def test_another_called_title_is_rejected_and_counted(receiver: RunningReceiver,
     """Result 1, source 1, reason 7: the called AE title is not recognized (DICOM PS3.8, table 9-21)."""
     response = response_to(receiver.port, association_request(called, CT1))
     assert (response[0], response[7:10]) == (REJECT, b"\x01\x01\x07")
-    assert _refused(receiver) == [("CT1", "127.0.0.1", {"rejected": 1})]
+    assert refused_callers(receiver) == [("CT1", "127.0.0.1", {"rejected": 1})]
 
 
 def test_an_empty_calling_title_matches_no_title_of_the_allow_list(tmp_path: Path, new_sqlite: NewSqlite) -> None:
@@ -119,7 +107,7 @@ def test_an_invalid_request_is_counted_with_its_caller(
     caplog.set_level(logging.WARNING)
     response = response_to(receiver.port, request_bytes[:2] + (len(request_bytes) - 6).to_bytes(4) + request_bytes[6:])
     assert response[:1] == bytes([ABORT])
-    assert _refused(receiver) == [("CT1", "127.0.0.1", {"aborted": 1})]
+    assert refused_callers(receiver) == [("CT1", "127.0.0.1", {"aborted": 1})]
     (record,) = [one for one in caplog.records if "refused or broke off" in one.getMessage()]
     assert (record.__dict__["calling_ae"], record.__dict__["address"]) == ("CT1", "127.0.0.1")
 
@@ -133,7 +121,7 @@ def test_other_bytes_are_counted_by_their_address(receiver: RunningReceiver, dat
         peer.settimeout(20)
         while peer.recv(1000):
             pass
-    ((calling_ae, address, statuses),) = _refused(receiver)
+    ((calling_ae, address, statuses),) = refused_callers(receiver)
     assert (calling_ae, address, sum(statuses.values())) == ("", "127.0.0.1", 1)
 
 
@@ -172,115 +160,7 @@ def test_queries_of_dcmtk_are_refused(receiver: RunningReceiver, scan: Path, pro
 def test_a_caller_whose_services_are_all_unsupported_is_counted(receiver: RunningReceiver) -> None:
     """It opens an association in which it can do nothing."""
     dcmtk("findscu", "-aet", "PACS", "-aec", "NIGHTREAD", "-S", "-k", "0008,0052=STUDY", port=receiver.port)
-    assert _refused(receiver) == [("PACS", "127.0.0.1", {"unsupported": 1})]
-
-
-def test_a_request_for_storage_commitment_is_refused(receiver: RunningReceiver, scan: Path) -> None:
-    """The sender must not delete its images because of it, and may send images in the same association."""
-    dataset = dcmread(scan)
-    association = _associated(receiver, StorageCommitmentPushModel, dataset.SOPClassUID, Verification)
-    assert [one.abstract_syntax for one in association.rejected_contexts] == [StorageCommitmentPushModel]
-    with pytest.raises(ValueError, match="Storage Commitment"):
-        association.send_n_action(_commitment(), 1, StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1")
-    assert association.send_c_store(dataset).Status == 0x0000
-    association.release()
-
-
-def test_other_services_in_the_context_of_images_get_a_status(receiver: RunningReceiver, scan: Path) -> None:
-    """0118: no such SOP class; 0122: SOP class not supported. The association goes on."""
-    dataset = dcmread(scan)
-    association = _associated(receiver, dataset.SOPClassUID, CTImageStorage)
-    action, _ = association.send_n_action(
-        _commitment(), 1, StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1", meta_uid=CTImageStorage
-    )
-    assert action.Status == 0x0118
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY"
-    assert [status.Status for status, _ in association.send_c_find(identifier, CTImageStorage)] == [0x0122]
-    assert [status.Status for status, _ in association.send_c_move(identifier, "THERE", CTImageStorage)] == [0x0122]
-    assert association.send_c_store(dataset).Status == 0x0000
-    association.release()
-    wait_until(lambda: _has_ended(receiver), seconds=10, what="the receipt is written")
-    (receipt,) = receiver.associations
-    assert (receipt.received, receipt.statuses) == (1, {"0118": 1, "0122": 2})
-
-
-def test_an_event_report_gets_a_status(receiver: RunningReceiver, scan: Path) -> None:
-    """Pynetdicom handles these requests in another thread."""
-    association = _associated(receiver, dcmread(scan).SOPClassUID)
-    report = N_EVENT_REPORT()
-    report.MessageID, report.EventTypeID = 1, 1
-    report.AffectedSOPClassUID, report.AffectedSOPInstanceUID = StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1"
-    association._reactor_checkpoint.clear()
-    association.dimse.send_msg(report, 1)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert response is not None
-    assert response.Status == 0x0118  # type: ignore[union-attr]
-    association.release()
-
-
-@pytest.mark.parametrize("fragments", [[b"\x02"], [b"\x00", b"\x02"]])
-def test_an_empty_data_set_is_refused(receiver: RunningReceiver, scan: Path, fragments: list[bytes]) -> None:
-    """C000: the request cannot be understood. No file without a dataset is registered."""
-    dataset = dcmread(scan)
-    association = _associated(receiver, dataset.SOPClassUID)
-    association._reactor_checkpoint.clear()
-    association.dul.send_pdu(_store_command(dataset))
-    for fragment in fragments:
-        data = P_DATA()
-        data.presentation_data_value_list = [[1, fragment]]  # type: ignore[list-item]
-        association.dul.send_pdu(data)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert response is not None
-    assert response.Status == 0xC000  # type: ignore[union-attr]
-    association.release()
-    wait_until(lambda: _has_ended(receiver), seconds=10, what="the receipt is written")
-    assert (receiver.files, receiver.arrivals) == ([], [])
-    assert receiver.associations[0].statuses == {"C000": 1}
-
-
-@pytest.mark.parametrize("missing", ["AffectedSOPInstanceUID", "AffectedSOPClassUID", "dataset"])
-def test_an_incomplete_request_to_store_has_a_response(receiver: RunningReceiver, scan: Path, missing: str) -> None:
-    """C000: the request cannot be understood. Pynetdicom itself is silent, and the sender waits."""
-    dataset = dcmread(scan)
-    association = _associated(receiver, dataset.SOPClassUID)
-    association._reactor_checkpoint.clear()
-    association.dul.send_pdu(_store_command(dataset, without=missing))
-    if missing != "dataset":
-        data = P_DATA()
-        data.presentation_data_value_list = [[1, b"\x02" + scan.read_bytes()[400:]]]  # type: ignore[list-item]
-        association.dul.send_pdu(data)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert response is not None
-    assert response.Status == 0xC000  # type: ignore[union-attr]
-    assert association.send_c_store(dataset).Status == 0x0000
-    association.release()
-    wait_until(lambda: _has_ended(receiver), seconds=10, what="the receipt is written")
-    (receipt,) = receiver.associations
-    assert (receipt.received, receipt.statuses) == (1, {"C000": 1})
-
-
-@pytest.mark.parametrize(("ends", "how"), [("release", "incomplete"), ("abort", "aborted"), ("close", "aborted")])
-def test_half_a_data_set_is_counted(receiver: RunningReceiver, scan: Path, ends: str, how: str) -> None:
-    """The sender ends the association in the middle of its first image: the receipt says who it was."""
-    dataset = dcmread(scan)
-    association = _associated(receiver, dataset.SOPClassUID)
-    association.dul.send_pdu(_store_command(dataset))
-    half = P_DATA()
-    half.presentation_data_value_list = [[1, b"\x00" + scan.read_bytes()[400:4000]]]  # type: ignore[list-item]
-    association.dul.send_pdu(half)
-    wait_until(lambda: bool(receiver.files), seconds=10, what="the first half has arrived")
-    if ends == "close":
-        connection = association.dul.socket
-        assert connection is not None
-        connection.close()
-    else:
-        getattr(association, ends)()
-    assert _refused(receiver) == [("PYNETDICOM", "127.0.0.1", {how: 1})]
-    assert receiver.files == []
+    assert refused_callers(receiver) == [("PACS", "127.0.0.1", {"unsupported": 1})]
 
 
 def test_status_shows_who_was_refused(receiver: RunningReceiver) -> None:
@@ -309,48 +189,3 @@ def test_the_requests_of_the_generator_are_accepted(receiver: RunningReceiver) -
     assert types.pop("called in lower case") == "03"
     assert len(types) == 6
     assert set(types.values()) == {"02"}
-
-
-def _refused(receiver: RunningReceiver) -> list[tuple[str, str, dict[str, int]]]:
-    """Return caller, address and counts of the receipts, after one was written."""
-    wait_until(lambda: bool(receiver.associations), seconds=20, what="the receipt is written")
-    return [(one.calling_ae, one.address, dict(one.statuses)) for one in receiver.associations]
-
-
-def _has_ended(receiver: RunningReceiver) -> bool:
-    return any(one.ended_at for one in receiver.associations)
-
-
-def _associated(receiver: RunningReceiver, *abstract_syntaxes: str) -> Association:
-    entity = AE()
-    entity.dimse_timeout = 20
-    for abstract_syntax in abstract_syntaxes:
-        entity.add_requested_context(
-            abstract_syntax, ImplicitVRLittleEndian if abstract_syntax == Verification else None
-        )
-    association = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD")
-    assert association.is_established
-    return association
-
-
-def _commitment() -> Dataset:
-    """Return the action information of a request for storage commitment (DICOM PS3.4, table J.3-2)."""
-    image = Dataset()
-    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = CTImageStorage, "1.2.3"
-    action = Dataset()
-    action.TransactionUID, action.ReferencedSOPSequence = "1.2.4", [image]
-    return action
-
-
-def _store_command(dataset: Dataset, *, without: str = "") -> P_DATA:
-    """Return the command of a C-STORE request, without one of its elements or with the word of no dataset."""
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    message = C_STORE_RQ()
-    message.primitive_to_message(request)
-    message.command_set.CommandDataSetType = 0x0101 if without == "dataset" else 1
-    if without.startswith("Affected"):
-        delattr(message.command_set, without)
-    (command,) = message.encode_msg(1, 16384)
-    return command

@@ -151,6 +151,7 @@ def test_files_that_count_as_complete_are_not_retried() -> None:
     young = timedelta(seconds=1)
     assert outcome(RejectImage(Reason.TRUNCATED), age=young, arrival_timeout_seconds=0).state is State.REJECTED
     assert outcome(RejectImage(Reason.NOT_DICOM), age=young).state is State.REJECTED
+    assert outcome(ImageError(Reason.TRUNCATED), age=young).state is State.FAILED
 
 
 def test_a_missing_source_is_waited_for_without_limit_by_default() -> None:
