@@ -82,5 +82,6 @@ def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:
         layout = read_pixel_layout(elements, pixel_tag, limits)
     except RejectImage:
         return 0
-    _, certain = native_frames(layout, length)
-    return position + (length if certain else min(layout.stored_bytes, length))
+    frames, certain = native_frames(layout, length)
+    more = frames > layout.frames and position + length <= min(limits.inflated_bytes, limits.file_bytes)
+    return position + (length if certain or more else min(layout.stored_bytes, length))

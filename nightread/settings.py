@@ -53,7 +53,7 @@ class Settings(BaseSettings):
 
     # Inference
     model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
-    any_domain: bool = Field(False, description="Analyse also images for which no model was made; mark every result.")
+    any_domain: bool = Field(False, description="Analyse images that the model was not made for; results are marked.")
     workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(

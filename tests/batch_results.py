@@ -60,7 +60,6 @@ def claimed(number: int, **fields: Any) -> Claimed:
         "mtime_ns": 7,
         "attempts": 1,
         "alone": False,
-        "first": True,
         "arrived_at": NOW - timedelta(hours=1),
         "tried_since": NOW,
         "marked": False,

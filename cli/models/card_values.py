@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from imaging.spec import REFUSE
 from models.domain import FIELDS, RANGES, Domain
 from models.domain_of_data import with_stated
 from nightread.errors import UsageFault
@@ -38,8 +39,9 @@ def _intensity(text: str) -> dict[str, Any]:
     if not ends:
         return {"kind": kind}
     if kind == "voi":
-        (unusable,) = ends
-        return {"kind": kind, "unusable": unusable}
+        if ends != [REFUSE]:
+            raise ValueError
+        return {"kind": kind, "unusable": REFUSE}
     low, high = map(float, ends)
     return {"kind": kind, "low": low, "high": high}
 

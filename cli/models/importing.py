@@ -48,7 +48,8 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
     "--intensity",
     type=INTENSITY,
     metavar="KIND",
-    help="How pixel values become grey values: window:LOW:HIGH, voi, full, or percentile:LOW:HIGH.",
+    help="How pixel values become grey values: window:LOW:HIGH, voi, voi:refuse (rejects images "
+    "whose window cannot be used), full, or percentile:LOW:HIGH.",
 )
 @click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="Input values of black and white [0..1].")
 @click.option("--mean", type=NUMBERS, metavar="M,..", help="Value to subtract from each channel, after --scale.")

@@ -50,7 +50,7 @@ _OPTIONS = (
     click.option(
         "--intensity",
         type=INTENSITY,
-        help="How pixel values become grey values: voi, full, window:-600:1500, percentile:1:99 [set by the data].",
+        help="Pixels to grey values: voi, voi:refuse, full, window:-600:1500, percentile:1:99 [set by the data].",
     ),
     click.option(
         "--aspect", type=click.Choice(ASPECTS), help="How images that are not square are fitted [set by the data]."

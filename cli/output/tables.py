@@ -24,7 +24,8 @@ COLOURS = {
     "queued": "cyan",
     "running": "cyan",
 }
-SENTENCES = {word.value: word.message for word in (*Reason, *Remark)}
+SENTENCES = {reason.value: reason.message for reason in Reason}
+_OF_REMARKS = {remark.value: remark.message for remark in Remark}
 
 Reasons = Sequence[tuple[str, str, str, int]]
 """(state, reason, fault class, images)."""
@@ -80,15 +81,14 @@ def tally_table(console: Console, tally: Tally, reasons: Reasons = (), remarks: 
 
     States in _RARE are left out if they are empty.
     """
-    below = [(state, reason, images) for state, reason, _, images in reasons]
-    below += [("done", remark, images) for remark, images in remarks.items()]
+    below = [(state, reason, images, SENTENCES.get(reason, "")) for state, reason, _, images in reasons]
+    below += [("done", remark, images, _OF_REMARKS.get(remark, "")) for remark, images in remarks.items()]
     table = make_table(console, "", "images", "", right=["images"], show_header=False)
     for state in ("done", "duplicate", "rejected", "failed", "expanded", "waiting", "queued", "running"):
         images = getattr(tally, state)
         if images or state not in _RARE:
             table.add_row(Text(state, style=COLOURS.get(state, "") if images else "dim"), f"{images:,}", "")
-        for _, word, of_word in (entry for entry in below if entry[0] == state):
-            sentence = SENTENCES.get(word, "")
+        for _, word, of_word, sentence in (entry for entry in below if entry[0] == state):
             table.add_row(
                 Text(f"  {word}", style="dim"), Text(f"{of_word:,}", style="dim"), Text(sentence, style="dim")
             )

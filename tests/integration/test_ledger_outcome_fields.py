@@ -232,14 +232,6 @@ def test_a_further_answer_has_all_of_its_values(ledger_driver: LedgerDriver, bun
     ]
 
 
-def test_a_result_that_is_no_first_one_is_never_a_duplicate(ledger_driver: LedgerDriver) -> None:
-    """Another bundle analyses bytes that have a result already."""
-    ledger_driver.register(build_arrivals(2))
-    first, second = ledger_driver.form(images=1)
-    ledger_driver.analyse(first, sha256=CONTENT)
-    assert ledger_driver.analyse(second, sha256=CONTENT, first=False) == {"done": 1}
-
-
 def test_an_unpacked_archive_owns_its_content(ledger_driver: LedgerDriver) -> None:
     """A copy of it is a duplicate, and needs no unpacking."""
     ledger_driver.register(build_arrivals(2))
@@ -332,7 +324,7 @@ def test_facts_are_kept_of_images_whose_bytes_were_read(ledger_driver: LedgerDri
     assert (read.sha256, read.modality, unread.sha256, unread.modality) == (CONTENT, "CR", None, None)
 
 
-def test_the_default_of_an_outcome_is_the_first_one_without_anything_special() -> None:
+def test_the_default_of_an_outcome_is_one_without_anything_special() -> None:
     """A worker names only what it knows."""
     outcome = Outcome(work_id=1, instance_id=2, state=State.DONE)
-    assert (outcome.first, outcome.alone, outcome.uncounted) == (True, False, False)
+    assert (outcome.alone, outcome.uncounted) == (False, False)

@@ -92,7 +92,9 @@ def _bits_of_transform(bits: str, modality: str, voi: str) -> bool:
     if BITS[bits].allocated > 16:
         tables = modality.startswith("lut") or voi in INTEGER_LUTS
         return not tables and (not BITS[bits].floating or modality in ("none", "rescale", "tiny", "per_frame"))
-    return not (modality == "tiny" and voi in INTEGER_LUTS)
+    # Beside a rescale for each frame a table for all of them may begin below zero in one frame and not in another.
+    unsure = modality == "tiny" or (modality == "per_frame" and BITS[bits].stored > 12)
+    return not (unsure and voi in INTEGER_LUTS)
 
 
 def _negative_first(sign: str, modality: str, voi: str) -> bool:

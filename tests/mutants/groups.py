@@ -68,7 +68,7 @@ GROUPS = (
     Group(
         name="folders",
         modules=("producer/folders/settling.py", "producer/folders/folder.py", "producer/folders/walk.py"),
-        tests=("tests/unit/test_folder_*.py", "tests/integration/test_folder_*.py"),
+        tests=("tests/unit/test_folder_*.py", "tests/integration/test_folder_run.py"),
     ),
     Group(
         name="postprocessing",

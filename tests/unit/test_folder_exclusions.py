@@ -220,3 +220,16 @@ def test_an_empty_folder_that_never_had_a_file_is_not_emptied(inbox: Path, setti
     (inbox / "a").touch()
     list(folder.scan())
     assert (folder.report.pending, folder.report.root_emptied) == (1, False)
+
+
+def test_a_folder_with_a_known_and_a_waiting_file_is_not_emptied(inbox: Path, settings: Settings) -> None:
+    """Both are present."""
+    clock = ManualClock()
+    folder = Folder(inbox, settings, monotonic=clock)
+    (inbox / "a").touch()
+    list(folder.scan())
+    clock.now += 2
+    assert uris(folder.scan()) == ["a"]
+    (inbox / "b").touch()
+    list(folder.scan())
+    assert (folder.report.known, folder.report.pending, folder.report.root_emptied) == (1, 1, False)

@@ -58,7 +58,7 @@ def test_a_defective_image_is_rejected_at_once() -> None:
     found = outcome(RejectImage(Reason.TRUNCATED))
     assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
     assert found.detail == Reason.TRUNCATED.message
-    assert (found.work_id, found.instance_id, found.first) == (1, 2, True)
+    assert (found.work_id, found.instance_id) == (1, 2)
     assert (found.size, found.mtime_ns, found.not_before) == (4, 7, None)
     assert (found.alone, found.uncounted) == (False, False)
 
@@ -151,6 +151,7 @@ def test_files_that_count_as_complete_are_not_retried() -> None:
     young = timedelta(seconds=1)
     assert outcome(RejectImage(Reason.TRUNCATED), age=young, arrival_timeout_seconds=0).state is State.REJECTED
     assert outcome(RejectImage(Reason.NOT_DICOM), age=young).state is State.REJECTED
+    assert outcome(ImageError(Reason.TRUNCATED), age=young).state is State.FAILED
 
 
 def test_a_missing_source_is_waited_for_without_limit_by_default() -> None:

@@ -28,7 +28,6 @@ def claimed(number: int, *, alone: bool = False, root: str = "/inbox") -> Claime
         mtime_ns=7,
         attempts=1,
         alone=alone,
-        first=True,
         arrived_at=NOW,
         tried_since=NOW,
         marked=False,

@@ -35,11 +35,11 @@ def test_outcomes_have_the_order_of_the_batch() -> None:
 
 def test_a_duplicate_names_its_original_and_its_own_bytes() -> None:
     """It has no result."""
-    image = claimed(1, first=False)
+    image = claimed(1)
     results = results_of(image)
     results.add_duplicate(image, FILE, 50)
     outcome = outcome_of(results)
-    assert (outcome.state, outcome.first, outcome.duplicate_of) == (State.DUPLICATE, False, 50)
+    assert (outcome.state, outcome.duplicate_of) == (State.DUPLICATE, 50)
     assert (outcome.sha256, outcome.size, outcome.mtime_ns, outcome.score) == (FILE.sha256, 4, 7, None)
 
 
@@ -135,3 +135,12 @@ def test_only_a_rejected_file_may_be_a_sidecar() -> None:
     results = results_of(image)
     results.add_error(image, ImageError(Reason.TIMEOUT), FILE)
     assert outcome_of(results).reason is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_error_keeps_whether_it_is_the_first_result_of_its_image(*, first: bool) -> None:
+    """Only a first result can become a duplicate."""
+    image = claimed(1, first=first)
+    results = results_of(image)
+    results.add_error(image, RejectImage(Reason.BAD_PIXELS), FILE)
+    assert outcome_of(results).first is first

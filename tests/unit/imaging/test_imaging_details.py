@@ -80,7 +80,7 @@ def test_the_examples_of_remarks_are_real(make_dicom: MakeDicom) -> None:
     coded = make_dicom(PIXELS, syntax=JPEG2000Lossless, frames=[JPEG_2000], **GRAY)
     palette = {"PhotometricInterpretation": "PALETTE COLOR"}
     files = {
-        "voi_unusable": make_dicom(WindowCenter="40"),
+        "voi_not_used": make_dicom(WindowCenter="40"),
         "palette_missing": make_dicom(bytes(192), **{**form, **palette}),
         "frames_left_out": make_dicom(bytes(3 * 192 + 50), **form),
         "frames_counted": make_dicom(bytes(3 * 192), **form),

@@ -153,6 +153,32 @@ def test_a_lossy_value_beyond_the_stored_bits_is_clipped(make_dicom: MakeDicom) 
     assert np.array_equal(decoded.stored, np.minimum(imagecodecs.jpeg8_decode(frame), 255))
 
 
+STRIPES = np.zeros((32, 32), np.uint16)
+STRIPES[:, ::5] = 4095
+NEARLY_WHITE = (4085 + np.arange(32 * 32) * np.arange(32 * 32) % 11).reshape(32, 32).astype(np.uint16)
+LOSSY = {
+    "near-lossless JPEG-LS": ("81", imagecodecs.jpegls_encode(NEARLY_WHITE, level=4)),
+    "irreversible JPEG 2000": (
+        "91",
+        imagecodecs.jpeg2k_encode(STRIPES, level=70, codecformat="j2k", reversible=False, bitspersample=16),
+    ),
+}
+
+
+@pytest.mark.parametrize(("syntax", "encoded"), LOSSY.values(), ids=list(LOSSY))
+def test_other_lossy_frames_are_clipped_too(make_dicom: MakeDicom, syntax: str, encoded: bytes) -> None:
+    """What decides is the frame: the same processes without loss are masked."""
+    decoder = imagecodecs.jpegls_decode if syntax == "81" else imagecodecs.jpeg2k_decode
+    assert decoder(encoded).max() > 4095
+    data = make_dicom(
+        STRIPES, syntax=UID(f"1.2.840.10008.1.2.4.{syntax}"), frames=[bytes(encoded)], BitsStored=12, HighBit=11
+    )
+
+    (frame,) = read(data).frames()
+
+    assert np.array_equal(frame.stored, np.minimum(decoder(encoded), 4095))
+
+
 def test_more_bits_than_the_pixel_cell_are_rejected(make_dicom: MakeDicom) -> None:
     """BitsAllocated 8 cannot hold the 16 bits of the frame: one of the two is wrong."""
     data = make_dicom(

@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEG2000Lossless
 
 from imaging.prepare import prepare
 from imaging.read import read
@@ -103,3 +103,14 @@ def test_the_label_decides_about_chroma_if_the_length_fits_neither_form(make_dic
     frames = list(read(make_dicom(raw, **COLOUR | size | {"PhotometricInterpretation": "YBR_FULL_422"})).frames())
 
     assert frames[0].stored[..., 0].tolist() == [[255, 0, 255, 0], [255, 0, 255, 0]]
+
+
+def test_further_frames_of_a_deflated_data_set_are_noticed(make_dicom: MakeDicom) -> None:
+    """Two frames are counted, three are there, and bytes behind them make their number uncertain."""
+    raw = bytes(3 * 300 * 300 + 6)
+    size = {"Rows": 300, "Columns": 300, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+
+    image = read(make_dicom(raw, syntax=DeflatedExplicitVRLittleEndian, NumberOfFrames=2, **size))
+
+    assert image.frame_count == 2
+    assert image.remarks.words == Remark.FRAMES_LEFT_OUT
