@@ -35,7 +35,7 @@ class Grayscale:
     """VOI LUT, else window; None if the header has neither, or none that can be used."""
     voi_fault: str = ""
     """What of the header's VOI cannot be used, and why. It concerns only intensity `voi`."""
-    padding: tuple[int, int] | None = None
+    padding: tuple[float, float] | None = None
     """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
 
 
@@ -69,7 +69,7 @@ def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
 
 
 def _by_frame(
-    elements: Elements, outer: list[Elements], layout: PixelLayout, padding: tuple[int, int] | None
+    elements: Elements, outer: list[Elements], layout: PixelLayout, padding: tuple[float, float] | None
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
@@ -91,7 +91,7 @@ def _by_frame(
         yield _grayscale(modality, voi, padding)
 
 
-def _grayscale(modality: Modality, voi: Voi, padding: tuple[int, int] | None) -> Grayscale:
+def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None) -> Grayscale:
     return Grayscale(
         slope=modality.slope,
         intercept=modality.intercept,
@@ -140,8 +140,10 @@ def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
     return False
 
 
-def _padding(elements: Elements, layout: PixelLayout) -> tuple[int, int] | None:
+def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
+    if layout.floating:
+        return _float_padding(elements, layout)
     raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
@@ -150,3 +152,12 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[int, int] | None:
     if layout.bits_allocated == 8 * stored.itemsize:
         stored = mask_unused_bits(stored, layout)
     return int(stored.min()), int(stored.max())
+
+
+def _float_padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
+    """Read FloatPixelPaddingValue, or DoubleFloatPixelPaddingValue, with its range limit (PS3.3 C.7.6.24, C.7.6.25)."""
+    double = layout.pixel_tag == tags.DOUBLE_FLOAT_PIXEL_DATA
+    code = "d" if double else "f"
+    found = tags.DOUBLE_FLOAT_PADDING if double else tags.FLOAT_PADDING
+    values = [value for tag in found for value in elements.unpack(elements.raw(tag)[: 8 if double else 4], code)]
+    return (min(values), max(values)) if values else None

@@ -80,12 +80,12 @@ def _report_unusable_voi(frame: Frame, intensity: Intensity) -> None:
 
 
 def full_range(frame: Frame) -> Ramp:
-    """Return the ramp over all modality values that the stored bits allow; for floats, over the values of the frame."""
+    """Return the ramp over all modality values that the stored bits allow; for floats, over the pixels of the frame."""
     grayscale = frame.grayscale
     if grayscale.modality_lut is not None:
         return Ramp(low=0, high=grayscale.modality_lut.top)
     if frame.stored.dtype.kind == "f":
-        valid = frame.stored[np.isfinite(frame.stored)]
+        valid = _valid(frame)
         ends = (float(valid.min()), float(valid.max())) if valid.size else (0.0, 0.0)
     elif frame.stored.dtype.kind == "i":
         ends = -float(1 << (frame.bits_stored - 1)), float((1 << (frame.bits_stored - 1)) - 1)
@@ -96,11 +96,7 @@ def full_range(frame: Frame) -> Ramp:
 
 
 def _percentiles(frame: Frame, low: float, high: float) -> Ramp:
-    stored = frame.stored
-    padded = padding_mask(stored, frame.grayscale)
-    valid = stored.reshape(-1) if padded is None else stored[~padded]
-    if valid.dtype.kind == "f":
-        valid = valid[np.isfinite(valid)]
+    valid = _valid(frame)
     if not valid.size:
         return Ramp(low=0, high=1)
     grayscale = frame.grayscale
@@ -111,6 +107,13 @@ def _percentiles(frame: Frame, low: float, high: float) -> Ramp:
         ends = _stored_percentiles(valid, np.array((100 - low, 100 - high) if falling else (low, high)))
         ends = ends * grayscale.slope + grayscale.intercept
     return Ramp(low=float(ends[0]), high=float(ends[1]))
+
+
+def _valid(frame: Frame) -> Array:
+    """Return the stored values that are pixels, as a flat array: no padding, and for floats only finite numbers."""
+    padded = padding_mask(frame.stored, frame.grayscale)
+    valid = frame.stored.reshape(-1) if padded is None else frame.stored[~padded]
+    return valid[np.isfinite(valid)] if valid.dtype.kind == "f" else valid
 
 
 def _stored_percentiles(valid: Array, percents: Array) -> Array:

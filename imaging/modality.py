@@ -43,6 +43,8 @@ class Modality(NamedTuple):
 
 def stored_range(layout: PixelLayout) -> ValueRange:
     """Return the lowest and highest stored value that the bits allow."""
+    if layout.floating:
+        return ValueRange(-LARGEST, LARGEST)
     span = 1 << layout.bits_stored
     return ValueRange(-span // 2, span // 2 - 1) if layout.signed else ValueRange(0, span - 1)
 

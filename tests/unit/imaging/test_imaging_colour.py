@@ -97,6 +97,13 @@ def test_the_length_tells_422_from_full_for_several_frames(make_dicom: MakeDicom
         assert all(is_picture(each) for each in stored), length
 
 
+@pytest.mark.parametrize("slack", [1, 16, 512])
+def test_bytes_behind_the_pixels_do_not_change_what_they_are(make_dicom: MakeDicom, slack: int) -> None:
+    """Some writers fill a block."""
+    for pixels in (halved(YBR), YBR.tobytes()):
+        assert is_picture(colours(make_dicom, pixels + bytes(slack), "YBR_FULL_422"))
+
+
 def test_partial_ybr_is_stretched(make_dicom: MakeDicom) -> None:
     """PS3.3 C.7.6.3.1.2: (200, 40, 40) is Y 91, Cb 105, Cr 198 and (30, 30, 220) is Y 60, Cb 211, Cr 115."""
     partial = np.zeros_like(RGB)

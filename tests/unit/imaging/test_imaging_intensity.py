@@ -101,6 +101,13 @@ def test_the_full_range_of_floats_is_that_of_the_valid_pixels() -> None:
     assert ends(frame_of(stored * np.nan, 32), "full") == (0, 0)
 
 
+def test_padding_does_not_count_in_the_full_range_of_floats() -> None:
+    """A value far outside marks the pixels that are none."""
+    stored = np.array([[-1e30, -1.5, 4.5]], np.float32)
+
+    assert ends(frame_of(stored, 32, padding=(-1e30, -1e30)), "full") == (-1.5, 4.5)
+
+
 def test_32_bit_integers_keep_their_last_bit() -> None:
     """float32 has 24 bits: 16,777,217 would become 16,777,216."""
     stored = np.array([[16_777_217]], np.uint32)
