@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 from imaging.codecs import Codec, decode_frame
 from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
-from imaging.intensity import mapping_for, padding_mask
+from imaging.intensity import mapping_for
 from imaging.pixel_layout import PixelLayout
 from imaging.read import read
 from imaging.spec import Intensity
@@ -74,20 +74,6 @@ def test_float_pixels_are_read(make_dicom: MakeDicom, name: str) -> None:
 
     assert np.array_equal(only_frame(data).stored, values)
     assert only_frame(data).stored.dtype == values.dtype
-
-
-@pytest.mark.parametrize(("name", "dtype"), [("Float", "f4"), ("DoubleFloat", "f8")])
-def test_padding_of_float_pixels(make_dicom: MakeDicom, name: str, dtype: str) -> None:
-    """Float pixels have padding elements of their own (PS3.3 C.7.6.24 and C.7.6.25)."""
-    values = np.array([[-1e30, -2e30, 1.5]], dtype)
-    padding = {f"{name}PixelPaddingValue": -1e30, f"{name}PixelPaddingRangeLimit": -2e30, "PixelPaddingValue": 1}
-    data = make_dicom(
-        values, PixelData=None, BitsStored=None, HighBit=None, **{f"{name}PixelData": values.tobytes(), **padding}
-    )
-
-    frame = only_frame(data)
-
-    assert padding_mask(frame.stored, frame.grayscale).tolist() == [[True, True, False]]  # type: ignore[union-attr]
 
 
 def test_colour_by_plane_and_by_pixel_are_the_same(make_dicom: MakeDicom) -> None:

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import MakeDicom
 
 from imaging.array import Array
 from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
-from imaging.intensity import display_values, mapping_for, modality_values
+from imaging.intensity import display_values, mapping_for, modality_values, padding_mask
 from imaging.prepare import prepare
+from imaging.read import read
 from imaging.spec import InputSpec, Intensity
 from imaging.voi import Lut, Ramp, Sigmoid
 
@@ -99,6 +101,20 @@ def test_the_full_range_of_floats_is_that_of_the_valid_pixels() -> None:
 
     assert ends(frame_of(stored, 32, slope=2, intercept=1), "full") == (-2, 10)
     assert ends(frame_of(stored * np.nan, 32), "full") == (0, 0)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("Float", "f4"), ("DoubleFloat", "f8")])
+def test_padding_of_float_pixels(make_dicom: MakeDicom, name: str, dtype: str) -> None:
+    """Float pixels have padding elements of their own (PS3.3 C.7.6.24 and C.7.6.25)."""
+    values = np.array([[-1e30, -2e30, 1.5]], dtype)
+    padding = {f"{name}PixelPaddingValue": -1e30, f"{name}PixelPaddingRangeLimit": -2e30, "PixelPaddingValue": 1}
+    data = make_dicom(
+        values, PixelData=None, BitsStored=None, HighBit=None, **{f"{name}PixelData": values.tobytes(), **padding}
+    )
+
+    (frame,) = read(data).frames()
+
+    assert padding_mask(frame.stored, frame.grayscale).tolist() == [[True, True, False]]  # type: ignore[union-attr]
 
 
 def test_padding_does_not_count_in_the_full_range_of_floats() -> None:
