@@ -44,10 +44,15 @@ class PatientHasher:
         if not trimmed:
             return None
         named = _trimmed(issuer)
-        if named and len(self.issuers) < ISSUER_LIMIT and storable_text(named, ISSUER_LENGTH) == named:
-            self.issuers.add((kind, named))
+        self._remember(kind, named, trimmed)
         message = f"{kind}|{named}|{trimmed}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._site_key, message, "sha256").hex()
+
+    def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
+        """Remember a storable issuer. One that equals the number is no issuer: a program filled in one text for all."""
+        is_new = issuer not in ("", number) and len(self.issuers) < ISSUER_LIMIT
+        if is_new and storable_text(issuer, ISSUER_LENGTH) == issuer:
+            self.issuers.add((kind, issuer))
 
 
 def _trimmed(text: str | None) -> str:

@@ -61,11 +61,13 @@ class UnexpectedError(WebError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpResponse:
-    """Status, media type and body of a response."""
+    """Status, media type, body and warning of a response."""
 
     status: int
     content_type: str
     body: bytes
+    warning: str = ""
+    """The header `Warning`."""
 
 
 class HttpClient:
@@ -98,13 +100,19 @@ class HttpClient:
 
     def json(self, path: str, query: Mapping[str, str] | None = None, *, post: object = None) -> Any:
         """Return the JSON response, up to 64 MiB; None for an empty body. `post` is sent as JSON. Raises WebError."""
+        return self.json_with_warning(path, query, post=post)[0]
+
+    def json_with_warning(
+        self, path: str, query: Mapping[str, str] | None = None, *, post: object = None
+    ) -> tuple[Any, str]:
+        """Return what `json` returns, and the header `Warning`, which is empty if there is none. Raises WebError."""
         headers = {"Accept": "application/dicom+json, application/json"}
         if query:
             path = f"{path}?{urlencode(query)}"
         content = None if post is None else json.dumps(post).encode()
-        body = self.read(path, headers, content=content).body
+        response = self.read(path, headers, content=content)
         try:
-            return json.loads(body) if body else None
+            return json.loads(response.body) if response.body else None, response.warning
         except (ValueError, RecursionError):
             raise UnexpectedError("sent invalid JSON: check its URL") from None
 
@@ -160,7 +168,12 @@ class HttpClient:
             response.release_conn()
         except (faults.HTTPError, OSError) as error:
             _raise_web_error(error, self._seconds)
-        return HttpResponse(status=response.status, content_type=response.headers.get("Content-Type", ""), body=body)
+        return HttpResponse(
+            status=response.status,
+            content_type=response.headers.get("Content-Type", ""),
+            body=body,
+            warning=response.headers.get("Warning", ""),
+        )
 
     def _request(self, path: str, headers: Mapping[str, str], content: bytes | None) -> BaseHTTPResponse:
         return self._pool.request(

@@ -32,6 +32,8 @@ _DISK_CHECK_SECONDS = 0.5
 _POLL_SECONDS = 0.1
 """The server notices after at most this time that it must end."""
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 1, 1
+_TOO_MANY = "LOCAL_LIMIT_EXCEEDED"
+"""The reason with which pynetdicom rejects associations beyond the limit (DICOM PS3.8, table 9-21)."""
 
 
 class StoreScp:
@@ -201,7 +203,7 @@ class StoreScp:
                     "calling_ae": calling_ae,
                     "address": address,
                     "ended": how or "released",
-                    "why": dimse.rejection,
+                    "why": dimse.rejection or (_TOO_MANY if association.is_rejected else None),
                     "refused_requests": dict(dimse.refused_requests),
                 },
             )

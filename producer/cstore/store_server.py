@@ -84,12 +84,17 @@ class StoreServer(ThreadedAssociationServer):
             self._connections.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Log a connection that failed before its association began, without any received data."""
+        """Log a connection that failed before its association began, without any received data.
+
+        It is counted unless the client just closed it, as a load balancer does that checks the port.
+        """
+        error = sys.exception() or Exception()
         log.warning(
             "a connection failed before its association began",
-            extra={"address": client_address[0], "error": type(sys.exception() or Exception()).__name__},
+            extra={"address": client_address[0], "error": type(error).__name__},
         )
-        self._on_failure(client_address[0], "aborted")
+        if not isinstance(error, ssl.SSLEOFError | ConnectionError):
+            self._on_failure(client_address[0], "aborted")
 
     def start_association(self, association: Association) -> bool:
         """Start the thread of an association, unless the server ends. Return whether it was started."""

@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 PAGE_ROWS = 500
 _MOST_PAGES_WITHOUT_NEW_ROWS = 3
 _REPEATS = "repeats rows on the pages of a list, so that other rows may be missing"
+_ADDITIONAL = "additional results"
+"""Part of the header `Warning` of a list that the store has limited (DICOM PS3.18, section 8.3.4.4)."""
+_ANNOUNCED = "announces more rows of a list than it returns, so that these are not found"
 
 Row = Mapping[str, Any]
 
@@ -47,9 +50,10 @@ class QidoSearch:
         rows: dict[tuple[str, ...], Row] = {}
         first: list[tuple[str, ...]] = []
         offset = without_new = 0
+        more_announced = False
         while True:
             try:
-                page = self._page(path, query, offset)
+                page, warning = self._page(path, query, offset)
             except (MissingError, UnexpectedError) as error:
                 if not offset or error.status is None:
                     raise
@@ -60,26 +64,30 @@ class QidoSearch:
             rows |= new
             without_new = 0 if new else without_new + 1
             if not page or 0 < enough <= len(rows):
-                return Listing(rows=list(rows.values()), trouble=None)
+                trouble = _ANNOUNCED if more_announced and not page else None
+                return Listing(rows=list(rows.values()), trouble=trouble)
             if offset and uids == first:
                 return Listing(rows=list(rows.values()), trouble=self._no_second_page("ignores", len(first)))
             if without_new == _MOST_PAGES_WITHOUT_NEW_ROWS:
                 return Listing(rows=list(rows.values()), trouble=_REPEATS)
             first = first or uids
+            more_announced = _ADDITIONAL in warning.lower()
             offset += len(page)
 
-    def _page(self, path: str, query: Mapping[str, str], offset: int) -> Sequence[Row]:
+    def _page(self, path: str, query: Mapping[str, str], offset: int) -> tuple[Sequence[Row], str]:
+        """Return a page, and the warning of its response."""
         rows = self._page_rows
         while True:
             try:
-                page = self._website.json(path, {**query, "limit": str(rows), "offset": str(offset)}) or []
+                limits = {"limit": str(rows), "offset": str(offset)}
+                page, warning = self._website.json_with_warning(path, {**query, **limits})
             except WebError as error:
                 if rows == 1 or not self._may_be_too_many(error, offset):
                     raise
                 rows //= 2
             else:
                 self._accept(rows)
-                return list(page)
+                return list(page or []), warning
 
     def _may_be_too_many(self, error: WebError, offset: int) -> bool:
         """Return whether the store may accept a request for fewer rows."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from compose_processes import wait_until
-from cstore_receiver import RunningReceiver, running_receiver, write_copies
+from cstore_receiver import RunningReceiver, refused_callers, running_receiver, write_copies
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import echoscu, free_port, storescu
@@ -198,8 +198,10 @@ def test_images_beyond_the_limit_of_waiting_messages_are_refused(tmp_path: Path,
         assert len(receiver.files) == len(receiver.arrivals) == statuses.count(0x0000)
 
 
-def test_more_associations_than_allowed_are_rejected_for_now(tmp_path: Path, sqlite: Database, scan: Path) -> None:
-    """The rejection is transient, so that the sender tries again."""
+def test_more_associations_than_allowed_are_rejected_for_now(
+    tmp_path: Path, sqlite: Database, scan: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rejection is transient, so that the sender tries again; it is counted in a receipt, and logged."""
     with running_receiver(tmp_path, sqlite, associations=1) as receiver:
         entity = AE()
         entity.add_requested_context("1.2.840.10008.1.1")
@@ -209,6 +211,9 @@ def test_more_associations_than_allowed_are_rejected_for_now(tmp_path: Path, sql
         active.release()
         assert "Transient" in sent.stderr
         assert "Local Limit Exceeded" in sent.stderr
+        assert refused_callers(receiver) == [("STORESCU", "127.0.0.1", {"rejected": 1})]
+    (record,) = [one for one in caplog.records if "refused or broke off" in one.getMessage()]
+    assert (record.__dict__["calling_ae"], record.__dict__["why"]) == ("STORESCU", "LOCAL_LIMIT_EXCEEDED")
 
 
 @pytest.mark.parametrize(

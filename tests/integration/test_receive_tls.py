@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from cstore_receiver import running_receiver
+from cstore_receiver import refused_callers, running_receiver
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import storescu
@@ -59,14 +59,17 @@ def scan(tmp_path: Path) -> Path:
 def test_dcmtk_sends_over_tls(
     tmp_path: Path, database: Database, scan: Path, certificates: tuple[Certificate, ...]
 ) -> None:
-    """It verifies the receiver's certificate; a caller without TLS fails."""
+    """It verifies the receiver's certificate. A caller without TLS fails, and is counted by its address."""
     own, trusted, _ = certificates
     tls = {"certificate": own.certificate, "key": own.key}
     with running_receiver(tmp_path, database, tls=tls) as receiver:
         sent = storescu(receiver.port, *trusted.dcmtk, "+cf", str(own.certificate), scan)
         assert sent.returncode == 0, sent.stderr
         assert storescu(receiver.port, scan).returncode != 0
+        socket.create_connection(("127.0.0.1", receiver.port)).close()
         assert len(receiver.files) == len(receiver.arrivals) == 1
+    by_caller = {one.calling_ae: dict(one.statuses) for one in receiver.associations}
+    assert by_caller == {"STORESCU": {}, "": {"aborted": 1}}
 
 
 def test_callers_must_present_a_trusted_certificate(
@@ -104,6 +107,7 @@ def test_handshakes_are_counted(tmp_path: Path, database: Database, certificates
             silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port)))
         late = silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=5))
         assert late.recv(1) == b""
+        assert refused_callers(receiver) == [("", "127.0.0.1", {"rejected": 1})]
 
 
 def _make_certificate(folder: Path, name: str) -> Certificate:

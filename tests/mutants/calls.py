@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,6 +36,12 @@ class CallMap:
     def save(self, path: Path) -> None:
         """Write the map as JSON."""
         path.write_text(json.dumps(self.__dict__), "utf-8")
+
+    def without(self, parts: Sequence[str]) -> "CallMap":
+        """Return the map without tests whose ids contain one of these texts."""
+        seconds = {test: seconds for test, seconds in self.seconds.items() if not any(part in test for part in parts)}
+        callers = {name: [test for test in tests if test in seconds] for name, tests in self.callers.items()}
+        return replace(self, seconds=seconds, callers=callers)
 
     def tests_for(self, mutant: Mutant) -> list[str]:
         """Return the ids of the tests that run the changed code, the quickest first.

@@ -111,6 +111,13 @@ def test_a_mutant_is_tried_with_the_tests_that_call_its_function() -> None:
     assert calls.tests_for(used) == ["other", "quick", "slow"]
 
 
+def test_tests_of_speed_are_not_used() -> None:
+    """They fail on a busy machine, whatever the mutant is."""
+    calls = CallMap(seconds={"a::quick": 1.0, "a::speed": 0.5}, callers={"a.py:f": ["a::quick", "a::speed"]})
+    left = calls.without(("speed", "races"))
+    assert (left.seconds, left.callers) == ({"a::quick": 1.0}, {"a.py:f": ["a::quick"]})
+
+
 def test_a_verdict_is_valid_until_its_function_or_its_tests_change(tmp_path: Path) -> None:
     """New tests change nothing for a mutant that was noticed."""
     one, two = mutants_of("a.py", "def f(): return a < b\ndef g(): return a < b\n")

@@ -31,6 +31,8 @@ class ListServer:
     page: Page = by_standard
     refuses: Callable[[int, int], int] = lambda _limit, _offset: 0
     """Returns the status of a refusal, by limit and offset, or 0."""
+    warning: str = ""
+    """The header `Warning` of each page."""
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Reply:
@@ -41,7 +43,8 @@ class ListServer:
         if status := self.refuses(limit, offset):
             return Reply(status=status)
         page = [{STUDY: {"vr": "UI", "Value": [str(row)]}} for row in self.page(self.rows, limit, offset)]
-        return Reply(status=200 if page else 204, body=[json.dumps(page).encode()] if page else [])
+        headers = {"Warning": self.warning} if self.warning else {}
+        return Reply(status=200 if page else 204, headers=headers, body=[json.dumps(page).encode()] if page else [])
 
 
 def found(listing: Listing) -> list[int]:
@@ -184,3 +187,34 @@ def test_an_empty_list_is_complete() -> None:
     server = ListServer(rows=[])
     listing = listed(server)
     assert (found(listing), listing.trouble, server.asked) == ([], None, [(500, 0)])
+
+
+@pytest.mark.parametrize(
+    ("warning", "trouble"),
+    [
+        (
+            '299 pacs "There are 150 additional results that can be requested"',
+            "announces more rows of a list than it returns, so that these are not found",
+        ),
+        ('299 pacs "The fuzzymatching parameter is not supported"', None),
+        ("", None),
+    ],
+)
+def test_a_store_that_announces_more_rows_than_it_returns_is_noticed(warning: str, trouble: str | None) -> None:
+    """It returns no more than 100 rows in all, and says so in a header."""
+    server = ListServer(rows=list(range(250)), page=lambda rows, _limit, at: rows[at:100], warning=warning)
+    listing = listed(server)
+    assert (len(found(listing)), listing.trouble) == (100, trouble)
+
+
+def test_an_announcement_of_rows_that_then_come_is_no_trouble() -> None:
+    """The last page announces nothing."""
+    server = ListServer(rows=list(range(20)), page=lambda rows, _limit, at: rows[at : at + 10])
+
+    def answer(asked: Request) -> Reply:
+        server.warning = '299 pacs "There are 10 additional results that can be requested"' if not server.asked else ""
+        return server(asked)
+
+    with running_web_server(answer) as running:
+        listing = QidoSearch(HttpClient(running.url)).all_rows("studies", {}, (STUDY,))
+    assert (found(listing), listing.trouble) == (list(range(20)), None)

@@ -135,12 +135,3 @@ def test_only_a_rejected_file_may_be_a_sidecar() -> None:
     results = results_of(image)
     results.add_error(image, ImageError(Reason.TIMEOUT), FILE)
     assert outcome_of(results).reason is Reason.TIMEOUT
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_an_error_keeps_whether_it_is_the_first_result_of_its_image(*, first: bool) -> None:
-    """Only a first result can become a duplicate."""
-    image = claimed(1, first=first)
-    results = results_of(image)
-    results.add_error(image, RejectImage(Reason.BAD_PIXELS), FILE)
-    assert outcome_of(results).first is first

@@ -98,3 +98,12 @@ def test_bytes_after_deflated_pixels_are_not_inflated(make_dicom: MakeDicom) -> 
     longer = packer.compress(zlib.decompress(data[start:], -15) + bytes(1_000_000)) + packer.flush()
 
     assert len(list(read(data[:start] + longer[:-20]).frames())) == 1
+
+
+@pytest.mark.parametrize(("width", "usable"), [("1e-20", True), ("1e-21", False), ("1e-40", False)])
+def test_a_window_that_float32_cannot_divide_by_is_not_used(make_dicom: MakeDicom, width: str, usable: bool) -> None:
+    """The inputs of the network would be infinite."""
+    dicom_image = read(make_dicom(WindowCenter="0", WindowWidth=width))
+    (frame,) = dicom_image.frames()
+    assert np.isfinite(prepare(frame, VOI)).all()
+    assert bool(dicom_image.remarks) == (not usable)
