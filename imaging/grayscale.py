@@ -59,8 +59,9 @@ def read_grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Graysca
 
 def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
     padding = _padding(elements, layout)
-    shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
-    outer = [group for group in (shared, elements) if group is not None]
+    outer = [elements]
+    if (shared := elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)) is not None:
+        outer.insert(0, shared)
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
         yield from _by_frame(elements, outer, layout, padding)
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
@@ -144,6 +145,8 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     if layout.floating:
         return _float_padding(elements, layout)
+    if tags.PIXEL_PADDING_VALUE not in elements and tags.PIXEL_PADDING_RANGE_LIMIT not in elements:
+        return None
     raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
