@@ -12,13 +12,15 @@ from itertools import repeat
 import numpy as np
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.header_voi import Voi, read_voi
 from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import mask_unused_bits
+from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -144,7 +146,8 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     if layout.floating:
         return _float_padding(elements, layout)
-    raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
+    found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT
+    raw = [_first_bytes(elements, tag, 2) for tag in found]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
         return None
@@ -157,7 +160,15 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
 def _float_padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
     """Read FloatPixelPaddingValue, or DoubleFloatPixelPaddingValue, with its range limit (PS3.3 C.7.6.24, C.7.6.25)."""
     double = layout.pixel_tag == tags.DOUBLE_FLOAT_PIXEL_DATA
-    code = "d" if double else "f"
+    code, size = ("d", 8) if double else ("f", 4)
     found = tags.DOUBLE_FLOAT_PADDING if double else tags.FLOAT_PADDING
-    values = [value for tag in found for value in elements.unpack(elements.raw(tag)[: 8 if double else 4], code)]
+    values = [value for tag in found for value in elements.unpack(_first_bytes(elements, tag, size), code)]
     return (min(values), max(values)) if values else None
+
+
+def _first_bytes(elements: Elements, tag: int, size: int) -> bytes:
+    """Return the bytes of the first number of an element; empty if absent. Raises HeaderError if it is shorter."""
+    raw = elements.raw(tag)[:size]
+    if raw and len(raw) < size:
+        raise HeaderError(f"{tag_name(tag)} is shorter than a number.")
+    return raw
