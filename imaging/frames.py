@@ -8,7 +8,8 @@ from imaging.array import Array
 from imaging.codecs import Codec, decode_frame
 from imaging.colour import labelled_to_rgb
 from imaging.elements import Elements
-from imaging.encapsulation import Span, join
+from imaging.encapsulation import join
+from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import mask_unused_bits
 from nightread.errors import RejectImage
