@@ -49,8 +49,7 @@ class StoredFrames:
 
     def __iter__(self) -> Iterator[Array]:
         """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
-        for stored in self.with_bits():
-            yield stored.values
+        return (stored.values for stored in self.with_bits())
 
     def with_bits(self) -> Iterator[StoredValues]:
         """Decode frame after frame, each with the bits that its values can use. Raises as iteration does."""
@@ -58,7 +57,7 @@ class StoredFrames:
         for index in range(layout.frames):
             stored = self._frame(index, layout)
             if stored.note:
-                self._remarks.add(Remark.BITS_REFUTED, stored.note)
+                self._remarks.add(Remark.BITS_WRONG, stored.note)
             yield stored
 
     def _with_certain_colours(self) -> PixelLayout:
@@ -71,7 +70,7 @@ class StoredFrames:
         label = guess_label([each.values for each in some], some[0].bits)
         name = tag_name(PHOTOMETRIC_INTERPRETATION)
         detail = f"{name} is {layout.photometric}, but all samples are there: taken for {label} by their values."
-        self._remarks.add(Remark.COLOUR_GUESSED, detail)
+        self._remarks.add(Remark.COLOUR_UNSURE, detail)
         return replace(layout, photometric=label)
 
     def _frame(self, index: int, layout: PixelLayout) -> StoredValues:
@@ -88,10 +87,13 @@ class StoredFrames:
     def _native(self, index: int, layout: PixelLayout) -> StoredValues:
         if layout.bits_allocated == 1:
             return StoredValues(self._one_bit(index), layout.bits_stored)
-        stored = self._values(index)
-        return stored._replace(values=_shaped(stored.values, layout))
+        words = self._words(index)
+        if layout.samples == 1:
+            return native_values(words.reshape(layout.rows, layout.columns), layout)
+        stored = native_values(words, layout)
+        return stored._replace(values=_in_rgb(stored.values, layout))
 
-    def _values(self, index: int) -> StoredValues:
+    def _words(self, index: int) -> Array:
         layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
         count = layout.frame_bits // layout.bits_allocated
         kind = "f" if layout.floating else "i" if layout.signed else "u"
@@ -101,7 +103,7 @@ class StoredFrames:
             values = _swapped_bytes(data, self._start, index * count, count).view(dtype)
         else:
             values = np.frombuffer(data, dtype, count, offset)
-        return native_values(values.astype(dtype.newbyteorder("="), copy=False), layout)
+        return values.astype(dtype.newbyteorder("="), copy=False)
 
     def _written_as_words(self) -> bool:
         element = self._elements.get(self._layout.pixel_tag)
@@ -118,12 +120,10 @@ class StoredFrames:
         return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
 
 
-def _shaped(values: Array, layout: PixelLayout) -> Array:
-    """Return the values of one uncompressed frame as rows and columns, colours in RGB."""
+def _in_rgb(values: Array, layout: PixelLayout) -> Array:
+    """Return the values of one uncompressed frame in colours as rows and columns of RGB."""
     if layout.subsampled:
         return labelled_to_rgb(_widen_422(values, layout), layout)
-    if layout.samples == 1:
-        return values.reshape(layout.rows, layout.columns)
     if layout.planar:
         planes = values.reshape(layout.samples, layout.rows, layout.columns)
         return labelled_to_rgb(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout)

@@ -65,7 +65,7 @@ def _wrong_outcome(cell: Cell, image: DicomImage, frames: int, written: int) -> 
     if cell.frames == "4_of_3":
         demanded.add(Remark.FRAMES_COUNTED)
     if cell.colour == "422label_444data" and cell.syntax in UNCODED:
-        demanded.add(Remark.COLOUR_GUESSED)
+        demanded.add(Remark.COLOUR_UNSURE)
     if cell.end != "plain":
         permitted.add(Remark.PIXELS_UNCLOSED)
     if cell.slip in ("no_photometric", "empty_photometric"):

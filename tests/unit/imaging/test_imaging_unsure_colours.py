@@ -36,7 +36,7 @@ def test_equal_samples_are_grey_rgb(make_dicom: MakeDicom) -> None:
     colours, remarks = frames_of(make_dicom, field(90, 90, 90))
 
     assert colours == [[90, 90, 90]]
-    assert remarks.words == "colour_guessed"
+    assert remarks.words == "colour_unsure"
     assert remarks.detail is not None
     assert "taken for RGB" in remarks.detail
 
@@ -46,7 +46,7 @@ def test_two_samples_in_the_middle_are_grey_ybr(make_dicom: MakeDicom) -> None:
     colours, remarks = frames_of(make_dicom, field(90, 128, 128))
 
     assert colours == [[90, 90, 90]]
-    assert remarks.words == "colour_guessed"
+    assert remarks.words == "colour_unsure"
     assert remarks.detail is not None
     assert "taken for YBR_FULL" in remarks.detail
 
@@ -70,7 +70,7 @@ def test_a_compressed_picture_that_does_not_say_is_decided_too(make_dicom: MakeD
     image = read(make_dicom(b"", syntax=JPEGLSLossless, frames=frames, **shape, **HEADER))
 
     assert [frame.stored[0, 0].tolist() for frame in image.frames()] == [[100, 120, 110], [90, 90, 90]]
-    assert image.remarks.words == "colour_guessed"
+    assert image.remarks.words == "colour_unsure"
 
 
 def test_subsampled_pixels_are_what_the_label_says(make_dicom: MakeDicom) -> None:
