@@ -1,5 +1,6 @@
 """Read what kind of image an object holds."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -16,8 +17,20 @@ _COLOURED_SHARE = 0.001
 """Share of the pixels that may differ more."""
 
 
+def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
+    """Return the kind of an image, where one that is stored in colours counts as grey if its channels are equal.
+
+    Only frames of a coloured image are decoded: `frames`, or else all of its frames up to the first coloured one.
+    Raises RejectImage as DicomImage.frames() does.
+    """
+    kind = read_kind(image)
+    if kind.samples == GREY or not all(map(is_grey, image.frames() if frames is None else frames)):
+        return kind
+    return kind._replace(samples=GREY, photometric="MONOCHROME2")
+
+
 def read_kind(image: DicomImage) -> ImageKind:
-    """Return the kind of an image. It reads two elements; the other values are known already."""
+    """Return the kind that the header says. It reads two elements; the other values are known already."""
     facts, elements, source = image.facts, image.elements, image.source
     if elements is None or not isinstance(source, DicomFrames):
         samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY
