@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import modified_phantom, phantom, with_values
+from dicom_files import as_rgb, damaged, darkened, modified_phantom, phantom, with_values
 from domain_driver import analysed, model
 from ledger_driver import LedgerDriver
 from pydicom.dataset import FileDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless
 from worker_driver import BUNDLE, WorkerDriver
 
 from db import queries
@@ -29,40 +27,6 @@ CHEST = Domain(modalities=("DX",), body_parts=("CHEST",), samples=(1,))
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """Return a driver with an empty inbox."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
-
-
-def as_rgb(index: int, *, tint: int) -> bytes:
-    """Return a phantom that is stored as RGB, with this much more red than green and blue."""
-
-    def change(dataset: FileDataset) -> None:
-        grey = (dataset.pixel_array >> 4).astype(np.uint8)
-        red = np.minimum(grey.astype(int) + tint, 255).astype(np.uint8)
-        dataset.PixelData = np.stack([red, grey, grey], axis=-1).tobytes()
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-
-    return modified_phantom(index, change)
-
-
-def darkened(index: int, share: float) -> bytes:
-    """Return a phantom whose pixels have only this share of their brightness, with the window of the bright one."""
-
-    def change(dataset: FileDataset) -> None:
-        dataset.PixelData = (dataset.pixel_array * share).astype(np.uint16).tobytes()
-
-    return modified_phantom(index, change)
-
-
-def _damaged(index: int, modality: str) -> bytes:
-    """Return a JPEG 2000 phantom without anything behind the first marker of its codestream."""
-
-    def change(dataset: FileDataset) -> None:
-        dataset.Modality, dataset.file_meta.TransferSyntaxUID = modality, JPEG2000Lossless
-        dataset.PixelData = encapsulate([b"\xff\x4f" + bytes(200)])
-        dataset["PixelData"].VR = "OB"
-        dataset["PixelData"].is_undefined_length = True
-
-    return modified_phantom(index, change)
 
 
 def range_of_phantoms() -> InputRange:
@@ -97,7 +61,7 @@ def test_images_of_another_kind_are_rejected(worker_driver: WorkerDriver) -> Non
 
 def test_the_frames_of_a_refused_image_are_not_decoded(worker_driver: WorkerDriver) -> None:
     """Whether its pixels are damaged does not matter."""
-    worker_driver.put(film=_damaged(1, "DX"), head=_damaged(2, "MR"))
+    worker_driver.put(film=damaged(1, "DX"), head=damaged(2, "MR"))
 
     assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
         "film": ("rejected", "bad_pixels", None),

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from dicom_files import modified_phantom
+from dicom_files import flickering, modified_phantom
 from domain_driver import analysed, model
 from ledger_driver import LedgerDriver
 from pydicom.dataset import Dataset, FileDataset
@@ -91,19 +90,6 @@ def test_a_refusal_by_the_model_of_the_answer_rejects_the_image(worker_driver: W
         "film": ("rejected", "voi_unusable", None)
     }
     assert [row[:3] for row in _results(worker_driver, "chest")] == [("done", "clear", None)]
-
-
-def flickering(index: int, colours: list[bool]) -> bytes:
-    """Return an RGB object whose frames are black, or red where `colours` is True."""
-
-    def change(dataset: FileDataset) -> None:
-        frames = np.zeros((len(colours), dataset.Rows, dataset.Columns, 3), np.uint8)
-        frames[colours, ..., 0] = 200
-        dataset.NumberOfFrames, dataset.PixelData = len(colours), frames.tobytes()
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-
-    return modified_phantom(index, change)
 
 
 @pytest.mark.parametrize(
