@@ -1,5 +1,6 @@
 """List the remarks: what a person should know about an image that has a result."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Self
 
@@ -50,10 +51,21 @@ class Remarks:
 
     def plus(self, remark: Remark, detail: str = "") -> "Remarks":
         """Return a copy with one more remark, for a result that is one of several of the image."""
+        more = Remarks()
+        more.add(remark, detail)
+        return self.with_all(more)
+
+    def with_all(self, more: "Remarks") -> "Remarks":
+        """Return a copy with these remarks after its own."""
         copy = Remarks()
         copy._details = dict(self._details)
-        copy.add(remark, detail)
+        for remark, detail in more:
+            copy.add(remark, detail)
         return copy
+
+    def __iter__(self) -> Iterator[tuple[Remark, str]]:
+        """Yield each remark with its sentence."""
+        return iter(self._details.items())
 
     def __bool__(self) -> bool:
         """Return whether there is any remark."""
