@@ -1,11 +1,12 @@
 """What `nightread run` prints at its end: hints on what to do, and its exit code."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from ledger_driver import LedgerDriver
+from ledger_driver import LedgerDriver, build_arrivals
 from rich.console import Console
 
 from cli.output.run_results import show_results
@@ -134,6 +135,18 @@ def test_a_run_over_one_file_counts_its_newest_version(
         ledger_driver.analyse_all()
 
     assert queries.newest_at(ledger_driver.database, ledger_driver.source_id, ["one.dcm"]) == (2,)
+
+
+def test_a_run_over_one_file_shows_the_result_of_the_bytes_that_are_there(ledger_driver: LedgerDriver) -> None:
+    """The file was replaced, and restored with its time: it is the first arrival again, although a later one exists."""
+    (first,) = build_arrivals(1, uri="one.dcm")
+    second = replace(first, size=first.size + 1)
+    for arrival, sha256 in ((first, "1"), (second, "2")):
+        ledger_driver.register([arrival])
+        ledger_driver.analyse_all(sha256=sha256 * 64)
+    ledger_driver.register([first])
+
+    assert queries.newest_at(ledger_driver.database, ledger_driver.source_id, ["one.dcm"]) == (1,)
 
 
 def test_a_run_over_one_archive_counts_its_members(
