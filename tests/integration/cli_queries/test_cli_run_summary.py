@@ -55,6 +55,20 @@ def test_images_that_no_rule_takes_end_with_1_and_name_the_option(
     assert f"`nightread retry --state {settings.state_dir} --reason no_model`" in summary.hints[0]
 
 
+def test_a_state_folder_with_spaces_is_quoted(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, tmp_path: Path
+) -> None:
+    """The command of the hint can be pasted into a shell."""
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.NO_MODEL)
+    settings = load_settings(None, state_dir=tmp_path / "night shift")
+
+    retry, query = _summary(ledger_driver, settings).hints
+
+    assert f"`nightread retry --state '{tmp_path}/night shift' --reason no_model`" in retry
+    assert f"`nightread query --state '{tmp_path}/night shift' --in-state rejected`" in query
+
+
 def test_with_a_model_the_hint_is_to_retry_the_images_of_an_earlier_run(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, settings: Settings
 ) -> None:
