@@ -26,11 +26,12 @@ def mark_returned(connection: Connection, instance_ids: Sequence[int]) -> None:
 def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Remove the marks of arrivals that have the bytes of a later one: the file was touched or copied back.
 
-    The outcomes are stored already. Where an image of the batch replaced nothing, one search is all that this costs.
+    The outcomes are stored already. Where no image of the batch replaced another one, this costs one short search.
     """
     read = [outcome.instance_id for outcome in outcomes if outcome.sha256 is not None]
-    replacing = connection.execute(_REPLACING, {"instances": read}).scalars().all() if read else ()
-    execute_many(connection, _UNMARK, ("instance",), [(instance_id,) for instance_id in replacing])
+    if read and connection.execute(_ANY_REPLACING, {"first": min(read), "last": max(read)}).first():
+        replacing = connection.execute(_REPLACING, {"instances": read}).scalars()
+        execute_many(connection, _UNMARK, ("instance",), [(instance_id,) for instance_id in replacing])
 
 
 _newest, _same_place = instances.alias("newest"), instances.alias("same_place")
@@ -58,6 +59,9 @@ _REPLACE_BY = (
         instances.c.replaced_by.is_(None),
     )
     .values(replaced_by=bindparam("instance"))
+)
+_ANY_REPLACING = (
+    select(instances.c.id).where(instances.c.replaced_by.between(bindparam("first"), bindparam("last"))).limit(1)
 )
 _REPLACING = (
     select(instances.c.replaced_by)

@@ -83,25 +83,6 @@ def test_the_lease_is_renewed_for_empty_files_too(worker_driver: WorkerDriver, m
     assert max(renewals.values()) >= 30
 
 
-def test_the_lease_is_renewed_while_an_unpacked_archive_is_read_again(
-    worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process before unpacked it and died; the names of the members are read from the archive once more."""
-    worker_driver.put(disc=zip_file({str(number): b"" for number in range(30)}))
-    (batch,) = worker_driver.form()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "record", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            analyse(worker_driver.context(), batch.id)
-    assert requeue(worker_driver) == 1
-    renewals = Counter[str]()
-    monkeypatch.setattr(WorkerContext, "keep_lease", lambda _context, batch_id: renewals.update([batch_id]))
-
-    worker_driver.analyse(worker_driver.context())
-
-    assert max(renewals.values()) >= 30
-
-
 def test_a_program_on_a_cd_is_not_defective(worker_driver: WorkerDriver) -> None:
     """Viewers written in Java are zip files. They are not unpacked, and on a CD they do not count as defective."""
     viewer = zip_file({"META-INF/MANIFEST.MF": b"Main-Class: Viewer"})
