@@ -163,6 +163,13 @@ REMARKS = {
         "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3.",
         "Nothing if the number is right. If the data hold fewer frames than declared, ask for the others.",
     ),
+    "frame_groups_differ": (
+        (
+            "PerFrameFunctionalGroupsSequence (5200,9230) describes 2 of the frames, but the pixel data hold 3: the "
+            "window of a frame may be that of another."
+        ),
+        "Ask the sender which frames are missing; the result of each frame may rest on the window of another.",
+    ),
     "pixels_unclosed": (
         "The file ends without the sequence delimiter of its pixel data. All frames are there.",
         "Nothing; many such remarks from one sender mean that its transfers are cut.",

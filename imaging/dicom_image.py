@@ -43,7 +43,7 @@ class DicomFrames:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
         in_colour = self.palette is not None or self.layout.samples > 1
         # A rescale or window beside colours has no effect, so its faults have none either.
-        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout)
+        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout, self.remarks)
         inverted = self.layout.photometric == "MONOCHROME1"
         for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
             if self.palette is not None:

@@ -8,7 +8,8 @@ from imaging.array import Array
 from imaging.codecs import Codec, decode_frame
 from imaging.colour import labelled_to_rgb
 from imaging.elements import Elements
-from imaging.encapsulation import Span, join
+from imaging.encapsulation import join
+from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import mask_unused_bits
 from nightread.errors import RejectImage
@@ -95,8 +96,12 @@ class StoredFrames:
 
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
     """Return 8-bit pixels from the 16-bit words of a big endian file: each word holds its second pixel first."""
-    even = first - first % 2
-    words = np.frombuffer(data, np.uint8, (count + first % 2 + 1) // 2 * 2, start + even)
+    even, wanted = first - first % 2, (count + first % 2 + 1) // 2 * 2
+    words = np.frombuffer(data, np.uint8, min(wanted, len(data) - start - even), start + even)
+    if len(words) < wanted:  # The file ends with the first byte of the last word.
+        raise RejectImage(
+            Reason.TRUNCATED, f"The file ends within the 16-bit word of the last pixel, at {len(data):,}."
+        )
     return words.reshape(-1, 2)[:, ::-1].reshape(-1)[first % 2 : first % 2 + count]
 
 

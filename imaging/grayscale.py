@@ -7,18 +7,21 @@ C.7.6.16.2).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.header_voi import Voi, read_voi
 from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
+from imaging.remarks import Remark, Remarks
 from imaging.stored_bits import mask_unused_bits
+from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -49,28 +52,45 @@ _LONGEST_EMPTY = 64
 """Longer values are not searched for something that is not padding."""
 
 
-def read_grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
-    """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER)."""
+def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
+    """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER).
+
+    Adds a remark if the header does not describe as many frames as there are.
+    """
     try:
-        yield from _grayscales(elements, layout)
+        yield from _grayscales(elements, layout, remarks)
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
 
-def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
+def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
     padding = _padding(elements, layout)
     outer = [elements]
     if (shared := elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)) is not None:
         outer.insert(0, shared)
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
-        yield from _by_frame(elements, outer, layout, padding)
+        groups = list(islice(elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), layout.frames + 1))
+        if groups and len(groups) != layout.frames:
+            _remark_groups(remarks, len(groups), layout.frames)
+        yield from _by_frame(groups, elements, outer, layout, padding)
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
     voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, lambda: modality.outputs(layout))
     yield from repeat(_grayscale(modality, voi, padding))
 
 
+def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:
+    described = f"{groups:,}" if groups < frames else f"more than {frames:,}"
+    name, hold = tag_name(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), f"the pixel data hold {frames:,}"
+    detail = f"{name} describes {described} of the frames, but {hold}: the window of a frame may be that of another."
+    remarks.add(Remark.FRAME_GROUPS_DIFFER, detail)
+
+
 def _by_frame(
-    elements: Elements, outer: list[Elements], layout: PixelLayout, padding: tuple[float, float] | None
+    groups: list[Elements],
+    elements: Elements,
+    outer: list[Elements],
+    layout: PixelLayout,
+    padding: tuple[float, float] | None,
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
@@ -80,13 +100,12 @@ def _by_frame(
         return modality_of_all() if own is None else _modality(own, elements, layout)
 
     def inputs_of_all() -> ValueRange:
-        frames = elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)
-        ranges = [modality_of(frame).outputs(layout) for frame in frames]
+        ranges = [modality_of(frame).outputs(layout) for frame in groups]
         return ValueRange(min(each.low for each in ranges), max(each.high for each in ranges))
 
     bits = layout.bits_stored
     voi_of_all = cache(lambda: read_voi(_first_with(outer, *_VOI), bits, inputs_of_all))
-    for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
+    for frame in groups:
         modality, own_voi = modality_of(frame), _item_with(frame, *_VOI)
         voi = voi_of_all() if own_voi is None else read_voi(own_voi, bits, partial(modality.outputs, layout))
         yield _grayscale(modality, voi, padding)
@@ -145,9 +164,10 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     if layout.floating:
         return _float_padding(elements, layout)
-    if tags.PIXEL_PADDING_VALUE not in elements and tags.PIXEL_PADDING_RANGE_LIMIT not in elements:
+    found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT
+    if found[0] not in elements and found[1] not in elements:
         return None
-    raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
+    raw = [_first_bytes(elements, tag, 2) for tag in found]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
         return None
@@ -160,7 +180,15 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
 def _float_padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
     """Read FloatPixelPaddingValue, or DoubleFloatPixelPaddingValue, with its range limit (PS3.3 C.7.6.24, C.7.6.25)."""
     double = layout.pixel_tag == tags.DOUBLE_FLOAT_PIXEL_DATA
-    code = "d" if double else "f"
+    code, size = ("d", 8) if double else ("f", 4)
     found = tags.DOUBLE_FLOAT_PADDING if double else tags.FLOAT_PADDING
-    values = [value for tag in found for value in elements.unpack(elements.raw(tag)[: 8 if double else 4], code)]
+    values = [value for tag in found for value in elements.unpack(_first_bytes(elements, tag, size), code)]
     return (min(values), max(values)) if values else None
+
+
+def _first_bytes(elements: Elements, tag: int, size: int) -> bytes:
+    """Return the bytes of the first number of an element; empty if absent. Raises HeaderError if it is shorter."""
+    raw = elements.raw(tag)[:size]
+    if raw and len(raw) < size:
+        raise HeaderError(f"{tag_name(tag)} is shorter than a number.")
+    return raw

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.lookup_table import ValueRange
 from imaging.modality import LARGEST, read_lut
 from imaging.voi import Lut, Mapping, window
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 
 _WINDOW = "window (0028,1050)"

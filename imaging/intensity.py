@@ -21,7 +21,10 @@ def display_values(frame: Frame, mapping: Mapping) -> Array:
 
 
 def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """Do the same as `display_values` for stored values of any shape."""
+    """Return floats in [0, 1] with the shape of `stored`, which may be any: rescaled, mapped, inverted if `inverted`.
+
+    Padding and NaN become 0.
+    """
     shown = mapping(modality_values(stored, grayscale))
     if inverted:
         shown = 1 - shown

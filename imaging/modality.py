@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.lookup_table import (
     BYTE_BITS,
     ValueRange,
@@ -17,6 +17,7 @@ from imaging.lookup_table import (
 from imaging.pixel_layout import PixelLayout
 from imaging.tags import tag_name
 from imaging.voi import Lut
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -6,7 +6,7 @@ from pydicom.uid import UID
 from imaging import tags
 from imaging.codecs import Codec, codec_for, decoder_name
 from imaging.dicom_image import DicomFrames, DicomImage
-from imaging.elements import UNDEFINED, Elements
+from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
 from imaging.frame_location import locate_frames
@@ -28,6 +28,7 @@ from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
+from imaging.walk import UNDEFINED
 from nightread.errors import RejectImage
 from nightread.reasons import PICTURE, Reason
 

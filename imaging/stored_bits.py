@@ -18,10 +18,11 @@ def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
 
 
 def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Array:
-    """Do the same for the output of a lossless decoder, whose samples have `precision` bits.
+    """Clear the bits outside of BitsStored in the output of a lossless decoder, and extend the sign bit.
 
-    Writers compress either the values, with at most BitsStored bits, or the whole words of the pixel cell, overlays
-    included. Only the latter have more bits than BitsStored. The result has the sign of PixelRepresentation.
+    `precision` is the number of bits of the decoded samples. Writers compress either the values, with at most
+    BitsStored bits, or the whole words of the pixel cell, overlays included. Only the latter have more bits than
+    BitsStored. The result has the sign of PixelRepresentation.
     """
     if _fits(pixels, layout, precision):
         return pixels
@@ -35,7 +36,11 @@ def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Arr
 
 
 def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Array:
-    """Do the same for a lossy decoder: clip values just outside of BitsStored, which are errors of the compression."""
+    """Return the output of a lossy decoder with the bits and the sign that the header declares.
+
+    `precision` is the number of bits of the decoded samples. Values just outside of BitsStored are errors of the
+    compression: they are clipped.
+    """
     if _fits(pixels, layout, precision):
         return pixels
     pixels, cell = _with_sign(pixels, layout)
