@@ -23,7 +23,7 @@ class FakeAssociation:
         self.is_rejected = False
         self.accepted_contexts: list[str] = ["SR"]
         self.acceptor = SimpleNamespace(primitive="A-ASSOCIATE")
-        self.status: int | None | Exception = 0x0000
+        self.status: int | Exception | None = 0x0000
         self.calls: list[str] = []
         vars(self).update(state)
 
@@ -214,7 +214,7 @@ def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.Monk
 
 
 def test_an_unreachable_destination_with_tls_may_have_another_certificate() -> None:
-    """pynetdicom does not tell one from the other."""
+    """Pynetdicom does not tell one from the other."""
     FakeEntity.association = FakeAssociation(is_established=False)
     detail = "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
     assert failure(scu(tls=Tls())) == (DeliveryReason.UNREACHABLE, detail)
