@@ -38,6 +38,7 @@ class OnePass(threading.Event):
         self.pauses: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
+        """Note the pause, and stop after the number of passes that the test wants."""
         self.pauses.append(timeout)
         self._left -= 1
         if not self._left:

@@ -28,6 +28,7 @@ class FakeAssociation:
         vars(self).update(state)
 
     def send_c_store(self, report: Dataset) -> Dataset:
+        """Note the call, and answer as the test says."""
         assert report is REPORT
         self.calls.append("send")
         if isinstance(self.status, Exception):
@@ -38,9 +39,11 @@ class FakeAssociation:
         return response
 
     def abort(self) -> None:
+        """Note the call."""
         self.calls.append("abort")
 
     def release(self) -> None:
+        """Note the call."""
         self.calls.append("release")
 
 
@@ -56,9 +59,11 @@ class FakeEntity:
         self.opened.append(self)
 
     def add_requested_context(self, sop_class: str, syntaxes: list[str]) -> None:
+        """Note the proposed context."""
         self.contexts.append((sop_class, syntaxes))
 
     def associate(self, address: str, port: int, *, ae_title: str, tls_args: object) -> FakeAssociation:
+        """Note the peer."""
         self.peer = (address, port, ae_title, tls_args)
         return self.association
 
@@ -182,6 +187,7 @@ class FakeContext:
         self.chain: tuple[object, ...] | None = None
 
     def load_cert_chain(self, certificate: Path, key: Path) -> None:
+        """Note the files."""
         self.chain = (certificate, key)
 
 
@@ -199,7 +205,9 @@ def test_the_association_uses_the_certificates_of_the_settings(
 
 
 @pytest.mark.parametrize("error", [OSError(), ValueError()])
-def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_certificates_that_cannot_be_read_have_a_reason_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """An empty key file, for example, is a ValueError."""
 
     def fail(cafile: Path | None) -> FakeContext:
@@ -209,7 +217,7 @@ def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.Monk
     with pytest.raises(NotDelivered) as raised:
         scu(tls=Tls())
     message = f"The certificate files of the destination pacs cannot be read ({type(error).__name__}): correct"
-    assert raised.value.reason is DeliveryReason.REFUSED
+    assert raised.value.reason is DeliveryReason.CERTIFICATES
     assert raised.value.detail.startswith(message)
 
 

@@ -52,6 +52,7 @@ def test_each_reason_is_temporary_or_final() -> None:
         "busy": False,
         "source_away": False,
         "not_supported": True,
+        "certificates": False,
         "not_understood": True,
         "source_gone": True,
         "mixed_patients": True,
@@ -75,8 +76,8 @@ def test_a_failed_delivery_has_its_own_detail_or_the_message_of_its_reason() -> 
     assert (own.reason, own.detail, str(own)) == (DeliveryReason.BUSY, "The disk is full.", "busy: The disk is full.")
 
 
-def test_unreadable_certificates_are_a_refusal_that_names_destination_and_error() -> None:
+def test_unreadable_certificates_have_a_reason_that_names_destination_and_error() -> None:
     """A person can correct the files: the report waits."""
     error = unreadable_certificates("pacs", "SSLError")
     message = "The certificate files of the destination pacs cannot be read (SSLError): correct its `tls`."
-    assert (error.reason, error.detail) == (DeliveryReason.REFUSED, message)
+    assert (error.reason, error.detail) == (DeliveryReason.CERTIFICATES, message)
