@@ -52,6 +52,10 @@ class Remarks:
         copy.add(remark, detail)
         return copy
 
+    def __contains__(self, remark: Remark) -> bool:
+        """Return whether this remark was made."""
+        return remark in self._details
+
     def __bool__(self) -> bool:
         """Return whether there is any remark."""
         return bool(self._details)
