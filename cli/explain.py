@@ -14,7 +14,6 @@ from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS
 from models.bundle import Bundle
 from models.catalogue import find_bundle
-from models.domain import refusal
 from nightread.errors import ImageError, UsageFault
 from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
@@ -119,9 +118,9 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     """Return the number of the frame, its explanation, and why the model was not made for the image, if it was not."""
     from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
-    from imaging.read_kind import read_kind  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
     from models.networks.network import load_network  # noqa: PLC0415
+    from models.suitability import why_unsuitable  # noqa: PLC0415
 
     limits = Limits(
         file_bytes=settings.max_file_bytes,
@@ -133,8 +132,7 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
         number, found = explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
     except ImageError as error:
         raise UsageFault(f"The image cannot be analysed: {error.detail}") from error
-    problem = refusal(wanted.bundle.domain, read_kind(dicom_image))
-    return number, found, problem.detail if problem else None
+    return number, found, why_unsuitable(wanted.bundle, dicom_image)
 
 
 def _write(

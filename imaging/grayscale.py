@@ -5,7 +5,7 @@ C.7.6.16.2).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice, repeat
 
@@ -18,7 +18,7 @@ from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remark, Remarks
-from imaging.stored_bits import mask_unused_bits
+from imaging.stored_bits import StoredValues, mask_unused_bits
 from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
 from imaging.walk import HeaderError
@@ -38,6 +38,8 @@ class Grayscale:
     """VOI LUT, else window; None if the header has neither, or none that can be used."""
     voi_fault: str = ""
     """What of the header's VOI cannot be used, and why. It concerns only intensity `voi`."""
+    voi_note: str = ""
+    """What is faulty in the VOI though it can be used."""
     padding: tuple[float, float] | None = None
     """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
 
@@ -48,6 +50,7 @@ _MODALITY = (
     (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT, tags.MODALITY_LUT_SEQUENCE),
 )
 _VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.WINDOW_CENTER, tags.WINDOW_WIDTH, tags.VOI_LUT_SEQUENCE)
+_SEQUENCES = tags.MODALITY_LUT_SEQUENCE, tags.VOI_LUT_SEQUENCE
 _LONGEST_EMPTY = 64
 """Longer values are not searched for something that is not padding."""
 
@@ -63,10 +66,26 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
 
+def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
+    """Return the parameters without a VOI most of which the values, scaled to fewer bits, cannot reach."""
+    if grayscale.voi is None or grayscale.modality_lut is not None:
+        return grayscale
+    half = 1 << stored.bits - 1
+    ends = (-half, half - 1) if stored.values.dtype.kind == "i" else (0, 2 * half - 1)
+    lowest, highest = sorted(end * grayscale.slope + grayscale.intercept for end in ends)
+    low, high = grayscale.voi.extent
+    reached = min(high, highest) - max(low, lowest)
+    if reached >= (high - low) / 2:
+        return grayscale
+    fault = f"The window or VOI LUT of the header does not fit pixels of {stored.bits} bits."
+    return replace(grayscale, voi=None, voi_fault=fault, voi_note="")
+
+
 def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
     padding = _padding(elements, layout)
-    shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
-    outer = [group for group in (shared, elements) if group is not None]
+    outer = [elements]
+    if (shared := elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)) is not None:
+        outer.insert(0, shared)
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
         groups = list(islice(elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), layout.frames + 1))
         if groups and len(groups) != layout.frames:
@@ -119,6 +138,7 @@ def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None
         modality_lut=modality.lut,
         voi=voi.mapping,
         voi_fault=voi.fault,
+        voi_note=voi.note,
         padding=padding,
     )
 
@@ -156,9 +176,21 @@ def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
         element = place.get(tag)
         if element is None or not element[2]:
             continue
+        if tag in _SEQUENCES:
+            if _has_item(place, tag):
+                return True
+            continue
         if element[2] > _LONGEST_EMPTY or place.raw(tag).strip(b" \x00\\"):
             return True
     return False
+
+
+def _has_item(place: Elements, tag: int) -> bool:
+    """Return whether a sequence has an item with elements. A damaged one counts too, so that it is reported."""
+    try:
+        return any(len(item) for item in place.items(tag))
+    except HeaderError:
+        return True
 
 
 def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
@@ -166,6 +198,8 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
     if layout.floating:
         return _float_padding(elements, layout)
     found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT
+    if found[0] not in elements and found[1] not in elements:
+        return None
     raw = [_first_bytes(elements, tag, 2) for tag in found]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:

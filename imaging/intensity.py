@@ -62,6 +62,8 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     For intensity `voi`, a VOI that cannot be used becomes a remark and the full range, or raises
     RejectImage(VOI_UNUSABLE) if the bundle refuses such images.
     """
+    if frame.grayscale.modality_lut is not None and (note := frame.grayscale.modality_lut.note):
+        frame.remarks.add(Remark.PARTLY_USED, note)
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
     if intensity.kind == "percentile":
@@ -69,6 +71,8 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     if intensity.kind == "voi":
         if frame.grayscale.voi_fault:
             _report_unusable_voi(frame, intensity)
+        if frame.grayscale.voi_note:
+            frame.remarks.add(Remark.PARTLY_USED, frame.grayscale.voi_note)
         if frame.grayscale.voi is not None:
             return frame.grayscale.voi
     return full_range(frame)

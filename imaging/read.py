@@ -85,7 +85,7 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
         remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     codec = _codec(header, pixel_tag, remarks)
     layout, spans = locate_frames(elements, layout, codec, limits, remarks)
-    stored = StoredFrames(elements, layout, codec, spans)
+    stored = StoredFrames(elements, layout, codec, spans, remarks)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
         remarks.add(Remark.PALETTE_MISSING)

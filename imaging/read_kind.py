@@ -1,23 +1,46 @@
 """Read what kind of image an object holds."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 
 from imaging import tags
+from imaging.array import Array
 from imaging.dicom_image import DicomFrames, DicomImage, Frame
 from imaging.facts import CODE_LENGTH, storable_text
 from imaging.kind import COLOUR, GREY, ImageKind
+from nightread.errors import RejectImage
 
-_COLOUR_DIMENSIONS = 3
+_CHANNELS = _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
 """Share of the full range by which the channels of a grey picture may differ, because lossy compression rounds."""
 _COLOURED_SHARE = 0.001
 """Share of the pixels that may differ more."""
 
 
+def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
+    """Return the kind of an image, where one that is stored in colours counts as grey if its channels are equal.
+
+    Only frames of a coloured image are decoded: `frames`, or else all of its frames up to the first coloured one.
+    Raises RejectImage as DicomImage.frames() does.
+    """
+    kind = read_kind(image)
+    if kind.samples == GREY or not all(map(is_grey, image.frames() if frames is None else frames)):
+        return kind
+    return kind._replace(samples=GREY, photometric="MONOCHROME2")
+
+
+def likely_kind(image: DicomImage) -> ImageKind:
+    """Return the kind that all frames show, or the one that the header says if a frame cannot be decoded."""
+    try:
+        return shown_kind(image)
+    except RejectImage:
+        return read_kind(image)
+
+
 def read_kind(image: DicomImage) -> ImageKind:
-    """Return the kind of an image. It reads two elements; the other values are known already."""
+    """Return the kind that the header says. It reads two elements; the other values are known already."""
     facts, elements, source = image.facts, image.elements, image.source
     if elements is None or not isinstance(source, DicomFrames):
         samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY
@@ -50,9 +73,14 @@ def is_grey(frame: Frame) -> bool:
         return True
     stored = frame.stored
     span = float(1 << frame.bits_stored) if stored.dtype.kind in "ui" else float(np.ptp(stored)) or 1.0
-    channels = stored.astype(np.float32)
-    spread = channels.max(axis=-1) - channels.min(axis=-1)
+    red, green, blue = (_unwrapped(stored[..., channel]) for channel in range(_CHANNELS))
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return float((spread > _GREY_TOLERANCE * span).mean()) <= _COLOURED_SHARE
+
+
+def _unwrapped(channel: Array) -> Array:
+    """Return values whose differences do not overflow; those of unsigned integers never do."""
+    return channel if channel.dtype.kind == "u" else channel.astype(np.float32)
 
 
 def _is_coloured(frame: Frame) -> bool:

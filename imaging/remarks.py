@@ -1,5 +1,6 @@
 """List the remarks: what a person should know about an image that has a result."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Self
 
@@ -31,6 +32,9 @@ class Remark(StrEnum):
     PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
     SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, unlike the transfer syntax says."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
+    BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
+    COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; it was guessed from them."
+    PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its sound part was used."
 
 
 class Remarks:
@@ -47,14 +51,25 @@ class Remarks:
 
     def plus(self, remark: Remark, detail: str = "") -> "Remarks":
         """Return a copy with one more remark, for a result that is one of several of the image."""
+        more = Remarks()
+        more.add(remark, detail)
+        return self.with_all(more)
+
+    def with_all(self, more: "Remarks") -> "Remarks":
+        """Return a copy with these remarks after its own."""
         copy = Remarks()
         copy._details = dict(self._details)
-        copy.add(remark, detail)
+        for remark, detail in more:
+            copy.add(remark, detail)
         return copy
 
     def __contains__(self, remark: Remark) -> bool:
         """Return whether this remark was made."""
         return remark in self._details
+
+    def __iter__(self) -> Iterator[tuple[Remark, str]]:
+        """Yield each remark with its sentence."""
+        return iter(self._details.items())
 
     def __bool__(self) -> bool:
         """Return whether there is any remark."""

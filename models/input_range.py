@@ -1,6 +1,6 @@
 """Compare the intensities of prepared inputs with those of the training images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
@@ -18,6 +18,10 @@ NEAR, FAR = 0.01, 0.1
 
 docs/decisions/0017-domain-of-a-bundle.md has the measurements.
 """
+FOREIGN_INTENSITIES = (
+    "The model was not made for this image: its intensities are far from those of the training images. Check its "
+    "window and its lookup tables."
+)
 _GRID = 12
 """Percentiles are taken from a grid of at most 12 x 12 pixels: 2 us per image instead of 150 us."""
 
@@ -82,6 +86,14 @@ class InputRange:
             high=tuple(float(value) for value in values["high"]),
             images=int(values["images"]),
         )
+
+
+def middle_distance(outside: Sequence[float], frames: int) -> float:
+    """Return the distance of an image of so many frames by the distances of those that are outside of the range.
+
+    More than half of the frames must be outside: a dark frame at the start of a cine is not enough.
+    """
+    return sorted([*outside, *[0.0] * (frames - len(outside))])[(frames - 1) // 2]
 
 
 def percentiles(inputs: Inputs, wanted: tuple[int, ...]) -> Inputs:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -11,6 +12,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     BasicTextSRStorage,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
     MediaStorageDirectoryStorage,
     RTStructureSetStorage,
     generate_uid,
@@ -38,6 +40,53 @@ def modified_phantom(index: int, change: Callable[[FileDataset], object]) -> byt
 def with_values(index: int, **values: Any) -> bytes:
     """Return a phantom with these values of elements, by keyword."""
     return modified_phantom(index, lambda dataset: [setattr(dataset, name, value) for name, value in values.items()])
+
+
+def as_rgb(index: int, *, tint: int = 0) -> bytes:
+    """Return a phantom that is stored as RGB, with this much more red than green and blue."""
+
+    def change(dataset: FileDataset) -> None:
+        grey = (dataset.pixel_array >> 4).astype(np.uint8)
+        red = np.minimum(grey.astype(int) + tint, 255).astype(np.uint8)
+        dataset.PixelData = np.stack([red, grey, grey], axis=-1).tobytes()
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+
+    return modified_phantom(index, change)
+
+
+def darkened(index: int, share: float) -> bytes:
+    """Return a phantom whose pixels have only this share of their brightness, with the window of the bright one."""
+
+    def change(dataset: FileDataset) -> None:
+        dataset.PixelData = (dataset.pixel_array * share).astype(np.uint16).tobytes()
+
+    return modified_phantom(index, change)
+
+
+def flickering(index: int, colours: list[bool]) -> bytes:
+    """Return an RGB object whose frames are black, or red where `colours` is True."""
+
+    def change(dataset: FileDataset) -> None:
+        frames = np.zeros((len(colours), dataset.Rows, dataset.Columns, 3), np.uint8)
+        frames[colours, ..., 0] = 200
+        dataset.NumberOfFrames, dataset.PixelData = len(colours), frames.tobytes()
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+
+    return modified_phantom(index, change)
+
+
+def damaged(index: int, modality: str = "DX") -> bytes:
+    """Return a JPEG 2000 phantom without anything behind the first marker of its codestream."""
+
+    def change(dataset: FileDataset) -> None:
+        dataset.Modality, dataset.file_meta.TransferSyntaxUID = modality, JPEG2000Lossless
+        dataset.PixelData = encapsulate([b"\xff\x4f" + bytes(200)])
+        dataset["PixelData"].VR = "OB"
+        dataset["PixelData"].is_undefined_length = True
+
+    return modified_phantom(index, change)
 
 
 def cine(index: int, frames: int) -> bytes:

@@ -58,5 +58,6 @@ class BatchPredictor:
             raise RejectImage(Reason.NO_MODEL)
         for inputs in chunks if targets else ():
             for bundle, spec in targets:
-                self._batchers[bundle].add(parsed.image.work_id, inputs[spec])
+                if bundle not in parsed.refused:  # earlier frames may have been scored; they get no result
+                    self._batchers[bundle].add(parsed.image.work_id, inputs[spec])
             self._context.keep_lease(self._batch_id)

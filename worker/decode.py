@@ -3,23 +3,26 @@
 import signal
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.dicom_image import DicomImage
-from imaging.kind import GREY, ImageKind
+from imaging.dicom_image import DicomImage, Frame
+from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.read_kind import is_grey, read_kind
+from imaging.read_kind import read_kind, shown_kind
 from imaging.spec import InputSpec
 from nightread.errors import ImageError
 from nightread.reasons import Reason
 from worker.context import WorkerContext
+from worker.model_notes import ModelNotes
 
 Inputs = NDArray[np.float32]
 
+_NO_INPUTS = np.empty(0, np.float32)
 _GRACE_SECONDS = 5
 _MAX_CHUNK_FRAMES = 64
 _MAX_CHUNK_BYTES = 64 * 1024**2
@@ -32,17 +35,25 @@ def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
         return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
 
 
-def kind_of(dicom_image: DicomImage, context: WorkerContext, *, if_grey: bool) -> ImageKind:
-    """Return the kind of the image. With `if_grey`, a coloured image whose channels are equal counts as a grey one.
+def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
+    """Return the kind of the image: as the header says it, or as its frames show it if a domain depends on colour.
 
-    For this the first frame of a coloured image is decoded. Raises RejectImage and ImageError(timeout).
+    For this the first frame of a coloured image is decoded, and later ones if a model takes only coloured images.
+    ModelNotes looks at the later ones otherwise. Raises RejectImage and ImageError(timeout).
     """
-    kind = read_kind(dicom_image)
-    if not if_grey or kind.samples == GREY:
-        return kind
-    with _time_limit(context.settings.image_timeout_seconds):
-        grey = is_grey(next(dicom_image.frames()))
-    return kind._replace(samples=GREY, photometric="MONOCHROME2") if grey else kind
+    models = context.model_set
+    if not models.depends_on_colour:
+        return read_kind(dicom_image)
+    frames = None if models.needs_colour else 1
+    return shown_kind(dicom_image, islice(_timed(dicom_image, context.settings.image_timeout_seconds), frames))
+
+
+def _timed(dicom_image: DicomImage, seconds: float) -> Iterator[Frame]:
+    frames = iter(dicom_image.frames())
+    for _ in range(dicom_image.frame_count):
+        with _time_limit(seconds):
+            frame = next(frames)
+        yield frame
 
 
 def frames_per_chunk(frame_bytes: int) -> int:
@@ -54,29 +65,39 @@ def frames_per_chunk(frame_bytes: int) -> int:
 
 
 def decode_in_chunks(
-    dicom_image: DicomImage, specs: Sequence[InputSpec], context: WorkerContext, *, chunk_frames: int
+    dicom_image: DicomImage, specs: Sequence[InputSpec], context: WorkerContext, *, chunk_frames: int, notes: ModelNotes
 ) -> Iterator[tuple[Inputs, ...]]:
     """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
-    Each frame is decoded once and prepared for every spec. Raises RejectImage, and ImageError(timeout) if a single
-    frame takes longer than `image_timeout_seconds`.
+    Each frame is decoded once and prepared for every spec. What concerns single specs goes to `notes`; the array of a
+    spec whose models are refused is empty, and decoding ends when all are. Raises RejectImage, and ImageError(timeout)
+    if a single frame takes longer than `image_timeout_seconds`.
     """
     seconds = context.settings.image_timeout_seconds
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
     while remaining > 0:
-        inputs = []
+        inputs: list[Sequence[Inputs | None]] = []
         for _ in range(min(remaining, chunk_frames)):
             with _time_limit(seconds):
                 frame = next(frames)
-                inputs.append([prepare(frame, spec) for spec in specs])
+                if notes.if_coloured is not None:
+                    notes.look_at_colour(frame)
+                if frame.grayscale.voi_fault or notes.apart:
+                    inputs.append(notes.prepare_apart(frame, specs))
+                else:
+                    inputs.append([prepare(frame, spec) for spec in specs])
+        if notes.refused and notes.nobody_left:
+            return
         remaining -= len(inputs)
         yield tuple(_stack(prepared) for prepared in zip(*inputs, strict=True))
 
 
-def _stack(frames: Sequence[Inputs]) -> Inputs:
+def _stack(frames: Sequence[Inputs | None]) -> Inputs:
     """Return an array (frames, height, width, channels). A single frame is not copied."""
-    return frames[0][None] if len(frames) == 1 else np.stack(frames)
+    if frames[-1] is None:  # refused; then all later frames are None too
+        return _NO_INPUTS
+    return frames[0][None] if len(frames) == 1 else np.stack(frames)  # type: ignore[index, arg-type]
 
 
 def stop_timers() -> None:

@@ -1,6 +1,7 @@
 """Define the values that hold one image between reading and prediction."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from db.ledger import Claimed
@@ -22,9 +23,11 @@ class ParsedImage(NamedTuple):
     matches: tuple[RouteMatch, ...]
     """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""
     refused: Mapping[str, RejectImage]
-    """Why models were not made for this image, by bundle; their matches have no prediction."""
+    """Why models have no result for this image, by bundle; their matches have no prediction."""
     remarks: Remarks
-    """Decoding later chunks of frames may add to them, so read them when the outcome is made."""
+    """Decoding later chunks of frames may add to them and to the two fields beside them, so read them at the end."""
+    model_remarks: Mapping[str, Remarks] = MappingProxyType({})
+    """Remarks on the inputs of single models, by bundle."""
 
 
 class PreparedImage(NamedTuple):

@@ -3,11 +3,14 @@
 A decoder can kill the process, so the image is marked as in flight while its bytes are read, unpacked or decoded.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from db import ledger
 from db.ledger import Claimed
+from imaging.dicom_image import DicomImage
+from imaging.kind import GREY, ImageKind
+from imaging.read_kind import read_kind
 from imaging.remarks import Remark
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
@@ -16,6 +19,7 @@ from worker.decode import decode_in_chunks, frames_per_chunk, kind_of, open_dico
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
+from worker.model_notes import ModelNotes, Refusals
 from worker.prepared_image import ParsedImage, PreparedImage
 from worker.results import Results
 
@@ -89,16 +93,27 @@ class ImageReader:
         context = self._context
         dicom_image = open_dicom_image(context, file.data)
         self._results.keep_header(image, dicom_image)
-        kind = kind_of(dicom_image, context, if_grey=context.model_set.has_grey_domain)
+        kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)
         if context.settings.any_domain:
             dicom_image.remarks.add(Remark.ANY_DOMAIN)
         chunk_frames = frames_per_chunk(frame_bytes)
-        chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames)
-        parsed = ParsedImage(image, file.without_data(), dicom_image.facts, matches, refused, dicom_image.remarks)
+        notes = ModelNotes(targets, refused, self._if_coloured(image, dicom_image, kind))
+        chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames, notes=notes)
+        parsed = ParsedImage(
+            image, file.without_data(), dicom_image.facts, matches, notes.refused, dicom_image.remarks, notes.remarks
+        )
         if targets and dicom_image.frame_count <= chunk_frames:
             return PreparedImage(parsed, targets, list(chunks), dicom_image.frame_count * frame_bytes)
         return PreparedImage(parsed, targets, self._decode_later(image, chunks), 0)
+
+    def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:
+        """Return what asks for the refusals of a coloured image, if only the first frame was found to be grey."""
+        models = self._context.model_set
+        if kind.samples != GREY or dicom_image.frame_count == 1 or not models.depends_on_colour:
+            return None
+        coloured = read_kind(dicom_image)
+        return None if coloured == kind else lambda: models.assign(dicom_image, image.origin, coloured).refused
 
     def _decode_later(self, image: Claimed, chunks: Iterator[tuple[Inputs, ...]]) -> Iterable[tuple[Inputs, ...]]:
         """Yield the chunks. Each is decoded on request; the image is marked as in flight only during the decoding."""

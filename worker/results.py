@@ -100,7 +100,7 @@ class Results:
         if isinstance(prediction, ImageError):
             self.add_error(parsed.image, prediction, parsed.file)
             return
-        remarks = _remarks(parsed, prediction)
+        remarks = _remarks(parsed, match, prediction)
         self._outcomes[parsed.image.work_id] = _outcome(
             parsed.image,
             parsed.file,
@@ -140,7 +140,7 @@ class Results:
         if isinstance(prediction, ImageError):
             return replace(known, reason=prediction.reason, detail=prediction.detail)
         label, score, scores = prediction.result
-        remarks = _remarks(parsed, prediction)
+        remarks = _remarks(parsed, match, prediction)
         return replace(
             known,
             label=label,
@@ -179,12 +179,15 @@ class _ErrorCapture:
 def _prediction(
     parsed: ParsedImage, match: RouteMatch, by_bundle: Mapping[str, Predictions]
 ) -> ImagePrediction | ImageError:
-    """Return what the network of this match predicted, or why it was not made for the image."""
+    """Return what the network of this match predicted, or why it has no result for the image."""
     return parsed.refused.get(match.bundle) or by_bundle[match.bundle][parsed.image.work_id]
 
 
-def _remarks(parsed: ParsedImage, prediction: ImagePrediction) -> Remarks:
-    return parsed.remarks.plus(Remark.NEAR_DOMAIN_EDGE) if prediction.near_edge else parsed.remarks
+def _remarks(parsed: ParsedImage, match: RouteMatch, prediction: ImagePrediction) -> Remarks:
+    """Return the remarks on the image, and those on this model's own view of it."""
+    own = parsed.model_remarks.get(match.bundle)
+    remarks = parsed.remarks.with_all(own) if own else parsed.remarks
+    return remarks.plus(Remark.NEAR_DOMAIN_EDGE) if prediction.near_edge else remarks
 
 
 def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> Outcome:

@@ -17,7 +17,7 @@ from db.queries import Route
 from imaging.kind import ImageKind
 from imaging.limits import Limits
 from imaging.read import read
-from imaging.read_kind import read_kind
+from imaging.read_kind import likely_kind, read_kind
 from imaging.traits import Traits, read_traits
 from models.catalogue import find_bundle
 from models.domain import Domain, refusal
@@ -79,10 +79,12 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) -> Preview:
     """Read the headers of all files at `paths`, and apply the rules and the domains of the models.
 
-    Nothing is decoded, registered or changed.
+    Only coloured images are decoded, and only if a model takes grey or coloured images alone. Nothing is registered or
+    changed.
     """
     seen, router = Preview(), Rules(rules)
     domains = _domains(rules, settings)
+    by_colour = any(domain and len(domain.samples) == 1 for domain in domains.values())
     limits = Limits(
         file_bytes=settings.max_file_bytes,
         frame_pixels=settings.max_frame_pixels,
@@ -98,7 +100,8 @@ def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) ->
             except (RejectImage, OSError) as error:
                 seen.unreadable[error.reason.value if isinstance(error, RejectImage) else "unreadable"] += 1
                 continue
-            _count(seen, router, read_traits(scan, source), read_kind(scan), domains)
+            kind = likely_kind(scan) if by_colour else read_kind(scan)
+            _count(seen, router, read_traits(scan, source), kind, domains)
     return seen
 
 

@@ -17,7 +17,7 @@ from imaging.limits import DEFAULT_LIMITS
 from imaging.patient import PatientHasher
 from imaging.raster import check_raster
 from imaging.read import read
-from imaging.read_kind import read_kind
+from imaging.read_kind import likely_kind
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -64,7 +64,7 @@ def read_file_infos(
 
 
 def read_dicom_info(path: Path) -> FileInfo:
-    """Read a DICOM file through a memory map, so that only the header of a large file is read.
+    """Read a DICOM file through a memory map, so that only the header of a large grey file is read.
 
     Raises RejectImage for an empty file, RejectDicomImage for an invalid one, and OSError.
     """
@@ -76,7 +76,7 @@ def read_dicom_info(path: Path) -> FileInfo:
             patient = dicom_image.facts.patient_key
             return FileInfo(
                 frames=dicom_image.frame_count,
-                kind=read_kind(dicom_image),
+                kind=likely_kind(dicom_image),
                 size=_size(dicom_image.facts),
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
@@ -90,13 +90,21 @@ def read_image_info(path: Path) -> FileInfo:
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
     header = check_raster(content, DEFAULT_LIMITS)
-    kind = ImageKind(is_dicom=False, samples=COLOUR if header.in_colour else GREY)
+    kind = ImageKind(is_dicom=False, samples=_samples(content) if header.in_colour else GREY)
     return FileInfo(
         in_colour=header.in_colour,
         size=(header.rows, header.columns),
         kind=kind,
         digest=blake2b(content).hexdigest(),
     )
+
+
+def _samples(content: bytes) -> int:
+    """Return the samples that a picture shows which is stored in colours; many of them are grey."""
+    try:
+        return likely_kind(read(content, accept_raster=True)).samples
+    except RejectImage:
+        return COLOUR
 
 
 def _size(facts: Facts) -> tuple[int, int] | None:

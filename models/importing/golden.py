@@ -18,7 +18,7 @@ from imaging.dicom_image import Frame
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
-from imaging.read_kind import read_kind
+from imaging.read_kind import likely_kind
 from imaging.spec import InputSpec
 from models.importing.errors import RefusedModel
 from nightread.errors import ImageError
@@ -122,7 +122,7 @@ def _example(row: dict[str, Any], table: Path) -> Example:
             f"The golden image {name} has several frames and the table names none, or it does not have the named "
             "frame. Set `frame` to a number, counted from 0."
         )
-    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0], kind=read_kind(image))
+    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0], kind=likely_kind(image))
 
 
 def _unreadable(name: str, error: ImageError) -> RefusedModel:

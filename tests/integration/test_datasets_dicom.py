@@ -11,8 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 import skip_reasons
+from dicom_files import as_rgb
 from skip_reasons import SHARED_DATA
 
+from imaging.kind import COLOUR, GREY
 from imaging.prepare import prepare
 from imaging.read import read
 from models.datasets import open_dataset
@@ -60,6 +62,14 @@ def test_no_patient_is_in_two_parts(folder: Path) -> None:
     assert list(map(len, numbers)) == list(map(len, seen))
     assert len(set.union(*numbers)) == FILMS // 2
     assert (data.split, data.labels, data.exclusive) == ("patient", ("clear", "nodule"), True)
+
+
+@pytest.mark.parametrize(("tint", "samples"), [(0, {GREY}), (60, {GREY, COLOUR})])
+def test_a_grey_film_that_is_stored_in_colours_is_grey(folder: Path, tint: int, samples: set[int]) -> None:
+    """Training writes this into the domain, and evaluation compares it: both as a worker sees it."""
+    (folder / "clear" / "gateway.dcm").write_bytes(as_rgb(1, tint=tint))
+
+    assert {kind.samples for kind in open_dataset(f"dicom:{folder}").kinds} == samples
 
 
 def test_the_names_of_files_do_not_change_the_split(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.models.samples import samples_command
+from imaging.kind import COLOUR, GREY
 from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
@@ -47,6 +48,14 @@ def test_pictures_are_split_by_content(folder: Path) -> None:
     for part in (data.train, data.validation, data.test):
         assert (part.truth.sum(axis=0) > 0).all()
         assert part.inputs(np.arange(len(part)), data.native_spec).shape == (len(part), 20, 30, 1)
+
+
+def test_a_grey_picture_that_is_stored_in_colours_is_grey(folder: Path) -> None:
+    """Its three channels are equal. One coloured picture shows that there are coloured ones."""
+    assert cv2.imwrite(str(folder / "dog" / "x.png"), np.full((20, 30, 3), 90, np.uint8))
+    assert {kind.samples for kind in open_dataset(f"images:{folder}").kinds} == {GREY}
+    paint(folder, "dog", 1, colour=True, first=50)
+    assert {kind.samples for kind in open_dataset(f"images:{folder}").kinds} == {GREY, COLOUR}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from dicom_files import as_rgb, darkened
 
 from cli.explain import explain_command
 from imaging.prepare import prepare
@@ -75,6 +76,21 @@ def test_the_command_says_that_there_is_no_evidence(tmp_path: Path) -> None:
 
     assert (values["label"], values["reaches_threshold"], values["threshold"]) == ("nodule", False, 0.5)
     assert [str(path) for path in pictures] == [values["overlay"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(as_rgb(1), None), (darkened(1, 0.06), "its intensities are far from those of the training images")],
+    ids=["grey in RGB", "dark"],
+)
+def test_the_command_says_what_a_worker_would_say(tmp_path: Path, content: bytes, problem: str | None) -> None:
+    """A gateway may write a film as RGB; a film without its window has the intensities of no film."""
+    path = tmp_path / "film.dcm"
+    path.write_bytes(content)
+
+    found = _json_of([str(path), "--model", "phantom", "--state", str(tmp_path / "state")])["outside_domain"]
+
+    assert (found is None) if problem is None else (problem in str(found))
 
 
 def _json_of(arguments: list[str]) -> dict[str, object]:

@@ -5,22 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import modified_phantom, phantom, with_values
+from dicom_files import as_rgb, damaged, darkened, modified_phantom, phantom, with_values
+from domain_driver import analysed, model
 from ledger_driver import LedgerDriver
 from pydicom.dataset import FileDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless
-from worker_driver import BUNDLE, FakeNetwork, WorkerDriver
+from worker_driver import BUNDLE, WorkerDriver
 
-from db import ledger, queries
+from db import queries
 from db.queries import ImageFilter
 from imaging.prepare import prepare
 from imaging.read import read
 from models.domain import Domain
 from models.input_range import InputRange
-from models.routing import Role, Rule, Rules
-from worker.inference.model_set import LoadedModel, ModelSet
-from worker.inference.predictor import Predictor
+from models.routing import Role
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 CHEST = Domain(modalities=("DX",), body_parts=("CHEST",), samples=(1,))
@@ -30,69 +27,6 @@ CHEST = Domain(modalities=("DX",), body_parts=("CHEST",), samples=(1,))
 def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
     """Return a driver with an empty inbox."""
     return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
-
-
-def model(worker_driver: WorkerDriver, domain: Domain | None, name: str = "chest") -> LoadedModel:
-    """Return a loaded model with this domain, registered in the database."""
-    bundle = replace(BUNDLE, name=name, domain=domain)
-    bundle_id = ledger.register_bundle(
-        worker_driver.ledger_driver.database,
-        name=name,
-        version=bundle.version,
-        digest=name.ljust(64, "0"),
-        labels=bundle.labels,
-        normal_label=bundle.postprocessing.normal_label,
-        now=worker_driver.ledger_driver.clock(),
-    )
-    return LoadedModel(predictor=Predictor(bundle, FakeNetwork()), bundle_id=bundle_id)
-
-
-def analysed(
-    worker_driver: WorkerDriver, *models: tuple[LoadedModel, Role], any_domain: bool = False
-) -> dict[str, tuple[str, str | None, list[str] | None]]:
-    """Analyse the inbox with these models, and return state, label or reason, and remarks by file name."""
-    rules = Rules([Rule(bundle=each.bundle.reference, role=role) for each, role in models])
-    loaded = {each.bundle.reference: each for each, _ in models}
-    model_set = ModelSet(rules, loaded, any_domain=any_domain)
-    worker_driver.analyse(worker_driver.context(model_set=model_set, any_domain=any_domain))
-    rows = queries.images(worker_driver.ledger_driver.database)
-    return {
-        row["uri"].rpartition("/")[2]: (row["state"], row["label"] or row["reason"], row["remarks"]) for row in rows
-    }
-
-
-def as_rgb(index: int, *, tint: int) -> bytes:
-    """Return a phantom that is stored as RGB, with this much more red than green and blue."""
-
-    def change(dataset: FileDataset) -> None:
-        grey = (dataset.pixel_array >> 4).astype(np.uint8)
-        red = np.minimum(grey.astype(int) + tint, 255).astype(np.uint8)
-        dataset.PixelData = np.stack([red, grey, grey], axis=-1).tobytes()
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-
-    return modified_phantom(index, change)
-
-
-def darkened(index: int, share: float) -> bytes:
-    """Return a phantom whose pixels have only this share of their brightness, with the window of the bright one."""
-
-    def change(dataset: FileDataset) -> None:
-        dataset.PixelData = (dataset.pixel_array * share).astype(np.uint16).tobytes()
-
-    return modified_phantom(index, change)
-
-
-def _damaged(index: int, modality: str) -> bytes:
-    """Return a JPEG 2000 phantom without anything behind the first marker of its codestream."""
-
-    def change(dataset: FileDataset) -> None:
-        dataset.Modality, dataset.file_meta.TransferSyntaxUID = modality, JPEG2000Lossless
-        dataset.PixelData = encapsulate([b"\xff\x4f" + bytes(200)])
-        dataset["PixelData"].VR = "OB"
-        dataset["PixelData"].is_undefined_length = True
-
-    return modified_phantom(index, change)
 
 
 def range_of_phantoms() -> InputRange:
@@ -127,7 +61,7 @@ def test_images_of_another_kind_are_rejected(worker_driver: WorkerDriver) -> Non
 
 def test_the_frames_of_a_refused_image_are_not_decoded(worker_driver: WorkerDriver) -> None:
     """Whether its pixels are damaged does not matter."""
-    worker_driver.put(film=_damaged(1, "DX"), head=_damaged(2, "MR"))
+    worker_driver.put(film=damaged(1, "DX"), head=damaged(2, "MR"))
 
     assert analysed(worker_driver, (model(worker_driver, CHEST), Role.ANSWER)) == {
         "film": ("rejected", "bad_pixels", None),

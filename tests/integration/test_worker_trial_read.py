@@ -5,15 +5,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from dicom_files import cine, phantom
+from dicom_files import cine, modified_phantom, phantom
 from faults_poison.poison import HANG, HANG_IN_C, HOG, KILL
+from pydicom.dataset import FileDataset
 
 from db.ledger import Claimed
 from imaging.limits import Limits
+from imaging.spec import InputSpec, Intensity
 from models.catalogue import find_bundle
 from nightread.clock import utc_now
 from nightread.errors import ImageError, RetryImage
@@ -36,11 +39,13 @@ class TrialReaderDriver:
         settings = load_settings(None, image_timeout_seconds=0.5, image_memory_bytes=256 * 1024**2)
         self.trial_reader = TrialReader(settings, LIMITS, record_death=self._count)
 
-    def read(self, content: bytes, progress: Callable[[], None] = lambda: None) -> None:
+    def read(
+        self, content: bytes, progress: Callable[[], None] = lambda: None, specs: tuple[InputSpec, ...] = SPECS
+    ) -> None:
         """Run a trial read of a file with this content."""
         path = self.folder / "scan.dcm"
         path.write_bytes(content)
-        self.trial_reader.read(_claimed(path), SPECS, progress)
+        self.trial_reader.read(_claimed(path), specs, progress)
 
     def _count(self) -> None:
         self.deaths += 1
@@ -62,6 +67,18 @@ def test_harmless_images_pass(driver: TrialReaderDriver) -> None:
         driver.read(content)
     driver.read(cine(3, frames=20), lambda: frames.append(1))
     assert (len(frames), driver.deaths) == (21, 0)
+
+
+def test_a_frame_that_one_model_refuses_does_not_end_the_trial(driver: TrialReaderDriver) -> None:
+    """The worker decodes the later frames for the other models, so they must be tried too."""
+
+    def change(dataset: FileDataset) -> None:
+        dataset.NumberOfFrames, dataset.PixelData, dataset.WindowWidth = 3, dataset.PixelData * 3, "0"
+
+    strict = replace(SPECS[0], intensity=Intensity(kind="voi", unusable="refuse"))
+    steps: list[int] = []
+    driver.read(modified_phantom(1, change), lambda: steps.append(1), (strict, *SPECS))
+    assert len(steps) == 4  # the file and three frames
 
 
 def test_a_missing_file_passes(driver: TrialReaderDriver, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from db import ledger
 from db.engine import Database
 from db.queries import Route, routes_in_force
 from imaging.dicom_image import DicomImage
-from imaging.kind import GREY, ImageKind
+from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.spec import InputSpec
 from imaging.traits import Traits, read_traits
 from models.bundle import Bundle
 from models.catalogue import find_bundle
-from models.domain import Domain, refusal
+from models.domain import refusal
 from models.input_range import InputRange
 from models.routing import RouteMatch, Rule, Rules
 from nightread.clock import utc_now
@@ -84,8 +84,12 @@ class ModelSet:
         With `any_domain` no image is refused because a bundle was not made for it.
         """
         self.any_domain = any_domain
-        self.has_grey_domain = any(_is_grey(model.bundle.domain) for model in models.values()) and not any_domain
-        """Whether a bundle was made for grey images only, so that coloured images must be looked at."""
+        domains = [] if any_domain else [model.bundle.domain for model in models.values()]
+        samples = {domain.samples for domain in domains if domain}
+        self.needs_colour = (COLOUR,) in samples
+        """Whether a bundle was made for coloured images only, so that one coloured frame lets it take the image."""
+        self.depends_on_colour = self.needs_colour or (GREY,) in samples
+        """Whether a bundle takes only grey or only coloured images, so that coloured images must be looked at."""
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
@@ -157,10 +161,6 @@ def _routed_model_set(
             model = _load(_find_routed_bundle(route, settings), settings, database)
         models[route.bundle] = model
     return ModelSet(rules, models, routes, any_domain=settings.any_domain)
-
-
-def _is_grey(domain: Domain | None) -> bool:
-    return domain is not None and domain.samples == (GREY,)
 
 
 def _rule(route: Route) -> Rule:

@@ -6,17 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from db.ledger import FramePrediction
-from models.input_range import FAR, NEAR
+from models.input_range import FAR, FOREIGN_INTENSITIES, NEAR, middle_distance
 from models.postprocessing import ImageResult, Postprocessing
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 from worker.inference.micro_batcher import MicroBatcher
 from worker.inference.predictor import Scores
-
-_FOREIGN_INTENSITIES = (
-    "The model was not made for this image: its intensities are far from those of the training images. Check its "
-    "window and its lookup tables."
-)
 
 
 class ImagePrediction(NamedTuple):
@@ -60,13 +55,10 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
 def _compared(
     prediction: ImagePrediction | ImageError, distances: list[float], frames: int
 ) -> ImagePrediction | ImageError:
-    """Return the prediction, or why there is none, by the distances of those of its `frames` that are outside.
-
-    More than half of the frames must be outside: a dark frame at the start of a cine is not enough.
-    """
-    middle = sorted([*distances, *[0.0] * (frames - len(distances))])[(frames - 1) // 2]
+    """Return the prediction, or why there is none, by the distances of those of its `frames` that are outside."""
+    middle = middle_distance(distances, frames)
     if middle > FAR:
-        return RejectImage(Reason.OUT_OF_DOMAIN, _FOREIGN_INTENSITIES)
+        return RejectImage(Reason.OUT_OF_DOMAIN, FOREIGN_INTENSITIES)
     if middle > NEAR and isinstance(prediction, ImagePrediction):
         return prediction._replace(near_edge=True)
     return prediction

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +25,7 @@ from imaging.limits import Limits
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
+from nightread.errors import RejectImage
 from worker.fetching.files import fetch
 
 READY, PROGRESS, PASSED, NO_MEMORY, TIMED_OUT, DIED = b"ready", b".", b"passed", b"memory", b"timeout", b"died"
@@ -119,7 +121,8 @@ def _read(
         dicom_image = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
         for frame in dicom_image.frames():
             for spec in request.specs:
-                prepare(frame, spec)
+                with suppress(RejectImage):  # concerns one model; the worker prepares the frame for the others
+                    prepare(frame, spec)
             signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
             connection.send_bytes(progress)
     except (MemoryError, ConnectionError):

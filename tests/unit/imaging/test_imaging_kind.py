@@ -70,6 +70,17 @@ def test_a_gray_frame_is_grey() -> None:
     assert is_grey(Frame(index=0, stored=PIXELS, bits_stored=16))
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4", "f4"])
+@pytest.mark.parametrize(("red", "grey"), [(0, True), (2, True), (3, False), (-100, False)])
+def test_channels_of_every_type_are_compared(dtype: str, red: int, grey: bool) -> None:
+    """The tolerance is 2 % of the range: 2.54 of the 127 values of these floats, 2.56 of 7 stored bits."""
+    pixels = np.full((10, 20, 3), 100, dtype)
+    pixels[..., 0] = 100 + red
+    pixels[0, 0], pixels[0, 1] = 0, 127
+
+    assert is_grey(Frame(index=0, stored=pixels, bits_stored=7)) is grey
+
+
 def test_a_png_file_has_size_and_colour_only() -> None:
     """It has no header."""
     grey = cv2.imencode(".png", np.zeros((5, 7), np.uint8))[1].tobytes()

@@ -1,0 +1,76 @@
+"""Note what preparing the frames of one image finds out about single models: refusals and remarks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from imaging.dicom_image import Frame
+from imaging.prepare import prepare
+from imaging.read_kind import is_grey
+from imaging.remarks import Remarks
+from imaging.spec import InputSpec
+from nightread.errors import RejectImage
+from worker.inference.predictor import Inputs
+
+Refusals = Mapping[str, RejectImage]
+
+
+class ModelNotes:
+    """What concerns single models of one image. A model that is refused has no result; the other models have theirs."""
+
+    __slots__ = ("_targets", "apart", "if_coloured", "refused", "remarks")
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[str, int]] = (),
+        refused: Refusals | None = None,
+        if_coloured: Callable[[], Refusals] | None = None,
+    ) -> None:
+        """Create notes on the bundles of `targets`, each with the index of its spec.
+
+        `refused` are the refusals that the header gives. `if_coloured` returns those of a coloured image; it is given
+        for an image that was taken for a grey one because the channels of its first frame are equal.
+        """
+        self.refused: dict[str, RejectImage] = dict(refused or {})
+        """Why models have no result for the image, by bundle. Decoding later frames may add to them."""
+        self.remarks: dict[str, Remarks] = {}
+        """Remarks on the inputs of single models, by bundle."""
+        self.apart = False
+        """Whether a model was refused by its spec, so that the specs of later frames are prepared one by one."""
+        self._targets = targets
+        self.if_coloured = if_coloured
+        """None if the image is grey, or if it is known to be coloured."""
+
+    @property
+    def nobody_left(self) -> bool:
+        """Return whether all models are refused, so that further frames need not be decoded."""
+        return all(bundle in self.refused for bundle, _ in self._targets)
+
+    def look_at_colour(self, frame: Frame) -> None:
+        """Refuse the models that were made for grey images, if the frame is the first coloured one."""
+        if self.if_coloured is not None and not is_grey(frame):
+            self.refused.update(self.if_coloured())
+            self.if_coloured = None
+
+    def prepare_apart(self, frame: Frame, specs: Sequence[InputSpec]) -> list[Inputs | None]:
+        """Prepare the frame for each spec; None for a spec whose models are refused.
+
+        A refusal or remark concerns only the models of its spec.
+        """
+        return [self._prepare(frame, spec, self._bundles(index)) for index, spec in enumerate(specs)]
+
+    def _bundles(self, index: int) -> list[str]:
+        return [bundle for bundle, spec in self._targets if spec == index]
+
+    def _prepare(self, frame: Frame, spec: InputSpec, bundles: Sequence[str]) -> Inputs | None:
+        if self.apart and all(bundle in self.refused for bundle in bundles):
+            return None
+        remarks = Remarks()
+        try:
+            prepared = prepare(replace(frame, remarks=remarks), spec)
+        except RejectImage as refusal:
+            self.apart = True
+            self.refused.update(dict.fromkeys(bundles, refusal))
+            return None
+        for bundle in bundles if remarks else ():
+            self.remarks.setdefault(bundle, remarks)
+        return prepared
