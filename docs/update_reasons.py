@@ -160,8 +160,11 @@ REMARKS = {
         "Ask the sender for the number of frames.",
     ),
     "frames_counted": (
-        "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3.",
-        "Nothing if the number is right. If the data hold fewer frames than declared, ask for the others.",
+        (
+            "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3, unless SamplesPerPixel (0028,0002) "
+            "is 3."
+        ),
+        "Nothing if the number is right. Ask for missing frames. If another attribute may be wrong, look at the image.",
     ),
     "frame_groups_differ": (
         (

@@ -12,11 +12,14 @@ from imaging.limits import Limits
 from imaging.pixel_layout import PixelLayout, check_limits
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
-from imaging.walk import UNDEFINED
+from imaging.walk import UNDEFINED, HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _BYTE = 8
+_WORDS = (2, 4)
+_MOST_BITS = 32
+_SAMPLES_OF_COLOUR = 3
 _LEAST_FRAME_BITS = 16
 """Smaller frames cannot be counted: up to 15 bits at the end of the pixel data are padding (PS3.5 section 8.1.1)."""
 _FIRST_ITEM = b"\xfe\xff\x00\xe0"
@@ -35,7 +38,7 @@ def locate_frames(
 ) -> LocatedFrames:
     """Find and count the frames, and decode nothing yet. `layout.frames` is the number that the header declares.
 
-    Raises RejectImage: TRUNCATED if a frame is incomplete, BAD_PIXELS, or TOO_LARGE for too many frames.
+    Raises RejectImage: TRUNCATED if a frame is incomplete, BAD_HEADER, BAD_PIXELS, or TOO_LARGE for too many frames.
     """
     element = elements.get(layout.pixel_tag)
     assert element is not None  # noqa: S101 - the layout was read for this element
@@ -43,9 +46,12 @@ def locate_frames(
     if codec is not None and length != UNDEFINED and elements.data[start : start + 4] != _FIRST_ITEM:
         detail = f"{tag_name(layout.pixel_tag)} at offset {start:,} is not compressed, unlike its transfer syntax."
         raise RejectImage(Reason.BAD_PIXELS, detail)
+    unless = ""
     if codec is None:
         spans: list[list[Span]] = []
         counted = _count_native(layout, start, length, len(elements.data) - start, remarks)
+        if counted != layout.frames:
+            unless = _other_reading(elements, layout, counted)
     else:
         offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
         spans, left_out, fault = frame_fragments(elements.data, start, layout.frames, offsets)
@@ -55,7 +61,7 @@ def locate_frames(
         if fault:
             remarks.add(Remark.PIXELS_UNCLOSED, f"{fault} All frames are there.")
     if counted != layout.frames:
-        _remark_counted(remarks, layout.frames, counted)
+        _remark_counted(remarks, layout.frames, counted, unless)
         layout = replace(layout, frames=counted)
         check_limits(layout, limits)
     return LocatedFrames(layout, spans)
@@ -99,8 +105,34 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
     )
 
 
-def _remark_counted(remarks: Remarks, declared: int, counted: int) -> None:
+def _other_reading(elements: Elements, layout: PixelLayout, counted: int) -> str:
+    """Return which other attribute may be wrong instead of NumberOfFrames; empty if none explains the length.
+
+    Raises RejectImage(BAD_HEADER) if the header contradicts itself: then the frames would be parts of other frames.
+    """
+    times, left = divmod(counted, layout.frames)
+    wider = layout.bits_allocated * times
+    if not left and times in _WORDS and not layout.floating and layout.bits_allocated >= _BYTE and wider <= _MOST_BITS:
+        if layout.bits_allocated <= _high_bit(elements) < wider:
+            detail = f"{tag_name(tags.HIGH_BIT)} does not fit {tag_name(tags.BITS_ALLOCATED)}, whose pixels would be"
+            raise RejectImage(Reason.BAD_HEADER, f"{detail} {times} times as wide by the length of the pixel data.")
+        return f", unless {tag_name(tags.BITS_ALLOCATED)} is {wider}"
+    if not left and times == _SAMPLES_OF_COLOUR and layout.samples == 1:
+        return f", unless {tag_name(tags.SAMPLES_PER_PIXEL)} is 3"
+    if layout.photometric == "YBR_FULL" and not layout.subsampled and counted * 3 == layout.frames * 2:
+        return ", unless the pixels are 4:2:2"
+    return ""
+
+
+def _high_bit(elements: Elements) -> int:
+    try:
+        return elements.integer(tags.HIGH_BIT) or 0
+    except HeaderError:
+        return 0
+
+
+def _remark_counted(remarks: Remarks, declared: int, counted: int, unless: str) -> None:
     hold = (
         f"the complete pixel data hold only {counted:,}" if counted < declared else f"the pixel data hold {counted:,}"
     )
-    remarks.add(Remark.FRAMES_COUNTED, f"{_NUMBER_OF_FRAMES} is missing or wrong: {hold}.")
+    remarks.add(Remark.FRAMES_COUNTED, f"{_NUMBER_OF_FRAMES} is missing or wrong: {hold}{unless}.")

@@ -97,6 +97,8 @@ def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> It
 
 
 def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:
+    if Remark.FRAMES_LEFT_OUT in remarks and groups > frames:
+        return  # These may describe the frames that were left out at the end.
     described = f"{groups:,}" if groups < frames else f"more than {frames:,}"
     name, hold = tag_name(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), f"the pixel data hold {frames:,}"
     detail = f"{name} describes {described} of the frames, but {hold}: the window of a frame may be that of another."

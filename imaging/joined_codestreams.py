@@ -2,16 +2,21 @@
 
 import re
 import struct
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from imaging.codestream import first_scan
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
 
 Span = tuple[int, int]
 """Start and end of a fragment's bytes."""
 
 STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 """First bytes of JPEG and JPEG-LS (ITU-T T.81 B.1.1.3), JPEG 2000 (T.800 A.4.1), and a JP2 file (T.800 I.5.1)."""
+MAX_CODESTREAMS = 100_000
+"""Maximum number of codestreams of one fragment, each of which takes memory."""
 _JOINT = re.compile(rb"\xff\xd9[\x00\xff]{0,64}?(?=\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  )")
 """The end of a codestream, with padding, before the start of another one."""
 _START_OF_IMAGE, _START_OF_TILE = b"\xff\xd8", b"\xff\x90"
@@ -49,6 +54,7 @@ def split(data: bytes, span: Span) -> Codestreams:
     for joint in _JOINT.finditer(data, start, end):
         if joint.start() > header_end:
             pieces.append((start, joint.end()))
+            _check_number(pieces)
             start = joint.end()
             header_end = _header_end(data, start, end)
     return Codestreams([*pieces, (start, end)], unsplit=last_start > header_end)
@@ -65,8 +71,14 @@ def _header_end(data: bytes, start: int, end: int) -> int:
 
 def _split_rle(data: bytes, start: int, end: int) -> list[Span]:
     marks = (mark.start() for mark in _RLE_MARK.finditer(data, start + _RLE_HEADER.size, end))
-    bounds = [start, *(mark for mark in marks if is_rle(data, mark, end)), end]
-    return list(pairwise(bounds))
+    starts = [start, *islice((mark for mark in marks if is_rle(data, mark, end)), MAX_CODESTREAMS)]
+    _check_number(starts)
+    return list(pairwise([*starts, end]))
+
+
+def _check_number(found: Sequence[object]) -> None:
+    if len(found) > MAX_CODESTREAMS:
+        raise RejectImage(Reason.TOO_LARGE, "A fragment of the compressed pixel data holds too many codestreams.")
 
 
 def is_rle(data: bytes, start: int, end: int) -> bool:

@@ -174,7 +174,7 @@ def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
     pixel_bytes = layout.rows * layout.columns * layout.bits_allocated // 8
     half, full = 2 * pixel_bytes, 3 * pixel_bytes
     if layout.photometric not in _SUBSAMPLED:
-        return length - half * layout.frames in _PADDING
+        return length - half * layout.frames in _PADDING and length % full not in _PADDING
     if length - full * layout.frames in _PADDING:
         return False
     return length % half <= length % full or length < full * layout.frames

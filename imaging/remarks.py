@@ -63,6 +63,10 @@ class Remarks:
             copy.add(remark, detail)
         return copy
 
+    def __contains__(self, remark: Remark) -> bool:
+        """Return whether this remark was made."""
+        return remark in self._details
+
     def __iter__(self) -> Iterator[tuple[Remark, str]]:
         """Yield each remark with its sentence."""
         return iter(self._details.items())

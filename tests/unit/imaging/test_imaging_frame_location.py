@@ -48,7 +48,8 @@ def test_native_frames_are_counted_from_their_bytes(
         assert f"seem to hold {left} than NumberOfFrames (0028,0008) declares" in (dicom_image.remarks.detail or "")
     else:
         assert dicom_image.remarks.words == "frames_counted"
-        expected = "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3."
+        other = "" if declared == {"NumberOfFrames": 2} else ", unless SamplesPerPixel (0028,0002) is 3"
+        expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3{other}."
         assert dicom_image.remarks.detail == expected
 
 
@@ -198,3 +199,55 @@ def test_compressed_frames_are_read_without_their_transfer_syntax(make_dicom: Ma
     assert read(bare).remarks.words is None
     assert np.array_equal(next(read(relabelled).frames()).stored, picture)
     assert read(relabelled).remarks.words == "syntax_contradicted"
+
+
+@pytest.mark.parametrize("declared", [{}, {"NumberOfFrames": 1}, {"NumberOfFrames": 2}])
+@pytest.mark.parametrize("high_bit", [11, 15])
+def test_words_are_not_taken_for_two_frames_of_bytes(
+    make_dicom: MakeDicom, declared: dict[str, int], high_bit: int
+) -> None:
+    """BitsAllocated is 8, but HighBit lies in the second byte, and there are two bytes for each pixel."""
+    pixels = bytes(48 * declared.get("NumberOfFrames", 1))
+    with pytest.raises(RejectDicomImage) as refusal:
+        read(native(make_dicom, pixels, HighBit=high_bit, **declared))
+    expected = (
+        "HighBit (0028,0102) does not fit BitsAllocated (0028,0100), whose pixels would be 2 times as wide by the "
+        "length of the pixel data."
+    )
+    assert (refusal.value.reason, refusal.value.detail) == (Reason.BAD_HEADER, expected)
+
+
+@pytest.mark.parametrize(
+    ("times", "other"),
+    [
+        (2, "BitsAllocated (0028,0100) is 16"), (3, "SamplesPerPixel (0028,0002) is 3"),
+        (4, "BitsAllocated (0028,0100) is 32"),
+    ],
+)  # fmt: skip
+def test_another_attribute_that_explains_the_length_is_named(make_dicom: MakeDicom, times: int, other: str) -> None:
+    """The frames are counted all the same."""
+    dicom_image = read(native(make_dicom, bytes(24 * times), NumberOfFrames=1))
+    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times}, unless {other}."
+    assert (dicom_image.frame_count, dicom_image.remarks.detail) == (times, expected)
+
+
+@pytest.mark.parametrize("times", [5, 6, 8])
+def test_no_attribute_explains_other_lengths(make_dicom: MakeDicom, times: int) -> None:
+    """HighBit is used only where it decides."""
+    dicom_image = read(native(make_dicom, bytes(24 * times), NumberOfFrames=1, HighBit=15))
+    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times}."
+    assert (dicom_image.frame_count, dicom_image.remarks.detail) == (times, expected)
+
+
+def test_two_full_frames_are_not_three_of_half_the_colours(make_dicom: MakeDicom) -> None:
+    """YBR_FULL stores three samples of each pixel; grey has Cb and Cr of 128 (PS3.3 C.7.6.3.1.2)."""
+    frame = np.stack([np.arange(24, dtype=np.uint8).reshape(4, 6), *[np.full((4, 6), 128, np.uint8)] * 2], axis=-1)
+    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL", "PlanarConfiguration": 0}
+    dicom_image = read(native(make_dicom, frame.tobytes() * 2, NumberOfFrames=3, **colour))
+    grey = np.stack([np.arange(24, dtype=np.uint8).reshape(4, 6)] * 3, axis=-1)
+    assert np.array_equal(stored(dicom_image), np.stack([grey, grey]))
+    expected = (
+        "NumberOfFrames (0028,0008) is missing or wrong: the complete pixel data hold only 2, unless the pixels are "
+        "4:2:2."
+    )
+    assert dicom_image.remarks.detail == expected

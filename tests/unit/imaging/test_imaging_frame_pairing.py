@@ -88,6 +88,15 @@ def test_groups_that_do_not_match_the_frames_are_remarked(
     assert sentence in (image.remarks.detail or "")
 
 
+def test_groups_of_frames_that_were_left_out_need_no_other_remark(make_dicom: MakeDicom) -> None:
+    """Bytes behind the third frame make the number uncertain; the first one has its own window."""
+    form = {"Rows": 16, "Columns": 16, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    items = [group(0, 50), group(50, 150), group(150, 250)]
+    image = read(make_dicom(bytes(3 * 256 + 6), PerFrameFunctionalGroupsSequence=items, **form))
+    assert windows(image) == [Ramp(low=0, high=50)]
+    assert image.remarks.words == "frames_left_out"
+
+
 def test_groups_that_match_the_frames_need_no_remark(make_dicom: MakeDicom) -> None:
     """Two frames, two groups."""
     form = {"Rows": 16, "Columns": 16, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "NumberOfFrames": 2}
