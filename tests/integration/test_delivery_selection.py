@@ -85,9 +85,7 @@ def opened(
 
     monkeypatch.setattr("delivery.delivery_loop.sender_to", sender_to)
     driver = studies.ledger_driver
-    with open_delivery_loop(
-        studies.settings, driver.database, [PACS], Scope(), clock=driver.clock, **options
-    ) as loop:  # type: ignore[arg-type]
+    with open_delivery_loop(studies.settings, driver.database, [PACS], Scope(), clock=driver.clock, **options) as loop:  # type: ignore[arg-type]
         yield [result.state for result in loop.deliver(loop.ready()) if result]
 
 
@@ -161,9 +159,7 @@ def test_an_unknown_study_is_never_ready(studies: AnalysedStudies, unknown: str)
 
 
 @pytest.mark.parametrize(("hours", "found"), [(47, [STUDY]), (49, [])])
-def test_an_empty_scope_covers_the_days_of_the_settings(
-    studies: AnalysedStudies, hours: int, found: list[str]
-) -> None:
+def test_an_empty_scope_covers_the_days_of_the_settings(studies: AnalysedStudies, hours: int, found: list[str]) -> None:
     """Here two days."""
     studies.settings_given["deliver_days"] = 2
     studies.ledger_driver.clock.advance(hours=hours)
