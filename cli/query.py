@@ -97,7 +97,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--current",
     is_flag=True,
-    help="Leave out withdrawn and replaced images, and old versions of images.",
+    help="Leave out withdrawn images and old versions of images.",
 )
 @click.option(
     "--studies",

@@ -194,8 +194,7 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
     if status.replaced:
-        number = counted(status.replaced, "image")
-        lines.append(Text(f"Replaced by another file of the same name: {number} (`nightread query --replaced`)."))
+        lines.append(Text(_replaced_line(status.replaced)))
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
     lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))
@@ -207,6 +206,11 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     if not status.tally.adds_up:
         lines.append(Text("The counts do not add up: run `nightread audit`.", style="bold red"))
     return lines
+
+
+def _replaced_line(number: int) -> str:
+    were, stay = ("file was", "its result stays") if number == 1 else ("files were", "their results stay")
+    return f"{number:,} {were} replaced by another file of the same name; {stay} (`nightread query --replaced`)."
 
 
 def _no_worker(status: Status) -> Text:

@@ -33,6 +33,11 @@ class DeliveryReason(StrEnum):
     )
     REFUSED = "refused", False, "The destination refused access. Check AE titles, login and certificates."
     BUSY = "busy", False, "The destination is temporarily unable to store the report, or its disk is full."
+    CERTIFICATES = (
+        "certificates",
+        False,
+        "The certificate files of the destination on this host cannot be read. The report waits for them.",
+    )
     SOURCE_UNAVAILABLE = "source_away", False, "The folder or store that has the images is unavailable."
 
     # Final: nightread does not try again.
@@ -69,6 +74,6 @@ class NotDelivered(Exception):  # noqa: N818 - named by what happens to the repo
 def unreadable_certificates(destination: str, error: str) -> NotDelivered:
     """Return the reason for a destination whose certificate files on this host cannot be read."""
     return NotDelivered(
-        DeliveryReason.REFUSED,
+        DeliveryReason.CERTIFICATES,
         f"The certificate files of the destination {destination} cannot be read ({error}): correct its `tls`.",
     )

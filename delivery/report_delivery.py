@@ -29,7 +29,7 @@ _ORIGINALS = 3
 """Number of original files per study that are tried for the identity of the patient."""
 _LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
 _DOUBLINGS = 30
-_DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED)
+_DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED, DeliveryReason.CERTIFICATES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,17 +160,20 @@ class ReportDelivery:
     def _failed(self, draft: Delivery, number: int, study: StudyResults, error: NotDelivered) -> DeliveryResult:
         reason, detail, now = error.reason, error.detail, self._clock()
         self._is_down = reason in _DOWN
+        waits = reason is DeliveryReason.CERTIFICATES
         if draft.reason in POSSIBLY_TAKEN and not reason.final:
             # An earlier attempt may have stored the report: this UID must not be used for other results.
             reason = DeliveryReason.NO_ANSWER
         patience = timedelta(seconds=self._settings.retry_patience_seconds)
         log.warning("report not delivered", extra=self._ids(draft) | {"reason": error.reason.value})
-        if reason.final or now - draft.created_at >= patience:
+        if reason.final or (now - draft.created_at >= patience and not waits):
             state = DeliveryState.FAILED
             ledger.end_delivery(self._database, draft.id, state, reason=reason, detail=detail, now=now)
         else:
             state, later = DeliveryState.WAITING, now + self._pause(draft.attempts)
             ledger.postpone_delivery(self._database, draft, reason=reason, detail=detail, not_before=later)
+            if waits:
+                ledger.hold_deliveries(self._database, draft.destination, reason=error.reason, detail=detail, now=now)
         return self._result(study, draft, number, state, reason=reason, detail=detail)
 
     def _pause(self, attempts: int) -> timedelta:

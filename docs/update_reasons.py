@@ -163,6 +163,13 @@ REMARKS = {
         "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3.",
         "Nothing if the number is right. If the data hold fewer frames than declared, ask for the others.",
     ),
+    "frame_groups_differ": (
+        (
+            "PerFrameFunctionalGroupsSequence (5200,9230) describes 2 of the frames, but the pixel data hold 3: the "
+            "window of a frame may be that of another."
+        ),
+        "Ask the sender which frames are missing; the result of each frame may rest on the window of another.",
+    ),
     "pixels_unclosed": (
         "The file ends without the sequence delimiter of its pixel data. All frames are there.",
         "Nothing; many such remarks from one sender mean that its transfers are cut.",
@@ -174,6 +181,18 @@ REMARKS = {
     "photometric_assumed": (
         "PhotometricInterpretation (0028,0004) is missing; MONOCHROME2 was assumed.",
         "Check whether white is bone; if it is air, the writer must declare MONOCHROME1.",
+    ),
+    "bits_wrong": (
+        "The compressed frames have 8 bits per sample, but BitsStored (0028,0101) is 12.",
+        "Compare the picture with the archive's: a window or rescale may refer to other values.",
+    ),
+    "colour_unsure": (
+        "PhotometricInterpretation (0028,0004) is YBR_FULL_422, but all samples are there: taken for RGB.",
+        "Compare the colours with the archive's; the program that decompressed the image should be corrected.",
+    ),
+    "partly_used": (
+        "The window (0028,1050) has another number of centers (2) than of widths (1); the first pair was used.",
+        "Compare the picture with the archive's: brightness and contrast may differ.",
     ),
 }
 """By stored word: an example of a detail, and what a person can do."""

@@ -8,10 +8,13 @@ element, and takes the reading after which another element follows. `imaging.wal
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
+from imaging.element_order import NEEDED, ElementOrder
+from imaging.item_lengths import items_end, last_item
 from imaging.tags import PIXEL_DATA_TAGS, tag_name
 from imaging.walk import (
     ITEM,
@@ -32,8 +35,10 @@ from imaging.walk import (
 )
 
 _DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
+_SEQUENCE_VRS = (b"SQ", b"UN", b"")
 _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
+_PADDING = (b"\x00", b" ")
 _SOME_ZEROS = 64
 """So many zero bytes are padding. Only `walk` looks at all of them, so that each byte is searched once."""
 _FIRST_GROUP = 0x00020000
@@ -64,8 +69,13 @@ class CarefulWalk:
         """Start and end of the zeros that were found last."""
 
     def walk(self, start: int, end: int, found: dict[int, Element], *, before: int = NO_TAG, depth: int = 0) -> int:
-        """Do the same as `imaging.walk.walk`. Raises HeaderError and TruncatedError, which name tag and offset."""
+        """Add the elements from `start` to `found`, and return the position behind the last one.
+
+        Stop at `end`, at the first tag >= `before`, and in a data set (depth 0) at the pixel data, in an item
+        (depth > 0) behind its delimiter. Raises HeaderError and TruncatedError, which name tag and offset.
+        """
         position, tag = start, 0
+        order = ElementOrder(self._data, found, self._last_inner) if depth == 0 else None
         for _ in range(MAX_ELEMENTS):
             if self._only_zeros(position, end):
                 return end
@@ -79,7 +89,10 @@ class CarefulWalk:
                 continue
             vr, header, length, padding = self._reading(tag, position, end, depth)
             offset, position = position, position + header
-            found[tag] = vr, position, length
+            if order is None:
+                found.setdefault(tag, (vr, position, length))
+            else:
+                order.add(tag, offset, (vr, position, length))
             if depth == 0 and tag in PIXEL_DATA_TAGS:
                 return position
             if length == UNDEFINED:
@@ -114,6 +127,28 @@ class CarefulWalk:
             return end
         raise self._ends_within(f"the sequence {tag_name(owner)}, value at offset {start:,}", end)
 
+    def _is_cut(self, owner: int, reading: _Reading, position: int, end: int) -> bool:
+        """Return whether this is a sequence whose length ends before its items, and an element follows behind them."""
+        start = position + reading.header
+        if reading.vr not in _SEQUENCE_VRS or not self._begins_sequence(start, end):
+            return False
+        little = item_encoding(self._data, self._encoding, reading.vr, start).little
+        behind = items_end(self._data, start, start + reading.length, end, little=little)
+        return behind is not None and (behind == UNDEFINED or self._is_next_element(owner, behind, end))
+
+    def _is_next_element(self, owner: int, position: int, end: int) -> bool:
+        """Return whether an element with a tag above that of `owner`, zeros or the end follow."""
+        is_lower = position + 8 <= end and 0 < self._tag(position, end) <= owner
+        return not is_lower and self._element_follows(owner, position, end)
+
+    def _last_inner(self, start: int, end: int) -> int:
+        """Return the last tag of the last item between two positions; 0 if it cannot be read."""
+        first = last_item(self._data, start, end, little=self._encoding.little)
+        found: dict[int, Element] = {}
+        with suppress(HeaderError):
+            CarefulWalk(self._data, self._encoding).walk(first, end, found, depth=1)
+        return max(found, default=0)
+
     def _ends_item(self, position: int, end: int) -> bool:
         if position + 8 > end:
             return True
@@ -132,12 +167,26 @@ class CarefulWalk:
             if reading.length == UNDEFINED:
                 if self._begins_sequence(position + reading.header, end):
                     return reading
-            elif self._element_follows(tag, behind, end):
-                return reading
+            elif self._element_follows(tag, behind, end) and not self._is_cut(tag, reading, position, end):
+                return self._padded(tag, reading, position) if reading.padding else reading
         for reading in readings:  # a sequence whose length is wrong
             if self._begins_sequence(position + reading.header, end):
                 return reading._replace(length=UNDEFINED)
         return next((reading for reading in readings if position + sum(reading[1:]) <= end), readings[0])
+
+    def _padded(self, tag: int, reading: _Reading, position: int) -> _Reading:
+        """Return a reading of odd length, with the byte behind it if that belongs to the value.
+
+        Raises HeaderError if the value is needed, and this byte may belong to it.
+        """
+        if _is_words(tag, reading.vr):
+            return reading._replace(length=reading.length + 1, padding=0)
+        behind = position + reading.header + reading.length
+        if tag in NEEDED and self._data[behind : behind + 1] not in _PADDING:
+            raise HeaderError(
+                f"{tag_name(tag)} at offset {position:,} has a value that is longer than its length says."
+            )
+        return reading
 
     def _readings(self, position: int, end: int) -> Iterator[_Reading]:
         """Yield the possible readings, the most probable one first."""
@@ -223,3 +272,10 @@ class CarefulWalk:
         if end < len(self._data):
             return HeaderError(f"A sequence item ends within {place}.")
         return TruncatedError(f"The file ends within {place}.")
+
+
+def _is_words(tag: int, vr: bytes) -> bool:
+    """Return whether the value of an element is made of 16-bit integers."""
+    if vr in (b"", b"UN") and dictionary_has_tag(tag):
+        vr = dictionary_VR(tag)[:2].encode()
+    return vr in (b"US", b"SS")

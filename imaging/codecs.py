@@ -5,6 +5,7 @@ they return the same pixels as GDCM, pyjpegls and pylibjpeg, and decode JPEG up 
 pylibjpeg-rle cannot be used: for damaged frames it raises a BaseException, which error handlers do not catch.
 """
 
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
@@ -21,10 +22,10 @@ from imaging.codestream import (
     read_codestream,
     without_boxes,
 )
-from imaging.colour import labelled_to_rgb, ybr_to_rgb
+from imaging.colour import is_unsure, labelled_to_rgb, ybr_to_rgb
 from imaging.pixel_layout import PixelLayout
 from imaging.rle import decode_rle, is_rle
-from imaging.stored_bits import limit_decoded_bits, mask_decoded_bits, mask_unused_bits
+from imaging.stored_bits import StoredValues, decoded_values, native_values
 from imaging.tags import TRANSFER_SYNTAX_UID, tag_name
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
@@ -45,7 +46,7 @@ class Codec(Enum):
     JPEG_2000 = auto()
 
 
-def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> Array:
+def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> StoredValues:
     """Decode one frame to stored values: masked to BitsStored, with the sign of PixelRepresentation, colours in RGB.
 
     Raises RejectImage(BAD_PIXELS or TRUNCATED) for every exception of the library except MemoryError. An ImageError
@@ -62,8 +63,20 @@ def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> Array:
     expected = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
     if pixels.shape != expected or pixels.dtype.kind not in "iu":
         raise RejectImage(Reason.BAD_PIXELS, "The shape of the decoded frame differs from the header.")
-    pixels = _stored_values(pixels, frame, layout, stream)
-    return pixels if layout.samples == 1 else _rgb(pixels, layout, stream)
+    stored = _stored_values(pixels, frame, layout, stream)
+    if layout.samples == 1:
+        return stored
+    if stored.bits != layout.bits_stored:
+        layout = replace(layout, bits_stored=stored.bits)
+    return stored._replace(values=_rgb(stored.values, layout, stream))
+
+
+def needs_guess_of_colours(frame: bytes, layout: PixelLayout) -> bool:
+    """Return whether neither the frame nor its label says what its colours are."""
+    if not is_unsure(layout):
+        return False
+    stream = read_codestream(frame)
+    return stream is None or (stream.coding is not Coding.JPEG and stream.colours not in (Colours.RGB, Colours.YBR))
 
 
 def codec_for(transfer_syntax: str) -> Codec:
@@ -101,12 +114,11 @@ def _holds_rgb(stream: Codestream, layout: PixelLayout) -> bool:
     return stream.colours is Colours.RGB or (stream.colours is Colours.UNSAID and layout.photometric == "RGB")
 
 
-def _stored_values(pixels: Array, frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Array:
+def _stored_values(pixels: Array, frame: bytes, layout: PixelLayout, stream: Codestream | None) -> StoredValues:
     if stream is None:
-        return mask_unused_bits(pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}"), layout)
-    if stream.precision > layout.bits_stored and not is_lossless(frame, stream):
-        return limit_decoded_bits(pixels, layout, stream.precision)
-    return mask_decoded_bits(pixels, layout, stream.precision)
+        return native_values(pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}"), layout)
+    lossless = stream.precision == layout.bits_stored or is_lossless(frame, stream)
+    return decoded_values(pixels, layout, stream.precision, signed=stream.signed, lossless=lossless)
 
 
 def _rgb(pixels: Array, layout: PixelLayout, stream: Codestream | None) -> Array:

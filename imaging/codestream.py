@@ -87,11 +87,11 @@ def lacks_end_marker(frame: bytes) -> bool:
     if _END_OF_IMAGE in frame[-_TAIL:]:
         return False
     # Compressed values never look like the marker (T.81 B.1.1.5), but a preview before the scan has its own.
-    return frame.rfind(_END_OF_IMAGE) < _first_scan(frame)
+    return frame.rfind(_END_OF_IMAGE) < first_scan(frame)
 
 
-def _first_scan(frame: bytes) -> int:
-    """Return the position of the first scan header, else the length of the frame."""
+def first_scan(frame: bytes | memoryview) -> int:
+    """Return the position of the first scan header of a JPEG or JPEG-LS frame, else the length of the frame."""
     scans = (position for marker, position, _ in _marker_segments(frame) if marker == _START_OF_SCAN)
     return next(scans, len(frame))
 
@@ -131,7 +131,7 @@ def _jpeg(frame: bytes) -> Codestream | None:
     return stream._replace(colours=_jpeg_colours(stream, components, application), near=_near(frame, scan, stream))
 
 
-def _marker_segments(frame: bytes) -> Iterator[tuple[int, int, int]]:
+def _marker_segments(frame: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
     """Yield each marker after the start of the image, with the positions of its length field and of its end."""
     position = 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:  # noqa: PLR2004 - first byte of every marker

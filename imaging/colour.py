@@ -12,6 +12,9 @@ _FAR_OUT = 16
 """A colour component this far below black or above white does not come from the rounding of a YBR picture."""
 _MOST_FAR_OUT = 0.1
 _SAMPLE_STEP = 4
+_NEARLY_GREY = 2
+"""By how much the samples of a grey pixel may differ, of 256."""
+RGB, YBR = "RGB", "YBR_FULL"
 
 
 def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
@@ -23,9 +26,25 @@ def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
     label, bits = layout.photometric, layout.bits_stored
     if label in YBR_PARTIAL:
         return _partial_to_rgb(pixels, bits)
-    if label not in YBR_FULL or (label == YBR_422 and not layout.subsampled and not _can_be_ybr(pixels, bits)):
+    if label not in YBR_FULL or (is_unsure(layout) and guess_label([pixels], bits) == RGB):
         return pixels
     return ybr_to_rgb(pixels, bits)
+
+
+def is_unsure(layout: PixelLayout) -> bool:
+    """Return whether the label is contradicted: YBR_FULL_422, but all samples are there."""
+    return layout.photometric == YBR_422 and not layout.subsampled
+
+
+def guess_label(frames: list[Array], bits: int) -> str:
+    """Return RGB or YBR_FULL for stored frames of (rows, columns, 3): by their greys, else by colours beyond RGB.
+
+    Most medical pictures have grey pixels. RGB stores three equal values for them, YBR two values in the middle.
+    """
+    rgb_greys, ybr_greys = (sum(count(frame, bits) for frame in frames) for count in (_rgb_greys, _ybr_greys))
+    if rgb_greys != ybr_greys:
+        return RGB if rgb_greys > ybr_greys else YBR
+    return YBR if all(_can_be_ybr(frame, bits) for frame in frames) else RGB
 
 
 def ybr_to_rgb(ybr: Array, bits: int = 8) -> Array:
@@ -49,6 +68,23 @@ def _partial_to_rgb(ybr: Array, bits: int) -> Array:
     full[..., 0] = (full[..., 0] - _PARTIAL_BLACK * unit) * _PARTIAL_LUMA
     full[..., 1:] = (full[..., 1:] - half) * _PARTIAL_CHROMA + half
     return ybr_to_rgb(full, bits).astype(ybr.dtype)
+
+
+def _rgb_greys(pixels: Array, bits: int) -> int:
+    return int(np.count_nonzero(np.ptp(_sampled(pixels), axis=-1) <= _nearly(bits)))
+
+
+def _ybr_greys(pixels: Array, bits: int) -> int:
+    from_middle = np.abs(_sampled(pixels)[..., 1:] - (1 << bits - 1))
+    return int(np.count_nonzero(from_middle.max(axis=-1) <= _nearly(bits)))
+
+
+def _sampled(pixels: Array) -> Array:
+    return pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP].astype(np.int64)
+
+
+def _nearly(bits: int) -> int:
+    return max((_NEARLY_GREY << bits) >> 8, 1)
 
 
 def _can_be_ybr(pixels: Array, bits: int) -> bool:

@@ -3,10 +3,11 @@
 import zlib
 
 from imaging import tags
-from imaging.elements import UNDEFINED, Elements, Encoding, TruncatedError
+from imaging.elements import Elements
 from imaging.frame_location import native_frames
 from imaging.limits import Limits
 from imaging.pixel_layout import read_pixel_layout
+from imaging.walk import UNDEFINED, Encoding, TruncatedError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -8,7 +8,7 @@ from imaging.array import Array
 from imaging.elements import Elements
 from imaging.facts import Facts
 from imaging.frames import StoredFrames
-from imaging.grayscale import PLAIN, Grayscale, read_grayscales
+from imaging.grayscale import PLAIN, Grayscale, read_grayscales, without_unfit_voi
 from imaging.palette import Palette
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remarks
@@ -43,19 +43,20 @@ class DicomFrames:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
         in_colour = self.palette is not None or self.layout.samples > 1
         # A rescale or window beside colours has no effect, so its faults have none either.
-        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout)
+        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout, self.remarks)
         inverted = self.layout.photometric == "MONOCHROME1"
-        for index, (stored, grayscale) in enumerate(zip(self.stored, grayscales, strict=False)):
+        for index, (stored, grayscale) in enumerate(zip(self.stored.with_bits(), grayscales, strict=False)):
             if self.palette is not None:
-                yield Frame(index=index, stored=self.palette.to_rgb(stored), bits_stored=8, remarks=self.remarks)
+                colours = self.palette.to_rgb(stored.values)
+                yield Frame(index=index, stored=colours, bits_stored=8, remarks=self.remarks)
             elif self.layout.samples > 1:
-                yield Frame(index=index, stored=stored, bits_stored=self.layout.bits_stored, remarks=self.remarks)
+                yield Frame(index=index, stored=stored.values, bits_stored=stored.bits, remarks=self.remarks)
             else:
                 yield Frame(
                     index=index,
-                    stored=stored,
-                    bits_stored=self.layout.bits_stored,
-                    grayscale=grayscale,
+                    stored=stored.values,
+                    bits_stored=stored.bits,
+                    grayscale=without_unfit_voi(grayscale, stored) if stored.scaled else grayscale,
                     inverted=inverted,
                     remarks=self.remarks,
                 )

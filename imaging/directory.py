@@ -4,8 +4,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.facts import UID_LENGTH, storable_text
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -18,8 +18,6 @@ from imaging.tags import SPECIFIC_CHARACTER_SET, tag_name
 from imaging.walk import (
     ITEM,
     ITEM_END,
-    MAX_DEPTH,
-    MAX_ELEMENTS,
     NO_TAG,
     UNDEFINED,
     Element,
@@ -30,18 +28,6 @@ from imaging.walk import (
     item_header,
     walk,
 )
-
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_ELEMENTS",
-    "NO_TAG",
-    "UNDEFINED",
-    "Element",
-    "Elements",
-    "Encoding",
-    "HeaderError",
-    "TruncatedError",
-]
 
 MAX_VALUE_BYTES = 1024**2
 """Values are cut to this length when they are read, so that no value of gigabytes is copied, split and decoded."""
@@ -132,6 +118,8 @@ class Elements:
             return [_finite(part, tag) for part in parts if part.strip()]
         if vr not in _BINARY:
             raise HeaderError(f"{tag_name(tag)} must be a number and has a VR of text.")
+        if len(raw) % struct.calcsize(_BINARY[vr]):
+            raise HeaderError(f"{tag_name(tag)} at offset {element[1]:,} has a length that is not one of numbers.")
         values = list(self.unpack(raw, _BINARY[vr]))
         if not all(math.isfinite(value) for value in values):
             raise HeaderError(f"{tag_name(tag)} is not a finite number.")

@@ -9,20 +9,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from imaging.joined_codestreams import STARTS, Span, is_rle, split
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
-
-Span = tuple[int, int]
-"""Start and end of a fragment's bytes."""
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _ITEM_TAGS = (_ITEM, _ITEM_END, _SEQUENCE_END)
 _ITEM_HEADER = struct.Struct("<HHI")
 _END_OF_IMAGE = b"\xff\xd9"
-_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
-"""First bytes of JPEG and JPEG-LS (ITU-T T.81 B.1.1.3), JPEG 2000 (T.800 A.4.1), and a JP2 file (T.800 I.5.1)."""
-_RLE_HEADER = struct.Struct("<16I")
-_MOST_RLE_SEGMENTS = 15
 _MAX_ITEMS = 500_000
 """Maximum number of fragments of one object. A fragment takes 8 bytes of the file, but about 160 bytes of memory."""
 
@@ -58,21 +52,54 @@ def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: by
 
     `start` is the position of the item of the basic offset table, and `declared` the number of frames by the header.
     More frames are returned if the data certainly hold more, and fewer if they are complete with fewer. Raises
-    RejectImage: TRUNCATED if a frame is missing or cut, BAD_PIXELS if the pixel data hold anything except fragments
-    before the end of the last frame, TOO_LARGE for too many fragments.
+    RejectImage: TRUNCATED if a frame is missing or cut, BAD_PIXELS if a frame is empty, or if the pixel data hold
+    anything except fragments before the end of the last frame, TOO_LARGE for too many fragments.
     """
     table, spans, fault, cut = _items(data, start)
     if declared == len(spans) == 1:
-        frames, certain, left_out = [spans], True, 0
+        certain = True
+        frames, left_out = _split(data, [spans])
     else:
-        spans = [span for span in spans if span[0] < span[1]]  # Some writers add an empty fragment.
-        tables = _offsets(extended_offsets, "Q", len(spans)), _offsets(data[slice(*table)], "I", len(spans))
-        frames, certain, left_out = _grouping(data, spans, declared, tables)
+        filled = [span for span in spans if span[0] < span[1]]  # Some writers add an empty fragment.
+        tables = _offsets(extended_offsets, "Q", len(filled)), _offsets(data[slice(*table)], "I", len(filled))
+        frames, certain, left_out = _grouping(data, filled, declared, tables)
+        if len(frames) < declared:
+            frames = _split_missing(data, start, frames, declared)
+        if len(frames) < declared:
+            _check_empty(spans, frames)
     if fault and (len(frames) < declared or not _is_whole(data, frames[-1], cut=cut)):
         raise RejectImage(fault.reason, f"{fault.detail}, in or after frame {max(len(frames), 1)}.")
     if not frames or (len(frames) < declared and not certain):
         raise RejectImage(Reason.TRUNCATED, f"The pixel data at offset {start:,} end before frame {len(frames) + 1}.")
     return EncapsulatedFrames(frames, left_out, f"{fault.detail}." if fault else "")
+
+
+def _split(data: bytes, frames: list[list[Span]]) -> tuple[list[list[Span]], int]:
+    """Split frames of one fragment that holds several codestreams, and count those that cannot be split."""
+    parts: list[list[Span]] = []
+    unsplit = 0
+    for frame in frames:
+        found = split(data, frame[0]) if len(frame) == 1 else None
+        parts += [frame] if found is None else [[each] for each in found.spans]
+        unsplit += found is not None and found.unsplit
+    return parts, unsplit
+
+
+def _split_missing(data: bytes, start: int, frames: list[list[Span]], declared: int) -> list[list[Span]]:
+    """Split frames of several codestreams. Raises RejectImage if that leaves frames that cannot be told apart."""
+    parts, unsplit = _split(data, frames)
+    if unsplit and len(parts) < declared:
+        joined = f"The pixel data at offset {start:,} hold several frames in one fragment, which cannot be told apart"
+        raise RejectImage(Reason.TRUNCATED, f"{joined}, in or after frame {len(parts)}.")
+    return parts
+
+
+def _check_empty(spans: list[Span], frames: list[list[Span]]) -> None:
+    """Raise RejectImage if a frame seems to be missing because its fragment is empty: later ones would move up."""
+    for start, end in spans:
+        if start == end:
+            number = 1 + sum(frame[0][0] < start for frame in frames)
+            raise RejectImage(Reason.BAD_PIXELS, f"Frame {number} of the pixel data is empty, at offset {start:,}.")
 
 
 def join(data: bytes, spans: list[Span]) -> bytes:
@@ -167,17 +194,7 @@ def _by_start(data: bytes, spans: list[Span]) -> list[list[Span]]:
 
 def _begins_frame(data: bytes, span: Span) -> bool:
     start, end = span
-    return data[start : start + 8].startswith(_STARTS) or _is_rle(data, start, end)
-
-
-def _is_rle(data: bytes, start: int, end: int) -> bool:
-    """Return whether the fragment has an RLE header: the number of segments and their offsets (PS3.5 section G.5)."""
-    if end - start < _RLE_HEADER.size:
-        return False
-    count, *offsets = _RLE_HEADER.unpack_from(data, start)
-    if not 1 <= count <= _MOST_RLE_SEGMENTS or offsets[0] != _RLE_HEADER.size:
-        return False
-    return all(low < high for low, high in pairwise([*filter(None, offsets), end - start]))
+    return data[start : start + 8].startswith(STARTS) or is_rle(data, start, end)
 
 
 def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> bool:
@@ -186,12 +203,12 @@ def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> boo
         return True
     return all(
         _has_end(data, group[-1]) and not any(_has_end(data, span) for span in group[:-1]) for group in groups
-    ) and not any(_is_rle(data, *group[0]) for group in groups)
+    ) and not any(is_rle(data, *group[0]) for group in groups)
 
 
 def _is_whole(data: bytes, group: list[Span], *, cut: bool) -> bool:
     """Return whether a frame with a known codestream is complete. RLE has no end marker, but only one fragment."""
-    if _is_rle(data, *group[0]):
+    if is_rle(data, *group[0]):
         return not cut
     return _begins_frame(data, group[0]) and _has_end(data, group[-1])
 

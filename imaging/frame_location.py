@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from imaging import tags
 from imaging.codecs import Codec
-from imaging.elements import UNDEFINED, Elements
-from imaging.encapsulation import Span, frame_fragments
+from imaging.elements import Elements
+from imaging.encapsulation import frame_fragments
+from imaging.joined_codestreams import Span
 from imaging.limits import Limits
 from imaging.pixel_layout import PixelLayout, check_limits
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
+from imaging.walk import UNDEFINED
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -1,16 +1,20 @@
 """Read the pixel data as frames of stored values, one at a time (PS3.5 section 8)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from imaging.array import Array
-from imaging.codecs import Codec, decode_frame
-from imaging.colour import labelled_to_rgb
+from imaging.codecs import Codec, decode_frame, needs_guess_of_colours
+from imaging.colour import RGB, guess_label, is_unsure, labelled_to_rgb
 from imaging.elements import Elements
-from imaging.encapsulation import Span, join
+from imaging.encapsulation import join
+from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
-from imaging.stored_bits import mask_unused_bits
+from imaging.remarks import Remark, Remarks
+from imaging.stored_bits import StoredValues, native_values
+from imaging.tags import PHOTOMETRIC_INTERPRETATION, tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -24,49 +28,73 @@ class StoredFrames:
     order, masked to BitsStored.
     """
 
-    __slots__ = ("_codec", "_elements", "_layout", "_spans", "_start")
+    __slots__ = ("_codec", "_elements", "_layout", "_remarks", "_spans", "_start")
 
-    def __init__(self, elements: Elements, layout: PixelLayout, codec: Codec | None, spans: list[list[Span]]) -> None:
+    def __init__(
+        self,
+        elements: Elements,
+        layout: PixelLayout,
+        codec: Codec | None,
+        spans: list[list[Span]],
+        remarks: Remarks | None = None,
+    ) -> None:
         """`layout` and `spans` are those of imaging.frame_location.locate_frames. Nothing is decoded yet."""
         self._elements = elements
         self._layout = layout
         self._codec = codec
         self._spans = spans
+        self._remarks = Remarks() if remarks is None else remarks
         element = elements.get(layout.pixel_tag)
         assert element is not None  # noqa: S101 - the layout was read for this element
         self._start = element[1]
 
     def __iter__(self) -> Iterator[Array]:
         """Decode frame after frame. Raises RejectImage(BAD_PIXELS or TRUNCATED)."""
-        for index in range(self._layout.frames):
-            yield self._native(index) if self._codec is None else self._compressed(self._codec, index)
+        return (stored.values for stored in self.with_bits())
 
-    def _compressed(self, codec: Codec, index: int) -> Array:
+    def with_bits(self) -> Iterator[StoredValues]:
+        """Decode frame after frame, each with the bits that its values can use. Raises as iteration does."""
+        layout = self._with_certain_colours() if is_unsure(self._layout) else self._layout
+        for index in range(layout.frames):
+            stored = self._frame(index, layout)
+            if stored.note:
+                self._remarks.add(Remark.BITS_WRONG, stored.note)
+            yield stored
+
+    def _with_certain_colours(self) -> PixelLayout:
+        """Return the layout with the label that fits the pixels, the same for all frames: a few of them decide it."""
+        layout = self._layout
+        if self._codec is not None and not needs_guess_of_colours(join(self._elements.data, self._spans[0]), layout):
+            return layout
+        as_they_are = replace(layout, photometric=RGB)
+        some = [self._frame(index, as_they_are) for index in sorted({0, layout.frames // 2, layout.frames - 1})]
+        label = guess_label([each.values for each in some], some[0].bits)
+        name = tag_name(PHOTOMETRIC_INTERPRETATION)
+        detail = f"{name} is {layout.photometric}, but all samples are there: taken for {label} by their values."
+        self._remarks.add(Remark.COLOUR_UNSURE, detail)
+        return replace(layout, photometric=label)
+
+    def _frame(self, index: int, layout: PixelLayout) -> StoredValues:
+        return self._native(index, layout) if self._codec is None else self._compressed(self._codec, index, layout)
+
+    def _compressed(self, codec: Codec, index: int, layout: PixelLayout) -> StoredValues:
         spans = self._spans[index]
         try:
-            return decode_frame(codec, join(self._elements.data, spans), self._layout)
+            return decode_frame(codec, join(self._elements.data, spans), layout)
         except RejectImage as rejected:
             place = f"frame {index + 1}, at offset {spans[0][0]:,}"
             raise RejectImage(rejected.reason, f"{rejected.detail.removesuffix('.')} ({place}).") from None
 
-    def _native(self, index: int) -> Array:
-        layout = self._layout
+    def _native(self, index: int, layout: PixelLayout) -> StoredValues:
         if layout.bits_allocated == 1:
-            return self._one_bit(index)
-        values = self._values(index)
-        if layout.subsampled:
-            return labelled_to_rgb(_widen_422(values, layout), layout)
+            return StoredValues(self._one_bit(index), layout.bits_stored)
+        words = self._words(index)
         if layout.samples == 1:
-            return values.reshape(layout.rows, layout.columns)
-        if layout.planar:
-            pixels = np.ascontiguousarray(
-                np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
-            )
-        else:
-            pixels = values.reshape(layout.rows, layout.columns, layout.samples)
-        return labelled_to_rgb(pixels, layout)
+            return native_values(words.reshape(layout.rows, layout.columns), layout)
+        stored = native_values(words, layout)
+        return stored._replace(values=_in_rgb(stored.values, layout))
 
-    def _values(self, index: int) -> Array:
+    def _words(self, index: int) -> Array:
         layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
         count = layout.frame_bits // layout.bits_allocated
         kind = "f" if layout.floating else "i" if layout.signed else "u"
@@ -76,7 +104,7 @@ class StoredFrames:
             values = _swapped_bytes(data, self._start, index * count, count).view(dtype)
         else:
             values = np.frombuffer(data, dtype, count, offset)
-        return mask_unused_bits(values.astype(dtype.newbyteorder("="), copy=False), layout)
+        return values.astype(dtype.newbyteorder("="), copy=False)
 
     def _written_as_words(self) -> bool:
         element = self._elements.get(self._layout.pixel_tag)
@@ -93,10 +121,24 @@ class StoredFrames:
         return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
 
 
+def _in_rgb(values: Array, layout: PixelLayout) -> Array:
+    """Return the values of one uncompressed frame in colours as rows and columns of RGB."""
+    if layout.subsampled:
+        return labelled_to_rgb(_widen_422(values, layout), layout)
+    if layout.planar:
+        planes = values.reshape(layout.samples, layout.rows, layout.columns)
+        return labelled_to_rgb(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout)
+    return labelled_to_rgb(values.reshape(layout.rows, layout.columns, layout.samples), layout)
+
+
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
     """Return 8-bit pixels from the 16-bit words of a big endian file: each word holds its second pixel first."""
-    even = first - first % 2
-    words = np.frombuffer(data, np.uint8, (count + first % 2 + 1) // 2 * 2, start + even)
+    even, wanted = first - first % 2, (count + first % 2 + 1) // 2 * 2
+    words = np.frombuffer(data, np.uint8, min(wanted, len(data) - start - even), start + even)
+    if len(words) < wanted:  # The file ends with the first byte of the last word.
+        raise RejectImage(
+            Reason.TRUNCATED, f"The file ends within the 16-bit word of the last pixel, at {len(data):,}."
+        )
     return words.reshape(-1, 2)[:, ::-1].reshape(-1)[first % 2 : first % 2 + count]
 
 

@@ -5,20 +5,23 @@ C.7.6.16.2).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import repeat
+from itertools import islice, repeat
 
 import numpy as np
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.header_voi import Voi, read_voi
 from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
-from imaging.stored_bits import mask_unused_bits
+from imaging.remarks import Remark, Remarks
+from imaging.stored_bits import StoredValues, mask_unused_bits
+from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -35,6 +38,8 @@ class Grayscale:
     """VOI LUT, else window; None if the header has neither, or none that can be used."""
     voi_fault: str = ""
     """What of the header's VOI cannot be used, and why. It concerns only intensity `voi`."""
+    voi_note: str = ""
+    """What is faulty in the VOI though it can be used."""
     padding: tuple[float, float] | None = None
     """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
 
@@ -45,31 +50,65 @@ _MODALITY = (
     (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT, tags.MODALITY_LUT_SEQUENCE),
 )
 _VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.WINDOW_CENTER, tags.WINDOW_WIDTH, tags.VOI_LUT_SEQUENCE)
+_SEQUENCES = tags.MODALITY_LUT_SEQUENCE, tags.VOI_LUT_SEQUENCE
 _LONGEST_EMPTY = 64
 """Longer values are not searched for something that is not padding."""
 
 
-def read_grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
-    """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER)."""
+def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
+    """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER).
+
+    Adds a remark if the header does not describe as many frames as there are.
+    """
     try:
-        yield from _grayscales(elements, layout)
+        yield from _grayscales(elements, layout, remarks)
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
 
-def _grayscales(elements: Elements, layout: PixelLayout) -> Iterator[Grayscale]:
+def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
+    """Return the parameters without a VOI most of which the values, scaled to fewer bits, cannot reach."""
+    if grayscale.voi is None or grayscale.modality_lut is not None:
+        return grayscale
+    half = 1 << stored.bits - 1
+    ends = (-half, half - 1) if stored.values.dtype.kind == "i" else (0, 2 * half - 1)
+    lowest, highest = sorted(end * grayscale.slope + grayscale.intercept for end in ends)
+    low, high = grayscale.voi.extent
+    reached = min(high, highest) - max(low, lowest)
+    if reached >= (high - low) / 2:
+        return grayscale
+    fault = f"The window or VOI LUT of the header does not fit pixels of {stored.bits} bits."
+    return replace(grayscale, voi=None, voi_fault=fault, voi_note="")
+
+
+def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
     padding = _padding(elements, layout)
-    shared = elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
-    outer = [group for group in (shared, elements) if group is not None]
+    outer = [elements]
+    if (shared := elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)) is not None:
+        outer.insert(0, shared)
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
-        yield from _by_frame(elements, outer, layout, padding)
+        groups = list(islice(elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), layout.frames + 1))
+        if groups and len(groups) != layout.frames:
+            _remark_groups(remarks, len(groups), layout.frames)
+        yield from _by_frame(groups, elements, outer, layout, padding)
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
     voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, lambda: modality.outputs(layout))
     yield from repeat(_grayscale(modality, voi, padding))
 
 
+def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:
+    described = f"{groups:,}" if groups < frames else f"more than {frames:,}"
+    name, hold = tag_name(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), f"the pixel data hold {frames:,}"
+    detail = f"{name} describes {described} of the frames, but {hold}: the window of a frame may be that of another."
+    remarks.add(Remark.FRAME_GROUPS_DIFFER, detail)
+
+
 def _by_frame(
-    elements: Elements, outer: list[Elements], layout: PixelLayout, padding: tuple[float, float] | None
+    groups: list[Elements],
+    elements: Elements,
+    outer: list[Elements],
+    layout: PixelLayout,
+    padding: tuple[float, float] | None,
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
     modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
@@ -79,13 +118,12 @@ def _by_frame(
         return modality_of_all() if own is None else _modality(own, elements, layout)
 
     def inputs_of_all() -> ValueRange:
-        frames = elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)
-        ranges = [modality_of(frame).outputs(layout) for frame in frames]
+        ranges = [modality_of(frame).outputs(layout) for frame in groups]
         return ValueRange(min(each.low for each in ranges), max(each.high for each in ranges))
 
     bits = layout.bits_stored
     voi_of_all = cache(lambda: read_voi(_first_with(outer, *_VOI), bits, inputs_of_all))
-    for frame in elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE):
+    for frame in groups:
         modality, own_voi = modality_of(frame), _item_with(frame, *_VOI)
         voi = voi_of_all() if own_voi is None else read_voi(own_voi, bits, partial(modality.outputs, layout))
         yield _grayscale(modality, voi, padding)
@@ -98,6 +136,7 @@ def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None
         modality_lut=modality.lut,
         voi=voi.mapping,
         voi_fault=voi.fault,
+        voi_note=voi.note,
         padding=padding,
     )
 
@@ -135,16 +174,31 @@ def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
         element = place.get(tag)
         if element is None or not element[2]:
             continue
+        if tag in _SEQUENCES:
+            if _has_item(place, tag):
+                return True
+            continue
         if element[2] > _LONGEST_EMPTY or place.raw(tag).strip(b" \x00\\"):
             return True
     return False
+
+
+def _has_item(place: Elements, tag: int) -> bool:
+    """Return whether a sequence has an item with elements. A damaged one counts too, so that it is reported."""
+    try:
+        return any(len(item) for item in place.items(tag))
+    except HeaderError:
+        return True
 
 
 def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
     """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
     if layout.floating:
         return _float_padding(elements, layout)
-    raw = elements.raw(tags.PIXEL_PADDING_VALUE)[:2], elements.raw(tags.PIXEL_PADDING_RANGE_LIMIT)[:2]
+    found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT
+    if found[0] not in elements and found[1] not in elements:
+        return None
+    raw = [_first_bytes(elements, tag, 2) for tag in found]
     values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
     if not values:
         return None
@@ -157,7 +211,15 @@ def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | N
 def _float_padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
     """Read FloatPixelPaddingValue, or DoubleFloatPixelPaddingValue, with its range limit (PS3.3 C.7.6.24, C.7.6.25)."""
     double = layout.pixel_tag == tags.DOUBLE_FLOAT_PIXEL_DATA
-    code = "d" if double else "f"
+    code, size = ("d", 8) if double else ("f", 4)
     found = tags.DOUBLE_FLOAT_PADDING if double else tags.FLOAT_PADDING
-    values = [value for tag in found for value in elements.unpack(elements.raw(tag)[: 8 if double else 4], code)]
+    values = [value for tag in found for value in elements.unpack(_first_bytes(elements, tag, size), code)]
     return (min(values), max(values)) if values else None
+
+
+def _first_bytes(elements: Elements, tag: int, size: int) -> bytes:
+    """Return the bytes of the first number of an element; empty if absent. Raises HeaderError if it is shorter."""
+    raw = elements.raw(tag)[:size]
+    if raw and len(raw) < size:
+        raise HeaderError(f"{tag_name(tag)} is shorter than a number.")
+    return raw

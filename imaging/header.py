@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from imaging import tags
 from imaging.deflate import inflate
-from imaging.elements import NO_TAG, Elements, Encoding, TruncatedError
+from imaging.elements import Elements
 from imaging.limits import Limits
+from imaging.walk import NO_TAG, Encoding, TruncatedError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.lookup_table import ValueRange
 from imaging.modality import LARGEST, read_lut
 from imaging.voi import Lut, Mapping, window
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 
 _WINDOW = "window (0028,1050)"
+_BINARY = (b"US", b"SS", b"UL", b"SL", b"UV", b"SV", b"FL", b"FD")
 
 
 class Voi(NamedTuple):
@@ -19,6 +21,8 @@ class Voi(NamedTuple):
     mapping: Mapping | None = None
     fault: str = ""
     """What cannot be used, and why. If there is a mapping too, it is the window beside an unusable table."""
+    note: str = ""
+    """What is faulty though the mapping can be used."""
 
 
 def read_voi(place: Elements | None, input_bits: int, inputs: Callable[[], ValueRange]) -> Voi:
@@ -29,9 +33,9 @@ def read_voi(place: Elements | None, input_bits: int, inputs: Callable[[], Value
     if tags.VOI_LUT_SEQUENCE in place:
         lut, fault = _first_lut(place, input_bits, inputs())
     if lut is not None:
-        return Voi(lut)
-    mapping, window_fault = _first_window(place)
-    return Voi(mapping, fault or window_fault)
+        return Voi(lut, note=lut.note)
+    window_voi = _first_window(place)
+    return window_voi._replace(fault=fault) if fault else window_voi
 
 
 def _first_lut(place: Elements, input_bits: int, inputs: ValueRange) -> tuple[Lut | None, str]:
@@ -48,27 +52,41 @@ def _first_lut(place: Elements, input_bits: int, inputs: ValueRange) -> tuple[Lu
     return None, fault
 
 
-def _first_window(place: Elements) -> tuple[Mapping | None, str]:
+def _first_window(place: Elements) -> Voi:
     centers, widths = _numbers(place, tags.WINDOW_CENTER), _numbers(place, tags.WINDOW_WIDTH)
     if not centers and not widths:
-        return None, ""
+        return Voi()
     if len(centers) == 0 or len(widths) == 0:
-        return None, f"The {_WINDOW} lacks its center or its width."
+        return Voi(fault=f"The {_WINDOW} lacks its center or its width.")
     function = place.text(tags.VOI_LUT_FUNCTION) if tags.VOI_LUT_FUNCTION in place else None
     for center, width in zip(centers, widths, strict=False):
         if center is None or width is None or max(abs(center), abs(width)) > LARGEST:
             continue
         if mapping := window(center, width, function):
-            return mapping, ""
-    return None, f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive."
+            return Voi(mapping, note=_unpaired(centers, widths))
+    return Voi(fault=f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive.")
+
+
+def _unpaired(centers: list[float | None], widths: list[float | None]) -> str:
+    """Return what is wrong if there are more centers than widths, or fewer."""
+    counts = [sum(value is not None for value in values) for values in (centers, widths)]
+    if counts[0] == counts[1]:
+        return ""
+    numbers = f"another number of centers ({counts[0]}) than of widths ({counts[1]})"
+    return f"The {_WINDOW} has {numbers}; the first pair was used."
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:
-    """Return the values; None for each that is not a number. An empty element has none."""
+    """Return the values by position; None for each that is not a number. An empty element has none."""
+    raw, is_text = place.raw(tag), (place.get(tag) or (b"",))[0] not in _BINARY
+    if is_text and not raw.strip(b" \x00\\"):
+        return []
     try:
-        return list(place.numbers(tag))
+        if not (is_text and b"\\" in raw):
+            return list(place.numbers(tag))
     except HeaderError:
-        return [_number(part) for part in (place.text(tag) or "").split("\\")]
+        pass
+    return [_number(part) for part in (place.text(tag) or "").split("\\")]
 
 
 def _number(text: str) -> float | None:

@@ -1,10 +1,11 @@
 """Read from a header the values that are stored in the database."""
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, UID_LENGTH, Facts, storable_integer, storable_text
 from imaging.header import Header
 from imaging.patient import PatientHasher
+from imaging.walk import HeaderError
 
 _DATE_LENGTH = 8
 

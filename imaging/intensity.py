@@ -21,7 +21,10 @@ def display_values(frame: Frame, mapping: Mapping) -> Array:
 
 
 def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """Do the same as `display_values` for stored values of any shape."""
+    """Return floats in [0, 1] with the shape of `stored`, which may be any: rescaled, mapped, inverted if `inverted`.
+
+    Padding and NaN become 0.
+    """
     shown = mapping(modality_values(stored, grayscale))
     if inverted:
         shown = 1 - shown
@@ -59,6 +62,8 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     For intensity `voi`, a VOI that cannot be used becomes a remark and the full range, or raises
     RejectImage(VOI_UNUSABLE) if the bundle refuses such images.
     """
+    if frame.grayscale.modality_lut is not None and (note := frame.grayscale.modality_lut.note):
+        frame.remarks.add(Remark.PARTLY_USED, note)
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
     if intensity.kind == "percentile":
@@ -66,6 +71,8 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     if intensity.kind == "voi":
         if frame.grayscale.voi_fault:
             _report_unusable_voi(frame, intensity)
+        if frame.grayscale.voi_note:
+            frame.remarks.add(Remark.PARTLY_USED, frame.grayscale.voi_note)
         if frame.grayscale.voi is not None:
             return frame.grayscale.voi
     return full_range(frame)

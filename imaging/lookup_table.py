@@ -18,6 +18,9 @@ BYTE_BITS, WORD_BITS = 8, 16
 _DESCRIPTOR_BYTES = 6
 _MOST_ENTRIES = 1 << 16
 _SIGN = 1 << 15
+_MANY_LEAPS = 8
+_FEW = 50
+"""At most one in so many entries is taken for an error of its own."""
 
 
 class Descriptor(NamedTuple):
@@ -81,6 +84,58 @@ def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[
         return packed_bytes(elements, tag)[:entries].astype(np.uint16), True
     order = "<" if elements.encoding.little else ">"
     return np.frombuffer(raw[: len(raw) // 2 * 2], f"{order}u2")[:entries].astype(np.uint16), False
+
+
+def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, int]:
+    """Return the entries of a grey lookup table as uint16, and the bits of an entry that were said.
+
+    A table of words that was cut to half its length is not taken for one of bytes.
+    """
+    values, in_bytes = read_entries(elements, tag, descriptor)
+    if in_bytes and descriptor.bits > BYTE_BITS and _is_half_of_words(values):
+        return values[::2] | values[1::2] << BYTE_BITS, descriptor.bits
+    if in_bytes:
+        return values, min(descriptor.bits, BYTE_BITS)
+    return low_bytes(values) if descriptor.bits <= BYTE_BITS else values, descriptor.bits
+
+
+def _is_half_of_words(values: Array) -> bool:
+    """Return whether bytes are the halves of words: the curve has many leaps, and the words have few."""
+    if len(values) % 2:
+        return False
+    words = values[::2] | values[1::2] << BYTE_BITS
+    return _variation(values) > _MANY_LEAPS and _MANY_LEAPS * _variation(words) < _variation(values)
+
+
+def _variation(values: Array) -> float:
+    """Return how much a curve goes up and down, in its own range: a rising one 1."""
+    steps, span = np.abs(np.diff(values.astype(np.int64))), int(np.ptp(values))
+    return float(steps.sum() / span) if span else 0.0
+
+
+class Fitting(NamedTuple):
+    """Entries, and the bits that they can use."""
+
+    values: Array
+    bits: int
+    fault: str = ""
+    """What was wrong, as the end of a sentence."""
+
+
+def fitted_entries(values: Array, said: int) -> Fitting:
+    """Return the entries with the bits that they use: those that were said, unless many entries need more.
+
+    If few have more, or are one too high as those that were scaled to 4096 instead of 4095, they are clipped.
+    """
+    largest = int(values.max())
+    bits, top = bits_reached(largest, said), (1 << said) - 1
+    if bits <= said:
+        return Fitting(values, bits)
+    beyond = int(np.count_nonzero(values > top))
+    if largest == top + 1 or beyond * _FEW <= len(values):
+        return Fitting(np.minimum(values, top), said, f"has {beyond:,} entries of more than {said} bits: clipped.")
+    fault = "" if said <= BYTE_BITS else f"has entries of {bits} bits, but {said} were said: scaled by the largest."
+    return Fitting(values, bits, fault)
 
 
 def packed_bytes(elements: Elements, tag: int) -> Array:

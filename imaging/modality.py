@@ -3,23 +3,23 @@
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
 from imaging.lookup_table import (
-    BYTE_BITS,
     ValueRange,
-    bits_reached,
     first_mapped,
+    fitted_entries,
     guessed_descriptor,
-    low_bytes,
     read_descriptor,
-    read_entries,
+    read_table,
 )
 from imaging.pixel_layout import PixelLayout
 from imaging.tags import tag_name
 from imaging.voi import Lut
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
+_DATA = f"{tag_name(tags.LUT_DATA)} of a lookup table"
 LARGEST = 1e15
 _SMALLEST_SLOPE = 1e-20
 """Limits that no real image exceeds. Beyond them float32 overflows, and a frame would become black or NaN."""
@@ -76,22 +76,22 @@ def bounded(place: Elements, tag: int) -> float | None:
 def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
     """Read a modality or VOI lookup table; None for an item without descriptor and data, which is an empty value.
 
-    Raises RejectImage(BAD_HEADER) if the data are missing.
+    Raises RejectImage(BAD_HEADER) if data are missing that the `inputs` need.
     """
     data, descriptor = item.get(tags.LUT_DATA), read_descriptor(item, tags.LUT_DESCRIPTOR)
     if data is None or not data[2]:
         if descriptor is None:
             return None
-        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
+        raise RejectImage(Reason.BAD_HEADER, f"{_DATA} is missing or empty.")
     descriptor = descriptor or guessed_descriptor(data[2], input_bits)
-    values, in_bytes = read_entries(item, tags.LUT_DATA, descriptor)
+    values, said = read_table(item, tags.LUT_DATA, descriptor)
     if not len(values):
-        raise RejectImage(Reason.BAD_HEADER, f"{tag_name(tags.LUT_DATA)} of a lookup table is missing or empty.")
-    said = min(descriptor.bits, BYTE_BITS) if in_bytes else descriptor.bits
-    if not in_bytes and said <= BYTE_BITS:
-        values = low_bytes(values)
-    return Lut(
-        first=first_mapped(descriptor, inputs),
-        bits=bits_reached(int(values.max()), said),
-        entries=values.astype("<u2").tobytes(),
-    )
+        raise RejectImage(Reason.BAD_HEADER, f"{_DATA} is missing or empty.")
+    first, note = first_mapped(descriptor, inputs), ""
+    if len(values) < descriptor.entries:
+        note = f"{_DATA} has {len(values):,} of {descriptor.entries:,} entries."
+        if first + len(values) <= inputs.high:
+            raise RejectImage(Reason.BAD_HEADER, note)
+    fitting = fitted_entries(values, said)
+    note = note or (fitting.fault and f"{_DATA} {fitting.fault}")
+    return Lut(first=first, bits=fitting.bits, entries=fitting.values.astype("<u2").tobytes(), note=note)

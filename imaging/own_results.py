@@ -1,7 +1,8 @@
 """Recognise the reports of nightread when a store sends them back."""
 
 from imaging import tags
-from imaging.elements import Elements, HeaderError
+from imaging.elements import Elements
+from imaging.walk import HeaderError
 
 MAKER = "nightread"
 """Manufacturer (0008,0070) in the objects that nightread makes."""

@@ -123,9 +123,9 @@ def _segments(
     words: list[int], position: int, count: int | None, entries: int, *, wide: bool, before: int = 0
 ) -> list[int]:
     values: list[int] = []
-    starts: list[int] = []
+    starts: set[int] = set()
     while position < len(words) and len(values) < entries and len(starts) != count:
-        starts.append(position)
+        starts.add(position)
         kind, length = words[position], words[position + 1]
         if kind == 0:
             values += words[position + 2 : position + 2 + length]
@@ -145,7 +145,7 @@ def _segments(
     return values
 
 
-def _copied_from(words: list[int], at: int, starts: list[int], *, wide: bool) -> int:
+def _copied_from(words: list[int], at: int, starts: set[int], *, wide: bool) -> int:
     """Return the position of the first segment that an indirect segment copies.
 
     Its offset counts bytes (PS3.3 C.7.9.2.3). Some writers count words of 16 bits.

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 from imaging import tags
-from imaging.elements import UNDEFINED, Elements, HeaderError
+from imaging.elements import Elements
 from imaging.limits import Limits
 from imaging.tags import tag_name
+from imaging.walk import UNDEFINED, HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

@@ -6,7 +6,7 @@ from pydicom.uid import UID
 from imaging import tags
 from imaging.codecs import Codec, codec_for, decoder_name
 from imaging.dicom_image import DicomFrames, DicomImage
-from imaging.elements import UNDEFINED, Elements
+from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS
 from imaging.frame_location import locate_frames
@@ -28,6 +28,7 @@ from imaging.pixel_layout import PALETTE, read_pixel_layout
 from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
+from imaging.walk import UNDEFINED
 from nightread.errors import RejectImage
 from nightread.reasons import PICTURE, Reason
 
@@ -84,7 +85,7 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
         remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     codec = _codec(header, pixel_tag, remarks)
     layout, spans = locate_frames(elements, layout, codec, limits, remarks)
-    stored = StoredFrames(elements, layout, codec, spans)
+    stored = StoredFrames(elements, layout, codec, spans, remarks)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
         remarks.add(Remark.PALETTE_MISSING)

@@ -47,17 +47,17 @@ def read_kind(image: DicomImage) -> ImageKind:
         return ImageKind(is_dicom=False, samples=samples, rows=facts.rows, columns=facts.columns)
     layout = source.layout
     return ImageKind(
-        True,
-        facts.sop_class_uid,
-        facts.modality,
-        facts.image_type,
-        facts.body_part,
-        _code(elements.raw(tags.VIEW_POSITION)),
-        layout.photometric,
-        COLOUR if layout.samples > 1 or source.palette is not None else GREY,
-        facts.rows,
-        facts.columns,
-        tags.QUALITY_CONTROL_IMAGE in elements and elements.text(tags.QUALITY_CONTROL_IMAGE) == "YES",
+        is_dicom=True,
+        sop_class=facts.sop_class_uid,
+        modality=facts.modality,
+        image_type=facts.image_type,
+        body_part=facts.body_part,
+        view=_code(elements.raw(tags.VIEW_POSITION)),
+        photometric=layout.photometric,
+        samples=COLOUR if layout.samples > 1 or source.palette is not None else GREY,
+        rows=facts.rows,
+        columns=facts.columns,
+        quality_control=(tags.QUALITY_CONTROL_IMAGE in elements and elements.text(tags.QUALITY_CONTROL_IMAGE) == "YES"),
     )
 
 

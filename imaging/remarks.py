@@ -28,9 +28,13 @@ class Remark(StrEnum):
     ANY_DOMAIN = "any_domain", "It was not checked whether the model was made for this image (--any-domain)."
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
     FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
+    FRAME_GROUPS_DIFFER = "frame_groups_differ", "The header describes more or fewer frames than the pixel data hold."
     PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
     SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, unlike the transfer syntax says."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
+    BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
+    COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; it was guessed from them."
+    PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its sound part was used."
 
 
 class Remarks:

@@ -1,9 +1,53 @@
-"""Keep the BitsStored bits of a stored value, and drop what other bits hold (PS3.5 section 8.1.1)."""
+"""Keep the BitsStored bits of a stored value, and drop what other bits hold (PS3.5 section 8.1.1).
+
+If the pixels clearly contradict BitsStored, HighBit or the sign of the header, the pixels decide, with a note.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
+from imaging import tags
 from imaging.array import Array
-from imaging.pixel_layout import PixelLayout
+from imaging.pixel_layout import GRAYSCALE, PALETTE, PixelLayout
+from imaging.tags import tag_name
+
+_BYTE_BITS = 8
+_SMOOTHER = 0.8
+"""Words are values if they vary by less than this part of what they vary by without their high bits."""
+_STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
+
+
+class StoredValues(NamedTuple):
+    """The values of one frame, with the bits that they can use."""
+
+    values: Array
+    bits: int
+    note: str = ""
+    """What the pixels contradict in the header; empty if nothing."""
+    scaled: bool = False
+    """Whether the values were probably scaled to fewer bits than the header says, so that its window may not fit."""
+
+
+def native_values(words: Array, layout: PixelLayout) -> StoredValues:
+    """Return the values of uncompressed words."""
+    masked = mask_unused_bits(words, layout)
+    refuted = None if masked is words else _refuted(words, layout, layout.high_bit + 1 - layout.bits_stored)
+    return refuted or StoredValues(masked, layout.bits_stored)
+
+
+def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
+    """Return the values of a codestream whose samples have `precision` bits, and a sign if `signed`."""
+    if precision < layout.bits_stored:
+        return _of_fewer_bits(pixels, layout, precision, signed=signed, lossless=lossless)
+    if signed and not layout.signed and _is_signed(pixels, layout, precision):
+        return StoredValues(pixels, layout.bits_stored, _of_other_sign())
+    if not lossless and precision > layout.bits_stored:
+        return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
+    masked = mask_decoded_bits(pixels, layout, precision)
+    whole = masked is not pixels and layout.bits_stored < precision == pixels.dtype.itemsize * _BYTE_BITS
+    refuted = _refuted(pixels, layout, _shift(layout, precision)) if whole else None
+    return refuted or StoredValues(masked, layout.bits_stored)
 
 
 def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
@@ -18,10 +62,11 @@ def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
 
 
 def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Array:
-    """Do the same for the output of a lossless decoder, whose samples have `precision` bits.
+    """Clear the bits outside of BitsStored in the output of a lossless decoder, and extend the sign bit.
 
-    Writers compress either the values, with at most BitsStored bits, or the whole words of the pixel cell, overlays
-    included. Only the latter have more bits than BitsStored. The result has the sign of PixelRepresentation.
+    `precision` is the number of bits of the decoded samples. Writers compress either the values, with at most
+    BitsStored bits, or the whole words of the pixel cell, overlays included. Only the latter have more bits than
+    BitsStored. The result has the sign of PixelRepresentation.
     """
     if _fits(pixels, layout, precision):
         return pixels
@@ -35,7 +80,11 @@ def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Arr
 
 
 def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Array:
-    """Do the same for a lossy decoder: clip values just outside of BitsStored, which are errors of the compression."""
+    """Return the output of a lossy decoder with the bits and the sign that the header declares.
+
+    `precision` is the number of bits of the decoded samples. Values just outside of BitsStored are errors of the
+    compression: they are clipped.
+    """
     if _fits(pixels, layout, precision):
         return pixels
     pixels, cell = _with_sign(pixels, layout)
@@ -45,6 +94,74 @@ def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Ar
     values = pixels >> shift
     top = 1 << layout.bits_stored - layout.signed
     return np.clip(values, -top if layout.signed else 0, top - 1) if precision > layout.bits_stored else values
+
+
+def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
+    """Return values with fewer bits than BitsStored.
+
+    Lossless encoders may write only as many bits as the values need. A lossy stream, or one of 8 bits, was probably
+    made from pixels that were scaled to it, and the header was left.
+    """
+    if layout.photometric == PALETTE:
+        return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
+    scaled = not lossless or precision <= _BYTE_BITS
+    note = f"The compressed frames have {precision} bits per sample, but {_STORED} is {layout.bits_stored}."
+    as_they_are = signed or not lossless
+    values = pixels if as_they_are else mask_decoded_bits(pixels, layout, precision)
+    return StoredValues(values, precision if scaled else layout.bits_stored, note, scaled)
+
+
+def _is_signed(pixels: Array, layout: PixelLayout, precision: int) -> bool:
+    """Return whether samples of a signed stream are signed values: whole words may hold other bits instead."""
+    if precision <= layout.bits_stored:
+        return True
+    limit = 1 << layout.bits_stored - 1
+    return -limit <= int(pixels.min()) < 0 and int(pixels.max()) < limit
+
+
+def _of_other_sign() -> str:
+    return f"The compressed frames have signed samples, unlike {tag_name(tags.PIXEL_REPRESENTATION)} says."
+
+
+def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
+    """Return the values if the words do not lie as BitsStored and HighBit say; None if they may."""
+    stored = layout.bits_stored
+    if shift > 0 and _lie_low(words, layout, shift):
+        unused = words.dtype.itemsize * _BYTE_BITS - stored
+        words = _with_sign(words, layout)[0]
+        values = (words << unused) >> unused if layout.signed else words
+        return StoredValues(values, stored, f"The pixel values begin at bit 0, unlike {_HIGH_BIT} says.")
+    if shift == 0 and not layout.signed and layout.photometric in GRAYSCALE:
+        words = _with_sign(words, layout)[0]
+        if (used := int(words.max()).bit_length()) > stored and _smoother_whole(words, stored):
+            return StoredValues(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")
+    return None
+
+
+def _lie_low(words: Array, layout: PixelLayout, shift: int) -> bool:
+    """Return whether the values are in the low bits, and not at HighBit.
+
+    Nothing is above BitsStored bits then, and most words that are more than an overlay use the bits below as well.
+    """
+    values = _with_sign(words, layout)[0]
+    top = 1 << layout.bits_stored - layout.signed
+    if int(values.max()) >= top or (layout.signed and int(values.min()) < -top):
+        return False
+    more = values[values >= 1 << shift]
+    return more.size > 0 and 2 * int(np.count_nonzero(more & (1 << shift) - 1)) >= more.size
+
+
+def _smoother_whole(words: Array, stored: int) -> bool:
+    """Return whether the bits above BitsStored belong to the values: without them the picture would have leaps.
+
+    An overlay above the values has leaps of its own.
+    """
+    whole, masked = (_variation(each) for each in (words, words & (1 << stored) - 1))
+    return whole < _SMOOTHER * masked
+
+
+def _variation(words: Array) -> int:
+    return int(np.abs(np.diff(words.reshape(-1).astype(np.int64))).sum())
 
 
 def _fits(pixels: Array, layout: PixelLayout, precision: int) -> bool:

@@ -1,6 +1,6 @@
 """Map modality values to display values in [0, 1] (PS3.3 C.11.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,11 @@ class Ramp:
 
     low: float
     high: float
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Return the lowest and the highest value that the mapping tells apart."""
+        return self.low, self.high
 
     def __call__(self, values: Array) -> Array:
         """Map floats of any shape to floats in [0, 1] of the same shape and type."""
@@ -28,6 +33,11 @@ class Sigmoid:
     center: float
     width: float
 
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Return the ends of the window."""
+        return self.center - self.width / 2, self.center + self.width / 2
+
     def __call__(self, values: Array) -> Array:
         """Map floats of any shape to floats in (0, 1) of the same shape and type."""
         exponent = np.clip(-4 * (values - self.center) / self.width, -80, 80)
@@ -42,6 +52,13 @@ class Lut:
     bits: int
     """Bits that the entries use; the largest entry has no more."""
     entries: bytes
+    note: str = field(default="", compare=False)
+    """What is faulty in the table though it can be used."""
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Return the first and the last mapped value."""
+        return self.first, self.first + len(self.entries) // 2 - 1
 
     @property
     def top(self) -> int:
@@ -51,11 +68,13 @@ class Lut:
     def outputs(self, values: Array) -> Array:
         """Return float64 entries for values of any shape, rounded to the nearest input.
 
-        Values outside of the table get its first or last entry.
+        Values outside of the table get its first or last entry. NaN stays NaN.
         """
         table = np.frombuffer(self.entries, "<u2").astype(np.float64)
         index = np.clip(np.rint(values) - self.first, 0, len(table) - 1)
-        outputs: Array = table[index.astype(np.intp)]
+        outputs: Array = table[np.nan_to_num(index).astype(np.intp)]
+        if values.dtype.kind == "f":
+            outputs[np.isnan(index)] = np.nan
         return outputs
 
     def __call__(self, values: Array) -> Array:

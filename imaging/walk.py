@@ -52,15 +52,17 @@ def walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
     """
     implicit, little = encoding
     explicit_header, implicit_header, long_length = _LITTLE if little else _BIG
-    position = start
+    position, last = start, -1
     for _ in _EVERY_ELEMENT:
         if position + 8 > end:
             break
         group, number, vr, length = explicit_header(data, position)
         tag = group << 16 | number
-        if tag >= before:
-            return position
-        header = 8
+        if not last < tag < before:
+            if tag >= before:
+                return position
+            raise HeaderError  # The tags of a data set ascend (PS3.5 section 7.1).
+        last, header = tag, 8
         if implicit or vr not in SHORT_VRS:
             if implicit or vr not in LONG_VRS:  # Some writers switch to implicit VR within a data set.
                 vr, length = b"", implicit_header(data, position)[2]

@@ -65,25 +65,23 @@ def retrieve(
 def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int], object]) -> HttpResponse:
     """Request the instance with the best `Accept` that the store understands.
 
-    Older stores reject the wildcard for the transfer syntax, which is remembered. Some fail because of it with status
-    500, which is not remembered, since it may have another cause.
+    Older stores reject the wildcard for the transfer syntax, and some fail because of it with status 500. What a store
+    understands is remembered only if it rejected every better value: a failure may have another cause. A value that
+    was successful once is used for all instances, since later rejections concern single instances.
     """
-    *better, last = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :]
-    understood = client.accept
-    for accept in better:
+    values, is_certain = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :], True
+    for accept in values:
         try:
             response = client.read(uri, {"Accept": accept}, max_bytes=limit, on_bytes=on_bytes)
         except (UnexpectedError, UnavailableError) as error:
-            if not _may_be_due_to_accept(error):
+            if accept == values[-1] or not _may_be_due_to_accept(error):
                 raise
-            is_certain = isinstance(error, UnexpectedError)
+            is_certain = is_certain and isinstance(error, UnexpectedError)
         else:
-            client.accept = understood
+            if is_certain:
+                client.accept = min(client.accept or accept, accept, key=_ACCEPTED.index)
             return response
-        understood = _ACCEPTED[_ACCEPTED.index(accept) + 1] if is_certain else understood
-    response = client.read(uri, {"Accept": last}, max_bytes=limit, on_bytes=on_bytes)
-    client.accept = understood
-    return response
+    raise AssertionError("the last value returns or raises")
 
 
 def _may_be_due_to_accept(error: WebError) -> bool:

@@ -41,12 +41,14 @@ def read_config(config: Path) -> dict[str, Any]:
 def setting_problems(error: ValidationError, config: Path | None, overrides: Collection[str]) -> Iterator[str]:
     """Yield one line per problem. `overrides` are the settings that arguments gave, which come before all others."""
     written = read_config(config) if config else {}
+    variables = {name.upper(): name for name in own_variables()}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = problem["loc"]
         first = str(location[0]) if location else ""
         variable = f"NIGHTREAD_{first.upper()}"
-        if first in overrides or variable in own_variables() or first not in written:
-            place = f"{variable}: " if first else (f"{config}: " if written else "")
+        if first in overrides or variable in variables or first not in written:
+            name = variable if first in overrides else variables.get(variable, variable)
+            place = f"{name}: " if first else (f"{config}: " if written else "")
             yield f"{place}{_message(first, problem)}"
         else:
             yield f"{config}: {_in_file(location, problem, written)}"
@@ -55,8 +57,8 @@ def setting_problems(error: ValidationError, config: Path | None, overrides: Col
 def unknown_variables() -> Iterator[str]:
     """Yield one line for each variable NIGHTREAD_... that is no setting and is therefore ignored."""
     known = {f"NIGHTREAD_{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(own_variables() - known - _OWN_VARIABLES):
-        if not name.startswith(_TEST_PREFIX):
+    for name in sorted(own_variables() - _OWN_VARIABLES):
+        if name.upper() not in known and not name.startswith(_TEST_PREFIX):
             yield f"{name} is not a setting and is ignored.{_suggest(name, known)}"
 
 
@@ -70,7 +72,13 @@ def _in_file(location: tuple[int | str, ...], problem: Any, written: dict[str, A
         return f"unknown key `{key}`{where}.{hint or _suggest(key, _known_keys(location, parent))}"
     if problem["type"] == "missing":
         return f"the key `{key}` is missing{where}."
-    return f"`{key}`{where}: {_message(key, problem)}"
+    return f"`{key}`{_entry(location, key)}{where}: {_message(key, problem)}"
+
+
+def _entry(location: tuple[int | str, ...], key: str) -> str:
+    """Return which entry of an array is wrong; the key says it already if the entry is a table."""
+    last = location[-1] if location else ""
+    return f" number {last + 1}" if isinstance(last, int) and not key.startswith("[[") else ""
 
 
 def _message(key: str, problem: Any) -> str:
@@ -92,7 +100,8 @@ def _as_written(location: tuple[int | str, ...], written: dict[str, Any]) -> tup
         is_last = number == len(location) - 1
         if isinstance(part, int) and isinstance(present, list) and part < len(present):
             parent, present = present, present[part]
-            names[-1] = f"[[{names[-1]}]] number {part + 1}"
+            if isinstance(present, dict):  # a table, written [[name]]; other entries have no name of their own
+                names[-1] = f"[[{names[-1]}]] number {part + 1}"
         elif isinstance(present, dict) and (part in present or is_last):
             parent, present = present, present.get(part)
             names.append(str(part))

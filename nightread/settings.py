@@ -275,8 +275,8 @@ def settings_file(config: Path | None) -> Path | None:
 
 
 def own_variables() -> set[str]:
-    """Return the names of all variables NIGHTREAD_... in the environment."""
-    return {name for name in os.environ if name.startswith("NIGHTREAD_")}
+    """Return the names of all variables NIGHTREAD_... in the environment, as written: settings may have any case."""
+    return {name for name in os.environ if name.upper().startswith("NIGHTREAD_")}
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:

@@ -96,7 +96,7 @@ class HttpClient:
             timeout=Timeout(connect=timeout_seconds, read=timeout_seconds),
         )
         self.accept: str | None = None
-        """The value of `Accept` for instances that this server understands, after it rejected a better one."""
+        """The best value of `Accept` with which this server sent an instance; None before it sent one."""
 
     def json(self, path: str, query: Mapping[str, str] | None = None, *, post: object = None) -> Any:
         """Return the JSON response, up to 64 MiB; None for an empty body. `post` is sent as JSON. Raises WebError."""

@@ -31,6 +31,7 @@ from nightread.settings import load_settings
 from worker.errors import BatchTakenError, NetworkBrokenError
 from worker.isolation.in_flight import InFlightTable
 from worker.lifecycle.node_lock import lock_node_name
+from worker.lifecycle.reported_model import ReportedModel
 from worker.lifecycle.startup_recovery import recover_from_previous_start
 from worker.lifecycle.watchdog import Watchdog
 
@@ -52,6 +53,7 @@ class _Worker:
     node: str = ""
     boot_id: str = ""
     in_flight_table: InFlightTable | None = None
+    reported_model: ReportedModel | None = None
     context: Any = None
     node_lock: Any = None
 
@@ -110,6 +112,7 @@ def _start_worker(sender: Any, **_: Any) -> None:
         log.critical("this worker cannot work: %s", error)
         os._exit(1)
     _worker.in_flight_table = InFlightTable()
+    _worker.reported_model = ReportedModel()
     recover_from_previous_start(settings, node=_worker.node, boot_id=_worker.boot_id)
 
 
@@ -125,12 +128,20 @@ def _open_context(**_: Any) -> None:
         in_flight_table = _worker.in_flight_table or InFlightTable()
         slot = in_flight_table.slot(index)
         _worker.context = open_context(settings, settings.require_redis_url(), process, slot)
+        _report_model()
         slot.mark_ready()
     except StopWork as error:
         _stop_worker(str(error))
     except Exception:
         log.exception("worker process did not start")
         _stop_worker("a process did not start; the log entry before this one shows the error")
+
+
+def _report_model() -> None:
+    """Tell the parent the name and version of the bundle that analyses every image, if `--model` names one."""
+    if settings.model is not None and _worker.reported_model:
+        (reference,) = _worker.context.model_set.models
+        _worker.reported_model.write(reference)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
@@ -172,6 +183,7 @@ def _stop_worker(reason: str) -> NoReturn:
 def _send_heartbeat(database: Database) -> None:
     processes = slots(settings)
     ready = _worker.in_flight_table.ready_processes() if _worker.in_flight_table else 0
+    loaded = _worker.reported_model.read() if _worker.reported_model else None
     try:
         ledger.heartbeat(
             database,
@@ -179,7 +191,7 @@ def _send_heartbeat(database: Database) -> None:
             boot_id=_worker.boot_id,
             slots=processes,
             starting=max(0, processes - ready),
-            model=settings.model,
+            model=loaded or settings.model,
             device=device_name(settings),
             release=__version__,
             now=utc_now(),

@@ -10,7 +10,7 @@ from imaging.facts import Facts
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
-from worker.fetching.files import Fetched, FileChangedError
+from worker.fetching.files import Fetched, FileChangedError, is_in_store
 
 log = logging.getLogger(__name__)
 
@@ -107,13 +107,14 @@ def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
     """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
 
-    An image that waits for its source is tried again after a third of the time for which it has waited. A file that is
-    still arriving is tried after twice that time, because its watcher reports at once that it has changed.
+    An image that waits for its source is tried again after a third of the time since it arrived. So is one that is
+    still arriving in a store. In a folder it is tried after twice that time, because a watcher reports its changes.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
     if _waits_for_source(image_error, settings):
         waited = (now - image.arrived_at).total_seconds()
-        share = 2.0 if image_error.reason is Reason.STILL_ARRIVING else 1 / 3
+        is_watched = image_error.reason is Reason.STILL_ARRIVING and not is_in_store(image)
+        share = 2.0 if is_watched else 1 / 3
         seconds = max(settings.retry_base_seconds, min(waited, _MAX_WAIT_SECONDS) * share)
     seconds = min(settings.retry_cap_seconds, seconds)
     return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not cryptography

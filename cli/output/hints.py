@@ -1,5 +1,6 @@
 """Say what to do about images without a result."""
 
+import shlex
 from collections.abc import Iterator
 
 from cli.output.tables import Reasons
@@ -57,4 +58,4 @@ def _retry(reason: Reason, settings: Settings) -> str:
 
 def _state(settings: Settings) -> str:
     """Return the option --state if the state folder is not the default one, so that the command can be pasted."""
-    return f" --state {settings.state_dir}" if "state_dir" in settings.model_fields_set else ""
+    return f" --state {shlex.quote(str(settings.state_dir))}" if "state_dir" in settings.model_fields_set else ""

@@ -24,9 +24,15 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
             f"There are no routing rules and no --model for {names}: images are rejected (no_model). "
             "Add a rule with `nightread models activate`, or start with --model."
         )
-    if len({worker.model for worker in alive}) > 1:
+    if len(_different({worker.model for worker in alive})) > 1:
         models = ", ".join(f"{worker.node}: {worker.model or 'the rules'}" for worker in alive)
         yield f"Workers use different models, so that results depend on which worker takes an image ({models})."
+
+
+def _different(models: set[str | None]) -> set[str | None]:
+    """Leave out a name without version if a worker has a version of it: the other one still loads its network."""
+    names = {model.partition("@")[0] for model in models if model and "@" in model}
+    return models - names
 
 
 def print_worker_model_warnings(workers: Sequence[Worker], rules: int) -> None:

@@ -12,7 +12,7 @@ from db.ledger.claims import (
 )
 from db.ledger.clock_repair import clamp_future_times
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
-from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, postpone_delivery
+from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, hold_deliveries, postpone_delivery
 from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
@@ -78,6 +78,7 @@ __all__ = [
     "expire_leases_of_previous_starts",
     "form_batches",
     "heartbeat",
+    "hold_deliveries",
     "is_marked",
     "known_contents",
     "mark_source",

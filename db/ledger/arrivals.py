@@ -45,7 +45,7 @@ def register_within(
     new = {key: arrival for key, arrival in by_key.items() if key not in present.known | changed}
     if new:
         _insert(connection, source_id, new, priority, now)
-    mark_replaced(connection, [image_id for key in new for image_id in present.final.get(key, ())])
+    mark_replaced(connection, [image_id for key in new for image_id in present.replaced(key)])
     mark_returned(connection, present.returned)
     return Registered(new=len(new), changed=len(changed))
 
@@ -67,6 +67,10 @@ class _Present:
     """Instances with an outcome that describe other files."""
     returned: list[int] = field(default_factory=list)
     """Known instances that were replaced, and whose file is there again."""
+
+    def replaced(self, key: str) -> list[int]:
+        """Return the instances that a new arrival replaces; an unfinished one has an outcome by now."""
+        return [*self.final.get(key, ()), *([self.unfinished[key]] if key in self.unfinished else [])]
 
 
 def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> _Present:

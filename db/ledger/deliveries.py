@@ -93,6 +93,20 @@ def postpone_delivery(
     database.write(lambda connection: connection.execute(claimed.values(**values)))
 
 
+def hold_deliveries(database: Database, destination: str, *, reason: str, detail: str, now: datetime) -> None:
+    """Note why nothing can be sent to a destination, so that its waiting reports do not use up their patience.
+
+    They count as created now. Reports that the destination may already have keep their time, which is part of them.
+    """
+    values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "created_at": now}
+    waiting = update(deliveries).where(
+        deliveries.c.destination == destination,
+        deliveries.c.state == DeliveryState.WAITING,
+        or_(deliveries.c.reason.is_(None), deliveries.c.reason.not_in(POSSIBLY_TAKEN)),
+    )
+    database.write(lambda connection: connection.execute(waiting.values(**values)))
+
+
 def end_delivery(
     database: Database, delivery_id: int, state: DeliveryState, *, reason: str | None, detail: str | None, now: datetime
 ) -> None:

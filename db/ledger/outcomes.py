@@ -15,7 +15,7 @@ from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import require_registered
 from db.ledger.identity import lock_recording, settle_duplicates, supersede
 from db.ledger.predictions import add_further_predictions, insert_predictions
-from db.ledger.replaced import unmark_copied
+from db.ledger.replaced import unmark_same_bytes
 from db.ledger.values import Outcome
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES
@@ -74,7 +74,7 @@ def _record(
     _write(connection, held_outcomes, now)
     add_further_predictions(connection, batch_id, held_outcomes, now)
     supersede(connection, held_outcomes)
-    unmark_copied(connection, held_outcomes)
+    unmark_same_bytes(connection, held_outcomes)
     apply_annotations(connection, held_outcomes, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}

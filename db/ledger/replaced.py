@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from db.bulk import execute_many
 from db.ledger.values import Outcome
-from db.tables import State, instances
+from db.tables import instances
 
 
 def mark_replaced(connection: Connection, instance_ids: Sequence[int]) -> None:
@@ -20,15 +20,21 @@ def mark_returned(connection: Connection, instance_ids: Sequence[int]) -> None:
     for instance_id in instance_ids:
         connection.execute(_RETURN, {"instance": instance_id})
         connection.execute(_REPLACE_BY, {"instance": instance_id})
+        connection.execute(_UNMARK, {"instance": instance_id})
 
 
-def unmark_copied(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Remove the mark of each original whose copy is at the same place: the file was touched, not replaced."""
-    copies = [(o.instance_id, o.duplicate_of) for o in outcomes if o.state is State.DUPLICATE]
-    execute_many(connection, _UNMARK, ("copy", "original"), copies)
+def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Remove the marks of arrivals that have the bytes of a later one: the file was touched or copied back.
+
+    The outcomes are stored already. Where no image of the batch replaced another one, this costs one short search.
+    """
+    read = [outcome.instance_id for outcome in outcomes if outcome.sha256 is not None]
+    if read and connection.execute(_ANY_REPLACING, {"first": min(read), "last": max(read)}).first():
+        replacing = connection.execute(_REPLACING, {"instances": read}).scalars()
+        execute_many(connection, _UNMARK, ("instance",), [(instance_id,) for instance_id in replacing])
 
 
-_newest, _same_place, _copy = (instances.alias(name) for name in ("newest", "same_place", "copy"))
+_newest, _same_place = instances.alias("newest"), instances.alias("same_place")
 
 _REPLACE = (
     update(instances)
@@ -42,7 +48,7 @@ _REPLACE = (
 _RETURN = update(instances).where(instances.c.id == bindparam("instance")).values(replaced_by=None)
 _place = {
     name: select(_same_place.c[name]).where(_same_place.c.id == bindparam("instance")).scalar_subquery()
-    for name in ("source_id", "uri_key")
+    for name in ("source_id", "uri_key", "sha256")
 }
 _REPLACE_BY = (
     update(instances)
@@ -54,17 +60,23 @@ _REPLACE_BY = (
     )
     .values(replaced_by=bindparam("instance"))
 )
+_ANY_REPLACING = (
+    select(instances.c.id).where(instances.c.replaced_by.between(bindparam("first"), bindparam("last"))).limit(1)
+)
+_REPLACING = (
+    select(instances.c.replaced_by)
+    .where(instances.c.replaced_by.in_(bindparam("instances", expanding=True)))
+    .distinct()
+)
 _UNMARK = (
     update(instances)
     .where(
-        instances.c.id == bindparam("original"),
+        instances.c.source_id == _place["source_id"],
+        instances.c.uri_key == _place["uri_key"],
+        instances.c.sha256 == _place["sha256"],
         instances.c.replaced_by.is_not(None),
-        select(_copy.c.id)
-        .where(
-            _copy.c.id == bindparam("copy"),
-            _copy.c.source_id == instances.c.source_id,
-            _copy.c.uri_key == instances.c.uri_key,
-        )
+        select(_same_place.c.id)
+        .where(_same_place.c.id == bindparam("instance"), _same_place.c.replaced_by.is_(None))
         .exists(),
     )
     .values(replaced_by=None)

@@ -51,7 +51,7 @@ class ImageFilter:
     replaced: bool | None = None
     """True matches images whose file was replaced by another file of the same name, False the others, None both."""
     current: bool = False
-    """Leave out withdrawn images, old versions of images, and images whose file was replaced by another one."""
+    """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
     sort: Sort = "id"
     """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
@@ -72,7 +72,6 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.current:
         yield instances.c.superseded_by.is_(None)
         yield instances.c.withdrawn_by.is_(None)
-        yield instances.c.replaced_by.is_(None)
 
 
 def has_remark(word: str) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 
 from db.engine import Database
 from db.queries.filters import ImageFilter, conditions
@@ -23,7 +23,7 @@ class Retriable:
     root: str
     uri: str
     replaced: bool
-    """True if a newer file arrived at the same place, so that the failed bytes no longer exist."""
+    """True if the file that is at this place now has another row: other bytes, or the same bytes with a later time."""
     copy_is_done: bool
     """True if an image with the same bytes has a result by now."""
 
@@ -39,7 +39,7 @@ def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
             sources.c.kind,
             sources.c.root,
             instances.c.uri,
-            _IS_REPLACED.label("replaced"),
+            or_(instances.c.replaced_by.is_not(None), _WAS_TOUCHED).label("replaced"),
             _COPY_IS_DONE.label("copy_is_done"),
         )
         .join(work, work.c.instance_id == instances.c.id)
@@ -53,13 +53,15 @@ def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
 
 
 _NEWER = instances.alias("newer")
-_IS_REPLACED = (
+_WAS_TOUCHED = (
     select(_NEWER.c.id)
     .where(
         and_(
             _NEWER.c.source_id == instances.c.source_id,
             _NEWER.c.uri_key == instances.c.uri_key,
             _NEWER.c.id > instances.c.id,
+            _NEWER.c.sha256 == instances.c.sha256,
+            _NEWER.c.replaced_by.is_(None),
         )
     )
     .exists()

@@ -47,10 +47,14 @@ class ArrivalScope:
 
 
 def newest_at(database: Database, source_id: int, uris: Sequence[str]) -> tuple[int, ...]:
-    """Return the id of the newest arrival at each of these places of a source."""
+    """Return the id of the newest arrival at each of these places of a source, of those whose file was not replaced.
+
+    The file that is there may be that of an earlier arrival: it was replaced, and restored with its time.
+    """
     keys = [uri_key(uri) for uri in uris]
     places = (instances.c.source_id == source_id, instances.c.uri_key.in_(keys))
-    statement = select(instances.c.uri_key, instances.c.id).where(*places).order_by(instances.c.id)
+    current_last = (instances.c.replaced_by.is_(None), instances.c.id)
+    statement = select(instances.c.uri_key, instances.c.id).where(*places).order_by(*current_last)
     with database.read() as connection:
         return tuple({row.uri_key: row.id for row in connection.execute(statement)}.values())
 

@@ -74,13 +74,15 @@ def _rewrite_layer(kind: str, settings: dict[str, Any]) -> None:
 
 
 def _use_defaults(kind: str, settings: dict[str, Any]) -> None:
-    """Write the policy, the axis, the score of attention and the shape of the input as Keras 3 reads them."""
+    """Write the policy, the axis, the slope, the score of attention and the shape of the input as Keras 3 does."""
     policy = settings.get("dtype")
     if isinstance(policy, dict) and isinstance(policy.get("config"), dict):
         settings["dtype"] = policy["config"].get("name")
     axis = settings.get("axis")
     if kind == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
         settings["axis"] = axis[0]
+    if kind == "LeakyReLU" and "alpha" in settings:
+        settings["negative_slope"] = settings.pop("alpha")
     if kind == "Attention" and settings.get("score_mode") == "dot":
         del settings["score_mode"]  # the default, which Keras 3 takes for the name of a function
     shape = settings.get("batch_input_shape")
@@ -117,7 +119,9 @@ def _renumber_calls(network: dict[str, Any]) -> None:
 
 def _has_input_layer(layer: Any) -> bool:
     """Return whether this layer is a network that begins with an input layer."""
-    if not isinstance(layer, dict) or not isinstance(layer.get("name"), str) or layer.get("class_name") not in MODELS:
+    if not isinstance(layer, dict) or not isinstance(layer.get("name"), str):
+        return False
+    if not isinstance(layer.get("class_name"), str) or layer["class_name"] not in MODELS:
         return False
     settings = layer.get("config")
     layers = settings.get("layers") if isinstance(settings, dict) else settings  # a list before Keras 2.2.3
@@ -128,12 +132,16 @@ def _has_input_layer(layer: Any) -> bool:
 def _calls(layer: Any) -> list[Any]:
     """Return the references of a layer to its inputs: lists of the name, the number of the call and further values."""
     nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
-    return [call for node in nodes or () if isinstance(node, list) for call in node if _is_call(call)]
+    return [call for node in _list(nodes) for call in _list(node) if _is_call(call)]
 
 
 def _outputs(network: dict[str, Any]) -> list[Any]:
     outputs = network.get("output_layers")
-    return [call for call in (outputs, *(outputs or ())) if _is_call(call)]
+    return [call for call in (outputs, *_list(outputs)) if _is_call(call)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _is_call(value: Any) -> bool:

@@ -17,7 +17,9 @@ INCOMPLETE = "incomplete"
 
 
 def end_of(association: Association, dimse: SpoolingDimse, *, incomplete: int) -> str | None:
-    """Return the word for an irregular end; None for an orderly release, and for a probe that sent no byte.
+    """Return the word for an irregular end; None for an orderly release, and for a probe of the network or of DICOM.
+
+    A probe sends no byte, or only C-ECHO requests, and then often aborts the association or closes the connection.
 
     `incomplete` is the number of images that had not arrived whole.
     """
@@ -29,4 +31,6 @@ def end_of(association: Association, dimse: SpoolingDimse, *, incomplete: int) -
         return UNSUPPORTED
     if association.is_released:
         return INCOMPLETE if incomplete else None
+    if dimse.only_echoes:
+        return None
     return ABORTED if association.is_aborted or not association.accepted_contexts else LOST

@@ -146,8 +146,16 @@ class SpoolingDimse(DIMSEServiceProvider):
         """True if the peer sent any byte."""
         self.refused_requests = Counter[str]()
         """Number of requests for other services, by the status of the response."""
+        self.echoes = 0
+        """Number of C-ECHO requests that were answered."""
+        self._messages = 0
         self.rejection: str | None = None
         """Why nightread rejected the association."""
+
+    @property
+    def only_echoes(self) -> bool:
+        """Return whether there were C-ECHO requests, all of them were answered, and nothing else was requested."""
+        return 0 < self.echoes == self._messages
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Process fragments of a message (DICOM PS3.7, section 6.3.1); an unreadable message aborts its association."""
@@ -190,6 +198,7 @@ class SpoolingDimse(DIMSEServiceProvider):
 
     def _receive(self, primitive: P_DATA) -> None:
         if self.message is None:
+            self._messages += 1
             self.message = DIMSEMessage()
             dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
             self.message.data_set = dataset

@@ -76,7 +76,7 @@ class StoreScp:
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._check_caller),
                 (evt.EVT_C_STORE, self._store),
-                (evt.EVT_C_ECHO, lambda _event: CStoreStatus.SUCCESS.value),
+                (evt.EVT_C_ECHO, _echo),
             ],
         )
         self._server = cast("StoreServer", server)
@@ -225,6 +225,11 @@ class FreeSpaceCheck:
             if now - self._checked_at >= _DISK_CHECK_SECONDS:
                 self._short, self._checked_at = self._reserve.is_short(before=self._short), now
             return self._short
+
+
+def _echo(event: evt.Event) -> int:
+    cast("SpoolingDimse", event.assoc.dimse).echoes += 1
+    return int(CStoreStatus.SUCCESS)
 
 
 def _address(association: Association) -> str:

@@ -27,6 +27,15 @@ class ChangePage:
     """Reasons why some images cannot be found, as predicates whose subject is the store ("lists no ...")."""
 
 
+def whole_number(value: object, *, most: int) -> int | None:
+    """Convert a number of a response, possibly a text or a decimal number; None if it is none, or above `most`."""
+    try:
+        number = int(float(str(value)))
+    except (OverflowError, ValueError):
+        return None
+    return number if 0 <= number <= most else None
+
+
 class ChangeFeed(Protocol):
     """A store that reports its new images."""
 

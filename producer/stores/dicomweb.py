@@ -10,11 +10,13 @@ from db.ledger import Arrival, Cursor
 from nightread.instance import dicomweb_uri, segment
 from nightread.uids import report_series_uid
 from nightread.web import HttpClient, MissingError, UnavailableError, UnexpectedError, WebError
-from producer.stores.change_feed import ChangePage, Count
+from producer.stores.change_feed import ChangePage, Count, whole_number
 from producer.stores.qido import Listing, QidoSearch, Row, text
 
 KIND = "dicomweb"
 _PAGE_ARRIVALS = 200
+_MOST_INSTANCES = 2**31 - 1
+"""The largest number that the database takes."""
 _FAILURES = 3
 _LIST_AGAIN_SECONDS = 3600.0
 """Interval at which the instances of a study are listed even if its counts stay the same: one image may have replaced
@@ -54,7 +56,7 @@ class DicomwebFeed:
         """Yield at least one page, each with about 200 arrivals. Raises WebError."""
         try:
             yield from self._pages(cursor or {})
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             raise UnexpectedError("does not answer like a DICOMweb store: check its address") from None
 
     def _pages(self, cursor: Cursor) -> Iterator[ChangePage]:
@@ -110,13 +112,16 @@ class _Study:
     key: str
     """Its key in the cursor: a digest, which is shorter than the UID and hides it."""
     counts: list[int]
-    """Numbers of series and instances; empty if the store does not return them."""
+    """Numbers of series and instances; empty if the store does not return them, or returns no plausible numbers."""
 
     @classmethod
     def from_row(cls, row: Row) -> "_Study":
         uid, series, instances = text(row, _STUDY), text(row, _SERIES_IN_STUDY), text(row, _INSTANCES_IN_STUDY)
+        counts = [whole_number(count, most=_MOST_INSTANCES) for count in (series or "0", instances)]
         key = blake2b(uid.encode(), digest_size=8).hexdigest()
-        return cls(uid=uid, key=key, counts=[_number(series), _number(instances)] if instances else [])
+        return cls(
+            uid=uid, key=key, counts=[count for count in counts if count is not None] if None not in counts else []
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -188,8 +193,3 @@ def _uri_of(study: _Study, row: Row) -> str | None:
         return dicomweb_uri(study.uid, text(row, _SERIES), text(row, _INSTANCE))
     except ValueError:
         return None
-
-
-def _number(value: str) -> int:
-    """Convert a count, which some stores write as a decimal number. Raises ValueError."""
-    return int(float(value or 0))

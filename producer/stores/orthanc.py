@@ -10,7 +10,7 @@ from db.ledger import Arrival, Cursor
 from nightread.instance import orthanc_uri
 from nightread.uids import report_series_uid
 from nightread.web import HttpClient, MissingError, UnexpectedError
-from producer.stores.change_feed import ChangePage, Count
+from producer.stores.change_feed import ChangePage, Count, whole_number
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ KIND = "orthanc"
 PAGE_CHANGES = 500
 _REPORT_CLASS = "1.2.840.10008.5.1.4.1.1.88.33"
 """Comprehensive SR Storage, the SOP class of the reports of nightread."""
+_MOST = 2**63 - 1
+"""The largest size or time that the database takes. Other values are absent."""
 
 
 class OrthancFeed:
@@ -35,7 +37,7 @@ class OrthancFeed:
         """Yield one page of changes for each page of `/changes`. Raises WebError."""
         try:
             yield from self._pages(_Position.from_cursor(cursor))
-        except (KeyError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             raise UnexpectedError("does not answer like an Orthanc server: check its address") from None
 
     def _pages(self, position: "_Position") -> Iterator[ChangePage]:
@@ -71,7 +73,11 @@ class OrthancFeed:
             log.info("instances were deleted before they were registered", extra={"instances": len(ids) - len(found)})
         reports = self._series_of_reports(found)
         return [
-            Arrival(uri=orthanc_uri(known["ID"]), size=int(known["FileSize"]), mtime_ns=_stored_at(known))
+            Arrival(
+                uri=orthanc_uri(known["ID"]),
+                size=whole_number(known["FileSize"], most=_MOST) or 0,
+                mtime_ns=_stored_at(known),
+            )
             for known in found
             if known.get("ParentSeries") not in reports
         ]
@@ -188,6 +194,7 @@ def _stored_at(instance: Mapping[str, Any]) -> int:
     """
     try:
         stored = datetime.strptime(instance["Metadata"]["ReceptionDate"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        return int(stored.timestamp()) * 10**9 + int(instance["FileUuid"][:7], 16)
+        stored_at = int(stored.timestamp()) * 10**9 + int(instance["FileUuid"][:7], 16)
     except (KeyError, TypeError, ValueError):
         return 0
+    return stored_at if 0 <= stored_at <= _MOST else 0

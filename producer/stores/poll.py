@@ -16,6 +16,7 @@ from db.engine import Database
 from db.ledger import Expected, cursor_of, ensure_source, expect, register_and_move, report_source
 from db.retry import FAILED, OutageLog
 from nightread.clock import Clock, utc_now
+from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 from nightread.shutdown import wait_for_shutdown
 from nightread.sources import OrthancSource
@@ -33,6 +34,8 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
+_UID_LENGTH, _MOST_INSTANCES = 64, 2**31 - 1
+"""What the database takes; the expected number of images of other studies is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +58,7 @@ def poll(
     """Poll each store in its own thread until `stop` is set, so that one that hangs does not block others.
 
     `on_registered` is called with the number of new or changed arrivals after each commit, from any thread, and must
-    not raise. A programming error in a thread ends all threads and is raised here.
+    not raise. StopWork in a thread ends all threads and is raised here.
     """
     pollers = [StorePoller(store, settings, database, on_registered) for store in stores]
     with ThreadGroup(stop, join_seconds=_JOIN_SECONDS) as group:
@@ -66,6 +69,8 @@ def poll(
 
 class StorePoller:
     """Polls one store and registers its new images.
+
+    An unexpected error of this store is logged and shown in `status`, and does not end the polling of other stores.
 
     Each poll starts at the cursor in the database and relies on no memory of this process. It therefore continues
     correctly after a poll that broke off, after a restart, and after the database was restored from a backup.
@@ -133,10 +138,22 @@ class StorePoller:
             self._try_report()
         except SQLAlchemyError as error:
             self._outage.failed(error)
+        except (StopWork, UsageFault):
+            raise
+        except Exception as error:  # noqa: BLE001 - logged, and other stores are polled
+            self._note_unexpected(error)
         else:
             self._outage.succeeded()
             return True
         return False
+
+    def _note_unexpected(self, error: Exception) -> None:
+        """Report a programming error, or a response that nobody expected, and log its place once in a row."""
+        trouble = f"caused an unexpected {type(error).__name__} in nightread: the log of `nightread poll` says where"
+        if self._report.troubles != (trouble,):
+            log.error("unexpected error", exc_info=error, extra={"source": self._source_id})
+        self._report = replace(self._report, troubles=(trouble,))
+        self._try_report()
 
     def _open_source(self) -> int:
         store = self._store
@@ -144,8 +161,7 @@ class StorePoller:
 
     def _register(self, change_page: ChangePage, *, moved: bool) -> int:
         now = self._clock()
-        if change_page.counts:
-            expect(self._database, [self._expected(count) for count in change_page.counts], now=now)
+        expect(self._database, [self._expected(count) for count in change_page.counts if _is_storable(count)], now=now)
         if not (moved or change_page.arrivals):
             return 0
         done = register_and_move(
@@ -202,6 +218,11 @@ class StorePoller:
         if self._source_id and (changed or time.monotonic() - self._reported_at >= _REPORT_SECONDS):
             self._reported_at = time.monotonic()
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
+
+
+def _is_storable(count: Count) -> bool:
+    uid = count.study_instance_uid
+    return 0 < len(uid) <= _UID_LENGTH and uid.isprintable() and count.instances <= _MOST_INSTANCES
 
 
 def open_feed(store: Store, settings: Settings) -> ChangeFeed:

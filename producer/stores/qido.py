@@ -18,6 +18,7 @@ _ADDITIONAL = "additional results"
 _ANNOUNCED = "announces more rows of a list than it returns, so that these are not found"
 
 Row = Mapping[str, Any]
+_Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +31,15 @@ class Listing:
 
 
 class QidoSearch:
-    """Reads lists to their end. The number of rows per page is halved until the store accepts it, and remembered."""
+    """Reads lists to their end. The number of rows per page is halved until the store accepts it.
+
+    A number that the store rejected is remembered. Each list begins with twice the remembered number, so that pages
+    grow again if the store rejected one for another reason.
+    """
 
     def __init__(self, website: HttpClient) -> None:
         self._website = website
         self._page_rows = PAGE_ROWS
-        self._is_accepted = False
 
     def all_rows(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> Listing:
         """Request page after page until one is empty, or until there are `enough` rows; 0 means no limit.
@@ -47,69 +51,116 @@ class QidoSearch:
         A page may be shorter than requested, because some stores limit it; it may repeat rows of an earlier page,
         because the list has changed. A page that equals the first one shows that the store ignores `offset`.
         """
-        rows: dict[tuple[str, ...], Row] = {}
-        first: list[tuple[str, ...]] = []
+        pages = _Pages(self._website, path, query, rows=min(PAGE_ROWS, 2 * self._page_rows))
+        rows: dict[_Key, Row] = {}
+        first: list[_Key] = []
         offset = without_new = 0
         more_announced = False
         while True:
             try:
-                page, warning = self._page(path, query, offset)
+                page, warning = pages.read(offset)
             except (MissingError, UnexpectedError) as error:
                 if not offset or error.status is None:
                     raise
-                trouble = None if isinstance(error, MissingError) else self._no_second_page("rejects", len(first))
-                return Listing(rows=list(rows.values()), trouble=trouble)
-            uids = [tuple(text(row, tag) for tag in unique) for row in page]
-            new = {key: row for key, row in zip(uids, page, strict=True) if key[0] and key not in rows}
+                before = pages.read_or_none(offset - 1)
+                is_end = before is not None and _is_known(_keys(before, unique), rows, first)
+                return _listing(rows, None if is_end else _cut_off("rejects", len(first), offset, pages.first_rows))
+            self._remember(pages.most_rows)
+            keys = _keys(page, unique)
+            new = {key: row for key, row in zip(keys, page, strict=True) if key[0] and key not in rows}
             rows |= new
             without_new = 0 if new else without_new + 1
             if not page or 0 < enough <= len(rows):
-                trouble = _ANNOUNCED if more_announced and not page else None
-                return Listing(rows=list(rows.values()), trouble=trouble)
-            if offset and uids == first:
-                return Listing(rows=list(rows.values()), trouble=self._no_second_page("ignores", len(first)))
+                return _listing(rows, _ANNOUNCED if more_announced and not page else None)
+            if offset and keys == first:
+                return _listing(rows, _cut_off("ignores", len(first), offset, pages.first_rows))
             if without_new == _MOST_PAGES_WITHOUT_NEW_ROWS:
-                return Listing(rows=list(rows.values()), trouble=_REPEATS)
-            first = first or uids
+                return _listing(rows, _REPEATS)
+            first = first or keys
             more_announced = _ADDITIONAL in warning.lower()
             offset += len(page)
 
-    def _page(self, path: str, query: Mapping[str, str], offset: int) -> tuple[Sequence[Row], str]:
-        """Return a page, and the warning of its response."""
-        rows = self._page_rows
-        while True:
-            try:
-                limits = {"limit": str(rows), "offset": str(offset)}
-                page, warning = self._website.json_with_warning(path, {**query, **limits})
-            except WebError as error:
-                if rows == 1 or not self._may_be_too_many(error, offset):
-                    raise
-                rows //= 2
-            else:
-                self._accept(rows)
-                return list(page or []), warning
-
-    def _may_be_too_many(self, error: WebError, offset: int) -> bool:
-        """Return whether the store may accept a request for fewer rows."""
-        if isinstance(error, TooMuchError) or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return True
-        if isinstance(error, UnexpectedError):
-            return error.status is not None and error.status >= HTTPStatus.BAD_REQUEST and not offset
-        is_failure = isinstance(error, UnavailableError) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-        return is_failure and not self._is_accepted
-
-    def _no_second_page(self, does: str, returned: int) -> str | None:
-        """Describe a store without a second page; None if it ignores the limit too, and returned all rows at once."""
-        if returned > self._page_rows or returned == 1:  # no store limits its lists to one row
-            return None
-        if returned == self._page_rows:
-            return f"returns no more than the first {returned} rows of a list, so that later rows are not found"
-        return f"{does} `offset`: if it limits the length of its lists, later rows are not found"
-
-    def _accept(self, rows: int) -> None:
+    def _remember(self, rows: int) -> None:
         if rows < self._page_rows:
             log.info("the store accepts smaller pages only", extra={"rows": rows})
-        self._page_rows, self._is_accepted = rows, True
+        self._page_rows = rows
+
+
+class _Pages:
+    """Requests the pages of one list, with fewer rows after the store refused a page."""
+
+    def __init__(self, website: HttpClient, path: str, query: Mapping[str, str], *, rows: int) -> None:
+        self._website = website
+        self._path = path
+        self._query = query
+        self.rows = self.most_rows = self.first_rows = rows
+        """`most_rows`: the number that the store has not rejected. After status 500, which may have another cause than
+        the number of rows, only `rows` is smaller. `first_rows`: the number that was requested for the first page."""
+
+    def read(self, offset: int) -> tuple[Sequence[Row], str]:
+        """Return a page, and the warning of its response. Raises WebError."""
+        while True:
+            try:
+                limits = {"limit": str(self.rows), "offset": str(offset)}
+                page, warning = self._website.json_with_warning(self._path, {**self._query, **limits})
+            except WebError as error:
+                is_certain = _is_too_many(error, offset)
+                if self.rows == 1 or not (is_certain or _may_be_too_many(error, offset)):
+                    raise
+                self.rows //= 2
+                self.most_rows = self.rows if is_certain else self.most_rows
+            else:
+                self.first_rows = self.first_rows if offset else self.rows
+                return list(page or []), warning
+
+    def read_or_none(self, offset: int) -> Sequence[Row] | None:
+        """Return a page, or None if the store rejects this offset too. Raises WebError if it is unavailable."""
+        try:
+            return self.read(offset)[0]
+        except (MissingError, UnexpectedError):
+            return None
+
+
+def _is_too_many(error: WebError, offset: int) -> bool:
+    """Return whether the store rejected the number of rows, as far as its status says."""
+    if isinstance(error, TooMuchError) or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return True
+    is_rejection = isinstance(error, UnexpectedError) and (error.status or 0) >= HTTPStatus.BAD_REQUEST
+    return is_rejection and not offset
+
+
+def _may_be_too_many(error: WebError, offset: int) -> bool:
+    """Return whether the store may have failed because of the number of rows, which works if a page was returned."""
+    return isinstance(error, UnavailableError) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not offset
+
+
+def _is_known(keys: Sequence[_Key], rows: Mapping[_Key, Row], first: Sequence[_Key]) -> bool:
+    """Return whether the page from the last known row on has no further rows: the store understands `offset`.
+
+    Some stores reject an offset at the end of a list instead of returning an empty page.
+    """
+    return keys != first and all(key in rows for key in keys if key[0])
+
+
+def _cut_off(does: str, first: int, returned: int, page_rows: int) -> str | None:
+    """Describe a store that returns no further page; None if it ignores the limit too, and returned all rows at once.
+
+    `first` is the number of rows of its first page, of `page_rows` that were requested, and `returned` that of all
+    pages.
+    """
+    if returned == first and (first > page_rows or first == 1):  # no store limits its lists to one row
+        return None
+    if returned > first or first == page_rows:
+        return f"returns no more than the first {returned:,} rows of a list, so that later rows are not found"
+    return f"{does} `offset`: if it limits the length of its lists, later rows are not found"
+
+
+def _listing(rows: Mapping[_Key, Row], trouble: str | None) -> Listing:
+    return Listing(rows=list(rows.values()), trouble=trouble)
+
+
+def _keys(page: Sequence[Row], unique: Sequence[str]) -> list[_Key]:
+    return [tuple(text(row, tag) for tag in unique) for row in page]
 
 
 def text(row: Row, tag: str) -> str:

@@ -17,6 +17,8 @@ from nightread_process import alive, images, run, wait_until
 from patient_markers import BORN, PATIENT, PLACE, marked_scans
 from up_process import FRAMES, UpProcess, recorded_traffic
 
+from models.catalogue import find_bundle
+
 pytestmark = pytest.mark.timeout(120)
 
 STATES = ("done", "duplicate", "rejected", "failed")
@@ -54,6 +56,17 @@ def test_flower_shows_worker_and_batches(up: UpProcess) -> None:
     (worker,) = up.flower.workers().values()
     assert worker["stats"]["pool"]["max-concurrency"] == 2
     assert up.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
+
+
+def test_the_worker_reports_the_version_of_its_model(up: UpProcess) -> None:
+    """`--model phantom` leaves it open; the version is known as soon as a process has loaded the network."""
+
+    def models() -> list[str | None]:
+        status = json.loads(run("status", "--state", up.state, "--json").stdout)
+        return [worker["model"] for worker in status["workers"]]
+
+    reference = find_bundle("phantom").reference
+    wait_until(lambda: models() == [reference], seconds=30, what=lambda: str(models()))
 
 
 def test_patient_data_does_not_leak(up: UpProcess) -> None:

@@ -9,9 +9,10 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 from fuzz.seeds import Seed
 from imaging import tags
-from imaging.elements import UNDEFINED, Elements
+from imaging.elements import Elements
 from imaging.header import DEFLATED_EXPLICIT_LITTLE, read_header
 from imaging.limits import DEFAULT_LIMITS
+from imaging.walk import UNDEFINED
 from nightread.errors import RejectImage
 
 _DEPTH = 4

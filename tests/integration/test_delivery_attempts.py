@@ -135,6 +135,48 @@ def test_patience_ends_at_its_last_second(studies: AnalysedStudies, seconds: int
     assert states([delivered(studies, sender)]) == [(state, "busy")]
 
 
+def test_unreadable_certificates_do_not_use_up_the_patience(studies: AnalysedStudies) -> None:
+    """The fault lies on this host: the report waits for days, and then has its whole patience."""
+    studies.settings_given["retry_patience_seconds"] = 600
+    clock = studies.ledger_driver.clock
+    unreadable = failing(NotDelivered(DeliveryReason.CERTIFICATES))
+    for _ in range(3):
+        assert states([delivered(studies, unreadable)]) == [("waiting", "certificates")]
+        clock.advance(days=2)
+    assert states([delivered(studies, unreadable)]) == [("waiting", "certificates")]
+    assert row_of(studies).detail == DeliveryReason.CERTIFICATES.message
+    busy = failing(NotDelivered(DeliveryReason.BUSY))
+    for seconds, state in ((599, "waiting"), (1, "failed")):
+        clock.advance(seconds=seconds)
+        assert states([delivered(studies, busy, at_once=True)]) == [(state, "busy")]
+
+
+def test_unreadable_certificates_hold_all_reports_of_the_destination(studies: AnalysedStudies) -> None:
+    """Only the first one is tried in a pass; each says why it waits, and none uses up its patience."""
+    studies.settings_given["retry_patience_seconds"] = 600
+    studies.add_study(study="1.2.99")
+    clock, busy = studies.ledger_driver.clock, failing(NotDelivered(DeliveryReason.BUSY))
+    for uid in (STUDY, "1.2.99"):
+        delivery_to(studies, busy).deliver(uid, again=False)
+    clock.advance(seconds=599)
+    delivered(studies, failing(NotDelivered(DeliveryReason.CERTIFICATES)))
+    rows = list(queries.deliveries(studies.ledger_driver.database))
+    assert [(row.state, row.reason, row.created_at) for row in rows] == [("waiting", "certificates", clock())] * 2
+
+
+def test_a_report_that_may_be_stored_keeps_its_time_while_certificates_are_unreadable(
+    studies: AnalysedStudies,
+) -> None:
+    """The time is part of the report, whose UID the destination may know. It does not fail meanwhile."""
+    studies.settings_given["retry_patience_seconds"] = 600
+    began = studies.ledger_driver.clock()
+    delivered(studies, failing(NotDelivered(DeliveryReason.NO_ANSWER)))
+    studies.ledger_driver.clock.advance(days=2)
+    result = delivered(studies, failing(NotDelivered(DeliveryReason.CERTIFICATES)))
+    assert states([result]) == [("waiting", "no_answer")]
+    assert (row_of(studies).created_at, row_of(studies).detail) == (began, DeliveryReason.CERTIFICATES.message)
+
+
 def test_the_report_has_the_local_time_of_its_draft(studies: AnalysedStudies) -> None:
     """22:00 UTC is the next day in Tokyo; each attempt has the same time."""
     studies.ledger_driver.clock.now = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)

@@ -238,7 +238,7 @@ def test_missing_certificate_files_concern_one_destination_only(
     pacs, web = cstore_settings(1, tls=tls), StowDestination(name="web", url="https://127.0.0.1:1", tls=tls)
     with stow_server(200) as (url, received):
         results = studies.send(pacs, web, StowDestination(name="other", url=url))
-    assert states(results) == [("waiting", "refused"), ("waiting", "refused"), ("delivered", None)]
+    assert states(results) == [("waiting", "certificates"), ("waiting", "certificates"), ("delivered", None)]
     assert len(received) == 1
     for name, result in zip(("pacs", "web"), results, strict=False):
         message = (

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from databases import NewSqlite
+from dicom_files import with_values
 from keras import layers
 from ledger_driver import LedgerDriver, SettableClock
 
@@ -239,6 +240,7 @@ def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: i
     assert code == 0, err
     values = json.loads(printed)
     assert (values["model"], values["label"], values["frame"]) == ("phantom@1.0", "nodule", 0)
+    assert values["outside_domain"] is None
     names = {path.name for path in out.iterdir()}
     assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
     heat = np.load(values["array"])
@@ -250,6 +252,13 @@ def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: i
     half = picture.shape[1] // 2
     assert np.ptp(picture[30:-30, : half - 4].astype(int), axis=2).max() == 0  # the left half is the gray film
     assert np.ptp(picture[30:-30, half:].astype(int), axis=2).max() > 50  # the right half has colours
+
+
+def test_a_warning_says_that_a_worker_would_reject_the_image(nightread: Nightread, tmp_path: Path) -> None:
+    """A person may want to know what the model sees in it."""
+    (tmp_path / "head.dcm").write_bytes(with_values(1, Modality="MR"))
+    code, _, err = nightread("explain", tmp_path / "head.dcm", "--model", "phantom")
+    assert (code, "In use the image would be rejected: " in err, "Modality is not CR or DX." in err) == (0, True, True)
 
 
 def test_a_file_outside_of_the_database_is_explained(nightread: Nightread, film: Path, state: Path) -> None:

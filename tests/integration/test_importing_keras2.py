@@ -1,5 +1,8 @@
 """Networks that Keras 2 saved are imported, and their scores are those of the network before it was saved."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import skip_reasons
 from keras import layers
 from keras2_files import rewrite_as_keras_2
 
@@ -148,3 +152,19 @@ def test_an_activation_that_keras_3_computes_differently_is_refused(tmp_path: Pa
     _saved(_between(layers.Activation("hard_sigmoid")), tmp_path / "net.h5")
     with pytest.raises(RefusedModel, match="the scores would differ"):
         inspect(tmp_path / "net.h5")
+
+
+@pytest.mark.slow
+def test_the_files_of_the_generator_have_the_scores_that_it_prints(tmp_path: Path) -> None:
+    """../shared/cases/keras2_h5.py prints the scores of each network, with four digits."""
+    script = skip_reasons.SHARED_CASES / "keras2_h5.py"
+    if not script.is_file():
+        pytest.skip(skip_reasons.NO_SHARED_CASES)
+    command = [sys.executable, str(script), str(tmp_path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    images = np.random.default_rng(1).random((1, SIDE, SIDE, 1), np.float32)
+    names = [line.split(" ", 1) for line in printed.splitlines() if "[[" in line]
+    for name, scores in names:
+        found = _loaded(tmp_path / f"{name}.h5").predict_on_batch(images)
+        np.testing.assert_allclose(found, json.loads(scores), atol=1e-4, err_msg=name)
+    assert len(names) == 6

@@ -58,6 +58,18 @@ def test_truth_is_matched_by_image_study_and_order(
     assert queries.coverage(ledger_driver.database, DIGEST).keys == 3
 
 
+def test_results_of_any_domain_are_counted(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """Figures of a night may include images that the model was not made for; the command says how many."""
+    for remarks in ("any_domain", "voi_not_used any_domain", "voi_not_used", None):
+        ledger_driver.register(make_arrivals(1))
+        ledger_driver.analyse_all(bundle_id=bundle_id, remarks=remarks)
+
+    counted = queries.coverage(ledger_driver.database, DIGEST)
+    assert (counted.analysed, counted.unchecked) == (4, 2)
+
+
 def test_all_labels_of_a_key_are_replaced(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_file_that_changes_while_its_outcome_is_committed_is_a_new_arrival(
         (State.DONE, 1000),
         (State.RECEIVED, 2000),
     ]
+    assert [row.replaced_by for row in ledger_driver.instances()] == [2, None]
 
 
 def test_an_outcome_is_not_recorded_while_its_changed_file_is_registered(

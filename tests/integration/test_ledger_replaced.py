@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from db import ledger, queries, schema
 from db.engine import Database
@@ -58,6 +58,53 @@ def test_a_touched_file_does_not_replace_its_own_bytes(ledger_driver: LedgerDriv
     assert replaced_by(ledger_driver) == [None, None]
 
 
+@pytest.mark.parametrize(("state", "reason"), [(State.REJECTED, Reason.TRUNCATED), (State.FAILED, Reason.TIMEOUT)])
+def test_a_touched_file_without_a_result_is_not_replaced(
+    ledger_driver: LedgerDriver, state: State, reason: Reason
+) -> None:
+    """The later arrival is no duplicate, because the earlier one has no result; its bytes are the same all the same."""
+    first, touched, other = versions(3)
+    analysed(ledger_driver, first, sha256="1", state=state, reason=reason)
+    analysed(ledger_driver, touched, sha256="1", state=state, reason=reason)
+    assert replaced_by(ledger_driver) == [None, None]
+
+    analysed(ledger_driver, other, sha256="2")
+    assert replaced_by(ledger_driver) == [3, 3, None]
+
+
+def test_a_touched_duplicate_is_not_replaced(ledger_driver: LedgerDriver) -> None:
+    """Its original has another name."""
+    first, touched = versions(2)
+    analysed(ledger_driver, build_arrivals(1, uri="original.dcm")[0], sha256="1")
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, touched, sha256="1")
+
+    assert ledger_driver.states() == [State.DONE, State.DUPLICATE, State.DUPLICATE]
+    assert replaced_by(ledger_driver) == [None, None, None]
+
+
+def test_rejected_bytes_may_come_back(ledger_driver: LedgerDriver) -> None:
+    """Copied back with a new time, they are those of the first row, which another file had replaced meanwhile."""
+    first, second, third = versions(3)
+    analysed(ledger_driver, first, sha256="1", state=State.REJECTED, reason=Reason.TRUNCATED)
+    analysed(ledger_driver, second, sha256="2")
+    analysed(ledger_driver, third, sha256="1", state=State.REJECTED, reason=Reason.TRUNCATED)
+
+    assert replaced_by(ledger_driver) == [None, 3, None]
+
+
+def test_an_outcome_of_bytes_that_are_no_longer_there_brings_nothing_back(ledger_driver: LedgerDriver) -> None:
+    """The first file was restored with its time while a worker read a copy of the second one."""
+    first, second, copy = versions(3)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, second, sha256="2")
+    ledger_driver.register([copy])
+    ledger_driver.register([first])
+    ledger_driver.analyse_all(sha256="2" * 64)
+
+    assert replaced_by(ledger_driver) == [None, 3, 1]
+
+
 def test_a_copy_under_another_name_does_not_bring_back_a_replaced_row(ledger_driver: LedgerDriver) -> None:
     """The path of the original has another file now, although its bytes exist elsewhere."""
     first, second = versions(2)
@@ -92,6 +139,29 @@ def test_the_earlier_file_may_come_back_with_its_time(ledger_driver: LedgerDrive
     assert replaced_by(ledger_driver) == [None, 1, None]
 
 
+def test_a_touched_copy_comes_back_with_its_original(ledger_driver: LedgerDriver) -> None:
+    """Two rows have these bytes: that of the file and that of the touched file."""
+    first, touched, other = versions(3)
+    analysed(ledger_driver, first, sha256="1")
+    analysed(ledger_driver, touched, sha256="1")
+    analysed(ledger_driver, other, sha256="2")
+
+    ledger_driver.register([first])
+
+    assert replaced_by(ledger_driver) == [None, None, 1]
+
+
+def test_no_statement_per_image_is_needed_where_nothing_was_replaced(ledger_driver: LedgerDriver) -> None:
+    """One search for all images of the batch finds that there is nothing to do."""
+    ledger_driver.register(build_arrivals(50))
+    statements: list[str] = []
+    event.listen(ledger_driver.database.writer, "before_cursor_execute", lambda *given: statements.append(given[2]))
+
+    ledger_driver.analyse_all()
+
+    assert ["UPDATE" in statement for statement in statements if "replaced_by" in statement] == [False]
+
+
 def test_the_same_name_in_another_source_replaces_nothing(ledger_driver: LedgerDriver) -> None:
     """A source and a path together are a place."""
     first, second = versions(2)
@@ -108,17 +178,15 @@ def test_the_same_name_in_another_source_replaces_nothing(ledger_driver: LedgerD
     ("wanted", "found"),
     [
         (ImageFilter(), [1, 2, 3]),
-        (ImageFilter(current=True), [2, 3]),
+        (ImageFilter(current=True), [1, 2, 3]),
         (ImageFilter(replaced=True), [1]),
         (ImageFilter(replaced=False), [2, 3]),
         (ImageFilter(replaced=True, states=("rejected",)), []),
     ],
     ids=str,
 )
-def test_replaced_images_can_be_searched_and_left_out(
-    ledger_driver: LedgerDriver, wanted: ImageFilter, found: list[int]
-) -> None:
-    """An image whose file was replaced is not current."""
+def test_replaced_images_can_be_searched(ledger_driver: LedgerDriver, wanted: ImageFilter, found: list[int]) -> None:
+    """They stay current: the same name may be used for other images, such as IM0001.dcm of every study."""
     first, second = versions(2)
     analysed(ledger_driver, first, sha256="1")
     analysed(ledger_driver, second, sha256="2")
@@ -128,23 +196,30 @@ def test_replaced_images_can_be_searched_and_left_out(
 
 
 def test_an_upgrade_marks_the_rows_that_were_replaced_before(empty_database: Database) -> None:
-    """Of three rows of one name, the last is a copy of the first: only the second was replaced."""
+    """A row was not replaced if the newest arrival of its name has the same bytes, whatever became of them.
+
+    The last one of `x` is a copy of its first one; that of `z` has other bytes than the first one. All of `r` are
+    rejected, and only the second one has other bytes. The rows of `d` are duplicates of `y`.
+    """
     schema.upgrade(empty_database)
     with empty_database.writer.begin() as connection:
         connection.execute(_SOURCE)
         connection.execute(
             _INSTANCE,
-            [{"id": number, "name": name, "key": name, "size": number} for number, (name, *_) in enumerate(_ROWS, 1)],
+            [
+                {"id": number, "name": name, "key": name, "size": number, "sha256": sha256}
+                for number, (name, *_, sha256) in enumerate(_ROWS, 1)
+            ],
         )
         connection.execute(
-            _WORK, [{"id": number, "state": state, "of": of} for number, (_, state, of) in enumerate(_ROWS, 1)]
+            _WORK, [{"id": number, "state": state, "of": of} for number, (_, state, of, _) in enumerate(_ROWS, 1)]
         )
         connection.execute(text("UPDATE instances SET replaced_by = NULL"))
     _downgrade_and_upgrade(empty_database)
 
     with empty_database.read() as connection:
         rows = connection.execute(text("SELECT replaced_by FROM instances ORDER BY id")).scalars().all()
-    assert rows == [None, 3, None, None, 6, None]
+    assert rows == [None, 3, None, None, 6, None, None, 9, None, None, None]
 
 
 def _downgrade_and_upgrade(database: Database) -> None:
@@ -156,19 +231,24 @@ def _downgrade_and_upgrade(database: Database) -> None:
 
 
 _ROWS = (
-    ("x", "done", None),
-    ("x", "done", None),
-    ("x", "duplicate", 1),
-    ("y", "done", None),
-    ("z", "done", None),
-    ("z", "done", None),
+    ("x", "done", None, "1"),
+    ("x", "done", None, "2"),
+    ("x", "duplicate", 1, "1"),
+    ("y", "done", None, "3"),
+    ("z", "done", None, "4"),
+    ("z", "done", None, "5"),
+    ("r", "rejected", None, "6"),
+    ("r", "rejected", None, "7"),
+    ("r", "rejected", None, "6"),
+    ("d", "duplicate", 4, "3"),
+    ("d", "duplicate", 4, "3"),
 )
 _SOURCE = text(
     "INSERT INTO sources (id, name, kind, root, created_at) VALUES (1, 'a', 'folder', '/a', '2026-11-05 22:00:00')"
 )
 _INSTANCE = text(
-    "INSERT INTO instances (id, source_id, uri, uri_key, size, mtime_ns, arrived_at)"
-    " VALUES (:id, 1, :name, :key, :size, 1, '2026-11-05 22:00:00')"
+    "INSERT INTO instances (id, source_id, uri, uri_key, size, mtime_ns, arrived_at, sha256)"
+    " VALUES (:id, 1, :name, :key, :size, 1, '2026-11-05 22:00:00', :sha256)"
 )
 _WORK = text(
     "INSERT INTO work (instance_id, ordinal, state, attempts, deaths, expiries, priority, alone, duplicate_of)"

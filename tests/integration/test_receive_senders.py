@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import skip_reasons
@@ -15,6 +16,10 @@ from cstore_receiver import RunningReceiver, refused_callers, running_receiver
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import dcmtk, echoscu, storescu
+from pydicom import Dataset
+from pynetdicom.association import Association
+from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
+from store_requests import associated, store_command
 
 from cli.output.source_problems import source_problems
 from db import queries
@@ -139,6 +144,56 @@ def test_an_echo_has_no_receipt(receiver: RunningReceiver, scan: Path) -> None:
     assert storescu(receiver.port, "-aet", "CT2", scan).returncode == 0
     wait_until(lambda: len(receiver.associations) == 1, seconds=10, what="the receipt is written")
     assert receiver.associations[0].calling_ae == "CT2"
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+@pytest.mark.parametrize("ends", ["abort", "close"])
+def test_a_monitor_that_breaks_off_after_its_echo_is_not_counted(
+    receiver: RunningReceiver, scan: Path, caplog: pytest.LogCaptureFixture, ends: str, requests: int
+) -> None:
+    """Nothing was lost: there is neither a warning, nor a receipt, nor a problem in `status`."""
+    caplog.set_level(logging.WARNING, "producer")
+    association = associated(receiver.port, Verification)
+    for _ in range(requests):
+        assert association.send_c_echo().Status == 0x0000
+        # Otherwise its other thread may take the next response (pynetdicom 3.0.4).
+        wait_until(lambda: not association._is_paused, seconds=5, what="the association is idle")
+    _break_off(association, ends)
+    assert storescu(receiver.port, "-aet", "CT1", scan).returncode == 0
+    wait_until(lambda: len(receiver.associations) == 1, seconds=10, what="the receipt is written")
+    assert receiver.associations[0].calling_ae == "CT1"
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("ends", ["abort", "close"])
+def test_a_caller_that_breaks_off_without_an_echo_is_counted(receiver: RunningReceiver, ends: str) -> None:
+    """It asked for nothing."""
+    _break_off(associated(receiver.port, Verification), ends)
+    ((calling_ae, _, statuses),) = refused_callers(receiver)
+    assert (calling_ae, sum(statuses.values())) == ("PYNETDICOM", 1)
+
+
+def test_a_caller_that_aborts_after_other_requests_is_counted(receiver: RunningReceiver) -> None:
+    """After its echo it sends the command of an image, but no part of the image."""
+    association = associated(receiver.port, CTImageStorage, Verification)
+    assert association.send_c_echo().Status == 0x0000
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, "1.2.3"
+    association.dul.send_pdu(store_command(image))
+    _break_off(association, "abort")
+    assert refused_callers(receiver) == [("PYNETDICOM", "127.0.0.1", {"aborted": 1})]
+
+
+def _break_off(association: Association, ends: str) -> None:
+    if ends == "abort":
+        association.abort()
+        return
+    connection = association.dul.socket
+    assert connection is not None
+    own = cast("socket.socket", connection.socket)
+    own.shutdown(socket.SHUT_RDWR)
+    association.join(10)  # its thread still reads from the socket
+    own.close()
 
 
 @pytest.mark.parametrize(

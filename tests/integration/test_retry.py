@@ -134,6 +134,30 @@ def test_a_file_that_was_replaced_is_not_retried(ledger_driver: LedgerDriver, ma
     assert (output["retried"], output["replaced"]) == (0, [1])
 
 
+def test_a_file_that_came_back_is_retried(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
+    """It was replaced and restored with its time, so that now the later arrival is the one that was replaced."""
+    (first,) = make_arrivals(1)
+    second = Arrival(uri=first.uri, size=first.size + 1, mtime_ns=first.mtime_ns + 1)
+    for arrival, sha256 in ((first, "b"), (second, "c")):
+        ledger_driver.register([arrival])
+        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256=sha256 * 64)
+    ledger_driver.register([first])
+    output = json.loads(_retry(ledger_driver, "1", "2", "--json").output)
+    assert (output["image_ids"], output["replaced"]) == ([1], [2])
+
+
+def test_of_a_touched_file_only_the_newest_arrival_is_retried(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """The file no longer has the time of the earlier one, which could only become `still_changing`."""
+    (first,) = make_arrivals(1)
+    for mtime_ns in (1, 2):
+        ledger_driver.register([Arrival(uri=first.uri, size=first.size, mtime_ns=mtime_ns)])
+        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256="b" * 64)
+    output = json.loads(_retry(ledger_driver, "1", "2", "--json").output)
+    assert (output["image_ids"], output["replaced"]) == ([2], [1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "chosen"),
     [(["--failed"], [1, 3]), (["--failed", "--until", "2026-11-01"], []), (["2", "--failed"], [])],

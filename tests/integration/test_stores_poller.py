@@ -12,9 +12,10 @@ from sqlalchemy import select
 from db import queries
 from db.ledger import Cursor, cursor_of
 from db.store_tables import expected
+from nightread.errors import StopWork, UsageFault
 from nightread.settings import load_settings
 from nightread.sources import OrthancSource
-from nightread.web import UnavailableError, WebError
+from nightread.web import UnavailableError
 from producer.stores import poll
 from producer.stores.change_feed import ChangePage, Count
 from producer.stores.poll import StorePoller
@@ -29,7 +30,7 @@ class FakeFeed:
     """A store that returns the pages of a test, and remembers the cursors of the requests."""
 
     pages: list[ChangePage] = field(default_factory=list)
-    error: WebError | None = None
+    error: Exception | None = None
     asked: list[Cursor | None] = field(default_factory=list)
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
@@ -132,6 +133,43 @@ def test_an_unavailable_store_is_reported_and_its_last_duration_kept(
         ("WARNING", "the store is away"),
         ("INFO", "the store is available again"),
     ]
+
+
+def test_an_unexpected_error_concerns_one_store_only(
+    ledger_driver: LedgerDriver, feed: FakeFeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once in a row with its place, shown by `status`, and the store is polled again."""
+    poller = poller_of(ledger_driver)
+    feed.error = OverflowError("DOE^JOHN")
+    assert not poller._try_poll(threading.Event())
+    assert not poller._try_poll(threading.Event())
+    trouble = "caused an unexpected OverflowError in nightread: the log of `nightread poll` says where"
+    assert _troubles(ledger_driver) == [trouble]
+    assert [one.levelname for one in caplog.records if one.exc_info] == ["ERROR"]
+    feed.error = None
+    assert poller._try_poll(threading.Event())
+    assert _troubles(ledger_driver) == []
+
+
+@pytest.mark.parametrize("error", [StopWork("stop"), UsageFault("wrong")])
+def test_errors_that_concern_the_installation_end_the_polling(
+    ledger_driver: LedgerDriver, feed: FakeFeed, error: Exception
+) -> None:
+    """A person must correct it."""
+    feed.error = error
+    with pytest.raises(type(error)):
+        poller_of(ledger_driver)._try_poll(threading.Event())
+
+
+@pytest.mark.parametrize(("uid", "number"), [("1" * 65, 1), ("", 1), ("1.2\0", 1), ("1.2", 2**31)])
+def test_a_count_that_the_database_cannot_hold_is_left_out(
+    ledger_driver: LedgerDriver, feed: FakeFeed, uid: str, number: int
+) -> None:
+    """The images of the page are registered."""
+    feed.pages = [page(1, 2, counts=[Count(study_instance_uid=uid, instances=number)])]
+    assert poller_of(ledger_driver).poll_once(threading.Event()) == 2
+    with ledger_driver.database.read() as connection:
+        assert connection.execute(select(expected)).all() == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dicom_media import cd_files, rejection_note, scan_of_study, sop_instance_ui
 from ledger_driver import LedgerDriver
 from worker_driver import WorkerDriver
 
+from cli.inputs.number_search import Numbers
 from cli.output.console import out
 from cli.studies import list_studies, require_only_times
 from db import ledger, queries
@@ -220,11 +221,18 @@ def test_studies_are_written_in_each_format(ledger_driver: LedgerDriver, make_ar
     assert {**same, **dict.fromkeys(TIMES)} == {**row, **dict.fromkeys(TIMES)}
 
 
-@pytest.mark.parametrize("wanted", [queries.ImageFilter(labels=("nodule",)), queries.ImageFilter(withdrawn=True)])
-def test_studies_are_listed_without_conditions_on_images(wanted: queries.ImageFilter) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (queries.ImageFilter(labels=("nodule",)), Numbers()),
+        (queries.ImageFilter(withdrawn=True), Numbers()),
+        (queries.ImageFilter(), Numbers(patient="P1")),
+    ],
+)
+def test_studies_are_listed_without_conditions_on_images(wanted: queries.ImageFilter, numbers: Numbers) -> None:
     """Such a condition would count only some images of a study."""
     with pytest.raises(UsageFault, match="whole studies"):
-        require_only_times(wanted)
+        require_only_times(wanted, numbers)
 
 
 def test_annotations_are_applied_with_the_final_outcome_only(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:

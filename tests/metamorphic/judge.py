@@ -10,7 +10,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.remarks import Remark
 from imaging.spec import InputSpec, Intensity
-from metamorphic.axes import GREYS, SIZES, Cell
+from metamorphic.axes import GREYS, SIZES, UNCODED, Cell
 from metamorphic.cells import Written, write
 from metamorphic.colours import ColourFrame
 from metamorphic.grey import GreyFrame, is_coarse
@@ -64,6 +64,8 @@ def _wrong_outcome(cell: Cell, image: DicomImage, frames: int, written: int) -> 
         return f"{frames} frames, not {written}"
     if cell.frames == "4_of_3":
         demanded.add(Remark.FRAMES_COUNTED)
+    if cell.colour == "422label_444data" and cell.syntax in UNCODED:
+        demanded.add(Remark.COLOUR_UNSURE)
     if cell.end != "plain":
         permitted.add(Remark.PIXELS_UNCLOSED)
     if cell.slip in ("no_photometric", "empty_photometric"):

@@ -135,7 +135,7 @@ def _call(node: ast.Call) -> Iterator[Replacement]:
             rest = [*node.args[:place], *node.args[place + 1 :]]
             yield _without(node, argument, args=rest)
     for place, keyword in enumerate(node.keywords):
-        if keyword.arg is not None:
+        if keyword.arg is not None and not has_no_effect(keyword):
             rest = [*node.keywords[:place], *node.keywords[place + 1 :]]
             yield _without(node, keyword, keywords=rest)
     if isinstance(node.func, ast.Name) and name in _NAMES:
@@ -143,6 +143,13 @@ def _call(node: ast.Call) -> Iterator[Replacement]:
     if isinstance(node.func, ast.Attribute) and name in _METHODS:
         func = ast.Attribute(node.func.value, _METHODS[name], ast.Load())
         yield Replacement(_changed(node, func=func).node, f".{name}() -> .{_METHODS[name]}()")
+
+
+def has_no_effect(keyword: ast.keyword) -> bool:
+    """Return whether this argument of SQLAlchemy says what is so without it, at least on SQLite."""
+    if keyword.arg == "else_":
+        return isinstance(keyword.value, ast.Constant) and keyword.value.value is None
+    return keyword.arg in {"expanding", "skip_locked", "of"}
 
 
 def _called(node: ast.Call) -> str:

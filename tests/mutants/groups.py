@@ -89,6 +89,9 @@ GROUPS = (
             "tests/unit/test_delivery_*.py",
             "tests/integration/test_delivery_destinations.py",
             "tests/integration/test_delivery_studies.py",
+            "tests/integration/test_delivery_attempts.py",
+            "tests/integration/test_delivery_rounds.py",
+            "tests/integration/test_delivery_selection.py",
         ),
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mutants.expressions import Replacement, replacements
+from mutants.expressions import Replacement, has_no_effect, replacements
 from mutants.statements import condition_replacements, statement_replacements
 
 MODULE_LEVEL = ""
@@ -163,6 +163,8 @@ def _is_text(node: ast.AST) -> bool:
 def _changes(node: ast.AST, parent: _Parent) -> Iterator[tuple[_Parent, Replacement]]:
     """Yield the changes of this node and of all nodes below it, except annotations, messages and log entries."""
     if _is_text(node) or _is_log(node) or isinstance(node, ast.JoinedStr):
+        return
+    if isinstance(node, ast.keyword) and has_no_effect(node):
         return
     yield from _changes_of(node, parent)
     if not isinstance(node, ast.Raise):

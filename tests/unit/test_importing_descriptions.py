@@ -55,6 +55,8 @@ def test_groups_of_an_ordinary_convolution_stay() -> None:
         ("Dense", {"dtype": {"class_name": "Policy", "config": {"name": "mixed_float16"}}}, {"dtype": "mixed_float16"}),
         ("BatchNormalization", {"axis": [3]}, {"axis": 3}),
         ("BatchNormalization", {"axis": -1}, {"axis": -1}),
+        ("LeakyReLU", {"alpha": 0.2}, {"negative_slope": 0.2}),
+        ("ELU", {"alpha": 0.2}, {"alpha": 0.2}),
         ("LayerNormalization", {"axis": [3]}, {"axis": [3]}),
         ("Attention", {"score_mode": "dot", "causal": False}, {}),
         ("Attention", {"score_mode": "concat"}, {"score_mode": "concat"}),
@@ -148,3 +150,21 @@ def test_the_module_of_functional_networks_is_the_new_one(module: str) -> None:
     network = {"module": module, "class_name": "Functional", "config": {"layers": []}}
     rewrite(network)
     assert network["module"] == "keras.src.models.functional"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"class_name": ["Sequential"], "name": "inner", "config": {"layers": [[]]}},
+        {"class_name": "Sequential", "name": ["inner"], "config": {"layers": [1]}},
+        {"class_name": "Sequential", "name": "inner", "config": 3, "inbound_nodes": 7},
+        {"class_name": "TimeDistributed", "config": {"layer": {"class_name": [1], "config": []}}},
+        {"class_name": "LSTM", "config": {"activation": [], "dtype": {"config": []}, "axis": {}}},
+        [[[1]]],
+        None,
+    ],
+)
+def test_a_description_of_any_form_is_left_to_the_check(odd: Any) -> None:
+    """The check of the architecture refuses it afterwards, with a message."""
+    layers = [odd, layer("Dense") | {"name": "dense", "inbound_nodes": [[["inner", 1]], "x", 3]}]
+    rewrite({"class_name": "Functional", "config": {"layers": layers, "output_layers": ["inner", True]}})

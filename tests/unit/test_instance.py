@@ -96,6 +96,50 @@ def test_a_store_without_multipart_is_asked_for_single_files(status: int, reques
     assert len(server.asked) == requests
 
 
+@pytest.mark.parametrize("status", [406, 400, 500])
+def test_one_instance_that_is_refused_changes_nothing_for_the_others(status: int) -> None:
+    """The store understands the wildcard, and refuses it for the second of three instances only."""
+
+    def answer(asked: Request) -> Reply:
+        if asked.path.endswith("/odd") and "*" in asked.headers["Accept"]:
+            return Reply(status=status)
+        return Reply(headers={"Content-Type": "application/dicom"}, body=[SCAN])
+
+    with running_web_server(answer) as server:
+        client = HttpClient(server.url)
+        for instance in ("3", "odd", "4"):
+            assert retrieve(client, dicomweb_uri("1", "2", instance), max_bytes=1000) == SCAN
+    assert [asked.headers["Accept"] for asked in server.asked] == [WILDCARD, WILDCARD, PLAIN, WILDCARD]
+
+
+def test_a_rejection_and_a_failure_are_not_remembered() -> None:
+    """Status 406 for the wildcard is certain, and status 500 for multipart messages is not."""
+    failures = {WILDCARD: 406, PLAIN: 500}
+
+    def answer(asked: Request) -> Reply:
+        status = failures.get(asked.headers["Accept"])
+        return Reply(status=status) if status else Reply(headers={"Content-Type": "application/dicom"}, body=[SCAN])
+
+    with running_web_server(answer) as server:
+        client = HttpClient(server.url)
+        retrieve(client, URI, max_bytes=1000)
+        failures.clear()
+        retrieve(client, URI, max_bytes=1000)
+    assert [asked.headers["Accept"] for asked in server.asked[2:]][1:] == [WILDCARD]
+
+
+def test_a_better_value_that_another_thread_used_meanwhile_is_remembered() -> None:
+    """A store rejects the wildcard for one instance, while it sends another one with it."""
+    with running_web_server(lambda _: Reply(headers={"Content-Type": "application/dicom"}, body=[SCAN])) as server:
+        client = HttpClient(server.url)
+
+        def meanwhile(_count: int) -> None:
+            client.accept = PLAIN
+
+        retrieve(client, URI, max_bytes=1000, on_bytes=meanwhile)
+        assert client.accept == WILDCARD
+
+
 @pytest.mark.parametrize(("status", "error"), [(400, UnexpectedError), (500, UnavailableError)])
 def test_a_store_that_refuses_every_media_type_has_its_error(status: int, error: type[Exception]) -> None:
     """Nothing is remembered of it."""

@@ -28,6 +28,8 @@ def changes(source: str) -> list[str]:
         ("0.5", ["0.5 -> 1.0"]),
         ("b if a else c", ["b if a else c -> b", "b if a else c -> c"]),
         ("f(a, b=c)", ["f() without b=c"]),
+        ("bindparam(a, expanding=True)", []),
+        ("case(a, else_=None)", []),
         ("q.where(a, b)", ["where() without a", "where() without b"]),
         ("max(a)", ["max() -> min()"]),
         ("a.startswith(b)", [".startswith() -> .endswith()"]),

@@ -170,3 +170,45 @@ def test_other_json_is_reported_as_no_orthanc(body: bytes) -> None:
     """Another service may be at that address."""
     with running_web_server(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="Orthanc"):
         list(OrthancFeed(HttpClient(server.url)).since(None))
+
+
+@pytest.mark.parametrize("size", [float("inf"), "1e400", "x", -1, None, 2**63])
+def test_a_size_that_is_no_plausible_number_is_unknown(orthanc: FakeOrthanc, feed: OrthancFeed, size: object) -> None:
+    """The image is an arrival all the same."""
+    orthanc.add_study("1.2")
+    orthanc.add_series("1.2", "1.2.1", "a")
+    orthanc.resources["a"]["FileSize"] = size
+    (change_page,) = feed.since(None)
+    assert [arrival.size for arrival in change_page.arrivals] == [0]
+
+
+def test_a_time_that_the_database_cannot_hold_is_unknown(orthanc: FakeOrthanc, feed: OrthancFeed) -> None:
+    """Nanoseconds since 1970 fit into 63 bits until 2262."""
+    orthanc.add_study("1.2")
+    orthanc.add_series("1.2", "1.2.1", "a")
+    orthanc.resources["a"]["Metadata"]["ReceptionDate"] = "99990101T000000"
+    (change_page,) = feed.since(None)
+    assert [arrival.mtime_ns for arrival in change_page.arrivals] == [0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Changes": [{"ChangeType": "x", "ID": "y", "Seq": Infinity}], "Last": 1, "Done": true}',
+        b'{"Changes": [], "Last": 1e400, "Done": true}',
+        b'{"Changes": ["text"], "Last": 1, "Done": true}',
+    ],
+)
+def test_a_change_log_without_plausible_numbers_is_reported(body: bytes) -> None:
+    """It is an error of this store, and is tried again."""
+    with running_web_server(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="Orthanc"):
+        list(OrthancFeed(HttpClient(server.url)).since(None))
+
+
+def test_metadata_of_another_kind_is_reported(orthanc: FakeOrthanc, feed: OrthancFeed) -> None:
+    """A list has no names."""
+    orthanc.add_study("1.2")
+    orthanc.add_series("1.2", "1.2.1", "a")
+    orthanc.resources["a"]["Metadata"] = ["text"]
+    with pytest.raises(UnexpectedError, match="Orthanc"):
+        list(feed.since(None))

@@ -75,11 +75,47 @@ def test_the_page_size_is_halved_until_the_store_accepts_it(status: int, most: i
     assert {limit for limit, offset in server.asked if offset} == {accepted}
 
 
-def test_the_accepted_page_size_is_remembered() -> None:
-    """The second list begins with it."""
-    server = ListServer(rows=[1, 2], refuses=above(200, 400))
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_rejected_page_size_is_remembered(status: int) -> None:
+    """The store takes up to 200 rows. The second list begins with twice the accepted 125 rows, not with 500."""
+    server = ListServer(rows=[1, 2], refuses=above(200, status))
     listed(server, times=2)
-    assert server.asked == [(500, 0), (250, 0), (125, 0), (125, 2), (125, 0), (125, 2)]
+    first, second = [(500, 0), (250, 0), (125, 0), (125, 2)], [(250, 0), (125, 0), (125, 2)]
+    assert server.asked == first + second
+
+
+@pytest.mark.parametrize(("status", "limits"), [(400, [3, 6, 12, 24]), (500, [3, 500, 500, 500])])
+def test_pages_grow_again_after_a_store_refused_them_for_another_reason(status: int, limits: list[int]) -> None:
+    """Its first seven responses are errors: 500, 250, 125, 62, 31, 15 and 7 rows; 3 rows are accepted.
+
+    After status 500, which is not about the number of rows, the next list begins with 500 rows. After a rejection
+    each list begins with twice as many rows as the list before.
+    """
+    server = ListServer(rows=[1])
+    server.refuses = lambda _limit, _offset: status if len(server.asked) <= 7 else 0
+    listed(server, times=4)
+    assert [limit for limit, offset in server.asked[7:] if not offset] == limits
+
+
+@pytest.mark.parametrize("limits", [[3, 6, 12, 24, 48, 96, 192, 384, 500, 500]])
+def test_pages_grow_up_to_the_limit(limits: list[int]) -> None:
+    """No list begins with more than 500 rows."""
+    server = ListServer(rows=[1])
+    server.refuses = lambda _limit, _offset: 400 if len(server.asked) <= 7 else 0
+    listed(server, times=10)
+    assert [limit for limit, offset in server.asked[7:] if not offset] == limits
+
+
+def test_a_store_that_fails_for_long_pages_is_asked_for_shorter_ones_after_a_short_list() -> None:
+    """Its list of two rows is returned with a limit of 500; the next list is longer, and 500 rows are too many."""
+    server = ListServer(rows=[1, 2])
+    with running_web_server(server) as running:
+        search = QidoSearch(HttpClient(running.url))
+        assert len(search.all_rows("studies", {}, (STUDY,)).rows) == 2
+        server.rows = list(range(300))
+        server.refuses = lambda limit, offset: 500 if len(server.rows[offset:][:limit]) > 100 else 0
+        assert found(search.all_rows("studies/1/instances", {}, (STUDY,))) == list(range(300))
+    assert server.asked[2:] == [(500, 0), (250, 0), (125, 0), *((62, at) for at in (0, 62, 124, 186, 248, 300))]
 
 
 @pytest.mark.parametrize(("status", "error"), [(400, UnexpectedError), (500, UnavailableError)])
@@ -147,11 +183,44 @@ def test_a_store_that_rejects_the_offset_is_noticed(rows: int, trouble: str) -> 
     assert {limit for limit, _ in server.asked} == {PAGE_ROWS}
 
 
-def test_an_offset_behind_the_last_row_may_be_missing() -> None:
-    """Some stores respond with status 404 instead of an empty list."""
-    server = ListServer(rows=[1, 2], refuses=lambda _limit, offset: 404 if offset >= 2 else 0)
+@pytest.mark.parametrize("status", [400, 404, 416])
+@pytest.mark.parametrize("rows", [1, 2, 30, 500, 1000])
+def test_a_store_may_reject_an_offset_at_the_end_of_a_list(status: int, rows: int) -> None:
+    """Some respond with an error instead of an empty list. They return the last row alone when asked for it."""
+    server = ListServer(rows=list(range(rows)), refuses=lambda _limit, offset: status if offset >= rows else 0)
     listing = listed(server)
-    assert (found(listing), listing.trouble) == ([1, 2], None)
+    assert (found(listing), listing.trouble) == (list(range(rows)), None)
+    assert server.asked[-2:] == [(500, rows), (500, rows - 1)]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_store_that_rejects_later_offsets_is_noticed(status: int) -> None:
+    """It has 1,500 rows, and returns the first two pages only: the text says how many rows came."""
+    server = ListServer(rows=list(range(1500)), refuses=lambda _limit, offset: status if offset >= 1000 else 0)
+    listing = listed(server)
+    assert len(found(listing)) == 1000
+    assert listing.trouble == CUT_OFF.replace("500", "1,000")
+
+
+def test_a_first_page_is_compared_with_what_was_requested_for_it() -> None:
+    """The second page is refused as too large, and then the offset is rejected: 500 of 500 rows came first."""
+    server = ListServer(rows=list(range(600)))
+    server.refuses = lambda limit, offset: (413 if limit > 250 else 400) if offset else 0
+    listing = listed(server)
+    assert (len(found(listing)), listing.trouble) == (500, CUT_OFF)
+
+
+def test_a_store_that_rejects_every_offset_as_missing_is_noticed() -> None:
+    """It returns no more than 500 rows."""
+    listing = listed(ListServer(rows=list(range(600)), refuses=lambda _limit, offset: 404 if offset else 0))
+    assert (len(found(listing)), listing.trouble) == (500, CUT_OFF)
+
+
+def test_a_store_that_returns_to_its_first_page_is_noticed() -> None:
+    """It ignores an offset of more than 999."""
+    server = ListServer(rows=list(range(1500)), page=lambda rows, limit, at: rows[at % 1000 :][:limit])
+    listing = listed(server)
+    assert (len(found(listing)), listing.trouble) == (1000, CUT_OFF.replace("500", "1,000"))
 
 
 def test_rows_that_two_pages_repeat_count_once() -> None:

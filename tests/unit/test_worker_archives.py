@@ -45,7 +45,20 @@ def test_members_come_out_byte_for_byte_in_their_order(kind: ArchiveKind) -> Non
     data = PACKED[kind](FILES)
     assert archive_kind(data) is kind
     assert unpack(data) == list(FILES.values())
-    assert [member.skip() for member in members(data, kind, AMPLE_LIMITS)] == list(FILES)
+
+
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_progress_is_reported_while_members_are_skipped(kind: ArchiveKind) -> None:
+    """Once per piece and once per file: inflating a large file takes longer than a lease."""
+    calls = list[None]()
+    files = {"large": b"x" * (8 * MIB), "empty": b""}
+    skipped = members(PACKED[kind](files), kind, AMPLE_LIMITS)
+    assert [(member.skip(lambda: calls.append(None)), len(calls) > 2) for member in skipped] == [
+        ("large", True),
+        ("empty", True),
+    ]
+    pieces = sum(1 for member in members(PACKED[kind](files), kind, AMPLE_LIMITS) for _ in member.pieces)
+    assert len(calls) == pieces + len(files)
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

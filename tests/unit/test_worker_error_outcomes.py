@@ -28,16 +28,16 @@ def outcome(
     age: timedelta = timedelta(hours=1),
     tried: timedelta = timedelta(),
     mtime_ns: int = 7,
-    place: tuple[str, str] = ("inbox", "inbox"),
+    place: tuple[str, ...] = ("inbox", "inbox"),
     file: Fetched | None = FILE,
     **options: object,
 ) -> Outcome:
-    """Return the outcome of an image after this error. `place`: its source, and that of its outermost archive."""
+    """Return the outcome of an image after this error. `place`: source, source of the outermost archive, root."""
     image = Claimed(
         work_id=1,
         instance_id=2,
         source=place[0],
-        root="/inbox",
+        root=(*place, "/inbox")[2],
         uri="a.dcm",
         size=4,
         mtime_ns=mtime_ns,
@@ -114,7 +114,7 @@ def test_a_recent_incomplete_file_is_retried(reason: Reason) -> None:
 
 @pytest.mark.parametrize(("age", "least", "most"), [(0, 1, 2), (20, 20, 40), (100, 100, 200), (280, 20, 20)])
 def test_a_file_that_is_still_arriving_is_tried_less_and_less_often(age: int, least: int, most: int) -> None:
-    """Between one and two times its age (with jitter) passes, and never more than what is left of the 300 s."""
+    """Between one and two times the time since it arrived passes (jitter), but never more than is left of the 300 s."""
     found = outcome(
         RejectImage(Reason.TRUNCATED),
         age=timedelta(seconds=age),
@@ -124,6 +124,30 @@ def test_a_file_that_is_still_arriving_is_tried_less_and_less_often(age: int, le
 
     assert found.not_before is not None
     assert least <= (found.not_before - NOW).total_seconds() <= most
+
+
+@pytest.mark.parametrize("root", ["http://pacs:8042/dicom-web", "https://pacs/dicom-web"])
+@pytest.mark.parametrize(("age", "least", "most"), [(0, 1, 2), (30, 5, 10), (90, 15, 30), (290, 10, 10)])
+def test_an_image_that_is_still_arriving_in_a_store_is_tried_sooner(root: str, age: int, least: int, most: int) -> None:
+    """No watcher reports that it has changed: between a sixth and a third of the time since it arrived passes."""
+    found = outcome(
+        RejectImage(Reason.TRUNCATED),
+        place=("pacs", "pacs", root),
+        age=timedelta(seconds=age),
+        arrival_timeout_seconds=300,
+        retry_cap_seconds=1000,
+    )
+
+    assert least <= seconds_until(found) <= most
+
+
+@pytest.mark.usefixtures("longest_delays")
+def test_the_time_between_attempts_is_counted_from_the_arrival_and_not_from_the_last_write() -> None:
+    """It arrived 60 s ago and was written 10 s ago: 290 s of 300 s are left, and the next attempt is in 120 s."""
+    mtime_ns = int((NOW - timedelta(seconds=10)).timestamp() * 1e9)
+    wait = {"arrival_timeout_seconds": 300, "retry_cap_seconds": 1000}
+    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=60), mtime_ns=mtime_ns, **wait)
+    assert seconds_until(found) == 120
 
 
 def test_the_detail_of_a_file_that_is_still_arriving_says_until_when_it_waits() -> None:

@@ -65,7 +65,7 @@ def expand(
     try:
         files = members(file.data, kind, limits)
         if folder.is_dir():
-            names = [member.skip() for member in files]
+            names = [member.skip(progress) for member in files]
         else:
             names = _unpack(context, image, folder, root, files, progress)
         arrivals = tuple(_arrivals(folder, root, names))

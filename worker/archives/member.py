@@ -1,6 +1,6 @@
 """Define one file of an archive while it is unpacked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 
@@ -10,8 +10,9 @@ class Member(NamedTuple):
     name: str
     pieces: Iterator[bytes]
 
-    def skip(self) -> str:
-        """Read over the content and return the name."""
+    def skip(self, progress: Callable[[], None]) -> str:
+        """Read over the content and return the name. `progress` is called for each piece, and at the end."""
         for _ in self.pieces:
-            pass
+            progress()
+        progress()
         return self.name

@@ -4,12 +4,12 @@ from db.ledger import Annotations, Withdrawal
 from imaging import tags
 from imaging.dicom_image import DicomImage
 from imaging.directory import count_files, is_directory
-from imaging.elements import HeaderError
 from imaging.errors import RejectDicomImage
 from imaging.facts import storable_integer
 from imaging.header import read_header
 from imaging.key_objects import KEY_OBJECT_SELECTION, read_rejection
 from imaging.limits import DEFAULT_LIMITS
+from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 from worker.sidecars.manifest import read_manifest

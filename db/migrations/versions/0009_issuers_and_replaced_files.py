@@ -20,13 +20,10 @@ _REPLACED = """
 """
 _STILL_THERE = """
     UPDATE instances SET replaced_by = NULL
-    WHERE replaced_by IS NOT NULL AND EXISTS (
-        SELECT 1 FROM work JOIN instances copy ON copy.id = work.instance_id
-        WHERE work.duplicate_of = instances.id AND copy.source_id = instances.source_id
-        AND copy.uri_key = instances.uri_key AND NOT EXISTS (
-            SELECT 1 FROM instances newer
-            WHERE newer.source_id = copy.source_id AND newer.uri_key = copy.uri_key AND newer.id > copy.id
-        )
+    WHERE replaced_by IS NOT NULL AND sha256 = (
+        SELECT newest.sha256 FROM instances newest
+        WHERE newest.source_id = instances.source_id AND newest.uri_key = instances.uri_key
+        ORDER BY newest.id DESC LIMIT 1
     )
 """
 

@@ -93,6 +93,16 @@ def test_rules_in_force_can_be_tested_on_a_folder(nightread: Nightread, scans: P
     assert "1 file without a readable header: not_dicom 1" in text
 
 
+def test_a_dry_run_counts_images_that_the_model_was_not_made_for(nightread: Nightread, scans: Path) -> None:
+    """The rule matches three images, and phantom was not made for hands; with --any-domain nothing is refused."""
+    activated(nightread)
+    (rule,) = json.loads(nightread("models", "route", "--dry-run", str(scans), "--json")[1])["rules"]
+    table = nightread("models", "route", "--dry-run", str(scans))[1]
+
+    assert (rule["images"], rule["out_of_domain"]) == (3, 1)
+    assert "out of domain" in table.splitlines()[0]
+
+
 @pytest.mark.parametrize(("tint", "outside"), [(0, 0), (60, 1)])
 def test_a_dry_run_looks_at_coloured_images_as_a_worker_does(
     nightread: Nightread, inbox: Path, tint: int, outside: int

@@ -1,11 +1,12 @@
 """What `nightread run` prints at its end: hints on what to do, and its exit code."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from ledger_driver import LedgerDriver
+from ledger_driver import LedgerDriver, build_arrivals
 from rich.console import Console
 
 from cli.output.run_results import show_results
@@ -52,6 +53,20 @@ def test_images_that_no_rule_takes_end_with_1_and_name_the_option(
         summary
     )
     assert f"`nightread retry --state {settings.state_dir} --reason no_model`" in summary.hints[0]
+
+
+def test_a_state_folder_with_spaces_is_quoted(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, tmp_path: Path
+) -> None:
+    """The command of the hint can be pasted into a shell."""
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.NO_MODEL)
+    settings = load_settings(None, state_dir=tmp_path / "night shift")
+
+    retry, query = _summary(ledger_driver, settings).hints
+
+    assert f"`nightread retry --state '{tmp_path}/night shift' --reason no_model`" in retry
+    assert f"`nightread query --state '{tmp_path}/night shift' --in-state rejected`" in query
 
 
 def test_with_a_model_the_hint_is_to_retry_the_images_of_an_earlier_run(
@@ -134,6 +149,18 @@ def test_a_run_over_one_file_counts_its_newest_version(
         ledger_driver.analyse_all()
 
     assert queries.newest_at(ledger_driver.database, ledger_driver.source_id, ["one.dcm"]) == (2,)
+
+
+def test_a_run_over_one_file_shows_the_result_of_the_bytes_that_are_there(ledger_driver: LedgerDriver) -> None:
+    """The file was replaced, and restored with its time: it is the first arrival again, although a later one exists."""
+    (first,) = build_arrivals(1, uri="one.dcm")
+    second = replace(first, size=first.size + 1)
+    for arrival, sha256 in ((first, "1"), (second, "2")):
+        ledger_driver.register([arrival])
+        ledger_driver.analyse_all(sha256=sha256 * 64)
+    ledger_driver.register([first])
+
+    assert queries.newest_at(ledger_driver.database, ledger_driver.source_id, ["one.dcm"]) == (1,)
 
 
 def test_a_run_over_one_archive_counts_its_members(

@@ -61,6 +61,12 @@ def test_the_list_fits_a_screen_of_80_columns(nightread: Nightread, config: Path
             '[[sources]]\nkind = "orthanc"\nname = "a"\nurl = "http://a"\nlogin.usr = "x"\nlogin.bearer = "y"',
             "unknown key `usr` in [[sources]] number 1, [login]. Did you mean `user`?",
         ),
+        (
+            '[[sources]]\nname = "a"\nkind = "x"',
+            "`[[sources]] number 1`: `kind` must be one of folder (the default), receiver, dicomweb and orthanc",
+        ),
+        ("bundle_dirs = [1]", "`bundle_dirs` number 1: Input is not a valid path for <class 'pathlib.Path'>"),
+        ('bundle_dirs = ["/a", 2]', "`bundle_dirs` number 2: Input is not a valid path for <class 'pathlib.Path'>"),
         ("flower_address = '192.0.2.1'", None),
     ],
     ids=str,
@@ -88,6 +94,31 @@ def test_a_variable_and_an_option_are_named_instead_of_the_file(
     monkeypatch.setenv("NIGHTREAD_WORKERS", "many")
 
     assert nightread("settings", "--config", str(config))[2].startswith("error: NIGHTREAD_WORKERS: Input should be")
+
+
+def test_a_variable_in_lower_case_is_named_as_written(
+    nightread: Nightread, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables are settings in any case, so the wrong value is not that of the file."""
+    config.write_text("workers = 1")
+    monkeypatch.setenv("nightread_workers", "abc")
+
+    assert nightread("settings", "--config", str(config))[2].startswith("error: nightread_workers: Input should be")
+
+
+def test_a_variable_in_lower_case_is_known(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only NIGHTREAD_CONFIG, which is no setting, must have capitals."""
+    monkeypatch.setenv("nightread_workers", "2")
+    monkeypatch.setenv("nightread_wokers", "2")
+    monkeypatch.setenv("nightread_config", "/absent.toml")
+
+    code, text, error = nightread("settings")
+
+    assert code == 0
+    assert "* workers = 2" in text
+    assert "nightread_workers" not in error
+    assert "nightread_wokers is not a setting and is ignored. Did you mean `NIGHTREAD_WORKERS`?" in error
+    assert "nightread_config is not a setting and is ignored." in error
 
 
 def test_a_broken_or_missing_file_is_one_line(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from ledger_driver import LedgerDriver
 
 from db import ledger
@@ -87,6 +88,26 @@ def test_status_shows_which_model_each_worker_uses(nightread: Nightread, ledger_
     assert any(line.split()[:5] == ["w1@h", "1", "2", "CPU", "phantom"] for line in text.splitlines())
     assert "Workers use different models" in text
     assert document["worker_warnings"][0].startswith("There are no routing rules and no --model for w2@h:")
+
+
+@pytest.mark.parametrize(
+    ("models", "differ"),
+    [
+        (("phantom@1.0", "phantom"), False),
+        (("phantom@1.0", "phantom@1.1"), True),
+        (("phantom@1.0", "phantom@1.1", "phantom"), True),
+        (("phantom@1.0", "mnist"), True),
+        (("phantom@1.0", None), True),
+    ],
+)
+def test_a_worker_that_still_loads_its_model_does_not_differ(
+    nightread: Nightread, ledger_driver: LedgerDriver, models: tuple[str | None, ...], differ: bool
+) -> None:
+    """It reports the name until it knows the version; two versions of one name give different results."""
+    for number, model in enumerate(models):
+        heartbeat(ledger_driver, node=f"w{number}@h", model=model)
+
+    assert ("Workers use different models" in nightread("status")[1]) is differ
 
 
 def heartbeat(ledger_driver: LedgerDriver, *, node: str, model: str | None) -> None:

@@ -177,9 +177,9 @@ def test_a_jpeg_that_stores_two_components_coarsely_is_ybr(make_dicom: MakeDicom
 def test_jfif_and_adobe_that_contradict_each_other_leave_it_to_the_label(make_dicom: MakeDicom) -> None:
     """JFIF says YCbCr and Adobe's marker says that there is no transform."""
     jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
-    plain = without_markers(jpeg(RGB, "RGB", level=98)).replace(b"xxxxx", b"Adobe", 1)
-
-    assert is_picture(compressed(make_dicom, JPEGBaseline8Bit, plain[:2] + jfif + plain[2:], "RGB"), tolerance=6)
+    for pixels, label in ((RGB, "RGB"), (YBR, "YBR_FULL")):
+        plain = without_markers(jpeg(pixels, "RGB", level=98)).replace(b"xxxxx", b"Adobe", 1)
+        assert is_picture(compressed(make_dicom, JPEGBaseline8Bit, plain[:2] + jfif + plain[2:], label), tolerance=6)
 
 
 @pytest.mark.parametrize("label", EVERY_LABEL)

@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from conftest import MakeDicom
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 
 from imaging.intensity import mapping_for
@@ -84,6 +85,9 @@ def test_the_examples_of_remarks_are_real(make_dicom: MakeDicom) -> None:
         "palette_missing": make_dicom(bytes(192), **{**form, **palette}),
         "frames_left_out": make_dicom(bytes(3 * 192 + 50), **form),
         "frames_counted": make_dicom(bytes(3 * 192), **form),
+        "frame_groups_differ": make_dicom(
+            bytes(3 * 192), **form, NumberOfFrames=3, PerFrameFunctionalGroupsSequence=[Dataset(), Dataset()]
+        ),
         "pixels_unclosed": coded[:-8],
         "syntax_contradicted": coded.replace(b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.1\0\0\0"),
         "photometric_assumed": make_dicom(PhotometricInterpretation=None),

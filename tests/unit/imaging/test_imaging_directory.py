@@ -9,9 +9,10 @@ from dicom_media import cd_files, scan_of_study
 from pydicom.dataset import Dataset
 
 from imaging.directory import count_files, is_directory
-from imaging.elements import Elements, Encoding
+from imaging.elements import Elements
 from imaging.header import read_header
 from imaging.limits import DEFAULT_LIMITS
+from imaging.walk import Encoding
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

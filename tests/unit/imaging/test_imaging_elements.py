@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from imaging.elements import MAX_VALUE_BYTES, UNDEFINED, Elements, Encoding, HeaderError, TruncatedError
+from imaging.elements import MAX_VALUE_BYTES, Elements
+from imaging.walk import UNDEFINED, Encoding, HeaderError, TruncatedError
 
 EXPLICIT = Encoding(implicit=False, little=True)
 IMPLICIT = Encoding(implicit=True, little=True)
@@ -132,11 +133,10 @@ def test_text_is_decoded_by_the_character_set(character_set: bytes, value: bytes
         ("SL", b"\xfe\xff\xff\xff", [-2]), ("FL", b"\x00\x00\xc0\x3f", [1.5]),
         ("FD", b"\x00\x00\x00\x00\x00\x00\xf8\xbf", [-1.5]), ("DS", b"1.5\\-2e1 \\ +3", [1.5, -20, 3]),
         ("IS", b"12\\-3 ", [12, -3]), ("DS", b"", []), ("DS", b"1\\\\2", [1, 2]), ("DS", b"2047,5", [2047.5]),
-        ("US", b"\x01", []),
     ],
 )  # fmt: skip
 def test_numbers_are_read_by_their_vr(vr: str, value: bytes, expected: list[float]) -> None:
-    """PS3.5 table 6.2-1; a decimal comma counts as a point, and an incomplete value is left out."""
+    """PS3.5 table 6.2-1; a decimal comma counts as a point."""
     elements = read(short(SLOPE, vr, value))
     assert elements.numbers(SLOPE) == expected
     assert elements.number(SLOPE) == (expected[0] if expected else None)
@@ -169,6 +169,11 @@ def test_numbers_without_a_usable_vr_have_that_of_the_dictionary() -> None:
         (short(SLOPE, "DS", b"1e999 "), "RescaleSlope (0028,1053) is not a finite number."),
         (short(SLOPE, "FL", b"\x00\x00\xc0\x7f"), "RescaleSlope (0028,1053) is not a finite number."),
         (short(SLOPE, "LO", b"1 "), "RescaleSlope (0028,1053) must be a number and has a VR of text."),
+        (short(SLOPE, "US", b"\x01"), "RescaleSlope (0028,1053) at offset 8 has a length that is not one of numbers."),
+        (
+            short(SLOPE, "FL", b"\0" * 6),
+            "RescaleSlope (0028,1053) at offset 8 has a length that is not one of numbers.",
+        ),
         (long(SLOPE, "UT", b"1" * 65_536), "RescaleSlope (0028,1053) is too long for numbers."),
     ],
 )

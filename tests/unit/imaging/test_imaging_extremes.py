@@ -9,12 +9,13 @@ import pytest
 from conftest import MakeDicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from imaging.elements import MAX_ELEMENTS, Elements, Encoding
+from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.limits import Limits
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec, Intensity
+from imaging.walk import MAX_ELEMENTS, Encoding
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 

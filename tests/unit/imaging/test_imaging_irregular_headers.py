@@ -11,9 +11,10 @@ import pytest
 from conftest import MakeDicom
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from imaging.elements import Elements, Encoding
+from imaging.elements import Elements
 from imaging.errors import RejectDicomImage
 from imaging.read import read
+from imaging.walk import Encoding
 from nightread.reasons import Reason
 
 PIXELS = np.arange(16 * 12, dtype=np.uint16).reshape(16, 12)

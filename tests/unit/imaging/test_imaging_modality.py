@@ -108,10 +108,11 @@ def test_empty_or_missing_values_of_a_rescale(
     assert values(make_dicom(RAMP, **rescale)) == expected
 
 
-def test_an_empty_value_in_a_group_is_absent(make_dicom: MakeDicom) -> None:
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_value_in_a_group_is_absent(make_dicom: MakeDicom, empty: str) -> None:
     """The first frame's own group is empty, so its shared group applies; the second has a rescale of its own."""
     own = [
-        item(PixelValueTransformationSequence=Sequence([item(RescaleSlope="", RescaleIntercept="")])),
+        item(PixelValueTransformationSequence=Sequence([item(RescaleSlope=empty, RescaleIntercept=empty)])),
         item(PixelValueTransformationSequence=Sequence([item(RescaleSlope="3", RescaleIntercept="1")])),
     ]
     shared = item(PixelValueTransformationSequence=Sequence([item(RescaleSlope="5", RescaleIntercept="2")]))

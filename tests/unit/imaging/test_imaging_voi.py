@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import MakeDicom
 from pydicom.sequence import Sequence
-from voi_files import lut, shown, words
+from voi_files import lut, shown, with_texts, words
 
 from imaging.spec import InputSpec, Intensity
 from nightread.errors import RejectImage
@@ -72,13 +72,6 @@ def test_zero_entries_are_65536(make_dicom: MakeDicom) -> None:
     assert values == pytest.approx([1, 32767 / 65535, 0], abs=1e-6)
 
 
-def test_a_table_that_lacks_entries_extends_its_last_one(make_dicom: MakeDicom) -> None:
-    """Three of four 12-bit entries are there: six bytes, which are not taken for six entries of 8 bits."""
-    values, _ = shown(make_dicom(RAMP, VOILUTSequence=Sequence([lut([4, 0, 12], words(0, 819, 4095))])))
-
-    assert values == pytest.approx([0, 0.2, 1, 1], abs=1e-6)
-
-
 @pytest.mark.parametrize(
     ("center", "width", "function", "expected"),
     [
@@ -118,11 +111,6 @@ def test_the_first_usable_window_is_used(make_dicom: MakeDicom, centers: list[st
 
     assert values == pytest.approx([1 / 6, 0.5, 5 / 6, 1], abs=1e-6)
     assert not remarks
-
-
-def with_texts(data: bytes, center: bytes, width: bytes) -> bytes:
-    """Replace the eight characters of the window's center and width."""
-    return data.replace(b"11111111", center.ljust(8), 1).replace(b"22222222", width.ljust(8), 1)
 
 
 def test_a_decimal_comma_is_a_point(make_dicom: MakeDicom) -> None:

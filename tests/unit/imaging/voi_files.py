@@ -33,3 +33,8 @@ def lut(descriptor: list[int], data: bytes | None, *, vr: str = "US") -> Dataset
 def words(*values: int) -> bytes:
     """Return little endian 16-bit words."""
     return struct.pack(f"<{len(values)}H", *values)
+
+
+def with_texts(data: bytes, center: bytes, width: bytes) -> bytes:
+    """Replace the eight characters of the window's center and width."""
+    return data.replace(b"11111111", center.ljust(8), 1).replace(b"22222222", width.ljust(8), 1)
