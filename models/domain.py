@@ -12,7 +12,8 @@ from nightread.reasons import Reason
 
 LOCALIZER, SECONDARY_CAPTURE, QUALITY_CONTROL = ACCEPTABLE = ("localizer", "secondary_capture", "quality_control")
 """Kinds of images that are out of scope unless a bundle accepts them."""
-_SECONDARY_CAPTURES = frozenset(f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".1", ".2", ".3", ".4"))
+SECONDARY_CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".1", ".2", ".3", ".4"))
+"""The SOP classes of secondary captures (PS3.4 B.5)."""
 _LOCALIZER_TYPES = frozenset(("LOCALIZER", "SCOUT", "TOPOGRAM"))
 """Values of ImageType (PS3.3 C.8.2.1.1.1 and C.8.3.1.1.1: LOCALIZER), with those of older devices."""
 _SCREEN_TYPES = frozenset(("SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT_SOM5 PROT", "CSA REPORT"))
@@ -79,7 +80,7 @@ class Domain:
             faults = ["it is not DICOM"] if self.dicom_only else list(self._faults(kind, RANGES))
         else:
             faults = list(self._faults(kind, (*_LISTS, *RANGES)))
-        only_secondary_capture = faults == [self._wording("sop_classes")] and kind.sop_class in _SECONDARY_CAPTURES
+        only_secondary_capture = faults == [self._wording("sop_classes")] and kind.sop_class in SECONDARY_CAPTURES
         if faults and not only_secondary_capture:
             detail = f"The model was not made for this image: {'; '.join(faults)}."
             return RejectImage(Reason.OUT_OF_DOMAIN, detail[:DETAIL_LENGTH])
@@ -168,7 +169,7 @@ def excluded(kind: ImageKind, domain: Domain | None) -> RejectImage | None:
     if SECONDARY_CAPTURE in accepts:
         return None
     is_listed = domain is None or kind.sop_class in domain.sop_classes
-    if types & _SCREEN_TYPES or (kind.sop_class in _SECONDARY_CAPTURES and not is_listed):
+    if types & _SCREEN_TYPES or (kind.sop_class in SECONDARY_CAPTURES and not is_listed):
         return RejectImage(Reason.SECONDARY_CAPTURE)
     return None
 

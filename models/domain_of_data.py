@@ -5,9 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from imaging.kind import COLOUR, GREY, ImageKind
-from models.domain import SECONDARY_CAPTURE, Domain, excluded
+from models.domain import SECONDARY_CAPTURE, SECONDARY_CAPTURES, Domain, excluded
 from models.input_range import InputRange
 
+ONLY_PICTURES = (
+    "The images have no DICOM header, so the model takes only PNG and JPEG files and secondary captures: for images of "
+    "devices give --domain FIELD=VALUES, such as modalities=CR,DX."
+)
+"""What a person should know about a bundle that `takes_only_pictures`."""
 ENOUGH_IMAGES = 20
 """Fewer images say which kind of image it is, but not over which range its other properties vary."""
 _SIZE_FACTOR = 2
@@ -17,12 +22,12 @@ _SIZE_FACTOR = 2
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
     """Return the domain of so many images of these kinds, with the intensities of their prepared inputs.
 
-    Arrays and PNG or JPEG files have no header: as DICOM objects they would be secondary captures, and their size says
-    nothing, because they were resized before.
+    Arrays and PNG or JPEG files have no header: as DICOM objects they would be secondary captures, so these are the
+    only DICOM objects inside. Their size says nothing, because they were resized before.
     """
     scans = [kind for kind in kinds if kind.is_dicom]
     domain = Domain(
-        sop_classes=_seen(kind.sop_class for kind in scans),
+        sop_classes=_seen(kind.sop_class for kind in scans) if scans or not kinds else SECONDARY_CAPTURES,
         modalities=_seen(kind.modality for kind in scans),
         samples=((GREY, COLOUR) if any(kind.samples == COLOUR for kind in kinds) else (GREY,)) if kinds else (),
         accepts=() if scans else (SECONDARY_CAPTURE,),
@@ -43,9 +48,19 @@ def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange
 
 
 def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
-    """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value."""
+    """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value.
+
+    Modalities without SOP classes replace the secondary captures of pictures: they mean the images of these devices.
+    """
     fields = domain.to_json() | dict(stated)
+    if takes_only_pictures(domain) and "modalities" in stated and "sop_classes" not in stated:
+        del fields["sop_classes"]
     return Domain.from_json({name: value for name, value in fields.items() if value})
+
+
+def takes_only_pictures(domain: Domain | None) -> bool:
+    """Return whether pictures and secondary captures are the only images inside, because no header was seen."""
+    return domain is not None and domain.sop_classes == SECONDARY_CAPTURES and not domain.modalities
 
 
 def _seen(values: Any) -> tuple[str, ...]:

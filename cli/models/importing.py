@@ -11,6 +11,7 @@ from cli.output.console import err, out, print_json
 from cli.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.bundle import Bundle
+from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
 from models.importing.card import bundle_from_card, read_card
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
@@ -161,6 +162,8 @@ def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
             "The model does not say for which images it was made, so that it analyses almost every image: "
             "give --golden, or --domain FIELD=VALUES such as modalities=CR,DX."
         )
+    if takes_only_pictures(bundle.domain):
+        lines.append(ONLY_PICTURES)
     if not record["golden"]["verified"]:
         lines.append("Not verified: without golden images, wrong preprocessing cannot be detected.")
     elif record["golden"]["spread_of_scores"] < _SMALL_SPREAD:

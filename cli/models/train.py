@@ -16,6 +16,7 @@ from cli.models.training_progress import TrainingProgress
 from cli.models.training_report import report_json, show_report
 from cli.output.console import err, out, print_json
 from models.bundle import CARD_FILE
+from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
 from models.networks.quiet_keras import import_keras
 from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.request import TrainingRequest
@@ -83,6 +84,8 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
         print_json(report_json(request, trained))
     else:
         show_report(out, trained)
+    if takes_only_pictures(trained.bundle.domain):
+        err.print(ONLY_PICTURES, style="yellow", markup=False)
 
 
 def _request(

@@ -31,7 +31,17 @@ CHEST = ["--input", f"{SIDE}x{SIDE}x1", "--intensity", "voi"]
 SKIN = ["--input", f"{SIDE}x{SIDE}x3", "--intensity", "full", "--scale", "0..255"]
 DOMAINS = {
     "chest": {"sop_classes": ["1.2.840.10008.5.1.4.1.1.1.1"], "modalities": ["DX"], "samples": [1]},
-    "skin": {"samples": [1, 3], "accepts": ["secondary_capture"]},
+    "skin": {
+        "sop_classes": [
+            "1.2.840.10008.5.1.4.1.1.7",
+            "1.2.840.10008.5.1.4.1.1.7.1",
+            "1.2.840.10008.5.1.4.1.1.7.2",
+            "1.2.840.10008.5.1.4.1.1.7.3",
+            "1.2.840.10008.5.1.4.1.1.7.4",
+        ],
+        "samples": [1, 3],
+        "accepts": ["secondary_capture"],
+    },
 }
 """What a few golden images say: the chest films are DICOM files, the photographs of skin are PNG files."""
 CARD = [
