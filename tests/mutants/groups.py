@@ -58,6 +58,7 @@ GROUPS = (
         modules=("worker/error_outcomes.py", "worker/results.py", "worker/reading.py"),
         tests=(
             "tests/unit/test_worker_error_outcomes.py",
+            "tests/unit/test_worker_still_arriving.py",
             "tests/unit/test_worker_re*.py",
             "tests/integration/test_worker_analyse.py",
             "tests/integration/test_worker_expand.py",

@@ -269,47 +269,6 @@ def test_a_study_of_reports_alone_is_not_expected() -> None:
     assert (change_page.arrivals, change_page.counts) == ([], [])
 
 
-def test_counts_may_be_written_as_decimal_numbers() -> None:
-    """A number of a JSON response may be 2.0."""
-
-    def answer(asked: Request) -> Reply:
-        rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(1.0), "00201208": _value("1.0")}]
-        if "/instances" in asked.path:
-            rows = [{TAGS["series"]: _value("3"), TAGS["instance"]: _value("8")}]
-        rows = [] if "offset=0" not in asked.path else rows
-        return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
-
-    with running_web_server(answer) as server:
-        (change_page,) = feed(server).since(None)
-    assert [count.instances for count in change_page.counts] == [1]
-
-
-@pytest.mark.parametrize(
-    "number", ["1e400", "Infinity", "-Infinity", "NaN", '"many"', "-1", "2147483648", '"' + "9" * 400 + '"']
-)
-def test_a_count_that_is_no_plausible_number_is_absent(number: str) -> None:
-    """One study of one store must not end the polling. Its instances are listed in each poll."""
-
-    def answer(asked: Request) -> Reply:
-        study = f'[{{"{TAGS["study"]}": {{"Value": ["1.2"]}}, "00201208": {{"Value": [{number}]}}}}]'
-        instance = json.dumps([{TAGS["series"]: _value("3"), TAGS["instance"]: _value("8")}])
-        rows = (instance if "/instances" in asked.path else study) if "offset=0" in asked.path else ""
-        return Reply(status=200 if rows else 204, body=[rows.encode()] if rows else [])
-
-    with running_web_server(answer) as server:
-        (change_page,) = feed(server).since(None)
-    assert [arrival.uri[-1] for arrival in change_page.arrivals] == ["8"]
-    assert (change_page.counts, change_page.cursor) == ([], {"studies": {}})
-
-
-def test_the_largest_count_is_expected() -> None:
-    """The database takes it."""
-    with polling(FakeQidoStore(studies={"1.1": ["a"]}, overcounts=2**31 - 2)) as polls:
-        polls.poll_once()
-        assert polls.last is not None
-        assert [count.instances for count in polls.last.counts] == [2**31 - 1]
-
-
 def _troubles(polls: Polls) -> list[str]:
     assert polls.last is not None
     return list(polls.last.troubles)

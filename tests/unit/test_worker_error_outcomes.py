@@ -5,52 +5,18 @@ import random
 from datetime import timedelta
 
 import pytest
-from ledger_driver import SettableClock
+from outcomes_of_errors import FILE, NOW, outcome, seconds_until
 
-from db.ledger import Claimed, Outcome
 from db.tables import State
-from imaging.facts import NO_FACTS
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.reasons import Reason
-from nightread.settings import load_settings
-from worker.error_outcomes import outcome_of_error
-from worker.fetching.files import Fetched, FileChangedError
-
-FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
-NOW = SettableClock()()
+from worker.fetching.files import FileChangedError
 
 
-def outcome(
-    error: Exception,
-    *,
-    attempts: int = 1,
-    alone: bool = False,
-    age: timedelta = timedelta(hours=1),
-    tried: timedelta = timedelta(),
-    mtime_ns: int = 7,
-    place: tuple[str, ...] = ("inbox", "inbox"),
-    file: Fetched | None = FILE,
-    **options: object,
-) -> Outcome:
-    """Return the outcome of an image after this error. `place`: source, source of the outermost archive, root."""
-    image = Claimed(
-        work_id=1,
-        instance_id=2,
-        source=place[0],
-        root=(*place, "/inbox")[2],
-        uri="a.dcm",
-        size=4,
-        mtime_ns=mtime_ns,
-        attempts=attempts,
-        alone=alone,
-        arrived_at=NOW - age,
-        tried_since=NOW - tried,
-        marked=False,
-        origin=place[1],
-    )
-    given = {"retry_limit": 3, "retry_base_seconds": 2, "retry_cap_seconds": 5, **options}
-    settings = load_settings(None, **given)
-    return outcome_of_error(image, error, file=file, facts=NO_FACTS, settings=settings, now=NOW)
+@pytest.fixture
+def longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every delay as long as its jitter allows."""
+    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
 
 
 def test_a_defective_image_is_rejected_at_once() -> None:
@@ -100,64 +66,6 @@ def test_a_transient_error_is_retried_for_a_limited_time(minutes: int, state: St
     assert found.state is state
 
 
-@pytest.mark.parametrize("reason", [Reason.TRUNCATED, Reason.EMPTY])
-def test_a_recent_incomplete_file_is_retried(reason: Reason) -> None:
-    """Only its age ends the wait; the number of attempts and `retry_patience_seconds` do not count."""
-    young, old = timedelta(seconds=299), timedelta(seconds=300)
-    waits = outcome(RejectImage(reason), attempts=99, age=young, tried=timedelta(days=9), arrival_timeout_seconds=300)
-    assert (waits.state, waits.reason, waits.sha256) == (State.RECEIVED, Reason.STILL_ARRIVING, None)
-    assert waits.not_before is not None
-    assert waits.not_before <= NOW + timedelta(seconds=1)
-    ended = outcome(RejectImage(reason), age=old, arrival_timeout_seconds=300)
-    assert (ended.state, ended.reason) == (State.REJECTED, reason)
-
-
-@pytest.mark.parametrize(("age", "least", "most"), [(0, 1, 2), (20, 20, 40), (100, 100, 200), (280, 20, 20)])
-def test_a_file_that_is_still_arriving_is_tried_less_and_less_often(age: int, least: int, most: int) -> None:
-    """Between one and two times the time since it arrived passes (jitter), but never more than is left of the 300 s."""
-    found = outcome(
-        RejectImage(Reason.TRUNCATED),
-        age=timedelta(seconds=age),
-        arrival_timeout_seconds=300,
-        retry_cap_seconds=1000,
-    )
-
-    assert found.not_before is not None
-    assert least <= (found.not_before - NOW).total_seconds() <= most
-
-
-@pytest.mark.parametrize("root", ["http://pacs:8042/dicom-web", "https://pacs/dicom-web"])
-@pytest.mark.parametrize(("age", "least", "most"), [(0, 1, 2), (30, 5, 10), (90, 15, 30), (290, 10, 10)])
-def test_an_image_that_is_still_arriving_in_a_store_is_tried_sooner(root: str, age: int, least: int, most: int) -> None:
-    """No watcher reports that it has changed: between a sixth and a third of the time since it arrived passes."""
-    found = outcome(
-        RejectImage(Reason.TRUNCATED),
-        place=("pacs", "pacs", root),
-        age=timedelta(seconds=age),
-        arrival_timeout_seconds=300,
-        retry_cap_seconds=1000,
-    )
-
-    assert least <= seconds_until(found) <= most
-
-
-@pytest.mark.usefixtures("longest_delays")
-def test_the_time_between_attempts_is_counted_from_the_arrival_and_not_from_the_last_write() -> None:
-    """It arrived 60 s ago and was written 10 s ago: 290 s of 300 s are left, and the next attempt is in 120 s."""
-    mtime_ns = int((NOW - timedelta(seconds=10)).timestamp() * 1e9)
-    wait = {"arrival_timeout_seconds": 300, "retry_cap_seconds": 1000}
-    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=60), mtime_ns=mtime_ns, **wait)
-    assert seconds_until(found) == 120
-
-
-def test_the_detail_of_a_file_that_is_still_arriving_says_until_when_it_waits() -> None:
-    """It arrived 200 s ago, at 22:00 less 200 s, and is given up after 300 s."""
-    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=200), arrival_timeout_seconds=300)
-
-    assert found.detail is not None
-    assert found.detail.endswith("It is read again until 2026-11-05 22:01:40 UTC.")
-
-
 def test_a_recently_written_file_counts_as_recent() -> None:
     """Even if it was registered long ago. A modification time in the future is ignored."""
 
@@ -168,14 +76,6 @@ def test_a_recently_written_file_counts_as_recent() -> None:
     assert state(-timedelta(seconds=10)) is State.RECEIVED
     assert state(-timedelta(days=1)) is State.REJECTED
     assert state(timedelta(days=1)) is State.REJECTED
-
-
-def test_files_that_count_as_complete_are_not_retried() -> None:
-    """`nightread run` sets `arrival_timeout_seconds=0`; other defects do not depend on the age of the file."""
-    young = timedelta(seconds=1)
-    assert outcome(RejectImage(Reason.TRUNCATED), age=young, arrival_timeout_seconds=0).state is State.REJECTED
-    assert outcome(RejectImage(Reason.NOT_DICOM), age=young).state is State.REJECTED
-    assert outcome(ImageError(Reason.TRUNCATED), age=young).state is State.FAILED
 
 
 def test_a_missing_source_is_waited_for_without_limit_by_default() -> None:
@@ -214,17 +114,6 @@ def test_the_text_of_an_unexpected_error_is_not_shown(caplog: pytest.LogCaptureF
     assert "DOE" not in f"{found.detail} {[record.getMessage() for record in caplog.records]}"
 
 
-@pytest.fixture
-def longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every delay as long as its jitter allows."""
-    monkeypatch.setattr(random, "uniform", lambda _low, high: high)
-
-
-def seconds_until(found: Outcome) -> float:
-    assert found.not_before is not None
-    return (found.not_before - NOW).total_seconds()
-
-
 @pytest.mark.usefixtures("longest_delays")
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 2), (2, 4), (3, 8), (4, 16), (5, 20), (5000, 20)])
 def test_the_delay_after_an_error_doubles_with_each_attempt(attempts: int, seconds: float) -> None:
@@ -245,34 +134,10 @@ def test_the_delay_while_a_source_is_away_is_a_third_of_the_time_waited(waited: 
     assert seconds_until(found) == seconds
 
 
-@pytest.mark.usefixtures("longest_delays")
-def test_an_incomplete_file_is_read_again_when_its_time_ends() -> None:
-    """It waits twice as long as it has waited, but no longer than the 30 s that are left of 300 s."""
-    wait = {"arrival_timeout_seconds": 300, "retry_cap_seconds": 1000}
-    error = RejectImage(Reason.TRUNCATED)
-    assert seconds_until(outcome(error, age=timedelta(seconds=270), **wait)) == 30
-    assert seconds_until(outcome(error, age=timedelta(seconds=30), **wait)) == 60
-
-
 def test_the_jitter_takes_up_to_half_of_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shortest delay after a first error is half of `retry_base_seconds`."""
     monkeypatch.setattr(random, "uniform", lambda low, _high: low)
     assert seconds_until(outcome(RetryImage(Reason.IO_ERROR))) == 1
-
-
-@pytest.mark.parametrize(
-    ("place", "state"),
-    [
-        (("inbox", "inbox"), State.RECEIVED),
-        (("inbox", ""), State.RECEIVED),
-        (("archives", "inbox"), State.REJECTED),
-    ],
-    ids=["file of a folder", "unknown origin", "member of an archive"],
-)
-def test_the_rest_of_a_member_of_an_archive_cannot_arrive_later(place: tuple[str, str], state: State) -> None:
-    """A truncated file waits for the rest of its bytes unless it was unpacked from an archive."""
-    found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=1), place=place)
-    assert found.state is state
 
 
 @pytest.mark.parametrize("reason", [Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE])
@@ -290,16 +155,6 @@ def test_an_incomplete_file_waits_although_missing_sources_are_not_held() -> Non
     young = timedelta(seconds=1)
     found = outcome(RejectImage(Reason.TRUNCATED), age=young, attempts=99, hold_missing_sources=False)
     assert (found.state, found.uncounted) == (State.RECEIVED, True)
-
-
-def test_the_age_of_a_file_is_counted_in_seconds_of_its_modification_time() -> None:
-    """Written now or 299 s ago, it waits; 300 s ago, it does not. A time in the future does not count."""
-    waits, ends = State.RECEIVED, State.REJECTED
-    for seconds, state in ((0, waits), (299, waits), (300, ends), (-1, ends)):
-        mtime_ns = (int(NOW.timestamp()) - seconds) * 10**9
-        error = RejectImage(Reason.EMPTY)
-        found = outcome(error, mtime_ns=mtime_ns, age=timedelta(days=1), arrival_timeout_seconds=300)
-        assert found.state is state
 
 
 def test_only_a_lack_of_memory_makes_an_image_travel_alone() -> None:
