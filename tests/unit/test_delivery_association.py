@@ -23,11 +23,12 @@ class FakeAssociation:
         self.is_rejected = False
         self.accepted_contexts: list[str] = ["SR"]
         self.acceptor = SimpleNamespace(primitive="A-ASSOCIATE")
-        self.status: int | None | Exception = 0x0000
+        self.status: int | Exception | None = 0x0000
         self.calls: list[str] = []
         vars(self).update(state)
 
     def send_c_store(self, report: Dataset) -> Dataset:
+        """Answer with the status of the test."""
         assert report is REPORT
         self.calls.append("send")
         if isinstance(self.status, Exception):
@@ -38,9 +39,11 @@ class FakeAssociation:
         return response
 
     def abort(self) -> None:
+        """Remember the call."""
         self.calls.append("abort")
 
     def release(self) -> None:
+        """Remember the call."""
         self.calls.append("release")
 
 
@@ -56,9 +59,11 @@ class FakeEntity:
         self.opened.append(self)
 
     def add_requested_context(self, sop_class: str, syntaxes: list[str]) -> None:
+        """Remember the context."""
         self.contexts.append((sop_class, syntaxes))
 
     def associate(self, address: str, port: int, *, ae_title: str, tls_args: object) -> FakeAssociation:
+        """Remember the peer."""
         self.peer = (address, port, ae_title, tls_args)
         return self.association
 
@@ -182,6 +187,7 @@ class FakeContext:
         self.chain: tuple[object, ...] | None = None
 
     def load_cert_chain(self, certificate: Path, key: Path) -> None:
+        """Remember the certificate."""
         self.chain = (certificate, key)
 
 
@@ -214,7 +220,7 @@ def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.Monk
 
 
 def test_an_unreachable_destination_with_tls_may_have_another_certificate() -> None:
-    """pynetdicom does not tell one from the other."""
+    """Pynetdicom does not tell one from the other."""
     FakeEntity.association = FakeAssociation(is_established=False)
     detail = "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
     assert failure(scu(tls=Tls())) == (DeliveryReason.UNREACHABLE, detail)

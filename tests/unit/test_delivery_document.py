@@ -6,9 +6,8 @@ from typing import Any
 
 import pydicom
 import pytest
-from dicom_files import modified_phantom, phantom
+from dicom_files import modified_phantom
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery.identity import Identity, read_identity

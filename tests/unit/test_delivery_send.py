@@ -25,6 +25,7 @@ class Sender(FakeSender):
     closed = 0
 
     def close(self) -> None:
+        """Count the call."""
         self.closed += 1
 
 
@@ -36,6 +37,7 @@ class Opening:
         self.opened: list[Sender] = []
 
     def __call__(self, _destination: Destination) -> Sender:
+        """Open a sender, or fail."""
         if self.failures:
             self.failures -= 1
             raise UNREADABLE
