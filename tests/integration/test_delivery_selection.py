@@ -10,9 +10,12 @@ import pytest
 from analysed_studies import STUDY, AnalysedStudies
 from fake_destination import PACS, FakeSender, failing, loop_of
 from ledger_driver import LedgerDriver
+from sqlalchemy import update
+from sqlalchemy.exc import ProgrammingError
 
 from db import ledger
 from db.ledger import Expected
+from db.tables import State, work
 from delivery.delivery_loop import open_delivery_loop
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.study_selection import Scope
@@ -38,7 +41,7 @@ class OnePass(threading.Event):
         self.pauses: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Note the pause, and stop after the number of passes that the test wants."""
+        """Count this pause, and end the loop at the last one."""
         self.pauses.append(timeout)
         self._left -= 1
         if not self._left:
@@ -74,6 +77,31 @@ def test_the_loop_tries_a_failed_database_again_after_ten_seconds(studies: Analy
     assert stop.pauses == [10.0, 10.0, 10.0]
 
 
+def test_any_error_of_the_database_is_worth_another_pass(
+    studies: AnalysedStudies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only a lost connection: a statement may fail while the database is upgraded."""
+    loop, errors = loop_of(studies, FakeSender()), iter([ProgrammingError("sql", {}, Exception())])
+
+    def fail_once(*_: object) -> list[str]:
+        for error in errors:
+            raise error
+        return []
+
+    monkeypatch.setattr(loop.study_selector, "ready", fail_once)
+    stop = OnePass(pauses=2)
+    loop.follow(stop)
+    assert stop.pauses == [10.0, 10.0]
+
+
+def test_a_failed_report_is_not_sent_again_without_a_request(studies: AnalysedStudies) -> None:
+    """The loop asks for nothing of the kind."""
+    sender = failing(NotDelivered(DeliveryReason.NOT_UNDERSTOOD))
+    loop = loop_of(studies, sender)
+    assert [result is None for _ in range(2) for result in loop.deliver([STUDY])] == [False, True]
+    assert len(sender.reports) == 1
+
+
 @contextmanager
 def opened(
     studies: AnalysedStudies, monkeypatch: pytest.MonkeyPatch, sender: FakeSender, **options: object
@@ -86,7 +114,7 @@ def opened(
 
     monkeypatch.setattr("delivery.delivery_loop.sender_to", sender_to)
     driver = studies.ledger_driver
-    with open_delivery_loop(studies.settings, driver.database, [PACS], Scope(), clock=driver.clock, **options) as loop:  # type: ignore[arg-type]
+    with open_delivery_loop(studies.settings, driver.database, [PACS], Scope(), clock=driver.clock, **options) as loop:
         yield [result.state for result in loop.deliver(loop.ready()) if result]
 
 
@@ -130,10 +158,10 @@ def test_unread_images_nearby_are_waited_for_with_patience(
     assert ready(studies) == found
 
 
-def expect(studies: AnalysedStudies, images: int) -> None:
+def expect(studies: AnalysedStudies, images: int, *, study: str = STUDY) -> None:
     """Store the number of images that a manifest names."""
     driver = studies.ledger_driver
-    row = Expected(study_instance_uid=STUDY, source_id=driver.source_id, reported_by="manifest", images=images)
+    row = Expected(study_instance_uid=study, source_id=driver.source_id, reported_by="manifest", images=images)
     ledger.expect(driver.database, [row], now=driver.clock())
 
 
@@ -157,6 +185,25 @@ def test_a_study_that_a_user_names_waits_for_its_own_images_only(studies: Analys
 def test_an_unknown_study_is_never_ready(studies: AnalysedStudies, unknown: str) -> None:
     """A user may mistype its UID, or give none."""
     assert ready(studies, Scope(study_instance_uid=unknown)) == []
+
+
+def test_a_number_of_images_alone_is_no_study(studies: AnalysedStudies) -> None:
+    """A manifest may name a study of which no image has arrived."""
+    expect(studies, 1, study="1.2.3")
+    assert ready(studies, Scope(study_instance_uid="1.2.3")) == []
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope(study_instance_uid=STUDY)])
+def test_a_study_with_an_unfinished_image_is_never_ready(studies: AnalysedStudies, scope: Scope) -> None:
+    """Neither if all its images have arrived, nor if a user names it."""
+    studies.add_study()
+    expect(studies, 2)
+    assert ready(studies, scope) == [STUDY]
+    database = studies.ledger_driver.database
+    database.write(
+        lambda connection: connection.execute(update(work).where(work.c.id == 2).values(state=State.RECEIVED))
+    )
+    assert ready(studies, scope) == []
 
 
 @pytest.mark.parametrize(("hours", "found"), [(47, [STUDY]), (49, [])])

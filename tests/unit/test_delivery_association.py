@@ -28,7 +28,7 @@ class FakeAssociation:
         vars(self).update(state)
 
     def send_c_store(self, report: Dataset) -> Dataset:
-        """Note the call, and answer as the test says."""
+        """Answer with the status of the test."""
         assert report is REPORT
         self.calls.append("send")
         if isinstance(self.status, Exception):
@@ -39,11 +39,11 @@ class FakeAssociation:
         return response
 
     def abort(self) -> None:
-        """Note the call."""
+        """Remember the call."""
         self.calls.append("abort")
 
     def release(self) -> None:
-        """Note the call."""
+        """Remember the call."""
         self.calls.append("release")
 
 
@@ -59,11 +59,11 @@ class FakeEntity:
         self.opened.append(self)
 
     def add_requested_context(self, sop_class: str, syntaxes: list[str]) -> None:
-        """Note the proposed context."""
+        """Remember the context."""
         self.contexts.append((sop_class, syntaxes))
 
     def associate(self, address: str, port: int, *, ae_title: str, tls_args: object) -> FakeAssociation:
-        """Note the peer."""
+        """Remember the peer."""
         self.peer = (address, port, ae_title, tls_args)
         return self.association
 
@@ -187,7 +187,7 @@ class FakeContext:
         self.chain: tuple[object, ...] | None = None
 
     def load_cert_chain(self, certificate: Path, key: Path) -> None:
-        """Note the files."""
+        """Remember the certificate."""
         self.chain = (certificate, key)
 
 
@@ -205,9 +205,7 @@ def test_the_association_uses_the_certificates_of_the_settings(
 
 
 @pytest.mark.parametrize("error", [OSError(), ValueError()])
-def test_certificates_that_cannot_be_read_have_a_reason_of_their_own(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """An empty key file, for example, is a ValueError."""
 
     def fail(cafile: Path | None) -> FakeContext:
@@ -217,7 +215,7 @@ def test_certificates_that_cannot_be_read_have_a_reason_of_their_own(
     with pytest.raises(NotDelivered) as raised:
         scu(tls=Tls())
     message = f"The certificate files of the destination pacs cannot be read ({type(error).__name__}): correct"
-    assert raised.value.reason is DeliveryReason.CERTIFICATES
+    assert raised.value.reason is DeliveryReason.REFUSED
     assert raised.value.detail.startswith(message)
 
 

@@ -76,3 +76,30 @@ def test_another_image_of_the_study_is_another_image() -> None:
     """Its UIDs are read from its own header."""
     with pytest.raises(UnreadableHeaderError):
         read(phantom(3))
+
+
+def test_a_value_that_was_read_before_is_copied_as_well() -> None:
+    """Pydicom then holds the decoded value only."""
+    identity, report = read(IMAGE), Dataset()
+    assert identity.header.PatientName == "Müller"
+    identity.copy_into(report, ascii_only=True)
+    assert report.PatientName == "Müller"
+
+
+def test_required_elements_are_there_without_a_value() -> None:
+    """Whatever the report holds already: type 2 elements of PS3.3, C.7.1.1 and C.7.2.1."""
+    for ascii_only in (True, False):
+        report = Dataset()
+        Identity(header=Dataset()).copy_into(report, ascii_only=ascii_only)
+        empty = {element.keyword for element in report if element.is_empty}
+        assert empty == {
+            "StudyDate",
+            "StudyTime",
+            "AccessionNumber",
+            "ReferringPhysicianName",
+            "PatientName",
+            "PatientID",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyID",
+        }

@@ -149,12 +149,12 @@ class Stores:
         monkeypatch.setattr("delivery.originals.retrieve", self.retrieve)
 
     def open(self, store: Any) -> tuple[str, str]:
-        """Note which store was opened."""
+        """Return name and URL of the store as its client."""
         self.opened.append((store.name, str(store.url)))
         return self.opened[-1]
 
     def retrieve(self, client: object, uri: str, *, max_bytes: int) -> bytes:
-        """Note what was asked, and answer as the test says."""
+        """Give the answer of the test."""
         self.asked.append((client, uri, max_bytes))
         answer = self.answers[uri]
         if isinstance(answer, Exception):

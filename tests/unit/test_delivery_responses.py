@@ -136,14 +136,14 @@ class FakeClient:
         self.is_closed = False
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> HttpResponse:
-        """Note what was asked, and answer as the test says."""
+        """Give the answer of the test."""
         self.asked.append((path, body, headers))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Remember the call."""
         self.is_closed = True
 
 

@@ -25,7 +25,7 @@ class Sender(FakeSender):
     closed = 0
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Count the call."""
         self.closed += 1
 
 
@@ -37,7 +37,7 @@ class Opening:
         self.opened: list[Sender] = []
 
     def __call__(self, _destination: Destination) -> Sender:
-        """Open a sender, after the failures that the test wants."""
+        """Open a sender, or fail."""
         if self.failures:
             self.failures -= 1
             raise UNREADABLE
