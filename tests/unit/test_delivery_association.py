@@ -205,7 +205,9 @@ def test_the_association_uses_the_certificates_of_the_settings(
 
 
 @pytest.mark.parametrize("error", [OSError(), ValueError()])
-def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_certificates_that_cannot_be_read_have_a_reason_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """An empty key file, for example, is a ValueError."""
 
     def fail(cafile: Path | None) -> FakeContext:
@@ -215,7 +217,7 @@ def test_certificates_that_cannot_be_read_are_a_refusal(monkeypatch: pytest.Monk
     with pytest.raises(NotDelivered) as raised:
         scu(tls=Tls())
     message = f"The certificate files of the destination pacs cannot be read ({type(error).__name__}): correct"
-    assert raised.value.reason is DeliveryReason.REFUSED
+    assert raised.value.reason is DeliveryReason.CERTIFICATES
     assert raised.value.detail.startswith(message)
 
 
