@@ -71,6 +71,12 @@ def test_another_content_is_not_used(tmp_path: Path, wrong: dict[str, Any]) -> N
     assert failure(tmp_path, original(tmp_path, **wrong)) == GONE
 
 
+def test_an_original_of_another_image_is_passed_over(tmp_path: Path) -> None:
+    """The next one may be unchanged."""
+    (tmp_path / "a.dcm").write_bytes(IMAGE)
+    assert name_of(tmp_path, original(tmp_path, sop_instance_uid="1.6"), original(tmp_path)) == "Doe^Jane"
+
+
 def test_a_study_without_an_original_cannot_be_identified(tmp_path: Path) -> None:
     """The images were registered without their files."""
     assert failure(tmp_path) == GONE
