@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 SCANS = 5
 
 
+@pytest.mark.timeout(300)  # it takes 45 s; three suites at once take more than 120 s
 def test_a_stopped_run_ends_cleanly_and_the_next_run_finishes_the_work(tmp_path: Path) -> None:
     """All processes end within ten seconds, and the database keeps the unfinished work."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"

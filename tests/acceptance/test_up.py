@@ -99,6 +99,7 @@ def test_the_database_has_the_path_and_no_patient_data(up: UpProcess) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # it takes 45 s; three suites at once take more than 120 s
 def test_a_killed_pool_process_loses_nothing(up: UpProcess) -> None:
     """Its images are requeued and done; the worker replaces the process."""
     up.drop_cine_and_wait_until_it_runs()
