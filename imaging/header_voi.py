@@ -81,11 +81,15 @@ def _numbers(place: Elements, tag: int) -> list[float | None]:
     raw, is_text = place.raw(tag), (place.get(tag) or (b"",))[0] not in _BINARY
     if is_text and not raw.strip(b" \x00\\"):
         return []
-    try:
-        if not (is_text and b"\\" in raw):
+    if not (is_text and b"\\" in raw):
+        try:
             return list(place.numbers(tag))
-    except HeaderError:
-        pass
+        except HeaderError:
+            return _parts(place, tag)
+    return _parts(place, tag)
+
+
+def _parts(place: Elements, tag: int) -> list[float | None]:
     return [_number(part) for part in (place.text(tag) or "").split("\\")]
 
 

@@ -20,6 +20,9 @@ from pydicom.uid import (
 
 from models.phantoms.dicom import PhantomStyle, phantom_file
 
+MakeDicom = Callable[..., bytes]
+"""The fixture `make_dicom` of the imaging tests: it returns a DICOM file with the elements that a test names."""
+
 PLAIN = PhantomStyle(size=64, bits=12, syntax="explicit", monochrome1=False)
 SEED = 77
 

@@ -1,4 +1,4 @@
-"""Define a monotonic clock for tests: it runs normally, and a test can move it forward."""
+"""Define monotonic clocks for tests: one runs, one stands still, and a test can move both."""
 
 import time
 from dataclasses import dataclass
@@ -17,3 +17,14 @@ class MovableMonotonic:
     def advance(self, seconds: float) -> None:
         """Add seconds to the clock."""
         self.added_seconds += seconds
+
+
+@dataclass
+class ManualMonotonic:
+    """Stands still until a test sets `now`, in seconds."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        """Return the current value in seconds."""
+        return self.now

@@ -88,6 +88,7 @@ def test_any_domain_marks_every_result(first_run: CompletedProcess[str], state: 
     assert all("any_domain" in (row["remarks"] or ()) for row in done)
 
 
+@pytest.mark.slow
 def test_only_chest_films_get_a_result_of_the_chest_film_bundle(state: Path, tmp_path: Path) -> None:
     """MR, CT, ultrasound, photographs and all other kinds are out of scope; a chest film is not."""
     done = run("run", DATA, "--state", tmp_path / "state", "--model", "phantom", "--json")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from dicom_files import with_values
 from nightread_process import images, run
 
 
+@pytest.mark.slow
 def test_routing_rules_select_the_images(tmp_path: Path) -> None:
     """Images that match a rule are analysed; other images are rejected with no_model."""
     state, inbox = tmp_path / "state", tmp_path / "inbox"

@@ -66,7 +66,8 @@ def test_the_worker_reports_the_version_of_its_model(up: UpProcess) -> None:
         return [worker["model"] for worker in status["workers"]]
 
     reference = find_bundle("phantom").reference
-    wait_until(lambda: models() == [reference], seconds=30, what=lambda: str(models()))
+    wait_until(lambda: models() != ["phantom"], seconds=30, what=lambda: str(models()))
+    assert models() == [reference]
 
 
 def test_patient_data_does_not_leak(up: UpProcess) -> None:

@@ -2,12 +2,10 @@
 
 import logging
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from analysed_studies import STUDY, AnalysedStudies, states
 from fake_destination import FakeSender, delivery_to, failing
-from ledger_driver import LedgerDriver
 from pydicom.dataset import Dataset
 from sqlalchemy.exc import OperationalError
 
@@ -26,14 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("collect_garbage"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture
-def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A database with one study to report."""
-    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.add_study()
-    return studies
 
 
 def delivered(studies: AnalysedStudies, sender: FakeSender, **options: object) -> DeliveryResult:

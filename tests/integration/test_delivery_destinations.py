@@ -9,7 +9,6 @@ import pytest
 import skip_reasons
 from analysed_studies import STUDY, AnalysedStudies, states
 from dicom_peers import free_port
-from ledger_driver import LedgerDriver
 from pydicom.uid import BasicTextSRStorage
 from report_destinations import accepting_destination, cstore_destination, cstore_settings, stow_server
 
@@ -43,14 +42,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     places = ["-keyout", str(key), "-out", str(pem), "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([*command, *places], check=True, capture_output=True)
     return pem, key
-
-
-@pytest.fixture
-def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A database with one study to report."""
-    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.add_study()
-    return studies
 
 
 @pytest.mark.parametrize(

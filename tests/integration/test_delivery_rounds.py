@@ -3,13 +3,11 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from analysed_studies import STUDY, AnalysedStudies, states
 from dicom_peers import free_port
 from fake_destination import FakeSender, failing, loop_of
-from ledger_driver import LedgerDriver
 from pydicom.dataset import Dataset
 from report_destinations import accepting_destination, cstore_destination, cstore_settings, stow_server
 
@@ -23,14 +21,6 @@ pytestmark = [
     pytest.mark.usefixtures("collect_garbage"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture
-def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A database with one study to report."""
-    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.add_study()
-    return studies
 
 
 class Passes(threading.Event):

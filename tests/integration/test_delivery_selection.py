@@ -4,12 +4,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from analysed_studies import STUDY, AnalysedStudies
 from fake_destination import PACS, FakeSender, failing, loop_of
-from ledger_driver import LedgerDriver
 from sqlalchemy import update
 from sqlalchemy.exc import ProgrammingError
 
@@ -22,14 +20,6 @@ from delivery.study_selection import Scope
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 OTHER = f"{STUDY}2"
-
-
-@pytest.fixture
-def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A database with one study to report."""
-    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.add_study()
-    return studies
 
 
 class OnePass(threading.Event):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from analysed_studies import STUDY, AnalysedStudies, states
 from dicom_peers import free_port
-from ledger_driver import LedgerDriver
 from pydicom.dataset import FileDataset
 from report_destinations import accepting_destination, cstore_settings
 
@@ -23,14 +22,6 @@ pytestmark = [
     pytest.mark.usefixtures("collect_garbage"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture
-def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> AnalysedStudies:
-    """A database with one study to report."""
-    studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
-    studies.add_study()
-    return studies
 
 
 def test_a_dry_run_has_no_effect(studies: AnalysedStudies) -> None:

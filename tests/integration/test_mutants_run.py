@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_three_mutants_of_a_module_are_tried(tmp_path: Path) -> None:
     """The tests of the module notice them; a second run has their verdicts and tries nothing."""
     command = [sys.executable, "-m", "tests.mutants", "models/routing.py", "--sample", "3", "--folder", str(tmp_path)]

@@ -11,7 +11,6 @@ import pydicom
 import pytest
 import skip_reasons
 from cstore_receiver import RunningReceiver, running_receiver, write_copies
-from dicom_files import phantom
 from dicom_peers import dcmsend, echoscu, storescu
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
@@ -33,14 +32,6 @@ def receiver(tmp_path: Path, database: Database) -> Iterator[RunningReceiver]:
     """A receiver that allows every caller."""
     with running_receiver(tmp_path, database) as receiver:
         yield receiver
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 def test_c_echo_is_answered(receiver: RunningReceiver) -> None:

@@ -1,13 +1,10 @@
 """A receiver responds to every message, also to half an image and to requests for other services."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from compose_processes import wait_until
-from cstore_receiver import RunningReceiver, refused_callers, running_receiver
-from databases import NewSqlite
-from dicom_files import phantom
+from cstore_receiver import RunningReceiver, refused_callers
 from pydicom import Dataset, dcmread
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -21,24 +18,6 @@ pytestmark = pytest.mark.servers
 
 TITLE = b"NIGHTREAD"
 CT1 = b"CT1".ljust(16)
-
-
-@pytest.fixture
-def receiver(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[RunningReceiver]:
-    """A receiver with a database of its own."""
-    with (
-        new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database,
-        running_receiver(tmp_path, database, idle_seconds=5) as running,
-    ):
-        yield running
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 def test_a_request_for_storage_commitment_is_refused(receiver: RunningReceiver, scan: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from compose_processes import wait_until
 from cstore_receiver import RunningReceiver, refused_callers, running_receiver, write_copies
 from databases import NewSqlite
-from dicom_files import phantom
 from dicom_peers import echoscu, free_port, storescu
 from postgres_stopped import stopped
 from pydicom import dcmread
@@ -37,14 +36,6 @@ def sqlite(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
     """One kind of database is enough for tests of the network side."""
     with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from cstore_receiver import NAME, running_receiver
-from dicom_files import phantom
 from dicom_peers import storescu
 from ledger_driver import LedgerDriver, SettableClock
 from servers import PostgresServer
@@ -22,14 +21,6 @@ from producer.spool.purge import purge
 from producer.spool.spool import Spool, spool_root
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 def test_a_start_registers_complete_files_and_removes_incomplete_ones(

@@ -4,7 +4,6 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +13,6 @@ from association_requests import ABORT, ACCEPT, REJECT, association_request, res
 from compose_processes import wait_until
 from cstore_receiver import RunningReceiver, refused_callers, running_receiver
 from databases import NewSqlite
-from dicom_files import phantom
 from dicom_peers import dcmtk, echoscu, storescu
 from pydicom import Dataset
 from pynetdicom.association import Association
@@ -29,24 +27,6 @@ pytestmark = pytest.mark.servers
 
 TITLE = b"NIGHTREAD"
 CT1 = b"CT1".ljust(16)
-
-
-@pytest.fixture
-def receiver(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[RunningReceiver]:
-    """A receiver with a database of its own."""
-    with (
-        new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database,
-        running_receiver(tmp_path, database, idle_seconds=5) as running,
-    ):
-        yield running
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 @pytest.mark.parametrize(

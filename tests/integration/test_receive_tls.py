@@ -12,7 +12,6 @@ import pytest
 import skip_reasons
 from cstore_receiver import refused_callers, running_receiver
 from databases import NewSqlite
-from dicom_files import phantom
 from dicom_peers import storescu
 
 from db.engine import Database
@@ -46,14 +45,6 @@ def database(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
     """One kind of database is enough for tests of TLS."""
     with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    """A valid image."""
-    path = tmp_path / "scan.dcm"
-    path.write_bytes(phantom(1))
-    return path
 
 
 def test_dcmtk_sends_over_tls(

@@ -25,7 +25,7 @@ from producer.stores.poll import StorePoller
 
 pytestmark = [pytest.mark.servers, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
-STUDIES = {"limit200": 250, "cap100": 250}
+STUDIES = {"limit200": 250, "cap100": 120}
 """More than these stores return in one page; each study has one image."""
 FEW_STUDIES = 12
 Address = Callable[[str], str]

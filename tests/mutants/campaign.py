@@ -110,7 +110,7 @@ def _check_list(module: str, left_out: Iterable[str], mutants: Sequence[Mutant])
 
 def _calls(group: Group, folder: Path) -> tuple[CallMap, str]:
     """Return which tests call which functions, and a digest of the tests. A run without mutants records the calls."""
-    tests = [ROOT / path for path in group.test_paths()]
+    tests = [ROOT / path for path in group.paths_of_tests()]
     helpers = sorted((ROOT / "tests").glob("*.py")) + sorted({path for test in tests for path in _conftest(test)})
     tests_digest = digest_of([*tests, *helpers])
     digest = digest_of([*tests, *helpers, *(ROOT / module for module in group.module_paths())])
@@ -130,7 +130,7 @@ def _record(group: Group, path: Path) -> None:
     recorder = Recorder(ROOT, group.module_paths())
 
     def action() -> int:
-        run_tests(["-k", f"not ({' or '.join(group.leave_out)})", *group.test_paths()], [recorder])
+        run_tests(["-k", f"not ({' or '.join(group.leave_out)})", *group.paths_of_tests()], [recorder])
         recorder.map.save(path)
         return int(not recorder.map.seconds)
 

@@ -23,7 +23,7 @@ class Group:
         """Return the paths of the modules below the root, in alphabetical order."""
         return _listed(self.modules)
 
-    def test_paths(self) -> list[str]:
+    def paths_of_tests(self) -> list[str]:
         """Return the paths of the test files below the root, in the order of the patterns."""
         return _listed(self.tests)
 

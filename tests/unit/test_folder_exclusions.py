@@ -5,23 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from monotonic import ManualMonotonic
 
 from db.ledger import Arrival
 from nightread.paths import ROOT_MARKER
 from nightread.settings import Settings, load_settings
 from producer.folders.folder import Folder
 from producer.folders.walk import RootMissing
-
-
-class ManualClock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self, now: float = 100.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the seconds of the clock."""
-        return self.now
 
 
 @pytest.fixture
@@ -130,7 +120,7 @@ def test_old_files_are_taken_at_once_only_by_the_first_scan(inbox: Path, setting
     (inbox / "a").touch()
     written = (inbox / "a").stat().st_ctime
     for age, expected in ((60.0, []), (60.5, ["a"])):
-        folder = Folder(inbox, settings, monotonic=ManualClock(), wall=ManualClock(written + age))
+        folder = Folder(inbox, settings, monotonic=ManualMonotonic(), wall=ManualMonotonic(written + age))
         assert uris(folder.scan()) == expected
 
 
@@ -140,7 +130,7 @@ def test_old_means_ten_settling_times_where_these_are_longer(inbox: Path, tmp_pa
     (inbox / "a").touch()
     written = (inbox / "a").stat().st_ctime
     for age, expected in ((199.0, []), (201.0, ["a"])):
-        folder = Folder(inbox, settings, monotonic=ManualClock(), wall=ManualClock(written + age))
+        folder = Folder(inbox, settings, monotonic=ManualMonotonic(), wall=ManualMonotonic(written + age))
         assert uris(folder.scan()) == expected
 
 
@@ -149,7 +139,7 @@ def test_a_modification_time_in_the_future_does_not_make_a_file_old(inbox: Path,
     (inbox / "a").touch()
     written = (inbox / "a").stat().st_ctime
     os.utime(inbox / "a", (written + 500, written + 500))
-    folder = Folder(inbox, settings, monotonic=ManualClock(), wall=ManualClock(written + 400))
+    folder = Folder(inbox, settings, monotonic=ManualMonotonic(), wall=ManualMonotonic(written + 400))
     assert uris(folder.scan()) == []
 
 
@@ -158,7 +148,7 @@ def test_a_temporary_file_is_old_after_the_time_of_the_setting(inbox: Path, sett
     (inbox / "a.part").touch()
     written = (inbox / "a.part").stat().st_mtime
     for age, old, seconds in ((-50.0, 0, 0.0), (3600.0, 0, 3600.0), (3601.0, 1, 3601.0)):
-        folder = Folder(inbox, settings, monotonic=ManualClock(), wall=ManualClock(written + age))
+        folder = Folder(inbox, settings, monotonic=ManualMonotonic(), wall=ManualMonotonic(written + age))
         assert uris(folder.scan()) == []
         assert (folder.report.temporary, folder.report.temporary_old) == (1, old)
         assert folder.report.temporary_oldest_seconds == pytest.approx(seconds)
@@ -169,7 +159,7 @@ def test_the_report_has_the_age_of_the_oldest_temporary_file(inbox: Path, settin
     for name, written in (("a.part", 1000), ("b.part", 5000), ("c.part", 9000)):
         (inbox / name).touch()
         os.utime(inbox / name, (written, written))
-    folder = Folder(inbox, settings, monotonic=ManualClock(), wall=ManualClock(10_000.0))
+    folder = Folder(inbox, settings, monotonic=ManualMonotonic(), wall=ManualMonotonic(10_000.0))
     assert uris(folder.scan()) == []
     assert (folder.report.temporary, folder.report.temporary_old) == (3, 2)
     assert folder.report.temporary_oldest_seconds == 9000.0
@@ -184,7 +174,7 @@ def test_the_name_of_a_file_decides_and_not_that_of_its_folder(inbox: Path, sett
 
 def test_the_duration_of_a_scan_leaves_out_the_time_of_the_consumer(inbox: Path, settings: Settings) -> None:
     """The walk takes no time by this clock, and the consumer takes 50 s for each chunk."""
-    clock = ManualClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, settle=False, monotonic=clock)
     for number in range(1500):
         (inbox / str(number)).touch()
@@ -214,7 +204,7 @@ def test_a_file_at_the_first_look_of_a_slow_scan_is_not_held_back(inbox: Path, s
 
 def test_an_empty_folder_that_never_had_a_file_is_not_emptied(inbox: Path, settings: Settings) -> None:
     """A folder with only a waiting file is not emptied either."""
-    folder = Folder(inbox, settings, monotonic=ManualClock())
+    folder = Folder(inbox, settings, monotonic=ManualMonotonic())
     list(folder.scan())
     assert not folder.report.root_emptied
     (inbox / "a").touch()
@@ -224,7 +214,7 @@ def test_an_empty_folder_that_never_had_a_file_is_not_emptied(inbox: Path, setti
 
 def test_a_folder_with_a_known_and_a_waiting_file_is_not_emptied(inbox: Path, settings: Settings) -> None:
     """Both are present."""
-    clock = ManualClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
     list(folder.scan())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from monotonic import ManualMonotonic
 
 from db.ledger import Arrival
 from nightread.paths import path_of
@@ -14,17 +15,6 @@ from producer.folders.folder import Folder
 from producer.folders.walk import RootMissing
 
 STRANGE = [b"a b.dcm", b"new\nline", b"\xff\xfe.dcm", b"%41", "\N{SNOWMAN}".encode(), b"x" * 255, b"-rf", b"a\\b"]
-
-
-class ManualMonotonicClock:
-    """A monotonic clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the seconds of the clock."""
-        return self.now
 
 
 @pytest.fixture
@@ -115,7 +105,7 @@ def test_a_slow_walk_yields_chunks_at_intervals(inbox: Path, settings: Settings)
 
 def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:
     """Two seconds of our own clock count; the file's modification time does not."""
-    clock = ManualMonotonicClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").write_bytes(b"1")
     os.utime(inbox / "a", (4e9, 4e9))
@@ -130,7 +120,7 @@ def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Setting
 
 def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
     """Each change starts the settling time again."""
-    clock = ManualMonotonicClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     with (inbox / "a").open("wb") as file:
         for _ in range(5):
@@ -144,7 +134,7 @@ def test_a_growing_file_is_not_taken(inbox: Path, settings: Settings) -> None:
 
 def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Settings) -> None:
     """A file that one scan did not find is forgotten."""
-    clock = ManualMonotonicClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
     status = (inbox / "a").stat()
@@ -160,7 +150,7 @@ def test_a_vanished_file_that_comes_back_waits_anew(inbox: Path, settings: Setti
 
 def test_a_cold_start_takes_old_files_at_once(inbox: Path, settings: Settings) -> None:
     """The first scan takes files that are an hour old; later files must settle, whatever their modification time."""
-    clock, wall = ManualMonotonicClock(), ManualMonotonicClock()
+    clock, wall = ManualMonotonic(), ManualMonotonic()
     wall.now = (inbox.stat().st_mtime) + 3600
     folder = Folder(inbox, settings, monotonic=clock, wall=wall)
     (inbox / "old").touch()
@@ -178,7 +168,7 @@ def test_a_time_set_back_does_not_make_a_file_old(inbox: Path, settings: Setting
 
 def test_a_completed_file_that_is_named_is_taken_at_once(inbox: Path, settings: Settings) -> None:
     """A file of a close event is returned without a scan or a wait, and the next scan knows it."""
-    clock = ManualMonotonicClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "s").mkdir()
     (inbox / "s" / "a").touch()
@@ -251,7 +241,7 @@ def test_an_emptied_root_is_reported_until_files_are_back(complete: Folder, inbo
 
 def test_a_scan_broken_off_by_a_missing_root_keeps_the_waiting_files(inbox: Path, settings: Settings) -> None:
     """After a short loss of the mount, the files need not settle from the beginning."""
-    clock = ManualMonotonicClock()
+    clock = ManualMonotonic()
     folder = Folder(inbox, settings, monotonic=clock)
     (inbox / "a").touch()
     list(folder.scan())

@@ -167,4 +167,6 @@ def test_the_module_of_functional_networks_is_the_new_one(module: str) -> None:
 def test_a_description_of_any_form_is_left_to_the_check(odd: Any) -> None:
     """The check of the architecture refuses it afterwards, with a message."""
     layers = [odd, layer("Dense") | {"name": "dense", "inbound_nodes": [[["inner", 1]], "x", 3]}]
-    rewrite({"class_name": "Functional", "config": {"layers": layers, "output_layers": ["inner", True]}})
+    description = {"class_name": "Functional", "config": {"layers": layers, "output_layers": ["inner", True]}}
+    rewrite(description)
+    assert description["config"]["layers"][1]["name"] == "dense"  # type: ignore[index]

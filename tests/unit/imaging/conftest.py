@@ -1,16 +1,14 @@
 """Define a factory of valid DICOM files: a test names only the elements that matter to it."""
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from dicom_files import MakeDicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-
-MakeDicom = Callable[..., bytes]
 
 
 def build(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from voi_files import lut, shown

@@ -6,7 +6,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from imaging.dicom_image import DicomImage

@@ -6,7 +6,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 from test_imaging_encapsulation import END, JPEG, RLE, encapsulated, frames_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 
 from imaging.array import Array
 from imaging.dicom_image import Frame

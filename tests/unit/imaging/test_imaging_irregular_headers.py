@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from imaging.elements import Elements

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.sequence import Sequence
 from voi_files import lut, shown, with_texts, words
 

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import MakeDicom
+from dicom_files import MakeDicom
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from test_imaging_irregular_headers import inserted
 
