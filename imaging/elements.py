@@ -8,6 +8,7 @@ import math
 import struct
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pydicom.charset import decode_bytes, python_encoding
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -134,7 +135,8 @@ class Elements:
         """Return the only value of an integer element; None if absent or empty. Raises HeaderError for other values."""
         element = self._found.get(tag)
         if element is not None and element[0] == b"US" and element[2] == 2:  # noqa: PLR2004 - the common case
-            return int.from_bytes(self.raw(tag), "little" if self.encoding.little else "big")
+            _, position, length = element
+            return int.from_bytes(self.data[position : position + length], "little" if self.encoding.little else "big")
         values = self.numbers(tag)
         if not values:
             return None
@@ -177,17 +179,27 @@ class Elements:
         return next(self.items(tag), None)
 
 
-def _finite(text: str, tag: int) -> float:
-    """Read a decimal string. A comma, which some devices write as decimal separator, counts as a point."""
+def decimal(text: str) -> float | None:
+    """Read a decimal string (PS3.5 section 6.2, DS); None if it is no number. Infinity and NaN are returned as such.
+
+    A comma, which some devices write as decimal separator, counts as a point.
+    """
     try:
-        value = float("not a number" if "_" in text else text.replace(",", ".", 1))
+        return float("not a number" if "_" in text else text.replace(",", ".", 1))
     except ValueError:
-        raise HeaderError(f"{tag_name(tag)} holds text that is not a number.") from None
+        return None
+
+
+def _finite(text: str, tag: int) -> float:
+    value = decimal(text)
+    if value is None:
+        raise HeaderError(f"{tag_name(tag)} holds text that is not a number.")
     if not math.isfinite(value):
         raise HeaderError(f"{tag_name(tag)} is not a finite number.")
     return value
 
 
+@lru_cache(maxsize=1024)
 def _vr_of(tag: int, written: bytes) -> str:
     vr = written.decode("ascii", "replace")
     if vr in ("", "UN"):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -97,14 +99,13 @@ class StoredFrames:
     def _words(self, index: int) -> Array:
         layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
         count = layout.frame_bits // layout.bits_allocated
-        kind = "f" if layout.floating else "i" if layout.signed else "u"
-        dtype = np.dtype(f"{'<' if little else '>'}{kind}{layout.bits_allocated // _BYTE}")
+        dtype, native = _dtypes(layout.floating, layout.signed, layout.bits_allocated // _BYTE, little)
         offset = self._start + index * count * dtype.itemsize
         if not little and layout.bits_allocated == _BYTE and self._written_as_words():
             values = _swapped_bytes(data, self._start, index * count, count).view(dtype)
         else:
             values = np.frombuffer(data, dtype, count, offset)
-        return values.astype(dtype.newbyteorder("="), copy=False)
+        return values.astype(native, copy=False)
 
     def _written_as_words(self) -> bool:
         element = self._elements.get(self._layout.pixel_tag)
@@ -119,6 +120,14 @@ class StoredFrames:
         packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
         bits = np.unpackbits(packed, bitorder="little")
         return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
+
+
+@cache
+def _dtypes(floating: bool, signed: bool, size: int, little: bool) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the type of the pixels in the file, and the same with the byte order of this machine."""
+    kind = "f" if floating else "i" if signed else "u"
+    dtype = np.dtype(f"{'<' if little else '>'}{kind}{size}")
+    return dtype, dtype.newbyteorder("=")
 
 
 def _in_rgb(values: Array, layout: PixelLayout) -> Array:

@@ -1,10 +1,11 @@
 """Read the VOI of a header: the first usable lookup table, else the first usable window (PS3.3 C.11.2)."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements
+from imaging.elements import Elements, decimal
 from imaging.lookup_table import ValueRange
 from imaging.modality import LARGEST, read_lut
 from imaging.voi import Lut, Mapping, window
@@ -77,26 +78,21 @@ def _unpaired(centers: list[float | None], widths: list[float | None]) -> str:
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:
-    """Return the values by position; None for each that is not a number. An empty element has none."""
-    raw, is_text = place.raw(tag), (place.get(tag) or (b"",))[0] not in _BINARY
-    if is_text and not raw.strip(b" \x00\\"):
-        return []
-    if not (is_text and b"\\" in raw):
-        try:
-            return list(place.numbers(tag))
-        except HeaderError:
-            return _parts(place, tag)
-    return _parts(place, tag)
+    """Return the values by position; None for each that is not a finite number. An empty element has none."""
+    element = place.get(tag)
+    if element is not None and element[0] in _BINARY:
+        return _binary_numbers(place, tag)
+    text = place.text(tag) or ""
+    return [_number(part) for part in text.split("\\")] if text.strip(" \x00\\") else []
 
 
-def _parts(place: Elements, tag: int) -> list[float | None]:
-    return [_number(part) for part in (place.text(tag) or "").split("\\")]
+def _binary_numbers(place: Elements, tag: int) -> list[float | None]:
+    try:
+        return list(place.numbers(tag))
+    except HeaderError:
+        return [None]
 
 
 def _number(text: str) -> float | None:
-    """Return a number, with a point or a comma; None for other texts, infinity and NaN."""
-    try:
-        value = float(text.strip(" \x00").replace(",", "."))
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None
+    value = decimal(text.strip(" \x00"))
+    return value if value is not None and math.isfinite(value) else None

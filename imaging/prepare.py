@@ -98,12 +98,11 @@ def _reaches(stored: Array, low: float, high: float) -> bool:
 
 
 def _clip_integers(stored: Array, low: int, high: int) -> Array:
-    if stored.min() >= low and stored.max() <= high:
-        return stored
     limits = np.iinfo(stored.dtype)
-    # NumPy clips eight times slower with Python numbers if one of them is the limit of the type.
+    # NumPy clips eight times slower with Python numbers if one of them is the limit of the type. Asking first whether
+    # any value is outside takes as long as to clip.
     of_type = stored.dtype.type
-    return np.clip(stored, of_type(max(low, limits.min)), of_type(min(high, limits.max)))
+    return stored.clip(of_type(max(low, limits.min)), of_type(min(high, limits.max)))
 
 
 @lru_cache(maxsize=32)

@@ -37,7 +37,7 @@ GROUPS = (
     Group(
         name="imaging",
         modules=("imaging/*.py",),
-        tests=("tests/unit/imaging/*.py", "tests/unit/test_traits.py"),
+        tests=("tests/unit/imaging/*.py", "tests/unit/test_traits.py", "tests/metamorphic/test_*.py"),
     ),
     Group(
         name="ledger",

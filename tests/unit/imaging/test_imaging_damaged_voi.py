@@ -112,6 +112,15 @@ def test_a_center_goes_with_the_width_at_its_position(make_dicom: MakeDicom, cen
     assert remarks.words == "partly_used"
 
 
+def test_a_value_with_an_underscore_is_no_number_in_a_list_either(make_dicom: MakeDicom) -> None:
+    """Python would read "1_0" as 10. The second pair has numbers: 1.5 and 4 (LINEAR: black at 0, white at 3)."""
+    data = make_dicom(RAMP, WindowCenter="11111111", WindowWidth="22222222")
+
+    values, _ = shown(with_texts(data, b"1_0\\1.5", b"2\\4"))
+
+    assert values == pytest.approx([1 / 6, 0.5, 5 / 6, 1], abs=1e-6)
+
+
 def test_empty_values_in_both_lists_are_no_fault(make_dicom: MakeDicom) -> None:
     """Neither has a first value."""
     data = make_dicom(RAMP, WindowCenter="11111111", WindowWidth="22222222")
