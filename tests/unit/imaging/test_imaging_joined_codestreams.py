@@ -105,6 +105,13 @@ def test_a_codestream_without_tile_or_scan_has_only_a_header() -> None:
 def test_a_fragment_that_begins_with_none_is_one_span() -> None:
     """It may be the second fragment of a frame."""
     assert spans(b"ab", jpeg(), jpeg()) == ([(0, 22)], False)
+    assert spans(b"ab\xff\x90", jpeg(), jpeg()) == ([(0, 24)], False)
+
+
+def test_the_start_of_another_kind_of_codestream_is_data() -> None:
+    """All frames of an object have one transfer syntax."""
+    assert spans(jpeg(), jpeg_2000()) == ([(0, 20)], False)
+    assert spans(jpeg_2000(), jpeg()) == ([(0, 20)], False)
 
 
 def test_rle_frames_begin_with_their_header() -> None:
@@ -112,6 +119,7 @@ def test_rle_frames_begin_with_their_header() -> None:
     assert spans(ONE_SEGMENT) == ([(0, 68)], False)
     assert spans(ONE_SEGMENT, ONE_SEGMENT, ONE_SEGMENT) == ([(0, 68), (68, 136), (136, 204)], False)
     assert spans(TWO_SEGMENTS, TWO_SEGMENTS) == ([(0, 68), (68, 136)], False)
+    assert spans(TWO_SEGMENTS, rle(64, 67, body=b"abcd")) == ([(0, 68), (68, 136)], False)
 
 
 def test_a_header_with_another_number_of_segments_is_data() -> None:
@@ -160,3 +168,8 @@ def test_the_number_of_codestreams_has_a_limit(monkeypatch: pytest.MonkeyPatch, 
 def test_the_header_of_an_rle_frame(frame: bytes, expected: bool) -> None:
     """1 to 15 segments; the first one begins at 64, and each is behind the one before and within the frame."""
     assert is_rle(BEFORE + frame + BEHIND, 5, 5 + len(frame)) is expected
+
+
+def test_a_fragment_at_the_end_of_the_file_may_be_shorter_than_a_header() -> None:
+    """Nothing is read behind the file."""
+    assert is_rle(BEFORE + ONE_SEGMENT[:60], 5, 65) is False
