@@ -32,6 +32,7 @@ def size_of(size: bytes, *segments: bytes) -> tuple[int, int, int, int, bool] | 
         (siz(30, 20, sampling=(*WHOLE[1:], (2, 1))), None),
         (siz(30, 20, sampling=(*WHOLE, (2, 2))), (20, 30, 4, 8, False)),
         (siz(30, 20)[2:], None),
+        (b"\xff\x50" + siz(30, 20)[2:], None),
     ],
 )
 def test_the_size_of_a_frame(size: bytes, expected: tuple[int, int, int, int, bool] | None) -> None:
@@ -158,13 +159,16 @@ def test_a_style_that_the_frame_cuts_is_not_read(style: bytes) -> None:
         (jp2(box(b"jp2h", b"ihdr"), box(b"jp2c", length=0)), 32),
         (jp2(box(b"jp2c", bytes(8), length=1)), 28),
         (jp2(box(b"jp2c")), 20),
-        (jp2(box(b"free"), box(b"jp2c")), 28),
-        (jp2(box(b"free", length=7), box(b"jp2c")), 28),
+        (jp2(box(b"free"), box(b"jp2c", b"ab")), 28),
+        (jp2(box(b"free", length=7), b"\x00\x00\x00jp2c", b"abcd"), 31),
         (jp2(box(b"free", bytes(8), length=1), box(b"jp2c")), 36),
         (jp2(box(b"jp2h", b"pclr"), box(b"jp2c"), b"abcd"), 36),
         (jp2(box(b"uuid", b"pclr"), box(b"jp2c"), b"abcd"), 32),
-        (jp2(box(b"jp2h", b"ihdr"), box(b"uuid", b"pclr"), box(b"jp2c"), b"abcd"), 44),
+        (jp2(box(b"jp2h", b"ihdr"), box(b"uuid", b"pclr"), box(b"jp2c", b"ab")), 44),
+        (jp2(box(b"uuid", b"pclr"), box(b"jp2h", b"ihdr"), box(b"jp2c", b"ab")), 44),
         (jp2(b"abcdefg"), 19),
+        (jp2(box(b"free"), b"abcdefg"), 27),
+        (jp2(box(b"jp2c", length=3)), 20),
         (jp2(), 12),
     ],
 )
