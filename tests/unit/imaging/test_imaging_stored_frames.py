@@ -176,6 +176,9 @@ UNSURE: dict[str, Any] = {**COLOUR, "rows": 1, "photometric": "YBR_FULL_422"}
 @pytest.mark.parametrize(
     ("kinds", "label"),
     [
+        ("r", "RGB"),
+        ("y", "YBR_FULL"),
+        ("rry", "RGB"),
         ("rrr", "RGB"),
         ("yyy", "YBR_FULL"),
         ("ryryr", "RGB"),
@@ -208,6 +211,28 @@ def test_colours_that_are_certain_are_not_guessed() -> None:
         [[GREY_OF_RGB] * 2]
     ]
     assert not remarks
+
+
+def compressed(first: bytes, second: bytes) -> tuple[list[Any], Remarks]:
+    """Return two frames of one pixel pair that say YBR_FULL_422, with their remarks."""
+    elements, remarks = pixels(first + second, "OB"), Remarks()
+    start, end = elements.data.index(first), len(elements.data)
+    middle = start + len(first)
+    spans = [[(start, middle)], [(middle, end)]]
+    layout = pixel_layout(**{**UNSURE, "frames": 2})
+    return [each.tolist() for each in StoredFrames(elements, layout, Codec.JPEG_LS, spans, remarks)], remarks
+
+
+def test_the_first_compressed_frame_tells_whether_colours_are_certain() -> None:
+    """JPEG-LS says nothing of its colours; the decoder of a baseline JPEG makes them RGB."""
+    row = np.array([[GREY_OF_RGB] * 2], np.uint8)
+    lossless, baseline = bytes(imagecodecs.jpegls_encode(row)), bytes(imagecodecs.jpeg8_encode(row))
+
+    found, remarks = compressed(lossless, lossless)
+    assert (found, remarks.words) == ([[[GREY_OF_RGB] * 2]] * 2, "colour_unsure")
+    for second in (baseline, lossless):
+        found, remarks = compressed(baseline, second)
+        assert (found[0], remarks.words) == ([[GREY_OF_RGB] * 2], None)
 
 
 def test_the_error_of_a_compressed_frame_names_its_place() -> None:
