@@ -176,6 +176,17 @@ def test_percentiles_of_negative_values(dtype: str) -> None:
     assert ramp_of(frame, "percentile", 10, 60) == pytest.approx((-80, 20))
 
 
+def test_numbers_that_cannot_be_counted_are_sorted() -> None:
+    """Floats have fractions, and 32-bit integers would need a counter for each number."""
+    assert ramp_of(frame_of([0.25, 0.75], "f4"), "percentile", 50, 100) == (0.5, 0.75)
+    assert ramp_of(frame_of([0, 4_000_000_000], "u4", 32), "percentile", 50, 100) == (2e9, 4e9)
+
+
+def test_a_slope_below_one_does_not_fall() -> None:
+    """The lowest tenth of the stored values stays the lowest."""
+    assert ramp_of(frame_of(TEN, slope=0.5), "percentile", 10, 80) == (5, 40)
+
+
 def test_values_that_occur_often_count_often() -> None:
     """Of nine values six are 4: the quarters are at the third and the seventh."""
     frame = frame_of([4, 4, 1, 4, 4, 9, 4, 4, 2])

@@ -91,11 +91,12 @@ def test_the_last_word_must_be_whole() -> None:
     """The third pixel is the second byte of its word."""
     layout: dict[str, Any] = {"rows": 1, "columns": 3, **BYTES}
     assert frames(pixels(bytes([2, 1, 4, 3]), little=False), **layout) == [[[1, 2, 3]]]
-    cut = pixels(bytes([2, 1, 4]), little=False)
-    with pytest.raises(RejectImage) as refusal:
-        frames(cut, **layout)
-    detail = f"The file ends within the 16-bit word of the last pixel, at {len(cut.data)}."
-    assert (refusal.value.reason, refusal.value.detail) == (Reason.TRUNCATED, detail)
+    for number, raw in ((1, [2, 1, 4]), (2, [2, 1, 4, 3, 6])):
+        cut = pixels(bytes(raw), little=False)
+        with pytest.raises(RejectImage) as refusal:
+            frames(cut, frames=number, **layout)
+        detail = f"The file ends within the 16-bit word of the last pixel, at {len(cut.data)}."
+        assert (refusal.value.reason, refusal.value.detail) == (Reason.TRUNCATED, detail)
 
 
 def test_single_bits() -> None:
