@@ -170,6 +170,13 @@ def test_a_table_of_the_top_level_beside_groups() -> None:
     ]
 
 
+def test_a_rescale_of_1_and_0_wins_over_that_of_the_top_level() -> None:
+    """The group says that there is no rescale; an item without a table or a rescale says nothing."""
+    empty = sequence(MODALITY_TABLES, [b""])
+    found = grayscales(header(rescale("2"), frames=[group(rescale("1", "0")), group(empty)]), 2)
+    assert [each.slope for each in found] == [1, 2]
+
+
 EMPTY = {
     "empty": element(CENTER, "DS", ""),
     "spaces": element(CENTER, "DS", " " * 64),

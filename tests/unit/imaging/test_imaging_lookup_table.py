@@ -162,7 +162,7 @@ def test_words_with_an_empty_byte_hold_8_bits_only_if_these_are_said() -> None:
 
 
 HIGH, LOW = bytes([200, 0]), bytes([200, 200])
-"""The words 200 and 51,400: one byte of the former is a leap away from the other."""
+"""The words 200 and 51,400: one byte of the former is far away from the other."""
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ HIGH, LOW = bytes([200, 0]), bytes([200, 200])
         (bytes(20), False),
         (HIGH * 10 + b"\x01", False),
     ],
-    ids=["rising words", "7 leaps", "9 leaps", "24 leaps, words 3", "26 leaps, words 3", "rising", "flat", "odd"],
+    ids=["rising words", "7 steps", "9 steps", "24 steps, words 3", "26 steps, words 3", "rising", "flat", "odd"],
 )
 def test_half_of_a_table_of_words(raw: bytes, words: bool) -> None:
-    """There are as many bytes as entries. More than 8 times as many leaps as those of the words mean words."""
+    """There are as many bytes as entries. More than 8 times as many abrupt steps as those of the words mean words."""
     values, said = table_of(raw, len(raw), 16)
     expected = [low + 256 * high for low, high in zip(raw[::2], raw[1::2], strict=True)] if words else [*raw]
     assert (values, said) == (expected, 16 if words else 8)

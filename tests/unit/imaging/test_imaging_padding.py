@@ -41,6 +41,11 @@ def padding_of(*elements: bytes, little: bool = True, **layout: Any) -> tuple[fl
         ((numbers(PADDING, 0x0FFF),), {"bits_stored": 12, "high_bit": 11, "signed": True}, (-1, -1)),
         ((numbers(PADDING, 0x0FF0),), {"bits_stored": 12, "high_bit": 15}, (255, 255)),
         ((numbers(PADDING, 255),), {"bits_allocated": 8, "bits_stored": 8, "high_bit": 7}, (255, 255)),
+        (
+            (numbers(PADDING, 63536),),
+            {"bits_allocated": 32, "bits_stored": 20, "high_bit": 19, "signed": True},
+            (-2000, -2000),
+        ),
         ((numbers(PADDING, 300),), {"bits_allocated": 32, "bits_stored": 20, "high_bit": 19}, (300, 300)),
     ],
 )
