@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
@@ -16,6 +17,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from db.ledger import Arrival
 from producer.cstore.association import AssociationLog, CStoreStatus
 from producer.cstore.association_request import AssociationRequest
+from producer.cstore.connections import Connection
 from producer.cstore.part10 import file_head
 from producer.cstore.response import encode_c_store_rsp
 from producer.spool.spool import Incoming
@@ -133,8 +135,21 @@ class SpooledDataset(BytesIO):
 class SpoolingDimse(DIMSEServiceProvider):
     """The DIMSE service provider of one association, which opens a spooled dataset for each request."""
 
-    def __init__(self, association: Association, gate: Gate, begin: Callable[[], Incoming]) -> None:
+    def __init__(
+        self,
+        association: Association,
+        gate: Gate,
+        begin: Callable[[], Incoming],
+        *,
+        connection: Connection,
+        message_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`message_seconds` is the time in which a message must arrive whole, however its fragments are paced."""
         super().__init__(association)
+        self.connection = connection
+        self._message_seconds = message_seconds
+        self._clock = clock
         self._gate = gate
         self._begin = begin
         self._open: list[SpooledDataset] = []
@@ -148,14 +163,22 @@ class SpoolingDimse(DIMSEServiceProvider):
         """Number of requests for other services, by the status of the response."""
         self.echoes = 0
         """Number of C-ECHO requests that were answered."""
-        self._messages = 0
+        self._messages = self._responses = 0
+        self._message_deadline = float("inf")
         self.rejection: str | None = None
         """Why nightread rejected the association."""
+        self.is_too_slow = False
+        """Whether nightread ended the association, because a PDU or an image took too long."""
 
     @property
     def only_echoes(self) -> bool:
         """Return whether there were C-ECHO requests, all of them were answered, and nothing else was requested."""
         return 0 < self.echoes == self._messages
+
+    @property
+    def owes_response(self) -> bool:
+        """Return whether a message has begun that has no response yet."""
+        return self._messages > self._responses
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Process fragments of a message (DICOM PS3.7, section 6.3.1); an unreadable message aborts its association."""
@@ -169,6 +192,7 @@ class SpoolingDimse(DIMSEServiceProvider):
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; responses to C-STORE bypass pynetdicom's encoder, which is slow."""
+        self._responses += 1
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
             return
@@ -199,13 +223,17 @@ class SpoolingDimse(DIMSEServiceProvider):
     def _receive(self, primitive: P_DATA) -> None:
         if self.message is None:
             self._messages += 1
+            self._message_deadline = self._clock() + self._message_seconds
             self.message = DIMSEMessage()
             dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
             self.message.data_set = dataset
             if self.msg_queue.qsize() >= _MAX_WAITING:
                 dataset.status = CStoreStatus.OUT_OF_RESOURCES
             self._open = [*(earlier for earlier in self._open if earlier.is_open), dataset]
-        if self.message.encoded_command_set.tell() > _COMMAND_BYTES:
+        if self._clock() > self._message_deadline:
+            self.is_too_slow = True
+            self._abort()
+        elif self.message.encoded_command_set.tell() > _COMMAND_BYTES:
             self._abort()
         else:
             super().receive_primitive(primitive)
