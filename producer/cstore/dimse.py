@@ -32,6 +32,8 @@ _CAN_SEND = ("Sta6", "Sta8")
 """States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""
 _CHECK_DISK_BYTES = 16 * 1024**2
 """While a large image arrives, free disk space is checked again after this many bytes."""
+_ABORT_BEYOND = 2
+"""A dataset of more than this many times the largest image aborts its association: it may never end."""
 _LAST_OF_COMMAND = b"\x03"
 """Message control header of a command's last fragment (DICOM PS3.8, annex E.2). A response is shorter than any PDU, so
 its first fragment is also its last."""
@@ -49,9 +51,17 @@ class SpooledDataset(BytesIO):
     """
 
     def __init__(
-        self, message: DIMSEMessage, association: Association, gate: Gate, begin: Callable[[], Incoming]
+        self,
+        message: DIMSEMessage,
+        association: Association,
+        gate: Gate,
+        begin: Callable[[], Incoming],
+        *,
+        max_bytes: int,
     ) -> None:
         super().__init__()
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._message = message
         self._association = association
         self._gate = gate
@@ -71,6 +81,7 @@ class SpooledDataset(BytesIO):
 
         A dataset of empty fragments counts as none.
         """
+        self._bytes += len(data)
         if len(data) and self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
             try:
                 self._append(data)
@@ -97,7 +108,15 @@ class SpooledDataset(BytesIO):
             self._file.discard()
             self._file = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Return whether so much has arrived that the dataset may never end."""
+        return self._bytes > _ABORT_BEYOND * self._max_bytes
+
     def _append(self, data: bytes) -> None:
+        if self._bytes > self._max_bytes:
+            self._drop(CStoreStatus.TOO_LARGE)
+            return
         if self._file is None or self._unchecked_bytes <= 0:
             self._unchecked_bytes = _CHECK_DISK_BYTES
             if (status := self._gate()) is not CStoreStatus.SUCCESS:
@@ -143,12 +162,14 @@ class SpoolingDimse(DIMSEServiceProvider):
         *,
         connection: Connection,
         message_seconds: float,
+        max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`message_seconds` is the time in which a message must arrive whole, however its fragments are paced."""
+        """A message must arrive whole within `message_seconds`; a dataset may have `max_bytes`."""
         super().__init__(association)
         self.connection = connection
         self._message_seconds = message_seconds
+        self._max_bytes = max_bytes
         self._clock = clock
         self._gate = gate
         self._begin = begin
@@ -225,7 +246,7 @@ class SpoolingDimse(DIMSEServiceProvider):
             self._messages += 1
             self._message_deadline = self._clock() + self._message_seconds
             self.message = DIMSEMessage()
-            dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
+            dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin, max_bytes=self._max_bytes)
             self.message.data_set = dataset
             if self.msg_queue.qsize() >= _MAX_WAITING:
                 dataset.status = CStoreStatus.OUT_OF_RESOURCES
@@ -233,7 +254,7 @@ class SpoolingDimse(DIMSEServiceProvider):
         if self._clock() > self._message_deadline:
             self.is_too_slow = True
             self._abort()
-        elif self.message.encoded_command_set.tell() > _COMMAND_BYTES:
+        elif self.message.encoded_command_set.tell() > _COMMAND_BYTES or self._open[-1].is_endless:
             self._abort()
         else:
             super().receive_primitive(primitive)

@@ -78,6 +78,7 @@ class StoreScp:
                 spool.begin,
                 connection=connection,
                 message_seconds=source.image_seconds,
+                max_bytes=settings.max_file_bytes,
             ),
             on_end=self._end,
             is_listed=self._allow_list.is_listed,
