@@ -146,7 +146,7 @@ def test_an_unavailable_database_fails_the_image_and_the_next_one_is_stored(
         with stopped(postgres_server):
             sent = storescu(receiver.port, "-v", scan)
             assert "0x110" in sent.stderr, sent
-        wait_until(lambda: len(receiver.arrivals) == 2, seconds=10, what="the failed transfer is registered late")
+        wait_until(lambda: len(receiver.arrivals) == 2, seconds=60, what="the failed transfer is registered late")
         assert storescu(receiver.port, scan).returncode == 0
         assert len(receiver.arrivals) == len(receiver.files) == 3
         assert sum(receipt.received for receipt in receiver.associations) == 2
