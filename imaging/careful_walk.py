@@ -150,10 +150,7 @@ class CarefulWalk:
         return max(found, default=0)
 
     def _ends_item(self, position: int, end: int) -> bool:
-        if position + 8 > end:
-            return True
-        group, number, _ = _ITEM_HEADERS[self._encoding.little].unpack_from(self._data, position)
-        return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
+        return position + 8 > end or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
         """Return the first reading behind which an element follows, else the first one that fits, else the first."""

@@ -5,7 +5,6 @@ from test_imaging_elements import implicit, long, short
 from walks import (
     BIG,
     CT,
-    EXPLICIT,
     FIVE,
     IMPLICIT,
     ITEM,
@@ -118,6 +117,8 @@ def test_an_element_without_a_value_may_be_the_last() -> None:
     for size in (8, 11):
         assert failure(whole[:size]) == (TruncatedError, f"The file ends within {place}.")
         assert failure(whole + CT, end=size) == (HeaderError, f"A sequence item ends within {place}.")
+        opened = whole[:8] + b"\xff" * 4 + CT
+        assert failure(opened, end=size) == (HeaderError, f"A sequence item ends within {place}.")
 
 
 def test_a_sequence_that_is_cut_is_named() -> None:
@@ -174,8 +175,3 @@ def test_the_depth_of_sequences_is_limited(monkeypatch: pytest.MonkeyPatch, limi
     loose = OPEN_ITEM + nested(limit - 1, CT) + ITEM_END + SEQUENCE_END  # as deep as in a sequence
     assert list(walked(loose + FIVE)[0]) == [ROWS]
     assert failure(OPEN_ITEM + nested(limit, CT))[1] == message.format(20 + 20 * (limit - 1))
-
-
-def test_the_limits_are_those_of_the_walk() -> None:
-    """Both walks read the same files."""
-    assert (careful_walk.MAX_DEPTH, careful_walk.MAX_ELEMENTS, EXPLICIT.little) == (32, 100_000, True)

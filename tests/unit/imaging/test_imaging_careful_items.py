@@ -52,6 +52,8 @@ def sequence(content: bytes, *, length: int = OPEN, vr: str = "SQ") -> bytes:
         (item(CODE, length=4) + ITEM_END + SEQUENCE_END, 46),
         (item(CODE, length=4) + SEQUENCE_END, 38),
         (item(CODE, length=400) + SEQUENCE_END, 38),
+        (item(CODE, length=29) + SEQUENCE_END, 38),
+        (item(CODE) + implicit(0xFFFEE00D, b"", length=4), 38),
     ],
 )
 @pytest.mark.parametrize("depth", [0, 1])
@@ -74,6 +76,14 @@ def test_an_item_may_end_with_the_file(left: bytes) -> None:
     data = sequence(item(CODE)) + left
     message = "The file ends within the sequence ContrastBolusAgentSequence (0018,0012), value at offset 12."
     assert failure(data)[1] == message
+    assert walked(data + FIVE, end=len(data), depth=1) == ({SEQUENCE: (b"SQ", 12, OPEN)}, len(data))
+
+
+def test_an_item_that_ends_with_its_owner_is_not_read() -> None:
+    """Its content may be anything. One that is too short is read: eight bytes behind it are no element."""
+    cut = sequence(item(CODE, length=2))
+    assert walked(cut + FIVE, end=len(cut), depth=1) == ({SEQUENCE: (b"SQ", 12, OPEN)}, len(cut))
+    data = sequence(item(b"\xff" * 9))
     assert walked(data + FIVE, end=len(data), depth=1) == ({SEQUENCE: (b"SQ", 12, OPEN)}, len(data))
 
 
@@ -113,6 +123,7 @@ def test_items_of_big_endian_and_of_implicit_sequences() -> None:
         (CT, False),
         (short(SEQUENCE, "LO", b"ab"), False),
         (short(0x00180013, "LO", b"ab"), True),
+        (header(MODALITY, b"CS", 0), False),
         (b"1234567", False),
         (b"12345678" * 2, False),
     ],
@@ -124,6 +135,13 @@ def test_a_length_that_is_too_small_is_replaced_if_something_fits_behind_the_ite
     assert reading(data, SEQUENCE) == (b"SQ", 12, OPEN if cut else 8)
     if behind in (FIVE, item(CODE) + FIVE):
         assert walked(data)[0] == {SEQUENCE: (b"SQ", 12, OPEN), ROWS: (b"US", len(data) - 2, 2)}
+
+
+def test_a_length_that_ends_before_an_item_is_too_small() -> None:
+    """Another item follows, or the elements of an open one."""
+    assert reading(sequence(item(CODE) * 2, length=18) + FIVE, SEQUENCE) == (b"SQ", 12, OPEN)
+    opened = OPEN_ITEM + CODE + ITEM_END + SEQUENCE_END
+    assert reading(sequence(opened, length=8) + FIVE, SEQUENCE) == (b"SQ", 12, OPEN)
 
 
 def test_the_end_of_an_item_bounds_the_sequence_within_it() -> None:
@@ -152,6 +170,12 @@ def test_a_value_of_vr_un_that_begins_with_no_item_keeps_its_length() -> None:
     """As an item it would be longer than it says."""
     value = b"\x08\x00\x60\x00\x09\x00\x00\x00"
     assert reading(sequence(value, length=8, vr="UN") + FIVE, SEQUENCE) == (b"UN", 12, 8)
+
+
+def test_a_length_behind_which_an_item_lies_is_kept_if_the_value_begins_with_none() -> None:
+    """It begins with the delimiter of an item."""
+    head = header(SEQUENCE, b"SQ", 12) + b"\x08\0\0\0"
+    assert reading(head + ITEM_END + item(CODE) + SEQUENCE_END + FIVE, SEQUENCE) == (b"SQ", 12, 8)
 
 
 def test_sequences_without_vr_may_be_cut_too() -> None:
@@ -188,6 +212,15 @@ def test_needed_elements_behind_a_sequence_that_ends_too_early_are_an_error() ->
     assert failure(sequence(item(b""), length=8) + rest + FIVE)[1] == message.replace("offset 30", "offset 20")
 
 
+def test_the_last_item_may_be_faulty() -> None:
+    """Its tags count up to the fault, and a tag may be there twice."""
+    first, rest = short(0x00080060, "CS", b"CT"), short(0x00080070, "LO", b"ab")
+    high, cut = short(0x00081030, "LO", b"ab"), header(0x00081030, b"LO", 40) + b"ab"
+    for content in (first + cut, first + short(0x00080060, "CS", b"MR") + high):
+        data = sequence(item(content), length=8 + len(content)) + rest
+        assert list(walked(data)[0]) == [SEQUENCE, 0x00080070]
+
+
 def test_the_last_item_in_big_endian() -> None:
     """Its length has the byte order of the file."""
     first = short(0x00081030, "LO", b"ab", order=">")
@@ -204,6 +237,7 @@ LARGE = 0x2D2D
     ("head", "size", "expected"),
     [
         (header(PIXELS, b"OW", 0) + b"\x64\0\0\0", 50, (b"OW", 12, 100)),
+        (header(PIXELS, b"OW", 40) + b"\x64\0\0\0", 50, (b"OW", 12, 100)),
         (header(PIXELS, b"OB", 0) + b"\xff" * 4, 50, (b"OB", 12, OPEN)),
         (header(PIXELS, b"--", 0) + b"\x64\0\0\0", 100, (b"", 12, 100)),
         (header(PIXELS, b"ow", 0) + b"\x64\0\0\0", 100, (b"OW", 12, 100)),
@@ -243,3 +277,10 @@ def test_pixel_data_of_an_item_are_read_like_other_elements(vr: bytes, length: i
     tail = short(0x7FE10010, "LO", b"ab")
     found, position = walked(head + b"\x01" * length + tail, depth=1)
     assert (found[PIXELS][2], list(found), position) == (length, [PIXELS, 0x7FE10010], len(head) + length + 10)
+
+
+def test_pixel_data_of_an_item_are_not_the_longest_that_fit() -> None:
+    """An element follows behind a length of zero."""
+    data = header(PIXELS, b"--", 0) + long(0x7FE10010, "OB", bytes(LARGE + 50))
+    assert walked(data, depth=1)[0][PIXELS] == (b"", 8, 0)
+    assert walked(data)[0][PIXELS] == (b"", 8, LARGE)

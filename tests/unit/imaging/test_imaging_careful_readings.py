@@ -187,6 +187,14 @@ def test_an_implicit_file_may_hold_explicit_elements(data: bytes, expected: Elem
     assert reading(data + implicit(MODALITY, b"CT"), COMMENTS, IMPLICIT) == expected
 
 
+def test_other_readings_of_an_invalid_vr_are_not_tried() -> None:
+    """Implicit VR has none; a length of two bytes that is not zero leaves no place for one of four."""
+    assert reading(header(COMMENTS, b"--", 4) + b"abcd" + implicit(MODALITY, b"CT"), COMMENTS, IMPLICIT) == (
+        b"", 8, 0x42D2D,
+    )  # fmt: skip
+    assert reading(header(COMMENTS, b"--", 99) + b"\x04\0\0\0abcd" + CT, COMMENTS) == (b"", 8, 99)
+
+
 FIRST = 0x00181022
 
 
@@ -217,9 +225,12 @@ def test_two_zeros_are_rather_an_invalid_vr_than_a_length() -> None:
 
 def test_a_header_that_fits_no_reading_keeps_the_first_that_ends_before_the_file() -> None:
     """Nothing that is an element follows; the walk fails behind it, and names what is there."""
-    rubbish = b"\xff" * 20
+    rubbish = b"12345678" * 3
     assert reading(header(COMMENTS, b"LT", 4) + b"abcd" + rubbish, COMMENTS) == (b"LT", 8, 4)
-    assert reading(header(COMMENTS, b"OB", 4) + b"\xff\x00\x00\x00" + rubbish, COMMENTS) == (b"OB", 8, 4)
+    for too_long in (25, 30, 255):
+        number = too_long.to_bytes(4, "little")
+        assert reading(header(COMMENTS, b"OB", 4) + number + rubbish, COMMENTS) == (b"OB", 8, 4)
+    assert reading(header(COMMENTS, b"OB", 4) + b"\x10\0\0\0" + rubbish, COMMENTS) == (b"OB", 12, 16)
     assert reading(header(COMMENTS, b"LT", 400) + b"abcd" + rubbish, COMMENTS) == (b"LT", 8, 400)
     message = "The file ends within ImageComments (0020,4000) at offset 0."
     assert failure(header(COMMENTS, b"LT", 400) + b"abcd" + rubbish)[1] == message

@@ -59,7 +59,8 @@ def test_partial_ybr_of_16_bits() -> None:
     """Black is 4096 and the middle 32,768: (46,080 - 4096) * 255 / 219 = 48,885.48."""
     layout = colour_layout("YBR_PARTIAL_422", bits_allocated=16, bits_stored=16, high_bit=15)
     grey = labelled_to_rgb(field(46080, 32768, 32768, dtype=np.uint16), layout)
-    assert (grey[0, 0].tolist(), grey.dtype) == ([48885] * 3, np.uint16)
+    assert grey.dtype == np.uint16
+    assert grey[0, 0].tolist() == [48885] * 3
 
 
 @pytest.mark.parametrize(

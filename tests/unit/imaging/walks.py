@@ -52,4 +52,3 @@ def reading(data: bytes, tag: int, encoding: Encoding = EXPLICIT, *, end: int | 
     with suppress(HeaderError):
         CarefulWalk(data, encoding).walk(0, len(data) if end is None else end, found)
     return found.get(tag)
-
