@@ -266,6 +266,7 @@ pauses = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
+    Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
     Column("detail", String(500), nullable=False),
     Column("actor", String(100), nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
@@ -273,7 +274,10 @@ pauses = Table(
     Column("probed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),  # null: in force
     Column("ended_by", String(100)),
-    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL")),
+    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
+    Index(
+        "ix_pauses_of_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")
+    ),
 )
 
 audit = Table(
