@@ -1,7 +1,4 @@
-"""Define the tables of the database; db.store_tables defines those of receivers, stores, reports and issuers.
-
-Migrations create the tables; `tests/integration/test_migrations.py` compares the result with these definitions.
-"""
+"""Define the tables of the database, but for those of receivers, stores, reports and issuers (db.store_tables)."""
 
 from enum import StrEnum
 from typing import Any
@@ -275,9 +272,7 @@ pauses = Table(
     Column("ended_at", UtcDateTime),  # null: in force
     Column("ended_by", String(100)),
     Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
-    Index(
-        "ix_pauses_of_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")
-    ),
+    Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),
 )
 
 audit = Table(

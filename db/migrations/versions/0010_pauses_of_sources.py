@@ -19,11 +19,11 @@ def upgrade() -> None:
         pauses.create_foreign_key(op.f("fk_pauses_source_id_sources"), "sources", ["source_id"], ["id"])
     op.drop_index("ix_pauses_in_force", "pauses")
     _create_index("ix_pauses_in_force", ["cause"], _OF_ALL)
-    _create_index("ix_pauses_of_source", ["cause", "source_id"], _OF_SOURCE)
+    _create_index("ix_pauses_source", ["cause", "source_id"], _OF_SOURCE)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_pauses_of_source", "pauses")
+    op.drop_index("ix_pauses_source", "pauses")
     op.drop_index("ix_pauses_in_force", "pauses")
     op.execute("DELETE FROM pauses WHERE source_id IS NOT NULL")
     with op.batch_alter_table("pauses") as pauses:
