@@ -1,12 +1,13 @@
 """Parse the response of a DICOMweb store to STOW-RS (DICOM PS3.18, section 10.5.3)."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from delivery.store_scu import warning_from_status
 from nightread.web import HttpResponse, bounded_integer
@@ -47,11 +48,11 @@ def require_stored(response: Dataset, sop_instance_uid: str) -> str | None:
     return None
 
 
-def _items(response: Dataset, keyword: str) -> Sequence[Dataset]:
-    items = response.get(keyword) or ()
-    if isinstance(items, str) or not all(isinstance(item, Dataset) for item in items):
+def _items(response: Dataset, keyword: str) -> Iterable[Dataset]:
+    items = response.get(keyword)
+    if items is not None and not isinstance(items, Sequence):
         raise ValueError(f"{keyword} is no sequence")
-    return list(items)
+    return items or ()
 
 
 def _status(value: object) -> int | None:
