@@ -23,7 +23,7 @@ from nightread.web.errors import (
     raise_web_error,
     require_success,
 )
-from nightread.web.meter import Meter, MeteredConnection, metered_pool
+from nightread.web.meter import MeteredConnection, ResponseMeter, metered_pool
 from nightread.web.values import JSON_BYTES, bounded_integer, parse_json
 
 MiB = 1024**2
@@ -181,7 +181,7 @@ def _body(response: BaseHTTPResponse, max_bytes: int, on_bytes: Callable[[int], 
     return body.getvalue()
 
 
-def _meter_of(response: BaseHTTPResponse) -> Meter:
+def _meter_of(response: BaseHTTPResponse) -> ResponseMeter:
     connection = response.connection
     assert isinstance(connection, MeteredConnection), "the pool makes no other connections"  # noqa: S101
     return connection.meter

@@ -14,7 +14,7 @@ _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
 """A zlib header has the method 8 and is a multiple of 31 (RFC 1950, section 2.2)."""
 
 
-class Identity:
+class PlainContent:
     """Content without a coding."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -81,14 +81,14 @@ class Inflater:
         return (unused if self._is_gzip else b""), False
 
 
-def decoder_of(coding: str) -> Identity | Inflater:
+def decoder_of(coding: str) -> PlainContent | Inflater:
     """Return a decoder for the value of `Content-Encoding`. Raises UnexpectedError for other codings and for several.
 
     nightread asks for none, but some stores compress all the same.
     """
     name = coding.strip().lower()
     if name in ("", "identity"):
-        return Identity()
+        return PlainContent()
     if name in ("gzip", "x-gzip", "deflate"):
         return Inflater(gzip=name != "deflate")
     raise UnexpectedError("sent content in a coding that was not requested (Content-Encoding)")

@@ -22,7 +22,7 @@ _FRAMING = 8
 """Bytes that may arrive for one byte of the body: chunks of one byte each have six bytes."""
 
 
-class Meter:
+class ResponseMeter:
     """The time and the bytes that one response may still take.
 
     The header has `seconds` from the end of the request. The body has `seconds` from the end of the header, and one
@@ -85,7 +85,7 @@ class Meter:
 class _MeteredReader(io.RawIOBase):
     """Reads from a socket, each time within the time that the meter leaves."""
 
-    def __init__(self, meter: Meter, sock: socket.socket, raw: io.RawIOBase) -> None:
+    def __init__(self, meter: ResponseMeter, sock: socket.socket, raw: io.RawIOBase) -> None:
         self._meter = meter
         self._sock = sock
         self._raw = raw
@@ -111,7 +111,7 @@ class _MeteredReader(io.RawIOBase):
 
 
 class _MeteredResponse(client.HTTPResponse):
-    def __init__(self, meter: Meter, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+    def __init__(self, meter: ResponseMeter, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
         self.fp = io.BufferedReader(_MeteredReader(meter, sock, self.fp.detach()))
 
@@ -119,11 +119,11 @@ class _MeteredResponse(client.HTTPResponse):
 class MeteredConnection(HTTPConnection):
     """A connection whose responses are metered; `meter` is that of the latest one."""
 
-    meter: Meter
+    meter: ResponseMeter
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         """Begin a meter and read the header. Raises WebError."""
-        self.meter = Meter(float(self.timeout or 0))
+        self.meter = ResponseMeter(float(self.timeout or 0))
         opened: list[_MeteredResponse] = []
 
         def open_response(*arguments: Any, **options: Any) -> _MeteredResponse:

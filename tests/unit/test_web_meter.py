@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from nightread.web import TooMuchError, UnavailableError, UnexpectedError, bounded_integer
-from nightread.web.meter import HEAD_BYTES, LONGEST_SECONDS, SLOWEST_BYTES_PER_SECOND, Meter
+from nightread.web.meter import HEAD_BYTES, LONGEST_SECONDS, SLOWEST_BYTES_PER_SECOND, ResponseMeter
 from nightread.web.values import parse_json
 
 MiB = 1024**2
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 def test_the_header_has_its_time_however_often_a_byte_arrives(clock: Clock) -> None:
     """30 s from the request on; the last wait is as long as the rest."""
-    meter = Meter(30, clock)
+    meter = ResponseMeter(30, clock)
     for now, left in ((100.0, 30.0), (110.0, 20.0), (129.5, 0.5)):
         clock.now = now
         assert meter.seconds_left() == left
@@ -42,7 +42,7 @@ def test_the_header_has_its_time_however_often_a_byte_arrives(clock: Clock) -> N
 
 def test_only_content_earns_time(clock: Clock) -> None:
     """A second for 64 KiB, on top of the 30 s; bytes that are not content earn nothing."""
-    meter = Meter(30, clock)
+    meter = ResponseMeter(30, clock)
     meter.begin_body(100 * MiB)
     meter.received(50 * MiB)
     meter.content(10 * SLOWEST_BYTES_PER_SECOND)
@@ -55,7 +55,7 @@ def test_only_content_earns_time(clock: Clock) -> None:
 
 def test_a_wait_for_one_byte_is_never_longer_than_the_time_out(clock: Clock) -> None:
     """Time that was earned is not spent in one silence."""
-    meter = Meter(30, clock)
+    meter = ResponseMeter(30, clock)
     meter.begin_body(100 * MiB)
     meter.content(100 * SLOWEST_BYTES_PER_SECOND)
     assert meter.seconds_left() == 30.0
@@ -63,7 +63,7 @@ def test_a_wait_for_one_byte_is_never_longer_than_the_time_out(clock: Clock) -> 
 
 def test_no_response_takes_longer_than_an_hour(clock: Clock) -> None:
     """Even with enough content."""
-    meter = Meter(30, clock)
+    meter = ResponseMeter(30, clock)
     meter.begin_body(2**40)
     meter.content(2**39)
     clock.now += LONGEST_SECONDS
@@ -73,7 +73,7 @@ def test_no_response_takes_longer_than_an_hour(clock: Clock) -> None:
 
 def test_the_bytes_of_header_and_body_are_bounded(clock: Clock) -> None:
     """Chunks of one byte have six bytes, so that more may arrive than the content has."""
-    meter = Meter(30, clock)
+    meter = ResponseMeter(30, clock)
     meter.received(HEAD_BYTES)
     with pytest.raises(UnavailableError, match="headers"):
         meter.received(1)
