@@ -93,7 +93,7 @@ FLOODS: dict[str, Pieces] = {
     "empty compressed blocks": lambda _: chain(
         [JSON, b"Content-Encoding: deflate\r\n\r\n"], repeat(b"\x00\x00\x00\xff\xff" * 10_000)
     ),
-    "empty gzip members": lambda _: chain([JSON, b"Content-Encoding: gzip\r\n\r\n"], repeat(gzip.compress(b"") * 3000)),
+    "empty gzip members": lambda _: chain([JSON, b"Content-Encoding: gzip\r\n\r\n"], repeat(gzip.compress(b"", mtime=0) * 3000)),
 }
 
 
@@ -162,8 +162,8 @@ def test_a_length_that_is_no_number_is_ignored(length: bytes) -> None:
         b"",
         b"HTTP/1.1 103 Early Hints\r\n\r\n",
         JSON + b"Content-Encoding: gzip\r\n\r\n[]",
-        JSON + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"[]")[:-3],
-        JSON + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"[") + gzip.compress(b"]")[:-9],
+        JSON + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"[]", mtime=0)[:-3],
+        JSON + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"[", mtime=0) + gzip.compress(b"]", mtime=0)[:-9],
         JSON + b"Content-Encoding: deflate\r\n\r\n\x78",
     ],
 )
@@ -175,9 +175,9 @@ def test_a_response_that_is_cut_short_or_wrong_is_an_error(sent: bytes) -> None:
 @pytest.mark.parametrize(
     ("coding", "content"),
     [
-        ("gzip", gzip.compress(b"[1]")),
-        ("gzip", gzip.compress(b"[1") + gzip.compress(b"") + gzip.compress(b"]")),
-        ("gzip", gzip.compress(b"[1]") + b"what follows is ignored"),
+        ("gzip", gzip.compress(b"[1]", mtime=0)),
+        ("gzip", gzip.compress(b"[1", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"]", mtime=0)),
+        ("gzip", gzip.compress(b"[1]", mtime=0) + b"what follows is ignored"),
         ("deflate", zlib.compress(b"[1]")),
         ("deflate", zlib.compress(b"[1]") + b"x"),
         ("deflate", zlib.compressobj(wbits=-15).flush(zlib.Z_NO_FLUSH) + b"\x01\x03\x00\xfc\xff[1]"),
@@ -197,7 +197,7 @@ def test_lawful_codings_are_decoded(coding: str, content: bytes, piece_bytes: in
 def test_a_large_compressed_response_is_whole() -> None:
     """It has several pieces of 1 MiB."""
     text = b"[" + b"1," * 2_000_00 + b"1]" + b" " * 3 * MiB
-    content = gzip.compress(text)
+    content = gzip.compress(text, mtime=0)
     head = JSON + f"Content-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n".encode()
     with running_raw_server(lambda _server, _request: [head, content]) as server:
         assert HttpClient(server.url, timeout_seconds=5).json("studies") == [1] * 200_001
