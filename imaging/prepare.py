@@ -24,12 +24,11 @@ _COLOUR_DIMENSIONS = 3
 
 
 class _Source(NamedTuple):
-    """The values to resize. The display value in [0, 1] is (value - zero) * gain + base."""
+    """The values to resize. The display value in [0, 1] is (value - zero) * gain."""
 
     values: Array
     zero: float = 0.0
     gain: float = 1.0
-    base: float = 0.0
 
 
 def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
@@ -53,7 +52,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
         resized if resized.ndim == _COLOUR_DIMENSIONS else resized[..., None], np.float32(source.zero), out=part
     )
     part *= gain * np.float32(source.gain)
-    part += gain * np.float32(source.base) + offset
+    part += offset
     return target
 
 
