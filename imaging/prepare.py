@@ -135,7 +135,7 @@ def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]
 
 
 def _middle(whole: int, part: int) -> slice:
-    part = max(min(part, whole), 1)
+    part = max(part, 1)
     start = (whole - part) // 2
     return slice(start, start + part)
 

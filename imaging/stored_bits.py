@@ -172,5 +172,4 @@ def _with_sign(pixels: Array, layout: PixelLayout) -> tuple[Array, int]:
 
 def _shift(layout: PixelLayout, precision: int) -> int:
     """Return how far the values lie above bit 0: only whole words can hold them at the top."""
-    whole_words = layout.bits_stored < precision and layout.high_bit < precision
-    return layout.high_bit + 1 - layout.bits_stored if whole_words else 0
+    return layout.high_bit + 1 - layout.bits_stored if layout.high_bit < precision else 0

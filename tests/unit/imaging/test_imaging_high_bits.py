@@ -76,6 +76,15 @@ def test_values_begin_at_bit_0_if_half_of_them_use_the_low_bits(
 
 
 @pytest.mark.parametrize(
+    ("values", "expected", "note"), [([2, 4, 6, 8], [1, 2, 3, 4], ""), ([3, 5, 7, 9], [3, 5, 7, 9], AT_BIT_0)]
+)
+def test_one_bit_below_the_values_is_enough(values: list[int], expected: list[int], note: str) -> None:
+    """HighBit 12: the values lie in bits 1 to 12, unless most words use bit 0."""
+    assert native(values, high_bit=12) == (expected, 12, note)
+    assert decoded(values, high_bit=12) == (expected, 12, note)
+
+
+@pytest.mark.parametrize(
     ("values", "expected", "note"),
     [
         ([17, -2048, 0, 0], [17, -2048, 0, 0], AT_BIT_0),
@@ -101,12 +110,13 @@ def test_smooth_words_between_other_bits_are_shifted() -> None:
     [
         ([10, 16, 17], ([10, 16, 17], 5, "The pixel values have 5 bits, but BitsStored (0028,0101) is 4.")),
         ([9, 16, 17], ([9, 0, 1], 4, "")),
+        ([9, 9, 16], ([9, 9, 16], 5, "The pixel values have 5 bits, but BitsStored (0028,0101) is 4.")),
     ],
 )
 def test_words_are_values_if_they_vary_by_less_than_four_fifths(
     values: list[int], expected: tuple[list[int], int, str]
 ) -> None:
-    """9, 16, 17 vary by 8, and their low four bits 9, 0, 1 by 10; 10, 16, 17 vary by 7, and 10, 0, 1 by 11."""
+    """9, 16, 17 vary by 8, and their low four bits 9, 0, 1 by 10; 10, 16, 17 by 7 and 11; 9, 9, 16 by 7 and 9."""
     assert native(values, columns=3, bits_stored=4, high_bit=3) == expected
     assert decoded(values, columns=3, bits_stored=4, high_bit=3) == expected
 
@@ -128,10 +138,10 @@ def test_one_bit_above_the_stored_ones_is_dropped() -> None:
 
 
 def test_floats_have_no_stored_bits() -> None:
-    """Their header may say 16 bits all the same: they are neither masked nor taken for integers."""
-    floats = np.array([[0.5, 1.5, 2.5, 3.5]], np.float32)
+    """Their header may say 16 bits all the same: two neighbours are neither masked nor taken for smooth integers."""
+    floats = np.array([[0x3F80FFFF, 0x3F810000]], np.uint32).view(np.float32)
     stored = native_values(floats, layout(bits_allocated=32, bits_stored=16, high_bit=15, pixel_tag=FLOAT_PIXEL_DATA))
-    assert read(stored) == ([0.5, 1.5, 2.5, 3.5], 16, "")
+    assert read(stored) == ([1.0078123807907104, 1.0078125], 16, "")
 
 
 @pytest.mark.parametrize(
@@ -233,11 +243,19 @@ def test_a_lossy_sign_is_extended_from_the_bits_of_the_stream() -> None:
     """13 bits in words of 16 whose high bits are zero: 0x1FFF is -1, and 0x1000 is -4096, clipped to 12 bits."""
     found = decoded([0x1FFF, 0x1000, 5, 2047], precision=13, header_signed=True, lossless=False)
     assert found == ([-1, -2048, 5, 2047], 12, "")
+    found = decoded([0x7FFF, 0x4000, 5, 2047], precision=15, header_signed=True, lossless=False)
+    assert found == ([-1, -2048, 5, 2047], 12, "")
 
 
 def test_signed_words_at_the_high_bit_are_shifted_with_their_sign() -> None:
     """HighBit 13 of a lossless stream of 16 bits: two bits above are no part of the values, and two below."""
     assert decoded([0x2000, 0x1FFF, 0xFFFF, 0xC004], header_signed=True, high_bit=13) == ([-2048, 2047, -1, 1], 12, "")
+
+
+def test_a_stream_that_ends_below_the_high_bit_holds_values() -> None:
+    """HighBit 13 of a stream of 13 bits, which are bits 0 to 12."""
+    assert decoded([8, 4095], precision=13, high_bit=13) == ([8, 4095], 12, "")
+    assert decoded([8, 4095 << 1], precision=13, high_bit=12) == ([4, 4095], 12, "")
 
 
 def test_a_stream_of_fewer_bits_than_words_is_not_doubted() -> None:

@@ -65,6 +65,7 @@ def test_segments_follow_a_copied_one() -> None:
     """Three entries, their copy, and one entry. The opcodes are 0, 2 and 0."""
     assert expanded(7, 0, 3, 100, 150, 200, 2, 1, 0, 0, 0, 1, 50) == [100, 150, 200, 100, 150, 200, 50]
     assert of_bytes(7, 0, 3, 100, 150, 200, 2, 1, 0, 0, 0, 0, 0, 1, 50, 0) == [100, 150, 200, 100, 150, 200, 50]
+    assert of_bytes(7, 0, 3, 100, 150, 200, 2, 1, 0, 0, 0, 0, 1, 1, 50, 0) == [100, 150, 200, 100, 150, 200, 50]
 
 
 def test_several_segments_are_copied() -> None:
@@ -102,6 +103,21 @@ def test_the_last_segment_may_give_too_many_entries() -> None:
     """Only the width that was said is read in this way."""
     assert expanded(3, 0, 2, 100, 150, 0, 2, 200, 250) == [100, 150, 200]
     assert of_bytes(3, 0, 2, 100, 150, 0, 2, 200, 250) == [100, 150, 200]
+
+
+def test_the_width_that_was_said_is_tried_first() -> None:
+    """One entry: a line to 257, or the byte 1 behind an empty line. 257 has nine bits, so that it is shown as 128."""
+    raw = words(1, 1, 0x0101)
+    assert greens(descriptor(1, 0, 16), raw, raw, SEGMENTS) == [128]
+    assert greens(descriptor(1, 0, 8), raw, raw, SEGMENTS) == [1]
+
+
+def test_the_other_width_is_tried_before_too_many_entries_are_taken() -> None:
+    """One entry: a line of two words is too much, and the byte behind an empty line is right."""
+    line = words(1, 2, 0x0101)
+    assert greens(descriptor(1, 0, 16), line, line, SEGMENTS) == [1]
+    both = words(1, 2, 0x0902, 7)
+    assert greens(descriptor(1, 0, 8), both, both, SEGMENTS) == [9]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +173,8 @@ def test_the_second_or_third_descriptor_is_enough() -> None:
         (32768, 65536, {"bits_stored": 16}, 32768),
         (32768, 4, {"bits_stored": 16, "signed": True}, -32768),
         (65535, 4, {"bits_stored": 8, "signed": True}, -1),
+        (65533, 4, {"bits_stored": 8}, -3),
+        (65532, 4, {"bits_stored": 8}, 65532),
     ],
 )
 def test_the_first_index_is_one_that_pixels_can_have(
@@ -181,7 +199,8 @@ def test_words_of_at_most_12_bits_are_as_bright_as_their_largest(largest: int, e
 
 def test_entries_of_fewer_than_8_bits_stay_as_they_are() -> None:
     """Six bits are said: 63 is not white, because nobody knows the unit."""
-    assert greens(descriptor(2, 0, 6), bytes([0, 63]), bytes([0, 63])) == [0, 63]
+    for encode in (lambda *values: bytes(values), words):
+        assert greens(descriptor(2, 0, 6), encode(0, 63), encode(0, 63)) == [0, 63]
 
 
 def test_one_channel_of_bytes_is_enough_for_a_width_of_8_bits() -> None:

@@ -45,6 +45,13 @@ def test_a_narrow_window_far_from_zero_is_exact() -> None:
     assert values == pytest.approx([0, 3 / 7, 1], abs=1e-3)
 
 
+def test_a_mean_of_pixels_is_not_rounded_in_a_narrow_window() -> None:
+    """60,000.5 lies at a twentieth of a window of ten values; a whole number would be 0 or 0.1."""
+    spec = InputSpec(height=1, width=1, channels=1, intensity=Intensity(kind="window", low=60_000, high=60_010))
+    frame = Frame(index=0, stored=np.array([[60_000, 60_001]], np.uint16), bits_stored=16)
+    assert prepare(frame, spec).reshape(-1).tolist() == pytest.approx([0.05], abs=1e-3)
+
+
 def test_a_window_beside_all_values_is_black_or_white() -> None:
     """Its ends are no 16-bit numbers."""
     for dtype in ("u2", "i2"):

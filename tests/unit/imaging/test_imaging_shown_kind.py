@@ -122,6 +122,13 @@ def test_two_hundredths_of_the_range_are_no_colour(spread: float, span: int, gre
     assert is_grey(Frame(index=0, stored=stored, bits_stored=32)) is grey
 
 
+def test_differences_of_signed_words_do_not_overflow() -> None:
+    """30,000 and -30,000 differ by nearly all of 16 bits."""
+    stored = np.full((2, 2, 3), 30_000, np.int16)
+    stored[..., 1] = -30_000
+    assert not is_grey(Frame(index=0, stored=stored, bits_stored=16))
+
+
 def test_equal_floats_are_grey() -> None:
     """Their range is zero."""
     assert is_grey(Frame(index=0, stored=np.full((2, 2, 3), 0.5, np.float32), bits_stored=32))
