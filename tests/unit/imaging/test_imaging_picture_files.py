@@ -90,6 +90,14 @@ def test_a_picture_is_known_by_its_first_bytes() -> None:
         assert not is_raster(data)
 
 
+@pytest.mark.parametrize("data", [b"GIF89a", SIGNATURE[:-1], b"\xff\xd8"])
+def test_another_file_is_named(data: bytes) -> None:
+    """It is not read as a JPEG without a header."""
+    with pytest.raises(RejectImage) as refusal:
+        check_raster(data, DEFAULT_LIMITS)
+    assert (refusal.value.reason, refusal.value.detail) == (Reason.BAD_PIXELS, "The file is neither PNG nor JPEG.")
+
+
 def test_a_picture_that_cannot_be_decoded_has_a_reason() -> None:
     """Its header and its end are there, but nothing between."""
     header = encoded(".png", GREY)

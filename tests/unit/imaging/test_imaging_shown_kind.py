@@ -129,6 +129,11 @@ def test_differences_of_signed_words_do_not_overflow() -> None:
     assert not is_grey(Frame(index=0, stored=stored, bits_stored=16))
 
 
+def test_columns_are_no_channels() -> None:
+    """A grey frame of three columns is grey, whatever they hold."""
+    assert is_grey(Frame(index=0, stored=np.array([[0, 100, 255]] * 3, np.uint8), bits_stored=8))
+
+
 def test_equal_floats_are_grey() -> None:
     """Their range is zero."""
     assert is_grey(Frame(index=0, stored=np.full((2, 2, 3), 0.5, np.float32), bits_stored=32))
