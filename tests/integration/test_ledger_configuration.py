@@ -182,7 +182,8 @@ def test_a_worker_reports_its_model(ledger_driver: LedgerDriver, model: str | No
 
 def test_a_worker_without_a_model_may_leave_it_out(ledger_driver: LedgerDriver) -> None:
     """It replaces the model of the heartbeat before."""
-    for facts in ({"model": "lung@3"}, {}):
+    both: list[dict[str, Any]] = [{"model": "lung@3"}, {}]
+    for facts in both:
         ledger.heartbeat(
             ledger_driver.database,
             node="w1",
@@ -191,6 +192,6 @@ def test_a_worker_without_a_model_may_leave_it_out(ledger_driver: LedgerDriver) 
             slots=2,
             device="cpu",
             release="1",
-            **facts,  # type: ignore[typeddict-item]
+            **facts,
         )
     assert [(row.model, row.starting) for row in rows_of(ledger_driver, workers)] == [(None, 0)]

@@ -155,7 +155,7 @@ def test_an_empty_import_is_no_entry(ledger_driver: LedgerDriver) -> None:
 
 def expect(ledger_driver: LedgerDriver, images: int, *, now: datetime, **where: Any) -> None:
     """Store an expected number, of the study `1` by the default source unless `where` says otherwise."""
-    names = {"study_instance_uid": "1", "source_id": ledger_driver.source_id, "reported_by": "store"}
+    names: dict[str, Any] = {"study_instance_uid": "1", "source_id": ledger_driver.source_id, "reported_by": "store"}
     ledger.expect(ledger_driver.database, [Expected(images=images, **(names | where))], now=now)
 
 
