@@ -93,7 +93,9 @@ FLOODS: dict[str, Pieces] = {
     "empty compressed blocks": lambda _: chain(
         [JSON, b"Content-Encoding: deflate\r\n\r\n"], repeat(b"\x00\x00\x00\xff\xff" * 10_000)
     ),
-    "empty gzip members": lambda _: chain([JSON, b"Content-Encoding: gzip\r\n\r\n"], repeat(gzip.compress(b"", mtime=0) * 3000)),
+    "empty gzip members": lambda _: chain(
+        [JSON, b"Content-Encoding: gzip\r\n\r\n"], repeat(gzip.compress(b"", mtime=0) * 3000)
+    ),
 }
 
 
