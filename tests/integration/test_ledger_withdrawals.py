@@ -17,9 +17,7 @@ def analyse_images(ledger_driver: LedgerDriver, *facts: Facts) -> None:
     ledger_driver.register(build_arrivals(len(facts)))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
-    ledger_driver.record(
-        batch, [build_outcome(image, facts=known) for image, known in zip(images, facts, strict=True)]
-    )
+    ledger_driver.record(batch, [build_outcome(image, facts=known) for image, known in zip(images, facts, strict=True)])
 
 
 def image(uid: str, study: str = STUDY) -> Facts:
