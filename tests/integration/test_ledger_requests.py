@@ -92,8 +92,8 @@ def test_a_pause_is_stored_with_its_beginning_and_its_end(ledger_driver: LedgerD
     ended = ledger_driver.clock.advance(hours=1)
     ledger.end_pauses(database, [Cause.PERSON], actor="ben", now=ended)
     assert [tuple(row)[1:] for row in rows_of(ledger_driver, pauses)] == [
-        ("person", "why", "ann", began, None, None, ended, "ben"),
-        ("disk", "full", "nightread", began, None, None, None, None),
+        ("person", None, "why", "ann", began, None, None, ended, "ben"),
+        ("disk", None, "full", "nightread", began, None, None, None, None),
     ]
     assert [(row.at, row.actor) for row in rows_of(ledger_driver, audit)] == [(began, "ann"), (ended, "ben")]
 
@@ -112,14 +112,17 @@ def test_a_probe_belongs_to_the_pause_of_the_breaker_that_is_in_force(ledger_dri
     database, now = ledger_driver.database, ledger_driver.clock()
     for cause in (Cause.BREAKER, Cause.PERSON):
         ledger.pause(database, cause, detail="", now=now)
-    ledger.set_probe(database, "a", now=now)
+    first, newest = 1, 3
+    ledger.set_probe(database, first, "a", now=now)
     ledger.end_pauses(database, [Cause.BREAKER], now=now)
     ledger.pause(database, Cause.BREAKER, detail="", now=now)
-    ledger.set_probe(database, "b", now=now + HOUR)
+    ledger.set_probe(database, first, "too late", now=now + HOUR)
+    ledger.set_probe(database, newest, "b", now=now + HOUR)
     ended, person, breaker = rows_of(ledger_driver, pauses)
     assert [(row.probe_batch, row.probed_at) for row in (ended, person)] == [("a", now), (None, None)]
     assert (breaker.probe_batch, breaker.probed_at) == ("b", now + HOUR)
-    ledger.clear_probe(database)
+    ledger.clear_probe(database, first)
+    ledger.clear_probe(database, newest)
     assert [row.probe_batch for row in rows_of(ledger_driver, pauses)] == ["a", None, None]
 
 
