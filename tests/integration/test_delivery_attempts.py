@@ -214,6 +214,14 @@ def test_a_preview_repeats_a_failed_report_only_on_request(studies: AnalysedStud
     assert delivery.preview(STUDY, again=True) is not None
 
 
+def test_a_study_without_results_and_reports_has_nothing_to_send(studies: AnalysedStudies) -> None:
+    """No row is inserted, and the destination is not asked."""
+    sender = FakeSender()
+    assert delivery_to(studies, sender).deliver("1.2.3", again=True) is None
+    assert delivery_to(studies, sender).preview("1.2.3", again=True) is None
+    assert (sender.reports, list(queries.deliveries(studies.ledger_driver.database))) == ([], [])
+
+
 def test_a_delivered_report_stays_delivered_when_its_images_are_withdrawn(studies: AnalysedStudies) -> None:
     """Nothing is left to send, and the destination has the report."""
     delivered(studies, FakeSender())

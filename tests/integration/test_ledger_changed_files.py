@@ -1,12 +1,14 @@
 """The rows of files that changed while they were analysed, and of files that were unpacked."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
 from db import ledger
-from db.ledger import Annotations, Arrival, Claimed, Members
+from db.ledger import Annotations, Arrival, Claimed, Members, Outcome
+from db.ledger.arrivals import _change
 from db.tables import State
 from nightread.reasons import Reason
 
@@ -66,6 +68,28 @@ def test_only_an_image_that_is_held_is_recorded(ledger_driver: LedgerDriver) -> 
     _second, two = claim_one(ledger_driver, uri="b.dcm")
     assert ledger_driver.record(first, [build_outcome(two), build_outcome(one)]) == {"done": 1}
     assert ledger_driver.states() == [State.DONE, State.RUNNING]
+
+
+def test_an_image_that_was_not_claimed_is_not_recorded(ledger_driver: LedgerDriver) -> None:
+    """Its batch is published, and nobody holds it."""
+    ledger_driver.register(build_arrivals(1))
+    (batch,) = ledger_driver.form()
+    (row,), (instance,) = ledger_driver.work(), ledger_driver.instances()
+    outcome = Outcome(work_id=row.id, instance_id=instance.id, state=State.FAILED, reason=Reason.TIMEOUT)
+    assert ledger_driver.record(batch, [outcome]) == {}
+    assert ledger_driver.states() == [State.QUEUED]
+
+
+def test_a_file_that_changed_after_it_was_recorded_meanwhile_is_not_taken_back(ledger_driver: LedgerDriver) -> None:
+    """The outcome was committed between the look at the row and its change."""
+    (arrival,) = build_arrivals(1)
+    ledger_driver.register([arrival])
+    ledger_driver.analyse_all()
+    (instance,) = ledger_driver.instances()
+    newer = {"key": replace(arrival, size=9)}
+    assert ledger_driver.database.write(lambda connection: _change(connection, newer, {"key": instance.id})) == set()
+    assert ledger_driver.instances() == [instance]
+    assert ledger_driver.states() == [State.DONE]
 
 
 def test_a_member_of_an_archive_keeps_its_name_there(ledger_driver: LedgerDriver) -> None:

@@ -177,6 +177,19 @@ def test_a_batch_is_overtaken_by_a_later_one_only(ledger_driver: LedgerDriver) -
     assert row_of(ledger_driver, lost).finished_at == ledger_driver.clock()
 
 
+def test_a_batch_that_ended_unclaimed_is_not_overtaken(ledger_driver: LedgerDriver) -> None:
+    """It could not be published; it keeps its end, and its image goes into the later batch."""
+    ledger_driver.register(build_arrivals(1))
+    (lost,) = ledger_driver.form()
+    ended = ledger_driver.clock.advance(seconds=1)
+    ledger.return_unpublished(ledger_driver.database, lost.id, now=ended)
+    (later,) = ledger_driver.form()
+    ledger_driver.claim(later)
+    now = ledger_driver.clock.advance(minutes=5)
+    assert ledger.return_overtaken(ledger_driver.database, now=now) == 0
+    assert row_of(ledger_driver, lost).finished_at == ended
+
+
 def test_a_start_closes_open_batches_and_no_finished_one(ledger_driver: LedgerDriver) -> None:
     """The end of a batch that was recorded before stays, and its image too."""
     ledger_driver.register(build_arrivals(3))

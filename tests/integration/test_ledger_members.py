@@ -23,6 +23,13 @@ def add_source(ledger_driver: LedgerDriver, name: str) -> int:
     )
 
 
+def origins(ledger_driver: LedgerDriver) -> list[tuple[int | None, str | None]]:
+    """Return id and name of the source of each arrival's outermost archive; None for one that is no member."""
+    statement = select(instances.c.id, origin_id(), origin_name()).order_by(instances.c.id)
+    with ledger_driver.database.read() as connection:
+        return [(number, name) for _, number, name in connection.execute(statement)]
+
+
 def test_members_of_nested_archives_name_the_outermost_source(ledger_driver: LedgerDriver) -> None:
     """The archive came from the inbox; it has another archive, which has two images. All have its priority."""
     archives = add_source(ledger_driver, "archives")
@@ -40,9 +47,7 @@ def test_members_of_nested_archives_name_the_outermost_source(ledger_driver: Led
     outer, inner_row, *images = ledger_driver.instances()
     assert (outer.parent_id, inner_row.parent_id) == (None, outer.id)
     assert [row.parent_id for row in images] == [inner_row.id] * 2
-    with ledger_driver.database.read() as connection:
-        rows = connection.execute(select(instances.c.id, origin_id(), origin_name()).order_by(instances.c.id)).all()
-    assert [tuple(row)[1:] for row in rows] == [(None, None), *[(ledger_driver.source_id, "inbox")] * 3]
+    assert origins(ledger_driver) == [(None, None), *[(ledger_driver.source_id, "inbox")] * 3]
 
 
 def test_members_of_several_sources_keep_them_apart(ledger_driver: LedgerDriver) -> None:
@@ -59,6 +64,8 @@ def test_members_of_several_sources_keep_them_apart(ledger_driver: LedgerDriver)
         images = ledger_driver.claim(batch)
         assert [(image.source, image.origin) for image in images] == [("archives", name), (name, name)]
         ledger_driver.record(batch, [build_outcome(image) for image in images])
+    nobody = (None, None)
+    assert origins(ledger_driver) == [nobody, (inbox, "inbox"), nobody, nobody, (other, "other"), nobody]
 
 
 def test_an_archive_that_is_unpacked_again_adds_no_member_twice(ledger_driver: LedgerDriver) -> None:

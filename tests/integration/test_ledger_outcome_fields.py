@@ -118,14 +118,17 @@ def test_an_image_is_not_claimed_before_its_time(ledger_driver: LedgerDriver) ->
     assert ledger_driver.work()[0].not_before is None
 
 
-def test_a_fault_of_the_database_is_no_fault_of_an_image(ledger_driver: LedgerDriver) -> None:
-    """A table is missing for a moment: `record` raises, no image is failed(unstorable), and a repeat records all."""
+def test_a_fault_of_the_database_is_no_fault_of_an_image(
+    ledger_driver: LedgerDriver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table is missing for a moment: `record` raises at once, and a repeat records all."""
     ledger_driver.register(build_arrivals(2))
     (batch,) = ledger_driver.form()
     outcomes = [build_outcome(image) for image in ledger_driver.claim(batch)]
     _rename(ledger_driver, "predictions", "predictions_away")
     with pytest.raises(DBAPIError):
         ledger_driver.record(batch, outcomes)
+    assert "recording the batch image by image" not in caplog.text
     assert ledger_driver.states() == [State.RUNNING, State.RUNNING]
     assert ledger_driver.open_batches() == [batch.id]
     _rename(ledger_driver, "predictions_away", "predictions")

@@ -41,6 +41,24 @@ def test_each_vanished_folder_is_counted(tmp_path: Path) -> None:
     assert (len(found), obstacles) == (1, Obstacles(vanished=3))
 
 
+def test_a_folder_that_became_a_link_is_not_entered(tmp_path: Path) -> None:
+    """Each of two folders is replaced while the other one is visited; the link leads out of the root."""
+    put(tmp_path / "outside" / "secret")
+    for name in ("a", "b"):
+        put(tmp_path / "in" / name / "file")
+
+    def change(folder: bytes) -> None:
+        if folder and not (tmp_path / "in" / "a").is_symlink() and not (tmp_path / "in" / "b").is_symlink():
+            other = tmp_path / "in" / ("b" if folder == b"a" else "a")
+            shutil.rmtree(other)
+            other.symlink_to("../outside")
+
+    obstacles = Obstacles()
+    found = [path for path, _ in walk(tmp_path / "in", obstacles, skip=frozenset(), visit=change)]
+    assert found in ([b"a/file"], [b"b/file"])
+    assert obstacles.vanished + obstacles.unreadable_folders == 1
+
+
 def test_each_unreadable_folder_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The storage gives an error for two of three folders; the third one is walked."""
     for name in ("a", "b", "c"):

@@ -23,7 +23,8 @@ class Steps:
     def __init__(self) -> None:
         self.events: list[Any] = []
         self.slot = SimpleNamespace(is_cautious=lambda: False)
-        self.model_set = SimpleNamespace(depends_on_colour=True, assign=self._assign)
+        self.model_set = SimpleNamespace(depends_on_colour=True, assign=self._assign, specs=("spec",))
+        self.trial_reader = SimpleNamespace(read=lambda *_: self.events.append("read in another process"))
 
     def keep_lease(self, batch_id: str) -> None:
         """Renew the lease of the batch."""
@@ -105,6 +106,13 @@ def test_an_image_of_a_store_is_not_in_flight_while_it_is_retrieved() -> None:
         "prepared",
         "in flight ends",
     ]
+
+
+def test_a_suspicious_image_is_read_in_another_process_before_it_is_in_flight() -> None:
+    """What it does to that process becomes its outcome."""
+    steps = Steps()
+    StepReader(steps)._read(claimed(1, alone=True))
+    assert steps.events[1:4] == [("errors are captured", False), "read in another process", "in flight begins"]
 
 
 def if_coloured(

@@ -17,6 +17,7 @@ from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 from worker.errors import BatchTakenError
 from worker.fetching.files import Fetched
+from worker.sidecars.sidecar import SidecarError
 
 
 def test_outcomes_have_the_order_of_the_batch() -> None:
@@ -110,6 +111,21 @@ def test_the_facts_of_a_header_are_recorded_even_if_the_pixels_are_bad() -> None
     results.add_error(unknown, RejectImage(Reason.BAD_PIXELS), FILE)
     assert [outcome.facts for outcome in results.outcomes] == [Facts(modality="MR"), FACTS, NO_FACTS]
     assert [outcome.annotations for outcome in results.outcomes] == [None] * 3
+
+
+def test_the_notes_of_a_header_are_recorded_even_if_the_pixels_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notes of the error itself go first."""
+    header, own = Annotations(counts={"1.2": 5}), Annotations(reported_by="manifest", counts={"1.2": 7})
+    monkeypatch.setattr("worker.results.header_annotations", lambda _header: header)
+    known, sidecar, unknown = claimed(1), claimed(2), claimed(3)
+    results = results_of(known, sidecar, unknown)
+    for image in (known, sidecar):
+        results.keep_header(image, cast("DicomImage", Header()))
+    bad = RejectDicomImage(Reason.BAD_PIXELS, facts=FACTS)
+    results.add_error(known, bad, FILE)
+    results.add_error(sidecar, SidecarError(Reason.MANIFEST, rejected=bad, annotations=own), FILE)
+    results.add_error(unknown, bad, FILE)
+    assert [outcome.annotations for outcome in results.outcomes] == [header, own, None]
 
 
 @pytest.mark.parametrize(
