@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from layouts import colour_layout, field, layout_of
+from test_imaging_frame_headers import START, frame_header, scan
 
 from imaging.array import Array
 from imaging.codecs import CODECS, Codec, codec_for, decode_frame, decoder_name, needs_guess_of_colours
@@ -151,6 +152,8 @@ YBR, RGB = (90, 128, 128), (90, 91, 92)
             "YBR_FULL_422",
             False,
         ),
+        (START + frame_header() + scan(), "YBR_FULL_422", False),
+        (START + frame_header(0xC3) + scan(), "YBR_FULL_422", True),
         (b"RLE says nothing of its colours", "YBR_FULL_422", True),
         (b"RLE says nothing of its colours", "RGB", False),
     ],

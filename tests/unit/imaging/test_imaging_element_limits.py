@@ -37,6 +37,7 @@ def codes(content: bytes, *, length: int | None = None, behind: bytes = b"") -> 
         (item(AB) + SEQUENCE_END, OPEN, ["AB"]),
         (item(AB + ITEM_END, length=OPEN) + item(CD + ITEM_END, length=OPEN) + SEQUENCE_END, OPEN, ["AB", "CD"]),
         (item(AB + ITEM_END, length=OPEN) + item(CD), None, ["AB", "CD"]),
+        (item(AB + ITEM_END + bytes(8)) + item(CD), None, ["AB", "CD"]),
         (item(AB) + item(CD), 18, ["AB"]),
         (item(b"") + item(CD), None, [None, "CD"]),
         (SEQUENCE_END, OPEN, []),
