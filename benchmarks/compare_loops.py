@@ -50,7 +50,7 @@ def measure(plan: Plan, workload_name: str) -> Iterator[Figure]:
 
 
 def _rounds(plan: Plan, workload: Workload, files: list[Path], work_dir: Path) -> Iterator[Round]:
-    """Run rounds of all three. They are warm before the first round and idle between their runs."""
+    """Yield rounds of plain loop, bare loop and pipeline in turn. All three are warm before the first round."""
     first = files[: workload.batch]
     with (
         baseline_loops.warm(

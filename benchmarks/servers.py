@@ -1,4 +1,4 @@
-"""Start the private servers of the tests for benchmarks."""
+"""Start private servers for benchmarks, with the functions that tests use."""
 
 import sys
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ BYTE_BITS, WORD_BITS = 8, 16
 _DESCRIPTOR_BYTES = 6
 _MOST_ENTRIES = 1 << 16
 _SIGN = 1 << 15
-_MANY_LEAPS = 8
+_MANY_STEPS = 8
 _FEW = 50
 """At most one in so many entries is taken for an error of its own."""
 
@@ -100,11 +100,11 @@ def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Ar
 
 
 def _is_half_of_words(values: Array) -> bool:
-    """Return whether bytes are the halves of words: the curve has many leaps, and the words have few."""
+    """Return whether bytes are the halves of words: the curve of bytes has many abrupt steps, that of words few."""
     if len(values) % 2:
         return False
     words = values[::2] | values[1::2] << BYTE_BITS
-    return _variation(values) > _MANY_LEAPS and _MANY_LEAPS * _variation(words) < _variation(values)
+    return _variation(values) > _MANY_STEPS and _MANY_STEPS * _variation(words) < _variation(values)
 
 
 def _variation(values: Array) -> float:

@@ -152,9 +152,9 @@ def _lie_low(words: Array, layout: PixelLayout, shift: int) -> bool:
 
 
 def _smoother_whole(words: Array, stored: int) -> bool:
-    """Return whether the bits above BitsStored belong to the values: without them the picture would have leaps.
+    """Return whether the bits above BitsStored belong to the values: without them, neighbours would differ abruptly.
 
-    An overlay above the values has leaps of its own.
+    The edges of an overlay above the values are abrupt differences as well.
     """
     whole, masked = (_variation(each) for each in (words, words & (1 << stored) - 1))
     return whole < _SMOOTHER * masked

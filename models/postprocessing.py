@@ -162,7 +162,7 @@ class Postprocessing:
 
     @cached_property
     def _normal_indices(self) -> tuple[int, ...]:
-        """Return indices into `_names` that are no findings; the first applies if no finding reached its threshold."""
+        """Return the indices in `_names` of results without a finding; the first is the result below all thresholds."""
         outside = len(self.labels)
         return (self.labels.index(self.normal_label), outside) if self.normal_label in self.labels else (outside,)
 

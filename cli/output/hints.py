@@ -37,8 +37,9 @@ def _no_model(images: int, settings: Settings) -> str:
         number = counted(images, "image was", "images were")
         return f"{number} rejected in an earlier run without a model. Try: {_retry(Reason.NO_MODEL, settings)}"
     return (
-        f"No rule takes {counted(images, 'image')} (no_model). Name a model for all images, such as --model phantom, "
-        f"or add a rule with `nightread models activate`; `nightread models list` shows the models. "
+        f"No routing rule applies to {counted(images, 'image')} (no_model). "
+        "Name a model for all images, such as --model phantom, or add a rule with `nightread models activate`; "
+        "`nightread models list` shows the models. "
         f"Then: {_retry(Reason.NO_MODEL, settings)}"
     )
 

@@ -112,7 +112,7 @@ def _result(row: dict[str, Any]) -> str:
 
 
 def _unpacked(row: dict[str, Any]) -> str:
-    """Return the beginning of a detail such as `2 files were unpacked from the archive.`: the number of files."""
+    """Return the first two words of the detail of an archive: `2 files` of `2 files were unpacked from the archive.`"""
     return " ".join((row["detail"] or "").split()[:2])
 
 

@@ -15,7 +15,7 @@ from db.tables import UNFINISHED, State, instances, work
 from nightread.reasons import Fault, Reason
 
 QUIET_AFTER = timedelta(minutes=15)
-"""A study without an expected number counts as quiet when no image arrived for this time."""
+"""A study without an expected number counts as quiet when its last image arrived this long ago."""
 _PRECEDENCE = ("store", "manifest", "header")
 """The origins of expected numbers; the first one with a number goes before the others."""
 

@@ -85,8 +85,8 @@ def _check_rows(request: DatasetRequest, table: LabelTable, present: Collection[
     unmatched = [row.line for key, row in table.rows.items() if key not in present]
     if unmatched:
         request.refuse(
-            f"{len(unmatched)} of {len(table.rows)} rows of {request.labels_file} match no file, "
-            f"first line {unmatched[0]}",
+            f"{len(unmatched)} of {len(table.rows)} rows of {request.labels_file} match no file; "
+            f"the first one is line {unmatched[0]}",
             f"The column {table.key} must name files below {request.place}: correct or remove these rows.",
         )
 

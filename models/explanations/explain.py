@@ -45,7 +45,7 @@ class Explanation:
     """0..1: how strong the evidence is, on one scale for all images: 0 for the score 0, 0.5 at the threshold, 1 for 1.
     """
     threshold: float
-    """The calibrated score from which on `label` is the result; 0.5 if the bundle has no threshold for it."""
+    """The lowest calibrated score with which `label` is the result; 0.5 if the bundle has no threshold for it."""
     prepared: NDArray[np.float32]
     """(height, width, channels): the input of the network."""
 

@@ -85,7 +85,7 @@ def _hint(bundle: Bundle, file: Path, golden: Golden) -> str:
         return f"These options give the same scores: {options[best][0]}."
     tried = "Inverted, other ranges (0..1, 0..255, -1..1), BGR, other windows, aspects and interpolations were tried"
     if difference < now * _MUCH_CLOSER:
-        return f"{tried}; closest, by {difference:.4f}: {options[best][0]}."
+        return f"{tried}. The closest scores differ by {difference:.4f}: {options[best][0]}."
     return f"{tried}, but none gives the same scores. Ask its author for the exact steps from file to input."
 
 

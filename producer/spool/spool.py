@@ -69,7 +69,10 @@ class Spool:
             sync_folder(self.root / folder)
 
     def files(self, *, before: datetime | None = None) -> Iterator[list[str]]:
-        """Yield paths of complete files below the root, 1,000 at most at once; only of days that ended `before`."""
+        """Yield the paths of complete files below the root in lists of up to 1,000.
+
+        With `before`, only files of the days that had ended at that time.
+        """
         for folder in self._folders(before):
             paths = [f"{folder}/{name}" for name in sorted(os.listdir(self.root / folder)) if name.endswith(_SUFFIX)]  # noqa: PTH208 - names, not a thousand Paths
             for start in range(0, len(paths), FOLDER_FILES):  # one archive may unpack into 50,000 files

@@ -148,7 +148,7 @@ class StorePoller:
         return False
 
     def _note_unexpected(self, error: Exception) -> None:
-        """Report a programming error, or a response that nobody expected, and log its place once in a row."""
+        """Report an unexpected error. If the same error comes several times in a row, only the first is logged."""
         trouble = f"caused an unexpected {type(error).__name__} in nightread: the log of `nightread poll` says where"
         if self._report.troubles != (trouble,):
             log.error("unexpected error", exc_info=error, extra={"source": self._source_id})

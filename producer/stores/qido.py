@@ -27,7 +27,7 @@ class Listing:
 
     rows: Sequence[Row]
     trouble: str | None
-    """A predicate whose subject is the store, if it may have more rows than it returned."""
+    """Why the list may lack rows that the store has: the rest of a sentence that begins with the store. Else None."""
 
 
 class QidoSearch:

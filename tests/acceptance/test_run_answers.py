@@ -37,5 +37,5 @@ def test_without_a_model_the_run_ends_with_1_and_says_what_to_do(tmp_path: Path,
     ended = run("run", inbox, "--workers", "1", "--state", tmp_path / "state")
 
     assert ended.returncode == 1
-    assert "No rule takes 2 images (no_model). Name a model for all images, such as --model phantom" in ended.stdout
+    assert "No routing rule applies to 2 images (no_model). Name a model for all images" in ended.stdout
     assert "1 file is a PNG or JPEG picture. Set NIGHTREAD_ACCEPT_RASTER=true" in ended.stdout

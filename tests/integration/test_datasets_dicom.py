@@ -144,7 +144,9 @@ def test_rows_that_match_no_file_are_an_error(folder: Path, tmp_path: Path) -> N
     """An unused row usually means that the paths are wrong, mostly in all rows."""
     for heading in ("path", "sop_instance_uid"):
         file = write_csv(tmp_path, f"{heading},label", [("no/such.dcm", "a"), ("nor/this.dcm", "b")])
-        with pytest.raises(UsageFault, match=r"2 of 2 rows of .* match no file, first line 2.*must name files below"):
+        with pytest.raises(
+            UsageFault, match=r"2 of 2 rows of .* match no file; the first one is line 2.*must name files below"
+        ):
             open_dataset(f"dicom:{folder}", labels_file=file)
 
 

@@ -49,9 +49,7 @@ def test_images_that_no_rule_takes_end_with_1_and_name_the_option(
     summary = _summary(ledger_driver, settings)
 
     assert summary.exit_code == 1
-    assert "No rule takes 200 images (no_model). Name a model for all images, such as --model phantom" in _printed(
-        summary
-    )
+    assert "No routing rule applies to 200 images (no_model). Name a model for all images" in _printed(summary)
     assert f"`nightread retry --state {settings.state_dir} --reason no_model`" in summary.hints[0]
 
 
