@@ -66,6 +66,14 @@ def test_a_colour_frame_has_three_samples(monkeypatch: pytest.MonkeyPatch, sampl
         assert refused(Codec.JPEG_LS, frame, layout) == (Reason.BAD_PIXELS, SHAPE)
 
 
+def test_colours_of_fewer_bits_than_declared_have_their_own_middle() -> None:
+    """The frame has 8 bits and the header says 16: a chroma of 128 is grey."""
+    layout = colour_layout("YBR_FULL", bits_allocated=16, bits_stored=16, high_bit=15)
+    frame = bytes(imagecodecs.jpegls_encode(field(200, 128, 128)))
+    stored = decode_frame(Codec.JPEG_LS, frame, layout)
+    assert (stored.values[0, 0].tolist(), stored.bits) == ([200, 200, 200], 8)
+
+
 def test_an_error_of_the_library_names_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its text could quote the frame."""
 

@@ -51,6 +51,13 @@ def test_items_end_with_their_sequence(content: bytes, length: int | None, expec
     assert codes(content, length=length, behind=behind) == expected
 
 
+def test_an_open_item_ends_with_its_sequence() -> None:
+    """Its delimiter is missing, and what follows belongs to the data set."""
+    data = long(SEQUENCE, "SQ", item(AB, length=OPEN)[:18], length=18) + short(ROWS, "US", b"\x05\x00")
+    elements = Elements(data, EXPLICIT, 0, len(data))
+    assert [list(each) for each in elements.items(SEQUENCE)] == [[CODE]]
+
+
 def test_a_sequence_may_be_cut_within_the_header_of_an_item() -> None:
     """The items before it are given; a whole header of eight bytes may be the last."""
     data = long(SEQUENCE, "SQ", item(AB) + item(b""), length=100)
