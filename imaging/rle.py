@@ -1,6 +1,7 @@
 """Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for frames that the fast one refuses."""
 
 import struct
+from itertools import pairwise
 
 import imagecodecs
 import numpy as np
@@ -56,8 +57,8 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
     if len(frame) < _HEADER.size:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame ends within its header.")
     starts = [offset for offset in _HEADER.unpack_from(frame)[1:] if offset]
-    in_order = all(low < high for low, high in zip(starts, [*starts[1:], len(frame)], strict=True))
-    if len(starts) != segments or not in_order or starts[0] < _HEADER.size:
+    ascending = [_HEADER.size - 1, *starts, len(frame)]
+    if len(starts) != segments or any(low >= high for low, high in pairwise(ascending)):
         raise RejectImage(
             Reason.BAD_PIXELS, f"An RLE frame does not have the {segments} segments that the header requires."
         )
@@ -74,7 +75,7 @@ def _unpacked(frame: bytes, position: int, end: int, length: int) -> bytearray:
             position += 2 + count
         else:
             if count > _NO_OPERATION:
-                unpacked += frame[position + 1 : position + 2] * (257 - count)
+                unpacked += frame[position + 1 : min(position + 2, end)] * (257 - count)
                 position += 1
             position += 1
     return unpacked
