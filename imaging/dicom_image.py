@@ -49,8 +49,6 @@ class DicomFrames:
             if self.palette is not None:
                 colours = self.palette.to_rgb(stored.values)
                 yield Frame(index=index, stored=colours, bits_stored=8, remarks=self.remarks)
-            elif self.layout.samples > 1:
-                yield Frame(index=index, stored=stored.values, bits_stored=stored.bits, remarks=self.remarks)
             else:
                 yield Frame(
                     index=index,

@@ -219,7 +219,7 @@ def _has_end(data: bytes, span: Span) -> bool:
 
 def _by_offsets(spans: list[Span], offsets: Sequence[int]) -> list[list[Span]]:
     """Group the fragments by the offsets; empty if the offsets are missing or do not match the fragments."""
-    if not offsets or not spans:
+    if not offsets:
         return []
     origin = spans[0][0]
     starts = {start - origin: index for index, (start, _) in enumerate(spans)}

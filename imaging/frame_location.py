@@ -50,8 +50,7 @@ def locate_frames(
     if codec is None:
         spans: list[list[Span]] = []
         counted = _count_native(layout, start, length, len(elements.data) - start, remarks)
-        if counted != layout.frames:
-            unless = _other_reading(elements, layout, counted)
+        unless = _other_reading(elements, layout, counted)
     else:
         offsets = elements.raw(tags.EXTENDED_OFFSET_TABLE)
         spans, left_out, fault = frame_fragments(elements.data, start, layout.frames, offsets)
@@ -106,7 +105,7 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
 
 
 def _other_reading(elements: Elements, layout: PixelLayout, counted: int) -> str:
-    """Return which other attribute may be wrong instead of NumberOfFrames; empty if none explains the length.
+    """Return which other attribute may be wrong instead of NumberOfFrames; empty if none is, or if the number is right.
 
     Raises RejectImage(BAD_HEADER) if the header contradicts itself: then the frames would be parts of other frames.
     """

@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from layouts import colour_layout, field, layout_of
+from test_imaging_frame_headers import START, frame_header, scan
 
 from imaging.array import Array
 from imaging.codecs import CODECS, Codec, codec_for, decode_frame, decoder_name, needs_guess_of_colours
@@ -63,6 +64,14 @@ def test_a_colour_frame_has_three_samples(monkeypatch: pytest.MonkeyPatch, sampl
         assert decode_frame(Codec.JPEG_LS, frame, layout).values.shape == (4, 4, 3)
     else:
         assert refused(Codec.JPEG_LS, frame, layout) == (Reason.BAD_PIXELS, SHAPE)
+
+
+def test_colours_of_fewer_bits_than_declared_have_their_own_middle() -> None:
+    """The frame has 8 bits and the header says 16: a chroma of 128 is grey."""
+    layout = colour_layout("YBR_FULL", bits_allocated=16, bits_stored=16, high_bit=15)
+    frame = bytes(imagecodecs.jpegls_encode(field(200, 128, 128)))
+    stored = decode_frame(Codec.JPEG_LS, frame, layout)
+    assert (stored.values[0, 0].tolist(), stored.bits) == ([200, 200, 200], 8)
 
 
 def test_an_error_of_the_library_names_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +160,8 @@ YBR, RGB = (90, 128, 128), (90, 91, 92)
             "YBR_FULL_422",
             False,
         ),
+        (START + frame_header() + scan(), "YBR_FULL_422", False),
+        (START + frame_header(0xC3) + scan(), "YBR_FULL_422", True),
         (b"RLE says nothing of its colours", "YBR_FULL_422", True),
         (b"RLE says nothing of its colours", "RGB", False),
     ],

@@ -37,6 +37,7 @@ def codes(content: bytes, *, length: int | None = None, behind: bytes = b"") -> 
         (item(AB) + SEQUENCE_END, OPEN, ["AB"]),
         (item(AB + ITEM_END, length=OPEN) + item(CD + ITEM_END, length=OPEN) + SEQUENCE_END, OPEN, ["AB", "CD"]),
         (item(AB + ITEM_END, length=OPEN) + item(CD), None, ["AB", "CD"]),
+        (item(AB + ITEM_END + bytes(8)) + item(CD), None, ["AB", "CD"]),
         (item(AB) + item(CD), 18, ["AB"]),
         (item(b"") + item(CD), None, [None, "CD"]),
         (SEQUENCE_END, OPEN, []),
@@ -48,6 +49,13 @@ def test_items_end_with_their_sequence(content: bytes, length: int | None, expec
     if length == 18:  # The walk notices the item behind the said end, so that the length counts only at the end.
         content = content[:18]
     assert codes(content, length=length, behind=behind) == expected
+
+
+def test_an_open_item_ends_with_its_sequence() -> None:
+    """Its delimiter is missing, and what follows belongs to the data set."""
+    data = long(SEQUENCE, "SQ", item(AB, length=OPEN)[:18], length=18) + short(ROWS, "US", b"\x05\x00")
+    elements = Elements(data, EXPLICIT, 0, len(data))
+    assert [list(each) for each in elements.items(SEQUENCE)] == [[CODE]]
 
 
 def test_a_sequence_may_be_cut_within_the_header_of_an_item() -> None:

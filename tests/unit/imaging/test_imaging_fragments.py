@@ -87,6 +87,8 @@ def test_a_table_of_known_codestreams_may_join_fragments_but_not_frames() -> Non
     fragments = [JPEG + b"a", JPEG + b"b", b"c" + END]
     assert found(fragments, 3, basic(0, 13, 26))[0] == fragments
     assert found(fragments, 1, basic(0))[:2] == ([JPEG + b"a"], 1)
+    uncertain = [JPEG + b"a", b"b", JPEG + b"c" + END]
+    assert found(uncertain, 1, basic(0, 13, 22))[:2] == ([JPEG + b"ab"], 1)
     assert found(fragments, 2, basic(0, 13))[0] == [JPEG + b"a", JPEG + b"bc" + END]
 
 
@@ -130,6 +132,7 @@ def test_end_markers_part_unknown_codestreams() -> None:
     assert found([AA, BB + END, CC], 2)[0] == [b"aabb" + END, b"cc"]
     assert found([AA + END, BB + END, CC + END], 2)[:2] == ([b"aa" + END, b"bb" + END], 1)
     assert found([AA, BB, CC], 1)[0] == [b"aabbcc"]
+    assert found([AA + END, BB], 1) == ([AA + END + BB], 0, "")
 
 
 NOT_CLOSED = "The file ends without the sequence delimiter of its pixel data"

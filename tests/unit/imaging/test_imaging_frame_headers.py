@@ -100,6 +100,7 @@ def test_fill_bytes_and_markers_without_a_length_are_skipped() -> None:
     assert stream_of(alone, b"\xff\xff\xff", frame_header(samples=1)[1:]).rows == 5
     assert stream_of(b"\xff", frame_header(samples=1)).rows == 5
     assert read_codestream(START + b"\x00" + frame_header(samples=1)) is None
+    assert read_codestream(START + END + frame_header(samples=1)) is None
 
 
 COARSE = b"\x22\x11\x11"

@@ -116,6 +116,23 @@ def test_a_small_data_set_is_inflated_whole() -> None:
     assert inflated(data) == len(data)
 
 
+@pytest.mark.parametrize("limit", ["inflated_bytes", "file_bytes"])
+def test_a_small_data_set_keeps_a_small_limit(limit: str) -> None:
+    """Less than 64 KiB: the pixels end with the data set."""
+    data = header(rows=1) + long(0x7FE00010, b"OW", bytes(600))
+    assert inflated(data, replace(DEFAULT_LIMITS, **{limit: len(data)})) == len(data)
+    expected = (Reason.TOO_LARGE, "The deflated data set exceeds the size limit.")
+    assert failure(deflated(data), replace(DEFAULT_LIMITS, **{limit: len(data) - 1})) == expected
+
+
+@pytest.mark.parametrize("tag", [0x7FE00008, 0x7FE00009, 0x7FE00010])
+def test_pixel_data_of_each_kind_end_the_data_set(tag: int) -> None:
+    """Integers of 16 bits, floats of 32 and doubles of 64 bits."""
+    size = FRAME * {0x7FE00008: 2, 0x7FE00009: 4, 0x7FE00010: 1}[tag]
+    data = header() + long(tag, b"OW", bytes(size)) + long(0xFFFCFFFC, b"OB", bytes(100_000))
+    assert inflated(data) == len(header()) + 12 + size
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [
@@ -140,6 +157,12 @@ def test_the_steps_grow_eightfold(private: int, inflated_bytes: int) -> None:
 def test_a_header_may_be_larger_than_the_first_bytes(private: int) -> None:
     """It is inflated in steps."""
     data = header(private=private) + long(0x7FE00010, b"OW", bytes(FRAME))
+    assert inflated(data) == len(data)
+
+
+def test_the_first_bytes_may_end_between_two_elements() -> None:
+    """The header goes on behind them."""
+    data = long(0x00091010, b"OB", bytes(64 * KIB - 12)) + header() + long(0x7FE00010, b"OW", bytes(FRAME))
     assert inflated(data) == len(data)
 
 

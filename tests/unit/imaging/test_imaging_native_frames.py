@@ -1,4 +1,4 @@
-"""The number of frames in native pixel data, from their length and from the bytes that are there."""
+"""The number of frames, from the length of native pixel data and from the fragments of compressed ones."""
 
 import struct
 from typing import Any
@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from layouts import colour_layout, layout_of
 from test_imaging_elements import long, short
+from test_imaging_encapsulation import encapsulated
 
 from imaging import tags
+from imaging.codecs import Codec
 from imaging.elements import Elements
-from imaging.frame_location import locate_frames, native_frames
+from imaging.frame_location import LocatedFrames, locate_frames, native_frames
 from imaging.limits import DEFAULT_LIMITS
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remarks
-from imaging.walk import Encoding
+from imaging.walk import UNDEFINED, Encoding
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -165,3 +167,48 @@ def test_numbers_of_frames_have_separators() -> None:
     """More than a thousand."""
     expected = f"{WRONG}the pixel data hold 1,500."
     assert located(layout_of(frames=7), 24_000, 24_000) == (1500, "frames_counted", expected)
+
+
+def compressed(value: bytes, length: int, *before: bytes, frames: int = 1) -> tuple[LocatedFrames, Remarks]:
+    """Return what is found in compressed pixel data."""
+    data = b"".join(before) + long(tags.PIXEL_DATA, "OB", value, length=length)
+    elements, remarks = Elements(data, EXPLICIT, 0, len(data)), Remarks()
+    return locate_frames(elements, layout_of(frames=frames), Codec.JPEG, DEFAULT_LIMITS, remarks), remarks
+
+
+@pytest.mark.parametrize(
+    ("length", "detail"),
+    [
+        (8, "PixelData (7FE0,0010) at offset 12 is not compressed, unlike its transfer syntax."),
+        (UNDEFINED, "The compressed pixel data at offset 12 have no offset table."),
+    ],
+)
+@pytest.mark.parametrize("value", [b"12345678", b"\xfe\xff\x00\xe1\x00\x00\x00\x00"])
+def test_compressed_pixel_data_begin_with_an_item(value: bytes, length: int, detail: str) -> None:
+    """With a defined length they may be uncompressed ones."""
+    with pytest.raises(RejectImage) as refusal:
+        compressed(value, length)
+    assert (refusal.value.reason, refusal.value.detail) == (Reason.BAD_PIXELS, detail)
+
+
+def test_the_extended_offset_table_is_that_of_the_data_set() -> None:
+    """Three fragments of an unknown codestream; the second frame has two of them."""
+    fragments = encapsulated([b"aa", b"bb", b"cc"])
+    table = long(tags.EXTENDED_OFFSET_TABLE, "OV", struct.pack("<2Q", 0, 10))
+    found, remarks = compressed(fragments, UNDEFINED, table, frames=2)
+    start = 28 + 12 + 8
+    assert found.spans == [[(start + 8, start + 10)], [(start + 18, start + 20), (start + 28, start + 30)]]
+    assert (found.layout.frames, remarks.words) == (2, None)
+
+
+def test_what_is_said_of_compressed_frames() -> None:
+    """Frames that are left out, frames that were not declared, and a missing end."""
+    jpeg, end = b"\xff\xd8\xff\xe0", b"\xff\xd9"
+    _, remarks = compressed(encapsulated([jpeg + b"a", jpeg + b"b", b"c"]), UNDEFINED)
+    assert remarks.words == "frames_left_out"
+    found, remarks = compressed(encapsulated([jpeg + end, jpeg + end]), UNDEFINED)
+    expected = f"{WRONG}the pixel data hold 2."
+    assert (found.layout.frames, remarks.words, remarks.detail) == (2, "frames_counted", expected)
+    found, remarks = compressed(encapsulated([jpeg + end, jpeg + end], closed=False), UNDEFINED, frames=2)
+    expected = "The file ends without the sequence delimiter of its pixel data. All frames are there."
+    assert (found.layout.frames, remarks.words, remarks.detail) == (2, "pixels_unclosed", expected)
