@@ -10,11 +10,9 @@ from pathlib import Path
 
 import click
 
-from benchmarks import servers  # its import makes the modules of the tests importable
+from benchmarks.servers import running_receiver
 from db import schema
 from db.engine import Database, open_database
-
-__all__ = ["servers"]
 
 _CALLER = """
 import sys
@@ -32,8 +30,6 @@ sys.stdin.read()
 @click.option("--seconds", default=5.0, show_default=True, help="Duration of the measurement.")
 def main(associations: int, seconds: float) -> None:
     """Print the share of one core that a receiver takes while its associations are idle."""
-    from cstore_receiver import running_receiver  # type: ignore[import-not-found] # tests/cstore_receiver.py
-
     with tempfile.TemporaryDirectory(prefix="nightread-bench-") as folder:
         url = f"sqlite:///{folder}/nightread.sqlite3"
         limits = {"associations": associations, "associations_per_address": associations}

@@ -10,9 +10,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
+from cstore_receiver import running_receiver  # type: ignore[import-not-found] # tests/cstore_receiver.py
 from servers import private_postgres, private_redis  # type: ignore[import-not-found] # tests/servers.py
 
-__all__ = ["MissingServerError", "database_url_for", "private_redis"]
+__all__ = ["MissingServerError", "database_url_for", "private_redis", "running_receiver"]
 
 _numbers = count()
 

@@ -42,9 +42,9 @@ class Status:
     image_remarks: Mapping[str, int]
     pace: queries.Pace
     postponed: Sequence[queries.Postponed]
-    held: int
-    """Number of images that wait because their source is paused."""
     """Images that are tried again later; the pace leaves them out."""
+    held: int
+    """Number of images that wait because their source is paused; the pace leaves them out."""
     oldest_waiting: datetime | None
     batches_published: int
     batches_claimed: int
@@ -62,12 +62,12 @@ class Status:
     @property
     def ready(self) -> int:
         """Return the number of unfinished images that wait neither for a later time nor for a paused source."""
-        return max(0, self.tally.unfinished - self.held - sum(group.images for group in self.postponed))
+        return _ready(self.tally, self.postponed, self.held)
 
     @property
     def is_paused(self) -> bool:
         """Return whether the dispatch of all images is paused."""
-        return any(pause.source_id is None for pause in self.pauses)
+        return _is_paused(self.pauses)
 
     @property
     def done_by(self) -> datetime | None:
@@ -146,15 +146,14 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
     arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
     pauses = queries.pauses(database)
-    is_paused = any(pause.source_id is None for pause in pauses)
     held = queries.held_images(database, [pause.source_id for pause in pauses if pause.source_id is not None])
-    ready = max(0, tally.unfinished - held - sum(group.images for group in postponed))
+    ready = _ready(tally, postponed, held)
     return Status(
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
         image_remarks=queries.remarks(database),
-        pace=_pace(database, tally, now, ready=ready, is_paused=is_paused),
+        pace=_pace(database, tally, now, ready=ready, is_paused=_is_paused(pauses)),
         postponed=postponed,
         held=held,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
@@ -169,6 +168,14 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
     )
+
+
+def _ready(tally: queries.Tally, postponed: Sequence[queries.Postponed], held: int) -> int:
+    return max(0, tally.unfinished - held - sum(group.images for group in postponed))
+
+
+def _is_paused(pauses: Sequence[queries.Pause]) -> bool:
+    return any(pause.source_id is None for pause in pauses)
 
 
 def _pace(database: Database, tally: queries.Tally, now: datetime, *, ready: int, is_paused: bool) -> queries.Pace:

@@ -66,6 +66,11 @@ class ConnectionLimits:
         """Return an open connection by the socket with which it was admitted."""
         return self._open[request]
 
+    def is_evicted(self, request: Any) -> bool:
+        """Return whether the connection was closed in favour of a new one."""
+        connection = self._open.get(request)
+        return connection is not None and connection.is_evicted
+
     def discard(self, request: Any) -> None:
         """Forget a connection that has ended."""
         with self._lock:

@@ -90,9 +90,10 @@ class StoreServer(ThreadedAssociationServer):
         It is counted unless the client just closed it, as a load balancer does that checks the port.
         """
         address, error = str(client_address[0]), sys.exception() or Exception()
-        if self.limits.of(request).is_evicted:
+        if self.limits.is_evicted(request):
             self._note_refused(address)
             return
+        self.limits.discard(request)  # its thread may not have started
         if self.log_limit.permits(address, ABORTED):
             log.warning(
                 "a connection failed before its association began",

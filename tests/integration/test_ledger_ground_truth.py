@@ -100,15 +100,7 @@ def test_a_bundle_on_trial_has_its_own_results(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:
     """Its results, and no others, are found by its digest."""
-    trial = ledger.register_bundle(
-        ledger_driver.database,
-        name="t",
-        version="1",
-        digest="t" * 64,
-        labels=["a"],
-        normal_label=None,
-        now=ledger_driver.clock(),
-    )
+    trial = ledger_driver.register_trial_bundle()
     frame = FramePrediction(frame=0, label="nodule", score=0.9, scores=[0.1, 0.9])
     further = (
         FurtherPrediction(bundle_id=trial, shadow=True, label="nodule", score=0.9, scores=[0.1, 0.9], frames=(frame,)),

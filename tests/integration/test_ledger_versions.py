@@ -138,15 +138,7 @@ def test_the_state_of_a_further_result_follows_from_its_reason(
 
 def test_a_retry_adds_only_the_further_results_that_failed_before(ledger_driver: LedgerDriver, bundle_id: int) -> None:
     """They come behind the rows that the image has; the rows of another image say nothing about it."""
-    other = ledger.register_bundle(
-        ledger_driver.database,
-        name="t",
-        version="1",
-        digest="t" * 64,
-        labels=["a"],
-        normal_label=None,
-        now=ledger_driver.clock(),
-    )
+    other = ledger_driver.register_trial_bundle()
     failed = {"state": State.REJECTED, "reason": Reason.NO_MODEL, "sha256": CONTENT}
     first = (further(other), further(bundle_id, reason=Reason.BAD_SCORES, frames=()))
     record(ledger_driver, failed | {"further": first}, {"further": (further(bundle_id),)})

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from socketserver import ThreadingMixIn
 
 import pytest
 from association_requests import ACCEPT, LONG_ENOUGH, REJECT, association_request, response_to, trickle
@@ -48,6 +49,20 @@ def test_clients_that_connect_and_disconnect_leave_no_connection(tmp_path: Path,
             with _connected(receiver) as scanner:
                 scanner.sendall(data)
         wait_until(lambda: echoscu(receiver.port).returncode == 0, seconds=5, what="an echo is answered")
+        assert echoscu(receiver.port).returncode == 0
+
+
+def test_a_connection_whose_thread_cannot_start_leaves_no_connection(
+    tmp_path: Path, sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has too many threads for a moment. With one association there is room for two connections."""
+    with running_receiver(tmp_path, sqlite, associations=1) as receiver:
+        with monkeypatch.context() as patched:
+            patched.setattr(ThreadingMixIn, "process_request", _fail_to_start)
+            for _ in range(3):
+                with _connected(receiver) as client:
+                    assert client.recv(1) == b""
+        assert echoscu(receiver.port).returncode == 0
 
 
 def test_a_request_that_trickles_ends_at_its_deadline(tmp_path: Path, sqlite: Database) -> None:
@@ -140,6 +155,10 @@ def test_as_many_contexts_as_the_standard_permits_are_accepted(tmp_path: Path, s
     with running_receiver(tmp_path, sqlite) as receiver:
         request = association_request(CALLED, CALLING, contexts=128, syntaxes=30)
         assert response_to(receiver.port, request)[0] == ACCEPT
+
+
+def _fail_to_start(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def _connected(receiver: RunningReceiver) -> socket.socket:

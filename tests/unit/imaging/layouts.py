@@ -18,6 +18,11 @@ def layout_of(**values: Any) -> PixelLayout:
     return PixelLayout(**{**plain, **values})
 
 
+def grey_words(**values: Any) -> PixelLayout:
+    """Return the layout of one grey frame of 2 x 2 pixels of 16 bits, with these values in place of its own."""
+    return layout_of(**{"rows": 2, "columns": 2, "bits_allocated": 16, "bits_stored": 16, "high_bit": 15, **values})
+
+
 def colour_layout(photometric: str, **values: Any) -> PixelLayout:
     """Return the layout of one colour frame of 4 x 4 pixels of 8 bits."""
     return layout_of(samples=3, photometric=photometric, **values)

@@ -5,6 +5,7 @@ import struct
 import pytest
 from test_imaging_elements import implicit, long, short
 from walks import (
+    BIG,
     CT,
     FIVE,
     IMPLICIT,
@@ -23,9 +24,8 @@ from walks import (
     walked,
 )
 
-from imaging.walk import Encoding, HeaderError
+from imaging.walk import HeaderError
 
-BIG = Encoding(implicit=False, little=False)
 CODE = short(0x00181000, "LO", b"ab")
 """An element of ten bytes with a tag above that of the sequence."""
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 from explicit_elements import data_set, element, numbers, sequence
-from pixel_layouts import pixel_layout
+from layouts import grey_words
 
 from imaging.elements import Elements
 from imaging.grayscale import Grayscale, read_grayscales
@@ -18,7 +18,7 @@ from nightread.reasons import Reason
 SHARED, PER_FRAME, TRANSFORMATION, FRAME_VOI = 0x52009229, 0x52009230, 0x00289145, 0x00289132
 CENTER, WIDTH, SLOPE, INTERCEPT = 0x00281050, 0x00281051, 0x00281053, 0x00281052
 MODALITY_TABLES, VOI_TABLES, DESCRIPTOR, DATA = 0x00283000, 0x00283010, 0x00283002, 0x00283006
-TWELVE = pixel_layout(bits_stored=12, high_bit=11)
+TWELVE = grey_words(bits_stored=12, high_bit=11)
 
 
 def rescale(slope: str, intercept: str = "") -> bytes:
@@ -56,7 +56,7 @@ def header(*top: bytes, shared: bytes | None = None, frames: list[bytes] | None 
 
 def grayscales(elements: Elements, frames: int = 1, layout: PixelLayout = TWELVE) -> list[Grayscale]:
     """Return the grayscale parameters of the frames."""
-    layout = pixel_layout(frames=frames, bits_stored=layout.bits_stored, high_bit=layout.high_bit)
+    layout = grey_words(frames=frames, bits_stored=layout.bits_stored, high_bit=layout.high_bit)
     return list(islice(read_grayscales(elements, layout, Remarks()), frames))
 
 
@@ -123,7 +123,7 @@ def test_another_number_of_groups_than_of_frames_is_remarked(groups: int, left_o
     remarks = Remarks()
     if left_out:
         remarks.add(Remark.FRAMES_LEFT_OUT, "Some.")
-    layout = pixel_layout(frames=2)
+    layout = grey_words(frames=2)
     list(islice(read_grayscales(header(frames=[group(rescale("5"))] * groups), layout, remarks), 2))
 
     expected = [(Remark.FRAMES_LEFT_OUT, "Some.")] if left_out else []
@@ -160,7 +160,7 @@ def test_a_table_of_the_top_level_beside_groups() -> None:
     lut = Lut(first=0, bits=13, entries=struct.pack("<2H", 7, 8000))
     common = sequence(MODALITY_TABLES, [table(0, 7, 8000)])
     frames = [group(rescale("1", "0")), group(rescale("2")), group(rescale("1", "3")), group()]
-    found = grayscales(header(common, frames=frames), 4, pixel_layout(bits_stored=1, high_bit=0))
+    found = grayscales(header(common, frames=frames), 4, grey_words(bits_stored=1, high_bit=0))
 
     assert [(each.slope, each.intercept, each.modality_lut) for each in found] == [
         (1, 0, lut),

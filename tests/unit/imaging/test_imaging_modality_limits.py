@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from explicit_elements import data_set, element, numbers, sequence
-from pixel_layouts import pixel_layout
+from layouts import grey_words
 
 from imaging.elements import Elements
 from imaging.lookup_table import ValueRange
@@ -17,9 +17,9 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 SLOPE, INTERCEPT, TABLES, DESCRIPTOR, DATA = 0x00281053, 0x00281052, 0x00283000, 0x00283002, 0x00283006
-TWELVE = pixel_layout(bits_stored=12)
-SIGNED = pixel_layout(bits_stored=12, signed=True)
-FLOATS = pixel_layout(pixel_tag=FLOAT_PIXEL_DATA)
+TWELVE = grey_words(bits_stored=12)
+SIGNED = grey_words(bits_stored=12, signed=True)
+FLOATS = grey_words(pixel_tag=FLOAT_PIXEL_DATA)
 NO_DATA = "LUTData (0028,3006) of a lookup table is missing or empty."
 
 
@@ -37,12 +37,12 @@ def words(*values: int) -> bytes:
 @pytest.mark.parametrize(
     ("layout", "expected"),
     [
-        (pixel_layout(), (0, 65535)),
+        (grey_words(), (0, 65535)),
         (TWELVE, (0, 4095)),
         (SIGNED, (-2048, 2047)),
-        (pixel_layout(bits_stored=1), (0, 1)),
+        (grey_words(bits_stored=1), (0, 1)),
         (FLOATS, (-1e15, 1e15)),
-        (pixel_layout(pixel_tag=FLOAT_PIXEL_DATA, signed=True), (-1e15, 1e15)),
+        (grey_words(pixel_tag=FLOAT_PIXEL_DATA, signed=True), (-1e15, 1e15)),
     ],
 )
 def test_the_range_of_stored_values(layout: PixelLayout, expected: tuple[float, float]) -> None:
@@ -114,7 +114,7 @@ def test_a_table_wins_over_the_rescale() -> None:
     texts = element(INTERCEPT, "DS", "5") + element(SLOPE, "DS", "2")
 
     table = Modality(1, 0, Lut(first=0, bits=8, entries=b"\x07\x00\x09\x00"))
-    assert read_modality(data_set(texts, sequence(TABLES, [item])), pixel_layout(bits_stored=1)) == table
+    assert read_modality(data_set(texts, sequence(TABLES, [item])), grey_words(bits_stored=1)) == table
     assert read_modality(data_set(texts, sequence(TABLES, [b""])), TWELVE) == (2, 5, None)
     assert read_modality(data_set(texts, sequence(TABLES, [])), TWELVE) == (2, 5, None)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from explicit_elements import data_set, element, numbers
-from pixel_layouts import pixel_layout
+from layouts import grey_words
 
 from imaging.grayscale import Grayscale, read_grayscales, without_unfit_voi
 from imaging.remarks import Remarks
@@ -21,7 +21,7 @@ PADDING, PADDING_LIMIT = 0x00280120, 0x00280121
 
 def padding_of(*elements: bytes, little: bool = True, **layout: Any) -> tuple[float, float] | None:
     """Return the padding range of a header with these elements."""
-    return next(read_grayscales(data_set(*elements, little=little), pixel_layout(**layout), Remarks())).padding
+    return next(read_grayscales(data_set(*elements, little=little), grey_words(**layout), Remarks())).padding
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from explicit_elements import data_set, element
-from pixel_layouts import pixel_layout
+from layouts import grey_words
 
 from imaging.codecs import Codec
 from imaging.elements import Elements
@@ -29,7 +29,7 @@ def pixels(raw: bytes, vr: str = "OW", *, tag: int = PIXEL_DATA, little: bool = 
 
 def frames(elements: Elements, remarks: Remarks | None = None, **layout: Any) -> list[Any]:
     """Return the uncompressed frames as lists."""
-    stored = StoredFrames(elements, pixel_layout(**layout), None, [], remarks)
+    stored = StoredFrames(elements, grey_words(**layout), None, [], remarks)
     return [each.tolist() for each in stored]
 
 
@@ -57,7 +57,7 @@ def test_numbers_of_every_type_and_byte_order(
     tag = layout.get("pixel_tag", PIXEL_DATA)
     vr = {FLOAT_PIXEL_DATA: "OF", DOUBLE_FLOAT_PIXEL_DATA: "OD"}.get(tag, "OW")
 
-    found = list(StoredFrames(pixels(raw, vr, tag=tag, little=little), pixel_layout(frames=2, **layout), None, []))
+    found = list(StoredFrames(pixels(raw, vr, tag=tag, little=little), grey_words(frames=2, **layout), None, []))
 
     assert [each.reshape(-1).tolist() for each in found] == [values[:4], values[4:]]
     assert {each.shape for each in found} == {(2, 2)}
@@ -109,7 +109,7 @@ def test_single_bits() -> None:
         "bits_stored": 1,
         "high_bit": 0,
     }
-    found = list(StoredFrames(pixels(bytes([0b10_001_110, 0b1])), pixel_layout(**layout), None, []).with_bits())
+    found = list(StoredFrames(pixels(bytes([0b10_001_110, 0b1])), grey_words(**layout), None, []).with_bits())
     assert [each.values.tolist() for each in found] == [[[0, 1, 1]], [[1, 0, 0]], [[0, 1, 1]]]
     assert {each.bits for each in found} == {1}
 
@@ -141,7 +141,7 @@ def test_colours_by_pixel_and_by_plane() -> None:
 
 def test_planes_become_contiguous() -> None:
     """The network input is made of them row by row."""
-    layout = pixel_layout(rows=1, planar=True, **COLOUR)
+    layout = grey_words(rows=1, planar=True, **COLOUR)
     (found,) = StoredFrames(pixels(bytes(6)), layout, None, [])
     assert found.flags.c_contiguous
 
@@ -220,7 +220,7 @@ def compressed(first: bytes, second: bytes) -> tuple[list[Any], Remarks]:
     start, end = elements.data.index(first), len(elements.data)
     middle = start + len(first)
     spans = [[(start, middle)], [(middle, end)]]
-    layout = pixel_layout(**{**UNSURE, "frames": 2})
+    layout = grey_words(**{**UNSURE, "frames": 2})
     return [each.tolist() for each in StoredFrames(elements, layout, Codec.JPEG_LS, spans, remarks)], remarks
 
 
@@ -242,7 +242,7 @@ def test_the_error_of_a_compressed_frame_names_its_place() -> None:
     elements = data_set(element(PIXEL_DATA, "OB", b"123456789" + good))
     start = elements.data.index(good)
     spans = [[(start, start + len(good))], [(start - 9, start)]]
-    stored = iter(StoredFrames(elements, pixel_layout(frames=2, **BYTES), Codec.JPEG, spans))
+    stored = iter(StoredFrames(elements, grey_words(frames=2, **BYTES), Codec.JPEG, spans))
 
     assert next(stored).tolist() == [[0, 0], [0, 0]]
     with pytest.raises(RejectImage) as refusal:
