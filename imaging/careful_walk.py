@@ -150,7 +150,11 @@ class CarefulWalk:
         return max(found, default=0)
 
     def _ends_item(self, position: int, end: int) -> bool:
-        return position + 8 > end or self._element_follows(0, position, end)
+        if position + 8 > end:
+            return True
+        # A shortcut: without it, a file with a million empty items takes twice as long.
+        group, number, _ = _ITEM_HEADERS[self._encoding.little].unpack_from(self._data, position)
+        return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
         """Return the first reading behind which an element follows, else the first one that fits, else the first."""
