@@ -8,6 +8,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
 from imaging.own_results import CODING_SCHEME
+from nightread.plain_text import visible
 
 DEVICE = CodedConcept.from_code(codes.DCM.Device)
 COMMENT = CodedConcept.from_code(codes.DCM.Comment)
@@ -47,7 +48,8 @@ def label_code(label: str) -> CodedConcept:
     """
     fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
     value = label if fits and label.strip() == label else f"#{sha256(label.encode()).hexdigest()[:_DIGEST_LENGTH]}"
-    return CodedConcept(value, CODING_SCHEME, label.replace("\\", "/")[:_MEANING_LENGTH])
+    meaning = visible(label).replace("\\", "/")[:_MEANING_LENGTH]
+    return CodedConcept(value, CODING_SCHEME, meaning)
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:
