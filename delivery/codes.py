@@ -47,7 +47,7 @@ def label_code(label: str) -> CodedConcept:
     SH). The meaning is the label, cut after 64 characters (VR LO).
     """
     fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
-    value = label if fits and label.strip() == label else f"#{sha256(label.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    value = label if fits and label.strip() == label else f"#{sha256(visible(label).encode()).hexdigest()[:_DIGEST_LENGTH]}"
     meaning = visible(label).replace("\\", "/")[:_MEANING_LENGTH]
     return CodedConcept(value, CODING_SCHEME, meaning)
 

@@ -39,7 +39,9 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format one line, without the text of an exception."""
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%SZ")
-        fields = " ".join(f"{name}={_quoted(value)}" for name, value in (_ids(record) | _raised(record)).items())
+        fields = " ".join(
+            f"{visible(name)}={_quoted(value)}" for name, value in (_ids(record) | _raised(record)).items()
+        )
         event = visible(record.getMessage())
         return f"{clock} {record.levelname:<7} {record.name}: {event} {fields}".rstrip()
 
