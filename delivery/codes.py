@@ -46,9 +46,11 @@ def label_code(label: str) -> CodedConcept:
     The code value is the label, or `#` and 15 hex digits of its SHA-256 if the label is not a valid Short String (VR
     SH). The meaning is the label, cut after 64 characters (VR LO).
     """
+    shown = visible(label)
     fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
-    value = label if fits and label.strip() == label else f"#{sha256(visible(label).encode()).hexdigest()[:_DIGEST_LENGTH]}"
-    meaning = visible(label).replace("\\", "/")[:_MEANING_LENGTH]
+    digest = sha256(label.encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LENGTH]
+    value = label if fits and label.strip() == label else f"#{digest}"
+    meaning = shown.replace("\\", "/")[:_MEANING_LENGTH]
     return CodedConcept(value, CODING_SCHEME, meaning)
 
 

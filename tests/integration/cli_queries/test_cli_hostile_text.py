@@ -136,7 +136,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(
         texts = [value for value in row.values() if "1" in value and ("=" in value or "+" in value or "@" in value)]
         assert texts
         for value in row.values():
-            assert not value.startswith(("=", "+", "@", "\t", "\r", "\uff1d", " ", '"')), value
+            assert not value.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d", " ", '"')), value
             assert ";=" not in value
     assert nightread("query", "-o", str(tmp_path / "images.csv"))[0] == 0
     (row,) = csv.DictReader(io.StringIO((tmp_path / "images.csv").read_text()))
