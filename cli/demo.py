@@ -132,9 +132,10 @@ def _show_next_steps(folder: Path, settings: Settings) -> None:
             "watch the folder; Flower shows the batches",
         ),
     )
-    out.print("\nTry next:")
+    out.print()
+    out.print("Try next:")
     for command, purpose in steps:
-        out.print(f"  [bold]{command}[/]   # {purpose}")
+        out.print(Text(f"  {command}", style="bold"), f"  # {purpose}")
 
 
 def _own_name() -> str:

@@ -63,8 +63,10 @@ def _json(check: Check) -> dict[str, Any]:
 def _show(checks: Sequence[Check]) -> None:
     table = make_table(out, "", "", "found", show_header=False)
     for check in checks:
-        found = Text(check.found)
-        if check.remedy:
-            found.append(f"\n{check.remedy}" if out.is_terminal else f"  {check.remedy}", style="italic")
+        found, remedy = Text(check.found), Text(check.remedy or "", style="italic")
+        if remedy and not out.is_terminal:
+            found = Text.assemble(found, "  ", remedy)
         table.add_row(Text(check.result, style=_COLOURS[check.result]), Text(check.name), found)
+        if remedy and out.is_terminal:
+            table.add_row("", "", remedy)
     show(out, table)

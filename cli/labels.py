@@ -21,6 +21,7 @@ from imaging.facts import KEY_LENGTH
 from imaging.patient import PatientHasher
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.plain_text import visible
 from nightread.settings import Settings
 
 _SUBJECTS: dict[str, Subject] = {
@@ -100,7 +101,7 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Grou
         labels = [name for name in columns.values() if name != columns[keyed[0]]]
         if not labels:
             raise UsageFault(f"{file} has only the column {keyed[0]}. Add a column `label`, or one column per label.")
-        if any(len(name) > _MAX_LABEL for name in labels):
+        if any(len(visible(name)) > _MAX_LABEL for name in labels):
             raise UsageFault(f"{file}: a label in the first line is longer than {_MAX_LABEL} characters.")
         hasher = site_hasher(settings) if keyed[0] == "accession_number" else None
         for row in reader:
@@ -112,7 +113,7 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Grou
 
 def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, place: str) -> str:
     key = (text or "").strip()
-    hashed = hasher.accession_key(issuer, key) if hasher else key
+    hashed = hasher.accession_key(issuer, key) if hasher else visible(key)
     if not hashed or len(hashed) > KEY_LENGTH:
         raise UsageFault(
             f"{place}: the identifier of the image, study or order is missing or too long. Nothing was imported."
@@ -122,7 +123,7 @@ def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, pla
 
 def _labels(row: dict[str, str], columns: dict[str, str], labels: list[str], place: str) -> Iterator[tuple[str, bool]]:
     if "label" in columns:
-        label = (row[columns["label"]] or "").strip()
+        label = visible((row[columns["label"]] or "").strip())
         if not 0 < len(label) <= _MAX_LABEL:
             raise UsageFault(
                 f"{place}: the label is missing or longer than {_MAX_LABEL} characters. Nothing was imported."
@@ -133,4 +134,4 @@ def _labels(row: dict[str, str], columns: dict[str, str], labels: list[str], pla
         value = (row[label] or "").strip().lower()
         if value not in _TRUTH_VALUES:
             raise UsageFault(f"{place}: {label} must be 1 or 0. Nothing was imported.")
-        yield label.strip(), _TRUTH_VALUES[value]
+        yield visible(label.strip()), _TRUTH_VALUES[value]

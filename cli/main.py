@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import StringIO
 from typing import ClassVar
 
 import click
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.lazy import LazyGroup
-from cli.output.console import show_error
+from cli.output.console import err, show_error
 from db import error_messages
 from nightread import __version__
 from nightread.errors import StopWork, UsageFault
@@ -72,12 +73,12 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except (UsageFault, StopWork) as error:
-        for line in str(error).splitlines():
+        for line in str(error).split("\n"):
             show_error(line)
         sys.exit(2)
     except ValidationError as error:
@@ -95,3 +96,11 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row, so only its place is shown
         show_error(f"Unexpected {type(error).__name__} at {place_of(error)}. Please report this bug.")
         sys.exit(70)
+
+
+def _show_usage(error: click.ClickException) -> None:
+    """Print what click says of wrong arguments; an argument may be the name of a file that came from outside."""
+    message = StringIO()
+    error.show(message)
+    for line in message.getvalue().removesuffix("\n").split("\n"):
+        err.print(line)

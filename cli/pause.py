@@ -13,6 +13,7 @@ from db import ledger, queries
 from db.ledger import Cause
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.plain_text import visible
 
 _DETAIL_LENGTH = 500
 _ENDED = {
@@ -34,9 +35,9 @@ def pause_command(why: str, **options: Any) -> None:
     """
     if not why.strip() or len(why) > _DETAIL_LENGTH:
         raise UsageFault(f"--why needs a reason of 1 to {_DETAIL_LENGTH} characters.")
-    settings = settings_from(**options)
+    settings, detail = settings_from(**options), visible(why.strip())[:_DETAIL_LENGTH]
     with open_existing_database(settings) as database, one_line_errors():
-        if ledger.pause(database, Cause.PERSON, detail=why.strip(), actor=user_name(), now=utc_now()):
+        if ledger.pause(database, Cause.PERSON, detail=detail, actor=user_name(), now=utc_now()):
             out.print("Dispatch is paused: workers finish their batches, all other images wait for `nightread resume`.")
             return
         known = next((pause for pause in queries.pauses(database) if pause.cause is Cause.PERSON), None)

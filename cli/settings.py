@@ -62,9 +62,11 @@ def _show(console: Console, name: str, value: object, field: FieldInfo, *, is_se
     console.print(Text(line, style="bold" if is_set else ""))
     width = min(console.width, _WIDTH) if console.is_terminal else _WIDTH
     for entry in _entries(value):
-        console.print(Text(textwrap.fill(entry, width, initial_indent=f"{_INDENT}- ", subsequent_indent=_INDENT * 2)))
-    meaning = textwrap.fill(field.description or "", width, initial_indent=_INDENT, subsequent_indent=_INDENT)
-    console.print(Text(meaning, style="dim"))
+        for folded in textwrap.wrap(entry, width, initial_indent=f"{_INDENT}- ", subsequent_indent=_INDENT * 2):
+            console.print(folded)
+    meaning = textwrap.wrap(field.description or "", width, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    for folded in meaning:
+        console.print(folded, style="dim")
 
 
 def _entries(value: object) -> list[str]:

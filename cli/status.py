@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
-from cli.output.console import out, print_json
+from cli.output.console import cell, out, print_json
 from cli.output.pause_lines import pause_json, paused_lines
 from cli.output.postponed_lines import postponed_json, postponed_lines
 from cli.output.source_problems import source_json, source_problems
@@ -198,7 +198,7 @@ def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableTy
     parts = [tally_table(out, status.tally, status.reasons, status.image_remarks), *paused, *_lines(status, nights)]
     if status.workers:
         parts.append(_workers(status.workers))
-    return Group(*parts)
+    return Group(*(cell(part) if isinstance(part, Text) else part for part in parts))
 
 
 def _lines(status: Status, nights: Nights) -> list[RenderableType]:

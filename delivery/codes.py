@@ -8,6 +8,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
 from imaging.own_results import CODING_SCHEME
+from nightread.plain_text import visible
 
 DEVICE = CodedConcept.from_code(codes.DCM.Device)
 COMMENT = CodedConcept.from_code(codes.DCM.Comment)
@@ -45,9 +46,12 @@ def label_code(label: str) -> CodedConcept:
     The code value is the label, or `#` and 15 hex digits of its SHA-256 if the label is not a valid Short String (VR
     SH). The meaning is the label, cut after 64 characters (VR LO).
     """
+    shown = visible(label)
     fits = len(label) <= _CODE_LENGTH and label.isascii() and label.isprintable() and "\\" not in label
-    value = label if fits and label.strip() == label else f"#{sha256(label.encode()).hexdigest()[:_DIGEST_LENGTH]}"
-    return CodedConcept(value, CODING_SCHEME, label.replace("\\", "/")[:_MEANING_LENGTH])
+    digest = sha256(label.encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LENGTH]
+    value = label if fits and label.strip() == label else f"#{digest}"
+    meaning = shown.replace("\\", "/")[:_MEANING_LENGTH]
+    return CodedConcept(value, CODING_SCHEME, meaning)
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:

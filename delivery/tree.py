@@ -22,6 +22,7 @@ from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery import codes
 from imaging.own_results import MAKER
 from nightread import __version__
+from nightread.plain_text import visible
 from nightread.uids import stable_uid
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
@@ -120,7 +121,7 @@ def _comment(study: StudyResults, *, not_for_diagnosis: bool) -> str:
 
 
 def _counted(found: dict[str, int]) -> str:
-    return ", ".join(f"{label} ({images})" for label, images in sorted(found.items(), key=_by_count))
+    return ", ".join(f"{visible(label)} ({images})" for label, images in sorted(found.items(), key=_by_count))
 
 
 def _by_count(entry: tuple[str, int]) -> tuple[int, str]:

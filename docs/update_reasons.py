@@ -193,6 +193,10 @@ REMARKS = {
         "PhotometricInterpretation (0028,0004) is YBR_FULL_422, but all samples are there: taken for RGB.",
         "Compare the colours with the archive's; the program that decompressed the image should be corrected.",
     ),
+    "uid_wrong": (
+        "No valid UID: StudyInstanceUID (0020,000D).",
+        "Ask the sender to correct its UIDs: no report can name this image, and no other system can be relied on to.",
+    ),
     "partly_used": (
         "The window (0028,1050) has another number of centers (2) than of widths (1); the first pair was used.",
         "Compare the picture with the archive's: brightness and contrast may differ.",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from imaging import tags
 from imaging.elements import Elements
-from imaging.facts import UID_LENGTH, storable_text
+from imaging.facts import storable_uid
 from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -58,7 +58,7 @@ def _record(item: Elements) -> _Record:
     return _Record(
         next=_place(item, tags.NEXT_RECORD),
         lower=_place(item, tags.LOWER_RECORD),
-        study_instance_uid=storable_text(item.text(tags.STUDY_INSTANCE_UID), UID_LENGTH) if is_study else None,
+        study_instance_uid=storable_uid(item.text(tags.STUDY_INSTANCE_UID)) if is_study else None,
         has_file=item.text(tags.REFERENCED_FILE) is not None,
         in_use=item.integer(tags.RECORD_IN_USE) != _NOT_IN_USE,
     )

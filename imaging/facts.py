@@ -1,6 +1,9 @@
 """Define the facts of a header that the database stores. They fit their columns, and hold no name or birth date."""
 
 from dataclasses import dataclass, fields
+from hashlib import blake2b
+
+from nightread.plain_text import is_uid, visible
 
 UID_LENGTH = 64
 CODE_LENGTH = 16
@@ -8,6 +11,7 @@ TEXT_LENGTH = 64
 KEY_LENGTH = 64
 ISSUER_LENGTH = 200
 INTEGER_LIMIT = 2**31 - 1
+_DIGEST_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +45,31 @@ NO_FACTS = Facts()
 
 
 def storable_text(value: object, length: int) -> str | None:
-    """Return text for an SQL column of `length` characters: stripped, without NUL or lone surrogates; None if empty."""
+    """Return text for an SQL column of `length` characters: stripped, without NUL; None if empty.
+
+    Lone surrogates become question marks, and control characters and the like escapes (nightread.plain_text).
+    """
     if value is None:
         return None
-    text = str(value).replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
-    return text[:length] or None
+    text = str(value)
+    if not text.isprintable():
+        text = visible(text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip())
+    return text.strip()[:length] or None
+
+
+def storable_uid(value: str | None) -> str | None:
+    """Return a UID for its column, like `storable_text`, but different UIDs stay different.
+
+    A UID that is too long keeps its first characters and gets a digest, so that it is not taken for one that begins
+    alike; it is then no valid UID. Text that is no UID is kept, because some devices write letters into UIDs.
+    """
+    if value is None or is_uid(value):
+        return value
+    text = visible(value.strip("\x00 \t\n\r"))
+    if len(text) <= UID_LENGTH:
+        return text or None
+    digest = blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    return f"{text[: UID_LENGTH - len(digest) - 1]}~{digest}"
 
 
 def storable_integer(value: object) -> int | None:

@@ -2,10 +2,12 @@
 
 from imaging import tags
 from imaging.elements import Elements
-from imaging.facts import CODE_LENGTH, TEXT_LENGTH, UID_LENGTH, Facts, storable_integer, storable_text
+from imaging.facts import CODE_LENGTH, TEXT_LENGTH, Facts, storable_integer, storable_text, storable_uid
 from imaging.header import Header
 from imaging.patient import PatientHasher
+from imaging.tags import tag_name
 from imaging.walk import HeaderError
+from nightread.plain_text import is_uid
 
 _DATE_LENGTH = 8
 
@@ -26,11 +28,11 @@ def read_facts(
     if frames is None:
         frames = _integer(elements, tags.NUMBER_OF_FRAMES)
     return Facts(
-        sop_instance_uid=text(tags.SOP_INSTANCE_UID, UID_LENGTH),
-        series_instance_uid=text(tags.SERIES_INSTANCE_UID, UID_LENGTH),
-        study_instance_uid=text(tags.STUDY_INSTANCE_UID, UID_LENGTH),
-        sop_class_uid=text(tags.SOP_CLASS_UID, UID_LENGTH),
-        transfer_syntax=storable_text(header.transfer_syntax, UID_LENGTH),
+        sop_instance_uid=storable_uid(elements.text(tags.SOP_INSTANCE_UID)),
+        series_instance_uid=storable_uid(elements.text(tags.SERIES_INSTANCE_UID)),
+        study_instance_uid=storable_uid(elements.text(tags.STUDY_INSTANCE_UID)),
+        sop_class_uid=storable_uid(elements.text(tags.SOP_CLASS_UID)),
+        transfer_syntax=storable_uid(header.transfer_syntax),
         modality=text(tags.MODALITY, CODE_LENGTH),
         body_part=text(tags.BODY_PART_EXAMINED, CODE_LENGTH),
         image_type=text(tags.IMAGE_TYPE, TEXT_LENGTH),
@@ -43,6 +45,17 @@ def read_facts(
         key_id=patient.key_id if patient else None,
         decoder=decoder,
     )
+
+
+def wrong_uids(facts: Facts) -> list[str]:
+    """Return the names of the elements that should hold a UID and hold another text (DICOM PS3.5, section 9.1)."""
+    uids = (
+        (tags.SOP_INSTANCE_UID, facts.sop_instance_uid),
+        (tags.SERIES_INSTANCE_UID, facts.series_instance_uid),
+        (tags.STUDY_INSTANCE_UID, facts.study_instance_uid),
+        (tags.SOP_CLASS_UID, facts.sop_class_uid),
+    )
+    return [tag_name(tag) for tag, uid in uids if uid is not None and not is_uid(uid)]
 
 
 def _integer(elements: Elements, tag: int) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from imaging import tags
 from imaging.elements import Elements
-from imaging.facts import UID_LENGTH, storable_text
+from imaging.facts import storable_uid
 from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -35,7 +35,7 @@ def read_rejection(elements: Elements) -> Rejection | None:
         code = _title(elements)
         if code is None:
             return None
-        study = storable_text(elements.text(tags.STUDY_INSTANCE_UID), UID_LENGTH)
+        study = storable_uid(elements.text(tags.STUDY_INSTANCE_UID))
         named = tuple(dict.fromkeys(_named(elements, study))) if study else ()
     except HeaderError as error:
         raise RejectImage(Reason.BAD_KEY_OBJECT, str(error)) from None
@@ -55,13 +55,13 @@ def _title(elements: Elements) -> str | None:
 def _named(elements: Elements, study: str) -> Iterator[str]:
     count = 0
     for evidence in elements.items(tags.EVIDENCE_SEQUENCE):
-        if evidence.text(tags.STUDY_INSTANCE_UID) != study:
+        if storable_uid(evidence.text(tags.STUDY_INSTANCE_UID)) != study:
             continue
         for series in evidence.items(tags.REFERENCED_SERIES):
             for instance in series.items(tags.REFERENCED_SOPS):
                 count += 1
                 if count > MOST_INSTANCES:
                     raise RejectImage(Reason.BAD_KEY_OBJECT, f"The note names more than {MOST_INSTANCES:,} instances.")
-                uid = storable_text(instance.text(tags.REFERENCED_SOP_INSTANCE_UID), UID_LENGTH)
+                uid = storable_uid(instance.text(tags.REFERENCED_SOP_INSTANCE_UID))
                 if uid:
                     yield uid

@@ -19,7 +19,7 @@ from imaging.header import (
     Header,
     read_header,
 )
-from imaging.identity import read_facts
+from imaging.identity import read_facts, wrong_uids
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
 from imaging.palette import read_palette
@@ -89,8 +89,11 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
         remarks.add(Remark.PALETTE_MISSING)
+    facts = read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames)
+    if wrong := wrong_uids(facts):
+        remarks.add(Remark.UID_WRONG, f"No valid UID: {', '.join(wrong)}.")
     return DicomImage(
-        facts=read_facts(header, patient, decoder=decoder_name(codec), frames=layout.frames),
+        facts=facts,
         frame_count=layout.frames,
         elements=elements,
         source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),

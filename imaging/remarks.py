@@ -34,6 +34,7 @@ class Remark(StrEnum):
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
     BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
     COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; it was guessed from them."
+    UID_WRONG = "uid_wrong", "A UID of the header has other characters than digits and dots, or is too long."
     PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its sound part was used."
 
 

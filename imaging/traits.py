@@ -6,6 +6,9 @@ from imaging import tags
 from imaging.dicom_image import DicomImage
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, storable_text
 
+_VALUES_LENGTH = 4096
+"""Some devices write many values of 16 characters each."""
+
 
 class Traits(NamedTuple):
     """Header values of one object, with one entry per value of an element; empty if the header has none."""
@@ -37,8 +40,8 @@ def read_traits(dicom_image: DicomImage, source: str) -> Traits:
         source=(source,),
         sop_class=_values(facts.sop_class_uid),
         modality=_values(facts.modality),
-        image_type=_values(elements.text(tags.IMAGE_TYPE)),
-        presentation_intent=_values(elements.text(tags.PRESENTATION_INTENT_TYPE)),
+        image_type=_values(storable_text(elements.text(tags.IMAGE_TYPE), _VALUES_LENGTH)),
+        presentation_intent=_values(storable_text(elements.text(tags.PRESENTATION_INTENT_TYPE), _VALUES_LENGTH)),
         body_part=_values(facts.body_part),
         view=_values(storable_text(elements.text(tags.VIEW_POSITION), CODE_LENGTH)),
         description=tuple(text for text in (storable_text(text, TEXT_LENGTH) for text in described) if text),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightread.errors import ImageError
+from nightread.plain_text import visible
 from nightread.reasons import Reason
 
 SOFTMAX, SIGMOID = ACTIVATIONS = ("softmax", "sigmoid")
@@ -44,6 +45,8 @@ class Postprocessing:
         _require("aggregate", self.aggregate, AGGREGATES)
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise ValueError("there must be at least one label, and no label may occur twice")
+        if unsafe := [visible(label) for label in self.labels if visible(label) != label]:
+            raise ValueError(f"the label {unsafe[0]} has control characters, shown here as escapes")
         findings = {label for label in self.labels if label != self.normal_label}
         if set(self.thresholds) != findings:
             raise ValueError(f"thresholds must name each label except normal_label: {', '.join(sorted(findings))}")

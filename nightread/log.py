@@ -2,11 +2,15 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
+from nightread.plain_text import visible
+
+_SEPARATOR = re.compile(r'[\s="]')
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -27,13 +31,19 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Formats log lines for people: `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`."""
+    """Formats log lines for people: `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`.
+
+    An event is always one line. A value with spaces or `=` stands in quotes, so that it is no second value.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one line, without the text of an exception."""
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%SZ")
-        fields = " ".join(f"{name}={value}" for name, value in (_ids(record) | _raised(record)).items())
-        return f"{clock} {record.levelname:<7} {record.name}: {record.getMessage()} {fields}".rstrip()
+        fields = " ".join(
+            f"{visible(name)}={_quoted(value)}" for name, value in (_ids(record) | _raised(record)).items()
+        )
+        event = visible(record.getMessage())
+        return f"{clock} {record.levelname:<7} {record.name}: {event} {fields}".rstrip()
 
 
 def set_up_logging(style: Literal["text", "json"], level: str) -> None:
@@ -56,6 +66,11 @@ def place_of(error: BaseException) -> str:
 
 def _ids(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name != "data"}
+
+
+def _quoted(value: object) -> str:
+    text = visible(str(value))
+    return f'"{text.replace(chr(34), chr(39))}"' if _SEPARATOR.search(text) else text
 
 
 def _raised(record: logging.LogRecord) -> dict[str, object]:

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
@@ -69,7 +68,7 @@ def describe(dataset: Dataset, console: Console) -> None:
     parts = summarise(dataset)
     console.print(Text(_heading(dataset)))
     several = any(part.frames != part.images for part in parts)
-    headings = ["part", "images", *(name for name, _ in _extra(parts[0], frames=several)), *map(escape, dataset.labels)]
+    headings = ["part", "images", *(name for name, _ in _extra(parts[0], frames=several)), *dataset.labels]
     table = make_table(console, *headings, right=headings[1:])
     for part in parts:
         extra = (f"{count:,}" for _, count in _extra(part, frames=several))

@@ -12,6 +12,7 @@ from cli.output.console import out
 from models.bundle import CARD_FILE
 from models.catalogue import SHIPPED, Entry, entries
 from nightread.errors import UsageFault
+from nightread.plain_text import visible
 from nightread.settings import Settings
 
 
@@ -29,8 +30,9 @@ def remove_command(reference: str, yes: bool, **options: Any) -> None:
     settings = settings_from(**options)
     entry = removable(reference, settings, _in_use(settings))
     if not yes:
+        folder = visible(str(entry.path))
         click.confirm(
-            f"Delete {entry.path}? Its results are kept, but they can no longer be explained or reproduced", abort=True
+            f"Delete {folder}? Its results are kept, but they can no longer be explained or reproduced", abort=True
         )
     _delete(entry.path)
     out.print(f"Removed {reference}.", markup=False)

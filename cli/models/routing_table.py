@@ -123,8 +123,9 @@ def show_rules(rules: Sequence[Rule], seen: Preview | None = None) -> None:
 
 def _show_rest(seen: Preview) -> None:
     unread = sum(seen.unreadable.values())
+    out.print()
     out.print(
-        f"\n{counted(seen.images, 'image')}; {seen.no_model.total():,} match no answer rule and would be "
+        f"{counted(seen.images, 'image')}; {seen.no_model.total():,} match no answer rule and would be "
         "rejected (no_model)."
     )
     if unread:

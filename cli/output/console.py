@@ -1,19 +1,52 @@
-"""Print results to standard output and everything else to standard error."""
+"""Print results to standard output and everything else to standard error, without what text from outside may hide."""
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+from nightread.plain_text import visible
+
+
+class PlainConsole(Console):
+    """Prints every text as it is: brackets are no markup, and control characters are shown as escapes.
+
+    A text that is printed is one line. Styles are given by `style` or by a Text.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, markup=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print the objects, of which each text becomes one line."""
+        super().print(*(cell(each) if isinstance(each, str | Text) else each for each in objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render anything: what reaches the terminal passes here. Only the segments of Rich itself may control it."""
+        for segment in super().render(renderable, options):
+            is_safe = segment.control or segment.text.isprintable() or segment.text == "\n"
+            yield segment if is_safe else Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)
+
+
+def cell(value: str | Text) -> Text:
+    """Return text for one cell of a table or one printed line: no markup, no line break, no control character."""
+    if isinstance(value, str):
+        return Text(visible(value))
+    plain = visible(value.plain)
+    return value if plain == value.plain else Text(plain, style=value.style)
+
+
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 
 def show_error(message: str) -> None:
     """Print one line on standard error that says what happened and what to do."""
-    err.print("[bold red]error:[/]", end=" ")
-    err.print(message, markup=False)
+    err.print(Text("error:", style="bold red"), message)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from db.queries import COLUMNS
+from nightread.csv_cells import csv_cell
 from nightread.errors import UsageFault
+from nightread.plain_text import safe_json
 
 Rows = Iterator[dict[str, Any]]
 FORMATS = ("json", "jsonl", "csv", "parquet")
@@ -31,7 +33,7 @@ def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> N
     """Write `rows` as one of FORMATS to standard output or to a file, which appears when it is complete.
 
     Times are ISO 8601 in UTC. Scores are an object in JSON, its text in CSV, and a map in Parquet. Remarks are a list;
-    in CSV they are words separated by spaces.
+    in CSV they are words separated by spaces. Cells of CSV hold no formula and no control character.
     """
     export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
 
@@ -48,6 +50,11 @@ def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | Non
     else:
         with _complete_file(output) as part, part.open("w", encoding="utf-8", newline="") as stream:
             _WRITERS[style](rows, names, stream)
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """Return the value as JSON on one line. Letters stay readable; characters that change a terminal are escaped."""
+    return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
 
 
 def _write_json(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
@@ -67,7 +74,7 @@ def _write_csv(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(names)
     for row in rows:
-        writer.writerow([_as_cell(row[name]) for name in names])
+        writer.writerow([csv_cell(_as_text(row[name])) for name in names])
 
 
 def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
@@ -90,15 +97,15 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
 
 
 def _as_json(row: dict[str, Any], names: Sequence[str]) -> str:
-    return json.dumps({name: row[name] for name in names}, default=datetime.isoformat, ensure_ascii=False)
+    return json_line({name: row[name] for name in names})
 
 
-def _as_cell(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list):
         return " ".join(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    return json_line(value) if isinstance(value, dict) else value
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from datetime import datetime
 
 from rich.console import Console
 
+from cli.output.export import json_line
 from cli.output.image_table import show_images
 from cli.output.summary import Summary
 from db import queries
@@ -30,6 +30,6 @@ def print_results_json(summary: Summary, database: Database) -> None:
     sys.stdout.write(document.removesuffix("\n}") + ',\n  "images": [')
     separator = "\n    "
     for image in queries.images(database, ImageFilter(scope=summary.scope)):
-        sys.stdout.write(separator + json.dumps(image, default=datetime.isoformat, ensure_ascii=False))
+        sys.stdout.write(separator + json_line(image))
         separator = ",\n    "
     sys.stdout.write("\n  ]\n}\n")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from cli.output.hints import has_result, hints
 from cli.output.tables import Reasons, show_tally
@@ -100,7 +101,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     for remark in summary.remarks:
         console.print(remark, markup=False)
     if not summary.tally.adds_up:
-        console.print("[bold red]The counts do not add up.[/] Run `nightread audit` and report its output.")
+        wrong = "The counts do not add up."
+        console.print(Text(wrong, style="bold red"), "Run `nightread audit` and report its output.")
     for hint in summary.hints:
         console.print(hint, markup=False, style="yellow")
 

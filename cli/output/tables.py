@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cli.output.console import PlainConsole, cell
 from db.queries import Tally
 from imaging.remarks import Remark
 from nightread.reasons import Reason
@@ -34,9 +35,16 @@ Remarks = Mapping[str, int]
 NO_REMARKS: Remarks = MappingProxyType({})
 
 
+class _PlainTable(Table):
+    """A table whose cells are text only: no cell is markup, changes the terminal or has a second line."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(cell(each) if isinstance(each, str | Text) else each for each in cells), **options)
+
+
 def make_table(console: Console, *headings: str, right: Iterable[str] = (), **options: Any) -> Table:
     """Make an empty table; the columns named in `right` are right-aligned."""
-    table = Table(
+    table = _PlainTable(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         title_justify="left",
         caption_justify="left",
@@ -47,7 +55,8 @@ def make_table(console: Console, *headings: str, right: Iterable[str] = (), **op
         **options,
     )
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(cell(heading), justify=justify, overflow="fold")
     return table
 
 
@@ -57,8 +66,8 @@ def show(console: Console, renderable: RenderableType) -> None:
         console.print(renderable, soft_wrap=False)
         return
     plain = StringIO()
-    Console(file=plain, width=_ENDLESS, highlight=False).print(renderable)
-    for line in plain.getvalue().splitlines():
+    PlainConsole(file=plain, width=_ENDLESS).print(renderable)
+    for line in plain.getvalue().removesuffix("\n").split("\n"):
         console.out(line.rstrip(), highlight=False)
 
 

@@ -11,6 +11,7 @@ from db.engine import Database
 from db.queries.snapshot import snapshot
 from db.queries.studies import Study
 from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, sources, work
+from nightread.plain_text import is_uid
 from nightread.reasons import Fault, Reason
 
 _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
@@ -59,7 +60,7 @@ class StudyResults:
     without_result: int
     """Number of images that failed or are defective."""
     nameless: int
-    """Number of images with a result that no report can name, because one of its UIDs is missing."""
+    """Number of images with a result that no report can name, because one of its UIDs is missing or is no valid UID."""
     patients: int
     """Number of different patients, as far as one site key can distinguish them."""
 
@@ -109,7 +110,7 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
         frames = _frames_with_label(connection, study_instance_uid)
         without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
-    named = [row for row in rows if row.sop_instance_uid and row.sop_class_uid and row.series_instance_uid]
+    named = [row for row in rows if is_uid(study_instance_uid) and _is_named(row)]
     bundles_by_id = {row.bundle_id: _bundle(row) for row in rows}
     return StudyResults(
         study_instance_uid=study_instance_uid,
@@ -137,6 +138,11 @@ def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
         window = {**named, "begin": first - around, "end": last + around} if first and last else None
         nearby = connection.execute(_NEARBY, window).first() if window else None
     return Pending(own=own is not None, nearby=nearby is not None)
+
+
+def _is_named(row: Row[Any]) -> bool:
+    """Return whether the report can refer to the image: other text than a UID would make the report invalid."""
+    return all(uid and is_uid(uid) for uid in (row.sop_instance_uid, row.sop_class_uid, row.series_instance_uid))
 
 
 def _bundle(row: Row[Any]) -> ReportedBundle:

@@ -10,6 +10,7 @@ from models.datasets.mnist import open_mnist
 from models.datasets.phantom_series import open_phantoms
 from models.datasets.request import DatasetRequest
 from nightread.errors import UsageFault
+from nightread.plain_text import visible
 
 _OPENERS: dict[str, Callable[[DatasetRequest], Dataset]] = {
     "mnist": open_mnist,
@@ -41,4 +42,7 @@ def open_dataset(
     if labels_file is not None and kind not in _LABELLED_BY_CSV:
         raise UsageFault(f"data {reference}: {kind} contains its own labels. Omit --labels.")
     request = DatasetRequest(reference=reference, place=place, labels_file=labels_file, seed=seed, progress=progress)
-    return opener(request)
+    dataset = opener(request)
+    if unsafe := [label for label in dataset.labels if visible(label) != label]:
+        request.refuse(f"the label {visible(unsafe[0])} has control characters", "Rename it: bundles refuse it.")
+    return dataset

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.datasets.dataset import Dataset, Examples
 from nightread.errors import RejectImage
+from nightread.plain_text import visible
 
 COLUMNS = 10
 """The largest number of pictures side by side."""
@@ -112,7 +113,7 @@ class _Page:
 
     def write(self, figure: Any, left: float, bottom: float, text: str, **how: Any) -> None:
         """Write text literally: a dollar sign in the name of a folder must not start a formula."""
-        figure.text(left / self.width, bottom / self.height, text, parse_math=False, **how)
+        figure.text(left / self.width, bottom / self.height, visible(text), parse_math=False, **how)
 
     def picture_axes(self, figure: Any, block: int, index: int) -> Any:
         row, column = divmod(index, self.columns)
@@ -134,7 +135,7 @@ def _draw_block(figure: Any, page: _Page, block: int, sample: Samples) -> None:
         if other_labels:
             ground = {"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0}
             how = {"fontsize": 5, "color": "white", "bbox": ground, "parse_math": False}
-            axes.text(0.03, 0.03, f"+ {other_labels}", transform=axes.transAxes, **how)
+            axes.text(0.03, 0.03, f"+ {visible(other_labels)}", transform=axes.transAxes, **how)
 
 
 def _samples(dataset: Dataset, part: Examples, number: int, each: int, rng: np.random.Generator) -> Samples:

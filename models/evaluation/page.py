@@ -15,6 +15,7 @@ from models.evaluation.measure import Evaluation
 from models.evaluation.mistakes import Mistake
 from models.evaluation.plots import histogram_plot, precision_recall_plot, reliability_plot, roc_plot
 from models.evaluation.predictions import Predictions
+from nightread.plain_text import safe_json, visible
 
 JSON_FILE = "evaluation.json"
 PAGE_FILE = "evaluation.html"
@@ -75,7 +76,8 @@ def write_evaluation(
     Neither is covered by a bundle's digest.
     """
     page = render(evaluation, predictions=predictions, bundle=bundle, material=material, mistakes=mistakes)
-    as_json = json.dumps(document(evaluation, bundle, material), indent=2, ensure_ascii=False, allow_nan=False)
+    content = document(evaluation, bundle, material)
+    as_json = safe_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_FILE).write_text(as_json + "\n", encoding="utf-8")
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
@@ -93,6 +95,7 @@ def render(
     """Return the page as HTML text that loads no other file."""
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.finalize = _plain
     environment.filters |= {"figure": _figure, "interval": _interval, "share": _share}
     return environment.get_template(_TEMPLATE).render(
         evaluation=evaluation,
@@ -104,6 +107,11 @@ def render(
         confusion=_confusion(evaluation),
         plots=_plots(evaluation, predictions),
     )
+
+
+def _plain(value: object) -> object:
+    """Return what the page shows of a value; the plots and the texts of the template are markup already."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator
 from models.evaluation.curves import Curve, drawn_labels, precision_recall, roc
 from models.evaluation.predictions import Predictions
 from models.evaluation.reliability import Reliability
+from nightread.plain_text import visible
 
 _INK = "#010203"
 """A placeholder that `_svg` replaces by `currentColor`, the text colour of the page."""
@@ -159,6 +160,7 @@ def _colour(number: int) -> str:
 
 def _short(label: str) -> str:
     """Shorten a label. Leading underscores go, because Matplotlib leaves such labels out of a legend."""
+    label = visible(label)
     return (label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…").lstrip("_")
 
 

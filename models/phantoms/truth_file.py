@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.phantoms.phantom import Lesion
+from nightread.csv_cells import csv_cell
 
 _COLUMNS = ("file", "sop_instance_uid", "label", "lesions", "pixel_spacing_mm", "syntax", "photometric", "bits")
 
@@ -33,7 +34,8 @@ def write_truth(path: Path, truths: Iterable[PhantomTruth]) -> None:
         writer.writeheader()
         for truth in truths:
             row = {name: getattr(truth, name) for name in _COLUMNS}
-            writer.writerow(row | {"lesions": ";".join(map(_lesion_text, truth.lesions))})
+            row["lesions"] = ";".join(map(_lesion_text, truth.lesions))
+            writer.writerow({name: csv_cell(value) for name, value in row.items()})
 
 
 def _lesion_text(lesion: Lesion) -> str:

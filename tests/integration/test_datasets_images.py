@@ -252,3 +252,11 @@ def test_pipes_and_dead_links_are_counted_as_unreadable(folder: Path) -> None:
     os.mkfifo(folder / "cat" / "pipe.png")
     (folder / "cat" / "link.png").symlink_to(folder / "gone.png")
     assert open_dataset(f"images:{folder}").unreadable == {Reason.UNREADABLE: 2}
+
+
+def test_a_class_folder_with_control_characters_is_refused(folder: Path) -> None:
+    """No bundle may have such a label, so that it is said before the training and not after it."""
+    paint(folder, "b\x1b[31mad", 8)
+    with pytest.raises(UsageFault, match="control characters") as refused:
+        open_dataset(f"images:{folder}")
+    assert "\x1b" not in str(refused.value)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import skip_reasons
+from hostile_texts import HOSTILE, UNSAFE
 from scored_images import make_postprocessing, make_scored
 
 from imaging.dicom_image import Frame
@@ -165,3 +166,30 @@ def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
     background = drawn[2, 2]
     assert background < 40 if scheme == 0 else background > 240
     assert 0.02 < (abs(drawn - background) > 60).mean() < 0.5
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_names_are_text_on_the_page(tmp_path: Path, text: str) -> None:
+    """Names of files come from outside: the page and its plots have neither their markup nor control characters."""
+    name = f"{text}<script>alert(1)</script><img src=x onerror=alert(1)>"
+    scored = _scored(MULTI)
+    predictions = image_predictions(MULTI, scored)
+    bundle = Bundle(name="toy", version="2.1", postprocessing=MULTI, spec=SPEC, intended_use=name, digest="d" * 64)
+    material = Material(reference=name, part="test", split="image", images=60, frames=60, patients=None)
+    examples = replace(_examples(scored), names=[name] * len(scored.truth))
+    written = write_evaluation(
+        tmp_path,
+        measure_images(predictions, rounds=200),
+        predictions=predictions,
+        bundle=bundle,
+        material=material,
+        mistakes=worst_mistakes(predictions, scored, examples, SPEC),
+    )
+
+    for file in written:
+        assert not UNSAFE.search(file.read_text("utf-8"))
+    page = written[1].read_text("utf-8")
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;" in page
+    assert json.loads(written[0].read_text("utf-8"))["data"]["reference"] == name

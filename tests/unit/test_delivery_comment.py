@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hostile_texts import HOSTILE, UNSAFE
 from pydicom.dataset import Dataset
 
 from db.queries import ReportableResult, ReportedBundle, StudyResults
@@ -168,3 +169,14 @@ def test_a_group_names_at_most_1000_frames(frames: tuple[int, ...], named: list[
 def test_the_free_texts_are_the_labels() -> None:
     """They decide about the character set of the report."""
     assert free_texts(study(*labelled("nodule", None, "groß"))) == ["nodule", "groß"]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_label_brings_no_control_character_into_a_report(text: str) -> None:
+    """Neither the code of the label, nor its meaning, nor the comment has one."""
+    hostile = replace(RESULT, label=text)
+    values = [str(element.value) for element in group_of(hostile).iterall() if element.VR != "SQ"]
+
+    for shown in (comment(hostile), *values):
+        assert not UNSAFE.search(shown)
+        assert "\n" not in shown

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from hostile_texts import HOSTILE, UNSAFE
 
 from nightread.log import JsonLines, TextLines, set_up_logging
 
@@ -42,6 +43,28 @@ def test_an_exception_is_named_but_not_quoted(formatter: logging.Formatter) -> N
 def test_a_newline_in_a_value_makes_no_second_line() -> None:
     """A newline in a value cannot forge another JSON line."""
     assert "\n" not in JsonLines().format(_record("a\nb", name_of_source="x\ny"))
+    assert "\n" not in TextLines().format(_record("a\nb", name_of_source="x\ny"))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_hostile_text_in_a_log_line_stays_text(formatter: logging.Formatter, text: str) -> None:
+    """An event is one line that controls no terminal, wherever the text stands in it: also as the name of a value."""
+    record = _record("called by %s", calling_ae=text, **{text: 1})
+    record.args = (text,)
+
+    line = formatter.format(record)
+
+    assert not UNSAFE.search(line)
+    assert "\n" not in line
+    line.encode()
+
+
+def test_a_value_with_spaces_is_no_second_value() -> None:
+    """An AE title may hold spaces and equal signs; programs that read the line split it there."""
+    line = TextLines().format(_record("association ended", calling_ae='CT1 images=9 "x', images=1))
+
+    assert line.endswith('association ended calling_ae="CT1 images=9 \'x" images=1')
 
 
 def test_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hostile_texts import HOSTILE, UNSAFE
 from scored_images import assert_result, make_postprocessing, make_sigmoid, rows
 
 
@@ -177,3 +178,17 @@ def test_without_a_normal_label_the_frame_with_the_highest_score_decides() -> No
     """It is the last of three frames."""
     digits = make_postprocessing(labels=("0", "1"), normal_label=None, thresholds={"0": None, "1": None})
     assert_result(digits.image_result(rows([0.6, 0.4], [0.3, 0.7], [0.1, 0.9])), "1", 0.9, [0.1, 0.9])
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE.values() if "[" not in text])
+def test_a_label_with_control_characters_is_refused(text: str) -> None:
+    """Labels are printed, stored and written into reports; the message is printed too."""
+    with pytest.raises(ValueError, match="control characters") as refused:
+        make_postprocessing(labels=("clear", text), thresholds={text: 0.5})
+    assert not UNSAFE.search(str(refused.value))
+
+
+@pytest.mark.parametrize("label", ["[/red]", "Größe 3", "\u05d7\u05d6\u05d4\u200f", "=1+1", "T1\u00a0-weighted"])
+def test_a_label_may_have_any_other_character(label: str) -> None:
+    """What a label looks like to one program is the concern of the exit to that program."""
+    assert label in make_postprocessing(labels=("clear", label), thresholds={label: 0.5}).labels

@@ -3,6 +3,7 @@
 import pytest
 import skip_reasons
 from dicom_files import phantom, with_values
+from hostile_texts import UNSAFE
 from skip_reasons import SHARED_DATA
 
 from imaging.read import read
@@ -45,6 +46,16 @@ def test_absent_elements_are_empty() -> None:
     bare = read_traits(read(with_values(1, **absent)), "inbox")
     assert (bare.image_type, bare.body_part, bare.description) == ((), (), ())
     assert read_traits(read(phantom(1)), "inbox").rows == 64
+
+
+def test_no_trait_has_a_control_character() -> None:
+    """The values that a rule matched are stored."""
+    data = with_values(
+        1, ImageType=["A\x1b[1m", "B"], PresentationIntentType="C\x07", ViewPosition="P\nA", Modality="\x9b"
+    )
+    traits = read_traits(read(data), "inbox")
+    assert not [text for texts in traits if isinstance(texts, tuple) for text in texts if UNSAFE.search(text)]
+    assert "B" in traits.image_type
 
 
 @pytest.mark.skipif(not DICOM.is_dir(), reason=skip_reasons.NO_SHARED_DATA)

@@ -1,13 +1,15 @@
 """What a database column, an image kind and the default limits hold, to the last value; and the limit of a note."""
 
 import math
+from hashlib import blake2b
 
 import pytest
 from dicom_media import rejection_note
+from hostile_texts import HOSTILE, UNSAFE
 from pydicom.dataset import Dataset
 
 from imaging import facts, key_objects
-from imaging.facts import storable_integer, storable_text
+from imaging.facts import storable_integer, storable_text, storable_uid
 from imaging.header import read_header
 from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.limits import DEFAULT_LIMITS, Limits
@@ -59,6 +61,36 @@ def test_an_integer_of_31_bits_is_stored(value: object, stored: int | None) -> N
 def test_a_text_is_stripped_and_cut(value: object, stored: str | None) -> None:
     """Here for a column of four characters."""
     assert storable_text(value, 4) == stored
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_unsafe_character_is_stored(text: str) -> None:
+    """Neither in a text nor in a UID. The text is cut after it was made harmless, so that it fits its column."""
+    for stored in (storable_text(text, 64), storable_text(text, 5), storable_uid(text), storable_uid(f"1.{text * 9}")):
+        assert stored
+        assert not UNSAFE.search(stored)
+        assert "\n" not in stored
+        assert len(stored) <= facts.UID_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (None, None),
+        ("", None),
+        (" \x00", None),
+        ("1.2.3", "1.2.3"),
+        (" 1.2.3\x00", "1.2.3"),
+        ("1" * 64, "1" * 64),
+        ("1.2[/red]", "1.2[/red]"),
+        ("1.2\\1.3", "1.2\\1.3"),
+        ("1.2\x003", "1.2\\x003"),
+        ("1" * 65, f"{'1' * 47}~{blake2b(b'1' * 65, digest_size=8).hexdigest()}"),
+    ],
+)
+def test_a_uid_is_stored_so_that_it_equals_no_other(value: str | None, stored: str | None) -> None:
+    """A UID that was cut or cleaned could equal that of another image, which it would then replace."""
+    assert storable_uid(value) == stored
 
 
 def test_an_image_without_a_header_value_is_of_no_kind() -> None:
