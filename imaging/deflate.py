@@ -1,6 +1,8 @@
 """Inflate a deflated data set as far as its image needs (PS3.5 section A.5)."""
 
 import zlib
+from contextlib import suppress
+from typing import Any
 
 from imaging import tags
 from imaging.elements import Elements
@@ -21,9 +23,10 @@ _HEADER_SHARE = 16
 def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
-    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are inflated only within the first
-    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage:
-    TRUNCATED, BAD_HEADER or TOO_LARGE.
+    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
+    64 KiB; the rest is inflated to see that the stream ends, because it has no checksum. Errors in the header itself
+    are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
+    TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
     stream = _Stream(data, begin)
@@ -34,6 +37,8 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
             raise RejectImage(Reason.TOO_LARGE, "The deflated data set exceeds the size limit.")
         if end is not None:
             stream.ends_before(end)
+            if end:
+                stream.check_rest(most)
             break
         if size >= most // _HEADER_SHARE:
             raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set exceeds the size limit.")
@@ -53,15 +58,38 @@ class _Stream:
     def ends_before(self, size: int) -> bool:
         """Inflate until `data` has `size` bytes, and return whether the data set ends within them."""
         while len(self.data) < size and not self._inflater.eof:
-            try:
-                more = self._inflater.decompress(self._left, size - len(self.data))
-            except zlib.error:
-                raise RejectImage(Reason.BAD_HEADER, f"{self._name} cannot be inflated.") from None
-            if not more and not self._inflater.eof:
-                raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
-            self.data += more
-            self._left = self._inflater.unconsumed_tail
+            self.data += self._more(size - len(self.data))
         return self._inflater.eof
+
+    def check_rest(self, most: int) -> None:
+        """Inflate up to `most` bytes without keeping them. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+        left = most - len(self.data)
+        while left > 0 and not self._inflater.eof:
+            left -= len(self._more(min(left, _FIRST_BYTES)))
+
+    def _more(self, most: int) -> bytes:
+        before = self._inflater.copy()
+        try:
+            more = self._inflater.decompress(self._left, most)
+        except zlib.error:
+            self._add_sound_bytes(before)
+            reason = Reason.BAD_PIXELS if _has_pixels(self.data) else Reason.BAD_HEADER
+            raise RejectImage(reason, f"{self._name} cannot be inflated.") from None
+        if not more and not self._inflater.eof:
+            raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
+        self._left = self._inflater.unconsumed_tail
+        return more
+
+    def _add_sound_bytes(self, inflater: Any) -> None:
+        """Inflate the bytes before an error one by one, so far as the header may need them."""
+        with suppress(zlib.error):
+            for byte in self._left[:_FIRST_BYTES]:
+                self.data += inflater.decompress(bytes((byte,)))
+
+
+def _has_pixels(start: bytearray) -> bool:
+    elements = Elements(bytes(start), _EXPLICIT, 0, len(start))
+    return any(pixel_tag in elements for pixel_tag in tags.PIXEL_DATA_TAGS)
 
 
 def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:

@@ -8,14 +8,16 @@ import struct
 from typing import NamedTuple
 
 import cv2
+import imagecodecs
 import numpy as np
 
 from imaging.array import Array
 from imaging.codestream import lacks_end_marker, read_codestream
 from imaging.dicom_image import DicomImage, Frame
 from imaging.facts import Facts
+from imaging.jpeg_complete import decode_complete
 from imaging.limits import Limits
-from nightread.errors import RejectImage
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -53,6 +55,8 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
         pixels = None
     if pixels is None:
         raise RejectImage(Reason.BAD_PIXELS, "The decoder cannot read the picture.")
+    if not data.startswith(_PNG):
+        _check_coded_data(data)
     if pixels.ndim > _GRAY_DIMENSIONS:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     facts = Facts(rows=pixels.shape[0], columns=pixels.shape[1], frames=1, decoder=f"opencv {cv2.__version__}")
@@ -95,6 +99,16 @@ def _check_jpeg(data: bytes, limits: Limits) -> RasterHeader:
     if lacks_end_marker(data):
         raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (marker FFD9).")
     return RasterHeader(stream.rows, stream.columns, in_colour=stream.samples > 1)
+
+
+def _check_coded_data(data: bytes) -> None:
+    """Decode a JPEG file a second time: OpenCV does not say whether coded data are missing, and fills in grey."""
+    try:
+        decode_complete(bytes(data), imagecodecs.jpeg8_decode)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the library raises types of its own
+        raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None
 
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:

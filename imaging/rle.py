@@ -1,4 +1,4 @@
-"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for frames that the fast one refuses."""
+"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for segments that the fast one refuses."""
 
 import struct
 
@@ -12,6 +12,12 @@ from nightread.reasons import Reason
 
 _HEADER = struct.Struct("<16I")
 _NO_OPERATION = 128
+_MOST_EXTRA = 16
+"""Number of pixels or bytes behind the last pixel of a segment that are taken for padding."""
+_FILL = b"\xff" * 8
+_TWICE_FILL = 255
+"""A byte of 0xFF repeats the next one, so that a place that was filled with 0xFF is a row of pairs."""
+_MOST_PAIRS = 2
 
 
 def is_rle(frame: bytes) -> bool:
@@ -26,36 +32,36 @@ def decode_rle(frame: bytes, layout: PixelLayout) -> Array:
     """
     dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
     planes = np.empty((layout.samples, layout.rows, layout.columns), dtype)
-    try:
-        decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
-        complete = len(decoded) == planes.nbytes
-    except (imagecodecs.DicomrleError, ValueError):
-        complete = False
-    if not complete:
-        _decode_leniently(frame, planes)
+    cells = planes.reshape(layout.samples, -1)
+    each, width = cells.shape[1], dtype.itemsize
+    starts = _segment_starts(frame, layout.samples * width)
+    buffer = np.empty(each + _MOST_EXTRA, np.uint8)
+    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(frame)], strict=True)):
+        _unpack(frame, start, end, buffer)
+        plane, byte = divmod(index, width)  # the most significant byte comes first
+        cells[plane].view(np.uint8)[width - 1 - byte :: width] = buffer[:each]
     return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-def _decode_leniently(frame: bytes, planes: Array) -> None:
-    """Fill the planes segment by segment; each may be padded, and decode to more bytes than the plane has pixels.
-
-    The number of segments in the header is not used: the offsets tell. pydicom decodes such frames in the same way.
-    """
-    cells = planes.reshape(len(planes), -1)
-    each, width = cells.shape[1], cells.dtype.itemsize
-    starts = _segment_starts(frame, len(planes) * width)
-    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(frame)], strict=True)):
-        segment = _unpacked(frame, start, end, each)
-        if len(segment) < each:
-            raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-        plane, byte = divmod(index, width)  # the most significant byte comes first
-        cells[plane].view(np.uint8)[width - 1 - byte :: width] = np.frombuffer(segment, np.uint8, each)
+def _unpack(frame: bytes, start: int, end: int, buffer: Array) -> None:
+    """Fill the buffer, which is longer than the pixels of the segment by what may follow them."""
+    each = len(buffer) - _MOST_EXTRA
+    try:
+        count = len(imagecodecs.packbits_decode(frame[start:end], out=buffer.data))
+    except (imagecodecs.PackbitsError, ValueError):
+        count = 0
+    if count < each:
+        _unpack_leniently(frame, start, end, buffer[:each])
+    if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:
+        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
 
 
 def _segment_starts(frame: bytes, segments: int) -> list[int]:
     if len(frame) < _HEADER.size:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame ends within its header.")
-    starts = [offset for offset in _HEADER.unpack_from(frame)[1:] if offset]
+    count, *offsets = _HEADER.unpack_from(frame)
+    # The offsets tell, whatever the number of segments is, and zero is none.
+    starts = offsets[:segments] if count == segments else [offset for offset in offsets if offset]
     in_order = all(low < high for low, high in zip(starts, [*starts[1:], len(frame)], strict=True))
     if len(starts) != segments or not in_order or starts[0] < _HEADER.size:
         raise RejectImage(
@@ -64,9 +70,9 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
     return starts
 
 
-def _unpacked(frame: bytes, position: int, end: int, length: int) -> bytearray:
-    """Unpack up to `length` bytes. Runs that reach beyond the end of the segment are cut."""
-    unpacked = bytearray()
+def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> None:
+    """Fill the pixels. Runs that reach beyond the end of the segment are cut, as pydicom does it."""
+    unpacked, length = bytearray(), len(pixels)
     while position < end and len(unpacked) < length:
         count = frame[position]
         if count < _NO_OPERATION:
@@ -77,4 +83,18 @@ def _unpacked(frame: bytes, position: int, end: int, length: int) -> bytearray:
                 unpacked += frame[position + 1 : position + 2] * (257 - count)
                 position += 1
             position += 1
-    return unpacked
+    if len(unpacked) < length:
+        raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
+    if end - position > _MOST_EXTRA:
+        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
+    pixels[:] = np.frombuffer(unpacked, np.uint8, length)
+
+
+def _pairs_at_end(frame: bytes, position: int, end: int) -> int:
+    """Return how many runs of two bytes 0xFF end the segment, which no writer makes of one longer run."""
+    pairs = 0
+    while position < end:
+        count = frame[position]
+        pairs = pairs + 1 if count == _TWICE_FILL and frame[position + 1 : position + 2] == b"\xff" else 0
+        position += 1 if count == _NO_OPERATION else 2 if count > _NO_OPERATION else 2 + count
+    return pairs

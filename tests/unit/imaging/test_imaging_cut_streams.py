@@ -1,0 +1,41 @@
+"""A compressed frame that lost bytes is rejected, or decodes to the very pixels of the whole frame."""
+
+import numpy as np
+import pytest
+from cut_streams import Stream, cuts, streams
+
+from imaging.codecs import decode_frame
+from imaging.codestream import first_scan
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+PLACES = 50
+RLE_HEADER = 64
+STREAMS = {
+    f"{name}, {'black' if black else 'noisy'} border": stream
+    for black in (True, False)
+    for name, stream in streams(black=black).items()
+}
+
+
+def start_of_pixels(frame: bytes) -> int:
+    """Return where the coded pixels begin."""
+    if frame.startswith(b"\xff\xd8"):
+        return first_scan(frame) + 12
+    return frame.index(b"\xff\x93") + 2 if frame.startswith(b"\xff\x4f") else RLE_HEADER
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=list(STREAMS))
+def test_a_frame_that_lost_bytes_has_no_other_pixels(stream: Stream) -> None:
+    """The frame is cut at 50 places: as it is, with an end marker, filled with zeros or 0xFF, and with a gap."""
+    whole = stream.pixels
+    passed = []
+    for name, frame in cuts(stream.frame, start=start_of_pixels(stream.frame), places=PLACES):
+        try:
+            pixels = decode_frame(stream.codec, frame, stream.layout).values
+        except RejectImage as rejected:
+            assert rejected.reason in (Reason.BAD_PIXELS, Reason.TRUNCATED), name
+        else:
+            if not np.array_equal(pixels, whole):
+                passed.append(name)
+    assert passed == []
