@@ -39,7 +39,7 @@ class Precinct(NamedTuple):
 
     resolution: int
     component: int
-    index: int
+    number: int
     top: int
     left: int
     modes: int
@@ -62,7 +62,7 @@ class TileLayout(NamedTuple):
 
 
 def tile_layout(area: Area, styles: tuple[Style, ...], layers: int, progression: int) -> TileLayout:
-    """Return the packets of a tile. The frames of a series are alike, so the last results are kept if they are small."""
+    """Return the packets of a tile. Small results are kept: the frames of a series are alike."""
     few = packet_count(area, styles, layers) <= _MOST_KEPT
     return (_kept_layout if few else _layout)(area, styles, layers, progression)
 
@@ -90,13 +90,13 @@ _kept_layout = lru_cache(maxsize=64)(_layout)
 
 def _order(precinct: Precinct, layer: int, progression: int) -> tuple[int, ...]:
     """Return the sort key of a packet for the progression orders of table A.16."""
-    resolution, component, index, top, left = precinct[:5]
+    resolution, component, number, top, left = precinct[:5]
     return (
-        (layer, resolution, component, index),
-        (resolution, layer, component, index),
-        (resolution, top, left, component, index, layer),
-        (top, left, component, resolution, index, layer),
-        (component, top, left, resolution, index, layer),
+        (layer, resolution, component, number),
+        (resolution, layer, component, number),
+        (resolution, top, left, component, number, layer),
+        (top, left, component, resolution, number, layer),
+        (component, top, left, resolution, number, layer),
     )[progression]
 
 

@@ -23,8 +23,8 @@ _MOST_PLANES = 75
 _FIRST_WITHOUT_BYPASS = 10
 _UNKNOWN = 1 << 30
 _FILL = bytes(4)
-_MOST_LEFT = 2
-"""Number of bytes behind the last packet that are taken for padding."""
+_MOST_LEFT = 1
+"""Number of bytes behind the last packet that are taken for padding to an even length."""
 _MARK = 0xFF
 _SHIFTS, _SHIFTS_BEHIND_MARK = range(7, -1, -1), range(6, -1, -1)
 NextBit = Callable[[], int]
@@ -111,7 +111,7 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
 
 
 def _has_foreign_bytes(data: bytes) -> bool:
-    """Return whether the data hold 0xFF with a byte that cannot follow it. A regular expression needs ten times as long."""
+    """Return whether the data hold 0xFF with a byte that cannot follow it. Regular expressions take ten times as long."""
     values = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero(values[:-1] == _MARK)
     return bool(np.any(values[marks + 1] > _LAST_MARKER))
@@ -124,11 +124,7 @@ def _body_length(bit: NextBit, precinct: Precinct, bands: list[_Band], layer: in
     total = 0
     for band in bands:
         for block in range(band.blocks):
-            if band.passes[block]:
-                included = bit()
-            else:
-                included = band.inclusion.is_below(block, layer + 1, bit)
-            if not included:
+            if not (bit() if band.passes[block] else band.inclusion.is_below(block, layer + 1, bit)):
                 continue
             if not band.passes[block]:
                 _check(band.planes.is_below(block, _MOST_PLANES, bit))
@@ -171,13 +167,13 @@ def _number(bit: NextBit, count: int) -> int:
 def _segment_bounds(modes: int, first: int, last: int) -> list[int]:
     """Return the passes at which codeword segments begin and end, from the first new pass to the last (B.10.7)."""
     if modes & _HIGH_THROUGHPUT:
-        ends = range(1, 2)
+        ends = [1]
     elif modes & _TERMINATE_ALL:
-        ends = range(1, last)
+        ends = list(range(1, last))
     elif modes & _BYPASS:
         ends = sorted((*range(_FIRST_WITHOUT_BYPASS, last, 3), *range(_FIRST_WITHOUT_BYPASS + 2, last, 3)))
     else:
-        ends = range(0)
+        ends = []
     return [first, *(end for end in ends if first < end < last), last]
 
 

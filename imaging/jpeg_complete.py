@@ -13,7 +13,7 @@ import numpy as np
 
 from imaging.array import Array
 from imaging.jpeg_lossless import coded_bits
-from imaging.jpeg_markers import LOSSLESS, PROGRESSIVE, SEQUENTIAL, Jpeg, read_markers
+from imaging.jpeg_markers import LOSSLESS, PROGRESSIVE, Jpeg, read_markers
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -65,12 +65,17 @@ def _check_scans(jpeg: Jpeg, frame: bytes) -> None:
 
 
 def _has_all_coefficients(jpeg: Jpeg) -> bool:
-    """Return whether the scans of a progressive frame code all bits of all coefficients (G.1.1.1)."""
-    shifts = {component: [1] * _COEFFICIENTS for component in jpeg.components}
+    """Return whether the scans of a progressive frame code all bits of all coefficients, each in turn (G.1.1.1)."""
+    shifts = {component: [0] * _COEFFICIENTS for component in jpeg.components}
+    found = {component: [False] * _COEFFICIENTS for component in jpeg.components}
     for scan in jpeg.scans:
+        band = slice(scan.first, scan.last + 1)
+        size = scan.last + 1 - scan.first
         for component in scan.components:
-            shifts[component][scan.first : scan.last + 1] = [scan.shift] * (scan.last + 1 - scan.first)
-    return not any(map(any, shifts.values()))
+            if set(found[component][band]) - {bool(scan.before)} or set(shifts[component][band]) - {scan.before}:
+                return False
+            found[component][band], shifts[component][band] = [True] * size, [scan.shift] * size
+    return all(map(all, found.values())) and not any(map(any, shifts.values()))
 
 
 def _units(jpeg: Jpeg) -> int:

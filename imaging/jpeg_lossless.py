@@ -49,7 +49,7 @@ def _differences(plane: Array, predictor: int, precision: int) -> Array:
     return differences
 
 
-def _predicted(left: Array, above: Array, corner: Array, predictor: int, precision: int) -> Array:  # noqa: PLR0913, PLR0917
+def _predicted(left: Array, above: Array, corner: Array, predictor: int, precision: int) -> Array:
     if predictor <= 3:  # noqa: PLR2004 - a pixel as it is
         return (left, left, above, corner)[predictor]
     if predictor == 4:  # noqa: PLR2004

@@ -27,8 +27,9 @@ class Scan(NamedTuple):
     first: int
     last: int
     """Spectral selection; for lossless frames `first` is the predictor."""
+    before: int
     shift: int
-    """Successive approximation Al, or the point transform of lossless frames."""
+    """Successive approximation Ah and Al; for lossless frames `shift` is the point transform."""
     start: int
     end: int
     stuffed: int
@@ -52,7 +53,7 @@ class Jpeg(NamedTuple):
     scans: tuple[Scan, ...]
 
 
-def read_markers(frame: bytes) -> Jpeg | None:
+def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for each marker
     """Return the markers up to the end of the image; None for processes without Huffman codes, and damaged markers."""
     position, sizes, restart = 2, b"", 0
     process = rows_at = 0
@@ -97,7 +98,7 @@ def _scan(content: bytes, start: int, end: int, stuffed: int) -> Scan:
     count = content[0]
     first, last, approximation = content[1 + 2 * count : 4 + 2 * count]
     pairs = content[1 : 1 + 2 * count]
-    return Scan(pairs[::2], pairs[1::2], first, last, approximation & 15, start, end, stuffed)
+    return Scan(pairs[::2], pairs[1::2], first, last, approximation >> 4, approximation & 15, start, end, stuffed)
 
 
 def _first_end(frame: bytes, start: int) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from nightread.reasons import Reason
 
 _HEADER = struct.Struct("<16I")
 _NO_OPERATION = 128
-_MOST_EXTRA = 16
-"""Number of pixels or bytes behind the last pixel of a segment that are taken for padding."""
+_MOST_EXTRA, _MOST_LEFT = 16, 4
+"""Number of pixels, and of bytes, behind the last pixel of a segment that are taken for padding."""
 _FILL = b"\xff" * 8
 _TWICE_FILL = 255
 """A byte of 0xFF repeats the next one, so that a place that was filled with 0xFF is a row of pairs."""
@@ -50,7 +50,7 @@ def _unpack(frame: bytes, start: int, end: int, buffer: Array) -> None:
         count = len(imagecodecs.packbits_decode(frame[start:end], out=buffer.data))
     except (imagecodecs.PackbitsError, ValueError):
         count = 0
-    if count < each:
+    if count != each:
         _unpack_leniently(frame, start, end, buffer[:each])
     if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
@@ -71,7 +71,7 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
 
 
 def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> None:
-    """Fill the pixels. Runs that reach beyond the end of the segment are cut, as pydicom does it."""
+    """Fill the pixels. The last run may reach beyond the end of the segment, or beyond the picture with a few zeros."""
     unpacked, length = bytearray(), len(pixels)
     while position < end and len(unpacked) < length:
         count = frame[position]
@@ -85,7 +85,8 @@ def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> N
             position += 1
     if len(unpacked) < length:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-    if end - position > _MOST_EXTRA:
+    beyond = len(unpacked) - length
+    if end - position > (1 if beyond else _MOST_LEFT) or beyond > _MOST_EXTRA or any(unpacked[length:]):
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
     pixels[:] = np.frombuffer(unpacked, np.uint8, length)
 
@@ -93,7 +94,7 @@ def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> N
 def _pairs_at_end(frame: bytes, position: int, end: int) -> int:
     """Return how many runs of two bytes 0xFF end the segment, which no writer makes of one longer run."""
     pairs = 0
-    while position < end:
+    while position + 1 < end:
         count = frame[position]
         pairs = pairs + 1 if count == _TWICE_FILL and frame[position + 1 : position + 2] == b"\xff" else 0
         position += 1 if count == _NO_OPERATION else 2 if count > _NO_OPERATION else 2 + count

@@ -33,7 +33,8 @@ class Stream(NamedTuple):
     @property
     def pixels(self) -> Array:
         """The decoded pixels."""
-        return decode_frame(self.codec, self.frame, self.layout).values
+        pixels: Array = decode_frame(self.codec, self.frame, self.layout).values
+        return pixels
 
 
 def scene(bits: int, *, black: bool) -> Array:
@@ -80,7 +81,7 @@ def _jpeg_ls(pixels: Array, bits: int, lost: int = 0) -> bytes:
 
 
 def _jpeg2000(pixels: Array, bits: int, *, reversible: bool) -> bytes:
-    options = {"codecformat": "j2k", "bitspersample": bits, "resolutions": 3, "numthreads": 1}
+    options: dict[str, Any] = {"codecformat": "j2k", "bitspersample": bits, "resolutions": 3, "numthreads": 1}
     return bytes(imagecodecs.jpeg2k_encode(pixels, level=0 if reversible else 60, reversible=reversible, **options))
 
 
