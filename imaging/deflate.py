@@ -24,7 +24,7 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
     `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
-    64 KiB; the rest is inflated to see that the stream ends, because it has no checksum. Errors in the header itself
+    64 KiB; the rest is inflated to see that it is sound, because it has no checksum. Errors in the header itself
     are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
     TOO_LARGE.
     """
@@ -38,7 +38,7 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
         if end is not None:
             stream.ends_before(end)
             if end:
-                stream.check_rest(most)
+                stream.check_rest(end, most)
             break
         if size >= most // _HEADER_SHARE:
             raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set exceeds the size limit.")
@@ -52,7 +52,7 @@ class _Stream:
     def __init__(self, data: bytes, begin: int) -> None:
         self.data = bytearray()
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._left = data[begin:]
+        self._all = self._left = data[begin:]
         self._name = f"The deflated data set at offset {begin:,}"
 
     def ends_before(self, size: int) -> bool:
@@ -61,11 +61,29 @@ class _Stream:
             self.data += self._more(size - len(self.data))
         return self._inflater.eof
 
-    def check_rest(self, most: int) -> None:
-        """Inflate up to `most` bytes without keeping them. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+    def check_rest(self, end: int, most: int) -> None:
+        """Inflate up to `most` bytes, and keep none of them.
+
+        Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
+        first `end` bytes depend on zeros or 0xFF in place of its end.
+        """
         left = most - len(self.data)
-        while left > 0 and not self._inflater.eof:
-            left -= len(self._more(min(left, _FIRST_BYTES)))
+        try:
+            while left > 0 and not self._inflater.eof:
+                left -= len(self._more(min(left, _FIRST_BYTES)))
+        except RejectImage as rejected:
+            if rejected.reason is not Reason.TRUNCATED or self._has_without_fill(end) < end:
+                raise
+
+    def _has_without_fill(self, end: int) -> int:
+        """Return how many bytes, up to `end`, the stream holds without the zeros or 0xFF behind it."""
+        left = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
+        inflater, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        with suppress(zlib.error):
+            while count < end and (more := inflater.decompress(left, min(end - count, _FIRST_BYTES))):
+                count += len(more)
+                left = inflater.unconsumed_tail
+        return count
 
     def _more(self, most: int) -> bytes:
         before = self._inflater.copy()

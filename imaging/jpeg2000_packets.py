@@ -111,7 +111,7 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
 
 
 def _has_foreign_bytes(data: bytes) -> bool:
-    """Return whether the data hold 0xFF with a byte that cannot follow it. Regular expressions take ten times as long."""
+    """Return whether the data hold 0xFF with a byte that cannot follow it. Faster than a regular expression."""
     values = np.frombuffer(data, np.uint8)
     marks = np.flatnonzero(values[:-1] == _MARK)
     return bool(np.any(values[marks + 1] > _LAST_MARKER))

@@ -45,7 +45,8 @@ def scene(bits: int, *, black: bool) -> Array:
     values += rng.normal(0, 2**bits / 200, values.shape)
     if black:
         values[np.hypot(x, y) > SIDE * 0.4] = 0
-    return np.clip(values, 0, 2**bits - 1).astype(np.uint8 if bits <= 8 else np.uint16)
+    clipped: Array = np.clip(values, 0, 2**bits - 1).astype(np.uint8 if bits <= 8 else np.uint16)
+    return clipped
 
 
 def _layout(pixels: Array, bits: int) -> PixelLayout:
