@@ -16,6 +16,10 @@ from nightread.reasons import Reason
 _EXPLICIT = Encoding(implicit=False, little=True)
 _FIRST_BYTES = 64 * 1024
 _GROWTH = 8
+_TAG_BYTES, _ELEMENT_HEADER = 4, 12
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNSURE_BYTES = 8
+"""The pixels must be complete without these last bytes of a stream that does not end: they may be an end put there."""
 _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
@@ -65,19 +69,34 @@ class _Stream:
         """Inflate up to `most` bytes, and keep none of them.
 
         Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
-        first `end` bytes depend on zeros or 0xFF in place of its end.
+        first `end` bytes may depend on what was put in place of its end.
         """
         left = most - len(self.data)
+        following = bytes(self.data[end : end + _TAG_BYTES])
         try:
             while left > 0 and not self._inflater.eof:
-                left -= len(self._more(min(left, _FIRST_BYTES)))
+                more = self._more(min(left, _FIRST_BYTES))
+                following = (following + more)[:_TAG_BYTES]
+                left -= len(more)
         except RejectImage as rejected:
-            if rejected.reason is not Reason.TRUNCATED or self._has_without_fill(end) < end:
+            if rejected.reason is not Reason.TRUNCATED or not self._is_certain(end, following):
                 raise
 
+    def _is_certain(self, end: int, following: bytes) -> bool:
+        """Return whether the pixels do not need the last bytes of the stream, and no further pixels seem to follow.
+
+        Zeros that are needed may be those of a blank image, whose pixels are all alike.
+        """
+        tag = int.from_bytes(following[:2], "little") << 16 | int.from_bytes(following[2:], "little")
+        if any(following) and tag <= max(tags.PIXEL_DATA_TAGS):
+            return False
+        pixels = self.data[self.data.rfind(_PIXEL_DATA, 0, end) + _ELEMENT_HEADER : end]
+        return self._has_without_fill(end) >= end or pixels.count(pixels[:1]) == len(pixels)
+
     def _has_without_fill(self, end: int) -> int:
-        """Return how many bytes, up to `end`, the stream holds without the zeros or 0xFF behind it."""
-        left = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
+        """Return how many bytes, up to `end`, the stream holds without what may be put at its end."""
+        sound = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
+        left = self._all[: min(len(sound), len(self._all) - _UNSURE_BYTES)]
         inflater, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
         with suppress(zlib.error):
             while count < end and (more := inflater.decompress(left, min(end - count, _FIRST_BYTES))):
