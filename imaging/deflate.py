@@ -20,6 +20,8 @@ _TAG_BYTES, _ELEMENT_HEADER = 4, 12
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNSURE_BYTES = 8
 """The pixels must be complete without these last bytes of a stream that does not end: they may be an end put there."""
+_MOST_REST = 1024 * 1024
+"""Number of bytes behind the pixels that are inflated to see whether the stream is sound."""
 _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
@@ -28,7 +30,8 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
     `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
-    64 KiB; the rest is inflated to see that it is sound, because it has no checksum. Errors in the header itself
+    64 KiB; 1 MiB more is inflated to see that
+    the stream is sound, because it has no checksum. Errors in the header itself
     are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
     TOO_LARGE.
     """
@@ -42,7 +45,7 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
         if end is not None:
             stream.ends_before(end)
             if end:
-                stream.check_rest(end, most)
+                stream.check_rest(end)
             break
         if size >= most // _HEADER_SHARE:
             raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set exceeds the size limit.")
@@ -65,13 +68,13 @@ class _Stream:
             self.data += self._more(size - len(self.data))
         return self._inflater.eof
 
-    def check_rest(self, end: int, most: int) -> None:
-        """Inflate up to `most` bytes, and keep none of them.
+    def check_rest(self, end: int) -> None:
+        """Inflate a bounded number of bytes, and keep none of them.
 
         Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
         first `end` bytes may depend on what was put in place of its end.
         """
-        left = most - len(self.data)
+        left = _MOST_REST
         following = bytes(self.data[end : end + _TAG_BYTES])
         try:
             while left > 0 and not self._inflater.eof:

@@ -124,7 +124,8 @@ def _compared(frame: bytes, jpeg: Jpeg, decode: Decode, pixels: Array) -> Array:
     if not np.array_equal(decode(b"".join((*parts, frame[position:]))), pixels):
         raise _truncated()
     end = jpeg.scans[-1].end
-    replaced = frame[: end - _REPLACED] + _FOREIGN[:_REPLACED] + frame[end:]
+    start = len(frame[: end - _REPLACED].rstrip(b"\xff"))  # Behind 0xFF, other bytes would be a marker.
+    replaced = frame[:start] + _FOREIGN[: end - start] + frame[end:]
     if jpeg.process != PROGRESSIVE and np.array_equal(decode(replaced), pixels):
         raise _too_long()
     return pixels

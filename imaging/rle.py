@@ -86,7 +86,8 @@ def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> N
     if len(unpacked) < length:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
     beyond = len(unpacked) - length
-    if end - position > (1 if beyond else _MOST_LEFT) or beyond > _MOST_EXTRA or any(unpacked[length:]):
+    left = len(frame[position:end].rstrip(b"\0"))
+    if left > (1 if beyond else _MOST_LEFT) or beyond > _MOST_EXTRA or any(unpacked[length:]):
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
     pixels[:] = np.frombuffer(unpacked, np.uint8, length)
 
