@@ -49,7 +49,8 @@ def scene(bits: int, *, black: bool) -> Array:
     return clipped
 
 
-def _layout(pixels: Array, bits: int) -> PixelLayout:
+def layout_of(pixels: Array, bits: int) -> PixelLayout:
+    """Return what the header of an image with these pixels says."""
     samples = 1 if pixels.ndim == 2 else 3
     return PixelLayout(
         rows=pixels.shape[0],
@@ -134,9 +135,9 @@ def streams(*, black: bool) -> dict[str, Stream]:
         "HTJ2K": bytes(imagecodecs.htj2k_encode(deepest, level=0, reversible=True)),
     }
     groups = ((of_grey, grey, 8), (of_deep, deep, 12), (of_colour, colour, 8), (of_deepest, deepest, 16))
-    found = {name: Stream(frame, _layout(of, bits)) for group, of, bits in groups for name, frame in group.items()}
+    found = {name: Stream(frame, layout_of(of, bits)) for group, of, bits in groups for name, frame in group.items()}
     for name, of, bits in (("RLE", grey, 8), ("RLE of 16 bits", deep, 12), ("RLE in colour", colour, 8)):
-        found[name] = Stream(_rle(of), _layout(of, bits), Codec.RLE)
+        found[name] = Stream(_rle(of), layout_of(of, bits), Codec.RLE)
     return found
 
 
