@@ -21,7 +21,7 @@ _COUNTS = ("received", "refused", "failed")
 _LEGEND = (
     "received: acknowledged and in the database. refused: not enough disk space (status A7xx). failed: see the status. "
     "The sender still has refused and failed images. Words under `statuses` count associations: rejected, aborted, "
-    "lost, unsupported (only other services were proposed), incomplete (ended within an image)."
+    "lost, too_slow, unsupported (only other services were proposed), incomplete (ended within an image)."
 )
 
 

@@ -42,6 +42,8 @@ class Status:
     image_remarks: Mapping[str, int]
     pace: queries.Pace
     postponed: Sequence[queries.Postponed]
+    held: int
+    """Number of images that wait because their source is paused."""
     """Images that are tried again later; the pace leaves them out."""
     oldest_waiting: datetime | None
     batches_published: int
@@ -59,8 +61,13 @@ class Status:
 
     @property
     def ready(self) -> int:
-        """Return the number of unfinished images that need not wait for a later time."""
-        return max(0, self.tally.unfinished - sum(group.images for group in self.postponed))
+        """Return the number of unfinished images that wait neither for a later time nor for a paused source."""
+        return max(0, self.tally.unfinished - self.held - sum(group.images for group in self.postponed))
+
+    @property
+    def is_paused(self) -> bool:
+        """Return whether the dispatch of all images is paused."""
+        return any(pause.source_id is None for pause in self.pauses)
 
     @property
     def done_by(self) -> datetime | None:
@@ -88,6 +95,7 @@ class Status:
             "eta_seconds": self.pace.eta_seconds,
             "done_by": self.done_by.isoformat() if self.done_by and self.ready else None,
             "postponed": [postponed_json(group) for group in self.postponed],
+            "held": self.held,
             "deadline": self.deadline.isoformat(),
             "oldest_waiting_seconds": self.oldest_waiting_seconds,
             "batches": {"published": self.batches_published, "claimed": self.batches_claimed},
@@ -138,13 +146,17 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
     arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
     pauses = queries.pauses(database)
+    is_paused = any(pause.source_id is None for pause in pauses)
+    held = queries.held_images(database, [pause.source_id for pause in pauses if pause.source_id is not None])
+    ready = max(0, tally.unfinished - held - sum(group.images for group in postponed))
     return Status(
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
         image_remarks=queries.remarks(database),
-        pace=_pace(database, tally, postponed, now, is_paused=bool(pauses)),
+        pace=_pace(database, tally, now, ready=ready, is_paused=is_paused),
         postponed=postponed,
+        held=held,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
         batches_published=published,
         batches_claimed=claimed,
@@ -159,11 +171,8 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
     )
 
 
-def _pace(
-    database: Database, tally: queries.Tally, postponed: Sequence[queries.Postponed], now: datetime, *, is_paused: bool
-) -> queries.Pace:
-    """Return the pace. It has no end if dispatch is paused, or if all that is left waits for a later time."""
-    ready = max(0, tally.unfinished - sum(group.images for group in postponed))
+def _pace(database: Database, tally: queries.Tally, now: datetime, *, ready: int, is_paused: bool) -> queries.Pace:
+    """Return the pace. It has no end if all dispatch is paused, or if all that is left waits for something else."""
     pace = queries.pace(database, unfinished=ready, now=now)
     # During a pause only open batches are finished, so the pace does not predict the end.
     return replace(pace, eta_seconds=None) if tally.unfinished and (is_paused or not ready) else pace
@@ -222,9 +231,12 @@ def _no_worker(status: Status) -> Text:
 def _forecast(status: Status, nights: Nights) -> Text:
     if status.tally.unfinished == 0:
         return Text("Nothing to do: every image has its outcome.")
-    if status.pauses:
+    if status.is_paused:
         number = counted(status.tally.unfinished, "image is", "images are")
         return Text(f"{number} unfinished; dispatch is paused.", style="bold yellow")
+    if status.ready == 0 and status.held:
+        number = counted(status.held, "image waits", "images wait")
+        return Text(f"{number} for a paused source; all others have their outcome or wait for a later time.")
     if status.ready == 0:
         return Text("Nothing to do now: every image has its outcome or waits for a later time.")
     number = counted(status.ready, "image is", "images are")

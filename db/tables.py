@@ -1,7 +1,4 @@
-"""Define the tables of the database; db.store_tables defines those of receivers, stores, reports and issuers.
-
-Migrations create the tables; `tests/integration/test_migrations.py` compares the result with these definitions.
-"""
+"""Define the tables of the database, but for those of receivers, stores, reports and issuers (db.store_tables)."""
 
 from enum import StrEnum
 from typing import Any
@@ -266,6 +263,7 @@ pauses = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
+    Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
     Column("detail", String(500), nullable=False),
     Column("actor", String(100), nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
@@ -273,7 +271,8 @@ pauses = Table(
     Column("probed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),  # null: in force
     Column("ended_by", String(100)),
-    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL")),
+    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
+    Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),
 )
 
 audit = Table(

@@ -70,10 +70,9 @@ def _outcome(response: HttpResponse, sop_instance_uid: str) -> str | None:
     message = f"The destination returned status {status}."
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         try:
-            dataset = response_dataset(response)
+            return require_stored(response_dataset(response), sop_instance_uid)
         except ValueError:
             raise NotDelivered(DeliveryReason.NO_ANSWER, _INVALID) from None
-        return require_stored(dataset, sop_instance_uid)
     if status < HTTPStatus.BAD_REQUEST:
         raise NotDelivered(DeliveryReason.REFUSED, "The destination redirects to another address. Correct its `url`.")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):

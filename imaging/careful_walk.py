@@ -74,7 +74,7 @@ class CarefulWalk:
         Stop at `end`, at the first tag >= `before`, and in a data set (depth 0) at the pixel data, in an item
         (depth > 0) behind its delimiter. Raises HeaderError and TruncatedError, which name tag and offset.
         """
-        position, tag = start, 0
+        position = start
         order = ElementOrder(self._data, found, self._last_inner) if depth == 0 else None
         for _ in range(MAX_ELEMENTS):
             if self._only_zeros(position, end):
@@ -150,10 +150,7 @@ class CarefulWalk:
         return max(found, default=0)
 
     def _ends_item(self, position: int, end: int) -> bool:
-        if position + 8 > end:
-            return True
-        group, number, _ = _ITEM_HEADERS[self._encoding.little].unpack_from(self._data, position)
-        return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
+        return position + 8 > end or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
         """Return the first reading behind which an element follows, else the first one that fits, else the first."""
@@ -193,7 +190,7 @@ class CarefulWalk:
         for reading in self._unpadded_readings(position):
             if position + reading.header <= end:
                 yield reading
-                if reading.length % 2 and reading.length != UNDEFINED:
+                if reading.length % 2:
                     yield reading._replace(padding=1)
 
     def _unpadded_readings(self, position: int) -> Iterator[_Reading]:
@@ -263,10 +260,9 @@ class CarefulWalk:
         return self._number("H", position) << 16 | self._number("H", position + 2)
 
     def _number(self, code: str, position: int) -> int:
-        """Return an unsigned number; zero behind the end of the data."""
-        size = struct.calcsize(code)
-        raw = self._data[position : position + size]
-        return int.from_bytes(raw, "little" if self._encoding.little else "big") if len(raw) == size else 0
+        """Return an unsigned number, without the bytes that lie behind the end of the data."""
+        raw = self._data[position : position + struct.calcsize(code)]
+        return int.from_bytes(raw, "little" if self._encoding.little else "big")
 
     def _ends_within(self, place: str, end: int) -> HeaderError:
         if end < len(self._data):

@@ -47,11 +47,13 @@ def guess_label(frames: list[Array], bits: int) -> str:
     return YBR if all(_can_be_ybr(frame, bits) for frame in frames) else RGB
 
 
-def ybr_to_rgb(ybr: Array, bits: int = 8) -> Array:
-    """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB, rounded half up."""
+def ybr_to_rgb(ybr: Array, bits: int) -> Array:
+    """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB.
+
+    Integers are rounded half up: their type drops the fraction. Floats become what an integer type rounds in this way.
+    """
     rgb = _unclipped(ybr, bits)
     rgb += np.float32(0.5)
-    np.floor(rgb, out=rgb)
     return np.clip(rgb, 0, (1 << bits) - 1, out=rgb).astype(ybr.dtype)
 
 

@@ -37,7 +37,7 @@ class DicomFrames:
     layout: PixelLayout
     stored: StoredFrames
     palette: Palette | None
-    remarks: Remarks = field(default_factory=Remarks, compare=False)
+    remarks: Remarks
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""

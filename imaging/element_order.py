@@ -11,11 +11,8 @@ from imaging import tags
 from imaging.tags import tag_name
 from imaging.walk import UNDEFINED, Element, HeaderError
 
-NEEDED = frozenset(value for name, value in vars(tags).items() if name.isupper() and isinstance(value, int)) | {
-    tag
-    for name, value in vars(tags).items()
-    if name.isupper() and isinstance(value, tuple | frozenset)
-    for tag in value
+NEEDED = frozenset(value for value in vars(tags).values() if isinstance(value, int)) | {
+    tag for value in vars(tags).values() if isinstance(value, tuple | frozenset) for tag in value
 }
 """All tags that nightread reads: only these can change a result."""
 _SEQUENCE_VRS = (b"SQ", b"UN", b"")

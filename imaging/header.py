@@ -6,7 +6,7 @@ from imaging import tags
 from imaging.deflate import inflate
 from imaging.elements import Elements
 from imaging.limits import Limits
-from imaging.walk import NO_TAG, Encoding, TruncatedError
+from imaging.walk import Encoding, TruncatedError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -58,7 +58,7 @@ def read_header(data: bytes, limits: Limits) -> Header:
         return Header(elements=meta, transfer_syntax=syntax)
     else:
         start = meta.end
-    elements = Elements(data, _encoding(data, start, syntax), start, len(data), before=NO_TAG)
+    elements = Elements(data, _encoding(data, start, syntax), start, len(data))
     if not prefixed and not any(tag in elements for tag in _IDENTIFYING):
         raise RejectImage(Reason.NOT_DICOM)
     return Header(elements=elements, transfer_syntax=syntax)

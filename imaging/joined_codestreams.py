@@ -2,7 +2,6 @@
 
 import re
 import struct
-from collections.abc import Sequence
 from itertools import islice, pairwise
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ def split(data: bytes, span: Span) -> Codestreams:
     for joint in _JOINT.finditer(data, start, end):
         if joint.start() > header_end:
             pieces.append((start, joint.end()))
-            _check_number(pieces)
+            _check_number(len(pieces) + 1)  # Behind each piece begins another one.
             start = joint.end()
             header_end = _header_end(data, start, end)
     return Codestreams([*pieces, (start, end)], unsplit=last_start > header_end)
@@ -72,12 +71,12 @@ def _header_end(data: bytes, start: int, end: int) -> int:
 def _split_rle(data: bytes, start: int, end: int) -> list[Span]:
     marks = (mark.start() for mark in _RLE_MARK.finditer(data, start + _RLE_HEADER.size, end))
     starts = [start, *islice((mark for mark in marks if is_rle(data, mark, end)), MAX_CODESTREAMS)]
-    _check_number(starts)
+    _check_number(len(starts))
     return list(pairwise([*starts, end]))
 
 
-def _check_number(found: Sequence[object]) -> None:
-    if len(found) > MAX_CODESTREAMS:
+def _check_number(found: int) -> None:
+    if found > MAX_CODESTREAMS:
         raise RejectImage(Reason.TOO_LARGE, "A fragment of the compressed pixel data holds too many codestreams.")
 
 

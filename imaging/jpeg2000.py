@@ -135,7 +135,7 @@ def _segments(frame: bytes, start: int) -> Iterator[tuple[int, int]]:
             tile_part = position
         if marker == _SOD:  # A length of zero means that the tile-part extends to the end (A.4.2).
             part_length = struct.unpack_from(">I", frame, tile_part + 6)[0]
-            if part_length < position - tile_part:
+            if part_length <= position - tile_part:
                 return
             position = tile_part + part_length
         else:

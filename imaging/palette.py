@@ -88,7 +88,7 @@ def _in_bytes(channels: list[_Channel], said: int) -> Array:
         raise RejectImage(Reason.BAD_HEADER, "The colour palette is empty.")
     table = np.stack([values[:entries] for values, _ in channels], axis=-1)
     if any(in_byte for _, in_byte in channels):
-        said = min(said, BYTE_BITS)
+        said = BYTE_BITS
     elif said <= BYTE_BITS:
         table = low_bytes(table)
     bits = bits_reached(int(table.max()), said)

@@ -50,8 +50,7 @@ class PatientHasher:
 
     def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
         """Remember a storable issuer. One that equals the number is no issuer: a program filled in one text for all."""
-        is_new = issuer not in ("", number) and len(self.issuers) < ISSUER_LIMIT
-        if is_new and storable_text(issuer, ISSUER_LENGTH) == issuer:
+        if issuer != number and len(self.issuers) < ISSUER_LIMIT and storable_text(issuer, ISSUER_LENGTH) == issuer:
             self.issuers.add((kind, issuer))
 
 

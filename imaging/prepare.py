@@ -24,12 +24,11 @@ _COLOUR_DIMENSIONS = 3
 
 
 class _Source(NamedTuple):
-    """The values to resize. The display value in [0, 1] is (value - zero) * gain + base."""
+    """The values to resize. The display value in [0, 1] is (value - zero) * gain."""
 
     values: Array
     zero: float = 0.0
     gain: float = 1.0
-    base: float = 0.0
 
 
 def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
@@ -53,7 +52,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
         resized if resized.ndim == _COLOUR_DIMENSIONS else resized[..., None], np.float32(source.zero), out=part
     )
     part *= gain * np.float32(source.gain)
-    part += gain * np.float32(source.base) + offset
+    part += offset
     return target
 
 
@@ -136,7 +135,7 @@ def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]
 
 
 def _middle(whole: int, part: int) -> slice:
-    part = max(min(part, whole), 1)
+    part = max(part, 1)
     start = (whole - part) // 2
     return slice(start, start + part)
 

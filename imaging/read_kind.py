@@ -72,7 +72,7 @@ def is_grey(frame: Frame) -> bool:
     if not _is_coloured(frame):
         return True
     stored = frame.stored
-    span = float(1 << frame.bits_stored) if stored.dtype.kind in "ui" else float(np.ptp(stored)) or 1.0
+    span = float(1 << frame.bits_stored) if stored.dtype.kind in "ui" else float(np.ptp(stored))
     red, green, blue = (_unwrapped(stored[..., channel]) for channel in range(_CHANNELS))
     spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return float((spread > _GREY_TOLERANCE * span).mean()) <= _COLOURED_SHARE

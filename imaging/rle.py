@@ -1,19 +1,21 @@
 """Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for segments that the fast one refuses."""
 
 import struct
+from itertools import pairwise
 
 import imagecodecs
 import numpy as np
 
 from imaging.array import Array
+from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _HEADER = struct.Struct("<16I")
 _NO_OPERATION = 128
-_MOST_EXTRA, _MOST_LEFT = 16, 4
-"""Number of pixels, and of bytes, behind the last pixel of a segment that are taken for padding."""
+_MOST_LEFT = 4
+"""Number of bytes, zeros apart, behind the last pixel of a segment that are taken for padding."""
 _FILL = b"\xff" * 8
 _TWICE_FILL = 255
 """A byte of 0xFF repeats the next one, so that a place that was filled with 0xFF is a row of pairs."""
@@ -35,23 +37,22 @@ def decode_rle(frame: bytes, layout: PixelLayout) -> Array:
     cells = planes.reshape(layout.samples, -1)
     each, width = cells.shape[1], dtype.itemsize
     starts = _segment_starts(frame, layout.samples * width)
-    buffer = np.empty(each + _MOST_EXTRA, np.uint8)
+    buffer = np.empty(each, np.uint8)
     for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(frame)], strict=True)):
-        _unpack(frame, start, end, buffer)
+        _unpack(frame, (start, end), buffer, layout.columns)
         plane, byte = divmod(index, width)  # the most significant byte comes first
-        cells[plane].view(np.uint8)[width - 1 - byte :: width] = buffer[:each]
+        cells[plane].view(np.uint8)[width - 1 - byte :: width] = buffer
     return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-def _unpack(frame: bytes, start: int, end: int, buffer: Array) -> None:
-    """Fill the buffer, which is longer than the pixels of the segment by what may follow them."""
-    each = len(buffer) - _MOST_EXTRA
+def _unpack(frame: bytes, span: Span, pixels: Array, row: int) -> None:
+    start, end = span
     try:
-        count = len(imagecodecs.packbits_decode(frame[start:end], out=buffer.data))
+        count = len(imagecodecs.packbits_decode(frame[start:end], out=pixels.data))
     except (imagecodecs.PackbitsError, ValueError):
-        count = 0
-    if count != each:
-        _unpack_leniently(frame, start, end, buffer[:each])
+        count = -1
+    if count != len(pixels):
+        _unpack_leniently(frame, span, pixels, row)
     if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
 
@@ -62,32 +63,35 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
     count, *offsets = _HEADER.unpack_from(frame)
     # The offsets tell, whatever the number of segments is, and zero is none.
     starts = offsets[:segments] if count == segments else [offset for offset in offsets if offset]
-    in_order = all(low < high for low, high in zip(starts, [*starts[1:], len(frame)], strict=True))
-    if len(starts) != segments or not in_order or starts[0] < _HEADER.size:
+    ascending = [_HEADER.size - 1, *starts, len(frame)]
+    if len(starts) != segments or any(low >= high for low, high in pairwise(ascending)):
         raise RejectImage(
             Reason.BAD_PIXELS, f"An RLE frame does not have the {segments} segments that the header requires."
         )
     return starts
 
 
-def _unpack_leniently(frame: bytes, position: int, end: int, pixels: Array) -> None:
-    """Fill the pixels. The last run may reach beyond the end of the segment, or beyond the picture with a few zeros."""
+def _unpack_leniently(frame: bytes, span: Span, pixels: Array, row: int) -> None:
+    """Fill the pixels. The last run may reach beyond the end of the segment, or of the picture."""
+    position, end = span
     unpacked, length = bytearray(), len(pixels)
+    has_rows = False
     while position < end and len(unpacked) < length:
+        has_rows |= len(unpacked) == row
         count = frame[position]
         if count < _NO_OPERATION:
             unpacked += frame[position + 1 : min(position + 2 + count, end)]
             position += 2 + count
         else:
             if count > _NO_OPERATION:
-                unpacked += frame[position + 1 : position + 2] * (257 - count)
+                unpacked += frame[position + 1 : min(position + 2, end)] * (257 - count)
                 position += 1
             position += 1
     if len(unpacked) < length:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-    beyond = len(unpacked) - length
     left = len(frame[position:end].rstrip(b"\0"))
-    if left > (1 if beyond else _MOST_LEFT) or beyond > _MOST_EXTRA or any(unpacked[length:]):
+    # A writer that encodes row by row, as G.3.1 demands, has no run that is too long.
+    if left > _MOST_LEFT or (len(unpacked) > length and (left or has_rows)):
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
     pixels[:] = np.frombuffer(unpacked, np.uint8, length)
 

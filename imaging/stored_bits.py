@@ -45,7 +45,7 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
     if not lossless and precision > layout.bits_stored:
         return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
     masked = mask_decoded_bits(pixels, layout, precision)
-    whole = masked is not pixels and layout.bits_stored < precision == pixels.dtype.itemsize * _BYTE_BITS
+    whole = layout.bits_stored < precision == pixels.dtype.itemsize * _BYTE_BITS
     refuted = _refuted(pixels, layout, _shift(layout, precision)) if whole else None
     return refuted or StoredValues(masked, layout.bits_stored)
 
@@ -82,18 +82,17 @@ def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Arr
 def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Array:
     """Return the output of a lossy decoder with the bits and the sign that the header declares.
 
-    `precision` is the number of bits of the decoded samples. Values just outside of BitsStored are errors of the
-    compression: they are clipped.
+    `precision` is the number of bits of the decoded samples: more than BitsStored. Values just outside of BitsStored
+    are errors of the compression: they are clipped.
     """
-    if _fits(pixels, layout, precision):
-        return pixels
     pixels, cell = _with_sign(pixels, layout)
     unused, shift = cell - precision, _shift(layout, precision)
     if unused > 0 and layout.signed:
         pixels = (pixels << unused) >> unused
     values = pixels >> shift
     top = 1 << layout.bits_stored - layout.signed
-    return np.clip(values, -top if layout.signed else 0, top - 1) if precision > layout.bits_stored else values
+    clipped: Array = np.clip(values, -top if layout.signed else 0, top - 1)
+    return clipped
 
 
 def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
@@ -126,26 +125,22 @@ def _of_other_sign() -> str:
 def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
     """Return the values if the words do not lie as BitsStored and HighBit say; None if they may."""
     stored = layout.bits_stored
+    words = _with_sign(words, layout)[0]
     if shift > 0 and _lie_low(words, layout, shift):
-        unused = words.dtype.itemsize * _BYTE_BITS - stored
-        words = _with_sign(words, layout)[0]
-        values = (words << unused) >> unused if layout.signed else words
-        return StoredValues(values, stored, f"The pixel values begin at bit 0, unlike {_HIGH_BIT} says.")
-    if shift == 0 and not layout.signed and layout.photometric in GRAYSCALE:
-        words = _with_sign(words, layout)[0]
-        if (used := int(words.max()).bit_length()) > stored and _smoother_whole(words, stored):
-            return StoredValues(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")
+        return StoredValues(words, stored, f"The pixel values begin at bit 0, unlike {_HIGH_BIT} says.")
+    unsigned_grey = shift == 0 and not layout.signed and layout.photometric in GRAYSCALE
+    if unsigned_grey and (used := int(words.max()).bit_length()) > stored and _smoother_whole(words, stored):
+        return StoredValues(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")
     return None
 
 
-def _lie_low(words: Array, layout: PixelLayout, shift: int) -> bool:
+def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
     """Return whether the values are in the low bits, and not at HighBit.
 
     Nothing is above BitsStored bits then, and most words that are more than an overlay use the bits below as well.
     """
-    values = _with_sign(words, layout)[0]
     top = 1 << layout.bits_stored - layout.signed
-    if int(values.max()) >= top or (layout.signed and int(values.min()) < -top):
+    if int(values.max()) >= top or int(values.min()) < -top:
         return False
     more = values[values >= 1 << shift]
     return more.size > 0 and 2 * int(np.count_nonzero(more & (1 << shift) - 1)) >= more.size
@@ -177,5 +172,4 @@ def _with_sign(pixels: Array, layout: PixelLayout) -> tuple[Array, int]:
 
 def _shift(layout: PixelLayout, precision: int) -> int:
     """Return how far the values lie above bit 0: only whole words can hold them at the top."""
-    whole_words = layout.bits_stored < precision and layout.high_bit < precision
-    return layout.high_bit + 1 - layout.bits_stored if whole_words else 0
+    return layout.high_bit + 1 - layout.bits_stored if layout.high_bit < precision else 0

@@ -152,13 +152,15 @@ class Settings(BaseSettings):
         description="Memory limit for the trial read of an image that is suspected of killing its worker process.",
     )
     breaker_images: int = Field(
-        100, ge=0, description="Number of latest outcomes that the circuit breaker examines; 0 turns it off."
+        100,
+        ge=0,
+        description="Number of latest outcomes of a source that the circuit breaker examines; 0 turns it off.",
     )
     breaker_share: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="The circuit breaker pauses dispatch if at least this share of outcomes is defective or failed.",
+        description="The circuit breaker pauses a source if at least this share of its outcomes is bad.",
     )
     breaker_probe_seconds: Seconds = Field(
         300, description="Interval of the small probe batches while the circuit breaker has paused dispatch."

@@ -114,9 +114,24 @@ class ReceiverSource(_Source):
     port: int = Field(11112, ge=0, le=65535, description="TCP port of the receiver; 0: any free port.")
     callers: tuple[Caller, ...] = Field((), description="Callers that may send; empty: every caller may send.")
     associations: int = Field(32, ge=1, le=1000, description="Maximum number of simultaneous associations.")
+    associations_per_address: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Maximum number of simultaneous associations from one address; unset: three quarters of "
+        "`associations`, so that no single sender keeps all others out.",
+    )
     pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")
     idle_seconds: Seconds = Field(60, description="An association without traffic for this long is aborted.")
+    image_seconds: Seconds = Field(
+        3600, description="An association is aborted if one image takes longer than this to arrive."
+    )
     tls: Tls | None = Field(None, description="If set, only TLS connections are accepted.")
+
+    @property
+    def address_limit(self) -> int:
+        """Return the maximum number of simultaneous associations from one address."""
+        return self.associations_per_address or max(self.associations * 3 // 4, 1)
 
 
 class _Store(_Source):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from db import ledger
+from db import ledger, queries
 from db.engine import Database
 from db.ledger import Arrival, Batch, Claimed, FramePrediction, Outcome, Registered, WorkerProcess
 from db.tables import State, batches, instances, predictions, work
@@ -43,11 +43,20 @@ class LedgerDriver:
     source_id: int
     process: WorkerProcess = field(default_factory=lambda: WorkerProcess(node="w1", boot_id="boot-1", index=0))
 
-    def register(self, arrivals: Sequence[Arrival], *, priority: int = 5) -> Registered:
-        """Register arrivals of the source."""
+    def register(self, arrivals: Sequence[Arrival], *, priority: int = 5, source_id: int | None = None) -> Registered:
+        """Register arrivals of the source, or of another one."""
         return ledger.register(
-            self.database, source_id=self.source_id, arrivals=arrivals, priority=priority, now=self.clock()
+            self.database,
+            source_id=source_id or self.source_id,
+            arrivals=arrivals,
+            priority=priority,
+            now=self.clock(),
         )
+
+    def pause_id(self) -> int:
+        """Return the id of the only pause in force."""
+        (pause,) = queries.pauses(self.database)
+        return pause.id
 
     def form(self, *, count: int = 100, images: int = 64, max_bytes: int = 2**40) -> list[Batch]:
         """Form batches without publishing them."""

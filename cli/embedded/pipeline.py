@@ -124,7 +124,7 @@ class Pipeline:
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
         count_at, progress = 0.0, _Progress()
-        paused: frozenset[str] = frozenset()
+        paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
             """Return the seconds until the next call; None at the end."""
@@ -150,13 +150,14 @@ class Pipeline:
         while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
             pause(min(wait, _LOOK_SECONDS))
 
-    def _report_pauses(self, known: frozenset[str]) -> frozenset[str]:
-        """Report each new pause once, and return the causes of all pauses in force."""
+    def _report_pauses(self, known: frozenset[int]) -> frozenset[int]:
+        """Report each new pause once, and return the ids of all pauses in force."""
         pauses = queries.pauses(self.database)
         for pause in pauses:
-            if pause.cause not in known:
-                self.report(f"dispatch is paused ({pause.cause}: {pause.detail}): see `nightread status`")
-        return frozenset(pause.cause for pause in pauses)
+            if pause.id not in known:
+                what = "dispatch" if pause.source is None else f"the source {pause.source}"
+                self.report(f"{what} is paused ({pause.cause}: {pause.detail}): see `nightread status`")
+        return frozenset(pause.id for pause in pauses)
 
     def _supervise_children(self) -> None:
         for member in self.children:

@@ -33,6 +33,7 @@ def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
     """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
     return {
         "cause": pause.cause.value,
+        "source": pause.source,
         "since": pause.since.isoformat(),
         "detail": pause.detail,
         "actor": pause.actor,
@@ -42,8 +43,10 @@ def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
 
 def _cause(pause: Pause) -> str:
     match pause.cause:
+        case Cause.BREAKER if pause.source is not None:
+            return f"The source {pause.source} is paused automatically: too many bad images"
         case Cause.BREAKER:
-            return "Paused automatically: too many bad images"
+            return "Paused automatically: too many failures"
         case Cause.DISK:
             return "Paused automatically: not enough disk space"
     return f"Paused by {pause.actor}"

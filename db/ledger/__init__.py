@@ -17,9 +17,18 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
-from db.ledger.outbox import Batch, BatchFilter, QueueStatus, form_batches, queue_status, return_unpublished
+from db.ledger.outbox import (
+    ALL_SOURCES,
+    Batch,
+    BatchFilter,
+    QueueStatus,
+    SourceFilter,
+    form_batches,
+    queue_status,
+    return_unpublished,
+)
 from db.ledger.outcomes import record
-from db.ledger.pauses import Cause, clear_probe, end_pauses, pause, set_probe
+from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -41,6 +50,7 @@ from db.ledger.values import (
 from db.ledger.workers import deregister, heartbeat
 
 __all__ = [
+    "ALL_SOURCES",
     "Annotations",
     "Arrival",
     "Batch",
@@ -58,6 +68,7 @@ __all__ = [
     "QueueStatus",
     "Receipt",
     "Registered",
+    "SourceFilter",
     "Subject",
     "Withdrawal",
     "WorkerProcess",
@@ -70,6 +81,7 @@ __all__ = [
     "deregister",
     "draft_delivery",
     "end_delivery",
+    "end_pause",
     "end_pauses",
     "end_receipts",
     "end_routes",

@@ -48,8 +48,4 @@ def register_and_move(
 
 
 _CURSOR = select(sources.c.cursor).where(sources.c.id == bindparam("source"))
-_MOVE = (
-    update(sources)
-    .where(sources.c.id == bindparam("source"))
-    .values(cursor=bindparam("to", type_=sources.c.cursor.type))
-)
+_MOVE = update(sources).where(sources.c.id == bindparam("source")).values(cursor=bindparam("to"))

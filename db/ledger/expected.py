@@ -40,5 +40,5 @@ _UPDATE = (
         expected.c.images != bindparam("the_images"),
         or_(bindparam("the_reported_by") != "header", expected.c.images < bindparam("the_images")),
     )
-    .values(images=bindparam("the_images"), reported_at=bindparam("the_reported_at", type_=expected.c.reported_at.type))
+    .values(images=bindparam("the_images"), reported_at=bindparam("the_reported_at"))
 )

@@ -42,8 +42,10 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
     settled = []
     for outcome in outcomes:
         owner = owners.get(outcome.sha256 or "") if outcome.state in _OWNING else None
-        is_copy = owner is not None and owner.work_id != outcome.work_id
-        settled.append(_as_duplicate(outcome, owner.instance_id) if owner and is_copy else outcome)
+        if owner is None or owner.work_id == outcome.work_id:
+            settled.append(outcome)
+        else:
+            settled.append(_as_duplicate(outcome, owner.instance_id))
     return _with_facts_of_originals(connection, settled)
 
 
@@ -106,18 +108,16 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
     """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again."""
-    originals = {o.duplicate_of for o in outcomes if o.state is State.DUPLICATE}
+    originals = {o.duplicate_of for o in outcomes if o.duplicate_of is not None}
     if not originals:
         return outcomes
     facts = {
         row.id: Facts(**{name: getattr(row, name) for name in FACT_NAMES})
         for row in connection.execute(_FACTS, {"originals": list(originals)})
     }
-    own = {o.instance_id: o.facts for o in outcomes if o.state in _OWNING}
+    own = {o.instance_id: o.facts for o in outcomes}
     return [
-        o._replace(facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
-        if o.state is State.DUPLICATE and o.duplicate_of is not None
-        else o
+        o if o.duplicate_of is None else o._replace(facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
         for o in outcomes
     ]
 

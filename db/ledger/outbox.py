@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
+_Statement = TypeVar("_Statement", bound=Select[Any])
 _LEAST_WINDOW = 2
 LIVE_SECONDS = 45
 """A worker counts only if its heartbeat is younger than this."""
@@ -65,7 +67,28 @@ class Batch:
     images: int
 
 
-def queue_status(database: Database, *, images: int, now: datetime) -> QueueStatus:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFilter:
+    """Filter for the sources whose images a batch may contain."""
+
+    held: frozenset[int] = frozenset()
+    """Ids of sources to leave out."""
+    only: int | None = None
+    """If set, only images of this source."""
+
+    def applied(self, statement: _Statement) -> _Statement:
+        """Add the conditions to a statement that selects from `work` joined with `instances`."""
+        if self.only is not None:
+            return statement.where(instances.c.source_id == self.only)
+        return statement.where(instances.c.source_id.not_in(sorted(self.held))) if self.held else statement
+
+
+ALL_SOURCES = SourceFilter()
+
+
+def queue_status(
+    database: Database, *, images: int, now: datetime, source_filter: SourceFilter = ALL_SOURCES
+) -> QueueStatus:
     """Read the state of the queue, for batches of `images` images.
 
     The statements are not one snapshot: the next call sees what this one misses.
@@ -75,7 +98,7 @@ def queue_status(database: Database, *, images: int, now: datetime) -> QueueStat
         waiting, running = connection.execute(_OPEN_COUNTS).one()
         slots, starting = connection.execute(_SLOTS, {"since": live_since}).one()
         limit = images * _window(slots)
-        ready = connection.execute(_READY_COUNT, {"now": now, "limit": limit}).scalar_one()
+        ready = connection.execute(_ready_count(source_filter), {"now": now, "limit": limit}).scalar_one()
     return QueueStatus(ready=ready, waiting=waiting, running=running, slots=slots, starting=starting)
 
 
@@ -91,6 +114,7 @@ def form_batches(
     max_bytes: int,
     now: datetime,
     batch_filter: BatchFilter = BatchFilter.ANY,
+    source_filter: SourceFilter = ALL_SOURCES,
 ) -> list[Batch]:
     """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
@@ -99,7 +123,8 @@ def form_batches(
     """
 
     def transaction(connection: Connection) -> list[Batch]:
-        rows = connection.execute(_READY_FOR[batch_filter], {"now": now, "limit": count * images}).all()
+        ready = source_filter.applied(_READY_FOR[batch_filter])
+        rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
     return database.write(transaction)
@@ -144,7 +169,14 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
 
 _IS_READY = in_state(State.RECEIVED) & or_(work.c.not_before.is_(None), work.c.not_before <= bindparam("now"))
 
-_READY_COUNT = select(func.count()).select_from(select(work.c.id).where(_IS_READY).limit(bindparam("limit")).subquery())
+_READY_IDS = select(work.c.id).where(_IS_READY).limit(bindparam("limit"))
+_READY_IDS_BY_SOURCE = _READY_IDS.join(instances, instances.c.id == work.c.instance_id)
+
+
+def _ready_count(source_filter: SourceFilter) -> Select[int]:
+    ready = _READY_IDS if source_filter == ALL_SOURCES else source_filter.applied(_READY_IDS_BY_SOURCE)
+    return select(func.count()).select_from(ready.subquery())
+
 
 _READY = (
     select(work.c.id, work.c.alone, instances.c.size)

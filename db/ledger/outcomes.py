@@ -100,8 +100,6 @@ def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
 
 
 def _write(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-    if not outcomes:
-        return
     execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.sha256 is not None]
     kept = [(outcome.instance_id, outcome.sha256, *_fact_values(outcome.facts)) for outcome in read]

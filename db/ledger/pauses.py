@@ -15,20 +15,32 @@ AUTOMATIC = "nightread"
 
 
 class Cause(StrEnum):
-    """The cause of a pause; at most one pause per cause is in force."""
+    """The cause of a pause; at most one pause per cause is in force for all sources, and one for each source."""
 
     BREAKER = "breaker"
     DISK = "disk"
     PERSON = "person"
 
 
-def pause(database: Database, cause: Cause, *, detail: str, now: datetime, actor: str = AUTOMATIC) -> bool:
-    """Pause dispatch. Returns False if a pause with this cause is in force. Pauses by people are written to `audit`."""
+def pause(
+    database: Database,
+    cause: Cause,
+    *,
+    detail: str,
+    now: datetime,
+    actor: str = AUTOMATIC,
+    source_id: int | None = None,
+) -> bool:
+    """Pause dispatch of all images, or of those of one source. Pauses by people are written to `audit`.
+
+    Returns False if such a pause is in force.
+    """
 
     def transaction(connection: Connection) -> bool:
-        if connection.execute(_IN_FORCE, {"causes": [cause.value]}).first():
+        same_source = pauses.c.source_id.is_(None) if source_id is None else pauses.c.source_id == source_id
+        if connection.execute(_IN_FORCE.where(same_source), {"causes": [cause.value]}).first():
             return False
-        row = {"cause": cause.value, "detail": detail, "actor": actor, "began_at": now}
+        row = {"cause": cause.value, "source_id": source_id, "detail": detail, "actor": actor, "began_at": now}
         insert_if_absent(connection, pauses, tuple(row), [tuple(row.values())])
         _write_audit(connection, "dispatch.pause", actor, {"cause": cause.value, "detail": detail}, now)
         return True
@@ -43,7 +55,7 @@ def end_pauses(
 
     def transaction(connection: Connection) -> list[Cause]:
         named = {"causes": [cause.value for cause in causes]}
-        ended = [Cause(cause) for cause in connection.execute(_END, {**named, "now": now, "by": actor}).scalars()]
+        ended = {Cause(cause) for cause in connection.execute(_END, {**named, "now": now, "by": actor}).scalars()}
         if ended:
             _write_audit(connection, "dispatch.resume", actor, {"causes": sorted(ended)}, now)
         return sorted(ended)
@@ -51,16 +63,26 @@ def end_pauses(
     return database.write(transaction)
 
 
-def set_probe(database: Database, batch_id: str, *, now: datetime) -> None:
-    """Store that this batch is the probe of the circuit breaker's pause."""
-    statement = update(pauses).where(_BREAKER_IN_FORCE).values(probe_batch=batch_id, probed_at=now)
+def end_pause(database: Database, pause_id: int, *, now: datetime) -> None:
+    """End one pause that nightread began."""
+    statement = update(pauses).where(_of(pause_id)).values(ended_at=now, ended_by=AUTOMATIC)
     database.write(lambda connection: connection.execute(statement))
 
 
-def clear_probe(database: Database) -> None:
+def set_probe(database: Database, pause_id: int, batch_id: str, *, now: datetime) -> None:
+    """Store that this batch is the probe of a pause by the circuit breaker."""
+    statement = update(pauses).where(_of(pause_id)).values(probe_batch=batch_id, probed_at=now)
+    database.write(lambda connection: connection.execute(statement))
+
+
+def clear_probe(database: Database, pause_id: int) -> None:
     """Clear a probe without enough good outcomes: the pause continues, and another probe follows."""
-    statement = update(pauses).where(_BREAKER_IN_FORCE).values(probe_batch=None)
+    statement = update(pauses).where(_of(pause_id)).values(probe_batch=None)
     database.write(lambda connection: connection.execute(statement))
+
+
+def _of(pause_id: int) -> ColumnElement[bool]:
+    return (pauses.c.id == pause_id) & pauses.c.ended_at.is_(None)
 
 
 def _write_audit(connection: Connection, action: str, actor: str, detail: dict[str, object], now: datetime) -> None:
@@ -79,4 +101,3 @@ _END = (
     .values(ended_at=bindparam("now"), ended_by=bindparam("by"))
     .returning(pauses.c.cause)
 )
-_BREAKER_IN_FORCE = (pauses.c.cause == Cause.BREAKER.value) & pauses.c.ended_at.is_(None)

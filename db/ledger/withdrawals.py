@@ -34,9 +34,7 @@ def apply_pending_withdrawals(connection: Connection, outcomes: Sequence[Outcome
         return
     studies = {outcome.facts.study_instance_uid for outcome in outcomes} - {None}
     uids = {outcome.facts.sop_instance_uid for outcome in outcomes} - {None}
-    notes = connection.execute(_NOTES, {"studies": list(studies), "uids": list(uids)}).all() if studies and uids else ()
-    if not notes:
-        return
+    notes = connection.execute(_NOTES, {"studies": list(studies), "uids": list(uids)})
     named = {(row.study_instance_uid, row.sop_instance_uid): row for row in notes}
     marks = [
         (outcome.instance_id, row.note_id, row.code)

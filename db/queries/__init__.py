@@ -8,7 +8,7 @@ from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
-from db.queries.pauses import Outcomes, Pause, latest_outcomes, pauses, probe_outcomes
+from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
@@ -45,6 +45,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "ImageFilter",
+    "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
     "Pace",
@@ -73,6 +74,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "held_images",
     "images",
     "images_by_key",
     "known_batches",

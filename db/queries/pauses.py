@@ -1,18 +1,32 @@
 """Read the pauses in force, and the outcomes on which the circuit breaker decides."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import bindparam, func, select
 
 from db.engine import Database
 from db.ledger.pauses import Cause
-from db.tables import State, batches, work
+from db.tables import State, batches, in_state, instances, sources, work
 from db.tables import pauses as pauses_table
 from nightread.reasons import Fault, Reason
 
+_WINDOWS = 10
+_DEFECTIVE = {reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE}
+_OF_THE_SOURCE = {
+    Reason.MISSING_FILE,
+    Reason.SOURCE_GONE,
+    Reason.STORE_UNAVAILABLE,
+    Reason.UNREADABLE,
+    Reason.IO_ERROR,
+    Reason.STILL_CHANGING,
+    Reason.STILL_ARRIVING,
+}
+"""Failures that a source causes, and not the machine or the model."""
+_Outcome = tuple[str, str | None]
+"""State and reason."""
 _SKEW = timedelta(seconds=60)
 """Outcomes have the time of the worker's host, whose clock may be this much behind."""
 
@@ -21,7 +35,12 @@ _SKEW = timedelta(seconds=60)
 class Pause:
     """A pause in force."""
 
+    id: int
     cause: Cause
+    source_id: int | None
+    """The source whose images are held; None: all images are."""
+    source: str | None
+    """The name of this source."""
     detail: str
     actor: str
     since: datetime
@@ -47,14 +66,34 @@ class Outcomes:
         return self.bad / self.total if self.total else 0.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LatestOutcomes:
+    """The latest outcomes, in all and by source."""
+
+    faults: Outcomes
+    """Of all sources; `bad` are the failures that no source causes: those of the machine, the model and nightread."""
+    faulty_sources: int
+    """The number of sources with such a failure."""
+    by_source: dict[int, Outcomes]
+    """By id of the source."""
+
+
 def pauses(database: Database) -> list[Pause]:
-    """List the pauses in force, oldest first; there is at most one per cause."""
-    statement = select(pauses_table).where(pauses_table.c.ended_at.is_(None)).order_by(pauses_table.c.id)
+    """List the pauses in force, oldest first; there is at most one per cause and source."""
+    statement = (
+        select(pauses_table, sources.c.name.label("source"))
+        .outerjoin(sources, sources.c.id == pauses_table.c.source_id)
+        .where(pauses_table.c.ended_at.is_(None))
+        .order_by(pauses_table.c.id)
+    )
     with database.read() as connection:
         rows = connection.execute(statement).all()
     return [
         Pause(
+            id=row.id,
             cause=Cause(row.cause),
+            source_id=row.source_id,
+            source=row.source,
             detail=row.detail,
             actor=row.actor,
             since=row.began_at,
@@ -65,23 +104,43 @@ def pauses(database: Database) -> list[Pause]:
     ]
 
 
-def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> Outcomes:
-    """Summarise up to `at_most` latest outcomes after `since` and after the circuit breaker's last pause."""
-    ended = select(func.max(pauses_table.c.ended_at)).where(pauses_table.c.cause == Cause.BREAKER.value)
+def held_images(database: Database, source_ids: Collection[int]) -> int:
+    """Return how many images of these sources wait for a batch."""
+    if not source_ids:
+        return 0
+    statement = (
+        select(func.count())
+        .select_from(work.join(instances, instances.c.id == work.c.instance_id))
+        .where(in_state(State.RECEIVED), instances.c.source_id.in_(source_ids))
+    )
     with database.read() as connection:
-        after = max(since, connection.execute(ended).scalar() or since)
-        latest = (
-            select(work.c.state, work.c.reason)
-            .where(
-                work.c.finished_at.is_not(None),
-                work.c.finished_at > after,
-                work.c.finished_at <= now,
-                work.c.ordinal == 0,
-            )
-            .order_by(work.c.finished_at.desc(), work.c.id.desc())
-            .limit(at_most)
-        )
-        return _summed(Counter({(row.state, row.reason): row.images for row in connection.execute(_counted(latest))}))
+        return connection.execute(statement).scalar_one()
+
+
+def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> LatestOutcomes:
+    """Summarise up to `at_most` latest outcomes of all sources and of each one, after `since`.
+
+    Outcomes before the end of the circuit breaker's last pause do not count, for the source that it held or for all.
+    The outcomes of a source are looked for among ten times as many of all sources.
+    """
+    with database.read() as connection:
+        ended = {row.source_id: row.ended_at for row in connection.execute(_PAUSES_ENDED)}
+        after = max(since, ended.pop(None, since))
+        window = {"after": after, "now": now, "limit": _WINDOWS * at_most}
+        rows = [
+            row
+            for row in connection.execute(_LATEST, window)
+            if row.source_id not in ended or row.finished_at > ended[row.source_id]
+        ]
+    by_source: dict[int, list[_Outcome]] = defaultdict(list)
+    for row in rows:
+        by_source[row.source_id].append((row.state, row.reason))
+    faults = [row for row in rows[:at_most] if _is_fault(row.state, row.reason)]
+    return LatestOutcomes(
+        faults=_summed([(row.state, row.reason) for row in rows[:at_most]], _is_fault),
+        faulty_sources=len({row.source_id for row in faults}),
+        by_source={source_id: _summed(outcomes[:at_most]) for source_id, outcomes in by_source.items()},
+    )
 
 
 def probe_outcomes(database: Database, pause: Pause) -> Outcomes | None:
@@ -93,23 +152,37 @@ def probe_outcomes(database: Database, pause: Pause) -> Outcomes | None:
         of_probe = select(work.c.state, work.c.reason).where(
             work.c.finished_at >= pause.probed_at - _SKEW, work.c.batch_id == pause.probe_batch, work.c.ordinal == 0
         )
-        # Counted here, because SQLite reads the whole index on states to group rows. There is at most one batch.
-        return _summed(Counter((row.state, row.reason) for row in connection.execute(of_probe)))
-
-
-def _counted(chosen: Select[Any]) -> Select[Any]:
-    rows = chosen.subquery()
-    return select(rows.c.state, rows.c.reason, func.count().label("images")).group_by(rows.c.state, rows.c.reason)
-
-
-def _summed(images: Counter[tuple[str, str | None]]) -> Outcomes:
-    bad = Counter({reason: number for (state, reason), number in images.items() if _is_bad(state, reason)})
-    worst = bad.most_common(1)[0][0] if bad else None
-    return Outcomes(total=images.total(), bad=bad.total(), worst=worst)
+        return _summed([(row.state, row.reason) for row in connection.execute(of_probe)])
 
 
 def _is_bad(state: str, reason: str | None) -> bool:
     return state == State.FAILED or (state == State.REJECTED and reason in _DEFECTIVE)
 
 
-_DEFECTIVE = {reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE}
+def _is_fault(state: str, reason: str | None) -> bool:
+    return state == State.FAILED and reason not in _OF_THE_SOURCE
+
+
+def _summed(outcomes: Collection[_Outcome], is_bad: Callable[[str, str | None], bool] = _is_bad) -> Outcomes:
+    bad = Counter(reason for state, reason in outcomes if is_bad(state, reason))
+    worst = bad.most_common(1)[0][0] if bad else None
+    return Outcomes(total=len(outcomes), bad=bad.total(), worst=worst)
+
+
+_PAUSES_ENDED = (
+    select(pauses_table.c.source_id, func.max(pauses_table.c.ended_at).label("ended_at"))
+    .where(pauses_table.c.cause == Cause.BREAKER.value, pauses_table.c.ended_at.is_not(None))
+    .group_by(pauses_table.c.source_id)
+)
+_LATEST = (
+    select(instances.c.source_id, work.c.state, work.c.reason, work.c.finished_at)
+    .join(instances, instances.c.id == work.c.instance_id)
+    .where(
+        work.c.finished_at.is_not(None),
+        work.c.finished_at > bindparam("after"),
+        work.c.finished_at <= bindparam("now"),
+        work.c.ordinal == 0,
+    )
+    .order_by(work.c.finished_at.desc(), work.c.id.desc())
+    .limit(bindparam("limit"))
+)

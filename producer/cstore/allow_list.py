@@ -30,15 +30,23 @@ class AllowList:
         """
         if not self._allowed:
             return None
-        caller = ip_address(address.partition("%")[0])
-        if isinstance(caller, IPv6Address) and caller.ipv4_mapped:
-            caller = caller.ipv4_mapped
-        titles = [title for title, network in self._allowed if network is None or caller in network]
+        titles = self._titles(address)
         if not titles:
             return Diagnostic.NO_REASON_GIVEN
         if None in titles or ae_title in titles:
             return None
         return Diagnostic.CALLING_AE_TITLE_NOT_RECOGNIZED
+
+    def is_listed(self, address: str) -> bool:
+        """Return whether any caller may send from this address."""
+        return not self._allowed or bool(self._titles(address))
+
+    def _titles(self, address: str) -> list[str | None]:
+        """Return the AE titles that may send from this address; None stands for any title."""
+        caller = ip_address(address.partition("%")[0])
+        if isinstance(caller, IPv6Address) and caller.ipv4_mapped:
+            caller = caller.ipv4_mapped
+        return [title for title, network in self._allowed if network is None or caller in network]
 
 
 def _network(address: str | None) -> IPv4Network | IPv6Network | None:

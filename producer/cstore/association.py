@@ -17,6 +17,8 @@ class CStoreStatus(IntEnum):
     """The database is unavailable, or the spool cannot be written: the sender keeps its image."""
     OUT_OF_RESOURCES = 0xA700
     """The disk has too little free space: the sender keeps its image and tries again later."""
+    TOO_LARGE = 0xC001
+    """The image is larger than `max_file_bytes`: no worker would read it."""
     CANNOT_UNDERSTAND = 0xC000
     """The request has no dataset, or no file header can be made from its command set."""
 

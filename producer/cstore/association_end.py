@@ -10,6 +10,8 @@ UNSUPPORTED = "unsupported"
 """None of the services that the caller proposed is supported."""
 ABORTED = "aborted"
 """One side aborted the association, or its request was invalid."""
+TOO_SLOW = "too_slow"
+"""nightread ended the connection: handshake, association request, a PDU or an image took too long."""
 LOST = "lost"
 """The connection ended without a release."""
 INCOMPLETE = "incomplete"
@@ -23,10 +25,10 @@ def end_of(association: Association, dimse: SpoolingDimse, *, incomplete: int) -
 
     `incomplete` is the number of images that had not arrived whole.
     """
-    if dimse.rejection or association.is_rejected:
+    if dimse.rejection or dimse.connection.is_evicted or association.is_rejected:
         return REJECTED
-    if not dimse.has_data:
-        return None
+    if dimse.is_too_slow or not dimse.has_data:
+        return TOO_SLOW if dimse.is_too_slow else None
     if association.rejected_contexts and not association.accepted_contexts:
         return UNSUPPORTED
     if association.is_released:

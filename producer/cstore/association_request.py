@@ -1,13 +1,25 @@
-"""Read the AE titles of an association request from its bytes, however the sender padded them."""
+"""Read the AE titles of an association request from its bytes, and check its size, before pynetdicom decodes it."""
 
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+ASSOCIATE_RQ = 0x01
+"""Type of the PDU that requests an association (DICOM PS3.8, section 9.3.2)."""
 _CALLED, _CALLING = slice(4, 20), slice(20, 36)
 """Places of the AE titles behind the first six bytes of an A-ASSOCIATE-RQ PDU (DICOM PS3.8, table 9-11)."""
+_ITEMS = 68
+"""Position of the first variable item."""
 _TITLE_BYTES = 16
 _NO_TITLE = b"NO TITLE"
 """Replaces an empty title for pynetdicom, which aborts an association without a title. It is neither compared nor
 shown."""
+_CONTEXT, _USER = 0x20, 0x50
+_MOST_CONTEXTS = 128
+"""The ids of presentation contexts are the odd numbers from 1 to 255 (DICOM PS3.8, table 9-13)."""
+_MOST_BYTES, _MOST_ITEMS = 512 * 1024, 8192
+"""Larger requests are refused before they are decoded, which takes about 10 us for each item: 128 contexts with 64
+transfer syntaxes each stay within both limits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +28,8 @@ class AssociationRequest:
 
     called_ae: str
     calling_ae: str
+    is_too_large: bool = False
+    """Whether it has more presentation contexts or items than a caller needs."""
 
 
 def read_request(body: bytearray) -> AssociationRequest:
@@ -24,10 +38,50 @@ def read_request(body: bytearray) -> AssociationRequest:
     The standard pads AE titles with spaces. Some senders end them with NUL, as programs in C do, some send no title,
     and some send other characters than ASCII.
     """
-    request = AssociationRequest(called_ae=_title(bytes(body[_CALLED])), calling_ae=_title(bytes(body[_CALLING])))
+    request = AssociationRequest(
+        called_ae=_title(bytes(body[_CALLED])),
+        calling_ae=_title(bytes(body[_CALLING])),
+        is_too_large=_is_too_large(body),
+    )
     if len(body) >= _CALLING.stop:
         body[_CALLED], body[_CALLING] = _field(request.called_ae), _field(request.calling_ae)
     return request
+
+
+def refusable_request(body: bytearray) -> bytearray:
+    """Return a request with the same titles and one presentation context, which costs nothing to decode and reject."""
+    context = struct.pack(">BBBB", 1, 0, 0, 0) + _item(0x30, b"1.2.840.10008.1.1") + _item(0x40, b"1.2.840.10008.1.2")
+    user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3")
+    items = _item(0x10, b"1.2.840.10008.3.1.1.1") + _item(_CONTEXT, context) + _item(_USER, user)
+    return body[:_ITEMS].ljust(_ITEMS, b"\0") + items
+
+
+def _is_too_large(body: bytearray) -> bool:
+    if len(body) > _MOST_BYTES:
+        return True
+    contexts = items = 0
+    for kind, start, end in _items(body, _ITEMS, len(body)):
+        contexts += kind == _CONTEXT
+        items += 1
+        inner = start + 4 if kind == _CONTEXT else start
+        if kind in (_CONTEXT, _USER):
+            items += sum(1 for _ in _items(body, inner, end))
+        if contexts > _MOST_CONTEXTS or items > _MOST_ITEMS:
+            return True
+    return False
+
+
+def _items(body: bytearray, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield type, start and end of each item; lengths beyond the end are left to the decoder."""
+    while position + 4 <= end:
+        kind, _, length = struct.unpack_from(">BBH", body, position)
+        position += 4
+        yield kind, position, min(position + length, end)
+        position += length
+
+
+def _item(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(body)) + body
 
 
 def _title(field: bytes) -> str:

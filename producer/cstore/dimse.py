@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
@@ -16,6 +17,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from db.ledger import Arrival
 from producer.cstore.association import AssociationLog, CStoreStatus
 from producer.cstore.association_request import AssociationRequest
+from producer.cstore.connections import Connection
 from producer.cstore.part10 import file_head
 from producer.cstore.response import encode_c_store_rsp
 from producer.spool.spool import Incoming
@@ -30,6 +32,8 @@ _CAN_SEND = ("Sta6", "Sta8")
 """States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""
 _CHECK_DISK_BYTES = 16 * 1024**2
 """While a large image arrives, free disk space is checked again after this many bytes."""
+_ABORT_BEYOND = 2
+"""A dataset of more than this many times the largest image aborts its association: it may never end."""
 _LAST_OF_COMMAND = b"\x03"
 """Message control header of a command's last fragment (DICOM PS3.8, annex E.2). A response is shorter than any PDU, so
 its first fragment is also its last."""
@@ -47,9 +51,17 @@ class SpooledDataset(BytesIO):
     """
 
     def __init__(
-        self, message: DIMSEMessage, association: Association, gate: Gate, begin: Callable[[], Incoming]
+        self,
+        message: DIMSEMessage,
+        association: Association,
+        gate: Gate,
+        begin: Callable[[], Incoming],
+        *,
+        max_bytes: int,
     ) -> None:
         super().__init__()
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._message = message
         self._association = association
         self._gate = gate
@@ -69,6 +81,7 @@ class SpooledDataset(BytesIO):
 
         A dataset of empty fragments counts as none.
         """
+        self._bytes += len(data)
         if len(data) and self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
             try:
                 self._append(data)
@@ -95,7 +108,15 @@ class SpooledDataset(BytesIO):
             self._file.discard()
             self._file = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Return whether so much has arrived that the dataset may never end."""
+        return self._bytes > _ABORT_BEYOND * self._max_bytes
+
     def _append(self, data: bytes) -> None:
+        if self._bytes > self._max_bytes:
+            self._drop(CStoreStatus.TOO_LARGE)
+            return
         if self._file is None or self._unchecked_bytes <= 0:
             self._unchecked_bytes = _CHECK_DISK_BYTES
             if (status := self._gate()) is not CStoreStatus.SUCCESS:
@@ -133,8 +154,23 @@ class SpooledDataset(BytesIO):
 class SpoolingDimse(DIMSEServiceProvider):
     """The DIMSE service provider of one association, which opens a spooled dataset for each request."""
 
-    def __init__(self, association: Association, gate: Gate, begin: Callable[[], Incoming]) -> None:
+    def __init__(
+        self,
+        association: Association,
+        gate: Gate,
+        begin: Callable[[], Incoming],
+        *,
+        connection: Connection,
+        message_seconds: float,
+        max_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A message must arrive whole within `message_seconds`; a dataset may have `max_bytes`."""
         super().__init__(association)
+        self.connection = connection
+        self._message_seconds = message_seconds
+        self._max_bytes = max_bytes
+        self._clock = clock
         self._gate = gate
         self._begin = begin
         self._open: list[SpooledDataset] = []
@@ -148,14 +184,22 @@ class SpoolingDimse(DIMSEServiceProvider):
         """Number of requests for other services, by the status of the response."""
         self.echoes = 0
         """Number of C-ECHO requests that were answered."""
-        self._messages = 0
+        self._messages = self._responses = 0
+        self._message_deadline = float("inf")
         self.rejection: str | None = None
         """Why nightread rejected the association."""
+        self.is_too_slow = False
+        """Whether nightread ended the association, because a PDU or an image took too long."""
 
     @property
     def only_echoes(self) -> bool:
         """Return whether there were C-ECHO requests, all of them were answered, and nothing else was requested."""
         return 0 < self.echoes == self._messages
+
+    @property
+    def owes_response(self) -> bool:
+        """Return whether a message has begun that has no response yet."""
+        return self._messages > self._responses
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Process fragments of a message (DICOM PS3.7, section 6.3.1); an unreadable message aborts its association."""
@@ -169,6 +213,7 @@ class SpoolingDimse(DIMSEServiceProvider):
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; responses to C-STORE bypass pynetdicom's encoder, which is slow."""
+        self._responses += 1
         if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
             super().send_msg(primitive, context_id)
             return
@@ -199,13 +244,17 @@ class SpoolingDimse(DIMSEServiceProvider):
     def _receive(self, primitive: P_DATA) -> None:
         if self.message is None:
             self._messages += 1
+            self._message_deadline = self._clock() + self._message_seconds
             self.message = DIMSEMessage()
-            dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin)
+            dataset = SpooledDataset(self.message, self.assoc, self._gate, self._begin, max_bytes=self._max_bytes)
             self.message.data_set = dataset
             if self.msg_queue.qsize() >= _MAX_WAITING:
                 dataset.status = CStoreStatus.OUT_OF_RESOURCES
             self._open = [*(earlier for earlier in self._open if earlier.is_open), dataset]
-        if self.message.encoded_command_set.tell() > _COMMAND_BYTES:
+        if self._clock() > self._message_deadline:
+            self.is_too_slow = True
+            self._abort()
+        elif self.message.encoded_command_set.tell() > _COMMAND_BYTES or self._open[-1].is_endless:
             self._abort()
         else:
             super().receive_primitive(primitive)

@@ -32,8 +32,10 @@ _DISK_CHECK_SECONDS = 0.5
 _POLL_SECONDS = 0.1
 """The server notices after at most this time that it must end."""
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 1, 1
+_TRANSIENT, _BY_PRESENTATION, _LOCAL_LIMIT = 2, 3, 2
 _TOO_MANY = "LOCAL_LIMIT_EXCEEDED"
-"""The reason with which pynetdicom rejects associations beyond the limit (DICOM PS3.8, table 9-21)."""
+"""The reason for which associations beyond the limits are rejected (DICOM PS3.8, table 9-21)."""
+_TOO_LARGE = "REQUEST_TOO_LARGE"
 
 
 class StoreScp:
@@ -70,8 +72,17 @@ class StoreScp:
             (source.address, source.port),
             server_class=StoreServer,
             source=source,
-            make_dimse=lambda association: SpoolingDimse(association, self._gate, spool.begin),
+            make_dimse=lambda association, connection: SpoolingDimse(
+                association,
+                self._gate,
+                spool.begin,
+                connection=connection,
+                message_seconds=source.image_seconds,
+                max_bytes=settings.max_file_bytes,
+            ),
             on_end=self._end,
+            is_listed=self._allow_list.is_listed,
+            is_refused=lambda request, address: self._checked(request, address) is not None,
             on_failure=lambda address, how: self.refused.note(calling_ae="", address=address, how=how),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._check_caller),
@@ -90,7 +101,7 @@ class StoreScp:
     @property
     def associations(self) -> int:
         """Return the number of open associations."""
-        return len(self._server.active_associations)
+        return self._server.limits.associations
 
     @property
     def disk_short(self) -> bool:
@@ -111,23 +122,31 @@ class StoreScp:
         return CStoreStatus.SUCCESS if self._group_committer.is_available else CStoreStatus.PROCESSING_FAILURE
 
     def _check_caller(self, event: evt.Event) -> None:
-        """Reject a caller that is not allowed, before anything is negotiated."""
+        """Reject a caller that is not allowed, or one too many, before anything is negotiated."""
         dimse = cast("SpoolingDimse", event.assoc.dimse)
-        try:
-            reason = self._rejection_reason(dimse.request, _address(event.assoc))
-        except Exception:
-            # pynetdicom would accept the caller if this handler raised.
-            log.exception("the allow list could not be checked; the association is rejected")
-            reason = Diagnostic.NO_REASON_GIVEN
-        if reason is None:
+        reason = self._checked(dimse.request, dimse.connection.address)
+        if reason is not None:
+            self.rejected += 1
+            is_too_large = dimse.request is not None and dimse.request.is_too_large
+            dimse.rejection = _TOO_LARGE if is_too_large else reason.name
+            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, reason)
+        elif not self._server.limits.begin_association(dimse.connection):
+            dimse.rejection = _TOO_MANY
+            event.assoc.acse.send_reject(_TRANSIENT, _BY_PRESENTATION, _LOCAL_LIMIT)
+        else:
             return
-        self.rejected += 1
-        dimse.rejection = reason.name
-        event.assoc.acse.send_reject(_REJECTED_PERMANENT, _BY_SERVICE_USER, reason)
         event.assoc.kill()  # returns after the response is sent and the connection is closed
 
+    def _checked(self, request: AssociationRequest | None, address: str) -> Diagnostic | None:
+        """Return the reason to reject a request; a check that fails is one, because pynetdicom would accept it."""
+        try:
+            return self._rejection_reason(request, address)
+        except Exception:
+            log.exception("the allow list could not be checked; the association is rejected")
+            return Diagnostic.NO_REASON_GIVEN
+
     def _rejection_reason(self, request: AssociationRequest | None, address: str) -> Diagnostic | None:
-        if request is None:
+        if request is None or request.is_too_large:
             return Diagnostic.NO_REASON_GIVEN
         reason = self._allow_list.rejection_reason(request.calling_ae, address)
         if reason is None and request.called_ae != self._source.ae_title:
@@ -195,15 +214,16 @@ class StoreScp:
         calling_ae, address = _calling_ae(association), _address(association)
         for kind in (*dimse.refused_requests, *([how] if how else ())):
             self.refused.note(calling_ae=calling_ae, address=address, how=kind)
-        if how or dimse.refused_requests:
+        ended = how or "released"
+        if (how or dimse.refused_requests) and self._server.log_limit.permits(address, ended):
             log.warning(
                 "an association was refused or broke off before it brought an image",
                 extra={
                     "source": self._source.name,
                     "calling_ae": calling_ae,
                     "address": address,
-                    "ended": how or "released",
-                    "why": dimse.rejection or (_TOO_MANY if association.is_rejected else None),
+                    "ended": ended,
+                    "why": dimse.rejection,
                     "refused_requests": dict(dimse.refused_requests),
                 },
             )

@@ -7,31 +7,29 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from nightread.errors import UsageFault
 from nightread.sources import ReceiverSource, Tls
-from producer.cstore.association_request import read_request
+from producer.cstore.association_end import ABORTED, REJECTED, TOO_SLOW
+from producer.cstore.association_request import AssociationRequest
+from producer.cstore.connections import Connection, ConnectionLimits, LogLimit
 from producer.cstore.dimse import SpoolingDimse
 from producer.cstore.other_services import refuse_other_services
+from producer.cstore.reading import PduReader
 
 log = logging.getLogger(__name__)
 
-_PDU_BYTES = 1024**2
-"""No PDU may be longer than this. The setting `pdu_bytes` limits P-DATA further, but not an association request."""
-_CHUNK = 256 * 1024
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-_CONNECTIONS_PER_ASSOCIATION = 2
-"""TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
-beyond this limit are closed without a response."""
-_ASSOCIATE_RQ = 0x01
 _ABORT_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
-"""Time in which a client must send its association request (ARTIM timer, DICOM PS3.8, section 9.1.5)."""
+_LEAST_SECONDS = 0.001
+"""A timeout of 0 would make a socket non-blocking."""
+_NO_LIMIT = 1_000_000
+"""pynetdicom counts connections without an association as associations, so the limit is checked elsewhere."""
 
 
 class StoreServer(ThreadedAssociationServer):
@@ -45,18 +43,22 @@ class StoreServer(ThreadedAssociationServer):
         self,
         *arguments: Any,
         source: ReceiverSource,
-        make_dimse: Callable[[Association], SpoolingDimse],
+        make_dimse: Callable[[Association, Connection], SpoolingDimse],
         on_end: Callable[[Association], None],
         on_failure: Callable[[str, str], None],
+        is_listed: Callable[[str], bool],
+        is_refused: Callable[[AssociationRequest, str], bool],
         **options: Any,
     ) -> None:
+        self.limits = ConnectionLimits(associations=source.associations, per_address=source.address_limit)
+        self.is_refused = is_refused
+        self._is_listed = is_listed
+        self.log_limit = LogLimit()
         self.tls = tls_context(source.tls) if source.tls else None
         self.idle_seconds = source.idle_seconds
         self.make_dimse = make_dimse
         self.on_end = on_end
         self._on_failure = on_failure
-        self._max_connections = _CONNECTIONS_PER_ASSOCIATION * source.associations
-        self._connections = set[Any]()
         self._start_lock = threading.Lock()
         self._ending = False
         try:
@@ -67,34 +69,42 @@ class StoreServer(ThreadedAssociationServer):
                 f"({error.strerror or type(error).__name__}). Free the port, or choose another port or address."
             ) from None
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
-        """Return False to close a connection beyond the limit at once."""
-        if len(self._connections) < self._max_connections:
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Return False to close a connection beyond the limits at once."""
+        address = str(client_address[0])
+        if self.limits.admit(request, address, is_listed=self._is_listed(address)):
             return True
-        log.warning("a connection was closed, since there are too many", extra={"address": client_address[0]})
-        self._on_failure(client_address[0], "rejected")
+        self._note_refused(address)
         return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Count the connection from its start, since a TLS handshake that hangs is not an association yet."""
-        self._connections.add(request)
+        """Count the connection until its end, since a TLS handshake that hangs is not an association yet."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._connections.discard(request)
+            self.limits.discard(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Log a connection that failed before its association began, without any received data.
 
         It is counted unless the client just closed it, as a load balancer does that checks the port.
         """
-        error = sys.exception() or Exception()
-        log.warning(
-            "a connection failed before its association began",
-            extra={"address": client_address[0], "error": type(error).__name__},
-        )
+        address, error = str(client_address[0]), sys.exception() or Exception()
+        if self.limits.of(request).is_evicted:
+            self._note_refused(address)
+            return
+        if self.log_limit.permits(address, ABORTED):
+            log.warning(
+                "a connection failed before its association began",
+                extra={"address": address, "error": type(error).__name__},
+            )
         if not isinstance(error, ssl.SSLEOFError | ConnectionError):
-            self._on_failure(client_address[0], "aborted")
+            self._on_failure(address, TOO_SLOW if isinstance(error, TimeoutError) else ABORTED)
+
+    def _note_refused(self, address: str) -> None:
+        if self.log_limit.permits(address, REJECTED):
+            log.warning("a connection was closed, since there are too many", extra={"address": address})
+        self._on_failure(address, REJECTED)
 
     def start_association(self, association: Association) -> bool:
         """Start the thread of an association, unless the server ends. Return whether it was started."""
@@ -126,75 +136,47 @@ class _Connection(RequestHandler):
 
     def setup(self) -> None:
         """Set timeouts and negotiate TLS, in this thread, so that a silent client does not block other clients."""
-        request = cast("socket.socket", self.request)
-        request.settimeout(min(_REQUEST_SECONDS, self.server.idle_seconds))
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.server.tls is not None:
-            self.request = self.server.tls.wrap_socket(request, server_side=True)
+        self.connection = self.server.limits.of(self.request)
+        self.deadline = self.connection.request_deadline(self.server.idle_seconds)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # pynetdicom sends without a limit of its own; the reader sets its own limits.
         self.request.settimeout(self.server.idle_seconds)
+        if self.server.tls is not None:
+            self._handshake(self.server.tls)
+
+    def _handshake(self, tls: ssl.SSLContext) -> None:
+        self.request = tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
+        self.connection.socket = self.request
+        self.request.settimeout(self._seconds_to_deadline())
+        try:
+            self.request.do_handshake()
+        except OSError:
+            self.request.close()
+            raise
+        self.request.settimeout(self.server.idle_seconds)
+
+    def _seconds_to_deadline(self) -> float:
+        return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     def handle(self) -> None:
         """Run the association in its thread, and clean up after any end."""
         association = self._create_association()
-        association.dimse = dimse = self.server.make_dimse(association)
+        association.dimse = dimse = self.server.make_dimse(association, self.connection)
         refuse_other_services(association, dimse.count_refused_request)
         # A client that connects while the receiver stops must not delay the end of the process.
         association.dul.daemon = True
-        connection = cast("AssociationSocket", association.dul.socket)
-        connection.recv = _Reader(connection, dimse).recv  # type: ignore[method-assign]
+        association.acse_timeout = self._seconds_to_deadline()  # for a client that sends nothing at all
+        PduReader(
+            association,
+            request_deadline=self.deadline,
+            idle_seconds=self.server.idle_seconds,
+            is_refused=lambda request: self.server.is_refused(request, self.connection.address),
+        ).attach(association)
         if not self.server.start_association(association):
             self.request.close()
             return
         association.join()
         self.server.on_end(association)
-
-
-class _Reader:
-    """Replaces AssociationSocket.recv: with a length limit, fewer system calls, and immediate acknowledgements.
-
-    A sender with Nagle's algorithm (DCMTK as Debian builds it) writes the header of a PDU, and its body only after the
-    header is acknowledged. Linux delays that by 40 ms, which limits an association to 25 images per second.
-    """
-
-    def __init__(self, connection: AssociationSocket, dimse: SpoolingDimse) -> None:
-        self._connection = connection
-        self._dimse = dimse
-        self._pdu_type: int | None = None
-        """Type of the PDU whose header was read, and whose body comes next; None: a header comes next."""
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Return this many bytes, or fewer if the connection ends. Raises OSError if they exceed the longest PDU.
-
-        pynetdicom calls it for the header of a PDU and for its body by turns. The AE titles of an association request
-        are read here, because pynetdicom aborts some requests before anybody learns who sent them.
-        """
-        if self._pdu_type is None:
-            header = self._read(nr_bytes)
-            self._pdu_type = header[0] if header else None
-            self._dimse.has_data = self._dimse.has_data or bool(header)
-            return header
-        pdu_type, self._pdu_type = self._pdu_type, None
-        body = self._read(nr_bytes)
-        if pdu_type == _ASSOCIATE_RQ:
-            self._dimse.request = read_request(body)
-        return body
-
-    def _read(self, nr_bytes: int) -> bytearray:
-        if nr_bytes > _PDU_BYTES:
-            raise OSError(f"a PDU is longer than {_PDU_BYTES} bytes")
-        peer = cast("socket.socket", self._connection.socket)
-        received, read = bytearray(nr_bytes), 0
-        view = memoryview(received)
-        while read < nr_bytes:
-            if _QUICKACK is not None:
-                peer.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # the kernel resets it
-            count = peer.recv_into(view[read : read + _CHUNK])
-            if not count:
-                break
-            read += count
-        view.release()
-        del received[read:]
-        return received
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -224,7 +206,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 def make_entity(source: ReceiverSource) -> ApplicationEntity:
     """Return the application entity with the limits of its settings."""
     entity = ApplicationEntity(source.ae_title)
-    entity.maximum_associations = source.associations
+    entity.maximum_associations = _NO_LIMIT
     entity.maximum_pdu_size = source.pdu_bytes
     entity.network_timeout = source.idle_seconds
     entity.dimse_timeout = source.idle_seconds

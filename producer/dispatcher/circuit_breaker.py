@@ -62,8 +62,15 @@ class CircuitBreaker:
         return BreakerAction.RESUME if probe.total and probe.share < self.share else BreakerAction.DISCARD_PROBE
 
     def message(self, latest: Outcomes) -> str:
-        """Explain in one sentence for `status` why dispatch was paused."""
+        """Explain in one sentence for `status` why the images of a source were paused."""
         return (
-            f"{latest.bad:,} of the latest {latest.total:,} images failed or were defective, "
+            f"{latest.bad:,} of its latest {latest.total:,} images failed or were defective, "
+            f"most often with the reason {latest.worst or 'unknown'}."
+        )
+
+    def message_of_faults(self, latest: Outcomes) -> str:
+        """Explain in one sentence for `status` why all images were paused."""
+        return (
+            f"{latest.bad:,} of the latest {latest.total:,} images failed, from several sources, "
             f"most often with the reason {latest.worst or 'unknown'}."
         )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import ledger, queries
 from db.engine import Database
-from db.ledger import Batch, BatchFilter
+from db.ledger import Batch, BatchFilter, SourceFilter
 from db.queries import Pause
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
@@ -89,18 +89,26 @@ class Dispatcher:
             self._pause_controller.decide()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
-        return self._probe(pauses) if pauses else self._dispatch()
+        held = frozenset(pause.source_id for pause in pauses if pause.source_id is not None)
+        self._probe(pauses, held)
+        if any(pause.source_id is None for pause in pauses):
+            return self._settings.poll_seconds
+        return self._dispatch(SourceFilter(held=held))
 
-    def _dispatch(self) -> float:
+    def _dispatch(self, source_filter: SourceFilter) -> float:
         full, least = self._batch_sizes()
-        queue_status = ledger.queue_status(self._database, images=full, now=self._clock())
+        queue_status = ledger.queue_status(self._database, images=full, now=self._clock(), source_filter=source_filter)
         if queue_status.free_places <= 0 or queue_status.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
         if queue_status.ready >= full * max(1, queue_status.idle_slots):
             images = share(queue_status, full, least)
             return self._seconds_to_next_tick(
-                self._send(count=min(queue_status.free_places, queue_status.ready // images), images=images)
+                self._send(
+                    count=min(queue_status.free_places, queue_status.ready // images),
+                    images=images,
+                    source_filter=source_filter,
+                )
             )
         remaining = self._remaining_wait()
         if queue_status.idle_slots or remaining <= 0:
@@ -112,7 +120,8 @@ class Dispatcher:
                     queue_status.ready,
                 ),
             )
-            return self._seconds_to_next_tick(self._send(count=shares, images=ceil(queue_status.ready / shares)))
+            images = ceil(queue_status.ready / shares)
+            return self._seconds_to_next_tick(self._send(count=shares, images=images, source_filter=source_filter))
         return remaining
 
     def _batch_sizes(self) -> tuple[int, int]:
@@ -122,16 +131,16 @@ class Dispatcher:
         full, least = (full_batch(latest, seconds=part * seconds, largest=largest) for part in (1, MIN_SHARE))
         return full, least
 
-    def _probe(self, pauses: Sequence[Pause]) -> float:
-        """Send a probe if one is due: preferably of images that no worker returned and that do not travel alone."""
-        if self._pause_controller.wants_probe(pauses):
+    def _probe(self, pauses: Sequence[Pause], held: frozenset[int]) -> None:
+        """Send the probes that are due: preferably of images that no worker returned and that do not travel alone."""
+        for pause in self._pause_controller.due_probes(pauses):
+            source_filter = SourceFilter(held=held, only=pause.source_id)
             for batch_filter in (BatchFilter.UNTRIED, BatchFilter.UNSUSPECTED, BatchFilter.ANY):
-                if (
-                    self._send(count=1, images=PROBE_IMAGES, is_probe=True, batch_filter=batch_filter)
-                    is not Sent.NOTHING
-                ):
+                sent = self._send(
+                    count=1, images=PROBE_IMAGES, probe_of=pause, batch_filter=batch_filter, source_filter=source_filter
+                )
+                if sent is not Sent.NOTHING:
                     break
-        return self._settings.poll_seconds
 
     def _remaining_wait(self) -> float:
         """Return how many seconds a partial batch still waits for more images while all processes are busy."""
@@ -144,7 +153,13 @@ class Dispatcher:
         return 0.0 if sent is Sent.ALL else self._settings.poll_seconds
 
     def _send(
-        self, *, count: int, images: int, is_probe: bool = False, batch_filter: BatchFilter = BatchFilter.ANY
+        self,
+        *,
+        count: int,
+        images: int,
+        source_filter: SourceFilter,
+        probe_of: Pause | None = None,
+        batch_filter: BatchFilter = BatchFilter.ANY,
     ) -> "Sent":
         """Form batches and publish them; form none while Redis is unavailable."""
         self._partial_since = None
@@ -157,11 +172,12 @@ class Dispatcher:
             max_bytes=self._settings.batch_bytes,
             now=self._clock(),
             batch_filter=batch_filter,
+            source_filter=source_filter,
         )
         if not formed:
             return Sent.NOTHING
-        if is_probe:
-            ledger.set_probe(self._database, formed[0].id, now=self._clock())
+        if probe_of is not None:
+            ledger.set_probe(self._database, probe_of.id, formed[0].id, now=self._clock())
         unpublished = self._publish(formed)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())

@@ -1,7 +1,7 @@
 """Pause dispatch while the disk is full or too many outcomes are bad, and end these pauses."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from db import ledger, queries
@@ -27,32 +27,45 @@ class PauseController:
         self._breaker = CircuitBreaker.from_settings(settings)
         self._disk = DiskReserve(settings)
         self._clock = clock
-        self._logged: frozenset[Cause] = frozenset()
+        self._logged: frozenset[tuple[Cause, int | None]] = frozenset()
 
     def decide(self) -> None:
         """Begin or end pauses according to the free disk space and the latest outcomes."""
-        pauses = {pause.cause: pause for pause in queries.pauses(self._database)}
-        self._check_disk(pauses.get(Cause.DISK))
-        self._check_outcomes(pauses.get(Cause.BREAKER))
+        pauses = queries.pauses(self._database)
+        self._check_disk(next((pause for pause in pauses if pause.cause is Cause.DISK), None))
+        by_breaker = {pause.source_id: pause for pause in pauses if pause.cause is Cause.BREAKER}
+        for pause in by_breaker.values():
+            self._check_probe(pause)
+        if self._breaker.images:
+            self._check_outcomes(by_breaker)
 
     def pauses(self) -> list[Pause]:
-        """Return the pauses in force; log when their causes change."""
+        """Return the pauses in force; log when their causes or sources change."""
         pauses = queries.pauses(self._database)
-        causes = frozenset(pause.cause for pause in pauses)
-        if causes - self._logged:
+        known = frozenset((pause.cause, pause.source_id) for pause in pauses)
+        if new := known - self._logged:
+            causes = ",".join(sorted({cause for cause, _ in new}))
             log.warning(
-                "dispatch is paused: `nightread status` shows the reason", extra={"cause": ",".join(sorted(causes))}
+                "dispatch is paused: `nightread status` shows the reason",
+                extra={"cause": causes, "sources": [source_id for _, source_id in new if source_id is not None]},
             )
-        elif self._logged and not causes:
+        elif self._logged and not known:
             log.warning("dispatch is resumed")
-        self._logged = causes
+        self._logged = known
         return pauses
 
-    def wants_probe(self, pauses: Sequence[Pause]) -> bool:
-        """Return whether the circuit breaker's pause is the only one and its next probe is due."""
-        if [pause.cause for pause in pauses] != [Cause.BREAKER]:
-            return False
-        return self._breaker.next_action(pauses[0], None, self._clock()) is BreakerAction.PROBE
+    def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
+        """Return the pauses of the circuit breaker whose next probe is due; none if there is another pause of all.
+
+        During a pause of all images, no probe of a single source is sent.
+        """
+        of_all = [pause for pause in pauses if pause.source_id is None]
+        if any(pause.cause is not Cause.BREAKER for pause in of_all):
+            return []
+        now = self._clock()
+        return [
+            pause for pause in of_all or pauses if self._breaker.next_action(pause, None, now) is BreakerAction.PROBE
+        ]
 
     def _check_disk(self, pause: Pause | None) -> None:
         short = self._disk.is_short(before=pause is not None)
@@ -61,19 +74,28 @@ class PauseController:
         elif pause is not None and not short:
             ledger.end_pauses(self._database, [Cause.DISK], now=self._clock())
 
-    def _check_outcomes(self, pause: Pause | None) -> None:
+    def _check_probe(self, pause: Pause) -> None:
         now = self._clock()
-        if pause is None:
-            if self._breaker.images:
-                latest = queries.latest_outcomes(
-                    self._database, at_most=self._breaker.images, since=now - _OUTCOMES_SINCE, now=now
-                )
-                if self._breaker.trips(latest):
-                    ledger.pause(self._database, Cause.BREAKER, detail=self._breaker.message(latest), now=now)
-            return
         probe = queries.probe_outcomes(self._database, pause) if pause.probe_batch else None
         next_action = self._breaker.next_action(pause, probe, now)
         if next_action is BreakerAction.RESUME:
-            ledger.end_pauses(self._database, [Cause.BREAKER], now=now)
+            ledger.end_pause(self._database, pause.id, now=now)
         elif next_action is BreakerAction.DISCARD_PROBE:
-            ledger.clear_probe(self._database)
+            ledger.clear_probe(self._database, pause.id)
+
+    def _check_outcomes(self, known: Mapping[int | None, Pause]) -> None:
+        """Pause each source whose images are bad; pause all if the machine, the model or nightread is at fault."""
+        if None in known:
+            return
+        now = self._clock()
+        latest = queries.latest_outcomes(
+            self._database, at_most=self._breaker.images, since=now - _OUTCOMES_SINCE, now=now
+        )
+        if latest.faulty_sources > 1 and self._breaker.trips(latest.faults):
+            detail = self._breaker.message_of_faults(latest.faults)
+            ledger.pause(self._database, Cause.BREAKER, detail=detail, now=now)
+            return
+        for source_id, outcomes in latest.by_source.items():
+            if source_id not in known and self._breaker.trips(outcomes):
+                detail = self._breaker.message(outcomes)
+                ledger.pause(self._database, Cause.BREAKER, detail=detail, now=now, source_id=source_id)

@@ -1,4 +1,4 @@
-"""Define the change feed of a store: the interface that both kinds of store implement."""
+"""Define the change feed of a store: the interface that both kinds of store implement, and the limits of a poll."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,40 @@ class ChangePage:
     """Reasons why some images cannot be found, as predicates whose subject is the store ("lists no ...")."""
 
 
-def whole_number(value: object, *, most: int) -> int | None:
-    """Convert a number of a response, possibly a text or a decimal number; None if it is none, or above `most`."""
-    try:
-        number = int(float(str(value)))
-    except (OverflowError, ValueError):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PollLimits:
+    """Limits of one poll of one store. Where one is reached, the poll says so among its troubles."""
+
+    rows_per_list: int = 200_000
+    pages_per_list: int = 2_000
+    seconds_per_list: float = 600.0
+    images_per_poll: int = 2_000_000
+    """Changes in the log of an Orthanc server count as images."""
+    seconds_per_poll: float = 3600.0
+
+    def reached(self, *, images: int, seconds: float) -> str | None:
+        """Return why a poll ends before the store has told everything, or None if it goes on.
+
+        The next poll continues there, so that nothing is lost.
+        """
+        if images >= self.images_per_poll:
+            return f"has more than {self.images_per_poll:,} new images for one poll: the next poll continues there"
+        if seconds >= self.seconds_per_poll:
+            return f"needs more than {self.seconds_per_poll:g} s for one poll: the next poll continues there"
         return None
-    return number if 0 <= number <= most else None
+
+
+DEFAULT_LIMITS = PollLimits()
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a feed raises for JSON of another shape than expected. Feeds turn it into UnexpectedError."""
 
 
 class ChangeFeed(Protocol):

@@ -9,8 +9,16 @@ from hashlib import blake2b
 from db.ledger import Arrival, Cursor
 from nightread.instance import dicomweb_uri, segment
 from nightread.uids import report_series_uid
-from nightread.web import HttpClient, MissingError, UnavailableError, UnexpectedError, WebError
-from producer.stores.change_feed import ChangePage, Count, whole_number
+from nightread.web import (
+    HttpClient,
+    MissingError,
+    TooMuchError,
+    UnavailableError,
+    UnexpectedError,
+    WebError,
+    bounded_integer,
+)
+from producer.stores.change_feed import DEFAULT_LIMITS, UNREADABLE, ChangePage, Count, PollLimits
 from producer.stores.qido import Listing, QidoSearch, Row, text
 
 KIND = "dicomweb"
@@ -42,25 +50,29 @@ class DicomwebFeed:
         days: int,
         today: Callable[[], date],
         monotonic: Callable[[], float] = time.monotonic,
+        limits: PollLimits = DEFAULT_LIMITS,
     ) -> None:
         """The window begins `days` days before today and has no end."""
-        self._search = QidoSearch(website)
+        self._search = QidoSearch(website, limits, monotonic=monotonic)
+        self._limits = limits
         self._window = timedelta(days=days)
         self._today = today
         self._monotonic = monotonic
         self._started = monotonic()
         self._listed_at: dict[str, float] = {}
         self._short: dict[str, tuple[int, int]] = {}
+        self._next = ""
+        """Key of the study at which the poll before ended because of a limit."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
         """Yield at least one page, each with about 200 arrivals. Raises WebError."""
         try:
             yield from self._pages(cursor or {})
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except UNREADABLE:
             raise UnexpectedError("does not answer like a DICOMweb store: check its address") from None
 
     def _pages(self, cursor: Cursor) -> Iterator[ChangePage]:
-        before = cursor.get("studies", {})
+        before, began = cursor.get("studies", {}), self._monotonic()
         listing = self._search.all_rows(
             "studies",
             {"StudyDate": f"{self._today() - self._window:%Y%m%d}-", **_fields(_SERIES_IN_STUDY, _INSTANCES_IN_STUDY)},
@@ -69,8 +81,13 @@ class DicomwebFeed:
         studies = [_Study.from_row(row) for row in listing.rows]
         result = _PollResult(known={study.key: before[study.key] for study in studies if study.key in before})
         result.note(listing)
+        result.images = 0
         self._listed_at = {key: at for key, at in self._listed_at.items() if key in result.known}
-        for study in studies:
+        for study in self._from_next(studies):
+            if limit := self._limits.reached(images=result.images, seconds=self._monotonic() - began):
+                self._next = study.key
+                result.troubles.add(limit)
+                break
             if self._is_due(study, result.known):
                 self._list_instances(study, result)
             if len(result.arrivals) >= _PAGE_ARRIVALS:
@@ -78,6 +95,12 @@ class DicomwebFeed:
         result.note_short_lists(self._short)
         self._short = result.short
         yield result.take_page()
+
+    def _from_next(self, studies: "Sequence[_Study]") -> "Sequence[_Study]":
+        """Return the studies, beginning where the poll before ended, so that each has its turn."""
+        at = next((number for number, study in enumerate(studies) if study.key == self._next), 0)
+        self._next = ""
+        return [*studies[at:], *studies[:at]]
 
     def _is_due(self, study: "_Study", known: Mapping[str, list[int]]) -> bool:
         if not study.counts or known.get(study.key) != study.counts:
@@ -92,13 +115,16 @@ class DicomwebFeed:
         try:
             path = f"studies/{segment(study.uid)}/instances"
             listing = self._search.all_rows(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
+            found = result.add(study, listing.rows)
         except MissingError:  # deleted since it was listed
             return
-        except (UnavailableError, UnexpectedError) as error:
+        except (UnavailableError, UnexpectedError, TooMuchError) as error:
             result.note_failure(error)
             return
+        except UNREADABLE:
+            result.note_failure(UnexpectedError("sent rows that cannot be interpreted"))
+            return
         result.note(listing)
-        found = result.add(study, listing.rows)
         if study.counts and len(listing.rows) < study.counts[1]:
             result.short[study.key] = study.counts[1], len(listing.rows)
         if study.counts and study.counts[1] <= found:
@@ -117,8 +143,8 @@ class _Study:
     @classmethod
     def from_row(cls, row: Row) -> "_Study":
         uid, series, instances = text(row, _STUDY), text(row, _SERIES_IN_STUDY), text(row, _INSTANCES_IN_STUDY)
-        counts = [whole_number(count, most=_MOST_INSTANCES) for count in (series or "0", instances)]
-        key = blake2b(uid.encode(), digest_size=8).hexdigest()
+        counts = [bounded_integer(count, most=_MOST_INSTANCES) for count in (series or "0", instances)]
+        key = blake2b(uid.encode(errors="replace"), digest_size=8).hexdigest()
         return cls(
             uid=uid, key=key, counts=[count for count in counts if count is not None] if None not in counts else []
         )
@@ -135,6 +161,8 @@ class _PollResult:
     short: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Key of a study -> number of its instances by its count, and the smaller number in its list."""
     failed_in_a_row: int = 0
+    images: int = 0
+    """Number of images that were listed in this poll."""
 
     def note_failure(self, error: WebError) -> None:
         """Note that a study cannot be listed. Raises the error after three studies in a row: the store is down."""
@@ -146,6 +174,7 @@ class _PollResult:
     def note(self, listing: Listing) -> None:
         """Note a list that succeeded, and whether it is incomplete."""
         self.failed_in_a_row = 0
+        self.images += len(listing.rows)
         if listing.trouble:
             self.troubles.add(listing.trouble)
 

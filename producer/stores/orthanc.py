@@ -1,16 +1,18 @@
 """Find new images in an Orthanc server by its change log (its own REST API)."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from db.ledger import Arrival, Cursor
-from nightread.instance import orthanc_uri
+from nightread.instance import orthanc_uri, segment
 from nightread.uids import report_series_uid
-from nightread.web import HttpClient, MissingError, UnexpectedError
-from producer.stores.change_feed import ChangePage, Count, whole_number
+from nightread.web import HttpClient, MissingError, UnexpectedError, bounded_integer
+from producer.stores.change_feed import DEFAULT_LIMITS, UNREADABLE, ChangePage, Count, PollLimits
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,8 @@ PAGE_CHANGES = 500
 _REPORT_CLASS = "1.2.840.10008.5.1.4.1.1.88.33"
 """Comprehensive SR Storage, the SOP class of the reports of nightread."""
 _MOST = 2**63 - 1
-"""The largest size or time that the database takes. Other values are absent."""
+"""The largest size, time or number of a change that the database takes. Other values are absent."""
+_TEXT_LENGTH, _MARK_LENGTH = 128, 200
 
 
 class OrthancFeed:
@@ -30,28 +33,45 @@ class OrthancFeed:
     registered are skipped.
     """
 
-    def __init__(self, website: HttpClient) -> None:
+    def __init__(
+        self,
+        website: HttpClient,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        limits: PollLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._website = website
+        self._monotonic = monotonic
+        self._limits = limits
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
         """Yield one page of changes for each page of `/changes`. Raises WebError."""
         try:
             yield from self._pages(_Position.from_cursor(cursor))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except UNREADABLE:
             raise UnexpectedError("does not answer like an Orthanc server: check its address") from None
 
     def _pages(self, position: "_Position") -> Iterator[ChangePage]:
+        began, read, was_replaced = self._monotonic(), 0, False
         while True:
             page = self._page(position)
             if page.is_of_another_database(position):
+                if was_replaced:
+                    raise UnexpectedError("sends another change log with each request")
                 log.warning("the store's database was replaced: it is read again from its beginning")
-                position = _Position()
+                position, was_replaced = _Position(), True
                 continue
             changes, position = page.after(position), page.end(position)
+            read += len(changes)
+            is_end = page.done or not changes
+            limit = None if is_end else self._limits.reached(images=read, seconds=self._monotonic() - began)
             yield ChangePage(
-                arrivals=self._arrivals(changes), counts=self._counts(changes), cursor=position.as_cursor()
+                arrivals=self._arrivals(changes),
+                counts=self._counts(changes),
+                cursor=position.as_cursor(),
+                troubles=[limit] if limit else [],
             )
-            if page.done or not changes:
+            if is_end or limit:
                 return
 
     def _page(self, position: "_Position") -> "_Page":
@@ -75,7 +95,7 @@ class OrthancFeed:
         return [
             Arrival(
                 uri=orthanc_uri(known["ID"]),
-                size=whole_number(known["FileSize"], most=_MOST) or 0,
+                size=bounded_integer(known["FileSize"], most=_MOST) or 0,
                 mtime_ns=_stored_at(known),
             )
             for known in found
@@ -102,7 +122,7 @@ class OrthancFeed:
     def _images_of(self, study: str, uid: str) -> int:
         """Return the number of instances of a study, without the reports of nightread."""
         try:
-            series = self._website.json(f"studies/{study}/series")
+            series = self._website.json(f"studies/{segment(study)}/series")
         except MissingError:
             return 0
         return sum(len(known["Instances"]) for known in series if not _holds_reports(known, uid))
@@ -127,10 +147,11 @@ class _Change:
 
     @classmethod
     def from_json(cls, change: Mapping[str, Any]) -> "_Change":
-        kind, resource = str(change["ChangeType"]), str(change["ID"])
-        return cls(
-            number=int(change["Seq"]), kind=kind, resource=resource, mark=f"{kind} {resource} {change.get('Date')}"
-        )
+        kind, resource = _text(change["ChangeType"]), _text(change["ID"])
+        mark = f"{kind} {resource} {_text(change.get('Date'))}"
+        if len(mark) > _MARK_LENGTH or not mark.isprintable():  # the database cannot hold every text
+            mark = sha256(mark.encode(errors="replace")).hexdigest()
+        return cls(number=_number(change["Seq"]), kind=kind, resource=resource, mark=mark)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,8 +180,11 @@ class _Page:
 
     @classmethod
     def from_json(cls, answer: Any) -> "_Page":
-        changes = [_Change.from_json(change) for change in answer["Changes"]]
-        return cls(changes=changes, last=int(answer["Last"]), done=bool(answer["Done"]))
+        listed = answer["Changes"]
+        changes = [_Change.from_json(change) for change in listed[:PAGE_CHANGES]]
+        return cls(
+            changes=changes, last=_number(answer["Last"]), done=bool(answer["Done"]) and len(listed) <= PAGE_CHANGES
+        )
 
     def is_of_another_database(self, position: _Position) -> bool:
         """Return whether the database was replaced; a missing change alone is no proof, since Orthanc deletes some."""
@@ -176,6 +200,21 @@ class _Page:
         if not self.changes or self.changes[-1].number <= position.number:
             return position
         return _Position(number=self.changes[-1].number, mark=self.changes[-1].mark)
+
+
+def _number(value: object) -> int:
+    """Return a number of the change log. Raises ValueError if it is none, or larger than the database takes."""
+    number = bounded_integer(value, most=_MOST)
+    if number is None:
+        raise ValueError("not a number of a change")
+    return number
+
+
+def _text(value: object) -> str:
+    """Return a text of the change log; None becomes "None". Raises ValueError for lists, objects and long texts."""
+    if isinstance(value, (list, dict)) or len(text := str(value)) > _TEXT_LENGTH:
+        raise ValueError("not a text of a change")
+    return text
 
 
 def _may_be_report(instance: Mapping[str, Any]) -> bool:

@@ -4,13 +4,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from db.engine import Database
 from db.ledger import Expected, cursor_of, ensure_source, expect, register_and_move, report_source
@@ -34,6 +34,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 60.0
 _REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
+_MOST_TROUBLES = 10
 _UID_LENGTH, _MOST_INSTANCES = 64, 2**31 - 1
 """What the database takes; the expected number of images of other studies is unknown."""
 
@@ -123,9 +124,10 @@ class StorePoller:
             found += self._register(change_page, moved=change_page.cursor != cursor)
             cursor = change_page.cursor
             troubles.update(change_page.troubles)
+            self._report_if_due()
             if stop.is_set():
                 break
-        self._report = StoreReport(troubles=tuple(sorted(troubles)), seconds=round(time.monotonic() - began, 3))
+        self._report = StoreReport(troubles=_few(troubles), seconds=round(time.monotonic() - began, 3))
         return found
 
     def _try_poll(self, stop: threading.Event) -> bool:
@@ -136,6 +138,8 @@ class StorePoller:
         except WebError as error:
             self._report = replace(self._report, troubles=(str(error),))
             self._try_report()
+        except DataError as error:  # the database refuses a value of this store, and is available
+            self._note_unexpected(error)
         except SQLAlchemyError as error:
             self._outage.failed(error)
         except (StopWork, UsageFault):
@@ -199,8 +203,13 @@ class StorePoller:
         due = time.monotonic() + seconds
         while not stop.is_set() and (left := due - time.monotonic()) > 0:
             stop.wait(min(left, _REPORT_SECONDS))
-            if time.monotonic() - self._reported_at >= _REPORT_SECONDS and not stop.is_set():
-                self._try_report()
+            if not stop.is_set():
+                self._report_if_due()
+
+    def _report_if_due(self) -> None:
+        """Report once a minute, also while a long poll goes on."""
+        if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
+            self._try_report()
 
     def _try_report(self) -> None:
         try:
@@ -218,6 +227,14 @@ class StorePoller:
         if self._source_id and (changed or time.monotonic() - self._reported_at >= _REPORT_SECONDS):
             self._reported_at = time.monotonic()
             report_source(self._database, self._source_id, asdict(self._report), now=self._clock())
+
+
+def _few(troubles: Collection[str]) -> tuple[str, ...]:
+    """Return the troubles in order, at most ten, so that no store floods `status`."""
+    listed = sorted(troubles)
+    if len(listed) > _MOST_TROUBLES:
+        listed[_MOST_TROUBLES:] = [f"has {len(listed) - _MOST_TROUBLES:,} further problems"]
+    return tuple(listed)
 
 
 def _is_storable(count: Count) -> bool:

@@ -1,24 +1,52 @@
 """Search a DICOMweb store page by page (QIDO-RS, DICOM PS3.18, section 10.6), and notice lists that are cut off."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from nightread.web import HttpClient, MissingError, TooMuchError, UnavailableError, UnexpectedError, WebError
+from producer.stores.change_feed import DEFAULT_LIMITS, PollLimits
 
 log = logging.getLogger(__name__)
 
 PAGE_ROWS = 500
 _MOST_PAGES_WITHOUT_NEW_ROWS = 3
 _REPEATS = "repeats rows on the pages of a list, so that other rows may be missing"
+_UNUSABLE = "lists rows whose UID is no text of up to 128 characters, so that these are not found"
 _ADDITIONAL = "additional results"
 """Part of the header `Warning` of a list that the store has limited (DICOM PS3.18, section 8.3.4.4)."""
 _ANNOUNCED = "announces more rows of a list than it returns, so that these are not found"
 
+_LONGEST_TEXT = 128
+"""Twice the length of a UID (DICOM PS3.5, section 6.2): some devices make longer ones."""
+
 Row = Mapping[str, Any]
 _Key = tuple[str, ...]
+
+
+class _Row(Mapping[str, Any]):
+    """The few attributes of a row that were asked for: a long list must fit into memory, whatever a store adds."""
+
+    __slots__ = ("_tags", "_texts")
+
+    def __init__(self, tags: tuple[str, ...], row: Row) -> None:
+        self._tags = tags
+        self._texts = tuple(text(row, tag) for tag in tags)
+
+    def __getitem__(self, tag: str) -> Any:
+        try:
+            return {"Value": [self._texts[self._tags.index(tag)]]}
+        except ValueError:
+            raise KeyError(tag) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +65,20 @@ class QidoSearch:
     grow again if the store rejected one for another reason.
     """
 
-    def __init__(self, website: HttpClient) -> None:
+    def __init__(
+        self,
+        website: HttpClient,
+        limits: PollLimits = DEFAULT_LIMITS,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._website = website
+        self._limits = limits
+        self._monotonic = monotonic
         self._page_rows = PAGE_ROWS
 
     def all_rows(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> Listing:
-        """Request page after page until one is empty, or until there are `enough` rows; 0 means no limit.
+        """Request page after page until one is empty, until a limit, or until there are `enough` rows; 0: no number.
 
         The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
         Instances are identified by their series too, since some stores have one SOP Instance UID in several series.
@@ -51,8 +87,10 @@ class QidoSearch:
         A page may be shorter than requested, because some stores limit it; it may repeat rows of an earlier page,
         because the list has changed. A page that equals the first one shows that the store ignores `offset`.
         """
-        pages = _Pages(self._website, path, query, rows=min(PAGE_ROWS, 2 * self._page_rows))
+        pages, began = _Pages(self._website, path, query, rows=min(PAGE_ROWS, 2 * self._page_rows)), self._monotonic()
+        tags = (*unique, *query.get("includefield", "").split(","))
         rows: dict[_Key, Row] = {}
+        unusable: str | None = None
         first: list[_Key] = []
         offset = without_new = 0
         more_announced = False
@@ -64,21 +102,35 @@ class QidoSearch:
                     raise
                 before = pages.read_or_none(offset - 1)
                 is_end = before is not None and _is_known(_keys(before, unique), rows, first)
-                return _listing(rows, None if is_end else _cut_off("rejects", len(first), offset, pages.first_rows))
+                return _listing(rows, unusable if is_end else _cut_off("rejects", len(first), offset, pages.first_rows))
             self._remember(pages.most_rows)
             keys = _keys(page, unique)
-            new = {key: row for key, row in zip(keys, page, strict=True) if key[0] and key not in rows}
+            new = {key: _Row(tags, row) for key, row in zip(keys, page, strict=True) if key[0] and key not in rows}
+            unusable = unusable or (_UNUSABLE if any(_is_unusable(row, unique[0]) for row in page) else None)
             rows |= new
             without_new = 0 if new else without_new + 1
             if not page or 0 < enough <= len(rows):
-                return _listing(rows, _ANNOUNCED if more_announced and not page else None)
+                return _listing(rows, _ANNOUNCED if more_announced and not page else unusable)
             if offset and keys == first:
                 return _listing(rows, _cut_off("ignores", len(first), offset, pages.first_rows))
             if without_new == _MOST_PAGES_WITHOUT_NEW_ROWS:
                 return _listing(rows, _REPEATS)
+            if limit := self._reached(len(rows), pages.number, self._monotonic() - began):
+                return _listing(rows, f"{limit}, so that later rows are not found")
             first = first or keys
             more_announced = _ADDITIONAL in warning.lower()
             offset += len(page)
+
+    def _reached(self, rows: int, pages: int, seconds: float) -> str | None:
+        """Return which limit a list has reached that goes on, else None."""
+        limits = self._limits
+        if rows >= limits.rows_per_list:
+            return f"returns a list of more than {limits.rows_per_list:,} rows"
+        if pages >= limits.pages_per_list:
+            return f"needs more than {limits.pages_per_list:,} pages for a list"
+        if seconds >= limits.seconds_per_list:
+            return f"needs more than {limits.seconds_per_list:g} s for a list"
+        return None
 
     def _remember(self, rows: int) -> None:
         if rows < self._page_rows:
@@ -93,6 +145,8 @@ class _Pages:
         self._website = website
         self._path = path
         self._query = query
+        self.number = 0
+        """Number of pages that were read."""
         self.rows = self.most_rows = self.first_rows = rows
         """`most_rows`: the number that the store has not rejected. After status 500, which may have another cause than
         the number of rows, only `rows` is smaller. `first_rows`: the number that was requested for the first page."""
@@ -111,6 +165,7 @@ class _Pages:
                 self.most_rows = self.rows if is_certain else self.most_rows
             else:
                 self.first_rows = self.first_rows if offset else self.rows
+                self.number += 1
                 return list(page or []), warning
 
     def read_or_none(self, offset: int) -> Sequence[Row] | None:
@@ -163,7 +218,19 @@ def _keys(page: Sequence[Row], unique: Sequence[str]) -> list[_Key]:
     return [tuple(text(row, tag) for tag in unique) for row in page]
 
 
+def _is_unusable(row: Row, tag: str) -> bool:
+    """Return whether the row has a value for this attribute, but none that `text` returns."""
+    return bool(row.get(tag, {}).get("Value")) and not text(row, tag)
+
+
 def text(row: Row, tag: str) -> str:
-    """Return the first value of an attribute as text (DICOM PS3.18, annex F), or an empty text."""
-    values = row.get(tag, {}).get("Value") or [""]
-    return str(values[0] or "")
+    """Return the first value of an attribute as text (DICOM PS3.18, annex F), or an empty text.
+
+    A value that is neither text nor a number, or is too long for a UID, counts as absent.
+    """
+    values = row.get(tag, {}).get("Value")
+    value = values[0] if isinstance(values, list) and values else None
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return ""
+    words = str(value or "")
+    return words if len(words) <= _LONGEST_TEXT else ""

@@ -83,7 +83,7 @@ def test_status_shows_each_pause_with_its_cause_and_remedy(ledger_driver: Ledger
         "nightread query --in-state failed",
         "nightread retry",
         "nightread resume",
-        "Paused automatically: too many bad images (since ",
+        "Paused automatically: too many failures (since ",
         "Every 5 min 00 s a few images are analysed as a probe",
         "The disk is short.",
         "Paused automatically: not enough disk space",
@@ -108,16 +108,30 @@ def test_status_shows_each_pause_with_its_cause_and_remedy(ledger_driver: Ledger
     assert probe["next_at"] > now.isoformat()
 
 
+def test_status_names_the_source_that_is_paused(ledger_driver: LedgerDriver) -> None:
+    """The images of other sources are analysed, so the forecast leaves out those that wait."""
+    ledger_driver.register(build_arrivals(3))
+    detail = "10 of its latest 10 images failed or were defective, most often with the reason bad_header."
+    known = {"detail": detail, "now": utc_now(), "source_id": ledger_driver.source_id}
+    ledger.pause(ledger_driver.database, Cause.BREAKER, **known)
+    text = nightread(ledger_driver, "status").output
+    name = queries.sources(ledger_driver.database)[0].name
+    assert f"The source {name} is paused automatically: too many bad images (since " in text
+    assert detail in text
+    assert "3 images wait for a paused source; all others have their outcome or wait for a later time." in text
+    assert [(pause["cause"], pause["source"]) for pause in status(ledger_driver)["pauses"]] == [("breaker", name)]
+
+
 def test_status_shows_a_running_probe(ledger_driver: LedgerDriver) -> None:
     """The JSON names its batch, so that it can be found in Flower."""
     ledger_driver.register(build_arrivals(1))
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     (batch,) = ledger_driver.form()
-    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, ledger_driver.pause_id(), batch.id, now=ledger_driver.clock())
     assert "A probe of a few images is being analysed" in nightread(ledger_driver, "status").output
     probe = status(ledger_driver)["pauses"][0]["probe"]
     assert (probe["under_way"], probe["batch"], probe["next_at"]) == (True, batch.id, None)
-    ledger.clear_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database, ledger_driver.pause_id())
     assert "(last at " in nightread(ledger_driver, "status").output
 
 

@@ -238,7 +238,7 @@ def test_times_in_the_future_are_repaired_once(ledger_driver: LedgerDriver) -> N
     ledger_driver.analyse(waiting, state=State.RECEIVED, not_before=ledger_driver.clock() + WAIT)
     ledger_driver.claim(running)
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
-    ledger.set_probe(ledger_driver.database, open_one.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, ledger_driver.pause_id(), open_one.id, now=ledger_driver.clock())
     with ledger_driver.database.writer.begin() as connection:
         beat = {"node": "w", "boot_id": "b", "slots": 1, "device": "", "release": ""}
         connection.execute(

@@ -70,7 +70,7 @@ def test_bad_outcomes_pause_dispatch(dispatcher_driver: DispatcherDriver, caplog
     assert dispatcher_driver.ledger_driver.states().count("received") == 20
     assert [record.getMessage() for record in caplog.records].count(PAUSED) == 1
     (pause,) = queries.pauses(dispatcher_driver.ledger_driver.database)
-    assert "10 of the latest 10 images" in pause.detail
+    assert "10 of its latest 10 images" in pause.detail
     assert "bad_pixels" in pause.detail
 
 

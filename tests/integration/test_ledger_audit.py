@@ -3,7 +3,7 @@
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
 
-from db import ledger
+from db import ledger, queries
 from db.tables import audit, pauses, routes
 
 
@@ -82,7 +82,8 @@ def test_the_end_of_a_pause_names_who_ended_it(ledger_driver: LedgerDriver) -> N
     ledger.end_pauses(ledger_driver.database, [ledger.Cause.BREAKER], actor="ann", now=began)
     assert ledger.pause(ledger_driver.database, ledger.Cause.BREAKER, detail="Again.", now=began)
     now = ledger_driver.clock.advance(seconds=2)
-    ledger.set_probe(ledger_driver.database, "batch", now=now)
+    newest = max(pause.id for pause in queries.pauses(ledger_driver.database))
+    ledger.set_probe(ledger_driver.database, newest, "batch", now=now)
     with ledger_driver.database.read() as connection:
         rows = connection.execute(select(pauses).order_by(pauses.c.id)).all()
     found = [(row.cause, row.ended_at, row.ended_by, row.probe_batch, row.probed_at) for row in rows]

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from db import ledger
 from db.ledger import Annotations, Members
-from db.ledger.origins import origin_id
+from db.ledger.origins import origin_id, origin_name
 from db.tables import State, instances
 
 
@@ -41,8 +41,8 @@ def test_members_of_nested_archives_name_the_outermost_source(ledger_driver: Led
     assert (outer.parent_id, inner_row.parent_id) == (None, outer.id)
     assert [row.parent_id for row in images] == [inner_row.id] * 2
     with ledger_driver.database.read() as connection:
-        origins = connection.execute(select(instances.c.id, origin_id()).order_by(instances.c.id)).all()
-    assert [origin for _, origin in origins] == [None, *[ledger_driver.source_id] * 3]
+        rows = connection.execute(select(instances.c.id, origin_id(), origin_name()).order_by(instances.c.id)).all()
+    assert [tuple(row)[1:] for row in rows] == [(None, None), *[(ledger_driver.source_id, "inbox")] * 3]
 
 
 def test_members_of_several_sources_keep_them_apart(ledger_driver: LedgerDriver) -> None:

@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from db import ledger, queries
 from db.ledger import Batch, Cause
-from db.queries import Outcomes
+from db.queries import LatestOutcomes, Outcomes
 from db.tables import State, audit
 from nightread.reasons import Reason
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "reason": Reason.INTERNAL_ERROR}
 DEFECTIVE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.TRUNCATED}
+NONE = Outcomes(total=0, bad=0, worst=None)
 OUT_OF_SCOPE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.LOCALIZER}
 
 
@@ -26,6 +27,11 @@ def finish(ledger_driver: LedgerDriver, number: int, **fields: Any) -> None:
 
 
 def latest(ledger_driver: LedgerDriver, at_most: int = 100) -> Outcomes:
+    """Return those of the one source."""
+    return all_latest(ledger_driver, at_most).by_source.get(ledger_driver.source_id, NONE)
+
+
+def all_latest(ledger_driver: LedgerDriver, at_most: int = 100) -> LatestOutcomes:
     since = ledger_driver.clock() - timedelta(hours=12)
     return queries.latest_outcomes(ledger_driver.database, at_most=at_most, since=since, now=ledger_driver.clock())
 
@@ -127,7 +133,7 @@ def probe(ledger_driver: LedgerDriver) -> Batch:
     ledger.pause(ledger_driver.database, Cause.BREAKER, detail="", now=ledger_driver.clock())
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
-    ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+    ledger.set_probe(ledger_driver.database, ledger_driver.pause_id(), batch.id, now=ledger_driver.clock())
     return batch
 
 
@@ -165,7 +171,7 @@ def test_a_probe_of_a_worker_whose_clock_is_behind_counts(ledger_driver: LedgerD
 
 def test_a_cleared_probe_keeps_its_time(ledger_driver: LedgerDriver, probe: Batch) -> None:
     """The pause until the next probe counts from that time."""
-    ledger.clear_probe(ledger_driver.database)
+    ledger.clear_probe(ledger_driver.database, ledger_driver.pause_id())
     (pause,) = queries.pauses(ledger_driver.database)
     assert (pause.probe_batch, pause.probed_at) == (None, ledger_driver.clock())
 

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from db import ledger
 from db.engine import Database
 from db.ledger import Annotations, FramePrediction, FurtherPrediction, Members, Withdrawal
-from db.queries import latest_outcomes, pauses, probe_outcomes, routes_in_force
+from db.queries import held_images, latest_outcomes, pauses, probe_outcomes, routes_in_force
 from db.tables import State
 from imaging.facts import Facts
 
@@ -49,7 +49,9 @@ def _run_every_call(ledger_driver: LedgerDriver) -> None:
     arrivals = build_arrivals(8)
     ledger_driver.register(arrivals)
     ledger_driver.register([replace(arrivals[0], size=5)])
-    ledger.queue_status(ledger_driver.database, images=10, now=ledger_driver.clock())
+    held = ledger.SourceFilter(held=frozenset({ledger_driver.source_id}))
+    for source_filter in (ledger.ALL_SOURCES, held):
+        ledger.queue_status(ledger_driver.database, images=10, now=ledger_driver.clock(), source_filter=source_filter)
     first, second, third, fourth = ledger_driver.form(images=2)
     bundle_id = ledger.register_bundle(
         ledger_driver.database,
@@ -107,11 +109,13 @@ def _run_a_pause(ledger_driver: LedgerDriver) -> None:
             max_bytes=1,
             now=ledger_driver.clock(),
             batch_filter=ledger.BatchFilter.UNTRIED,
+            source_filter=ledger.SourceFilter(only=ledger_driver.source_id),
         ):
-            ledger.set_probe(ledger_driver.database, batch.id, now=ledger_driver.clock())
+            ledger.set_probe(ledger_driver.database, ledger_driver.pause_id(), batch.id, now=ledger_driver.clock())
         (pause,) = pauses(ledger_driver.database)
         probe_outcomes(ledger_driver.database, pause)
-        ledger.clear_probe(ledger_driver.database)
+        ledger.clear_probe(ledger_driver.database, ledger_driver.pause_id())
+        held_images(ledger_driver.database, [ledger_driver.source_id])
         ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
     minute = timedelta(seconds=60)
     for days in (0, 1):

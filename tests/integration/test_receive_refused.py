@@ -100,6 +100,28 @@ def test_a_short_disk_answers_out_of_resources(tmp_path: Path, sqlite: Database,
     assert (receipt.received, receipt.refused, receipt.statuses) == (0, 1, {"A700": 1})
 
 
+def test_an_image_beyond_the_limit_is_dropped_while_it_arrives(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """The status is C001 and is counted in the receipt; a smaller image of the same sender is stored."""
+    large = scan.stat().st_size - 1000
+    with running_receiver(tmp_path, sqlite, settings={"max_file_bytes": large}) as receiver:
+        assert "CannotUnderstand" in storescu(receiver.port, "-v", scan).stderr
+        assert receiver.files == []
+    (receipt,) = receiver.associations
+    assert (receipt.received, receipt.failed, receipt.statuses) == (0, 1, {"C001": 1})
+
+
+def test_an_endless_image_ends_its_association(tmp_path: Path, sqlite: Database, scan: Path) -> None:
+    """It may not fill the disk, nor keep its association for an hour."""
+    fragment = fragments(b"\x00" + bytes(16000))
+    with running_receiver(tmp_path, sqlite, settings={"max_file_bytes": 100_000}) as receiver:
+        association, command = _open_association(receiver, scan)
+        association.dul.send_pdu(command)
+        for _ in range(20):
+            association.dul.send_pdu(fragment)
+        wait_until(lambda: association.is_aborted, seconds=20, what="the association is aborted")
+        assert receiver.files == []
+
+
 def test_a_disk_that_fills_up_in_the_middle_answers_out_of_resources(tmp_path: Path, sqlite: Database) -> None:
     """On a full disk the incomplete file is removed, and the next image is stored when there is space again."""
     write_copies(tmp_path / "sent", images=2)
@@ -124,7 +146,7 @@ def test_an_unavailable_database_fails_the_image_and_the_next_one_is_stored(
         with stopped(postgres_server):
             sent = storescu(receiver.port, "-v", scan)
             assert "0x110" in sent.stderr, sent
-        wait_until(lambda: len(receiver.arrivals) == 2, seconds=10, what="the failed transfer is registered late")
+        wait_until(lambda: len(receiver.arrivals) == 2, seconds=60, what="the failed transfer is registered late")
         assert storescu(receiver.port, scan).returncode == 0
         assert len(receiver.arrivals) == len(receiver.files) == 3
         assert sum(receipt.received for receipt in receiver.associations) == 2

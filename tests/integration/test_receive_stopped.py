@@ -34,11 +34,11 @@ def test_a_client_that_connects_while_the_receiver_stops_is_not_served(
     created, stopping = threading.Event(), threading.Event()
     associations: list[Association] = []
 
-    def create_slowly(association: Association, *arguments: Any) -> SpoolingDimse:
+    def create_slowly(association: Association, *arguments: Any, **options: Any) -> SpoolingDimse:
         associations.append(association)
         created.set()
         assert stopping.wait(30)
-        return SpoolingDimse(association, *arguments)
+        return SpoolingDimse(association, *arguments, **options)
 
     def shut_down(server: StoreServer) -> None:
         stopping.set()

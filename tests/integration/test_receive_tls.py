@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
+from association_requests import LONG_ENOUGH, trickle
 from cstore_receiver import refused_callers, running_receiver
 from databases import NewSqlite
 from dicom_peers import storescu
@@ -99,6 +100,22 @@ def test_handshakes_are_counted(tmp_path: Path, database: Database, certificates
         late = silent.enter_context(socket.create_connection(("127.0.0.1", receiver.port), timeout=5))
         assert late.recv(1) == b""
         assert refused_callers(receiver) == [("", "127.0.0.1", {"rejected": 1})]
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16", b"\x16\x03\x01\x02\x00"], ids=["nothing", "a byte", "half a record"])
+def test_a_handshake_that_trickles_ends_at_its_deadline(
+    tmp_path: Path, database: Database, certificates: tuple[Certificate, ...], first: bytes
+) -> None:
+    """The time counts from the connection, however often another byte comes."""
+    tls = {"certificate": certificates[0].certificate, "key": certificates[0].key}
+    with (
+        running_receiver(tmp_path, database, tls=tls, idle_seconds=1) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port), 20) as slow,
+    ):
+        slow.sendall(first)
+        assert trickle(slow) < LONG_ENOUGH
+        ((_, address, statuses),) = refused_callers(receiver)
+        assert (address, sum(statuses.values())) == ("127.0.0.1", 1)
 
 
 def _make_certificate(folder: Path, name: str) -> Certificate:

@@ -19,7 +19,10 @@ def outcomes(total: int, bad: int) -> Outcomes:
 
 def pause(*, probe_batch: str | None = None, probed_at: datetime | None = None) -> Pause:
     return Pause(
+        id=1,
         cause=Cause.BREAKER,
+        source_id=None,
+        source=None,
         detail="",
         actor="nightread",
         since=BEGAN,
@@ -77,5 +80,5 @@ def test_a_probe_decides_once_its_images_have_outcomes(probe: Outcomes | None, n
 def test_the_message_has_the_numbers_and_the_most_frequent_reason() -> None:
     """`status` shows it to the operator."""
     assert BREAKER.message(outcomes(100, 62)) == (
-        "62 of the latest 100 images failed or were defective, most often with the reason truncated."
+        "62 of its latest 100 images failed or were defective, most often with the reason truncated."
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from dicom_peers import free_port
+from raw_server import running_raw_server
 from web_server import Reply, Request, running_web_server
 
 from nightread.instance import dicomweb_uri, orthanc_uri, retrieve
@@ -258,6 +259,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _tls(**values: Path) -> Tls:
     return Tls.model_validate(values)
+
+
+def test_a_trickle_over_tls_does_not_extend_the_time(certificate: Path) -> None:
+    """The header never ends; each byte arrives in time."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with running_raw_server(lambda server, _: server.trickle(b"H"), tls=context) as server:
+        client = HttpClient(server.url, tls=_tls(ca=certificate), timeout_seconds=1)
+        with pytest.raises(UnavailableError, match="within 1 s"):
+            client.json("x")
+        client.close()
 
 
 def test_servers_are_verified_and_the_client_certificate_is_sent(certificate: Path) -> None:

@@ -96,6 +96,7 @@ def parts(*sizes: int | None) -> list[int]:
         ([100 * MIB, 1], [1, 1]),
         ([None, 64 * MIB, None, 1], [1, 1]),
         ([63 * MIB, None, MIB], [2, 0]),
+        ([64 * MIB, 64 * MIB - 1, 1], [1, 2, 0]),
     ],
 )
 def test_a_part_ends_at_256_images_or_at_64_mib(sizes: list[int | None], expected: list[int]) -> None:

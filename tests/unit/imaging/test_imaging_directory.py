@@ -150,6 +150,61 @@ def test_the_detail_names_an_element_that_is_no_number() -> None:
     assert (caught.value.reason, caught.value.detail) == (Reason.BAD_DICOMDIR, expected)
 
 
+def test_either_element_makes_a_directory() -> None:
+    """A DICOMDIR may lack one of them."""
+    first = struct.pack("<HH2sHI", 4, 0x1200, b"UL", 4, 0)
+    records = struct.pack("<HH2sHI", 4, RECORDS & 0xFFFF, b"SQ", 0, 0)
+    other = struct.pack("<HH2sH", 4, 0x1130, b"CS", 2) + b"AB"
+    expected = {first: True, records: True, first + records: True, other: False, b"": False}
+    found = {
+        data: is_directory(Elements(data, Encoding(implicit=False, little=True), 0, len(data))) for data in expected
+    }
+    assert found == expected
+
+
+def test_only_a_study_record_names_a_study() -> None:
+    """The study UID of an image record is not that of the tree; a study without one counts no files."""
+    image = record("IMAGE ", file="IM1 ", uid="9.9 ")
+    study = record("STUDY ", lower_at=AT, uid="1.3 ")
+    assert count_files(directory_of(image, study, root=AT + len(image))) == {"1.3": 1}
+    assert count_files(directory_of(image, record("STUDY ", lower_at=AT), root=AT + len(image))) == {}
+    assert count_files(directory_of(image, root=AT)) == {}
+
+
+def test_records_go_on_behind_and_below_each_other() -> None:
+    """Two images below a series, and a second study behind the first. A record of a study may name a file itself."""
+    first = record("IMAGE ", file="IM1 ", next_at=AT + 68)
+    second = record("IMAGE ", file="IM2 ")
+    series = record("SERIES", lower_at=AT)
+    study = record("STUDY ", lower_at=AT + 136, uid="1.3 ", next_at=AT + 260)
+    assert [len(each) for each in (first, second, series, study)] == [68, 68, 56, 68]
+    last = record("STUDY ", uid="1.4 ", file="IM3 ")
+    records = directory_of(first, second, series, study, last, root=AT + 192)
+    assert count_files(records) == {"1.3": 2, "1.4": 1}
+
+
+def test_absent_links_lead_nowhere() -> None:
+    """A record without any of the elements of PS3.3 F.3.2.2 is in use, and has no file."""
+    content = struct.pack("<HH2sH", 4, 0x1430, b"CS", 6) + b"STUDY " + struct.pack("<HH2sH", 0x20, 0xD, b"UI", 4)
+    bare = struct.pack("<HHI", 0xFFFE, 0xE000, len(content) + 4) + content + b"1.3 "
+    assert count_files(directory_of(bare, root=AT)) == {}
+    named = struct.pack("<HH2sH", 4, 0x1500, b"CS", 4) + b"IM1 "
+    with_file = struct.pack("<HHI", 0xFFFE, 0xE000, len(content) + 16) + content[:14] + named + content[14:] + b"1.3 "
+    assert count_files(directory_of(with_file, root=AT)) == {"1.3": 1}
+    assert count_files(directory_of(record("STUDY ", uid="1.3 ", file="IM1 ", in_use=1), root=AT)) == {"1.3": 1}
+
+
+def test_the_number_of_records_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes memory."""
+    monkeypatch.setattr("imaging.directory.MOST_RECORDS", 2)
+    study = record("STUDY ", uid="1.3 ", file="IM1 ")
+    assert count_files(directory_of(study, study, root=AT)) == {"1.3": 1}
+    with pytest.raises(RejectImage) as caught:
+        count_files(directory_of(study, study, study, root=AT))
+    expected = (Reason.BAD_DICOMDIR, "The DICOMDIR has more than 2 records.")
+    assert (caught.value.reason, caught.value.detail) == expected
+
+
 def _reason(data: bytes) -> Reason:
     with pytest.raises(RejectImage) as caught:
         count_files(elements(data))

@@ -129,6 +129,13 @@ def test_a_header_with_an_error_is_inflated_no_further(data: bytes, name: str) -
     assert inflated(data) == 64 * KIB, name
 
 
+@pytest.mark.parametrize(("private", "inflated_bytes"), [(60 * KIB, 64), (70 * KIB, 512), (600 * KIB, 4096)])
+def test_the_steps_grow_eightfold(private: int, inflated_bytes: int) -> None:
+    """The error of the header, which has no rows, is noticed in the step that reaches it."""
+    data = header(rows=0, private=private) + long(0x7FE00010, b"OW", bytes(5000 * KIB))
+    assert inflated(data) == inflated_bytes * KIB
+
+
 @pytest.mark.parametrize("private", [64 * KIB, 500 * KIB, 600 * KIB, 5000 * KIB])
 def test_a_header_may_be_larger_than_the_first_bytes(private: int) -> None:
     """It is inflated in steps."""

@@ -1,0 +1,138 @@
+"""Limit the TCP connections of a C-STORE receiver, so that slow or silent clients cannot keep others out."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+_CONNECTIONS_PER_ASSOCIATION = 2
+"""TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
+beyond this limit are closed without a response."""
+_UNLISTED = 4
+"""Connections at a time from addresses that are not in `callers`: enough to tell each such sender why it is refused."""
+_REQUEST_SECONDS, _UNLISTED_SECONDS = 10.0, 2.0
+"""Time in which a client must complete TLS handshake and association request (ARTIM timer, DICOM PS3.8, section 9.1.5);
+the second number is for addresses that are not in `callers`."""
+_GRACE_SECONDS = 0.1
+"""A connection without association request is not closed in favour of a new one before this time."""
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Connection:
+    """One TCP connection, from accept to the end of its association."""
+
+    socket: Any
+    address: str
+    is_listed: bool
+    """Whether an association from this address may be accepted at all."""
+    began_at: float
+    """Times are those of time.monotonic."""
+    has_association: bool = field(default=False, init=False)
+    is_evicted: bool = field(default=False, init=False)
+    """Whether it was closed in favour of a new one."""
+
+    def request_deadline(self, idle_seconds: float) -> float:
+        """Return the time at which handshake and association request must be complete."""
+        return self.began_at + min(_REQUEST_SECONDS if self.is_listed else _UNLISTED_SECONDS, idle_seconds)
+
+
+class ConnectionLimits:
+    """The open connections, limited in all, per address, and for addresses that may not send.
+
+    If a limit is reached, the oldest connection that has no association yet gives way to a new one. So clients that
+    are slow with their association request never keep others out.
+    """
+
+    def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._associations = associations
+        self._per_address = per_address
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[Any, Connection] = {}
+
+    def admit(self, request: Any, address: str, *, is_listed: bool) -> bool:
+        """Add an accepted connection; return False if it must be closed, because all others have associations."""
+        with self._lock:
+            new = Connection(socket=request, address=address, is_listed=is_listed, began_at=self._clock())
+            if all(_make_room(new, limit, group) for limit, group in self._limits(new)):
+                self._open[request] = new
+                return True
+            return False
+
+    def of(self, request: Any) -> Connection:
+        """Return an open connection by the socket with which it was admitted."""
+        return self._open[request]
+
+    def discard(self, request: Any) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._open.pop(request, None)
+
+    def begin_association(self, connection: Connection) -> bool:
+        """Count an association; return False if it is one too many, in all or for its address."""
+        with self._lock:
+            established = [other for other in self._open.values() if other.has_association]
+            of_address = sum(other.address == connection.address for other in established)
+            if len(established) >= self._associations or of_address >= self._per_address:
+                return False
+            connection.has_association = True
+            return True
+
+    @property
+    def associations(self) -> int:
+        """Return the number of established associations."""
+        with self._lock:
+            return sum(connection.has_association for connection in self._open.values())
+
+    def _limits(self, new: Connection) -> Iterable[tuple[int, list[Connection]]]:
+        """Yield limits, each with the connections that it concerns, in the order in which one of them gives way."""
+        connections = [connection for connection in self._open.values() if not connection.is_evicted]
+        if not new.is_listed:
+            yield _UNLISTED, [one for one in connections if not one.is_listed]
+        of_address = [one for one in connections if one.address == new.address]
+        yield _CONNECTIONS_PER_ASSOCIATION * self._per_address, of_address
+        unlisted_first = sorted(connections, key=lambda one: one.is_listed)
+        yield _CONNECTIONS_PER_ASSOCIATION * self._associations, unlisted_first
+
+
+def _make_room(new: Connection, limit: int, connections: list[Connection]) -> bool:
+    if len(connections) < limit:
+        return True
+    oldest = next((one for one in connections if _gives_way(one, new)), None)
+    if oldest is None:
+        return False
+    oldest.is_evicted = True
+    with suppress(OSError):  # its client has disconnected in this moment
+        oldest.socket.shutdown(socket.SHUT_RDWR)
+    return True
+
+
+def _gives_way(old: Connection, new: Connection) -> bool:
+    outranked = new.is_listed and not old.is_listed
+    return not old.has_association and (outranked or new.began_at - old.began_at >= _GRACE_SECONDS)
+
+
+class LogLimit:
+    """Permits one log line per minute for each address and kind of end, since a client may connect very often."""
+
+    _SECONDS = 60.0
+    _MOST_KEYS = 1000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next: dict[tuple[str, str], float] = {}
+
+    def permits(self, address: str, how: str) -> bool:
+        """Return whether a line may be logged for this address and kind of end now."""
+        now, key = self._clock(), (address, how)
+        if self._next.get(key, now) > now:
+            return False
+        if len(self._next) >= self._MOST_KEYS:
+            self._next = {other: time for other, time in self._next.items() if time > now}
+        if len(self._next) >= self._MOST_KEYS:
+            return False
+        self._next[key] = now + self._SECONDS
+        return True

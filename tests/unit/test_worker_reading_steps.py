@@ -1,0 +1,201 @@
+"""The steps of reading one image: the lease, the mark of an image in flight, and the question for its colour."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from batch_results import FILE, claimed
+
+from db.ledger import Claimed
+from imaging.kind import COLOUR, GREY, ImageKind
+from imaging.remarks import Remarks
+from worker.fetching.files import Fetched
+from worker.reading import ImageReader
+
+GREY_KIND, COLOURED_KIND = ImageKind(samples=GREY), ImageKind(samples=COLOUR)
+
+
+class Steps:
+    """A context, a prefetcher and results that note what they are asked for."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.slot = SimpleNamespace(is_cautious=lambda: False)
+        self.model_set = SimpleNamespace(depends_on_colour=True, assign=self._assign)
+
+    def keep_lease(self, batch_id: str) -> None:
+        """Renew the lease of the batch."""
+        self.events.append(("lease", batch_id))
+
+    def in_flight(self, _image: Claimed) -> AbstractContextManager[None]:
+        """Mark the image as in flight."""
+        return self._noted("in flight")
+
+    def capture_errors(self, _image: Claimed, file: Fetched | None = None) -> AbstractContextManager[None]:
+        """Begin to turn errors into outcomes."""
+        self.events.append(("errors are captured", file is not None))
+        return nullcontext()
+
+    def take(self, _image: Claimed, progress: Any) -> Fetched:
+        """Return what was retrieved from a store; renew the lease while waiting for it."""
+        progress()
+        self.events.append("retrieved")
+        return FILE
+
+    def _assign(self, _dicom_image: Any, source: str, kind: ImageKind) -> Any:
+        return SimpleNamespace(refused={"from": source, "samples": kind.samples})
+
+    def _noted(self, name: str) -> AbstractContextManager[None]:
+        events = self.events
+
+        class Noted(nullcontext[None]):
+            def __enter__(self) -> None:
+                events.append(f"{name} begins")
+
+            def __exit__(self, *_: object) -> None:
+                events.append(f"{name} ends")
+
+        return Noted()
+
+
+class StepReader(ImageReader):
+    """A reader that notes instead of reading files and decoding frames."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(steps, "batch", steps, steps)  # type: ignore[arg-type]
+        self.steps = steps
+
+    def _fetch(self, _image: Claimed) -> Fetched:
+        self.steps.events.append("fetched")
+        return FILE
+
+    def _prepare(self, _image: Claimed, _file: Fetched) -> Any:
+        self.steps.events.append("prepared")
+        return "prepared"
+
+
+def test_a_file_is_fetched_and_prepared_while_its_image_is_in_flight() -> None:
+    """Before that the lease of the batch is renewed; from the fetch on, the outcome knows the bytes."""
+    steps = Steps()
+    assert StepReader(steps)._read(claimed(1)) == "prepared"  # type: ignore[comparison-overlap]
+    assert steps.events == [
+        ("lease", "batch"),
+        ("errors are captured", False),
+        "in flight begins",
+        "fetched",
+        ("errors are captured", True),
+        "prepared",
+        "in flight ends",
+    ]
+
+
+def test_an_image_of_a_store_is_not_in_flight_while_it_is_retrieved() -> None:
+    """A store that does not answer kills no process. The lease is renewed while the reader waits for it."""
+    steps = Steps()
+    StepReader(steps)._read(claimed(1, root="https://pacs/dicomweb"))
+    assert steps.events == [
+        ("lease", "batch"),
+        ("errors are captured", False),
+        ("lease", "batch"),
+        "retrieved",
+        "in flight begins",
+        ("errors are captured", True),
+        "prepared",
+        "in flight ends",
+    ]
+
+
+def if_coloured(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    header: ImageKind = COLOURED_KIND,
+    found: ImageKind = GREY_KIND,
+    frames: int = 2,
+    depends: bool = True,
+) -> Any:
+    """Return what asks for the refusals of an image whose header says `header`, and whose first frame is `found`."""
+    monkeypatch.setattr("worker.reading.read_kind", lambda _image: header)
+    steps = Steps()
+    steps.model_set.depends_on_colour = depends
+    dicom_image: Any = SimpleNamespace(frame_count=frames)
+    return StepReader(steps)._if_coloured(claimed(1, origin="ward"), dicom_image, found)
+
+
+def test_a_later_frame_may_show_that_an_image_is_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the refusals are those of the coloured image of the same source."""
+    ask = if_coloured(monkeypatch)
+    assert ask() == {"from": "ward", "samples": COLOUR}
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"found": ImageKind(samples=COLOUR, rows=1)}, {"header": GREY_KIND}, {"frames": 1}, {"depends": False}],
+    ids=str,
+)
+def test_an_image_whose_colour_is_known_is_not_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]
+) -> None:
+    """It is coloured, or grey by its header; it has no later frame; or no model depends on the colour."""
+    assert if_coloured(monkeypatch, **known) is None
+
+
+class Prepared:
+    """An image of some frames, of which two fit into a chunk; its network input has 40 bytes per frame."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, frames: int, *, models: int = 1, any_domain: bool = False
+    ) -> None:
+        """Read it, with one target per model."""
+        self.remarks = Remarks()
+        self.kept: list[Any] = []
+        self.decoded: list[int] = []
+        self.image: Any = SimpleNamespace(frame_count=frames, facts="facts", remarks=self.remarks)
+        assignment: Any = ((), ("spec",), (("one@1", 0),) * models, 40, {})
+        context: Any = SimpleNamespace(
+            settings=SimpleNamespace(any_domain=any_domain),
+            keep_lease=lambda _batch: None,
+            in_flight=lambda _image: nullcontext(),
+            model_set=SimpleNamespace(assign=lambda *_: assignment, depends_on_colour=False),
+        )
+        functions = {
+            "open_dicom_image": lambda *_: self.image,
+            "kind_of": lambda *_: GREY_KIND,
+            "frames_per_chunk": {40: 2}.get,
+            "decode_in_chunks": self._chunks,
+        }
+        for name, function in functions.items():
+            monkeypatch.setattr(f"worker.reading.{name}", function)
+        results: Any = SimpleNamespace(keep_header=lambda image, header: self.kept.append((image.work_id, header)))
+        reader = ImageReader(context, "batch", None, results)  # type: ignore[arg-type]
+        self.result = reader._prepare(claimed(7), FILE)
+
+    def _chunks(self, image: Any, specs: Any, _context: Any, *, chunk_frames: int, notes: Any) -> Iterator[Any]:
+        assert (image, specs, notes.refused) == (self.image, ("spec",), {})
+        for begin in range(0, image.frame_count, chunk_frames):
+            self.decoded.append(begin)
+            yield (f"chunk {begin}",)
+
+
+@pytest.mark.parametrize(
+    ("frames", "models", "decoded", "held_bytes"), [(1, 1, [0], 40), (2, 1, [0], 80), (3, 1, [], 0), (2, 0, [], 0)]
+)
+def test_frames_that_fit_into_a_chunk_are_decoded_at_once(
+    monkeypatch: pytest.MonkeyPatch, frames: int, models: int, decoded: list[int], held_bytes: int
+) -> None:
+    """More frames are decoded during prediction, and those of an image that no model takes never."""
+    read = Prepared(monkeypatch, frames, models=models)
+    assert (read.decoded, read.result.held_bytes) == (decoded, held_bytes)
+    chunks: list[Any] = list(read.result.chunks)
+    assert chunks == [(f"chunk {begin}",) for begin in range(0, frames, 2)]
+    assert read.kept == [(7, read.image)]
+
+
+@pytest.mark.parametrize(("any_domain", "words"), [(True, "any_domain"), (False, None)])
+def test_a_result_without_the_domain_check_says_so(
+    monkeypatch: pytest.MonkeyPatch, words: str | None, *, any_domain: bool
+) -> None:
+    """Only the setting `any_domain` adds the remark."""
+    read = Prepared(monkeypatch, 1, any_domain=any_domain)
+    assert read.result.parsed.remarks.words == words
