@@ -23,6 +23,8 @@ from imaging.codestream import (
     without_boxes,
 )
 from imaging.colour import is_unsure, labelled_to_rgb, ybr_to_rgb
+from imaging.jpeg2000_tiles import check_complete
+from imaging.jpeg_complete import decode_complete
 from imaging.pixel_layout import PixelLayout
 from imaging.rle import decode_rle, is_rle
 from imaging.stored_bits import StoredValues, decoded_values, native_values
@@ -96,7 +98,9 @@ def _decode(frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Any
     if stream is None:
         return decode_rle(frame, layout)
     if stream.coding is Coding.JPEG_2000:
-        return imagecodecs.jpeg2k_decode(without_boxes(frame))
+        bare = without_boxes(frame)
+        check_complete(bare)
+        return imagecodecs.jpeg2k_decode(bare)
     if lacks_end_marker(frame):
         # libjpeg would fill the rest with grey, and CharLS 2.4 would spend many seconds on the missing bits.
         raise RejectImage(Reason.TRUNCATED, "A JPEG frame ends before its end-of-image marker.")
@@ -105,8 +109,12 @@ def _decode(frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Any
     if frame.count(_START_OF_SCAN) > _MAX_SCANS:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG frame has too many scans.")
     if stream.samples == _COLOURS and (stream.coding is Coding.JPEG_LOSSLESS or _holds_rgb(stream, layout)):
-        return imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB")  # the components as they are
-    return imagecodecs.jpeg8_decode(frame)  # from YCbCr to RGB: libjpeg's choice where no marker says RGB
+        return decode_complete(frame, _components_as_they_are)
+    return decode_complete(frame, imagecodecs.jpeg8_decode)  # YCbCr to RGB: libjpeg's choice where no marker says RGB
+
+
+def _components_as_they_are(frame: bytes) -> Array:
+    return np.asarray(imagecodecs.jpeg8_decode(frame, colorspace="RGB", outcolorspace="RGB"))
 
 
 def _holds_rgb(stream: Codestream, layout: PixelLayout) -> bool:

@@ -1,6 +1,8 @@
 """Inflate a deflated data set as far as its image needs (PS3.5 section A.5)."""
 
 import zlib
+from contextlib import suppress
+from typing import Any
 
 from imaging import tags
 from imaging.elements import Elements
@@ -14,6 +16,12 @@ from nightread.reasons import Reason
 _EXPLICIT = Encoding(implicit=False, little=True)
 _FIRST_BYTES = 64 * 1024
 _GROWTH = 8
+_TAG_BYTES, _ELEMENT_HEADER = 4, 12
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNSURE_BYTES = 8
+"""The pixels must be complete without these last bytes of a stream that does not end: they may be an end put there."""
+_MOST_REST = 1024 * 1024
+"""Number of bytes behind the pixels that are inflated to see whether the stream is sound."""
 _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
@@ -21,9 +29,11 @@ _HEADER_SHARE = 16
 def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
-    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are inflated only within the first
-    64 KiB. Errors in the header itself are not reported here, but when the header is read. Raises RejectImage:
-    TRUNCATED, BAD_HEADER or TOO_LARGE.
+    `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
+    64 KiB; 1 MiB more is inflated to see that
+    the stream is sound, because it has no checksum. Errors in the header itself
+    are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
+    TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
     stream = _Stream(data, begin)
@@ -34,6 +44,8 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
             raise RejectImage(Reason.TOO_LARGE, "The deflated data set exceeds the size limit.")
         if end is not None:
             stream.ends_before(end)
+            if end:
+                stream.check_rest(end)
             break
         if size >= most // _HEADER_SHARE:
             raise RejectImage(Reason.TOO_LARGE, "The header of the deflated data set exceeds the size limit.")
@@ -47,21 +59,77 @@ class _Stream:
     def __init__(self, data: bytes, begin: int) -> None:
         self.data = bytearray()
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._left = data[begin:]
+        self._all = self._left = data[begin:]
         self._name = f"The deflated data set at offset {begin:,}"
 
     def ends_before(self, size: int) -> bool:
         """Inflate until `data` has `size` bytes, and return whether the data set ends within them."""
         while len(self.data) < size and not self._inflater.eof:
-            try:
-                more = self._inflater.decompress(self._left, size - len(self.data))
-            except zlib.error:
-                raise RejectImage(Reason.BAD_HEADER, f"{self._name} cannot be inflated.") from None
-            if not more and not self._inflater.eof:
-                raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
-            self.data += more
-            self._left = self._inflater.unconsumed_tail
+            self.data += self._more(size - len(self.data))
         return self._inflater.eof
+
+    def check_rest(self, end: int) -> None:
+        """Inflate a bounded number of bytes, and keep none of them.
+
+        Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
+        first `end` bytes may depend on what was put in place of its end.
+        """
+        left = _MOST_REST
+        following = bytes(self.data[end : end + _TAG_BYTES])
+        try:
+            while left > 0 and not self._inflater.eof:
+                more = self._more(min(left, _FIRST_BYTES))
+                following = (following + more)[:_TAG_BYTES]
+                left -= len(more)
+        except RejectImage as rejected:
+            if rejected.reason is not Reason.TRUNCATED or not self._is_certain(end, following):
+                raise
+
+    def _is_certain(self, end: int, following: bytes) -> bool:
+        """Return whether the pixels do not need the last bytes of the stream, and no further pixels seem to follow.
+
+        Zeros that are needed may be those of a blank image, whose pixels are all alike.
+        """
+        tag = int.from_bytes(following[:2], "little") << 16 | int.from_bytes(following[2:], "little")
+        if any(following) and tag <= max(tags.PIXEL_DATA_TAGS):
+            return False
+        pixels = self.data[self.data.rfind(_PIXEL_DATA, 0, end) + _ELEMENT_HEADER : end]
+        return self._has_without_fill(end) >= end or pixels.count(pixels[:1]) == len(pixels)
+
+    def _has_without_fill(self, end: int) -> int:
+        """Return how many bytes, up to `end`, the stream holds without what may be put at its end."""
+        sound = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
+        left = self._all[: min(len(sound), len(self._all) - _UNSURE_BYTES)]
+        inflater, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        with suppress(zlib.error):
+            while count < end and (more := inflater.decompress(left, min(end - count, _FIRST_BYTES))):
+                count += len(more)
+                left = inflater.unconsumed_tail
+        return count
+
+    def _more(self, most: int) -> bytes:
+        before = self._inflater.copy()
+        try:
+            more = self._inflater.decompress(self._left, most)
+        except zlib.error:
+            self._add_sound_bytes(before)
+            reason = Reason.BAD_PIXELS if _has_pixels(self.data) else Reason.BAD_HEADER
+            raise RejectImage(reason, f"{self._name} cannot be inflated.") from None
+        if not more and not self._inflater.eof:
+            raise RejectImage(Reason.TRUNCATED, f"{self._name} ends too early.")
+        self._left = self._inflater.unconsumed_tail
+        return more
+
+    def _add_sound_bytes(self, inflater: Any) -> None:
+        """Inflate the bytes before an error one by one, so far as the header may need them."""
+        with suppress(zlib.error):
+            for byte in self._left[:_FIRST_BYTES]:
+                self.data += inflater.decompress(bytes((byte,)))
+
+
+def _has_pixels(start: bytearray) -> bool:
+    elements = Elements(bytes(start), _EXPLICIT, 0, len(start))
+    return any(pixel_tag in elements for pixel_tag in tags.PIXEL_DATA_TAGS)
 
 
 def _end_of_pixels(start: bytearray, limits: Limits) -> int | None:

@@ -5,23 +5,30 @@ are allowed; a missing end is not, because a decoder would fill the rest with gr
 """
 
 import struct
+import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
+import imagecodecs
 import numpy as np
 
 from imaging.array import Array
 from imaging.codestream import lacks_end_marker, read_codestream
 from imaging.dicom_image import DicomImage, Frame
 from imaging.facts import Facts
+from imaging.jpeg_complete import decode_complete
 from imaging.limits import Limits
-from nightread.errors import RejectImage
+from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _GRAY_DIMENSIONS = 2
-_PNG_END = b"IEND"
+_PNG_END, _PNG_PIXELS = b"IEND", b"IDAT"
+_INFLATED_AT_ONCE = 64 * 1024
+_MOST_TIMES, _MOST_BEYOND = 3, 1024 * 1024
+"""Filter bytes and transparency make the coded pixels larger than the decoded ones."""
 _PNG_CHUNK = struct.Struct(">I4s")
 """Length of the data and type of a chunk; a checksum of four bytes follows the data (PNG 5.3)."""
 _PNG_COLOUR_TYPE = 25
@@ -53,6 +60,10 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
         pixels = None
     if pixels is None:
         raise RejectImage(Reason.BAD_PIXELS, "The decoder cannot read the picture.")
+    if data.startswith(_PNG):
+        _check_checksum(data, pixels.nbytes)
+    else:
+        _check_coded_data(data)
     if pixels.ndim > _GRAY_DIMENSIONS:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     facts = Facts(rows=pixels.shape[0], columns=pixels.shape[1], frames=1, decoder=f"opencv {cv2.__version__}")
@@ -95,6 +106,44 @@ def _check_jpeg(data: bytes, limits: Limits) -> RasterHeader:
     if lacks_end_marker(data):
         raise RejectImage(Reason.TRUNCATED, "The end of the picture is missing (marker FFD9).")
     return RasterHeader(stream.rows, stream.columns, in_colour=stream.samples > 1)
+
+
+def _check_checksum(data: bytes, size: int) -> None:
+    """Inflate a PNG file a second time: OpenCV ignores the checksum of the pixels if all rows could be inflated.
+
+    `size` is that of the decoded pixels, to limit what is inflated (PNG 10.1).
+    """
+    inflater, left = zlib.decompressobj(), _MOST_TIMES * size + _MOST_BEYOND
+    try:
+        for chunk in _idat_chunks(data):
+            coded = chunk
+            while coded and left > 0:
+                left -= len(inflater.decompress(coded, _INFLATED_AT_ONCE))
+                coded = inflater.unconsumed_tail
+    except zlib.error:
+        raise RejectImage(Reason.BAD_PIXELS, "The pixels of the picture do not match their checksum.") from None
+    if not inflater.eof:
+        raise RejectImage(Reason.TRUNCATED, "The pixels of the picture end too early, or do not end.")
+
+
+def _idat_chunks(data: bytes) -> Iterator[bytes]:
+    position, kind = len(_PNG), b""
+    while kind != _PNG_END:
+        length, kind = _PNG_CHUNK.unpack_from(data, position)
+        position += _PNG_CHUNK.size
+        if kind == _PNG_PIXELS:
+            yield data[position : position + length]
+        position += length + 4
+
+
+def _check_coded_data(data: bytes) -> None:
+    """Decode a JPEG file a second time: OpenCV does not say whether coded data are missing, and fills in grey."""
+    try:
+        decode_complete(bytes(data), imagecodecs.jpeg8_decode)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the library raises types of its own
+        raise RejectImage(Reason.BAD_PIXELS, f"The decoder failed ({type(error).__name__}).") from None
 
 
 def _check_size(rows: int, columns: int, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for frames that the fast one refuses."""
+"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for segments that the fast one refuses."""
 
 import struct
 from itertools import pairwise
@@ -7,12 +7,19 @@ import imagecodecs
 import numpy as np
 
 from imaging.array import Array
+from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _HEADER = struct.Struct("<16I")
 _NO_OPERATION = 128
+_MOST_LEFT = 4
+"""Number of bytes, zeros apart, behind the last pixel of a segment that are taken for padding."""
+_FILL = b"\xff" * 8
+_TWICE_FILL = 255
+"""A byte of 0xFF repeats the next one, so that a place that was filled with 0xFF is a row of pairs."""
+_MOST_PAIRS = 2
 
 
 def is_rle(frame: bytes) -> bool:
@@ -27,36 +34,35 @@ def decode_rle(frame: bytes, layout: PixelLayout) -> Array:
     """
     dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
     planes = np.empty((layout.samples, layout.rows, layout.columns), dtype)
-    try:
-        decoded = imagecodecs.dicomrle_decode(frame, dtype, out=planes.data.cast("B"))
-        complete = len(decoded) == planes.nbytes
-    except (imagecodecs.DicomrleError, ValueError):
-        complete = False
-    if not complete:
-        _decode_leniently(frame, planes)
+    cells = planes.reshape(layout.samples, -1)
+    each, width = cells.shape[1], dtype.itemsize
+    starts = _segment_starts(frame, layout.samples * width)
+    buffer = np.empty(each, np.uint8)
+    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(frame)], strict=True)):
+        _unpack(frame, (start, end), buffer, layout.columns)
+        plane, byte = divmod(index, width)  # the most significant byte comes first
+        cells[plane].view(np.uint8)[width - 1 - byte :: width] = buffer
     return planes[0] if layout.samples == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-def _decode_leniently(frame: bytes, planes: Array) -> None:
-    """Fill the planes segment by segment; each may be padded, and decode to more bytes than the plane has pixels.
-
-    The number of segments in the header is not used: the offsets tell. pydicom decodes such frames in the same way.
-    """
-    cells = planes.reshape(len(planes), -1)
-    each, width = cells.shape[1], cells.dtype.itemsize
-    starts = _segment_starts(frame, len(planes) * width)
-    for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(frame)], strict=True)):
-        segment = _unpacked(frame, start, end, each)
-        if len(segment) < each:
-            raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-        plane, byte = divmod(index, width)  # the most significant byte comes first
-        cells[plane].view(np.uint8)[width - 1 - byte :: width] = np.frombuffer(segment, np.uint8, each)
+def _unpack(frame: bytes, span: Span, pixels: Array, row: int) -> None:
+    start, end = span
+    try:
+        count = len(imagecodecs.packbits_decode(frame[start:end], out=pixels.data))
+    except (imagecodecs.PackbitsError, ValueError):
+        count = -1
+    if count != len(pixels):
+        _unpack_leniently(frame, span, pixels, row)
+    if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:
+        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
 
 
 def _segment_starts(frame: bytes, segments: int) -> list[int]:
     if len(frame) < _HEADER.size:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame ends within its header.")
-    starts = [offset for offset in _HEADER.unpack_from(frame)[1:] if offset]
+    count, *offsets = _HEADER.unpack_from(frame)
+    # The offsets tell, whatever the number of segments is, and zero is none.
+    starts = offsets[:segments] if count == segments else [offset for offset in offsets if offset]
     ascending = [_HEADER.size - 1, *starts, len(frame)]
     if len(starts) != segments or any(low >= high for low, high in pairwise(ascending)):
         raise RejectImage(
@@ -65,10 +71,13 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
     return starts
 
 
-def _unpacked(frame: bytes, position: int, end: int, length: int) -> bytearray:
-    """Unpack up to `length` bytes. Runs that reach beyond the end of the segment are cut."""
-    unpacked = bytearray()
+def _unpack_leniently(frame: bytes, span: Span, pixels: Array, row: int) -> None:
+    """Fill the pixels. The last run may reach beyond the end of the segment, or of the picture."""
+    position, end = span
+    unpacked, length = bytearray(), len(pixels)
+    has_rows = False
     while position < end and len(unpacked) < length:
+        has_rows |= len(unpacked) == row
         count = frame[position]
         if count < _NO_OPERATION:
             unpacked += frame[position + 1 : min(position + 2 + count, end)]
@@ -78,4 +87,20 @@ def _unpacked(frame: bytes, position: int, end: int, length: int) -> bytearray:
                 unpacked += frame[position + 1 : min(position + 2, end)] * (257 - count)
                 position += 1
             position += 1
-    return unpacked
+    if len(unpacked) < length:
+        raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
+    left = len(frame[position:end].rstrip(b"\0"))
+    # A writer that encodes row by row, as G.3.1 demands, has no run that is too long.
+    if left > _MOST_LEFT or (len(unpacked) > length and (left or has_rows)):
+        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
+    pixels[:] = np.frombuffer(unpacked, np.uint8, length)
+
+
+def _pairs_at_end(frame: bytes, position: int, end: int) -> int:
+    """Return how many runs of two bytes 0xFF end the segment, which no writer makes of one longer run."""
+    pairs = 0
+    while position + 1 < end:
+        count = frame[position]
+        pairs = pairs + 1 if count == _TWICE_FILL and frame[position + 1 : position + 2] == b"\xff" else 0
+        position += 1 if count == _NO_OPERATION else 2 if count > _NO_OPERATION else 2 + count
+    return pairs

@@ -1,0 +1,145 @@
+"""Decode JPEG frames, and check that none of their coded data are missing (ITU-T T.81).
+
+libjpeg only warns of data that end too early, which its Python binding does not pass on, and fills the rest with grey.
+Therefore a frame is decoded with one row of blocks more than it has: behind the last block the decoder must meet the
+end of the data, not before. Where this does not tell, bytes that no decoder may need are inserted behind the data: if
+they change the picture, data were missing.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from imaging.array import Array
+from imaging.jpeg_lossless import coded_bits
+from imaging.jpeg_markers import LOSSLESS, PROGRESSIVE, Jpeg, read_markers
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
+
+Decode = Callable[[bytes], Array]
+
+_BLOCK = 8
+_MOST_ROWS = 65_500
+"""libjpeg decodes no more rows."""
+_NEXT_BLOCKS = 8
+"""How many groups of blocks behind the last one may be decoded from the bits that pad the data."""
+_MOST_LEFT_BITS = 24
+"""Up to seven bits pad the last byte (F.1.2.3), and two bytes more are taken for padding."""
+_COEFFICIENTS = 64
+_RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
+_FOREIGN = bytes(index * 167 % 251 for index in range(1, 251))
+"""Bits that differ from the zeros that libjpeg reads behind the end of the data, and last for several blocks."""
+_FILL = bytes(4)
+_REPLACED = 3
+"""Number of bytes at the end of the data that must matter."""
+
+
+def decode_complete(frame: bytes, decode: Decode) -> Array:
+    """Return the pixels that `decode` makes of a JPEG frame. Raises RejectImage(TRUNCATED or BAD_PIXELS)."""
+    jpeg = read_markers(frame)
+    if jpeg is None:
+        raise RejectImage(Reason.BAD_PIXELS, "The markers of a JPEG frame are damaged, or of an unsupported process.")
+    _check_scans(jpeg, frame)
+    if len(jpeg.scans) > 1 or jpeg.restart or jpeg.process == PROGRESSIVE:
+        return _compared(frame, jpeg, decode, decode(frame))
+    if jpeg.process == LOSSLESS:
+        return _lossless(frame, jpeg, decode)
+    if any(down > 1 for _, down in jpeg.sampling) and len(jpeg.components) > 1:
+        return _compared(frame, jpeg, decode, decode(frame))  # One row more would change the colours of the last one.
+    return _with_one_row_more(frame, jpeg, decode)
+
+
+def _check_scans(jpeg: Jpeg, frame: bytes) -> None:
+    coded = b"".join(scan.components for scan in jpeg.scans)
+    if set(coded) != set(jpeg.components) or (jpeg.process == PROGRESSIVE and not _has_all_coefficients(jpeg)):
+        raise RejectImage(Reason.TRUNCATED, "A JPEG frame ends before its last scan.")
+    scan = jpeg.scans[0]
+    if jpeg.restart and len(jpeg.scans) == 1:
+        marks = _RESTART.findall(frame, scan.start, scan.end)
+        expected = -(-_units(jpeg) // jpeg.restart) - 1
+        if not expected <= len(marks) <= expected + 1 or any(
+            mark[0] & 7 != index & 7 for index, mark in enumerate(marks)
+        ):
+            raise RejectImage(Reason.TRUNCATED, "Restart intervals of a JPEG frame are missing.")
+
+
+def _has_all_coefficients(jpeg: Jpeg) -> bool:
+    """Return whether the scans of a progressive frame code all bits of all coefficients, each in turn (G.1.1.1)."""
+    shifts = {component: [0] * _COEFFICIENTS for component in jpeg.components}
+    found = {component: [False] * _COEFFICIENTS for component in jpeg.components}
+    for scan in jpeg.scans:
+        band = slice(scan.first, scan.last + 1)
+        size = scan.last + 1 - scan.first
+        for component in scan.components:
+            if set(found[component][band]) - {bool(scan.before)} or set(shifts[component][band]) - {scan.before}:
+                return False
+            found[component][band], shifts[component][band] = [True] * size, [scan.shift] * size
+    return all(map(all, found.values())) and not any(map(any, shifts.values()))
+
+
+def _units(jpeg: Jpeg) -> int:
+    """Return the number of minimum coded units of a frame with one scan (A.2)."""
+    block = 1 if jpeg.process == LOSSLESS else _BLOCK
+    wide = high = block
+    if len(jpeg.components) > 1:
+        wide, high = (block * max(factors) for factors in zip(*jpeg.sampling, strict=True))
+    return -(-jpeg.columns // wide) * -(-jpeg.rows // high)
+
+
+def _lossless(frame: bytes, jpeg: Jpeg, decode: Decode) -> Array:
+    pixels = decode(frame)
+    scan = jpeg.scans[0]
+    left = 8 * (scan.end - scan.start - scan.stuffed) - coded_bits(pixels, jpeg)
+    return pixels if 0 <= left < _MOST_LEFT_BITS else _compared(frame, jpeg, decode, pixels)
+
+
+def _with_one_row_more(frame: bytes, jpeg: Jpeg, decode: Decode) -> Array:
+    """Decode a sequential frame whose units are one block high."""
+    wide = _BLOCK * max(across for across, _ in jpeg.sampling) if len(jpeg.components) > 1 else _BLOCK
+    high = -(-jpeg.rows // _BLOCK) * _BLOCK
+    more = _BLOCK * -(-2 * _NEXT_BLOCKS * wide // jpeg.columns)
+    if high + more > _MOST_ROWS:
+        return _compared(frame, jpeg, decode, decode(frame))
+    at = jpeg.rows_at
+    pixels = decode(frame[:at] + (high + more).to_bytes(2, "big") + frame[at + 2 :])
+    grey = 1 << jpeg.precision - 1
+    behind = pixels[high:]
+    decoded = np.any(behind[:_BLOCK, :wide] != grey)
+    rest = behind.reshape(more // _BLOCK, _BLOCK, jpeg.columns, -1)
+    if np.any(rest[0, :, (_NEXT_BLOCKS + 1) * wide :] != grey) or np.any(rest[2:] != grey):
+        raise _too_long()
+    pixels = pixels[: jpeg.rows]
+    certain = decoded and not frame.endswith(_FILL, 0, jpeg.scans[0].end)
+    return pixels if certain else _compared(frame, jpeg, decode, pixels)
+
+
+def _compared(frame: bytes, jpeg: Jpeg, decode: Decode, pixels: Array) -> Array:
+    """Return the pixels, after a check that they depend on all coded data, and on nothing that follows them."""
+    parts, position = [], 0
+    for scan in jpeg.scans:
+        parts += [frame[position : scan.start], _RESTART.sub(_behind_foreign, frame[scan.start : scan.end])]
+        parts.append(_FOREIGN)
+        position = scan.end
+    if not np.array_equal(decode(b"".join((*parts, frame[position:]))), pixels):
+        raise _truncated()
+    end = jpeg.scans[-1].end
+    start = len(frame[: end - _REPLACED].rstrip(b"\xff"))  # Behind 0xFF, other bytes would be a marker.
+    replaced = frame[:start] + _FOREIGN[: end - start] + frame[end:]
+    # All codes of a blank frame may mean the same, so that no byte of it matters.
+    filled = jpeg.process != PROGRESSIVE and frame.endswith(_FILL, 0, end) and pixels.min() != pixels.max()
+    if (filled or jpeg.process == LOSSLESS) and np.array_equal(decode(replaced), pixels):
+        raise _too_long()
+    return pixels
+
+
+def _behind_foreign(restart: re.Match[bytes]) -> bytes:
+    return _FOREIGN + restart[0]
+
+
+def _truncated() -> RejectImage:
+    return RejectImage(Reason.TRUNCATED, "The coded data of a JPEG frame end too early.")
+
+
+def _too_long() -> RejectImage:
+    return RejectImage(Reason.BAD_PIXELS, "A JPEG frame holds more coded data than its pixels need.")
