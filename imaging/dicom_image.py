@@ -14,7 +14,7 @@ from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remarks
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Frame:
     """The stored values of one frame, with the parameters that turn them into display values."""
 
@@ -25,11 +25,11 @@ class Frame:
     grayscale: Grayscale = PLAIN
     inverted: bool = False
     """MONOCHROME1: the lowest value is white (PS3.3 C.7.6.3.1.2)."""
-    remarks: Remarks = field(default_factory=Remarks, compare=False)
+    remarks: Remarks = field(default_factory=Remarks)
     """The remarks of its image, to which `prepare` adds."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DicomFrames:
     """The frames of a DICOM object; each is decoded when it is requested."""
 
@@ -60,7 +60,7 @@ class DicomFrames:
                 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DicomImage:
     """One image: the result of `imaging.read.read`. Its facts are read; its frames are decoded on request."""
 
@@ -69,7 +69,7 @@ class DicomImage:
     elements: Elements | None
     """The header, for routing rules; None for PNG and JPEG files."""
     source: DicomFrames | tuple[Frame, ...]
-    remarks: Remarks = field(default_factory=Remarks, compare=False)
+    remarks: Remarks = field(default_factory=Remarks)
     """What a person should know beside the result. Decoding and preparing the frames may add to them."""
 
     def frames(self) -> Iterator[Frame]:

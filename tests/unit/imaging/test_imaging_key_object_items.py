@@ -61,13 +61,16 @@ def test_an_instance_without_uid_is_left_out() -> None:
     assert refused(note(evidence(""))) == NOTHING_NAMED
 
 
-def test_the_uid_is_cut_to_its_column() -> None:
-    """A UID has at most 64 characters (PS3.5 section 9.1)."""
-    assert named(note(evidence("1" * 65))) == ("1" * 64,)
-    long = element(0x0020000D, "UI", "2" * 64)
-    rejection = read_rejection(note(evidence("1.5", study=long), study=long))
+def test_a_uid_that_is_too_long_fits_its_column() -> None:
+    """A UID has at most 64 characters (PS3.5 section 9.1). Two that begin alike stay two."""
+    first, second = named(note(evidence("1" * 65, "1" * 66)))
+    assert first != second
+    assert [(len(uid), uid[:47]) for uid in (first, second)] == [(64, "1" * 47)] * 2
+    long, longer = (element(0x0020000D, "UI", "2" * length) for length in (66, 68))
+    rejection = read_rejection(note(evidence("1.5", study=long), evidence("1.6", study=longer), study=long))
     assert rejection is not None
-    assert rejection.study_instance_uid == "2" * 64
+    assert rejection.sop_instance_uids == ("1.5",)
+    assert len(rejection.study_instance_uid) == 64
 
 
 def test_a_later_title_may_reject() -> None:
