@@ -30,9 +30,8 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
     `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
-    64 KiB; 1 MiB more is inflated to see that
-    the stream is sound, because it has no checksum. Errors in the header itself
-    are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
+    64 KiB; 1 MiB more is inflated to see that the stream is sound, because it has no checksum. Errors in the header
+    itself are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
     TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)

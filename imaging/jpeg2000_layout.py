@@ -39,7 +39,6 @@ class Precinct(NamedTuple):
 
     resolution: int
     component: int
-    number: int
     top: int
     left: int
     modes: int
@@ -80,7 +79,7 @@ def _layout(area: Area, styles: tuple[Style, ...], layers: int, progression: int
         for resolution in range(style.levels + 1)
         for precinct in _precincts(area, component, style, resolution)
     )
-    packets = [Packet(index, layer) for layer in range(layers) for index in range(len(precincts))]
+    packets = [Packet(index, layer) for index in range(len(precincts)) for layer in range(layers)]
     packets.sort(key=lambda packet: _order(precincts[packet.precinct], packet.layer, progression))
     return TileLayout(precincts, tuple(packets))
 
@@ -89,14 +88,17 @@ _kept_layout = lru_cache(maxsize=64)(_layout)
 
 
 def _order(precinct: Precinct, layer: int, progression: int) -> tuple[int, ...]:
-    """Return the sort key of a packet for the progression orders of table A.16."""
-    resolution, component, number, top, left = precinct[:5]
+    """Return the sort key of a packet for the progression orders of table A.16.
+
+    Packets with equal keys stay in their order before: by component, resolution, position and layer.
+    """
+    resolution, component, top, left = precinct[:4]
     return (
-        (layer, resolution, component, number),
-        (resolution, layer, component, number),
-        (resolution, top, left, component, number, layer),
-        (top, left, component, resolution, number, layer),
-        (component, top, left, resolution, number, layer),
+        (layer, resolution),
+        (resolution, layer),
+        (resolution, top, left),
+        (top, left),
+        (component, top, left),
     )[progression]
 
 
@@ -127,7 +129,7 @@ def _precincts(area: Area, component: int, style: Style, resolution: int) -> Ite
         x, y = column + index % across, row + index // across
         top, left = max(area.top, y << high + level), max(area.left, x << wide + level)
         paths = tuple(_tree_paths(*grid) for grid in _grids(area, style, resolution, (x, y)))
-        yield Precinct(resolution, component, index, top, left, style.modes, paths)
+        yield Precinct(resolution, component, top, left, style.modes, paths)
 
 
 def _grids(area: Area, style: Style, resolution: int, position: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -87,8 +87,7 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
     if _has_foreign_bytes(data):
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame has bytes that no packet can hold.")
     states = [[_Band(paths) for paths in precinct.paths] for precinct in layout.precincts]
-    position, body = 0, 0
-    modes = 0
+    position, filled = 0, False
     for index, layer in layout.packets:
         precinct = layout.precincts[index]
         if data[position : position + 2] == _START_OF_PACKET:
@@ -102,11 +101,11 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
         if position > len(data):
             raise _truncated()
         if length:
-            body, modes = position, precinct.modes
+            # The coder ends with the one bits that it keeps, so that zeros are not its own (C.2.9); raw bits may be.
+            filled = not precinct.modes & (_BYPASS | _HIGH_THROUGHPUT) and data.endswith(_FILL, 0, position)
     if len(data) - position > _MOST_LEFT:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame holds more bytes than its packets need.")
-    # The coder ends with the one bits that it keeps, so that zeros are not its own (C.2.9); raw bits may be zeros.
-    if not modes & (_BYPASS | _HIGH_THROUGHPUT) and data[:body].endswith(_FILL):
+    if filled:
         raise RejectImage(Reason.BAD_PIXELS, "The last packet of a JPEG 2000 frame was filled with zeros.")
 
 

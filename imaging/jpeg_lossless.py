@@ -32,8 +32,7 @@ def _bits(table: bytes) -> Array:
     at = 16
     for length, count in enumerate(table[:16], 1):
         for symbol in table[at : at + count]:
-            if symbol <= 16:  # noqa: PLR2004 - the largest category has no bits behind its code
-                lengths[symbol] = length + symbol % 16
+            lengths[symbol] = length + symbol % 16  # 16, the largest category, has no bits behind its code.
         at += count
     return cv2.LUT(_CATEGORIES, lengths)
 
