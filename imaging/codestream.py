@@ -154,10 +154,10 @@ def _coding(marker: int) -> Coding:
 
 def _near(frame: bytes, scan: int, stream: Codestream) -> int:
     """Return NEAR of the first scan header, whose length field is at `scan` (T.87 C.2.3)."""
-    if stream.coding is not Coding.JPEG_LS or scan + 3 > len(frame):
+    if stream.coding is not Coding.JPEG_LS:
         return 0
-    position = scan + 3 + 2 * frame[scan + 2]
-    return frame[position] if position < len(frame) else 0
+    position = scan + 3 + 2 * int.from_bytes(frame[scan + 2 : scan + 3], "big")
+    return int.from_bytes(frame[position : position + 1], "big")
 
 
 def _jpeg_colours(stream: Codestream, components: bytes, application: dict[int, bytes]) -> Colours:
