@@ -35,11 +35,11 @@ def read_rejection(elements: Elements) -> Rejection | None:
         code = _title(elements)
         if code is None:
             return None
-        study = storable_uid(elements.text(tags.STUDY_INSTANCE_UID))
+        study = storable_uid(elements.text(tags.STUDY_INSTANCE_UID)) or ""
         named = tuple(dict.fromkeys(_named(elements, study))) if study else ()
     except HeaderError as error:
         raise RejectImage(Reason.BAD_KEY_OBJECT, str(error)) from None
-    if not study or not named:
+    if not named:
         raise RejectImage(Reason.BAD_KEY_OBJECT, "The key object note rejects no image of its own study.")
     return Rejection(study_instance_uid=study, code=code, sop_instance_uids=named)
 

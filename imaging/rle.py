@@ -50,7 +50,7 @@ def _unpack(frame: bytes, span: Span, pixels: Array, row: int) -> None:
     try:
         count = len(imagecodecs.packbits_decode(frame[start:end], out=pixels.data))
     except (imagecodecs.PackbitsError, ValueError):
-        count = -1
+        count = 0
     if count != len(pixels):
         _unpack_leniently(frame, span, pixels, row)
     if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:

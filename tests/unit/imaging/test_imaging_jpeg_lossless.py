@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from imaging.array import Array
 from imaging.jpeg_lossless import coded_bits
 from imaging.jpeg_markers import LOSSLESS, Jpeg, Scan
 
@@ -12,7 +12,7 @@ USUAL = bytes([1] * 16) + bytes(range(16))
 
 
 def bits(
-    pixels: list[list[int]] | Array,
+    pixels: ArrayLike,
     predictor: int = 1,
     *,
     precision: int = 8,
@@ -106,6 +106,7 @@ def test_a_difference_without_a_code_has_more_bits_than_any_frame() -> None:
     table = bytes([1] + [0] * 15) + b"\x00"
     assert bits([[128, 129]], tables={0: table}) == 1 + 255
     assert bits([[128]], tables={}) == 255
+    assert bits([[129]], tables={0: table + b"\x01"}) == 255
 
 
 def test_each_component_has_its_own_table() -> None:
