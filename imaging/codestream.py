@@ -161,8 +161,11 @@ def _near(frame: bytes, scan: int, stream: Codestream) -> int:
 
 
 def _jpeg_colours(stream: Codestream, components: bytes, application: dict[int, bytes]) -> Colours:
-    """Return what the markers say: Adobe's transform, else the component ids, else JFIF, which is always YCbCr."""
-    if stream.samples != _COLOURS or len(components) < 3 * _COLOURS or stream.coding is Coding.JPEG_LS:
+    """Return what the markers of three components say.
+
+    Adobe's transform comes first, then the ids of the components, then JFIF, which is always YCbCr.
+    """
+    if len(components) < 3 * _COLOURS or stream.coding is Coding.JPEG_LS:
         return Colours.UNSAID
     adobe, jfif = application.get(_ADOBE, b""), application.get(_JFIF, b"").startswith(b"JFIF")
     transform = adobe[_TRANSFORM] if adobe.startswith(b"Adobe") and len(adobe) > _TRANSFORM else None

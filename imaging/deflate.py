@@ -93,18 +93,17 @@ class _Stream:
         if any(following) and tag <= max(tags.PIXEL_DATA_TAGS):
             return False
         pixels = self.data[self.data.rfind(_PIXEL_DATA, 0, end) + _ELEMENT_HEADER : end]
-        return self._has_without_fill(end) >= end or pixels.count(pixels[:1]) == len(pixels)
+        return self._holds_without_fill(end) or pixels.count(pixels[:1]) == len(pixels)
 
-    def _has_without_fill(self, end: int) -> int:
-        """Return how many bytes, up to `end`, the stream holds without what may be put at its end."""
+    def _holds_without_fill(self, end: int) -> bool:
+        """Return whether the stream, which is sound, holds `end` bytes without what may be put at its end."""
         sound = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
         left = self._all[: min(len(sound), len(self._all) - _UNSURE_BYTES)]
         inflater, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        with suppress(zlib.error):
-            while count < end and (more := inflater.decompress(left, min(end - count, _FIRST_BYTES))):
-                count += len(more)
-                left = inflater.unconsumed_tail
-        return count
+        while count < end and (more := inflater.decompress(left, _FIRST_BYTES)):
+            count += len(more)
+            left = inflater.unconsumed_tail
+        return count >= end
 
     def _more(self, most: int) -> bytes:
         before = self._inflater.copy()

@@ -64,10 +64,9 @@ def test_a_stream_with_fewer_pixels_is_truncated(lost: int) -> None:
 @pytest.mark.parametrize("last", [b"\x00", b"\xff"])
 def test_filled_bytes_are_not_taken_for_pixels(last: bytes) -> None:
     """A pixel that is like the fill may be one of it; behind other pixels, any number of zeros is padding."""
-    behind = (b"\x00" if last == b"\x00" else BEHIND) + last * 90
-    assert outcome(blocks(START + NOISE[:-1] + last + behind, missing=900)) == (TRUNCATED if last == b"\0" else WHOLE)
-    if last == b"\x00":
-        assert outcome(blocks(START + NOISE + behind, missing=900)) == WHOLE
+    assert outcome(blocks(START + NOISE[:-1] + last * 91, missing=900)) == TRUNCATED
+    assert outcome(blocks(START + NOISE + last * 90, missing=900)) == WHOLE
+    assert outcome(blocks(START + NOISE[:-1] + last + BEHIND + last * 90, missing=900)) == WHOLE
 
 
 @pytest.mark.parametrize(
@@ -92,6 +91,7 @@ def test_a_blank_image_needs_nothing_behind_it(pixels: bytes, expected: int | tu
         (b"\x28\x00\x10\x00", False),
         (b"\x00\x00\x01\x00", False),
         (b"\xe0\x7f\x11\x00", True),
+        (b"\xe0\x7f\x00\x01", True),
         (b"\xe1\x7f\x00\x00", True),
         (b"\xfc\xff\xfc\xff", True),
         (b"\x00\x00\x00\x00", True),
@@ -110,12 +110,13 @@ def test_a_tag_that_is_cut_is_small(size: int, certain: bool) -> None:
 
 
 @pytest.mark.parametrize(("sound", "expected"), [(1, WHOLE), (0, (Reason.BAD_PIXELS, ""))])
-@pytest.mark.parametrize("rest", [1000, 64 * 1024, 150_000])
+@pytest.mark.parametrize("rest", [1000, 64 * 1024, 64 * 1024 + 1, 1024 * 1024])
 def test_the_rest_of_a_stream_is_checked_as_far_as_the_limit(
     monkeypatch: pytest.MonkeyPatch, rest: int, sound: int, expected: int | tuple[Reason, str]
 ) -> None:
-    """Behind the pixels so many bytes are inflated in pieces of 64 KiB; what follows them may be damaged."""
-    monkeypatch.setattr(deflate, "_MOST_REST", rest)
+    """Behind the pixels 1 MiB is inflated in pieces of 64 KiB; what follows it may be damaged."""
+    if rest < 1024 * 1024:
+        monkeypatch.setattr(deflate, "_MOST_REST", rest)
     found = outcome(blocks(START + NOISE + BEHIND + bytes(rest + sound - len(BEHIND))) + FOREIGN)
     assert (found if isinstance(found, int) else (found[0], "")) == expected
 
@@ -131,8 +132,33 @@ def test_the_rest_of_a_stream_is_checked_as_far_as_the_limit(
         (START + NOISE[:100_000], Reason.BAD_PIXELS),
         (START + NOISE, Reason.BAD_PIXELS),
         (header() + long(0x7FE00008, b"OF", b"", 4 * FRAME), Reason.BAD_PIXELS),
+        (header(private=100_000) + long(0x7FE00010, b"OW", b"", FRAME), Reason.BAD_PIXELS),
+        (header(private=200_000) + long(0x7FE00010, b"OW", b"", FRAME), Reason.BAD_HEADER),
     ],
 )
 def test_where_a_stream_is_damaged(data: bytes, reason: Reason) -> None:
-    """All bytes before the damage count: with the header of the pixel data, only the pixels are lost."""
+    """The next 64 KiB before the damage count: with the header of the pixel data, only the pixels are lost."""
     assert outcome(blocks(data) + FOREIGN) == (reason, "The deflated data set at offset 4 cannot be inflated.")
+
+
+def small(behind: bytes, pixels: bytes) -> bytes:
+    """Return stored blocks of 64 KiB that end with a picture of 100 rows, and with what is behind it."""
+    end = long(0x7FE00010, b"OW", pixels) + behind
+    size = 64 * 1024 - len(header(rows=100)) - len(end) - 12
+    data = header(rows=100, private=size) + end
+    assert len(data) == 64 * 1024
+    return blocks(data, missing=900)
+
+
+@pytest.mark.parametrize(
+    ("behind", "pixels", "certain"),
+    [
+        (b"\xfc\xff\xfc\xffabcd", NOISE[:60_000], True),
+        (b"\x28\x00\x10\x00abcd", NOISE[:60_000], False),
+        (b"\xfc\xff\xfc\xff", NOISE[:60_000], False),
+        (b"\xfc\xff\xfc\xff", b"\x07" * 60_000, True),
+    ],
+)
+def test_what_was_inflated_with_the_header_may_follow_the_pixels(behind: bytes, pixels: bytes, certain: bool) -> None:
+    """The first 64 KiB hold the pixels and all that follows."""
+    assert outcome(small(behind, pixels)) == (64 * 1024 if certain else TRUNCATED)

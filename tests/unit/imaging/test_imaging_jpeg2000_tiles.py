@@ -115,6 +115,8 @@ def test_a_header_that_is_cut_is_truncated() -> None:
     assert refusal(head + part(b"")[:11]) == NO_TILE
     assert refusal(head + part(b"", length=12)[:12]) == IN_HEADER
     assert refusal(head + part(b"", length=13)[:13]) == IN_HEADER
+    assert refusal(head + part(PACKET, length=12)) == IN_HEADER
+    assert refusal(head + part(PACKET, length=13)) == IN_HEADER
     assert refusal(head + part(b"")) == IN_PACKET
 
 
@@ -262,6 +264,7 @@ def test_a_codestream_with_unusual_segments_is_not_checked(marker: int) -> None:
     head = codestream(cod(), size=SMALL)
     assert refusal(codestream(cod(), unusual, size=SMALL) + part(b"")) is None
     assert refusal(head + part(b"", unusual)) is None
+    assert refusal(head + part(b"", usual, unusual)) is None
     assert refusal(codestream(cod(), usual, size=SMALL) + part(b"")) == IN_PACKET
     assert refusal(head + part(b"", usual)) == IN_PACKET
 

@@ -88,6 +88,13 @@ def test_more_than_the_next_blocks_are_not_made_of_padding(
     assert refusal(frame_of(size(columns=columns), scan(), CODED), at(row, column)) == expected
 
 
+def test_only_the_next_block_shows_that_the_data_go_on() -> None:
+    """Not the one below it."""
+    decoder = at(16, 0)
+    assert refusal(frame_of(size(columns=64), scan(), CODED), decoder) is None
+    assert rows_seen(decoder) == [24, 5]
+
+
 def test_grey_is_half_of_the_range() -> None:
     """Of 12 bits it is 2,048: the other grey is a pixel like any other."""
     frame = frame_of(size(marker=0xC1, precision=12), scan(), CODED)
@@ -98,6 +105,9 @@ def test_grey_is_half_of_the_range() -> None:
     assert refusal(frame, at(8, 100, 128)) == TOO_LONG
 
 
+SCANS = {1: scan(), 2: scan(b"\x01\x00\x02\x00"), 3: ALL}
+
+
 @pytest.mark.parametrize(
     ("sampling", "rows", "calls"),
     [
@@ -106,13 +116,15 @@ def test_grey_is_half_of_the_range() -> None:
         (b"\x11\x41\x11", [40], 1),
         (b"\x12\x11\x11", [5, 5], 2),
         (b"\x11\x11\x12", [5, 5], 2),
+        (b"\x21\x11", [24], 1),
+        (b"\x12\x11", [5, 5], 2),
         (b"\x22", [16], 1),
         (b"\x21", [16], 1),
     ],
 )
 def test_the_blocks_of_all_components_are_a_unit(sampling: bytes, rows: list[int], calls: int) -> None:
     """A wide unit needs more rows. A high one would change the last colours: there the frame is decoded as it is."""
-    frame = frame_of(size(sampling=sampling), ALL if len(sampling) == 3 else scan(), CODED)
+    frame = frame_of(size(sampling=sampling), SCANS[len(sampling)], CODED)
     decoder = Decoder(lambda pixels, _call: pixels.__setitem__((slice(8, 9), slice(0, 1)), 7))
     assert refusal(frame, decoder) is None
     assert (rows_seen(decoder), len(decoder.seen)) == (rows, calls)

@@ -80,6 +80,8 @@ def test_each_component_of_a_progressive_frame_needs_all_bits() -> None:
     for missing in range(3):
         kept = each[:missing] + each[missing + 1 :]
         assert refusal(frame_of(head, first, *kept), different()) == NO_SCAN
+        coarse = scan(bytes((missing + 1, 0)), 1, 63, 0x01) + CODED
+        assert refusal(frame_of(head, first, *kept, coarse), different()) == NO_SCAN
 
 
 def restarts(numbers: list[int]) -> bytes:
@@ -135,6 +137,7 @@ def test_the_intervals_of_several_scans_are_not_counted() -> None:
         (size(17, 33, sampling=b"\x12\x11\x11"), ALL, 10),
         (size(17, 33, sampling=b"\x11\x22\x11"), ALL, 6),
         (size(17, 33, sampling=b"\x11\x12\x21"), ALL, 6),
+        (size(17, 33, sampling=b"\x21\x11"), scan(b"\x01\x00\x02\x00"), 9),
         (size(2, 3, marker=LOSSLESS), scan(first=1), 6),
         (size(2, 3, marker=LOSSLESS, sampling=b"\x11\x11\x11"), ALL, 6),
         (size(2, 3, marker=LOSSLESS, sampling=b"\x21\x11\x11"), ALL, 4),
