@@ -7,7 +7,6 @@ from imaging.array import Array
 from imaging.jpeg_markers import Jpeg
 
 _VALUES = 1 << 16
-_HALF = _VALUES >> 1
 _CATEGORIES = np.array([min(value, _VALUES - value).bit_length() for value in range(_VALUES)], np.uint8)
 """Number of bits of the magnitude of a difference modulo 65,536 (H.1.2.2)."""
 _NO_CODE = 255
@@ -22,7 +21,7 @@ def coded_bits(pixels: Array, jpeg: Jpeg) -> int:
         plane = planes[..., component].astype(np.uint16, copy=False) >> np.uint16(scan.shift)
         differences = _differences(plane, scan.first, jpeg.precision - scan.shift)
         bits = cv2.LUT(differences, _bits(jpeg.tables.get(table >> 4, b"")))  # np.take needs four times as long
-        total += int(bits.sum(dtype=np.int64))
+        total += int(bits.sum())
     return total
 
 

@@ -80,8 +80,6 @@ def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for ea
             restart = int.from_bytes(content[:2], "big")
         elif marker == _START_OF_SCAN:
             scan = _scan(content, end, *(_later_end if scans else _first_end)(frame, end))
-            if scan.end == len(frame):
-                return None
             scans.append(scan)
             end = scan.end
         position = end

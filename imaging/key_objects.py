@@ -36,7 +36,7 @@ def read_rejection(elements: Elements) -> Rejection | None:
         if code is None:
             return None
         study = storable_uid(elements.text(tags.STUDY_INSTANCE_UID)) or ""
-        named = tuple(dict.fromkeys(_named(elements, study))) if study else ()
+        named = tuple(dict.fromkeys(_named(elements, study)))
     except HeaderError as error:
         raise RejectImage(Reason.BAD_KEY_OBJECT, str(error)) from None
     if not named:

@@ -241,6 +241,15 @@ def test_the_passes_of_the_layers_before_count() -> None:
     assert_needs(first + second, layout_of(ONE_BLOCK, layers=2, modes=BYPASS))
 
 
+def test_a_segment_may_end_with_a_layer() -> None:
+    """Then the next layer begins with the next segment: after ten passes with bypass, or after any pass."""
+    first = packed("1 1 1 1111 00100 0 000001") + b"a"
+    second = packed("1 1 1100 0 0010 011") + b"bbccc"
+    assert_needs(first + second, layout_of(ONE_BLOCK, layers=2, modes=BYPASS))
+    first, second = packed("1 1 1 10 0 001 010") + b"abb", packed("1 1 10 0 011 001") + b"cccd"
+    assert_needs(first + second, layout_of(ONE_BLOCK, layers=2, modes=TERMINATE_ALL))
+
+
 def test_the_passes_of_a_high_throughput_block_in_two_layers() -> None:
     """The cleanup pass in the first, and both others together in the second."""
     first, second = packed("1 1 1 0 0 101") + b"abcde", packed("1 1 10 0 0011") + b"fgh"
@@ -254,6 +263,8 @@ def test_the_passes_of_a_high_throughput_block_in_two_layers() -> None:
         (b"ab\xff\x93e", FOREIGN),
         (b"ab\xff\xffe", FOREIGN),
         (b"\xff\xd9cde", FOREIGN),
+        (b"abc\xff\x93", FOREIGN),
+        (b"\xff\x00\xff\x93e", FOREIGN),
         (b"\xff\x00cde", None),
         (b"abcd\xff", None),
         (b"abcd\x93", None),

@@ -107,6 +107,7 @@ def test_a_difference_without_a_code_has_more_bits_than_any_frame() -> None:
     assert bits([[128, 129]], tables={0: table}) == 1 + 255
     assert bits([[128]], tables={}) == 255
     assert bits([[129]], tables={0: table + b"\x01"}) == 255
+    assert bits([[130]], tables={0: table[:16] + b"\x01\x02"}) == 255
 
 
 def test_each_component_has_its_own_table() -> None:

@@ -77,6 +77,8 @@ def test_the_first_frame_header_counts() -> None:
         (scan(), CODED, END),
         (size(), scan(), CODED),
         (size(), scan(), b"ab\xff"),
+        (size(), scan(), CODED, scan(), CODED),
+        (size(), b"\x00\xfe\x00\x02", scan(), CODED, END),
         (size(), scan(), CODED, b"\xff\xfe\x00\x02"),
         (size(), scan(), CODED, b"\xff\xfe\x00\x02\xff"),
         (size(), b"\x00\x00", scan(), CODED, END),
@@ -85,7 +87,8 @@ def test_the_first_frame_header_counts() -> None:
     ],
     ids=[
         *("nothing", "an end", "no scan", "no frame header", "no end of the data", "half a marker in the data"),
-        *("no end", "half an end", "foreign bytes", "foreign bytes behind the data", "fill bytes"),
+        *("no end of later data", "a segment that does not begin with 0xFF", "no end", "half an end"),
+        *("foreign bytes", "foreign bytes behind the data", "fill bytes"),
     ],
 )
 def test_damaged_markers_are_not_read(parts: tuple[bytes, ...]) -> None:

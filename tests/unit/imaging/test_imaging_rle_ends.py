@@ -103,6 +103,8 @@ PAIR = b"\xff\xff"
         (b"\x01\xff\xff" + PAIR * 2 + b"\x01\xff\xff" + PAIR * 2, 12, False),
         (b"\x00a" + PAIR * 4 + b"\x00b", 10, False),
         (b"\x00a" + PAIR * 4 + b"\x00", 9, False),
+        (b"\x80\x0a" + b"\xff" * 11, 11, False),
+        (b"\xfea\x0a" + b"\xff" * 11, 14, False),
         (b"\x81\xff" + PAIR * 4, 136, True),
         (b"\x7f" + b"a" * 128 + PAIR * 4, 136, True),
         (b"\x04" + b"\xff" * 5 + PAIR * 3, 11, True),
