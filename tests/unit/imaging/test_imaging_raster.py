@@ -75,6 +75,15 @@ def test_colour_is_read_from_the_header(suffix: str) -> None:
     assert check_raster(encoded(suffix), DEFAULT_LIMITS).in_colour is False
 
 
+@pytest.mark.parametrize(("samples", "coloured"), [(1, False), (2, True), (3, True), (4, True)])
+def test_jpeg_components(samples: int, coloured: bool) -> None:
+    """Only a picture of one component is grey."""
+    components = b"".join(bytes((index, 0x11, 0)) for index in range(samples))
+    header = b"\xff\xc0" + struct.pack(">HBHHB", 8 + len(components), 8, 5, 7, samples) + components
+    data = b"\xff\xd8" + header + b"\xff\xda\x00\x02" + b"abc\xff\xd9"
+    assert check_raster(data, DEFAULT_LIMITS).in_colour is coloured
+
+
 @pytest.mark.parametrize(("colour_type", "coloured"), [(0, False), (2, True), (3, True), (4, False), (6, True)])
 def test_png_colour_types(colour_type: int, coloured: bool) -> None:
     """Grey, RGB, palette, grey with transparency, RGB with transparency (PNG 11.2.2)."""
