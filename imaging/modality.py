@@ -79,11 +79,10 @@ def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
     Raises RejectImage(BAD_HEADER) if data are missing that the `inputs` need.
     """
     data, descriptor = item.get(tags.LUT_DATA), read_descriptor(item, tags.LUT_DESCRIPTOR)
-    if data is None or not data[2]:
-        if descriptor is None:
+    if descriptor is None:
+        if data is None or not data[2]:
             return None
-        raise RejectImage(Reason.BAD_HEADER, f"{_DATA} is missing or empty.")
-    descriptor = descriptor or guessed_descriptor(data[2], input_bits)
+        descriptor = guessed_descriptor(data[2], input_bits)
     values, said = read_table(item, tags.LUT_DATA, descriptor)
     if not len(values):
         raise RejectImage(Reason.BAD_HEADER, f"{_DATA} is missing or empty.")

@@ -222,6 +222,8 @@ def test_too_many_connections_are_explained(postgres: PostgresServer, postgres_u
             connection.execute(text("SELECT 1"))
             assert "connections are in use" in error_message(lambda: read_once(second))
         first.close()
+        # The server ends the connection in its own time: wait for that, ten seconds at most.
+        postgres.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'few'")
         read_once(second)
 
 

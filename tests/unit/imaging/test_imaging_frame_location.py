@@ -67,6 +67,8 @@ def test_the_declared_number_needs_no_remark(make_dicom: MakeDicom) -> None:
     assert (dicom_image.facts.frames, dicom_image.remarks.words) == (3, None)
     odd = read(native(make_dicom, bytes(16), Rows=3, Columns=5))
     assert (odd.facts.frames, odd.remarks.words) == (1, None)
+    pixel = read(native(make_dicom, bytes(2), Rows=1, Columns=1))
+    assert (pixel.facts.frames, pixel.remarks.words) == (1, None)
 
 
 def test_complete_pixel_data_with_fewer_frames_than_declared_are_used(make_dicom: MakeDicom) -> None:
