@@ -10,6 +10,8 @@ from nightread.settings import Settings
 _MIB = 1024**2
 _HYSTERESIS = 1.1
 """Factor for the free space at which work continues: avoids flapping at the threshold."""
+_ALARM = 4
+"""The alarm comes when less than this many times the reserve is free, while everything still works."""
 
 
 class DiskReserve:
@@ -21,8 +23,25 @@ class DiskReserve:
 
     def is_short(self, *, before: bool) -> bool:
         """Return whether less than the reserve is free, or less than 1.1 times the reserve if it was short `before`."""
-        wanted = self._reserve_bytes * (_HYSTERESIS if before else 1)
-        return any((free := _free_bytes(folder)) is not None and free < wanted for folder in self._folders)
+        return self._has_less_than(self._reserve_bytes, before=before)
+
+    def is_low(self, *, before: bool) -> bool:
+        """Return whether less than four times the reserve is free: work goes on, but may soon stop."""
+        return self._has_less_than(self.alarm_bytes, before=before)
+
+    @property
+    def alarm_bytes(self) -> int:
+        """Return the free space below which an operator is warned."""
+        return _ALARM * self._reserve_bytes
+
+    def free_bytes(self) -> int | None:
+        """Return the free space of the disk that has the least; None if no disk tells its size."""
+        known = [free for folder in self._folders if (free := _free_bytes(folder)) is not None]
+        return min(known, default=None)
+
+    def _has_less_than(self, wanted: int, *, before: bool) -> bool:
+        free = self.free_bytes()
+        return free is not None and free < wanted * (_HYSTERESIS if before else 1)
 
     @property
     def message(self) -> str:
