@@ -16,12 +16,7 @@ class FreeSpaceCheck:
         self._reserve = reserve
         self._lock = threading.Lock()
         self._checked_at = float("-inf")
-        self._short = self._low = False
-
-    def is_low(self) -> bool:
-        """Return whether the free space is below the threshold of the alarm; one thread asks for it."""
-        self._low = self._reserve.is_low(before=self._low)
-        return self._low
+        self._short = False
 
     def is_short(self) -> bool:
         """Return whether there is too little free space; the result is at most half a second old."""

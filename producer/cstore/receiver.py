@@ -20,6 +20,7 @@ from nightread.sources import ReceiverSource
 from nightread.thread_group import ThreadGroup
 from producer.cstore.group_commit import GroupCommitter
 from producer.cstore.store_scp import StoreScp
+from producer.dispatcher.disk import DiskAlarm, DiskReserve
 from producer.spool.purge import purge
 from producer.spool.quota import SpoolQuota, disk_room
 from producer.spool.spool import Spool, spool_root
@@ -81,6 +82,7 @@ class Receiver:
             partial(disk_room, self._spool.root, settings.disk_reserve_bytes),
             limit_bytes=source.spool_bytes_per_address,
         )
+        self._disk_alarm = DiskAlarm(DiskReserve(settings, self._spool.root))
         self._source_id = 0
         self._reported_at = self._purged_at = float("-inf")
         self._purge_pause = _PURGE_SECONDS
@@ -150,7 +152,7 @@ class Receiver:
         began = time.monotonic()
         report: dict[str, object] = {
             "disk_short": scp.disk_short,
-            "disk_low": scp.disk_low,
+            "disk_low": self._disk_alarm.check(),
             "associations": scp.associations,
             "rejected": scp.rejected,
             "refused_associations": scp.refused.report(),

@@ -110,11 +110,6 @@ class StoreScp:
         """Return whether images are refused because the disk has too little free space."""
         return self._free_space.is_short()
 
-    @property
-    def disk_low(self) -> bool:
-        """Return whether the disk has so little free space that images may soon be refused."""
-        return self._free_space.is_low()
-
     def serve(self) -> None:
         """Accept connections until `end`."""
         self._server.serve_forever(_POLL_SECONDS)

@@ -1,17 +1,19 @@
 """Check the free disk space: work stops while some is left, so that running work can still be recorded."""
 
+import logging
 import os
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from nightread.disk import alarm_bytes
 from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
 """Factor for the free space at which work continues: avoids flapping at the threshold."""
-_ALARM = 4
-"""The alarm comes when less than this many times the reserve is free, while everything still works."""
 
 
 class DiskReserve:
@@ -32,7 +34,7 @@ class DiskReserve:
     @property
     def alarm_bytes(self) -> int:
         """Return the free space below which an operator is warned."""
-        return _ALARM * self._reserve_bytes
+        return alarm_bytes(self._reserve_bytes)
 
     def free_bytes(self) -> int | None:
         """Return the free space of the disk that has the least; None if no disk tells its size."""
@@ -47,6 +49,29 @@ class DiskReserve:
     def message(self) -> str:
         """Explain in one sentence for `status` why dispatch is paused."""
         return f"The disk of the state folder has less than {self._reserve_bytes / _MIB:,.0f} MiB free."
+
+
+class DiskAlarm:
+    """Logs when a disk becomes nearly full, while everything still works, and when it has enough space again."""
+
+    def __init__(self, reserve: DiskReserve) -> None:
+        self._reserve = reserve
+        self._is_low = False
+
+    def check(self) -> bool:
+        """Return whether the disk is nearly full; log a change."""
+        is_low = self._reserve.is_low(before=self._is_low)
+        if is_low is not self._is_low:
+            self._is_low = is_low
+            mib = {
+                "free_mib": (self._reserve.free_bytes() or 0) // _MIB,
+                "alarm_mib": self._reserve.alarm_bytes // _MIB,
+            }
+            if is_low:
+                log.warning("a disk is nearly full: free some space before the disk reserve is reached", extra=mib)
+            else:
+                log.info("the disks have enough free space again", extra=mib)
+        return is_low
 
 
 def _folders(settings: Settings) -> frozenset[Path]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import skip_reasons
 from compose_processes import wait_until
 from cstore_receiver import RunningReceiver, running_receiver
 from databases import NewSqlite
@@ -18,6 +19,7 @@ from small_disk import small_disk
 from cli.output.source_problems import source_problems
 from db import queries
 from db.engine import Database
+from models.phantoms.dicom import PhantomStyle
 from nightread.clock import utc_now
 
 pytestmark = pytest.mark.servers
@@ -33,16 +35,18 @@ def sqlite(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
         yield database
 
 
-def send(receiver: RunningReceiver, address: str, *, images: int, title: str = "CT1") -> list[int]:
+def send(
+    receiver: RunningReceiver, address: str, *, images: int, title: str = "CT1", scan: bytes | None = None
+) -> list[int]:
     """Send images from this address in one association, and return the statuses of the responses."""
-    dataset = dcmread(DicomBytesIO(phantom(1)))
+    dataset = dcmread(DicomBytesIO(scan or phantom(1)))
     entity = AE(title)
     entity.dimse_timeout = 20
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
     try:
         association = entity.associate("127.0.0.1", receiver.port, ae_title="NIGHTREAD", bind_address=(address, 0))
     except OSError:
-        pytest.skip("this system has only one loopback address")
+        pytest.skip(skip_reasons.LOOPBACK)
     assert association.is_established
     statuses = [int(association.send_c_store(dataset).Status) for _ in range(images)]
     association.release()
@@ -93,8 +97,9 @@ def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database
         small_disk(tmp_path / "disk", mib=8) as disk,
         running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,
     ):
-        images = 8 * 1024**2 // len(phantom(1))
-        statuses = send(receiver, HOSTILE, images=images)
+        scan = phantom(1, PhantomStyle(size=512))
+        images = 8 * 1024**2 // len(scan)
+        statuses = send(receiver, HOSTILE, images=images, scan=scan)
         taken = statuses.count(SUCCESS)
         assert statuses == [SUCCESS] * taken + [REFUSED] * (images - taken)
         assert 0.5 < taken / images < 0.78
