@@ -36,6 +36,8 @@ HttpUrl = Annotated[
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+PARTIAL_PREFIX = ".partial-"
+"""The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
