@@ -141,30 +141,33 @@ class _FrameLimit:
     Raises ImageError(timeout) as _time_limit does, with the number of the frame and the limit.
     """
 
-    __slots__ = ("_began", "_image", "_left", "_limit", "_number", "_seconds")
+    __slots__ = ("_began", "_image", "_left", "_limit", "_number", "_seconds", "_several")
 
     def __init__(self, dicom_image: DicomImage, seconds: float) -> None:
         self._image = dicom_image
-        self._seconds = seconds
-        self._limit = self._left = object_seconds(dicom_image.frame_count, dicom_image.stored_bytes, seconds)
+        self._seconds = self._limit = self._left = seconds
+        self._several = dicom_image.frame_count > 1  # most objects have one frame, and need no clock
         self._number = 0
-        self._began = 0.0
+        if self._several:
+            self._limit = self._left = object_seconds(dicom_image.frame_count, dicom_image.stored_bytes, seconds)
 
     def __enter__(self) -> None:
         self._number += 1
-        seconds = max(min(self._seconds, self._left), _LEAST_SECONDS)
+        seconds = self._seconds
+        if self._several:
+            self._began = time.monotonic()
+            seconds = max(min(seconds, self._left), _LEAST_SECONDS)
         _install_alarm_handler()
-        self._began = time.monotonic()
         signal.setitimer(signal.ITIMER_PROF, seconds + _GRACE_SECONDS)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         stop_timers()
-        is_single = self._left >= self._seconds
-        if self._image.frame_count > 1:
-            self._left -= time.monotonic() - self._began
         if isinstance(error, ImageError) and error.reason is Reason.TIMEOUT:
-            raise ImageError(Reason.TIMEOUT, self._of_frame() if is_single else self._of_object()) from None
+            is_of_frame = self._left >= self._seconds
+            raise ImageError(Reason.TIMEOUT, self._of_frame() if is_of_frame else self._of_object()) from None
+        if self._several:
+            self._left -= time.monotonic() - self._began
 
     def _of_frame(self) -> str:
         return f"Decoding frame {self._number} took longer than image_timeout_seconds ({self._seconds:g} s)."
