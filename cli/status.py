@@ -15,6 +15,7 @@ from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import cell, out, print_json
+from cli.output.disk_space import DiskSpace, disk_space
 from cli.output.pause_lines import pause_json, paused_lines
 from cli.output.postponed_lines import postponed_json, postponed_lines
 from cli.output.source_problems import source_json, source_problems
@@ -58,6 +59,7 @@ class Status:
     """Counts of the current night, or of the last one."""
     withdrawn: int
     replaced: int
+    disk: DiskSpace
 
     @property
     def ready(self) -> int:
@@ -104,6 +106,7 @@ class Status:
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
             "replaced": self.replaced,
+            "disk": self.disk.to_json(),
             "image_remarks": dict(self.image_remarks),
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
@@ -167,6 +170,7 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
+        disk=disk_space(settings),
     )
 
 
@@ -214,6 +218,8 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
     lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))
+    if status.disk.is_low:
+        lines.append(Text(status.disk.line, style="yellow"))
     for source in status.sources:
         lines.extend(
             Text(f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}", style="yellow")

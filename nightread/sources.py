@@ -36,6 +36,8 @@ HttpUrl = Annotated[
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+PARTIAL_PREFIX = ".partial-"
+"""The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
@@ -120,6 +122,13 @@ class ReceiverSource(_Source):
         le=1000,
         description="Maximum number of simultaneous associations from one address; unset: three quarters of "
         "`associations`, so that no single sender keeps all others out.",
+    )
+    spool_bytes_per_address: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum size of the files in the spool that came from one address; beyond it, its images are "
+        "refused (status A700). Unset: three times the room that is left on the disk beyond `disk_reserve_bytes`, so "
+        "that no single sender fills it.",
     )
     pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")
     idle_seconds: Seconds = Field(60, description="An association without traffic for this long is aborted.")

@@ -1,7 +1,7 @@
 """Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
-from db.queries.archives import ArchiveTotals, archive_totals
+from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
@@ -67,6 +67,7 @@ __all__ = [
     "Violation",
     "Worker",
     "all_spooled",
+    "archive_states",
     "archive_totals",
     "associations",
     "batches_of",
