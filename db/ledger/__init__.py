@@ -44,6 +44,7 @@ from db.ledger.values import (
     Members,
     Outcome,
     Registered,
+    Sender,
     Withdrawal,
     WorkerProcess,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "QueueStatus",
     "Receipt",
     "Registered",
+    "Sender",
     "SourceFilter",
     "Subject",
     "Withdrawal",
