@@ -37,6 +37,7 @@ from db.ledger.sweep import open_batches, reset_unfinished, return_batches, retu
 from db.ledger.values import (
     Annotations,
     Arrival,
+    CallingEntity,
     Claimed,
     Expected,
     FramePrediction,
@@ -44,7 +45,6 @@ from db.ledger.values import (
     Members,
     Outcome,
     Registered,
-    Sender,
     Withdrawal,
     WorkerProcess,
 )
@@ -56,6 +56,7 @@ __all__ = [
     "Arrival",
     "Batch",
     "BatchFilter",
+    "CallingEntity",
     "Cause",
     "Claimed",
     "Cursor",
@@ -69,7 +70,6 @@ __all__ = [
     "QueueStatus",
     "Receipt",
     "Registered",
-    "Sender",
     "SourceFilter",
     "Subject",
     "Withdrawal",

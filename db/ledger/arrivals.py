@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, select, upd
 from db.engine import Database
 from db.ledger.replaced import mark_replaced, mark_returned
 from db.ledger.upsert import insert_if_absent
-from db.ledger.values import Arrival, Registered, Sender
+from db.ledger.values import Arrival, CallingEntity, Registered
 from db.tables import UNFINISHED, State, in_state, instances, work
 
 _CHUNK = 1000
@@ -41,7 +41,7 @@ def register_within(
     arrivals: Sequence[Arrival],
     priority: int,
     now: datetime,
-    senders: Mapping[Sender | None, int] = {},  # noqa: B006 - it is not changed
+    senders: Mapping[CallingEntity | None, int] = {},
 ) -> Registered:
     """Register arrivals as part of the caller's transaction. `senders` has the id of each known sender."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
@@ -133,7 +133,7 @@ def _insert(
     now: datetime,
     *,
     parent_id: int | None = None,
-    senders: Mapping[Sender | None, int] = {},  # noqa: B006
+    senders: Mapping[CallingEntity | None, int] = {},
 ) -> None:
     rows = [
         (

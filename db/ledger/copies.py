@@ -22,7 +22,7 @@ def add_copies(connection: Connection, outcomes: Sequence[Outcome], held: Mappin
     if not duplicates:
         return []
     originals = {o.duplicate_of for o in duplicates.values()}
-    known = {row.id: row for row in connection.execute(_ORIGINALS, {"originals": list(originals)})}
+    known: dict[int, Any] = {row.id: row for row in connection.execute(_ORIGINALS, {"originals": list(originals)})}
     foreign = {
         image_id: known[o.duplicate_of or 0]
         for image_id, o in duplicates.items()

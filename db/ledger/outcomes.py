@@ -81,7 +81,7 @@ def _record(
     policy: OverwritePolicy,
 ) -> _Recorded:
     lock_recording(connection)
-    held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
+    held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     require_registered(connection, held_outcomes)
     held_outcomes = settle_duplicates(connection, held_outcomes)
@@ -165,9 +165,7 @@ def _storable(
     return _refused(outcome)
 
 
-def _can_store(
-    connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy
-) -> bool:
+def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy) -> bool:
     savepoint = connection.begin_nested()
     try:
         _record(connection, batch_id, [outcome], {}, "", now, policy)

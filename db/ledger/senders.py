@@ -6,11 +6,13 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from db.bulk import execute_many
 from db.ledger.upsert import insert_if_absent
-from db.ledger.values import Sender
+from db.ledger.values import CallingEntity
 from db.store_tables import senders
 
 
-def sender_ids(connection: Connection, source_id: int, named: Collection[Sender]) -> dict[Sender | None, int]:
+def sender_ids(
+    connection: Connection, source_id: int, named: Collection[CallingEntity]
+) -> dict[CallingEntity | None, int]:
     """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed."""
     if not named:
         return {}

@@ -10,7 +10,7 @@ from imaging.facts import NO_FACTS, Facts
 from nightread.reasons import Reason
 
 
-class Sender(NamedTuple):
+class CallingEntity(NamedTuple):
     """Who sent an image to a receiver, as far as a receiver can know it."""
 
     calling_ae: str
@@ -29,7 +29,7 @@ class Arrival:
     mtime_ns: int
     member_name: str | None = None
     """Its name inside the archive from which it was unpacked, as readable text."""
-    sender: Sender | None = None
+    sender: CallingEntity | None = None
     """None except for images of a receiver; also None if the receiver died before it could register the image."""
 
 

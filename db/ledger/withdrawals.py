@@ -17,9 +17,7 @@ from nightread.sources import OverwritePolicy
 _CHUNK = 500
 
 
-def withdraw(
-    connection: Connection, note_id: int, withdrawal: Withdrawal, policy: OverwritePolicy
-) -> list[Conflict]:
+def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, policy: OverwritePolicy) -> list[Conflict]:
     """Mark the images that the note names, and store the names for images that arrive later.
 
     An image is withdrawn if every trust domain that sent its bytes has a note that names it. Other images with a result
@@ -38,7 +36,7 @@ def withdraw(
         several = [row for row in images if len(held.domains[row.id]) > 1]
         earlier = _notes(connection, several, policy)
         its_domain = {held.own(its_origin): note}
-        by_image = {row.id: earlier.get(row.id, {}) | its_domain for row in images}
+        by_image = {row.id: {**earlier.get(row.id, {}), **its_domain} for row in images}
         conflicts += _settle(connection, [row for row in images if not _is_kept(row, held, by_image)], held, by_image)
     return conflicts
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum
 from uuid import uuid4
 
-from db.ledger import Receipt, Sender
+from db.ledger import CallingEntity, Receipt
 
 
 class CStoreStatus(IntEnum):
@@ -41,9 +41,9 @@ class AssociationLog:
     statuses: Counter[str] = field(default_factory=Counter)
 
     @property
-    def sender(self) -> Sender:
+    def sender(self) -> CallingEntity:
         """Return who sent the images of the association."""
-        return Sender(calling_ae=self.calling_ae, address=self.address, trust=self.trust)
+        return CallingEntity(calling_ae=self.calling_ae, address=self.address, trust=self.trust)
 
     def count_refusal(self, status: CStoreStatus) -> None:
         """Count a response whose status is not SUCCESS."""

@@ -40,9 +40,7 @@ def upgrade() -> None:
         sa.Column("trust", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_senders_source_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_senders")),
-        sa.UniqueConstraint(
-            "source_id", "calling_ae", "address", name=op.f("uq_senders_source_id_calling_ae_address")
-        ),
+        sa.UniqueConstraint("source_id", "calling_ae", "address", name=op.f("uq_senders_source_id_calling_ae_address")),
     )
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     op.execute(_COPIES.format(id="INTEGER" if is_sqlite else "BIGINT", option="WITHOUT ROWID" if is_sqlite else ""))
