@@ -71,8 +71,8 @@ def held_by(connection: Connection, policy: OverwritePolicy, rows: Iterable[Row[
     copied = {copy.sender_id for found in by_original.values() for copy in found}
     trust = Trust(
         policy=policy,
-        sources=dict(connection.execute(_SOURCES).tuples()),
-        senders=dict(connection.execute(_SENDERS, {"senders": sorted((origins | copied) - {None})}).tuples()),
+        sources={row.id: row.trust for row in connection.execute(_SOURCES)},
+        senders={row.id: row.trust for row in connection.execute(_SENDERS, {"senders": list(origins | copied)})},
     )
     found = {
         row.id: trust.domains(row, [copy for place in places[row.id] for copy in by_original.get(place, ())])
