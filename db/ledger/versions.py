@@ -82,12 +82,14 @@ def _with_superseder(version: Version, newest: dict[Domain, tuple[int, int]]) ->
 
 
 def _with_conflict(version: Version, several: set[int], latest: Sequence[int], ids: set[int]) -> Version:
-    """Mark a current version that has company. A mark that a key object note left stays on one that has none."""
+    """Mark a current version that has company. A mark that is none of the versions names a key object note and stays."""
     known = version.conflict_with
+    if known is not None and known not in ids:
+        return version
     if version.image_id in several:
         is_last = version.image_id == latest[-1]
         return version if known in several else version._replace(conflict_with=latest[0 if is_last else -1])
-    return version._replace(conflict_with=None) if known in ids else version
+    return version._replace(conflict_with=None) if known is not None else version
 
 
 def _groups(
