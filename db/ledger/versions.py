@@ -82,7 +82,7 @@ def _with_superseder(version: Version, newest: dict[Domain, tuple[int, int]]) ->
 
 
 def _with_conflict(version: Version, several: set[int], latest: Sequence[int], ids: set[int]) -> Version:
-    """Mark a current version that has company. A mark that is none of the versions names a key object note and stays."""
+    """Mark a current version that has company. A mark that names none of the versions names a note, and stays."""
     known = version.conflict_with
     if known is not None and known not in ids:
         return version
