@@ -56,12 +56,10 @@ def _add(connection: Connection, foreign: Mapping[int, Row[Any]]) -> set[int]:
 
 def _members(connection: Connection, archives: set[int]) -> set[int]:
     """Return the images that were unpacked from these archives, at all levels."""
-    found: set[int] = set()
-    while archives:
-        members = set(connection.execute(_MEMBERS, {"archives": sorted(archives)}).scalars())
-        archives = members - found
-        found |= members
-    return found
+    if not archives:
+        return set()
+    named = {"archives": sorted(archives)}
+    return {*connection.execute(_MEMBERS, named).scalars(), *connection.execute(_NESTED, named).scalars()}
 
 
 _COLUMNS = ("original_id", "source_id", "sender_id", "first_id")
@@ -75,3 +73,9 @@ _PRESENT = select(copies.c.original_id, copies.c.source_id, copies.c.sender_id).
     copies.c.original_id.in_(bindparam("originals", expanding=True))
 )
 _MEMBERS = select(instances.c.id).where(instances.c.parent_id.in_(bindparam("archives", expanding=True)))
+_member = instances.alias("member")
+_NESTED = (
+    select(instances.c.id)
+    .join(_member, _member.c.id == instances.c.parent_id)
+    .where(_member.c.parent_id.in_(bindparam("archives", expanding=True)))
+)

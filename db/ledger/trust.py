@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from db.bulk import execute_in_chunks
 from db.store_tables import copies, senders
 from db.tables import sources
 from nightread.sources import OverwritePolicy
@@ -65,14 +66,16 @@ def held_by(connection: Connection, policy: OverwritePolicy, rows: Iterable[Row[
     rows = list(rows)
     places = {row.id: {row.id, row.parent_id, row.grandparent_id} - {None} for row in rows}
     by_original: dict[int, list[Row[Any]]] = {}
-    for copy in connection.execute(_COPIES, {"originals": sorted(set().union(*places.values()))}):
+    for copy in execute_in_chunks(connection, _COPIES, "originals", sorted(set().union(*places.values()))):
         by_original.setdefault(copy.original_id, []).append(copy)
     origins = {row.origin_sender for row in rows}
     copied = {copy.sender_id for found in by_original.values() for copy in found}
     trust = Trust(
         policy=policy,
         sources={row.id: row.trust for row in connection.execute(_SOURCES)},
-        senders={row.id: row.trust for row in connection.execute(_SENDERS, {"senders": list(origins | copied)})},
+        senders={
+            row.id: row.trust for row in execute_in_chunks(connection, _SENDERS, "senders", (origins | copied) - {None})
+        },
     )
     found = {
         row.id: trust.domains(row, [copy for place in places[row.id] for copy in by_original.get(place, ())])

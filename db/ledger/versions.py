@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from db.bulk import execute_many
+from db.bulk import execute_in_chunks, execute_many
 from db.ledger.origins import origin_columns
 from db.ledger.trust import Domain, held_by
 from db.ledger.values import Conflict, Outcome
@@ -39,7 +39,7 @@ def supersede(
     uids.discard(None)
     several = set(connection.execute(_SEVERAL, {"uids": list(uids)}).scalars()) if uids else set()
     if copied:
-        several |= set(connection.execute(_COPIED, {"images": list(copied)}).scalars())
+        several |= {row.sop_instance_uid for row in execute_in_chunks(connection, _COPIED, "images", copied)}
     if not several:
         return []
     changed = [
@@ -96,9 +96,8 @@ def _groups(
     connection: Connection, uids: set[str | None], copied: Sequence[int], policy: OverwritePolicy
 ) -> Iterator[list[Version]]:
     """Yield the current versions of each image, with versions that may become current again."""
-    rows: dict[int, Row[Any]] = {row.id: row for row in connection.execute(_CURRENT, {"uids": list(uids)})}
-    if copied:
-        rows |= {row.id: row for row in connection.execute(_AGAIN, {"images": list(copied), "uids": list(uids)})}
+    rows = {row.id: row for row in execute_in_chunks(connection, _CURRENT, "uids", uids)}
+    rows |= {row.id: row for row in execute_in_chunks(connection, _AGAIN, "images", copied)}
     held = held_by(connection, policy, rows.values())
     groups: defaultdict[tuple[str, str], list[Version]] = defaultdict(list)
     for image_id, row in sorted(rows.items()):
@@ -159,9 +158,9 @@ _VERSIONS = (
         *origin_columns(),
     )
     .join(work, work.c.instance_id == instances.c.id)
-    .where(_UIDS, instances.c.series_instance_uid.is_not(None), _IS_DONE)
+    .where(instances.c.series_instance_uid.is_not(None), _IS_DONE)
 )
-_CURRENT = _VERSIONS.where(instances.c.superseded_by.is_(None))
+_CURRENT = _VERSIONS.where(_UIDS, instances.c.superseded_by.is_(None))
 _AGAIN = _VERSIONS.where(_IMAGES)
 
 _SETTLE = (

@@ -1,11 +1,12 @@
 """Withdraw images that a key object note of their own source rejects, whether they arrived before or after it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, select, update
 
-from db.bulk import execute_many
+from db.bulk import execute_in_chunks, execute_many
 from db.ledger.origins import origin_columns
 from db.ledger.trust import Domain, Held, held_by
 from db.ledger.upsert import insert_if_absent
@@ -51,7 +52,7 @@ def apply_pending_withdrawals(
     """
     if connection.execute(_ANY).first() is None:
         return []
-    images = connection.execute(_PENDING, {"images": list(image_ids)}).all()
+    images = list(execute_in_chunks(connection, _PENDING, "images", image_ids))
     if not images:
         return []
     return _settle(connection, images, held_by(connection, policy, images), _notes(connection, images, policy))
@@ -92,8 +93,8 @@ def _write(
     connection: Connection, marks: Sequence[tuple[int, int | None, str | None]], conflicts: Sequence[Conflict]
 ) -> None:
     execute_many(connection, _MARK, ("instance", "note", "its_code"), marks)
-    if withdrawn := [image_id for image_id, note_id, _ in marks if note_id is not None]:
-        connection.execute(_END_CONFLICTS, {"withdrawn": withdrawn})
+    withdrawn = [(image_id,) for image_id, note_id, _ in marks if note_id is not None]
+    execute_many(connection, _END_CONFLICTS, ("withdrawn",), withdrawn)
     execute_many(connection, _CONTEST, ("instance", "note"), [(c.image_id, c.other_id) for c in conflicts])
 
 
@@ -101,10 +102,17 @@ def _notes(connection: Connection, images: Sequence[Row[Any]], policy: Overwrite
     """Find the notes that name each of these images."""
     if not images:
         return {}
-    named = {"studies": [row.study_instance_uid for row in images], "uids": [row.sop_instance_uid for row in images]}
-    rows = connection.execute(_NOTES, named).all()
-    note_ids = sorted({row.note_id for row in rows})
-    origins = connection.execute(_ORIGINS, {"notes": note_ids}).all()
+    names = {(row.study_instance_uid, row.sop_instance_uid) for row in images}
+    by_study: dict[str, list[str]] = {}
+    for study, uid in sorted(names):
+        by_study.setdefault(study, []).append(uid)
+    rows = [
+        row
+        for study, uids in by_study.items()
+        for row in execute_in_chunks(connection, _NOTES, "uids", uids, study=study)
+    ]
+    rows.sort(key=attrgetter("note_id"))
+    origins = list(execute_in_chunks(connection, _ORIGINS, "notes", sorted({row.note_id for row in rows})))
     held = held_by(connection, policy, origins)
     domains = {origin.id: held.own(origin) for origin in origins}
     by_name: dict[tuple[str, str], dict[Domain, _Note]] = {}
@@ -154,22 +162,14 @@ _MARK = (
     .values(withdrawn_by=bindparam("note"), withdrawn_code=bindparam("its_code"))
 )
 _CONTEST = update(instances).where(instances.c.id == bindparam("instance")).values(conflict_with=bindparam("note"))
-_END_CONFLICTS = (
-    update(instances)
-    .where(instances.c.conflict_with.in_(bindparam("withdrawn", expanding=True)))
-    .values(conflict_with=None)
-)
+_END_CONFLICTS = update(instances).where(instances.c.conflict_with == bindparam("withdrawn")).values(conflict_with=None)
 
 _ANY = select(withdrawals.c.note_id).limit(1)
 
 _ORIGINS = select(instances.c.id, *origin_columns()).where(instances.c.id.in_(bindparam("notes", expanding=True)))
 
-_NOTES = (
-    select(withdrawals)
-    .where(
-        withdrawals.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
-        # The UIDs limit the result, because one note may name all 20,000 images of a study.
-        withdrawals.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
-    )
-    .order_by(withdrawals.c.note_id)
+_NOTES = select(withdrawals).where(
+    withdrawals.c.study_instance_uid == bindparam("study"),
+    # The UIDs limit the result, because one note may name all 20,000 images of a study.
+    withdrawals.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
 )
