@@ -8,7 +8,7 @@ from ledger_driver import LedgerDriver
 from sqlalchemy import select
 from trusted_arrivals import TrustedArrivals
 
-from db import queries
+from db import bulk, queries
 from db.ledger import CallingEntity
 from db.queries import ImageFilter
 from db.tables import audit
@@ -280,3 +280,16 @@ def test_a_group_that_is_configured_later_applies_to_later_arrivals(arrivals: Tr
     last = arrivals.image("pacs", "c")
     assert arrivals.superseded_by(old, new, last) == [last, last, None]
     assert in_conflict(arrivals) == []
+
+
+def test_searches_for_many_images_are_split(arrivals: TrustedArrivals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive may have 50,000 members, more than SQLite takes in one statement; here three are too many."""
+    monkeypatch.setattr(bulk, "_CHUNK", 2)
+    _, *members = arrivals.archive("stranger", "1", "a", "b", "c")
+    note = arrivals.note("stranger")
+    hostile = arrivals.image("stranger", "d")
+    assert arrivals.superseded_by(*members) == [members[1], members[2], hostile]
+    assert arrivals.withdrawn_by(*members) == [note] * 3
+    arrivals.archive("ct", "1")
+    assert arrivals.superseded_by(*members) == [members[1], members[2], None]
+    assert arrivals.withdrawn_by(*members) == [None] * 3
