@@ -28,11 +28,15 @@ AETitle = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
 ]
 """Up to 16 characters of the default repertoire without backslash (DICOM PS3.5, section 6.2, AE)."""
+TrustGroup = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_LENGTH)]
 HttpUrl = Annotated[
     str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"), AfterValidator(lambda url: url.rstrip("/"))
 ]
 """A URL without user and password: these have settings of their own, which are never logged."""
 
+
+OverwritePolicy = Literal["never", "same_source", "any"]
+"""Whose images may replace and withdraw whose, as dcm4chee names its overwrite policies."""
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
@@ -85,6 +89,9 @@ class Caller(_Model):
 
     ae_title: AETitle | None = Field(None, description="AE title of the caller; unset: any.")
     address: str | None = Field(None, description="IP address or network (`10.1.0.0/16`) of the caller; unset: any.")
+    trust: TrustGroup | None = Field(
+        None, description="Trust group of the caller, before that of the receiver. Give `address` with it."
+    )
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
@@ -97,6 +104,11 @@ class _Source(_Model):
     name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
         None, ge=0, le=9, description="Priority of its images: 0 is first, 9 is last; unset: default_priority."
+    )
+    trust: TrustGroup | None = Field(
+        None,
+        description="Trust group: sources of one group replace and withdraw each other's images; unset: only their "
+        "own, and each sender of a receiver only its own (see overwrite_policy).",
     )
 
 

@@ -95,7 +95,13 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
     context.store_issuers()
     counts = context.retry_while_unavailable(
         lambda: ledger.record(
-            context.database, batch_id, outcomes, seconds=seconds, release=__version__, now=context.clock()
+            context.database,
+            batch_id,
+            outcomes,
+            seconds=seconds,
+            release=__version__,
+            now=context.clock(),
+            policy=context.settings.overwrite_policy,
         )
     )
     context.notify_dispatcher()

@@ -2,6 +2,7 @@
 
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
@@ -41,6 +42,7 @@ __all__ = [
     "Association",
     "BatchDuration",
     "Completeness",
+    "ConflictingImage",
     "Coverage",
     "Delivery",
     "DeliveryState",
@@ -72,6 +74,8 @@ __all__ = [
     "associations",
     "batches_of",
     "bytes_arrived",
+    "conflicting_images",
+    "conflicts",
     "count_with_detail",
     "coverage",
     "deliveries",

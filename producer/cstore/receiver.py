@@ -114,7 +114,9 @@ class Receiver:
     def _recover(self) -> None:
         """Clean up after a receiver that died: register complete files, remove others, and end open receipts."""
         now, root = self._clock(), root_text(self._spool.root)
-        self._source_id = ensure_source(self._database, name=self._source.name, kind=KIND, root=root, now=now)
+        self._source_id = ensure_source(
+            self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
+        )
         partial, found = self._spool.remove_partial(), 0
         for paths in self._spool.files():
             unknown = queries.missing_from_ledger(self._database, self._source_id, paths)

@@ -199,11 +199,9 @@ class StoreScp:
         return CStoreStatus.SUCCESS
 
     def _begin_log(self, association: Association) -> AssociationLog:
-        return AssociationLog(
-            calling_ae=_calling_ae(association),
-            address=_address(association),
-            began_at=self._clock(),
-        )
+        calling_ae, address = _calling_ae(association), _address(association)
+        trust = self._allow_list.trust_group(calling_ae, address)
+        return AssociationLog(calling_ae=calling_ae, address=address, trust=trust, began_at=self._clock())
 
     def _end(self, association: Association) -> None:
         dimse = cast("SpoolingDimse", association.dimse)

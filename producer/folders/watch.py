@@ -44,6 +44,7 @@ class Inbox:
     root: Path
     name: str | None = None
     priority: int | None = None
+    trust: str | None = None
 
 
 def watch(
@@ -67,6 +68,7 @@ def watch(
             on_registered,
             name=inbox.name,
             priority=inbox.priority,
+            trust=inbox.trust,
         )
         for inbox in inboxes
     ]
@@ -88,11 +90,14 @@ class FolderWatcher:
         *,
         name: str | None = None,
         priority: int | None = None,
+        trust: str | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._folder = folder
         self._settings = settings
-        self._intake = Intake(settings, database, folder, on_registered, name=name, priority=priority, clock=clock)
+        self._intake = Intake(
+            settings, database, folder, on_registered, name=name, priority=priority, trust=trust, clock=clock
+        )
         self._disk = DiskReserve(settings)
         self._disk_short = self._disk_low = False
         self._scan_wanted = False

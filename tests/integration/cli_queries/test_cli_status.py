@@ -85,7 +85,7 @@ def test_status_and_query_show_remarks_only_if_there_are_any(
     assert line.split(maxsplit=2)[1:] == ["2", "The pixel data hold more frames than could be analysed."]
     assert "frames_left_out, voi_not_used" in nightread("query", "--remark", "voi_not_used")[1]
     assert (
-        nightread("query", "--remark", "voi_not_used", "--format", "csv")[1].count(",frames_left_out voi_not_used,,\n")
+        nightread("query", "--remark", "voi_not_used", "--format", "csv")[1].count(",frames_left_out voi_not_used,,,\n")
         == 2
     )
 
