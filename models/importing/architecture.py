@@ -8,9 +8,10 @@ are known to be harmless.
 from typing import Any
 
 from models.importing.allowed import ACTIVATIONS, BY_MODULE, MODELS, STRINGS, WITHOUT_MODULE
+from models.importing.description import MAX_NODES
 from models.importing.errors import RefusedModel
 
-_DEPTH, _NODES = 100, 2_000_000
+_DEPTH = 100
 _REASONS = {
     "Lambda": "it holds program code, which would run with your rights",
     "__lambda__": "it holds program code, which would run with your rights",
@@ -71,10 +72,10 @@ def _walk(root: object) -> None:
     while waiting:
         node, layer, depth = waiting.pop()
         seen += 1
-        if depth > _DEPTH or seen > _NODES:
+        if depth > _DEPTH or seen > MAX_NODES:
             raise RefusedModel(
                 "The file's description of the network is deeper or longer than that of any real network. "
-                f"Ask its author for another file: at most {_DEPTH} levels and {_NODES:,} nodes are accepted."
+                f"Ask its author for another file: at most {_DEPTH} levels and {MAX_NODES:,} nodes are accepted."
             )
         if isinstance(node, list):
             waiting += [(item, layer, depth + 1) for item in node]

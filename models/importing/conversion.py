@@ -9,6 +9,7 @@ from models.importing.architecture import last_activation
 from models.importing.errors import RefusedModel
 from models.importing.foreign import inspect, replace_config
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE
+from models.importing.memory import limit_memory, limit_memory_for_loading
 
 _BATCH = 16
 _PROBES = 4
@@ -21,11 +22,15 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
     Raises RefusedModel. Images are scored only if the network accepts `input_shape`. They are scored with the network
     that is loaded again from the converted file.
     """
-    config = inspect(file)
+    inspected = inspect(file)
+    config = inspected.config
     replace_config(file, config)
+    limit_memory(None)
     import keras  # noqa: PLC0415 - Keras must not be loaded before the file is inspected
 
+    limit_memory_for_loading(inspected.weights_bytes)
     model = _load(keras, file)
+    limit_memory(None)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise RefusedModel(
             f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only one of each is "
