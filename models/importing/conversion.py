@@ -12,6 +12,7 @@ from models.importing.job import CONVERTED_FILE, INPUTS_FILE
 from models.importing.memory import limit_memory, limit_memory_for_loading
 
 _BATCH = 16
+_TENSORFLOW_MEMORY_ERROR = "ResourceExhaustedError"
 _PROBES = 4
 """The number of frames of noise. The output for noise must be scores, too."""
 
@@ -55,11 +56,12 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
 def _load(keras: Any, file: Path) -> Any:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except MemoryError as error:
-        raise RefusedModel(
-            "The network needs more memory than an import may use. Ask its author for a smaller network."
-        ) from error
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == _TENSORFLOW_MEMORY_ERROR:
+            raise RefusedModel(
+                "The network needs more memory than an import may use for weights of this size. "
+                "Ask its author for a smaller network."
+            ) from error
         raise RefusedModel(
             f"Keras {keras.__version__} cannot load the file ({type(error).__name__}): its weights do not fit its "
             "description, or another version of Keras wrote it. Ask its author to save it as .keras with Keras 3."

@@ -26,8 +26,10 @@ def description(text: bytes | str) -> dict[str, Any]:
 
 def read_json(text: bytes | str) -> Any:
     """Return the values. Raises RefusedModel, before the memory is used, if they are too many; else as json.loads."""
-    marks = (b"[", b"{", b",") if isinstance(text, bytes) else ("[", "{", ",")
-    count = sum(text.count(mark) for mark in marks)  # type: ignore[arg-type]
+    if isinstance(text, bytes):
+        count = text.count(b"[") + text.count(b"{") + text.count(b",")
+    else:
+        count = text.count("[") + text.count("{") + text.count(",")
     if len(text) > MAX_TEXT_BYTES or count > _MARKS:
         raise RefusedModel(
             "The file's description of the network is longer than that of any real network. "

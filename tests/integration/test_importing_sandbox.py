@@ -1,5 +1,6 @@
 """The confinement of the process that opens a foreign file, tested from inside the process."""
 
+import io
 import json
 import os
 import select
@@ -7,8 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import skip_reasons
 
@@ -16,6 +20,7 @@ from models.importing import convert as conversion
 from models.importing.confinement import BEST_EFFORT
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
+from models.importing.foreign import detect_format
 from models.importing.job import RESULT_FILE
 
 SHIPPED = Path(__file__).parents[2] / "models" / "bundles" / "phantom" / "model.keras"
@@ -186,7 +191,7 @@ def test_the_process_group_is_killed_after_the_process_ended_by_itself(
     os.mkfifo(pipe)
     program.write_text(f'#!/bin/sh\nexec 3> "{pipe}"\nsleep 600 &\nexit 0\n')
     program.chmod(0o700)
-    monkeypatch.setattr(conversion.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
         with pytest.raises(RefusedModel), converted(SHIPPED, (128, 128, 1)):
@@ -202,7 +207,7 @@ def test_the_file_is_copied_before_anything_is_read_from_it(tmp_path: Path, monk
     """A file that is exchanged after the first look is neither loaded nor recorded."""
     file = tmp_path / "net.keras"
     shutil.copyfile(SHIPPED, file)
-    detect, loaded = conversion.detect_format, []
+    detect, loaded = detect_format, []
 
     def detected_and_exchanged(*arguments: object, **named: object) -> str:
         found = detect(*arguments, **named)  # type: ignore[arg-type]
@@ -250,7 +255,7 @@ def test_a_file_is_not_opened_where_a_restriction_is_missing(
         pytest.skip(skip_reasons.LINUX)
 
     def run(folder: Path, _timeout: float) -> None:
-        command = [sys.executable, "-I", "-B", "-c", WEAK_PROGRAM, folder, function]
+        command = [sys.executable, "-I", "-B", "-c", WEAK_PROGRAM, str(folder), function]
         subprocess.run(command, check=True, env={"PATH": os.defpath})
         if not json.loads((folder / "job.json").read_text())["accept_weaker"]:
             assert missing in json.loads((folder / RESULT_FILE).read_text())["not_isolated"]
@@ -264,3 +269,47 @@ def test_a_file_is_not_opened_where_a_restriction_is_missing(
         pass
     with pytest.raises(RefusedModel, match="damaged"), converted(damaged, (8, 8, 1), accept_weaker=True):
         pass
+
+
+GREEDY = {
+    "class_name": "Sequential",
+    "module": "keras",
+    "config": {
+        "name": "net",
+        "layers": [
+            {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 8, 8, 1]}},
+            {"class_name": "Flatten", "module": "keras.layers", "config": {"name": "flat"}},
+            {"class_name": "Dense", "module": "keras.layers", "config": {"name": "dense", "units": 30_000_000}},
+        ],
+    },
+}
+MEASURING_PROGRAM = """
+import resource, sys
+from pathlib import Path
+from models.importing.convert import converted
+from models.importing.errors import RefusedModel
+try:
+    with converted(Path(sys.argv[1]), (8, 8, 1), accept_weaker=True):
+        print("accepted")
+except RefusedModel as refused:
+    print(refused)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_network_without_its_weights_is_refused_with_less_than_a_gibibyte(tmp_path: Path) -> None:
+    """A layer of 30 million units in a file of 2 kB would take 7 GB."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("w", data=np.ones(8))
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(GREEDY))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    command = [sys.executable, "-I", "-B", "-c", MEASURING_PROGRAM, str(tmp_path / "net.keras")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    message, mebibytes = done.stdout.splitlines()
+    assert "needs more memory" in message or "ended by" in message
+    assert int(mebibytes) < 1024

@@ -193,6 +193,10 @@ def _containers(node: object) -> Iterator[dict[str, Any] | list[Any]]:
             yield from _containers(value)
 
 
+def _any_key(chance: random.Random, container: Any) -> Any:
+    return chance.choice(list(container) if isinstance(container, dict) else range(len(container)))
+
+
 def _put(chance: random.Random, container: dict[str, Any] | list[Any], value: object) -> None:
     if isinstance(container, list):
         container.insert(chance.randint(0, len(container)), value)
@@ -228,14 +232,29 @@ def _require_refusal_or_removal(config: dict[str, Any]) -> None:
 def test_damaged_descriptions_are_accepted_or_refused_and_nothing_else() -> None:
     """4,000 descriptions with one to six random changes, from a fixed seed, end without any other error."""
     chance = random.Random(31)
-    values = (None, True, -1, 10**400, 1.5, "", "Lambda", "/", "é", [], {}, [[]], {"class_name": 1}, ["relu", 0, 0, {}])
+    values: tuple[Any, ...] = (
+        None,
+        True,
+        -1,
+        10**400,
+        1.5,
+        "",
+        "Lambda",
+        "/",
+        "é",
+        [],
+        {},
+        [[]],
+        {"class_name": 1},
+        ["relu", 0, 0, {}],
+    )
     outcomes = {"accepted": 0, "refused": 0}
     for number in range(4000):
         config = copy.deepcopy(HONEST)
         for _ in range(chance.randint(1, 6)):
-            container = chance.choice(list(_containers(config)))
+            container: Any = chance.choice(list(_containers(config)))
             if chance.random() < 0.3 and container:
-                container.pop(chance.choice(list(container) if isinstance(container, dict) else range(len(container))))
+                del container[_any_key(chance, container)]
             else:
                 _put(chance, container, copy.deepcopy(chance.choice(values)))
         try:
