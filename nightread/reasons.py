@@ -99,7 +99,7 @@ class Reason(StrEnum):
     SYMLINK = (
         "symlink",
         Fault.OUT_OF_SCOPE,
-        "The name is a symbolic link to a folder or to a file outside of the source folder.",
+        "The file is behind a symbolic link that leads out of the source folder, or the link leads to a folder.",
     )
     NOT_A_FILE = "not_a_file", Fault.OUT_OF_SCOPE, "The name is not a regular file."
 

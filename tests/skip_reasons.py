@@ -28,6 +28,7 @@ NAMESPACES = "this user may not create namespaces (run the tests on a machine wh
 DEVICES = "this user may not create device files (run the tests as root)"
 NOT_ROOT = "root may read every file (run the tests as another user)"
 CONFINEMENT = "this kernel or container does not support Landlock (run the tests on Linux with Landlock)"
+OPENAT2 = "this kernel or container does not support openat2 (run the tests on Linux 5.6 or later)"
 LINUX = "this test needs Linux"
 LOOPBACK = "this system has only one loopback address (run the tests on Linux)"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
