@@ -60,7 +60,7 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
     if not (inboxes or settings.sources):
         raise UsageFault("No source of images is given: use --inbox FOLDER, or [[sources]] in the settings file.")
     if user is not None:
-        config = settings_file(options.get("config"))
+        config = settings_file(None)  # child processes read it again, but not the file of --config
         become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()

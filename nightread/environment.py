@@ -48,9 +48,9 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def with_password(url: str, password: SecretStr | None) -> str:
-    """Return the URL with the password, unless it has none to add, or has one already."""
+    """Return the URL with the password, unless the URL has one already, or names a file or socket alone."""
     parts = urlsplit(url)
-    if password is None or parts.password is not None or not parts.hostname:
+    if password is None or parts.password is not None or not parts.netloc:
         return url
     user, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}").geturl()

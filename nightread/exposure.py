@@ -48,7 +48,7 @@ def _of_receiver(receiver: ReceiverSource) -> Iterator[Exposure]:
         yield Exposure(
             where=where,
             found=f"everyone who reaches {receiver.address or 'any address'} port {receiver.port} may send images",
-            remedy="List the callers with their addresses under `callers`, or set `tls` with `ca` and `require_client`.",
+            remedy="List the addresses of senders under `callers`, or set `tls` with `ca` and `require_client`.",
         )
     if tls is None:
         return

@@ -28,8 +28,8 @@ def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) 
     if _ROOT in (user.pw_uid, user.pw_gid):
         raise UsageFault(f"--user {name} has the rights of root: name another user.")
     os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
-    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
     os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
     _require_folder(state_dir, user)
     for path in readable:
