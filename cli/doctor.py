@@ -29,8 +29,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor_command(as_json: bool, **options: Any) -> None:
     """Check this machine and the settings.
 
-    Check Python, packages, Redis, database, model, processors, memory, disk, clock and who can reach it, and print how to
-    fix problems. The configured Redis and database are the only servers that are contacted. Exit code 1: a check failed.
+    Check Python, packages, Redis, database, model, processors, memory, disk, clock and who can reach it, and print how
+    to fix problems. The configured Redis and database are the only servers that are contacted. Exit code 1: a check
+    failed.
 
     \b
     Examples: nightread doctor

@@ -47,7 +47,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
     server.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE} TEMPLATE template0")
     url = make_url(server.url(ROLE))
-    address = url.set(username=None, password=None).render_as_string().partition("://")[2]
+    address = url.render_as_string().partition("://")[2].rpartition("@")[2]  # without the administrator
     host = url.host or url.query["host"]
     running = ComposeProcesses(
         folder=tmp_path_factory.mktemp("compose"),
