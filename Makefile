@@ -20,7 +20,8 @@ MODULES ?=
 MUTANTS ?= --processes 2
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores
-HASHES := build/requirements.txt
+comma := ,
+HASHES = build/requirements-$(subst $(comma),-,$(EXTRAS)).txt
 RELEASE := build/release-venv
 PACKAGES := nightread imaging producer worker delivery models db cli
 
@@ -96,7 +97,7 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
-hashes: $(HASHES) ## write build/requirements.txt: each version with its hash, for this Python and platform; other extras with EXTRAS=gpu,postgres
+hashes: $(HASHES) ## write build/requirements-*.txt: each version with its hash, for this Python and platform; other extras with EXTRAS=gpu,postgres
 	@echo "$(HASHES): pip install --require-hashes --requirement $(HASHES), then the wheel of nightread with --no-deps"
 
 sbom: $(HASHES) $(RELEASE)/.installed ## write build/sbom.json: all packages of a release in the format CycloneDX
@@ -107,4 +108,4 @@ vulnerabilities: $(HASHES) $(RELEASE)/.installed ## compare all packages of a re
 	tools/audit_packages.sh $(RELEASE)/bin/pip-audit $(HASHES)
 
 clean: ## delete everything that was built; state folders are kept
-	rm -rf $(VENV) dist build/docs build/doctrees build/sbom.json $(HASHES) $(RELEASE) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build/docs build/doctrees build/sbom.json build/requirements-*.txt $(RELEASE) .pytest_cache .mypy_cache .ruff_cache

@@ -68,7 +68,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 @pytest.fixture(scope="module")
 def database(compose: ComposeProcesses) -> Iterator[Database]:
     """Open the database with the role that the services use."""
-    opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{compose.postgres_address}")
+    opened = open_database(f"postgresql://{ROLE}:{SECRETS['postgres_password']}@{compose.postgres_address}")
     yield opened
     opened.close()
 
