@@ -18,12 +18,30 @@ FUZZ ?= --minutes 60
 # Options of `make mutants`, see docs/mutants.md: groups or paths, and other options.
 MODULES ?=
 MUTANTS ?= --processes 2
+# Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
+EXTRAS ?= worker,postgres,stores
+comma := ,
+HASHES = build/requirements-$(subst $(comma),-,$(EXTRAS)).txt
+RELEASE := build/release-venv
 PACKAGES := nightread imaging producer worker delivery models db cli
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz mutants unit check format bench wheel docs clean
+# Tools of a release, in an environment of their own.
+$(RELEASE)/.installed: constraints.txt $(STAMP)
+	$(BIN)/python -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom pip-audit
+	@touch $@
+
+$(HASHES): pyproject.toml constraints.txt tools/hashed_requirements.py $(STAMP)
+	@mkdir -p build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+		--report build/pip-report.json --constraint constraints.txt '.[$(EXTRAS)]'
+	$(BIN)/python tools/hashed_requirements.py build/pip-report.json > $@.new
+	@mv $@.new $@
+
+.PHONY: is-this-python help venv demo test slow chaos fuzz mutants unit check format bench wheel docs hashes sbom vulnerabilities clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 venv: $(STAMP) ## create .venv with all packages for running and testing
 
@@ -79,5 +97,15 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
+hashes: $(HASHES) ## write build/requirements-*.txt: each version with its hash, for this Python and platform; other extras with EXTRAS=gpu,postgres
+	@echo "$(HASHES): pip install --require-hashes --requirement $(HASHES), then the wheel of nightread with --no-deps"
+
+sbom: $(HASHES) $(RELEASE)/.installed ## write build/sbom.json: all packages of a release in the format CycloneDX
+	$(RELEASE)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON --output-file build/sbom.json $(HASHES)
+	@echo "The bill of materials is in build/sbom.json."
+
+vulnerabilities: $(HASHES) $(RELEASE)/.installed ## compare all packages of a release with the published vulnerabilities; needs the internet
+	tools/audit_packages.sh $(RELEASE)/bin/pip-audit $(HASHES)
+
 clean: ## delete everything that was built; state folders are kept
-	rm -rf $(VENV) dist build/docs build/doctrees .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build/docs build/doctrees build/sbom.json build/requirements-*.txt $(RELEASE) .pytest_cache .mypy_cache .ruff_cache

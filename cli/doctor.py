@@ -9,6 +9,7 @@ import click
 from rich.text import Text
 
 from cli.checks.check import Check
+from cli.checks.exposure import check_exposure
 from cli.checks.machine import check_machine
 from cli.checks.packages import check_packages
 from cli.checks.services import check_services
@@ -28,8 +29,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor_command(as_json: bool, **options: Any) -> None:
     """Check this machine and the settings.
 
-    Check Python, packages, Redis, database, model, processors, memory, disk and clock, and print how to fix problems.
-    The configured Redis and database are the only servers that are contacted. Exit code 1: a check failed.
+    Check Python, packages, Redis, database, model, processors, memory, disk, clock and who can reach it, and print how
+    to fix problems. The configured Redis and database are the only servers that are contacted. Exit code 1: a check
+    failed.
 
     \b
     Examples: nightread doctor
@@ -52,6 +54,7 @@ def examine(settings: Settings) -> list[Check]:
         *check_services(settings),
         *check_machine(settings),
         *check_spool(settings),
+        *check_exposure(settings),
     ]
 
 

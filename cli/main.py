@@ -13,6 +13,7 @@ from cli.lazy import LazyGroup
 from cli.output.console import err, show_error
 from db import error_messages
 from nightread import __version__
+from nightread.core_dumps import forbid_core_dumps
 from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
@@ -70,6 +71,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command. Exit codes: 0 success, 1 something failed, 2 cannot work, 70 a bug, 130 Ctrl-C."""
     os.umask(0o077)  # files of this process and its children are patient data: only the owner may read them
+    forbid_core_dumps()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -43,7 +43,7 @@ def poll_command(orthanc: str | None, dicomweb: str | None, name: str | None, **
     from producer.stores.poll import poll  # noqa: PLC0415
 
     stores = _stores(settings, {"orthanc": orthanc, "dicomweb": dicomweb}, name, details)
-    with service(settings) as (database, stop):
+    with service(settings, connections=stores) as (database, stop):
         redis = open_redis(redis_url_of(settings))
         poll(settings, database, stores, stop, lambda _arrivals: notify_dispatcher(redis))
 

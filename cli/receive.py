@@ -73,7 +73,7 @@ def receive_command(callers: tuple[str, ...], **options: Any) -> None:
 
     # pydicom's warnings quote the data that it reads, here the command sets of callers.
     warnings.simplefilter("ignore")
-    with service(settings, durable=True) as (database, stop):
+    with service(settings, durable=True, connections=sources) as (database, stop):
         notifier = _Notifier(open_redis(redis_url_of(settings)))
         receive(settings, database, sources, stop, notifier.notify)
 

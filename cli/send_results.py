@@ -116,7 +116,7 @@ def _follow(settings: Settings, destinations: Sequence[Destination], scope: "Sco
 
     zone = nights_of(settings).zone
     with (
-        service(settings) as (database, stop),
+        service(settings, connections=settings.destinations) as (database, stop),
         open_delivery_loop(settings, database, destinations, scope, zone=zone) as delivery_loop,
     ):
         delivery_loop.follow(stop)

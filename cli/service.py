@@ -1,7 +1,8 @@
 """Set up a service process: logging, database and signals."""
 
+import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -11,19 +12,28 @@ from cli.inputs.existing_database import require_database_file
 from db import schema
 from db.clock_skew import require_clock_agreement
 from db.engine import Database, open_database
+from nightread.exposure import exposures_of
 from nightread.gc_freeze import freeze_gc
 from nightread.log import set_up_logging
 from nightread.settings import Settings
+from nightread.sources import Destination, Source
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
-def service(settings: Settings, *, durable: bool = False) -> Iterator[tuple[Database, Event]]:
+def service(
+    settings: Settings, *, durable: bool = False, connections: Sequence[Source | Destination] = ()
+) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
+    A warning is logged for each of the `connections` that is open to strangers.
     `durable` is passed to db.engine.open_database. Raises UsageFault or StopWork if the database is missing,
     unavailable or has another schema version.
     """
     set_up_logging(settings.log_format, settings.log_level)
+    for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):
+        log.warning("%s", exposure.line)
     make_state_folder(settings.state_dir)
     stop = Event()
 

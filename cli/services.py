@@ -9,10 +9,11 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from cli.embedded.children import flower_arguments, flower_environment, worker_arguments
+from cli.embedded.children import flower_arguments, worker_arguments
 from cli.embedded.redis_url import redis_url_of
 from cli.embedded.state_folder import make_state_folder
 from cli.inputs.options import settings_from, state_options, worker_options
+from cli.output.flower_access import announce_login, show_new_login
 from cli.service import service
 from nightread.errors import UsageFault
 from nightread.notify import notify_dispatcher, open_redis
@@ -97,18 +98,28 @@ def worker_command(**options: Any) -> None:
     Example: nightread worker --model phantom --redis-url redis://... --database-url postgresql://...
     """
     settings = settings_from(**options)
-    _exec(worker_arguments(settings), settings, {})
+    _exec(worker_arguments(settings), settings)
 
 
 @click.command("flower")
+@click.option("--new-password", is_flag=True, help="Replace the generated password, show the new one, and exit.")
 @state_options
-def flower_command(**options: Any) -> None:
+def flower_command(*, new_password: bool, **options: Any) -> None:
     """Run Flower, a web page that shows workers and batches.
 
-    Example: NIGHTREAD_FLOWER_AUTH=me:secret nightread flower --redis-url redis://...
-    """
+    It asks for a login: the setting flower_auth, else a password that is generated in the state folder and shown once.
+
+    \b
+    Examples: nightread flower --redis-url redis://...
+              nightread flower --new-password
+    """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    _exec(flower_arguments(settings), settings, flower_environment(settings))
+    make_state_folder(settings.state_dir)
+    if new_password:
+        show_new_login(settings)
+        return
+    announce_login(settings)
+    _exec(flower_arguments(settings), settings)
 
 
 def folder_sources(settings: Settings) -> Sequence[FolderSource]:
@@ -116,9 +127,9 @@ def folder_sources(settings: Settings) -> Sequence[FolderSource]:
     return [source for source in settings.sources if isinstance(source, FolderSource)]
 
 
-def _exec(arguments: list[str], settings: Settings, environment: dict[str, str]) -> None:
+def _exec(arguments: list[str], settings: Settings) -> None:
     """Replace this process by Celery, so that signals reach it and its exit code is returned."""
     make_state_folder(settings.state_dir)
     complete = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
     os.chdir(settings.state_dir)
-    os.execve(sys.executable, arguments, {**os.environ, **complete.to_environment(), **environment})
+    os.execve(sys.executable, arguments, {**os.environ, **complete.to_environment()})

@@ -11,16 +11,20 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.embedded.children import child, flower_arguments, flower_environment, service_arguments, worker_arguments
+from cli.embedded.children import child, flower_arguments, service_arguments, worker_arguments
 from cli.embedded.pipeline import prepared_environment, running
+from cli.embedded.privileges import become_user, is_root
 from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import read_active
 from cli.output.console import err
+from cli.output.flower_access import announce_login
 from db import error_messages, queries
 from db.engine import Database
+from nightread.environment import settings_file
 from nightread.errors import UsageFault
+from nightread.exposure import exposures
 from nightread.log import set_up_logging
 from nightread.settings import Settings
 from nightread.sources import FolderSource, ReceiverSource, Source
@@ -39,9 +43,10 @@ _REPORT_SECONDS = 30.0
     help="Folder to watch; may be given several times [the sources of the settings].",
 )
 @click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
+@click.option("--user", help="As root: continue as this user, whose groups decide what can be read.")
 @worker_options
 @state_options
-def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
+def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> None:
     """Watch folders and analyse new files.
 
     Without --inbox, images come from all folders, receivers and stores under `sources` in the settings file. The
@@ -54,12 +59,16 @@ def up_command(inboxes: tuple[Path, ...], **options: Any) -> None:
     settings = settings_from(**options)
     if not (inboxes or settings.sources):
         raise UsageFault("No source of images is given: use --inbox FOLDER, or [[sources]] in the settings file.")
+    if user is not None:
+        config = settings_file(None)  # child processes read it again, but not the file of --config
+        become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
     with prepared_environment(settings) as environment:
         children = _children(inboxes, environment.settings)
         with running(children):
             _print_start(inboxes, environment.settings)
+            _print_warnings(settings)
             silent_worker = SilentWorker(children[0], environment.database)
             _supervise([*environment.servers, *children], silent_worker, environment.database, stop)
             err.print("Stopping ...")
@@ -75,7 +84,7 @@ def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
     if settings.destinations:
         children.append(child("send-results", service_arguments("send-results", "--follow"), settings))
     if settings.flower_port:
-        children.append(child("flower", flower_arguments(settings), settings, **flower_environment(settings)))
+        children.append(child("flower", flower_arguments(settings), settings))
     return children
 
 
@@ -129,8 +138,16 @@ def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
     err.print(f"model    {settings.model or (routed and f'{routed}, by routing rules') or none}", markup=False)
     if settings.flower_port:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
+        announce_login(settings)
     err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
     err.print("Press Ctrl-C to stop.")
+
+
+def _print_warnings(settings: Settings) -> None:
+    for exposure in exposures(settings):
+        err.print(f"warning  {exposure.line}", style="yellow")
+    if is_root():
+        err.print("warning  nightread runs as root: start it as another user, or with --user NAME.", style="yellow")
 
 
 def _describe(source: Source) -> str:

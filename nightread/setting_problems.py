@@ -9,8 +9,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from nightread.environment import own_variables, secret_names
 from nightread.errors import UsageFault
-from nightread.settings import Settings, own_variables
+from nightread.settings import Settings
 
 _UNKNOWN = "extra_forbidden"
 _SIMILAR = 0.6
@@ -56,7 +57,8 @@ def setting_problems(error: ValidationError, config: Path | None, overrides: Col
 
 def unknown_variables() -> Iterator[str]:
     """Yield one line for each variable NIGHTREAD_... that is no setting and is therefore ignored."""
-    known = {f"NIGHTREAD_{name.upper()}" for name in Settings.model_fields}
+    files = {f"{name}_file" for name in secret_names(Settings)}
+    known = {f"NIGHTREAD_{name.upper()}" for name in Settings.model_fields.keys() | files}
     for name in sorted(own_variables() - _OWN_VARIABLES):
         if name.upper() not in known and not name.startswith(_TEST_PREFIX):
             yield f"{name} is not a setting and is ignored.{_suggest(name, known)}"

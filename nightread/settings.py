@@ -1,8 +1,6 @@
 """Define the settings: typed, documented and immutable. Each entry point loads them once and passes them on."""
 
 import json
-import os
-from collections import Counter
 from datetime import time
 from pathlib import Path
 from typing import Literal
@@ -15,8 +13,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
-from nightread.sources import ARCHIVES, AbsolutePath, Destination, MiB, OverwritePolicy, Seconds, Source, reveal
+from nightread.hosts import is_loopback
+from nightread.sources import (
+    AbsolutePath,
+    Destination,
+    MiB,
+    OverwritePolicy,
+    Seconds,
+    Source,
+    check_names,
+    reveal,
+)
 
 
 class Settings(BaseSettings):
@@ -36,6 +45,8 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
+    database_password: SecretStr | None = Field(None, description="Password for `database_url`, if the URL has none.")
+    redis_password: SecretStr | None = Field(None, description="Password for `redis_url`, if the URL has none.")
     redis_server: AbsolutePath | None = Field(
         None, description="Path of the valkey-server or redis-server binary that runs as the embedded Redis."
     )
@@ -190,7 +201,12 @@ class Settings(BaseSettings):
     flower_address: str = Field("127.0.0.1", description="IP address or host name on which Flower listens.")
     flower_port: int = Field(5555, ge=0, le=65535, description="TCP port of Flower; with 0, `up` starts no Flower.")
     flower_auth: SecretStr | None = Field(
-        None, description="`user:password` for Flower; required if flower_address is not a loopback address."
+        None,
+        description="`user:password` for Flower; unset: generated in the state folder. Required if flower_address is "
+        "not a loopback address.",
+    )
+    flower_hosts: tuple[str, ...] = Field(
+        (), description="Host names by which browsers may open Flower, in addition to those of the loopback interface."
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Format of log lines: text for people, json for programs."
@@ -205,17 +221,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "image_timeout_seconds must not exceed lease_seconds, or the lease of a slow image would end too early"
             )
-        local = self.flower_address in ("127.0.0.1", "localhost", "::1")
-        if not local and self.flower_auth is None:
+        if not is_loopback(self.flower_address) and self.flower_auth is None:
             raise ValueError(
                 f"flower_address {self.flower_address} can be reached from other hosts: set flower_auth (user:password)"
             )
-        if any(source.name == ARCHIVES for source in self.sources):
-            raise ValueError(f"sources: the name {ARCHIVES} is reserved for the members of archives; use another name")
-        for setting, entries in (("sources", self.sources), ("destinations", self.destinations)):
-            duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
-            if duplicates:
-                raise ValueError(f"{setting}: the name {duplicates[0]} is used twice; give each entry its own name")
+        check_names(self.sources, self.destinations)
         return self
 
     @classmethod
@@ -227,14 +237,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources in their order of precedence: arguments, environment, TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Return the sources in their order of precedence: arguments, environment, files of secrets, TOML file."""
+        return init_settings, env_settings, SecretFiles(settings_cls), TomlConfigSettingsSource(settings_cls)
 
     @property
     def sql_url(self) -> str:
         """Return the database URL, with its password: never log it."""
         if self.database_url is not None:
-            return self.database_url.get_secret_value()
+            return with_password(self.database_url.get_secret_value(), self.database_password)
         return f"sqlite:///{self.state_dir / 'nightread.sqlite3'}"
 
     @property
@@ -251,7 +261,7 @@ class Settings(BaseSettings):
         """Return the Redis URL, with its password: never log it. Raises StopWork if none is set."""
         if self.redis_url is None:
             raise StopWork("No Redis is configured: set NIGHTREAD_REDIS_URL, or use `nightread run` or `nightread up`.")
-        return self.redis_url.get_secret_value()
+        return with_password(self.redis_url.get_secret_value(), self.redis_password)
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process the same settings."""
@@ -260,7 +270,7 @@ class Settings(BaseSettings):
         values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
-    @field_serializer("database_url", "redis_url", "site_key", "flower_auth")
+    @field_serializer("database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth")
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
         return None if value is None else reveal(value, info)
 
@@ -268,16 +278,6 @@ class Settings(BaseSettings):
     def embedded_redis(self) -> bool:
         """Return whether nightread starts its own Redis."""
         return self.redis_url is None
-
-
-def settings_file(config: Path | None) -> Path | None:
-    """Return `config`, else the file in NIGHTREAD_CONFIG, else None."""
-    return config or (Path(named) if (named := os.environ.get("NIGHTREAD_CONFIG")) else None)
-
-
-def own_variables() -> set[str]:
-    """Return the names of all variables NIGHTREAD_... in the environment, as written: settings may have any case."""
-    return {name for name in os.environ if name.upper().startswith("NIGHTREAD_")}
 
 
 def load_settings(config: Path | None = None, **overrides: object) -> Settings:

@@ -1,5 +1,7 @@
 """Define the sources of images and the destinations of reports, as the settings file describes them."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -225,3 +227,13 @@ Destination = Annotated[
         _kind, custom_error_type="kind", custom_error_message="`kind` must be store (C-STORE) or stow (STOW-RS)"
     ),
 ]
+
+
+def check_names(sources: Sequence[Source], destinations: Sequence[Destination]) -> None:
+    """Raise ValueError if two entries have the same name, or a source has the name of the members of archives."""
+    if any(source.name == ARCHIVES for source in sources):
+        raise ValueError(f"sources: the name {ARCHIVES} is reserved for the members of archives; use another name")
+    for setting, entries in (("sources", sources), ("destinations", destinations)):
+        duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
+        if duplicates:
+            raise ValueError(f"{setting}: the name {duplicates[0]} is used twice; give each entry its own name")

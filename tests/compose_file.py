@@ -13,12 +13,13 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 SECRETS = {
-    "POSTGRES_PASSWORD": "5ec2e7a0postgres",
-    "REDIS_PASSWORD": "5ec2e7a0redis",
-    "NIGHTREAD_SITE_KEY": "5ec2e7a0site",
-    "NIGHTREAD_FLOWER_AUTH": "operator:5ec2e7a0flower",
+    "postgres_password": "5ec2e7a0postgres",
+    "redis_password": "5ec2e7a0redis",
+    "site_key": "5ec2e7a0site",
+    "flower_auth": "operator:5ec2e7a0flower",
 }
-DOTENV = {**SECRETS, "INBOX": "/srv/inbox", "NIGHTREAD_MODEL": "phantom"}
+"""The content of the files that deploy/make_secrets.sh writes."""
+DOTENV = {"INBOX": "/srv/inbox", "NIGHTREAD_MODEL": "phantom", "WORKER_MEMORY": "16g"}
 """The required variables of deploy/example.env."""
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Z_]+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\})")
@@ -41,6 +42,16 @@ class Service:
     extras: str | None
     """Extras that the Dockerfile installs; only for images of nightread."""
     spec: Mapping[str, Any]
+
+    @property
+    def networks(self) -> set[str]:
+        """Return the networks that the service is in; without any it would be in the default one."""
+        return set(self.spec.get("networks", ["default"]))
+
+    @property
+    def secrets(self) -> set[str]:
+        """Return the names of the secrets that are mounted."""
+        return set(self.spec.get("secrets", []))
 
     @property
     def stays(self) -> bool:
@@ -66,9 +77,9 @@ def source() -> str:
 
 def document(variables: Mapping[str, str] = DOTENV) -> dict[str, Any]:
     """Return the parsed file with `variables` replaced. Raises MissingVariableError."""
-    filled = _fill(yaml.safe_load(source()), variables)
-    assert isinstance(filled, dict)
-    return filled
+    parsed = filled(yaml.safe_load(source()), variables)
+    assert isinstance(parsed, dict)
+    return parsed
 
 
 def services(variables: Mapping[str, str] = DOTENV) -> dict[str, Service]:
@@ -97,13 +108,14 @@ def _service(name: str, spec: Mapping[str, Any]) -> Service:
     )
 
 
-def _fill(node: Any, variables: Mapping[str, str]) -> Any:
+def filled(node: Any, variables: Mapping[str, str] = DOTENV) -> Any:
+    """Return the parsed YAML with `variables` replaced. Raises MissingVariableError."""
     if isinstance(node, str):
         return _VARIABLE.sub(lambda found: _value(found, variables), node)
     if isinstance(node, dict):
-        return {key: _fill(value, variables) for key, value in node.items()}
+        return {key: filled(value, variables) for key, value in node.items()}
     if isinstance(node, list):
-        return [_fill(value, variables) for value in node]
+        return [filled(value, variables) for value in node]
     return node
 
 

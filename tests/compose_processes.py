@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compose_file import REPOSITORY, Service, document
+from compose_file import REPOSITORY, SECRETS, Service, document
 
 _HEALTHY_SECONDS = 90
 _BETWEEN_LOOKS_SECONDS = 0.1
@@ -46,8 +46,10 @@ class ComposeProcesses:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("inbox", "redis-data", "empty", "slim", "logs"):
+        for name in ("inbox", "redis-data", "empty", "slim", "logs", "secrets"):
             (self.folder / name).mkdir()
+        for name, secret in SECRETS.items():
+            (self.folder / "secrets" / name).write_text(secret + "\n")
         (self.folder / "slim" / "sitecustomize.py").write_text(_BLOCKER)
         self.inbox = self.folder / "inbox"
         self.redis_port, self.flower_port = free_port(), free_port()
@@ -136,10 +138,11 @@ class ComposeProcesses:
             "/etc/nightread.toml": str(REPOSITORY / document()["configs"]["settings"]["file"]),
             "/tmp/nightread": str(self.state(service.name)),  # noqa: S108 - a container's
             "/var/lib/nightread": str(self.state(service.name)),
+            "/run/secrets": str(self.folder / "secrets"),
             "--dir /data": f"--dir {self.folder / 'redis-data'}",
             "--port 6379": f"--port {self.redis_port} --bind 127.0.0.1",
             "-p 6379": f"-p {self.redis_port}",
-            "@redis:6379": f"@127.0.0.1:{self.redis_port}",
+            "//redis:6379": f"//127.0.0.1:{self.redis_port}",
             "@postgres:5432/nightread": f"@{self.postgres_address}",
             "--host 127.0.0.1 --port 5432": self.postgres_ready,
             '--dbname "$POSTGRES_DB"': "",

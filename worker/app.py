@@ -22,6 +22,7 @@ from db.ledger import WorkerProcess
 from nightread import __version__
 from nightread.clock import utc_now
 from nightread.contract import ANALYSE_TASK, BatchMessage
+from nightread.core_dumps import forbid_core_dumps
 from nightread.errors import StopWork
 from nightread.hardware import device_name, slots
 from nightread.log import set_up_logging
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 
+forbid_core_dumps()
 settings = load_settings()
 app = make_celery(settings.require_redis_url(), settings)
 

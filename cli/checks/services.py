@@ -6,6 +6,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from cli.checks.check import Check
+from cli.checks.server_versions import check_binary, check_version
 from cli.embedded.redis_server import find_redis_server
 from cli.inputs.existing_database import one_line_errors, require_database_file
 from cli.models.active import read_active
@@ -29,7 +30,7 @@ def check_services(settings: Settings) -> Iterator[Check]:
 def _redis(settings: Settings) -> Check:
     if settings.redis_url is None:
         try:
-            return Check.ok("Redis", f"embedded, {find_redis_server(settings)}")
+            return check_binary("Redis", find_redis_server(settings))
         except StopWork as problem:
             return Check.fail("Redis", "none found", str(problem))
     try:
@@ -47,7 +48,9 @@ def _check_server(client: Redis) -> Check:
         return Check.warn(
             "Redis", found, "Redis discards messages when its memory is full: set maxmemory-policy noeviction."
         )
-    return Check.ok("Redis", found)
+    is_valkey = "valkey_version" in facts
+    version = str(facts["valkey_version" if is_valkey else "redis_version"])
+    return check_version("Redis", version, is_valkey=is_valkey, found=found)
 
 
 def _database(settings: Settings) -> Iterator[Check]:

@@ -31,20 +31,13 @@ def worker_node(name: str = "nightread") -> str:
 
 
 def flower_arguments(settings: Settings) -> list[str]:
-    """Return the command of Flower with a persistent history; user and password are passed in the environment."""
+    """Return the command of Flower with a persistent history; it reads its login from the settings or their folder."""
     place = [f"--address={settings.flower_address}", f"--port={settings.flower_port}"]
     history = ["--persistent=True", f"--db={settings.state_dir / 'flower'}", "--state_save_interval=60000"]
     shown = "--tasks_columns=name,uuid,state,kwargs,result,received,runtime,worker"
-    # Read-only: any other page in the same browser could send a request that stops a worker.
+    # Read-only: nobody needs to stop workers from a browser.
     limits = ["--read_only=True", "--max_tasks=10000"]
-    return [*_PYTHON, "celery", "-A", "worker.app", "flower", *place, *history, shown, *limits]
-
-
-def flower_environment(settings: Settings) -> dict[str, str]:
-    """Return Flower's login. Without one, allow its API without a login, because it listens on this machine only."""
-    if settings.flower_auth is not None:
-        return {"FLOWER_BASIC_AUTH": settings.flower_auth.get_secret_value()}
-    return {"FLOWER_UNAUTHENTICATED_API": "true"}
+    return [*_PYTHON, "cli.embedded.flower_server", "-A", "worker.app", "flower", *place, *history, shown, *limits]
 
 
 def service_arguments(service: str, *arguments: str) -> list[str]:

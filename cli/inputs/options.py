@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from nightread.environment import settings_file
 from nightread.errors import UsageFault
 from nightread.setting_problems import read_config, setting_problems
-from nightread.settings import Settings, load_settings, settings_file
+from nightread.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -4,20 +4,26 @@ import ast
 import json
 import urllib.error
 import urllib.request
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers?refresh=1", "/api/tasks", "/api/queues/length")
 
 
 class Flower:
-    """A client for Flower on a port of this machine."""
+    """A client for Flower on a port of this machine, with the login that nightread generated."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, state: Path) -> None:
         self.port = port
+        self.login_file = state / "flower.login"
 
     def page(self, path: str) -> str:
         """Return the text of one page."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=15) as response:
+        login = self.login_file.read_bytes().strip() if self.login_file.exists() else b""
+        headers = {"Authorization": f"Basic {b64encode(login).decode()}"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 - always http
             text: str = response.read().decode()
             return text
 

@@ -7,6 +7,7 @@ import base64
 import json
 import re
 import signal
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -88,6 +89,26 @@ def test_patient_data_does_not_leak(up: UpProcess) -> None:
         for word in (PATIENT, PLACE, BORN)
         if word.lower() in text.lower()
     ]
+
+
+def test_the_password_of_flower_does_not_leak(up: UpProcess) -> None:
+    """It is in its file, which only the owner can read, and in no log, output, argument or environment."""
+    password = up.flower.login_file.read_text().strip().partition(":")[2]
+    others = [path for path in up.state.rglob("*") if path.is_file() and path != up.flower.login_file]
+    stored = b"".join(path.read_bytes() for path in [*others, up.output])
+    started = " ".join(f"{process.cmdline()} {process.environ()}" for process in up.family())
+    assert len(password) >= 32
+    assert stat.S_IMODE(up.flower.login_file.stat().st_mode) == 0o600
+    assert password.encode() not in stored
+    assert password not in started
+    assert str(up.flower.login_file) in up.output.read_text()
+
+
+def test_no_process_writes_core_dumps(up: UpProcess) -> None:
+    """The limit is 0 in `up`, in all its children and their children, and none can raise it."""
+    limits = {process.pid: process.rlimit(psutil.RLIMIT_CORE) for process in up.family()}
+    assert len(limits) >= 8
+    assert set(limits.values()) == {(0, 0)}
 
 
 def test_the_database_has_the_path_and_no_patient_data(up: UpProcess) -> None:

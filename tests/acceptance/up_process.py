@@ -38,7 +38,7 @@ class UpProcess:
 
     def __post_init__(self) -> None:
         self.inbox, self.state, self.output = (self.folder / name for name in ("inbox", "state", "output"))
-        self.flower = Flower(self.port)
+        self.flower = Flower(self.port, self.state)
         (self.folder / "transfer").mkdir()
         self.inbox.mkdir()
 

@@ -30,7 +30,7 @@ from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
 
 PHANTOMS = 40
 STAYING = ("redis", "producer", "dispatcher", "worker", "flower")
-LOGIN = SECRETS["NIGHTREAD_FLOWER_AUTH"]
+LOGIN = SECRETS["flower_auth"]
 ROLE = f"nightread_compose_{os.getpid()}"
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -43,11 +43,11 @@ def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         pytest.skip(skip_reasons.COMPOSE_PROGRAMS)
     server = request.getfixturevalue("postgres_server")
     known = services({**DOTENV, "POSTGRES_USER": ROLE, "NIGHTREAD_WORKERS": "2"})
-    password = known["postgres"].environment["POSTGRES_PASSWORD"]
+    password = SECRETS["postgres_password"]
     server.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
     server.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE} TEMPLATE template0")
     url = make_url(server.url(ROLE))
-    address = url.set(username=None, password=None).render_as_string().partition("://")[2]
+    address = url.render_as_string().partition("://")[2].rpartition("@")[2]  # without the administrator
     host = url.host or url.query["host"]
     running = ComposeProcesses(
         folder=tmp_path_factory.mktemp("compose"),
@@ -68,7 +68,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 @pytest.fixture(scope="module")
 def database(compose: ComposeProcesses) -> Iterator[Database]:
     """Open the database with the role that the services use."""
-    opened = open_database(f"postgresql://{ROLE}:{SECRETS['POSTGRES_PASSWORD']}@{compose.postgres_address}")
+    opened = open_database(f"postgresql://{ROLE}:{SECRETS['postgres_password']}@{compose.postgres_address}")
     yield opened
     opened.close()
 
@@ -130,6 +130,15 @@ def test_flower_asks_for_the_password(compose: ComposeProcesses, page: str) -> N
     assert _status(compose, page) == HTTPStatus.OK
 
 
+def test_flower_refuses_foreign_host_names(compose: ComposeProcesses) -> None:
+    """A name that a page bound to this address gets nothing, not even with the login."""
+    for host in ("attacker.example", "nightread.example.attacker.example"):
+        with closing(HTTPConnection("127.0.0.1", compose.flower_port, timeout=15)) as flower:
+            flower.request("GET", "/api/workers", headers={"Host": host, "Authorization": _authorization(LOGIN)})
+            response = flower.getresponse()
+        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (HTTPStatus.FORBIDDEN, None)
+
+
 def test_flower_cannot_stop_workers(compose: ComposeProcesses) -> None:
     """Flower is read-only, also with the password."""
     path = f"/api/worker/shutdown/nightread@{socket.gethostname()}"
@@ -140,7 +149,7 @@ def test_redis_is_as_configured(compose: ComposeProcesses) -> None:
     """Redis refuses clients without the password, writes its queue to disk and evicts nothing."""
     with Redis(port=compose.redis_port, retry=Retry(NoBackoff(), 0)) as anonymous, pytest.raises(AuthenticationError):
         anonymous.ping()
-    with Redis(port=compose.redis_port, password=SECRETS["REDIS_PASSWORD"]) as client:
+    with Redis(port=compose.redis_port, password=SECRETS["redis_password"]) as client:
         settings: dict[str, str] = client.config_get("append*", "save", "maxmemory-policy")
         assert int(client.info("server")["redis_version"].partition(".")[0]) >= 7
     wanted = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
@@ -209,11 +218,15 @@ def _status(compose: ComposeProcesses, path: str, *, login: str | None = LOGIN, 
 
 
 def _ask(compose: ComposeProcesses, path: str, *, login: str | None = LOGIN, method: str = "GET") -> tuple[int, bytes]:
-    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
+    headers = {"Authorization": _authorization(login)} if login else {}
     with closing(HTTPConnection("127.0.0.1", compose.flower_port, timeout=15)) as flower:
         flower.request(method, path, headers=headers)
         response = flower.getresponse()
         return response.status, response.read()
+
+
+def _authorization(login: str) -> str:
+    return f"Basic {b64encode(login.encode()).decode()}"
 
 
 def _group(entry: Path) -> int | None:

@@ -1,11 +1,25 @@
 """docker-compose.yml follows the Compose specification and the rules of this project."""
 
 import re
+import stat
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
-from compose_file import DOTENV, REPOSITORY, SECRETS, MissingVariableError, Service, document, schema, services, source
+import yaml
+from compose_file import (
+    DOTENV,
+    REPOSITORY,
+    SECRETS,
+    MissingVariableError,
+    Service,
+    document,
+    filled,
+    schema,
+    services,
+    source,
+)
 from jsonschema.validators import validator_for
 
 from nightread import __version__
@@ -41,9 +55,9 @@ def test_all_services_of_a_site_are_there() -> None:
     assert set(ALL) == names
 
 
-@pytest.mark.parametrize("name", [*SECRETS, "INBOX", "NIGHTREAD_MODEL"])
+@pytest.mark.parametrize("name", ["INBOX", "NIGHTREAD_MODEL", "WORKER_MEMORY"])
 def test_a_missing_variable_stops_the_start(name: str) -> None:
-    """A missing secret, folder or model stops `docker compose up` with its name and a hint."""
+    """A missing folder, model or limit stops `docker compose up` with its name and a hint."""
     with pytest.raises(MissingVariableError, match=f"^{name}: .{{10,}}"):
         services({**DOTENV, name: ""})
 
@@ -52,24 +66,92 @@ def test_the_example_lists_every_variable() -> None:
     """deploy/example.env has exactly the required variables, and the optional ones as comments."""
     required, optional = (set(re.findall(pattern, EXAMPLE, re.MULTILINE)) for pattern in (r"^(\w+)=$", r"^#(\w+)="))
     assert required == set(DOTENV)
-    assert required | optional == set(re.findall(r"\$\{([A-Z_]+)", source()))
+    more_hosts = (REPOSITORY / "deploy" / "more-hosts.yml").read_text("utf-8")
+    assert required | optional == set(re.findall(r"\$\{([A-Z_]+)", source() + more_hosts))
 
 
 @each
-def test_secrets_stay_out_of_arguments(service: Service) -> None:
-    """Every user of the host can read arguments, so commands and health checks have no secret."""
-    arguments = " ".join([*service.command, *map(str, service.spec.get("healthcheck", {}).get("test", []))])
-    passwords = [secret.rpartition(":")[2] for secret in SECRETS.values()]
-    assert not [password for password in passwords if password in arguments]
+def test_secrets_are_files(service: Service) -> None:
+    """No argument, health check, variable or other file of the project has a secret; services read mounted files."""
+    arguments = [*service.command, *map(str, service.spec.get("healthcheck", {}).get("test", []))]
+    assert not [name for name in service.environment if re.search("(PASSWORD|KEY|AUTH)$", name)]
+    assert not [url for url in service.environment.values() if re.search(r"://[^/@]*:[^/@]*@", url)]
+    named = set(re.findall(r"/run/secrets/(\w+)", " ".join([*arguments, *service.environment.values()])))
+    assert named == service.secrets
+    assert service.secrets <= set(document()["secrets"]) == set(SECRETS)
+
+
+def test_secrets_are_read_from_one_folder() -> None:
+    """The folder is outside the image and outside Git, and can be moved by a variable."""
+    assert {entry["file"] for entry in document()["secrets"].values()} == {f"./secrets/{name}" for name in SECRETS}
+    moved = document({**DOTENV, "SECRETS": "/etc/nightread"})["secrets"]
+    assert moved["site_key"] == {"file": "/etc/nightread/site_key"}
+    assert "/secrets/" in (REPOSITORY / ".gitignore").read_text().splitlines()
+
+
+def test_the_script_writes_every_secret_once(tmp_path: Path) -> None:
+    """Other users of the host cannot enter the folder; a second run changes nothing; all secrets differ."""
+    folder = tmp_path / "secrets"
+    command = [str(REPOSITORY / "deploy" / "make_secrets.sh"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert set(written) == set(SECRETS)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == written
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(set(written.values())) == len(SECRETS)
+    assert re.fullmatch(r"operator:[0-9a-f]{48}\n", written["flower_auth"])
+    assert not [secret for secret in written.values() if secret.strip() in printed]
 
 
 @each
 def test_services_have_only_the_secrets_they_need(service: Service) -> None:
     """Only workers have the site key, and Flower cannot read the database."""
-    environment = " ".join(service.environment.values())
-    assert (SECRETS["NIGHTREAD_SITE_KEY"] in environment) == service.name.startswith("worker")
+    assert ("site_key" in service.secrets) == service.name.startswith("worker")
+    assert ("flower_auth" in service.secrets) == (service.name == "flower")
     if service.name == "flower":
-        assert SECRETS["POSTGRES_PASSWORD"] not in environment
+        assert "postgres_password" not in service.secrets
+
+
+@each
+def test_networks_are_split(service: Service) -> None:
+    """Redis and the database are in internal networks only, and in none with a service that listens for others."""
+    networks = document()["networks"]
+    assert service.networks <= set(networks)
+    if service.name in ("redis", "postgres"):
+        assert not service.ports
+        assert all(networks[name]["internal"] for name in service.networks)
+    if service.ports:
+        outside = {name for name in service.networks if not (networks[name] or {}).get("internal")}
+        assert outside
+        assert not outside & (ALL["redis"].networks | ALL["postgres"].networks)
+    else:
+        assert all((networks[name] or {}).get("internal") for name in service.networks)
+
+
+def test_flower_cannot_reach_the_database() -> None:
+    """And Redis and PostgreSQL cannot reach each other."""
+    assert not ALL["flower"].networks & ALL["postgres"].networks
+    assert not ALL["redis"].networks & ALL["postgres"].networks
+
+
+@each
+def test_memory_and_processes_are_limited(service: Service) -> None:
+    """No service can take the whole machine, and none writes core dumps."""
+    assert re.fullmatch(r"\d+g", service.spec["mem_limit"])
+    assert int(service.spec["pids_limit"]) > 0
+    assert service.spec["ulimits"] == {"core": 0}
+
+
+def test_more_hosts_open_both_servers_only_if_asked() -> None:
+    """deploy/more-hosts.yml is valid, names known services, and opens ports on this host only by default."""
+    text = (REPOSITORY / "deploy" / "more-hosts.yml").read_text("utf-8")
+    added = filled(yaml.safe_load(text))
+    assert [error.message for error in VALIDATOR.iter_errors(added)] == []
+    assert set(added["services"]) < set(ALL)
+    ports = {name: entry["ports"] for name, entry in added["services"].items() if "ports" in entry}
+    assert ports == {"redis": ["127.0.0.1:6379:6379"], "postgres": ["127.0.0.1:5432:5432"]}
+    assert all(ALL[name].networks < set(entry["networks"]) for name, entry in added["services"].items())
 
 
 @each
@@ -123,15 +205,18 @@ def test_a_worker_has_time_to_finish_its_batch() -> None:
 @each_of_ours
 def test_every_setting_exists(service: Service) -> None:
     """Each NIGHTREAD_ variable is a setting."""
-    named = {name.removeprefix("NIGHTREAD_").lower() for name in service.environment if name.startswith("NIGHTREAD_")}
+    ours = {name for name in service.environment if name.startswith("NIGHTREAD_")}
+    named = {name.removeprefix("NIGHTREAD_").removesuffix("_FILE").lower() for name in ours}
     assert named <= set(Settings.model_fields) | {"config"}
 
 
 @each_of_ours
-def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings accept the environment of a container and the shipped TOML file."""
+def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings accept the environment of a container, its secrets and the shipped TOML file."""
+    for name, secret in SECRETS.items():
+        (tmp_path / name).write_text(secret)
     for name, value in service.environment.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value.replace("/run/secrets", str(tmp_path)))
     monkeypatch.setenv("NIGHTREAD_CONFIG", str(REPOSITORY / document()["configs"]["settings"]["file"]))
     settings = load_settings()
     assert settings.log_format == "json"

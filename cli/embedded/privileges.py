@@ -1,0 +1,60 @@
+"""Give up the rights of root before any input is read."""
+
+import os
+import pwd
+from pathlib import Path
+
+from nightread.errors import UsageFault
+
+_ROOT = 0
+
+
+def is_root() -> bool:
+    """Return whether this process has all rights."""
+    return os.geteuid() == _ROOT
+
+
+def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) -> None:
+    """Continue as this user, with the groups of this user only; there is no way back.
+
+    The state folder is created by the user later, so root changes no owner in a folder that others may change. Raises
+    UsageFault if the user is unknown or is root, or cannot use the state folder or read one of the files.
+    """
+    user = _find(name)
+    if not is_root():
+        if os.geteuid() == user.pw_uid:
+            return
+        raise UsageFault(f"Only root can continue as another user: start nightread as {name}, or omit --user.")
+    if _ROOT in (user.pw_uid, user.pw_gid):
+        raise UsageFault(f"--user {name} has the rights of root: name another user.")
+    os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
+    os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+    _require_folder(state_dir, user)
+    for path in readable:
+        if not os.access(path, os.R_OK):
+            raise UsageFault(f"{path} cannot be read by {user.pw_name}: give this user or one of its groups access.")
+
+
+def _find(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        raise UsageFault(f"There is no user {name}: create one with `useradd --system {name}`.") from None
+
+
+def _require_folder(folder: Path, user: pwd.struct_passwd) -> None:
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        parent = next((path for path in folder.parents if path.is_dir()), Path("/"))
+        if os.access(parent, os.W_OK | os.X_OK):
+            return
+        remedy = f"run `install --directory --owner {user.pw_name} --mode 0700 {folder}`, or name another with --state"
+        raise UsageFault(f"{user.pw_name} cannot create the state folder {folder}: {remedy}.") from None
+    except PermissionError:
+        raise UsageFault(f"{user.pw_name} cannot reach the state folder {folder}: name another with --state.") from None
+    if found.st_uid != user.pw_uid:
+        remedy = f"check what is in it, then run `chown --recursive {user.pw_name} {folder}`, or name another folder"
+        raise UsageFault(f"The state folder {folder} belongs to another user than {user.pw_name}: {remedy}.")

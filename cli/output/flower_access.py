@@ -1,0 +1,32 @@
+"""Tell the operator how to log in to Flower."""
+
+import click
+
+from cli.embedded.flower_login import flower_login, login_file, new_login
+from cli.output.console import err
+from nightread.errors import UsageFault
+from nightread.settings import Settings
+
+_AGAIN = "`nightread flower --new-password` makes a new one"
+
+
+def announce_login(settings: Settings) -> None:
+    """Create the login if it is missing, and show it this once, on a terminal only: other output ends in logs."""
+    path = login_file(settings)
+    if path is None:
+        return
+    is_new = not path.exists()
+    user, _, password = flower_login(settings).partition(":")
+    if is_new and err.is_terminal:
+        err.print(f"login    user {user}, password {password} (shown only now; {_AGAIN})")
+    else:
+        err.print(f"login    user {user}, password in {path}; {_AGAIN}")
+
+
+def show_new_login(settings: Settings) -> None:
+    """Replace the generated password and print it. Raises UsageFault if the settings have a login."""
+    path = login_file(settings)
+    if path is None:
+        raise UsageFault("The login of Flower is the setting flower_auth: change it there and restart Flower.")
+    user, _, password = new_login(path).partition(":")
+    click.echo(f"user {user}, password {password}")

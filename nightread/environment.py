@@ -1,0 +1,68 @@
+"""Read what the environment says beside the settings: the settings file, and files that hold secrets."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from nightread.errors import UsageFault
+
+_PREFIX = "NIGHTREAD_"
+_SUFFIX = "_FILE"
+
+
+def settings_file(config: Path | None) -> Path | None:
+    """Return `config`, else the file in NIGHTREAD_CONFIG, else None."""
+    return config or (Path(named) if (named := os.environ.get("NIGHTREAD_CONFIG")) else None)
+
+
+def own_variables() -> set[str]:
+    """Return the names of all variables NIGHTREAD_... in the environment, as written: settings may have any case."""
+    return {name for name in os.environ if name.upper().startswith(_PREFIX)}
+
+
+def secret_names(settings: type[BaseSettings]) -> set[str]:
+    """Return the names of the settings that hold a secret: each may also come from a file."""
+    return {name for name, field in settings.model_fields.items() if field.annotation == SecretStr | None}
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads secrets from the files that `NIGHTREAD_<NAME>_FILE` names, as container engines mount them."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's
+        """Return the secret of one setting; None if no file holds it."""
+        written = {name.upper(): name for name in own_variables()}
+        variable = written.get(f"{_PREFIX}{field_name.upper()}{_SUFFIX}", "")
+        path = os.environ.get(variable)
+        return (_read(variable, Path(path)) if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all secrets that files hold. Raises UsageFault if a file cannot be read or is empty."""
+        fields = self.settings_cls.model_fields
+        values = {name: self.get_field_value(fields[name], name)[0] for name in secret_names(self.settings_cls)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def with_password(url: str, password: SecretStr | None) -> str:
+    """Return the URL with the password, unless the URL has one already, or names a file or socket alone."""
+    parts = urlsplit(url)
+    if password is None or parts.password is not None or not parts.netloc:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}").geturl()
+
+
+def _read(variable: str, path: Path) -> str:
+    try:
+        secret = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageFault(
+            f"{variable}: {path} cannot be read ({type(error).__name__}): check the path and permissions."
+        ) from None
+    if not secret:
+        raise UsageFault(f"{variable}: {path} is empty: write the secret into it.")
+    return secret

@@ -1,0 +1,103 @@
+"""Find settings that let strangers in or send secrets in the clear."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+from nightread.hosts import is_loopback
+from nightread.settings import Settings
+from nightread.sources import Caller, Destination, FolderSource, ReceiverSource, Source, StowDestination, Tls
+from nightread.stores import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """One setting that is open to others."""
+
+    where: str
+    """The entry of the settings, such as `source ct`."""
+    found: str
+    remedy: str
+
+    @property
+    def line(self) -> str:
+        """Return all in one line."""
+        return f"{self.where}: {self.found}. {self.remedy}"
+
+
+def exposures(settings: Settings) -> Iterator[Exposure]:
+    """Yield each problem once, in the order of the settings."""
+    for entry in (*settings.sources, *settings.destinations):
+        yield from exposures_of(entry)
+
+
+def exposures_of(entry: Source | Destination) -> Iterator[Exposure]:
+    """Yield the problems of one source or destination."""
+    if isinstance(entry, ReceiverSource):
+        yield from _of_receiver(entry)
+    elif isinstance(entry, Store):
+        yield from _of_login(f"source {entry.name}", entry)
+    elif not isinstance(entry, FolderSource):
+        yield from _of_login(f"destination {entry.name}", entry)
+
+
+def _of_receiver(receiver: ReceiverSource) -> Iterator[Exposure]:
+    where, tls = f"source {receiver.name}", receiver.tls
+    if not is_loopback(receiver.address) and tls is None and _admits_all(receiver.callers):
+        yield Exposure(
+            where=where,
+            found=f"everyone who reaches {receiver.address or 'any address'} port {receiver.port} may send images",
+            remedy="List the addresses of senders under `callers`, or set `tls` with `ca` and `require_client`.",
+        )
+    if tls is None:
+        return
+    if tls.ca is not None and not tls.require_client:
+        yield Exposure(
+            where=where,
+            found="`ca` is set without `require_client`, so no caller has to show a certificate",
+            remedy="Set `require_client = true`, or remove `ca`.",
+        )
+    if tls.require_client and tls.ca is None:
+        yield Exposure(
+            where=where,
+            found="`require_client` is set without `ca`, so a certificate of any public authority is accepted",
+            remedy="Set `ca` to the authority of this site.",
+        )
+
+
+def _of_login(where: str, entry: Store | Destination) -> Iterator[Exposure]:
+    """Yield the problems of a connection that nightread opens."""
+    if isinstance(entry, Store | StowDestination) and entry.login is not None and _is_open(entry.url):
+        yield Exposure(
+            where=where,
+            found="the login is sent over http, where everyone on the way can read it",
+            remedy="Use an https address.",
+        )
+    if _demands_client(entry.tls):
+        yield Exposure(
+            where=where,
+            found="`require_client` has no effect, because nightread is the client here",
+            remedy="Remove it; `certificate` and `key` are what nightread shows to the server.",
+        )
+
+
+def _admits_all(callers: tuple[Caller, ...]) -> bool:
+    """Return whether the list is empty or one entry fits everybody: AE titles are claims, but they are a list."""
+    return not callers or any(caller.ae_title is None and _is_every_address(caller.address) for caller in callers)
+
+
+def _is_every_address(address: str | None) -> bool:
+    try:
+        return address is not None and ip_network(address, strict=False).prefixlen == 0
+    except ValueError:
+        return False
+
+
+def _is_open(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _demands_client(tls: Tls | None) -> bool:
+    return tls is not None and tls.require_client

@@ -1,0 +1,23 @@
+"""Decide which host names and addresses belong to this machine only."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
+
+
+def address_of(host: str) -> Address | None:
+    """Return the IP address that the text is, without brackets and zone; None if it is a name."""
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach the host: a loopback address, or a name of RFC 6761, section 6.3."""
+    address = address_of(host)
+    if address is not None:
+        return address.is_loopback
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")
