@@ -34,7 +34,7 @@ def check_architecture(config: object) -> None:
     """Raise RefusedModel, with the name of the layer, if any part is not in models.importing.allowed."""
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict | list):
         raise RefusedModel("The file does not describe a Keras network. Ask its author to save the network again.")
-    if config.get("class_name") not in MODELS:
+    if not _is_one_of(config.get("class_name"), MODELS):
         raise RefusedModel(
             f"The network is of a class that is not part of Keras ({_short(config.get('class_name'))}), so loading it "
             f"would run its author's code. {_REMEDY}"
@@ -45,15 +45,16 @@ def check_architecture(config: object) -> None:
 
 def last_activation(config: dict[str, Any]) -> str | None:
     """Return the activation of the last layer: `softmax`, `sigmoid`, `linear` ...; None if it has no activation."""
-    layers = config["config"] if isinstance(config["config"], list) else config["config"].get("layers", [])
-    if not layers:
+    inner = config["config"]
+    layers = inner.get("layers") if isinstance(inner, dict) else inner
+    last = layers[-1] if isinstance(layers, list) and layers else None
+    if not isinstance(last, dict):
         return None
-    last = layers[-1]
-    if last["class_name"] in MODELS:
-        return last_activation(last)
-    if last["class_name"] == "Softmax":
+    if _is_one_of(last.get("class_name"), MODELS):
+        return last_activation(last) if isinstance(last.get("config"), dict | list) else None
+    if last.get("class_name") == "Softmax":
         return "softmax"
-    named = last["config"].get("activation")
+    named = last["config"].get("activation") if isinstance(last.get("config"), dict) else None
     if isinstance(named, dict):
         named = named.get("config")
     return named if isinstance(named, str) else None
@@ -92,7 +93,7 @@ def _check_class(node: dict[str, Any], layer: str) -> None:
     if not isinstance(name, str) or name not in allowed:
         raise _refused(layer, name, module)
     if name == "function":
-        if node.get("config") not in ACTIVATIONS or registered not in (None, "function", node["config"]):
+        if not _is_one_of(node.get("config"), ACTIVATIONS) or registered not in (None, "function", node["config"]):
             raise _refused(layer, node.get("config"), module)
     elif registered not in (None, name):
         raise _refused(layer, registered, module)
@@ -129,9 +130,15 @@ def _name(node: dict[str, Any]) -> str:
     inner = node.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
     # Data type policies have names, too; but only the name of a layer or network helps a person to find the place.
-    if node.get("class_name") in {"DTypePolicy", "FloatDTypePolicy", "Policy"} or not isinstance(name, str):
+    is_policy = _is_one_of(node.get("class_name"), frozenset(("DTypePolicy", "FloatDTypePolicy", "Policy")))
+    if is_policy or not isinstance(name, str):
         return ""
     return _short(name)
+
+
+def _is_one_of(name: object, names: frozenset[str]) -> bool:
+    """Return whether a value of the file is one of these names; it may also be a list or an object."""
+    return isinstance(name, str) and name in names
 
 
 def _short(value: object) -> str:
