@@ -2,6 +2,7 @@
 
 import queue
 import random
+import re
 import struct
 import time
 from functools import cache
@@ -32,6 +33,9 @@ from producer.spool.spool import Spool
 
 _CALLED, _CALLING = b"NIGHTREAD".ljust(16), b"CT1".ljust(16)
 _HEADER, _FRAGMENT, _MOST_BYTES = 6, 16000, 1024**2
+_META, _GROUP_LENGTH = 144, b"\x02\x00\x00\x00UL"
+"""Where the elements behind the group length of the File Meta Information begin, and the head of that element."""
+_SYNTAX = re.compile(rb"\x02\x00\x10\x00UI..([0-9.]{1,64})", re.DOTALL)
 _FIXED_BYTES = 68
 """Length of the fixed part of a request; pynetdicom aborts shorter ones."""
 _REQUESTS = (
@@ -62,21 +66,25 @@ def _command() -> bytes:
 
 
 def _make_message(rng: random.Random) -> bytes:
-    """Return P-DATA PDUs with a request and its data set, one of which is mutated."""
-    command, dataset = _command(), _dataset(rng)
-    where = rng.randrange(3)
+    """Return a transfer syntax, and P-DATA PDUs with a request and its data set; one of the two is mutated."""
+    command, (syntax, dataset) = _command(), _dataset(rng)
+    where = rng.randrange(4)
     if where == 0:
         command = command[:1] + mutated_bytes(command[1:], rng)
     fragments = [dataset[at : at + _FRAGMENT] for at in range(0, len(dataset), _FRAGMENT)] or [b""]
     values = [command, *(b"\x00" + one for one in fragments[:-1]), b"\x02" + fragments[-1]]
     pdus = b"".join(_pdu(value) for value in values)
-    return mutated_bytes(pdus, rng) if where == 1 else pdus
+    return syntax + b"\n" + (mutated_bytes(pdus, rng) if where == 1 else pdus)
 
 
-def _dataset(rng: random.Random) -> bytes:
-    """Return a mutated data set, without the part of a file that the receiver writes itself."""
-    data = mutation(seeds(), rng.getrandbits(32), rng.getrandbits(32)).data
-    return data[rng.choice((300, 330, 340)) :] if rng.random() < 0.05 else data.partition(b"DICM")[2][200:]
+def _dataset(rng: random.Random) -> tuple[bytes, bytes]:
+    """Return transfer syntax and data set of a mutated file, without the part that the receiver writes itself."""
+    while True:
+        data = mutation(seeds(), rng.getrandbits(32), rng.getrandbits(32)).data
+        begin = _META + int.from_bytes(data[_META - 4 : _META], "little")
+        syntax = _SYNTAX.search(data[:begin])
+        if data[_META - 12 : _META - 6] == _GROUP_LENGTH and begin < len(data) and syntax:
+            return syntax[1], data[begin:]
 
 
 def _pdu(value: bytes) -> bytes:
@@ -87,9 +95,9 @@ def _pdu(value: bytes) -> bytes:
 class _Receiver:
     """The part of a receiver that reads messages, without network and database."""
 
-    def __init__(self) -> None:
+    def __init__(self, transfer_syntax: str) -> None:
         self.events: queue.SimpleQueue[str] = queue.SimpleQueue()
-        syntax = SimpleNamespace(transfer_syntax=["1.2.840.10008.1.2.1"])
+        syntax = SimpleNamespace(transfer_syntax=[transfer_syntax])
         association = SimpleNamespace(
             dul=SimpleNamespace(event_queue=self.events),
             _accepted_cx={1: syntax},
@@ -163,7 +171,8 @@ def _spool() -> Spool:
 
 
 def _enter_message(data: bytes) -> str:
-    return _Receiver().receive(data)
+    syntax, _, pdus = data.partition(b"\n")
+    return _Receiver(syntax.decode()).receive(pdus)
 
 
 ENTRANCES = (
