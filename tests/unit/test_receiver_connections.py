@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
-from monotonic import Monotonic
+from monotonic import ManualMonotonic
 
 from nightread.sources import ReceiverSource
 from producer.cstore.connections import Connection, ConnectionLimits
@@ -44,12 +44,12 @@ def test_connections_beyond_the_limits_are_closed_at_once() -> None:
 
 def test_a_crowd_displaces_no_connection_of_an_address_that_holds_fewer() -> None:
     """A slow but honest caller keeps its place, however many connections another allowed address opens."""
-    clock = Monotonic()
+    clock = ManualMonotonic()
     limits = ConnectionLimits(associations=4, per_address=3, clock=clock)
     honest = FakeSocket()
     assert limits.admit(honest, HONEST, is_listed=True)
     for _ in range(40):
-        clock.advance(1)
+        clock.now += 1
         limits.admit(FakeSocket(), CROWD, is_listed=True)
     assert honest.ended == []
     assert limits.begin_association(limits.of(honest))
@@ -57,15 +57,15 @@ def test_a_crowd_displaces_no_connection_of_an_address_that_holds_fewer() -> Non
 
 def test_a_caller_displaces_the_oldest_of_a_crowd() -> None:
     """All places are taken; the address that holds most of them loses its oldest connection."""
-    clock = Monotonic()
+    clock = ManualMonotonic()
     limits = ConnectionLimits(associations=4, per_address=4, clock=clock)
     crowd = [FakeSocket() for _ in range(7)]
     single = FakeSocket()
     assert limits.admit(single, "10.0.0.2", is_listed=True)
     for one in crowd:
-        clock.advance(1)
+        clock.now += 1
         assert limits.admit(one, CROWD, is_listed=True)
-    clock.advance(1)
+    clock.now += 1
     assert limits.admit(FakeSocket(), HONEST, is_listed=True)
     assert [bool(one.ended) for one in crowd] == [True] + [False] * 6
     assert single.ended == []
