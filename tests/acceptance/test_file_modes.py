@@ -56,17 +56,18 @@ def test_what_run_writes_is_for_its_owner_only(tmp_path: Path) -> None:
 @pytest.mark.servers
 @pytest.mark.usefixtures("no_umask")
 def test_received_files_are_for_their_owner_only(tmp_path: Path, sqlite: Database) -> None:
-    """The mode of each file is given when it is created, so that it is never open to others."""
+    """The mode of each file is given when it is created; `nightread receive` also sets the umask 077."""
     scan = tmp_path / "scan.dcm"
     scan.write_bytes(phantom(1))
     with running_receiver(tmp_path, sqlite) as receiver:
         assert storescu(receiver.port, scan).returncode == 0
-        assert len(receiver.files) == 1
-        assert shared(receiver.spool) == []
+        (received,) = receiver.files
+        assert shared(received) == []
 
 
 def test_the_socket_of_the_embedded_redis_is_for_its_owner_only(tmp_path: Path) -> None:
     """It has no port, and its folder is closed too."""
+    (tmp_path / "logs").mkdir()
     with running_redis(load_settings(state_dir=tmp_path)) as (url, _):
         socket = Path(url.removeprefix("unix://").partition("?")[0])
         assert stat.S_ISSOCK(socket.stat().st_mode)
