@@ -54,8 +54,9 @@ def _enter_request(data: bytes) -> str:
         assert title.isascii()
         assert title.isprintable()
     refused = refusable_request(body)
-    if len(body) >= _FIXED_BYTES:
-        A_ASSOCIATE_RQ().decode(b"\x01\x00" + struct.pack(">I", len(refused)) + bytes(refused))
+    if len(body) < _FIXED_BYTES:
+        return "cut"
+    A_ASSOCIATE_RQ().decode(b"\x01\x00" + struct.pack(">I", len(refused)) + bytes(refused))
     return "too large" if request.is_too_large else "read"
 
 
