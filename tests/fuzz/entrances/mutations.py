@@ -119,7 +119,7 @@ def _change(root: list[Any], rng: random.Random) -> None:
     elif change == 2 and holder is not root:
         del holder[key]
     elif change == 3:
-        holder[key] = [holder[key]] * rng.choice((1, 2, 600))
+        holder[key] = [holder[key]] * rng.choice((1, 2, 40))
     elif change == 4 and isinstance(holder, dict):
         holder[rng.choice(ODD_TEXTS)] = holder.pop(key)
     else:
