@@ -14,6 +14,8 @@ from models.importing.architecture import check_architecture
 from models.importing.errors import RefusedModel
 from models.importing.keras2 import rewrite
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, NotImplementedError, OSError, RuntimeError)
+"""What zipfile raises for a damaged archive."""
 KERAS, LEGACY = ".keras", ".h5"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
