@@ -15,6 +15,8 @@ FAULTS ?= 38
 IMAGES ?= 3000
 # Options of `make fuzz`, see docs/hostile-input.md.
 FUZZ ?= --minutes 60
+# Options of `make fuzz-entrances`, see docs/hostile-input.md.
+ENTRANCES ?= --count 1000000
 # Options of `make mutants`, see docs/mutants.md: groups or paths, and other options.
 MODULES ?=
 MUTANTS ?= --processes 2
@@ -38,10 +40,10 @@ $(HASHES): pyproject.toml constraints.txt tools/hashed_requirements.py $(STAMP)
 	$(BIN)/python tools/hashed_requirements.py build/pip-report.json > $@.new
 	@mv $@.new $@
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz mutants unit check format bench wheel docs hashes sbom vulnerabilities clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench wheel docs hashes sbom vulnerabilities clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 venv: $(STAMP) ## create .venv with all packages for running and testing
 
@@ -65,6 +67,9 @@ chaos: venv ## inject random faults into the whole system, an hour; shorter with
 
 fuzz: venv ## read mutated files as a worker does, an hour; for other options FUZZ='--count 10000 --seed 2'
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+fuzz-entrances: venv ## try a million mutations at all entrances; it resumes; for other options ENTRANCES='--count 20000 --seed 2'
+	$(BIN)/python -m tests.fuzz.entrances $(ENTRANCES)
 
 mutants: venv ## change the code in thousands of small ways, and check that a test fails, an hour; shorter with MODULES='routing imaging/voi.py' MUTANTS='--sample 20'
 	$(BIN)/python -m tests.mutants $(MUTANTS) $(MODULES)

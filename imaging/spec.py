@@ -1,5 +1,7 @@
 """Define how a frame becomes the input of one network. This is part of a bundle and of its digest."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -7,6 +9,8 @@ INTENSITIES = ("window", "voi", "percentile", "full")
 INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
 ASPECTS = ("stretch", "pad", "crop")
 FULL, REFUSE = UNUSABLE = ("full", "refuse")
+_LARGEST = 65_535
+"""Rows and Columns of DICOM have 16 bits; the input of a network is far smaller."""
 RGB, BGR = CHANNEL_ORDERS = ("rgb", "bgr")
 
 
@@ -31,6 +35,7 @@ class Intensity:
         """Raise ValueError for an unknown kind or a range that is missing or empty."""
         _require("intensity", self.kind, INTENSITIES)
         _require("intensity unusable", self.unusable, UNUSABLE if self.kind == "voi" else (FULL,))
+        _require_finite("intensity", (self.low, self.high))
         if self.kind in ("window", "percentile") and (self.low is None or self.high is None or self.low >= self.high):
             raise ValueError(f"InputSpec: intensity {self.kind} requires low < high, not {self.low}..{self.high}")
 
@@ -62,7 +67,11 @@ class InputSpec:
         _require("channel_order", self.channel_order, CHANNEL_ORDERS if self.channels > 1 else (RGB,))
         if min(self.height, self.width) < 1:
             raise ValueError(f"InputSpec: size {self.height} x {self.width} is not positive")
+        if not all(type(size) is int and size <= _LARGEST for size in (self.height, self.width)):
+            raise ValueError(f"InputSpec: size {self.height} x {self.width} is not a whole number up to {_LARGEST}")
+        _require_finite("scale", (self.scale_low, self.scale_high))
         for name, values in (("mean", self.mean), ("std", self.std)):
+            _require_finite(name, values or ())
             if values is not None and len(values) != self.channels:
                 raise ValueError(f"InputSpec: {name} has {len(values)} values for {self.channels} channels")
 
@@ -92,6 +101,11 @@ class InputSpec:
             if known.get(name) is not None:
                 known[name] = tuple(float(value) for value in known[name])
         return cls(**known)
+
+
+def _require_finite(name: str, values: Iterable[float | None]) -> None:
+    if not all(value is None or math.isfinite(value) for value in values):
+        raise ValueError(f"InputSpec: {name} holds a number that is not finite")
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:

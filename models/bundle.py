@@ -91,7 +91,7 @@ def load_bundle(folder: Path) -> Bundle:
     card = read_card(folder)
     try:
         bundle = _from_card(card, folder)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         problem = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be used: {problem}. Save the bundle again.") from error
     if not bundle.weights.is_file():
@@ -110,7 +110,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StopWork(f"bundle {folder}: {CARD_FILE} is missing. Name the folder that contains it.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be read as JSON. Copy the whole folder again.") from error
     if not isinstance(card, dict):
         raise StopWork(f"bundle {folder}: {CARD_FILE} is not a JSON object. Copy the whole folder again.")

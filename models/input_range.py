@@ -1,5 +1,6 @@
 """Compare the intensities of prepared inputs with those of the training images."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,8 @@ class InputRange:
             raise ValueError("intensities need one low and one high value per percentile")
         if not all(0 <= percentile <= 100 for percentile in self.percentiles):  # noqa: PLR2004
             raise ValueError("percentiles of intensities must be between 0 and 100")
+        if not all(map(math.isfinite, (*self.low, *self.high))):
+            raise ValueError("a value of intensities is not finite")
         if not all(low <= high for low, high in zip(self.low, self.high, strict=True)):
             raise ValueError("a low value of intensities is higher than its high value")
 
@@ -77,6 +80,8 @@ class InputRange:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Read the values that `to_json` returned. Raises KeyError, TypeError and ValueError for other values."""
+        if not isinstance(values, dict):
+            raise TypeError("intensities must be a JSON object")
         unknown = values.keys() - {"percentiles", "low", "high", "images"}
         if unknown:
             raise ValueError(f"intensities have unknown fields: {', '.join(sorted(unknown))}")

@@ -33,6 +33,8 @@ def read_config(config: Path) -> dict[str, Any]:
         raise UsageFault(f"There is no settings file {config}. Check --config and NIGHTREAD_CONFIG.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageFault(f"{config} is invalid TOML: {error}.") from None
+    except RecursionError:
+        raise UsageFault(f"{config} is nested too deeply: a settings file has two or three levels.") from None
     except UnicodeDecodeError:
         raise UsageFault(f"{config} is not in UTF-8: save it in this encoding.") from None
     except OSError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 from cli.checks.check import Check
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
-_VALKEY = {(7, 2): 12, (8, 0): 7, (8, 1): 6, (9, 0): 3}
-"""First patch of each branch without the holes that were published until February 2026: CVE-2025-49844 (Lua),
-CVE-2025-67733, CVE-2026-21863, CVE-2026-27623. Later branches have all of these fixes."""
+_VALKEY = {(7, 2): 14, (8, 0): 10, (8, 1): 9, (9, 0): 5, (9, 1): 1}
+"""First patch of each branch without the holes that Valkey's release notes name until 21 July 2026, the last of them
+CVE-2026-56684 (TLS) and CVE-2026-63639 (streams in RDB files). Later branches have all of these fixes."""
 _REDIS = (8, 6, 3)
 """First release without CVE-2025-49844 (Lua) and CVE-2026-23479 (unblocked clients), which 7.2.0 to 8.6.2 have."""
 _SECONDS = 5

@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from models.importing.errors import RefusedModel
 from models.importing.keras2 import rewrite
 from models.importing.private_copy import SAVE_AGAIN
 
+_DAMAGED = (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, NotImplementedError, OSError, RuntimeError)
+"""What zipfile raises for a damaged archive."""
 KERAS, LEGACY = ".keras", ".h5"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
@@ -140,7 +143,15 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        UnicodeError,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+    ) as error:
         raise RefusedModel(
             f"The .keras file is damaged ({type(error).__name__}): it was truncated or changed. Copy it again."
         ) from error

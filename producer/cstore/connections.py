@@ -3,7 +3,8 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,8 +43,9 @@ class Connection:
 class ConnectionLimits:
     """The open connections, limited in all, per address, and for addresses that may not send.
 
-    If a limit is reached, the oldest connection that has no association yet gives way to a new one. So clients that
-    are slow with their association request never keep others out.
+    If a limit is reached, a connection that has no association yet gives way to a new one: the oldest of the address
+    that holds most of them. So clients that are slow with their association request never keep others out, and a crowd
+    from one address displaces no connection of an address that holds fewer.
     """
 
     def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +59,10 @@ class ConnectionLimits:
         """Add an accepted connection; return False if it must be closed, because all others have associations."""
         with self._lock:
             new = Connection(socket=request, address=address, is_listed=is_listed, began_at=self._clock())
-            if all(_make_room(new, limit, group) for limit, group in self._limits(new)):
+            connections = [connection for connection in self._open.values() if not connection.is_evicted]
+            waiting = Counter(one.address for one in connections if not one.has_association)
+            limits = list(self._limits(new, connections, waiting))
+            if all(_make_room(new, limit, group, waiting) for limit, group in limits):
                 self._open[request] = new
                 return True
             return False
@@ -92,21 +97,25 @@ class ConnectionLimits:
         with self._lock:
             return sum(connection.has_association for connection in self._open.values())
 
-    def _limits(self, new: Connection) -> Iterable[tuple[int, list[Connection]]]:
-        """Yield limits, each with the connections that it concerns, in the order in which one of them gives way."""
-        connections = [connection for connection in self._open.values() if not connection.is_evicted]
+    def _limits(
+        self, new: Connection, connections: Sequence[Connection], waiting: Mapping[str, int]
+    ) -> Iterable[tuple[int, list[Connection]]]:
+        """Yield limits, each with the connections that it concerns, in the order in which one of them gives way.
+
+        `waiting` is the number of connections without an association by address.
+        """
         if not new.is_listed:
             yield _UNLISTED, [one for one in connections if not one.is_listed]
         of_address = [one for one in connections if one.address == new.address]
         yield _CONNECTIONS_PER_ASSOCIATION * self._per_address, of_address
-        unlisted_first = sorted(connections, key=lambda one: one.is_listed)
-        yield _CONNECTIONS_PER_ASSOCIATION * self._associations, unlisted_first
+        by_rank = sorted(connections, key=lambda one: (one.is_listed, -waiting[one.address]))
+        yield _CONNECTIONS_PER_ASSOCIATION * self._associations, by_rank
 
 
-def _make_room(new: Connection, limit: int, connections: list[Connection]) -> bool:
-    if len(connections) < limit:
+def _make_room(new: Connection, limit: int, connections: list[Connection], waiting: Mapping[str, int]) -> bool:
+    if sum(not one.is_evicted for one in connections) < limit:
         return True
-    oldest = next((one for one in connections if _gives_way(one, new)), None)
+    oldest = next((one for one in connections if _gives_way(one, new, waiting)), None)
     if oldest is None:
         return False
     oldest.is_evicted = True
@@ -115,9 +124,13 @@ def _make_room(new: Connection, limit: int, connections: list[Connection]) -> bo
     return True
 
 
-def _gives_way(old: Connection, new: Connection) -> bool:
-    outranked = new.is_listed and not old.is_listed
-    return not old.has_association and (outranked or new.began_at - old.began_at >= _GRACE_SECONDS)
+def _gives_way(old: Connection, new: Connection, waiting: Mapping[str, int]) -> bool:
+    if old.has_association or old.is_evicted:
+        return False
+    if new.is_listed and not old.is_listed:
+        return True
+    is_fair = waiting[old.address] >= waiting[new.address]
+    return is_fair and new.began_at - old.began_at >= _GRACE_SECONDS
 
 
 class LogLimit:

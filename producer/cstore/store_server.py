@@ -37,7 +37,9 @@ class StoreServer(ThreadedAssociationServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    request_queue_size = 1024
+    """Connections that wait to be accepted. If a crowd fills the queue, the system drops the first packet of others,
+    which try again after 1 s and 3 s."""
 
     def __init__(
         self,

@@ -33,6 +33,24 @@ STAYING = ("redis", "producer", "dispatcher", "worker", "flower")
 LOGIN = SECRETS["flower_auth"]
 ROLE = f"nightread_compose_{os.getpid()}"
 
+CONTROL_CALLS = (
+    "/api/worker/shutdown/{worker}",
+    "/api/worker/pool/restart/{worker}",
+    "/api/worker/pool/grow/{worker}?n=99",
+    "/api/worker/pool/shrink/{worker}?n=1",
+    "/api/worker/pool/autoscale/{worker}?min=1&max=99",
+    "/api/worker/queue/add-consumer/{worker}?queue=x",
+    "/api/worker/queue/cancel-consumer/{worker}?queue=x",
+    "/api/task/apply/{task}",
+    "/api/task/async-apply/{task}",
+    "/api/task/send-task/{task}",
+    "/api/task/abort/0",
+    "/api/task/timeout/{task}?soft=1",
+    "/api/task/rate-limit/{task}?ratelimit=1",
+    "/api/task/revoke/0?terminate=true",
+)
+"""All calls of Flower's interface that change something."""
+
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
@@ -139,9 +157,10 @@ def test_flower_refuses_foreign_host_names(compose: ComposeProcesses) -> None:
         assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (HTTPStatus.FORBIDDEN, None)
 
 
-def test_flower_cannot_stop_workers(compose: ComposeProcesses) -> None:
-    """Flower is read-only, also with the password."""
-    path = f"/api/worker/shutdown/nightread@{socket.gethostname()}"
+@pytest.mark.parametrize("call", CONTROL_CALLS)
+def test_flower_refuses_every_call_that_controls(compose: ComposeProcesses, call: str) -> None:
+    """Flower is read-only, also with the password: it can neither stop workers nor send, change or abort tasks."""
+    path = call.format(worker=f"nightread@{socket.gethostname()}", task=ANALYSE_TASK)
     assert _status(compose, path, method="POST") == HTTPStatus.FORBIDDEN
 
 

@@ -1,0 +1,1 @@
+"""Fuzz every entrance of nightread: `make fuzz-entrances`, docs/hostile-input.md."""
