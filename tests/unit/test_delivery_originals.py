@@ -124,10 +124,10 @@ def test_a_file_or_folder_in_place_of_another_is_a_missing_file(tmp_path: Path, 
 def test_a_file_that_cannot_be_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detail has the class of the error, and no path."""
 
-    def fail(_path: Path) -> bytes:
+    def fail(*_file: object, **_limit: int) -> bytes:
         raise PermissionError(13, "no", "/secret")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("delivery.originals.read_source_file", fail)
     detail = "An original file of the study could not be read (PermissionError)."
     assert failure(tmp_path, original(tmp_path)) == (DeliveryReason.SOURCE_UNAVAILABLE, detail)
 
