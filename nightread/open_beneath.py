@@ -11,7 +11,7 @@ from functools import cache
 _OPENAT2 = 437
 """The number of the system call on every architecture that Python runs on (Linux 5.6 and later, man 2 openat2)."""
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
-_OPEN_HOW_BYTES = 24
+_OPEN_HOW_BYTES = ctypes.c_size_t(24)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MISSING_CALL = (errno.ENOSYS, errno.EPERM)
 """Kernels before 5.6 and gVisor do not have openat2; the seccomp filters of older container engines forbid it."""
@@ -57,14 +57,20 @@ def _has_openat2() -> bool:
 
 
 def _open_at_once(folder: int, path: bytes, flags: int) -> int:
-    how = struct.pack("QQQ", flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)
+    how = _open_how(flags)
     while True:
-        descriptor: int = _libc.syscall(_OPENAT2, folder, path, how, ctypes.c_size_t(_OPEN_HOW_BYTES))
+        descriptor: int = _libc.syscall(_OPENAT2, folder, path, how, _OPEN_HOW_BYTES)
         if descriptor >= 0:
             return descriptor
         error = ctypes.get_errno()
         if error not in (errno.EINTR, errno.EAGAIN):
             raise OSError(error, os.strerror(error))
+
+
+@cache
+def _open_how(flags: int) -> bytes:
+    """Return struct open_how."""
+    return struct.pack("QQQ", flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)
 
 
 def _open_step_by_step(folder: int, path: bytes, flags: int) -> int:

@@ -1,5 +1,6 @@
 """The original file of an image: read from a folder or a store, and only used if it is unchanged."""
 
+import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -123,10 +124,10 @@ def test_a_file_or_folder_in_place_of_another_is_a_missing_file(tmp_path: Path, 
 def test_a_file_that_cannot_be_read_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detail has the class of the error, and no path."""
 
-    def fail(_path: Path) -> bytes:
+    def fail(*_file: object, **_limit: int) -> bytes:
         raise PermissionError(13, "no", "/secret")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("delivery.originals.read_source_file", fail)
     detail = "An original file of the study could not be read (PermissionError)."
     assert failure(tmp_path, original(tmp_path)) == (DeliveryReason.SOURCE_UNAVAILABLE, detail)
 
@@ -208,3 +209,21 @@ def test_each_error_of_a_store_has_its_reason(
     """An instance that the store has no longer is gone; any other error may end."""
     stores.answers["instances/1"] = error
     assert failure(tmp_path, original("http://pacs", "instances/1")) == end
+
+
+@pytest.mark.parametrize("place", ["link.dcm", "folder/a.dcm"])
+def test_a_file_behind_a_link_out_of_its_source_is_not_read(tmp_path: Path, place: str) -> None:
+    """It is gone, even if it has the digest of the image that was analysed."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a.dcm").write_bytes(IMAGE)
+    (tmp_path / "source" / "link.dcm").symlink_to(tmp_path / "outside" / "a.dcm")
+    (tmp_path / "source" / "folder").symlink_to(tmp_path / "outside")
+    assert (tmp_path / "source" / place).read_bytes() == IMAGE
+    assert failure(tmp_path, original(tmp_path / "source", place)) == GONE
+
+
+def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path: Path) -> None:
+    """The file is gone."""
+    os.mkfifo(tmp_path / "a.dcm")
+    assert failure(tmp_path, original(tmp_path)) == GONE

@@ -126,6 +126,21 @@ def test_a_file_that_was_replaced_by_a_link_is_not_followed_out_of_the_source(ro
     assert reason(image) == (RejectImage, Reason.SYMLINK)
 
 
+@pytest.mark.parametrize("folder", ["ward", "ward/monday"])
+def test_a_folder_that_became_a_link_out_of_the_source_is_not_entered(root: Path, folder: str) -> None:
+    """The foreign file has the size and the time that were registered."""
+    for place in (root, root.parent / "outside"):
+        (place / "ward" / "monday").mkdir(parents=True)
+        (place / "ward" / "monday" / "scan").write_bytes(b"a scan")
+        os.utime(place / "ward" / "monday" / "scan", ns=(10**18, 10**18))
+    image = claimed(root, "ward/monday/scan")
+    assert fetch(image, roots={}, max_bytes=1000).data == b"a scan"
+    (root / folder).rename(root.parent / "moved")
+    (root / folder).symlink_to(root.parent / "outside" / folder)
+    assert (root / "ward" / "monday" / "scan").stat().st_mtime_ns == image.mtime_ns
+    assert reason(image) == (RejectImage, Reason.SYMLINK)
+
+
 @pytest.mark.parametrize("name", [b"n" * 300, b"/".join([b"folder"] * 1000)], ids=["name", "path"])
 def test_a_name_that_is_too_long_for_this_system_is_an_io_error(root: Path, name: bytes) -> None:
     """The path may be shorter on a host that mounts the source at another place."""
