@@ -14,6 +14,7 @@ from cli.audits.spool_audit import KINDS as SPOOLED
 from cli.audits.spool_audit import compare_spool
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
+from cli.output.conflict_lines import conflict_json, conflict_line, conflicts_line
 from cli.output.console import out, print_json
 from db import queries
 from db.engine import Database
@@ -34,7 +35,7 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
 
     The audit checks counts, first rows, predictions, duplicates, contents and batches. Then it walks the folders and
     reads the queue. A file without a row is a violation if its watcher should have seen it. Other files without a row,
-    and rows whose file is missing, are listed for information. Exit code 1: a rule is violated.
+    rows whose file is missing, and images in conflict are listed for information. Exit code 1: a rule is violated.
 
     \b
     Examples: nightread audit
@@ -43,6 +44,7 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         broken = _by_rule(queries.violations(database))
+        conflicts = list(queries.conflicting_images(database))
         folders = [] if no_folders else [_compare(database, source, settings) for source in queries.sources(database)]
         queue = None if no_queue else compare_queue(database, settings, utc_now())
     holds = not (broken or any(findings.overlooked for findings in folders) or (queue and queue.foreign))
@@ -51,11 +53,13 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
         findings_json = {
             "folders": [findings.to_json() for findings in folders],
             "queue": queue.to_json() if queue else None,
+            "conflicts": [conflict_json(conflict) for conflict in conflicts],
         }
         print_json({"holds": holds, "violations": rules, **findings_json})
     else:
         limit = None if show_all else _SHOWN
         _show_rules(broken, limit)
+        _show_conflicts(conflicts, limit)
         for findings in folders:
             _show_folder(findings, limit)
         if queue:
@@ -82,6 +86,12 @@ def _show_rules(broken: dict[str, list[int]], limit: int | None) -> None:
         _show_some([f"image {image_id}" for image_id in image_ids], limit)
     if not broken:
         out.print(Text(f"The database is consistent: {len(queries.RULES)} rules checked.", style="green"))
+
+
+def _show_conflicts(conflicts: Sequence[queries.ConflictingImage], limit: int | None) -> None:
+    if conflicts:
+        out.print(Text(conflicts_line(len(conflicts)), style="bold yellow"))
+        _show_some([conflict_line(conflict) for conflict in conflicts], limit)
 
 
 def _show_folder(findings: FolderFindings, limit: int | None) -> None:

@@ -1,9 +1,7 @@
 """Find the original file of an image and the bundle that analysed it, both unchanged since."""
 
-import os
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 from cli.audits.spool_audit import KINDS as SPOOLED
 from cli.inputs.existing_database import one_line_errors, open_existing_database
@@ -12,8 +10,9 @@ from db.tables import State
 from models.bundle import Bundle, load_bundle
 from models.catalogue import entries
 from nightread.errors import UsageFault
-from nightread.paths import path_of, root_path
+from nightread.paths import root_path
 from nightread.settings import Settings
+from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
 from nightread.stores import STORES, open_store, store_of
 
 _BY_FILE = "to explain a copy of it: `nightread explain FILE --model NAME`."
@@ -64,12 +63,16 @@ def _read(image: Original, settings: Settings) -> bytes:
 def _read_file(image: Original, settings: Settings) -> bytes:
     root = settings.roots.get(image.source) or root_path(image.root)
     try:
-        return Path(os.fsdecode(path_of(root, image.uri))).read_bytes()
+        return read_source_file(root, image.uri, max_bytes=settings.max_file_bytes)
     except FileNotFoundError as error:
         purged, moved = "was removed after its retention time (spool_keep_days)", "is no longer in its folder"
         where = purged if image.kind in SPOOLED else moved
         raise UsageFault(f"The file of image {image.image_id} {where}; {_BY_FILE}") from error
-    except (OSError, ValueError) as error:
+    except OutsideSourceError as error:
+        raise UsageFault(
+            f"The file of image {image.image_id} is not read: a symbolic link leads out of its source folder."
+        ) from error
+    except (NotRegularError, LargeFileError, OSError, ValueError) as error:
         raise UsageFault(f"The file of image {image.image_id} cannot be read ({type(error).__name__}).") from error
 
 

@@ -95,6 +95,11 @@ _MANY: dict[str, Any] = {"multiple": True}
     help="Only images whose file was replaced by another one of the same name, or only the others.",
 )
 @click.option(
+    "--conflict/--no-conflict",
+    default=None,
+    help="Only images that a source which they do not trust contests, or only the others.",
+)
+@click.option(
     "--current",
     is_flag=True,
     help="Leave out withdrawn images and old versions of images.",

@@ -101,7 +101,7 @@ def _source(given: dict[str, Any], callers: Sequence[str]) -> ReceiverSource:
 def _caller(text: str) -> Caller:
     title, _, network = text.partition("@")
     try:
-        return Caller(ae_title=title or None, address=network or None)
+        return Caller(ae_title=title or None, address=network or None, trust=None)
     except ValidationError as error:
         raise UsageFault(f"--caller: {error.errors()[0]['msg']}") from None
 

@@ -173,7 +173,7 @@ def _show(plan: _Plan) -> None:
     for image_ids, effect, cause in (
         (plan.file_gone, "will fail again", "the file is missing from its folder"),
         (plan.copies_done, "will be recorded as duplicate", "an image with the same bytes is done"),
-        (plan.purged, "skipped", "the received file was removed after spool_keep_failed_days; send it again"),
+        (plan.purged, "skipped", "the file is no longer in the spool; send it again, or take it out of its archive"),
         (plan.replaced, "skipped", "a newer file at the same path is registered as its own image"),
         (plan.not_retriable, "skipped", "not in the database, or neither failed nor rejected"),
     ):

@@ -51,7 +51,8 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
     if name and len(name) > NAME_LENGTH:
         raise UsageFault(f"--name has {len(name)} characters: use at most {NAME_LENGTH}.")
     inboxes = [Inbox(root=root, name=name) for root in inbox] or [
-        Inbox(root=source.path, name=source.name, priority=source.priority) for source in folder_sources(settings)
+        Inbox(root=source.path, name=source.name, priority=source.priority, trust=source.trust)
+        for source in folder_sources(settings)
     ]
     if not inboxes:
         raise UsageFault(

@@ -14,7 +14,9 @@ from rich.text import Text
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
+from cli.output.conflict_lines import conflicts_line
 from cli.output.console import cell, out, print_json
+from cli.output.disk_space import DiskSpace, disk_space
 from cli.output.pause_lines import pause_json, paused_lines
 from cli.output.postponed_lines import postponed_json, postponed_lines
 from cli.output.source_problems import source_json, source_problems
@@ -58,6 +60,8 @@ class Status:
     """Counts of the current night, or of the last one."""
     withdrawn: int
     replaced: int
+    disk: DiskSpace
+    conflicts: int
 
     @property
     def ready(self) -> int:
@@ -104,6 +108,8 @@ class Status:
             "studies": asdict(self.studies),
             "withdrawn": self.withdrawn,
             "replaced": self.replaced,
+            "disk": self.disk.to_json(),
+            "conflicts": self.conflicts,
             "image_remarks": dict(self.image_remarks),
             "pauses": [pause_json(pause, settings) for pause in self.pauses],
             "sources": [source_json(source) for source in self.sources],
@@ -167,6 +173,8 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
+        disk=disk_space(settings),
+        conflicts=queries.conflicts(database),
     )
 
 
@@ -209,11 +217,15 @@ def _lines(status: Status, nights: Nights) -> list[RenderableType]:
     if status.batches_published or status.batches_claimed:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
+    if status.conflicts:
+        lines.append(Text(conflicts_line(status.conflicts), style="bold yellow"))
     if status.replaced:
         lines.append(Text(_replaced_line(status.replaced)))
     if not any(worker.alive for worker in status.workers):
         lines.append(_no_worker(status))
     lines.extend(Text(warning, style="yellow") for warning in worker_model_warnings(status.workers, status.rules))
+    if status.disk.is_low:
+        lines.append(Text(status.disk.line, style="yellow"))
     for source in status.sources:
         lines.extend(
             Text(f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}", style="yellow")

@@ -1,16 +1,18 @@
 """Run one statement for many rows, at a lower cost per row than SQLAlchemy's own executemany."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Row as ResultRow
 from sqlalchemy.exc import StatementError
 
 Row = tuple[Any, ...]
 _Bind = Callable[[Sequence[Row]], list[Any]]
 _Convert = Callable[[Any], Any]
+_CHUNK = 5000
 
 
 def execute_many(connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[Row]) -> int:
@@ -29,6 +31,18 @@ def execute_many(connection: Connection, statement: Executable, names: tuple[str
     except (TypeError, ValueError) as error:
         raise StatementError("a value does not fit its column", text, None, error, hide_parameters=True) from error
     return connection.exec_driver_sql(text, bound).rowcount
+
+
+def execute_in_chunks(
+    connection: Connection, statement: Executable, name: str, values: Iterable[Any], **others: Any
+) -> Iterator[ResultRow[Any]]:
+    """Run a query for all values of its expanding parameter, however many there are, and yield its rows.
+
+    Databases limit the number of parameters of a statement: SQLite to 32,766, and PostgreSQL to 65,535.
+    """
+    rest = list(values)
+    for start in range(0, len(rest), _CHUNK):
+        yield from connection.execute(statement, {name: rest[start : start + _CHUNK], **others})
 
 
 @lru_cache(maxsize=64)

@@ -1,10 +1,11 @@
-"""Define the tables of receivers, stores, reports and issuers; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, ground truth and issuers; they belong to db.tables.metadata."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, UID_LENGTH
+from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, UID_LENGTH
+from nightread.paths import NAME_LENGTH
 
 receipts = Table(
     "receipts",  # one per association of a C-STORE receiver
@@ -21,6 +22,28 @@ receipts = Table(
     Column("failed", Integer, nullable=False),
     Column("statuses", Json, nullable=False),  # number of responses by DIMSE status, without success
     Index("ix_receipts_began_at", "began_at"),
+)
+
+senders = Table(
+    "senders",  # who sent images to a receiver, as far as a receiver can know it
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("trust", String(NAME_LENGTH)),  # group of the entry of `callers`; null: that of the source, if any
+    UniqueConstraint("source_id", "calling_ae", "address"),
+)
+
+copies = Table(
+    "copies",  # further origins of the bytes of an image or archive, which is the original of their duplicates
+    metadata,
+    # Without foreign keys, as in docs/decisions/0012-cost-of-recording-an-outcome.md.
+    Column("original_id", Id, primary_key=True, autoincrement=False),  # instances.id
+    Column("source_id", Id, primary_key=True, autoincrement=False),  # sources.id; of the outermost archive, if any
+    Column("sender_id", Id, primary_key=True, autoincrement=False),  # senders.id; 0: none
+    Column("first_id", Id, nullable=False),  # instances.id of the first duplicate from there
+    sqlite_with_rowid=False,
 )
 
 expected = Table(
@@ -61,6 +84,16 @@ deliveries = Table(
     Column("finished_at", UtcDateTime),
     Index("ix_deliveries_study", "study_instance_uid", "destination"),
     Index("ix_deliveries_waiting", "not_before", **when("state = 'waiting'")),
+)
+
+truths = Table(
+    "truths",
+    metadata,
+    Column("subject", String(9), primary_key=True),  # the kind of key: sop, study or accession
+    Column("key", String(KEY_LENGTH), primary_key=True),  # a UID, or the hash of an accession number
+    Column("label", String(100), primary_key=True),
+    Column("present", Boolean, nullable=False),
+    Column("imported_at", UtcDateTime, nullable=False),
 )
 
 issuers = Table(

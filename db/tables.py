@@ -1,4 +1,4 @@
-"""Define the tables of the database, but for those of receivers, stores, reports and issuers (db.store_tables)."""
+"""Define the tables of the database; those of receivers, stores, reports and ground truth are in db.store_tables."""
 
 from enum import StrEnum
 from typing import Any
@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from db.types import Id, Json, UtcDateTime
 from imaging.facts import CODE_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
+from nightread.paths import NAME_LENGTH
 
 
 class State(StrEnum):
@@ -73,6 +74,7 @@ sources = Table(
     Column("reported_at", UtcDateTime),
     Column("marked", Boolean, nullable=False, server_default=false()),  # folder once had nightread.paths.ROOT_MARKER
     Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
+    Column("trust", String(NAME_LENGTH)),  # group of sources that may replace and withdraw each other's results
 )
 
 bundles = Table(
@@ -98,16 +100,6 @@ routes = Table(
     Column("began_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
     Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
-)
-
-truths = Table(
-    "truths",
-    metadata,
-    Column("subject", String(9), primary_key=True),  # the kind of key: sop, study or accession
-    Column("key", String(KEY_LENGTH), primary_key=True),  # a UID, or the hash of an accession number
-    Column("label", String(100), primary_key=True),
-    Column("present", Boolean, nullable=False),
-    Column("imported_at", UtcDateTime, nullable=False),
 )
 
 instances = Table(
@@ -143,6 +135,9 @@ instances = Table(
     Column("member_name", Text),  # name inside its archive, as readable text
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
+    Column("sender_id", Id),  # senders.id; null unless it came to a receiver
+    # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
+    Column("conflict_with", Id),
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -159,6 +154,7 @@ instances = Table(
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
     Index("ix_instances_replaced_by", "replaced_by", **when("replaced_by IS NOT NULL")),
     Index("ix_instances_withdrawn_by", "withdrawn_by", **when("withdrawn_by IS NOT NULL")),
+    Index("ix_instances_conflict_with", "conflict_with", **when("conflict_with IS NOT NULL")),
 )
 
 batches = Table(

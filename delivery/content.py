@@ -23,4 +23,6 @@ def content_digest(results: StudyResults, *, not_for_diagnosis: bool) -> str:
             for result in results.results
         ),
     }
+    if results.in_conflict:
+        content["in_conflict"] = results.in_conflict
     return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()

@@ -2,14 +2,14 @@
 
 import os
 from hashlib import sha256
-from pathlib import Path
 
 from db.queries import OriginalFile
 from delivery.identity import Identity, UnreadableHeaderError, read_identity
 from delivery.reasons import DeliveryReason, NotDelivered
 from nightread.instance import retrieve
-from nightread.paths import ROOT_MARKER, path_of, root_path
+from nightread.paths import ROOT_MARKER, root_path
 from nightread.settings import Settings
+from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
 from nightread.stores import open_store, store_of
 from nightread.web import HttpClient, MissingError, TooMuchError, WebError
 
@@ -51,10 +51,11 @@ class Originals:
 
     def _read_file(self, original: OriginalFile) -> bytes:
         root = self._settings.roots.get(original.source) or root_path(original.root)
-        path = Path(os.fsdecode(path_of(root, original.uri)))
         try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return read_source_file(root, original.uri, max_bytes=self._settings.max_file_bytes)
+        except (OutsideSourceError, NotRegularError, LargeFileError):
+            raise NotDelivered(DeliveryReason.SOURCE_GONE) from None
+        except (FileNotFoundError, NotADirectoryError):
             mounted = os.path.lexists(root / ROOT_MARKER) if original.marked else root.is_dir()
             raise NotDelivered(DeliveryReason.SOURCE_GONE if mounted else DeliveryReason.SOURCE_UNAVAILABLE) from None
         except OSError as error:

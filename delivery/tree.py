@@ -115,6 +115,8 @@ def _comment(study: StudyResults, *, not_for_diagnosis: bool) -> str:
         if result.label is not None and result.is_finding:
             found[result.label] = found.get(result.label, 0) + 1
     sentences.append(f"Found: {_counted(found)}." if found else "No findings.")
+    if study.in_conflict:
+        sentences.append(f"Listed although another source sent another version or rejects it: {study.in_conflict}.")
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")
     return " ".join(sentences)

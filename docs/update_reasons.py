@@ -118,7 +118,7 @@ REASONS = {
         "Nothing: it is tried again until `arrival_timeout_seconds` have passed, and is `truncated` then.",
     ),
     "timeout": (
-        "Decoding one frame took longer than image_timeout_seconds.",
+        "Decoding frame 1 took longer than image_timeout_seconds (60 s).",
         "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",
     ),
     "out_of_memory": (

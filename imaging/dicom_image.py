@@ -71,6 +71,8 @@ class DicomImage:
     source: DicomFrames | tuple[Frame, ...]
     remarks: Remarks = field(default_factory=Remarks)
     """What a person should know beside the result. Decoding and preparing the frames may add to them."""
+    stored_bytes: int = 0
+    """Bytes of the file that hold the frames, for the time that decoding may take; 0 for PNG and JPEG files."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield `frame_count` frames, and decode each one when it is requested.

@@ -4,6 +4,7 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from imaging import tags
+from imaging.budget import check_density
 from imaging.codecs import Codec, codec_for, decoder_name
 from imaging.dicom_image import DicomFrames, DicomImage
 from imaging.elements import Elements
@@ -20,6 +21,7 @@ from imaging.header import (
     read_header,
 )
 from imaging.identity import read_facts, wrong_uids
+from imaging.joined_codestreams import Span
 from imaging.limits import DEFAULT_LIMITS, Limits
 from imaging.own_results import is_own_result
 from imaging.palette import read_palette
@@ -85,6 +87,8 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
         remarks.add(Remark.PHOTOMETRIC_ASSUMED, f"{photometric} is missing; {layout.photometric} was assumed.")
     codec = _codec(header, pixel_tag, remarks)
     layout, spans = locate_frames(elements, layout, codec, limits, remarks)
+    stored_bytes = layout.stored_bytes if codec is None else _distinct_bytes(spans)
+    check_density(layout, stored_bytes)
     stored = StoredFrames(elements, layout, codec, spans, remarks)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
@@ -98,7 +102,13 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
         elements=elements,
         source=DicomFrames(elements=elements, layout=layout, stored=stored, palette=palette, remarks=remarks),
         remarks=remarks,
+        stored_bytes=stored_bytes,
     )
+
+
+def _distinct_bytes(spans: list[list[Span]]) -> int:
+    """Return the bytes of all compressed frames; an offset table may give several frames the same bytes."""
+    return sum(end - start for start, end in {span for frame in spans for span in frame})
 
 
 def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:

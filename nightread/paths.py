@@ -23,10 +23,15 @@ def uri_of(relative: bytes) -> str:
 
 def path_of(root: Path | str, uri: str) -> bytes:
     """Return the path of the file with this URI on this host. Raises ValueError for a URI that leaves the root."""
+    return join(os.fsencode(root), relative_of(uri))
+
+
+def relative_of(uri: str) -> bytes:
+    """Return the path of the file below the root of its source. Raises ValueError for a URI that leaves the root."""
     relative = unquote_to_bytes(uri)
     if b"\0" in relative or not {b"", b".", b".."}.isdisjoint(relative.split(b"/")):
         raise ValueError("the URI is not a path below the root of its source")
-    return join(os.fsencode(root), relative)
+    return relative
 
 
 def full_uri(root: str, uri: str) -> str:

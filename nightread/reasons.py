@@ -99,7 +99,7 @@ class Reason(StrEnum):
     SYMLINK = (
         "symlink",
         Fault.OUT_OF_SCOPE,
-        "The name is a symbolic link to a folder or to a file outside of the source folder.",
+        "The file is behind a symbolic link that leads out of the source folder, or the link leads to a folder.",
     )
     NOT_A_FILE = "not_a_file", Fault.OUT_OF_SCOPE, "The name is not a regular file."
 
@@ -132,7 +132,11 @@ class Reason(StrEnum):
     )
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed during every attempt to read it."
     STILL_ARRIVING = "still_arriving", Fault.FAILED, "The file was incomplete and so new that it may still be arriving."
-    TIMEOUT = "timeout", Fault.FAILED, "Decoding one frame took longer than image_timeout_seconds."
+    TIMEOUT = (
+        "timeout",
+        Fault.FAILED,
+        "Decoding one frame took longer than image_timeout_seconds, or all frames longer than their bytes allow.",
+    )
     OUT_OF_MEMORY = "out_of_memory", Fault.FAILED, "The memory was not sufficient for this image, even without others."
     KILLED_WORKER = "killed_worker", Fault.FAILED, "The worker process died at every attempt to analyse this image."
     BAD_SCORES = "bad_scores", Fault.FAILED, "The model returned scores that are not finite numbers."

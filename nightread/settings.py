@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, FieldSerializationInfo, SecretStr, field_serializer, model_validator
 from pydantic_settings import (
@@ -16,10 +16,7 @@ from pydantic_settings import (
 )
 
 from nightread.errors import StopWork
-from nightread.sources import ARCHIVES, AbsolutePath, Destination, Source, reveal
-
-Seconds = Annotated[float, Field(gt=0)]
-MiB = 1024**2
+from nightread.sources import ARCHIVES, AbsolutePath, Destination, MiB, OverwritePolicy, Seconds, Source, reveal
 
 
 class Settings(BaseSettings):
@@ -40,8 +37,7 @@ class Settings(BaseSettings):
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
     redis_server: AbsolutePath | None = Field(
-        None,
-        description="Path of the valkey-server or redis-server binary that runs as the embedded Redis.",
+        None, description="Path of the valkey-server or redis-server binary that runs as the embedded Redis."
     )
     bundle_dirs: tuple[AbsolutePath, ...] = Field(
         (), description="Folders of model bundles, in addition to the shipped bundles and the state folder."
@@ -98,6 +94,11 @@ class Settings(BaseSettings):
         (),
         description="Folders, receivers and stores for `up`, `watch`, `receive` and `poll`; arguments override them.",
     )
+    overwrite_policy: OverwritePolicy = Field(
+        "same_source",
+        description="Whose images replace and withdraw whose: `never`: nobody's; `same_source`: those of the same "
+        "source, sender or trust group; `any`: everybody's.",
+    )
     spool_dir: AbsolutePath | None = Field(
         None,
         description="Folder of received and unpacked files, for producers and workers; unset: in the state folder.",
@@ -142,7 +143,6 @@ class Settings(BaseSettings):
     retry_limit: int = Field(8, ge=1, description="Attempts before a temporary error becomes final.")
     retry_base_seconds: Seconds = Field(1.0, description="Pause before the first retry; it doubles with each retry.")
     retry_cap_seconds: Seconds = Field(300, description="Longest pause before a retry.")
-
     retry_patience_seconds: Seconds = Field(
         6 * 3600, description="Time after which a temporary error becomes final, even if attempts are left."
     )
@@ -170,7 +170,6 @@ class Settings(BaseSettings):
         ge=0,
         description="Dispatch is paused while the disk of the state folder has less free space.",
     )
-
     hold_missing_sources: bool = Field(
         True,
         description="Images wait while their source folder or store is unavailable; off: they fail after retries.",

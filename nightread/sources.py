@@ -28,14 +28,20 @@ AETitle = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
 ]
 """Up to 16 characters of the default repertoire without backslash (DICOM PS3.5, section 6.2, AE)."""
+TrustGroup = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_LENGTH)]
 HttpUrl = Annotated[
     str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"), AfterValidator(lambda url: url.rstrip("/"))
 ]
 """A URL without user and password: these have settings of their own, which are never logged."""
 
 
+OverwritePolicy = Literal["never", "same_source", "any"]
+"""Whose images may replace and withdraw whose, as dcm4chee names its overwrite policies."""
+
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+PARTIAL_PREFIX = ".partial-"
+"""The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
@@ -83,6 +89,9 @@ class Caller(_Model):
 
     ae_title: AETitle | None = Field(None, description="AE title of the caller; unset: any.")
     address: str | None = Field(None, description="IP address or network (`10.1.0.0/16`) of the caller; unset: any.")
+    trust: TrustGroup | None = Field(
+        None, description="Trust group of the caller, before that of the receiver. Give `address` with it."
+    )
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
@@ -95,6 +104,11 @@ class _Source(_Model):
     name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
         None, ge=0, le=9, description="Priority of its images: 0 is first, 9 is last; unset: default_priority."
+    )
+    trust: TrustGroup | None = Field(
+        None,
+        description="Trust group: sources of one group replace and withdraw each other's images; unset: only their "
+        "own, and each sender of a receiver only its own (see overwrite_policy).",
     )
 
 
@@ -120,6 +134,13 @@ class ReceiverSource(_Source):
         le=1000,
         description="Maximum number of simultaneous associations from one address; unset: three quarters of "
         "`associations`, so that no single sender keeps all others out.",
+    )
+    spool_bytes_per_address: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum size of the files in the spool that came from one address; beyond it, its images are "
+        "refused (status A700). Unset: three times the room that is left on the disk beyond `disk_reserve_bytes`, so "
+        "that no single sender fills it.",
     )
     pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")
     idle_seconds: Seconds = Field(60, description="An association without traffic for this long is aborted.")

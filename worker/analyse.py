@@ -12,6 +12,7 @@ from db import ledger
 from db.ledger import Claimed
 from db.tables import State
 from nightread import __version__
+from worker.archives.discard import discard_rejected
 from worker.batch_predictor import BatchPredictor
 from worker.context import WorkerContext
 from worker.fetching.prefetch import Prefetcher
@@ -47,7 +48,9 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
                     fresh = _without_duplicates(context, part, results)
                 predictor.add(fresh)
             predictor.finish()
-        return _record(context, batch_id, results, timer)
+        counts = _record(context, batch_id, results, timer)
+        discard_rejected(context, images, results.outcomes)
+        return counts
     finally:
         context.close_unused_trial_process()
 
@@ -92,7 +95,13 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
     context.store_issuers()
     counts = context.retry_while_unavailable(
         lambda: ledger.record(
-            context.database, batch_id, outcomes, seconds=seconds, release=__version__, now=context.clock()
+            context.database,
+            batch_id,
+            outcomes,
+            seconds=seconds,
+            release=__version__,
+            now=context.clock(),
+            policy=context.settings.overwrite_policy,
         )
     )
     context.notify_dispatcher()

@@ -1,6 +1,7 @@
 """Turn the bytes of an image into network inputs, within a time limit."""
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
@@ -9,6 +10,7 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.budget import object_seconds
 from imaging.dicom_image import DicomImage, Frame
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
@@ -24,6 +26,8 @@ Inputs = NDArray[np.float32]
 
 _NO_INPUTS = np.empty(0, np.float32)
 _GRACE_SECONDS = 5
+_LEAST_SECONDS = 0.001
+"""A timer of 0 s would never fire."""
 _MAX_CHUNK_FRAMES = 64
 _MAX_CHUNK_BYTES = 64 * 1024**2
 """A chunk has at most 64 frames and 64 MiB of prepared frames, so that the memory of a cine is bounded."""
@@ -50,8 +54,9 @@ def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
 
 def _timed(dicom_image: DicomImage, seconds: float) -> Iterator[Frame]:
     frames = iter(dicom_image.frames())
+    limit = _FrameLimit(dicom_image, seconds)
     for _ in range(dicom_image.frame_count):
-        with _time_limit(seconds):
+        with limit:
             frame = next(frames)
         yield frame
 
@@ -71,15 +76,15 @@ def decode_in_chunks(
 
     Each frame is decoded once and prepared for every spec. What concerns single specs goes to `notes`; the array of a
     spec whose models are refused is empty, and decoding ends when all are. Raises RejectImage, and ImageError(timeout)
-    if a single frame takes longer than `image_timeout_seconds`.
+    if a single frame takes longer than `image_timeout_seconds`, or all frames longer than imaging.budget allows.
     """
-    seconds = context.settings.image_timeout_seconds
+    limit = _FrameLimit(dicom_image, context.settings.image_timeout_seconds)
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
     while remaining > 0:
         inputs: list[Sequence[Inputs | None]] = []
         for _ in range(min(remaining, chunk_frames)):
-            with _time_limit(seconds):
+            with limit:
                 frame = next(frames)
                 if notes.if_coloured is not None:
                     notes.look_at_colour(frame)
@@ -128,6 +133,50 @@ class _time_limit:  # noqa: N801 - used like a function; three times faster than
 
     def __exit__(self, *_error: object) -> None:
         stop_timers()
+
+
+class _FrameLimit:
+    """Limits the time of each frame of an object, and of all its frames together. It is entered once per frame.
+
+    Raises ImageError(timeout) as _time_limit does, with the number of the frame and the limit.
+    """
+
+    __slots__ = ("_began", "_image", "_left", "_limit", "_number", "_seconds", "_several")
+
+    def __init__(self, dicom_image: DicomImage, seconds: float) -> None:
+        self._image = dicom_image
+        self._seconds = self._limit = self._left = seconds
+        self._several = dicom_image.frame_count > 1  # most objects have one frame, and need no clock
+        self._number = 0
+        if self._several:
+            self._limit = self._left = object_seconds(dicom_image.frame_count, dicom_image.stored_bytes, seconds)
+
+    def __enter__(self) -> None:
+        self._number += 1
+        seconds = self._seconds
+        if self._several:
+            self._began = time.monotonic()
+            seconds = max(min(seconds, self._left), _LEAST_SECONDS)
+        _install_alarm_handler()
+        signal.setitimer(signal.ITIMER_PROF, seconds + _GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        stop_timers()
+        if isinstance(error, ImageError) and error.reason is Reason.TIMEOUT:
+            is_of_frame = self._left >= self._seconds
+            raise ImageError(Reason.TIMEOUT, self._of_frame() if is_of_frame else self._of_object()) from None
+        if self._several:
+            self._left -= time.monotonic() - self._began
+
+    def _of_frame(self) -> str:
+        return f"Decoding frame {self._number} took longer than image_timeout_seconds ({self._seconds:g} s)."
+
+    def _of_object(self) -> str:
+        return (
+            f"Decoding the {self._image.frame_count:,} frames, which have {self._image.stored_bytes:,} bytes, took "
+            f"longer than {self._limit:.0f} s, the limit for so many bytes; it ended at frame {self._number}."
+        )
 
 
 @cache

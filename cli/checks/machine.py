@@ -12,6 +12,7 @@ from cli.checks.check import Check
 from cli.inputs.nights import nights_of
 from cli.wording import counted
 from nightread.clock import utc_now
+from nightread.disk import alarm_bytes
 from nightread.errors import UsageFault
 from nightread.hardware import gpus, slots
 from nightread.settings import Settings
@@ -79,6 +80,12 @@ def _disk(settings: Settings) -> Iterator[Check]:
     if free < settings.disk_reserve_bytes:
         yield Check.warn(
             "disk", found, "Less than NIGHTREAD_DISK_RESERVE_BYTES: all work is paused until disk space is freed."
+        )
+    elif free < alarm_bytes(settings.disk_reserve_bytes):
+        yield Check.warn(
+            "disk",
+            found,
+            "Less than four times NIGHTREAD_DISK_RESERVE_BYTES: free disk space before all work is paused.",
         )
     elif free < _ENOUGH_FREE_BYTES:
         yield Check.warn("disk", found, "The database of a million images takes about 2 GiB: free disk space.")

@@ -12,6 +12,7 @@ from cli.checks.check import Check
 from cli.inputs.existing_database import open_existing_database
 from db import queries
 from nightread.clock import utc_now
+from nightread.disk import alarm_bytes
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
@@ -41,6 +42,10 @@ def _check_space(settings: Settings, per_night: int) -> Check:
     folder = settings.spool_folder.absolute()
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free
     room = max(0, free - settings.disk_reserve_bytes)
+    is_low = free < alarm_bytes(settings.disk_reserve_bytes)
+    if is_low and room >= per_night:
+        found = f"{free / _GIB:.1f} GiB free"
+        return Check.warn("spool", found, f"Below NIGHTREAD_DISK_RESERVE_BYTES images are refused. {_REMEDY}")
     if not per_night:
         return Check.ok("spool", f"{free / _GIB:.1f} GiB free; nothing was received in the last {_NIGHTS} days")
     nights, held = room / per_night, _bytes_in(folder) / per_night

@@ -70,6 +70,12 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
     help="Folder with golden.csv: example images and the scores that the author's network gives.",
 )
 @click.option("--no-golden", is_flag=True, help="Import without golden images; the model is marked as not verified.")
+@click.option(
+    "--accept-weaker-sandbox",
+    "accept_weaker",
+    is_flag=True,
+    help="Load the file even if this machine cannot isolate the process that loads it.",
+)
 @click.option("--intended-use", help="What the model is made for, in one sentence.")
 @click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
 @domain_option
@@ -81,7 +87,9 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
-def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Path | None, **options: Any) -> None:
+def import_command(
+    file: Path, golden: Path | None, no_golden: bool, accept_weaker: bool, folder: Path | None, **options: Any
+) -> None:
     """Import a .keras or .h5 file that was trained elsewhere.
 
     The file is inspected, then loaded in an isolated process without network access, secrets or code from the file.
@@ -113,6 +121,7 @@ def import_command(file: Path, golden: Path | None, no_golden: bool, folder: Pat
         golden=examples,
         folders=settings.bundle_folders,
         stated_domain=card.get("domain"),
+        accept_weaker=accept_weaker,
     )
     if as_json:
         print_json({**imported.bundle.to_json(), "path": str(imported.bundle.path), "import": imported.record})

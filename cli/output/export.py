@@ -21,7 +21,7 @@ FORMATS = ("json", "jsonl", "csv", "parquet")
 _CHUNK = 10_000
 _WHOLE_NUMBERS = frozenset(
     (
-        *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by"),
+        *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by", "conflict_with"),
         *("rows", "columns", "frames", "frame", "attempts"),
         *("images", "done", "no_result", "unfinished", "withdrawn", "expected"),
     )

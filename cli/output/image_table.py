@@ -108,7 +108,10 @@ def _result(row: dict[str, Any]) -> str:
     if row["withdrawn_code"] is not None:
         return f"withdrawn ({row['withdrawn_code']})"
     found = (_unpacked(row) if row["state"] == State.EXPANDED else row["label"] or row["reason"]) or ""
-    return found if row["replaced_by"] is None else f"{found}, replaced by {row['replaced_by']}"
+    if row["replaced_by"] is not None:
+        found = f"{found}, replaced by {row['replaced_by']}"
+    is_contested = row["conflict_with"] is not None and row["superseded_by"] is None
+    return f"{found}, in conflict with {row['conflict_with']}" if is_contested else found
 
 
 def _unpacked(row: dict[str, Any]) -> str:

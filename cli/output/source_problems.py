@@ -28,8 +28,8 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
         yield f"the marker file {ROOT_MARKER} is missing: check that the share is mounted"
     if report.get("root_emptied"):
         yield "all files of the folder have disappeared: check that the share is mounted"
-    if report.get("disk_short"):
-        yield _DISK_SHORT.get(source.kind, "nothing is registered until the disk of the state folder has free space")
+    yield from _disk(source.kind, report)
+    yield from _over_quota(report.get("over_quota") or {})
     if report.get("temporary_old"):
         oldest = duration(report.get("temporary_oldest_seconds", 0))
         files = counted(report["temporary_old"], "file with a temporary name", "files with temporary names")
@@ -58,9 +58,28 @@ def _refused_associations(refused: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def _disk(kind: str, report: dict[str, Any]) -> Iterator[str]:
+    if report.get("disk_short"):
+        yield _DISK_SHORT.get(kind, "nothing is registered until the disk of the state folder has free space")
+    elif report.get("disk_low"):
+        yield _DISK_LOW.get(kind, "the disk of the state folder is nearly full: soon nothing is registered")
+
+
+def _over_quota(refused: dict[str, Any]) -> Iterator[str]:
+    if refused:
+        number = counted(refused["images"], "image was", "images were")
+        yield (
+            f"{number} refused (status A700) in the last hour, since their sender holds all that it may hold in the "
+            f"spool, the latest from {refused['latest']}: see `nightread receipts` and docs/pacs.md"
+        )
+
+
 _PROGRAMS = {"receiver": "receiver", "dicomweb": "poller", "orthanc": "poller"}
 _DISK_SHORT = {
     "receiver": "images are refused (status A700) until the disks of the spool and the state folder have free space"
+}
+_DISK_LOW = {
+    "receiver": "the disk of the spool or of the state folder is nearly full: soon images are refused (status A700)"
 }
 _COUNTED = (
     ("unreadable_folders", "folder cannot be opened", "folders cannot be opened"),

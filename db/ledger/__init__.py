@@ -37,6 +37,7 @@ from db.ledger.sweep import open_batches, reset_unfinished, return_batches, retu
 from db.ledger.values import (
     Annotations,
     Arrival,
+    CallingEntity,
     Claimed,
     Expected,
     FramePrediction,
@@ -55,6 +56,7 @@ __all__ = [
     "Arrival",
     "Batch",
     "BatchFilter",
+    "CallingEntity",
     "Cause",
     "Claimed",
     "Cursor",

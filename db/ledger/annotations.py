@@ -7,23 +7,30 @@ from sqlalchemy import Connection, bindparam, select
 
 from db.ledger.arrivals import register_members
 from db.ledger.expected import expect_within
-from db.ledger.values import Annotations, Expected, Members, Outcome, ReportedBy
+from db.ledger.values import Annotations, Conflict, Expected, Members, Outcome, ReportedBy
 from db.ledger.withdrawals import apply_pending_withdrawals, withdraw
 from db.tables import FINAL, instances, work
+from nightread.sources import OverwritePolicy
 
 
-def apply_annotations(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """Apply the annotations of final outcomes: register members, store expected numbers, withdraw images."""
+def apply_annotations(
+    connection: Connection, outcomes: Sequence[Outcome], copied: Sequence[int], policy: OverwritePolicy, now: datetime
+) -> list[Conflict]:
+    """Apply the annotations of final outcomes: register members, store expected numbers, withdraw images.
+
+    `copied` are images whose bytes arrived from a further origin. Returns the new conflicts about withdrawals.
+    """
     final = [outcome for outcome in outcomes if outcome.state in FINAL]
     annotated = [(outcome, outcome.annotations) for outcome in final if outcome.annotations]
     if any(annotations.counts for _, annotations in annotated):
         _expect(connection, annotated, now)
+    conflicts: list[Conflict] = []
     for outcome, annotations in annotated:
         if annotations.members:
             _add_members(connection, outcome, annotations.members, now)
         if annotations.withdrawal:
-            withdraw(connection, outcome.instance_id, annotations.withdrawal)
-    apply_pending_withdrawals(connection, final)
+            conflicts += withdraw(connection, outcome.instance_id, annotations.withdrawal, policy)
+    return conflicts + apply_pending_withdrawals(connection, [*(o.instance_id for o in final), *copied], policy)
 
 
 def _expect(connection: Connection, annotated: Sequence[tuple[Outcome, Annotations]], now: datetime) -> None:

@@ -1,7 +1,7 @@
 """Register arrivals: each gets its first row of work."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, select, upd
 from db.engine import Database
 from db.ledger.replaced import mark_replaced, mark_returned
 from db.ledger.upsert import insert_if_absent
-from db.ledger.values import Arrival, Registered
+from db.ledger.values import Arrival, CallingEntity, Registered
 from db.tables import UNFINISHED, State, in_state, instances, work
 
 _CHUNK = 1000
@@ -35,16 +35,22 @@ def register(
 
 
 def register_within(
-    connection: Connection, *, source_id: int, arrivals: Sequence[Arrival], priority: int, now: datetime
+    connection: Connection,
+    *,
+    source_id: int,
+    arrivals: Sequence[Arrival],
+    priority: int,
+    now: datetime,
+    senders: Mapping[CallingEntity | None, int] = {},
 ) -> Registered:
-    """Register arrivals as part of the caller's transaction."""
+    """Register arrivals as part of the caller's transaction. `senders` has the id of each known sender."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
     present = _compare(connection, source_id, by_key)
     unfinished = present.unfinished
     changed = _change(connection, {key: by_key[key] for key in unfinished}, unfinished)
     new = {key: arrival for key, arrival in by_key.items() if key not in present.known | changed}
     if new:
-        _insert(connection, source_id, new, priority, now)
+        _insert(connection, source_id, new, priority, now, senders=senders)
     mark_replaced(connection, [image_id for key in new for image_id in present.replaced(key)])
     mark_returned(connection, present.returned)
     return Registered(new=len(new), changed=len(changed))
@@ -127,16 +133,30 @@ def _insert(
     now: datetime,
     *,
     parent_id: int | None = None,
+    senders: Mapping[CallingEntity | None, int] = {},
 ) -> None:
     rows = [
-        (source_id, arrival.uri, key, arrival.size, arrival.mtime_ns, now, parent_id, arrival.member_name)
+        (
+            source_id,
+            arrival.uri,
+            key,
+            arrival.size,
+            arrival.mtime_ns,
+            now,
+            parent_id,
+            arrival.member_name,
+            senders.get(arrival.sender),
+        )
         for key, arrival in new.items()
     ]
     insert_if_absent(connection, instances, _ARRIVAL_COLUMNS, rows)
     connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
 
 
-_ARRIVAL_COLUMNS = ("source_id", "uri", "uri_key", "size", "mtime_ns", "arrived_at", "parent_id", "member_name")
+_ARRIVAL_COLUMNS = (
+    *("source_id", "uri", "uri_key", "size", "mtime_ns"),
+    *("arrived_at", "parent_id", "member_name", "sender_id"),
+)
 
 _KNOWN = (
     select(

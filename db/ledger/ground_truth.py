@@ -8,7 +8,8 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, delete, insert
 
 from db.engine import Database
-from db.tables import audit, truths
+from db.store_tables import truths
+from db.tables import audit
 
 Subject = Literal["sop", "study", "accession"]
 

@@ -1,10 +1,9 @@
-"""Find duplicates by hash, and the current version of an image by SOP Instance UID."""
+"""Find duplicates by hash."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, select, text
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
@@ -47,31 +46,6 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
         else:
             settled.append(_as_duplicate(outcome, owner.instance_id))
     return _with_facts_of_originals(connection, settled)
-
-
-def supersede(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Mark the newest of all done images with the same SOP and Series Instance UID as current.
-
-    Every older image points to a newer one, not always to the newest. This is cheap even for 10,000 versions.
-    """
-    uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
-    uids.discard(None)
-    several = connection.execute(_SEVERAL, {"uids": list(uids)}).scalars().all() if uids else []
-    if not several:
-        return
-    versions: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in connection.execute(_VERSIONS, {"uids": several}):
-        if row.state == State.DONE:
-            versions[row.sop_instance_uid, row.series_instance_uid].append(row.id)
-    outdated = [
-        {"instance": instance_id, "newest": newest}
-        for members in versions.values()
-        for newest in (max(members),)
-        for instance_id in members
-        if instance_id != newest
-    ]
-    if outdated:
-        connection.execute(_SUPERSEDE, outdated)
 
 
 class _Owner(NamedTuple):
@@ -131,24 +105,5 @@ _OWNERS = (
 _FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).where(
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
-
-_IS_CURRENT_VERSION = (
-    instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True)),
-    instances.c.superseded_by.is_(None),
-    instances.c.series_instance_uid.is_not(None),
-)
-_SEVERAL = (
-    select(instances.c.sop_instance_uid)
-    .where(*_IS_CURRENT_VERSION)
-    .group_by(instances.c.sop_instance_uid, instances.c.series_instance_uid)
-    .having(func.count() > 1)
-)
-_VERSIONS = (
-    select(instances.c.id, instances.c.sop_instance_uid, instances.c.series_instance_uid, work.c.state)
-    .join(work, work.c.instance_id == instances.c.id)
-    .where(*_IS_CURRENT_VERSION, work.c.ordinal == 0)
-)
-
-_SUPERSEDE = update(instances).where(instances.c.id == bindparam("instance")).values(superseded_by=bindparam("newest"))
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -1,6 +1,8 @@
-"""Build statements that find the source of an archive's member: the source of the outermost archive."""
+"""Build statements that find where an arrival came from: a member of an archive comes from the outermost archive."""
 
-from sqlalchemy import ScalarSelect, func, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, case, func, select
 
 from db.tables import instances, sources
 
@@ -10,18 +12,14 @@ DEPTH = 2
 _parent = instances.alias("parent")
 _grandparent = instances.alias("grandparent")
 _OUTERMOST = func.coalesce(_grandparent.c.source_id, _parent.c.source_id)
+_OUTERMOST_SENDER: ColumnElement[Any] = case(
+    (_grandparent.c.id.is_(None), _parent.c.sender_id), else_=_grandparent.c.sender_id
+)
 
 
 def origin_id() -> ScalarSelect[int]:
     """Return a subquery for the id of the source, correlated to a row of `instances` that has a parent."""
-    return (
-        select(_OUTERMOST)
-        .select_from(_parent)
-        .outerjoin(_grandparent, _grandparent.c.id == _parent.c.parent_id)
-        .where(_parent.c.id == instances.c.parent_id)
-        .correlate(instances)
-        .scalar_subquery()
-    )
+    return _of_archives(_OUTERMOST)
 
 
 def origin_name() -> ScalarSelect[str]:
@@ -32,6 +30,28 @@ def origin_name() -> ScalarSelect[str]:
         .select_from(_parent)
         .outerjoin(_grandparent, _grandparent.c.id == _parent.c.parent_id)
         .join(its_source, its_source.c.id == _OUTERMOST)
+        .where(_parent.c.id == instances.c.parent_id)
+        .correlate(instances)
+        .scalar_subquery()
+    )
+
+
+def origin_columns() -> tuple[ColumnElement[Any], ...]:
+    """Return columns for a row of `instances`: `origin_source`, `origin_sender`, `parent_id` and `grandparent_id`."""
+    top_level = instances.c.parent_id.is_(None)
+    return (
+        case((top_level, instances.c.source_id), else_=origin_id()).label("origin_source"),
+        case((top_level, instances.c.sender_id), else_=_of_archives(_OUTERMOST_SENDER)).label("origin_sender"),
+        instances.c.parent_id,
+        _of_archives(_parent.c.parent_id).label("grandparent_id"),
+    )
+
+
+def _of_archives(column: ColumnElement[Any]) -> ScalarSelect[Any]:
+    return (
+        select(column)
+        .select_from(_parent)
+        .outerjoin(_grandparent, _grandparent.c.id == _parent.c.parent_id)
         .where(_parent.c.id == instances.c.parent_id)
         .correlate(instances)
         .scalar_subquery()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -13,13 +14,17 @@ from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import require_registered
-from db.ledger.identity import lock_recording, settle_duplicates, supersede
+from db.ledger.conflicts import log_conflicts, write_audit
+from db.ledger.copies import add_copies
+from db.ledger.identity import lock_recording, settle_duplicates
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import unmark_same_bytes
-from db.ledger.values import Outcome
+from db.ledger.values import Conflict, Outcome
+from db.ledger.versions import supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
 from imaging.facts import FACT_NAMES
 from nightread.reasons import Reason
+from nightread.sources import OverwritePolicy
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +39,36 @@ def record(
     seconds: dict[str, float],
     release: str,
     now: datetime,
+    policy: OverwritePolicy = "same_source",
 ) -> Counter[str]:
     """Write outcomes, facts and predictions of the images that this batch still holds, and close the batch.
 
     Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database
-    refuses the values of one image, only that image becomes `failed(unstorable)`. Returns the number of images by
-    state.
+    refuses the values of one image, only that image becomes `failed(unstorable)`. `policy` says whose images may
+    replace and withdraw whose. Returns the number of images by state.
     """
 
-    def in_bulk(connection: Connection) -> Counter[str]:
-        return _record(connection, batch_id, outcomes, seconds, release, now)
+    def in_bulk(connection: Connection) -> _Recorded:
+        return _record(connection, batch_id, outcomes, seconds, release, now, policy)
 
-    def one_by_one(connection: Connection) -> Counter[str]:
-        storable = [_storable(connection, batch_id, outcome, now) for outcome in outcomes]
-        return _record(connection, batch_id, storable, seconds, release, now)
+    def one_by_one(connection: Connection) -> _Recorded:
+        storable = [_storable(connection, batch_id, outcome, now, policy) for outcome in outcomes]
+        return _record(connection, batch_id, storable, seconds, release, now, policy)
 
     try:
-        return database.write(in_bulk)
+        recorded = database.write(in_bulk)
     except _REFUSALS as error:
         if not _is_refused_value(error):
             raise
         log.warning("the database refused a value: recording the batch image by image", extra={"batch": batch_id})
-        return database.write(one_by_one)
+        recorded = database.write(one_by_one)
+    log_conflicts(log, recorded.conflicts, batch_id)
+    return recorded.counts
+
+
+class _Recorded(NamedTuple):
+    counts: Counter[str]
+    conflicts: list[Conflict]
 
 
 def _record(
@@ -65,24 +78,27 @@ def _record(
     seconds: dict[str, float],
     release: str,
     now: datetime,
-) -> Counter[str]:
+    policy: OverwritePolicy,
+) -> _Recorded:
     lock_recording(connection)
-    held = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
+    held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     require_registered(connection, held_outcomes)
     held_outcomes = settle_duplicates(connection, held_outcomes)
     _write(connection, held_outcomes, now)
     add_further_predictions(connection, batch_id, held_outcomes, now)
-    supersede(connection, held_outcomes)
+    copied = add_copies(connection, held_outcomes, held)
+    conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
-    apply_annotations(connection, held_outcomes, now)
+    conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
+    write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
     connection.execute(_CLOSE, closing)
-    return counts
+    return _Recorded(counts, conflicts)
 
 
-def _unless_changed(outcome: Outcome, held: Row[int, int, int]) -> Outcome:
+def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
     """Return the outcome, or `received` if the ledger knows that the file was replaced after it was read."""
     if (
         outcome.size is None
@@ -138,19 +154,21 @@ def _changed_row(outcome: Outcome) -> dict[str, object]:
     return {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
 
 
-def _storable(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> Outcome:
+def _storable(
+    connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy
+) -> Outcome:
     """Return the part of the outcome that the database accepts: all, all but further predictions, or the failure."""
     without_further = outcome._replace(further=())
     for attempt in (outcome, without_further) if outcome.further else (outcome,):
-        if _can_store(connection, batch_id, attempt, now):
+        if _can_store(connection, batch_id, attempt, now, policy):
             return attempt
     return _refused(outcome)
 
 
-def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime) -> bool:
+def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy) -> bool:
     savepoint = connection.begin_nested()
     try:
-        _record(connection, batch_id, [outcome], {}, "", now)
+        _record(connection, batch_id, [outcome], {}, "", now, policy)
     except _REFUSALS as error:
         if not _is_refused_value(error):
             raise
@@ -178,7 +196,14 @@ def _refused(outcome: Outcome) -> Outcome:
 
 
 _HELD = (
-    select(work.c.id, instances.c.size, instances.c.mtime_ns)
+    select(
+        work.c.id,
+        instances.c.size,
+        instances.c.mtime_ns,
+        instances.c.source_id,
+        instances.c.sender_id,
+        instances.c.parent_id,
+    )
     .join(instances, instances.c.id == work.c.instance_id)
     .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))
     .order_by(work.c.id)

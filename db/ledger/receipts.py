@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.arrivals import register_within
+from db.ledger.senders import sender_ids
 from db.ledger.values import Arrival, Registered
 from db.store_tables import receipts
 
@@ -58,7 +59,10 @@ def receive(
     def transaction(connection: Connection) -> Registered:
         rows = [_row(receipt, source_id) for receipt in associations]
         execute_many(connection, _upsert(connection.dialect.name), _COLUMNS, rows)
-        return register_within(connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now)
+        senders = sender_ids(connection, source_id, {arrival.sender for arrival in arrivals if arrival.sender})
+        return register_within(
+            connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now, senders=senders
+        )
 
     return database.write(transaction)
 

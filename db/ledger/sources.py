@@ -2,20 +2,23 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.tables import sources
 
 
-def ensure_source(database: Database, *, name: str, kind: str, root: str, now: datetime) -> int:
-    """Return the id of the source with this name; insert it if it is new, and update its root."""
+def ensure_source(
+    database: Database, *, name: str, kind: str, root: str, now: datetime, trust: str | None = None
+) -> int:
+    """Return the id of the source with this name; insert it if it is new, and update its root and its trust group."""
 
     def transaction(connection: Connection) -> int:
-        row = {"name": name, "kind": kind, "root": root, "created_at": now}
+        row = {"name": name, "kind": kind, "root": root, "created_at": now, "trust": trust}
         insert_if_absent(connection, sources, tuple(row), [tuple(row.values())])
-        connection.execute(update(sources).where(sources.c.name == name, sources.c.root != root).values(root=root))
+        differs = or_(sources.c.root != root, sources.c.trust.is_distinct_from(trust))
+        connection.execute(update(sources).where(sources.c.name == name, differs).values(root=root, trust=trust))
         return int(connection.execute(select(sources.c.id).where(sources.c.name == name)).scalar_one())
 
     return database.write(transaction)

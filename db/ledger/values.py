@@ -10,6 +10,15 @@ from imaging.facts import NO_FACTS, Facts
 from nightread.reasons import Reason
 
 
+class CallingEntity(NamedTuple):
+    """Who sent an image to a receiver, as far as a receiver can know it."""
+
+    calling_ae: str
+    address: str
+    trust: str | None = None
+    """The trust group of the entry of `callers` that allows the sender."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """One file or object that came in: its place, size and modification time."""
@@ -20,6 +29,8 @@ class Arrival:
     mtime_ns: int
     member_name: str | None = None
     """Its name inside the archive from which it was unpacked, as readable text."""
+    sender: CallingEntity | None = None
+    """None except for images of a receiver; also None if the receiver died before it could register the image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +102,15 @@ class Withdrawal:
     """The study of the note itself: it cannot reject images of other studies."""
     code: str
     sop_instance_uids: tuple[str, ...]
+
+
+class Conflict(NamedTuple):
+    """Two arrivals from sources that do not trust each other: neither replaces or withdraws the other's result."""
+
+    image_id: int
+    other_id: int
+    """Another version of the image, or the key object note that names it."""
+    kind: Literal["version", "withdrawal"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,8 @@
 """Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
-from db.queries.archives import ArchiveTotals, archive_totals
+from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
@@ -41,6 +42,7 @@ __all__ = [
     "Association",
     "BatchDuration",
     "Completeness",
+    "ConflictingImage",
     "Coverage",
     "Delivery",
     "DeliveryState",
@@ -67,10 +69,13 @@ __all__ = [
     "Violation",
     "Worker",
     "all_spooled",
+    "archive_states",
     "archive_totals",
     "associations",
     "batches_of",
     "bytes_arrived",
+    "conflicting_images",
+    "conflicts",
     "count_with_detail",
     "coverage",
     "deliveries",

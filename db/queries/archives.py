@@ -1,11 +1,14 @@
-"""Count what was unpacked so far from an archive and from the archives around it."""
+"""Read the states of archives, and count what was unpacked so far from an archive and from those around it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from db.engine import Database
-from db.tables import instances
+from db.tables import State, instances, work
+
+_IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,18 @@ def archive_totals(database: Database, instance_id: int) -> ArchiveTotals:
         while (parent := connection.execute(_PARENT, {"instance": outermost}).scalar()) is not None:
             depth, outermost = depth + 1, parent
         return _totals(connection, depth, outermost)
+
+
+def archive_states(database: Database, instance_ids: Sequence[int]) -> dict[int, State]:
+    """Return the states of the archives with these instance ids; ids that are not in the database are left out."""
+    statement = select(work.c.instance_id, work.c.state).where(work.c.ordinal == 0)
+    found: dict[int, State] = {}
+    with database.read() as connection:
+        for begin in range(0, len(instance_ids), _IDS_AT_ONCE):
+            chunk = instance_ids[begin : begin + _IDS_AT_ONCE]
+            rows = connection.execute(statement.where(work.c.instance_id.in_(chunk)))
+            found.update({row.instance_id: State(row.state) for row in rows})
+    return found
 
 
 def _totals(connection: Connection, depth: int, outermost: int) -> ArchiveTotals:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, func, or_, select
+from sqlalchemy import Column, ColumnElement, and_, func, or_, select
 
 from db.queries.scope import ArrivalScope
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
@@ -50,6 +50,8 @@ class ImageFilter:
     """True matches images that a key object note rejects, False matches the others, None matches both."""
     replaced: bool | None = None
     """True matches images whose file was replaced by another file of the same name, False the others, None both."""
+    conflict: bool | None = None
+    """True matches images with results or notes from sources that do not trust each other, False the others."""
     current: bool = False
     """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
@@ -79,6 +81,12 @@ def has_remark(word: str) -> ColumnElement[bool]:
     return (" " + work.c.remarks + " ").contains(f" {word} ", autoescape=True)
 
 
+def in_conflict() -> ColumnElement[bool]:
+    """Return the condition that an image is current, and that a source that it does not trust contests it."""
+    # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
+    return and_(instances.c.conflict_with > 0, instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
+
+
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     """Return the id expression that is cheapest to sort by.
 
@@ -86,7 +94,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or wanted.withdrawn or wanted.replaced or any(getattr(wanted, name) for name in _NARROW)
+    few = wanted.parent_ids or _wants_marked(wanted) or any(getattr(wanted, name) for name in _NARROW)
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
@@ -95,8 +103,12 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 def _matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.withdrawn or wanted.replaced
+    named = wanted.image_ids or wanted.parent_ids or _wants_marked(wanted)
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
+
+
+def _wants_marked(wanted: ImageFilter) -> bool:
+    return bool(wanted.withdrawn or wanted.replaced or wanted.conflict)
 
 
 def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -170,6 +182,16 @@ def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         if is_marked is not None:
             # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
             yield column > 0 if is_marked else column.is_(None)
+    if wanted.conflict is not None:
+        yield (
+            in_conflict()
+            if wanted.conflict
+            else or_(
+                instances.c.conflict_with.is_(None),
+                instances.c.superseded_by.is_not(None),
+                instances.c.withdrawn_by.is_not(None),
+            )
+        )
 
 
 def _narrow(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, select
 from db.engine import Database
 from db.queries.filters import has_remark
 from db.queries.snapshot import snapshot, stream
-from db.tables import State, bundles, in_state, instances, truths, work
+from db.store_tables import truths
+from db.tables import State, bundles, in_state, instances, work
 from imaging.remarks import Remark
 
 

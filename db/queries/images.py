@@ -49,6 +49,7 @@ COLUMNS = (
     "remarks",
     "replaced_by",
     "member_name",
+    "conflict_with",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -130,6 +131,7 @@ _ARRIVAL = (
     instances.c.parent_id,
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
+    instances.c.conflict_with,
     instances.c.arrived_at.label("received_at"),
 )
 

@@ -63,6 +63,8 @@ class StudyResults:
     """Number of images with a result that no report can name, because one of its UIDs is missing or is no valid UID."""
     patients: int
     """Number of different patients, as far as one site key can distinguish them."""
+    in_conflict: int = 0
+    """Number of images with a result that another source contests: by another version, or by a key object note."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +121,7 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         without_result=without,
         nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
         patients=_patients(rows),
+        in_conflict=len({row.image_id for row in named if row.conflict_with is not None}),
     )
 
 
@@ -194,6 +197,7 @@ _RESULTS: Select[Any] = (
         instances.c.frames,
         instances.c.patient_key,
         instances.c.key_id,
+        instances.c.conflict_with,
         work.c.id.label("work_id"),
         work.c.label,
         work.c.score,
@@ -238,7 +242,8 @@ _ORIGINALS = (
     .join(work, work.c.instance_id == instances.c.id)
     .join(sources, sources.c.id == instances.c.source_id)
     .where(_WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
-    .order_by(instances.c.size, instances.c.id)
+    # An image that another source contests names the patient only if there is no other one.
+    .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
 )
 
 _OWN = (

@@ -14,6 +14,9 @@ from db.tables import State, instances, work
 from nightread.reasons import Fault, Reason
 
 _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE)
+_NO_IMAGE = (Reason.NON_IMAGE, Reason.MEDIA_FILE, Reason.MANIFEST, Reason.KEY_OBJECT, Reason.OWN_RESULT)
+_USELESS = (_DEFECTIVE - {Reason.VOI_UNUSABLE.value}) | frozenset(reason.value for reason in _NO_IMAGE)
+"""Reasons for which no other model or rule would take the file either; another model may ignore the window."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +29,14 @@ class Spooled:
     """Time of the latest outcome; None while any row of work is unfinished."""
     bad: bool
     """True if the image failed or is defective, so that a person may want to inspect it."""
+    is_useless: bool
+    """True for a file that was unpacked from an archive, and was rejected as defective or as no image. It is removed at
+    once: the archive still has it, and a small archive may hold gigabytes of such files."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
-        """Return whether the file may be removed, because its outcome is older than the limit for its kind."""
+        """Return whether the file may be removed: useless, or with an outcome older than the limit for its kind."""
+        if self.is_useless:
+            return True
         return self.finished_at is not None and self.finished_at < (bad_before if self.bad else good_before)
 
 
@@ -52,6 +60,10 @@ def _spooled(row: Row[Any]) -> Spooled:
         uri=row.uri,
         finished_at=None if row.unfinished else row.finished_at,
         bad=row.state == State.FAILED or row.reason in _DEFECTIVE,
+        is_useless=row.parent_id is not None
+        and not row.unfinished
+        and row.state == State.REJECTED
+        and row.reason in _USELESS,
     )
 
 
@@ -60,6 +72,7 @@ _OUTCOMES = (
     select(
         instances.c.id,
         instances.c.uri,
+        instances.c.parent_id,
         _first.c.state,
         _first.c.reason,
         func.max(work.c.finished_at).label("finished_at"),
@@ -67,7 +80,7 @@ _OUTCOMES = (
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(_first, and_(_first.c.instance_id == instances.c.id, _first.c.ordinal == 0))
-    .group_by(instances.c.id, instances.c.uri, _first.c.state, _first.c.reason)
+    .group_by(instances.c.id, instances.c.uri, instances.c.parent_id, _first.c.state, _first.c.reason)
 )
 _AT = _OUTCOMES.where(
     instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True))

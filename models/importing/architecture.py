@@ -5,12 +5,14 @@ Keras' `safe_mode` is not enough: it did not apply to `.h5` files (CVE-2025-9905
 are known to be harmless.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from models.importing.allowed import ACTIVATIONS, BY_MODULE, MODELS, STRINGS, WITHOUT_MODULE
+from models.importing.allowed import ACTIVATIONS, BY_MODULE, MODELS, POLICIES, STRINGS, WITHOUT_MODULE
+from models.importing.description import MAX_NODES
 from models.importing.errors import RefusedModel
 
-_DEPTH, _NODES = 100, 2_000_000
+_DEPTH = 100
 _REASONS = {
     "Lambda": "it holds program code, which would run with your rights",
     "__lambda__": "it holds program code, which would run with your rights",
@@ -34,7 +36,7 @@ def check_architecture(config: object) -> None:
     """Raise RefusedModel, with the name of the layer, if any part is not in models.importing.allowed."""
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict | list):
         raise RefusedModel("The file does not describe a Keras network. Ask its author to save the network again.")
-    if config.get("class_name") not in MODELS:
+    if not _is_in(config.get("class_name"), MODELS):
         raise RefusedModel(
             f"The network is of a class that is not part of Keras ({_short(config.get('class_name'))}), so loading it "
             f"would run its author's code. {_REMEDY}"
@@ -71,10 +73,10 @@ def _walk(root: object) -> None:
     while waiting:
         node, layer, depth = waiting.pop()
         seen += 1
-        if depth > _DEPTH or seen > _NODES:
+        if depth > _DEPTH or seen > MAX_NODES:
             raise RefusedModel(
                 "The file's description of the network is deeper or longer than that of any real network. "
-                f"Ask its author for another file: at most {_DEPTH} levels and {_NODES:,} nodes are accepted."
+                f"Ask its author for another file: at most {_DEPTH} levels and {MAX_NODES:,} nodes are accepted."
             )
         if isinstance(node, list):
             waiting += [(item, layer, depth + 1) for item in node]
@@ -88,11 +90,13 @@ def _walk(root: object) -> None:
 
 def _check_class(node: dict[str, Any], layer: str) -> None:
     name, module, registered = node.get("class_name"), node.get("module"), node.get("registered_name")
-    allowed = WITHOUT_MODULE if module is None else BY_MODULE.get(module, ()) if isinstance(module, str) else ()
-    if not isinstance(name, str) or name not in allowed:
+    allowed: Collection[str] = ()
+    if module is None or isinstance(module, str):
+        allowed = WITHOUT_MODULE if module is None else BY_MODULE.get(module, ())
+    if not _is_in(name, allowed):
         raise _refused(layer, name, module)
     if name == "function":
-        if node.get("config") not in ACTIVATIONS or registered not in (None, "function", node["config"]):
+        if not _is_in(node.get("config"), ACTIVATIONS) or registered not in (None, "function", node["config"]):
             raise _refused(layer, node.get("config"), module)
     elif registered not in (None, name):
         raise _refused(layer, registered, module)
@@ -129,9 +133,14 @@ def _name(node: dict[str, Any]) -> str:
     inner = node.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
     # Data type policies have names, too; but only the name of a layer or network helps a person to find the place.
-    if node.get("class_name") in {"DTypePolicy", "FloatDTypePolicy", "Policy"} or not isinstance(name, str):
+    if _is_in(node.get("class_name"), POLICIES) or not isinstance(name, str):
         return ""
     return _short(name)
+
+
+def _is_in(value: object, names: Collection[str]) -> bool:
+    """Return whether the value is one of the names; a list or an object in place of a name is not."""
+    return isinstance(value, str) and value in names
 
 
 def _short(value: object) -> str:

@@ -49,7 +49,9 @@ class GoldenComparison:
         }
 
 
-def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64]) -> GoldenComparison:
+def compare(
+    bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64], *, accept_weaker: bool = False
+) -> GoldenComparison:
     """Compare the golden scores with `scores`, those of this installation.
 
     Raises RefusedModel with the likely cause if a difference is larger than TOLERANCE.
@@ -68,16 +70,16 @@ def compare(bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float
         f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}): "
         f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} from its author, "
         f"{scores[row, column]:.4f} here. The preprocessing differs from that of the author. "
-        f"{_hint(bundle, file, golden)}"
+        f"{_hint(bundle, file, golden, accept_weaker=accept_weaker)}"
     )
 
 
-def _hint(bundle: Bundle, file: Path, golden: Golden) -> str:
+def _hint(bundle: Bundle, file: Path, golden: Golden, *, accept_weaker: bool) -> str:
     """Try the most common ways of preprocessing on a few examples with very different scores."""
     few = _few(golden)
     options = list(alternatives(bundle.spec))
     inputs = np.concatenate([few.inputs(spec) for _, spec in options])
-    with converted(file, bundle.spec.shape, inputs) as found:
+    with converted(file, bundle.spec.shape, inputs, accept_weaker=accept_weaker) as found:
         candidates = list(found.scores.reshape(len(options), len(few.examples), -1))
     best, difference = closest(few.scores, candidates)
     now = float(np.abs(few.scores - candidates[0]).max())

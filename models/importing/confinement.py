@@ -3,18 +3,30 @@
 import ctypes
 import os
 import resource
+import signal
 import site
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from models.importing.landlock import restrict_files
+from models.importing.landlock import NOTHING, Landlocked, restrict
+from models.importing.memory import INSPECTION_BYTES, limit_memory
+from models.importing.system_calls import refuse_system_calls
 
-_PR_SET_NO_NEW_PRIVS = 38
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
 _GIB = 1024**3
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/opt", "/nix/store")
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/nix/store")
+_FILES = (
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types"),
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/proc/filesystems"),
+    *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/urandom", "/dev/random"),
+)
+"""What Python and the libraries read of the system: no password, no host name, no other process, no disk."""
+_WRITABLE = ("/dev/null", "/dev/zero")
 _OWN = ("models", "imaging", "nightread")
+_INHERITED = 3, 65536
+_THREADS, _THREADS_PER_PROCESSOR = 64, 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,21 +48,63 @@ class Confinement:
     limits: bool
     no_new_privileges: bool
     no_network: bool
+    """Whether the process is in user, network and IPC namespaces of its own."""
     files: bool
     """Whether the process reads only Python, its libraries and its folder, writes only there, and starts no program."""
+    system_calls: bool
+    """Whether calls that a network does not need are refused: sockets, processes, modes of files, mounts."""
+    ports: bool
+    """Whether Landlock refuses TCP ports, too (Linux 6.7)."""
+    scopes: bool
+    """Whether Landlock refuses abstract sockets and signals to other processes, too (Linux 6.12)."""
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the required restrictions that are not active."""
+        return tuple(
+            field.name for field in fields(self) if field.name not in BEST_EFFORT and not getattr(self, field.name)
+        )
+
+
+BEST_EFFORT = frozenset({"ports", "scopes"})
+"""Restrictions of recent kernels only. What they prevent, `no_network` and `system_calls` prevent, too."""
 
 
 def confine(folder: Path, limits: ResourceLimits) -> Confinement:
     """Restrict this process to `folder`, its libraries and limited resources. Call it before any thread is started."""
+    os.closerange(*_INHERITED)
+    limited = _limit(limits)
     if sys.platform != "linux":
-        limited = _limit(limits)
-        return Confinement(limits=limited, no_new_privileges=False, no_network=False, files=False)
-    # Landlock comes last, because the others write to files below /proc.
+        return _confinement(limited, NOTHING)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    no_new_privileges = _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    no_network = _leave_namespaces()
+    # Landlock comes after them, because they write to files below /proc; the filter would refuse both.
+    landlocked = _restrict(folder)
+    return _confinement(
+        limited,
+        landlocked,
+        no_new_privileges=no_new_privileges,
+        no_network=no_network,
+        system_calls=refuse_system_calls(),
+    )
+
+
+def _confinement(
+    limited: bool,
+    landlocked: Landlocked,
+    *,
+    no_new_privileges: bool = False,
+    no_network: bool = False,
+    system_calls: bool = False,
+) -> Confinement:
     return Confinement(
-        limits=_limit(limits),
-        no_new_privileges=_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
-        no_network=_leave_network(),
-        files=_restrict_files(folder),
+        limits=limited,
+        no_new_privileges=no_new_privileges,
+        no_network=no_network,
+        files=landlocked.files,
+        system_calls=system_calls,
+        ports=landlocked.ports,
+        scopes=landlocked.scopes,
     )
 
 
@@ -59,22 +113,37 @@ def _limit(limits: ResourceLimits) -> bool:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NPROC, _threads()),
         (resource.RLIMIT_DATA, min(limits.data_bytes, _memory() * 3 // 4)),
     ):
         _, hard = resource.getrlimit(kind)
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(kind, (value, value))
+    limit_memory(INSPECTION_BYTES)
     return True
+
+
+def _threads() -> int:
+    """Return the limit for the threads of this user. Kernels before 5.14 count those of all his processes."""
+    own = _THREADS + _THREADS_PER_PROCESSOR * (os.cpu_count() or 1)
+    return own + sum(_threads_of(process) for process in Path("/proc").glob("[0-9]*"))
+
+
+def _threads_of(process: Path) -> int:
+    try:
+        return len(list((process / "task").iterdir())) if process.stat().st_uid == os.getuid() else 0
+    except OSError:  # it has just ended
+        return 0
 
 
 def _memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _leave_network() -> bool:
-    """Move this process to a network namespace without any interface. Returns False if that is forbidden."""
+def _leave_namespaces() -> bool:
+    """Move this process to a network without any interface, and to empty IPC. Returns False if that is forbidden."""
     user, group = os.getuid(), os.getgid()
-    if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC) != 0:
         return False
     # Map the user and the group into the new user namespace; without a mapping they cannot create files.
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
@@ -83,11 +152,11 @@ def _leave_network() -> bool:
     return True
 
 
-def _restrict_files(folder: Path) -> bool:
+def _restrict(folder: Path) -> Landlocked:
     own = Path(__file__).parents[2]
     libraries = {Path(sys.prefix), Path(sys.base_prefix), *map(Path, site.getsitepackages())}
-    return restrict_files(
-        read=[*libraries, *map(Path, _SYSTEM), *(own / name for name in _OWN)],
+    return restrict(
+        read=[*libraries, *map(Path, (*_SYSTEM, *_FILES)), *(own / name for name in _OWN)],
         names_only=[own],
-        write=[folder, Path("/dev")],
+        write=[folder, *map(Path, _WRITABLE)],
     )

@@ -9,8 +9,10 @@ from models.importing.architecture import last_activation
 from models.importing.errors import RefusedModel
 from models.importing.foreign import inspect, replace_config
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE
+from models.importing.memory import limit_memory, limit_memory_for_loading
 
 _BATCH = 16
+_TENSORFLOW_MEMORY_ERROR = "ResourceExhaustedError"
 _PROBES = 4
 """The number of frames of noise. The output for noise must be scores, too."""
 
@@ -21,11 +23,15 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
     Raises RefusedModel. Images are scored only if the network accepts `input_shape`. They are scored with the network
     that is loaded again from the converted file.
     """
-    config = inspect(file)
+    inspected = inspect(file)
+    config = inspected.config
     replace_config(file, config)
+    limit_memory(None)
     import keras  # noqa: PLC0415 - Keras must not be loaded before the file is inspected
 
+    limit_memory_for_loading(inspected.weights_bytes)
     model = _load(keras, file)
+    limit_memory(None)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise RefusedModel(
             f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only one of each is "
@@ -50,11 +56,12 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
 def _load(keras: Any, file: Path) -> Any:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except MemoryError as error:
-        raise RefusedModel(
-            "The network needs more memory than an import may use. Ask its author for a smaller network."
-        ) from error
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == _TENSORFLOW_MEMORY_ERROR:
+            raise RefusedModel(
+                "The network needs more memory than an import may use for weights of this size. "
+                "Ask its author for a smaller network."
+            ) from error
         raise RefusedModel(
             f"Keras {keras.__version__} cannot load the file ({type(error).__name__}): its weights do not fit its "
             "description, or another version of Keras wrote it. Ask its author to save it as .keras with Keras 3."

@@ -2,12 +2,12 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.importing.architecture import printable
+from models.importing.description import read_json
 from models.importing.errors import RefusedModel
 from models.importing.foreign import detect_format, inspect_converted
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
+from models.importing.private_copy import Copied, copy_private
 
 TIMEOUT_SECONDS = 600.0
 _RESULT_BYTES = 64 * 1024**2
 _LONGEST_REFUSAL = 2000
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +50,11 @@ class Conversion:
     """The restrictions that were active when the file was opened (models.importing.confinement)."""
     path: Path
     """The converted file; it is deleted at the end of the context."""
+    original: Copied
+    """The file that was inspected and loaded."""
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], path: Path) -> Self:
+    def from_json(cls, values: dict[str, Any], path: Path, original: Copied) -> Self:
         """Read the result of the sandbox, which is not trusted. Raises KeyError, TypeError or ValueError."""
         return cls(
             keras=str(values["keras"])[:40],
@@ -63,6 +68,7 @@ class Conversion:
             scores=_matrix(values.get("scores", [])),
             confinement={str(name): bool(stands) for name, stands in values["confinement"].items()},
             path=path,
+            original=original,
         )
 
 
@@ -72,22 +78,25 @@ def converted(
     input_shape: tuple[int, int, int],
     inputs: NDArray[np.float32] | None = None,
     *,
+    accept_weaker: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Iterator[Conversion]:
     """Convert `file` in a sandbox and score `inputs`, (n, height, width, channels).
 
-    Raises RefusedModel if the sandbox refuses the file, dies, takes too long or returns an invalid result.
+    Raises RefusedModel if the sandbox refuses the file, dies, takes too long or returns an invalid result, and, unless
+    `accept_weaker`, if this machine lacks a required restriction (models.importing.confinement).
     """
-    kind = detect_format(file)
     with TemporaryDirectory(prefix="nightread-import-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        shutil.copyfile(file, folder / f"foreign{kind}")
-        job = {"file": f"foreign{kind}", "input_shape": list(input_shape)}
+        original = copy_private(file, folder / "foreign")
+        kind = detect_format(folder / "foreign", named=file)
+        (folder / "foreign").rename(folder / f"foreign{kind}")
+        job = {"file": f"foreign{kind}", "input_shape": list(input_shape), "accept_weaker": accept_weaker}
         (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
         if inputs is not None:
             np.save(folder / INPUTS_FILE, inputs)
         _run(folder, timeout_seconds)
-        conversion = _result(folder)
+        conversion = _result(folder, original)
         inspect_converted(conversion.path)
         yield conversion
 
@@ -103,22 +112,39 @@ def _run(folder: Path, timeout_seconds: float) -> None:
         start_new_session=True,
     )
     try:
-        code = process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        raise RefusedModel(
-            f"Loading and scoring the network took longer than {timeout_seconds:g} s, so it was stopped. "
-            "Ask its author for a smaller network."
-        ) from None
+        _wait(process.pid, timeout_seconds)
     finally:
-        if process.poll() is None:
+        # Always, and before the process is reaped: until then no other group can have its number.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        code = process.wait()
     if code != 0:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise RefusedModel(
             f"The process that loaded the network ended {how}: the file is damaged, or the network needs more memory "
             "or time than an import may use. Ask its author to save it as .keras with Keras 3."
         )
+
+
+def _wait(process: int, timeout_seconds: float) -> None:
+    """Wait until the process ends, without reaping it. Raises RefusedModel if it takes too long."""
+    end = time.monotonic() + timeout_seconds
+    while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > end:
+            raise RefusedModel(
+                f"Loading and scoring the network took longer than {timeout_seconds:g} s, so it was stopped. "
+                "Ask its author for a smaller network."
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _not_isolated(missing: list[str]) -> str:
+    names = ", ".join(printable(str(name)[:40]).replace("_", " ") for name in missing[:10])
+    return (
+        f"The process that loads the network cannot be isolated on this machine; missing: {names}. Import on Linux "
+        "with user namespaces, Landlock and seccomp, outside of a container, and copy the bundle. If you trust the "
+        "author of the file, give --accept-weaker-sandbox."
+    )
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -129,6 +155,9 @@ def _environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": str(folder),
         "TMPDIR": str(folder),
+        "USER": "nobody",
+        "HDF5_PLUGIN_PRELOAD": "::",  # no filters from folders of plug-ins
+        "OPENBLAS_NUM_THREADS": "1",  # each of its threads reserves memory at its import
         "KERAS_BACKEND": backend,
         "CUDA_VISIBLE_DEVICES": "-1",
         "JAX_PLATFORMS": "cpu",
@@ -136,17 +165,19 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _result(folder: Path) -> Conversion:
+def _result(folder: Path, original: Copied) -> Conversion:
     path = folder / RESULT_FILE
     try:
         if not _is_plain(path) or path.stat().st_size > _RESULT_BYTES:
             raise RefusedModel("The process that loaded the network returned an invalid result. Do not use this file.")
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json(path.read_bytes())
+        if "not_isolated" in values:
+            raise RefusedModel(_not_isolated(values["not_isolated"]))
         if "refused" in values:
             raise RefusedModel(printable(str(values["refused"])[:_LONGEST_REFUSAL]))
         if not _is_plain(folder / CONVERTED_FILE):
             raise RefusedModel("The process that loaded the network wrote no .keras file. Do not use this file.")
-        return Conversion.from_json(values, folder / CONVERTED_FILE)
+        return Conversion.from_json(values, folder / CONVERTED_FILE, original)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedModel(
             f"The process that loaded the network returned an invalid result ({type(error).__name__}). "

@@ -1,34 +1,48 @@
 """Inspect a foreign model file without creating any object from it: its format and its description of the network."""
 
-import io
 import json
 import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from models.importing.architecture import check_architecture
+from models.importing.description import MAX_TEXT_BYTES, description
 from models.importing.errors import RefusedModel
 from models.importing.keras2 import rewrite
+from models.importing.private_copy import SAVE_AGAIN
 
 KERAS, LEGACY = ".keras", ".h5"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_TEXT_BYTES = 64 * 1024**2
 _WEIGHTS_BYTES = 8 * 1024**3
 _EXPANSION = 100
 """The largest accepted ratio of unpacked to packed size. Trained weights shrink by about a tenth only."""
 _SMALL = 1024**2
+_PIECE_BYTES = 1024**2
 
 
-def detect_format(path: Path) -> str:
-    """Return KERAS or LEGACY, by the first bytes. Raises RefusedModel for other files and says what they seem to be."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspected:
+    """The description of the network as Keras 3 writes it, and the size of its weights."""
+
+    config: dict[str, Any]
+    weights_bytes: int
+
+
+def detect_format(path: Path, *, named: Path | None = None) -> str:
+    """Return KERAS or LEGACY, by the first bytes. Raises RefusedModel for other files and says what they seem to be.
+
+    Messages name the file `named`, of which `path` is a copy.
+    """
     if path.is_dir():
-        raise RefusedModel(f"{path} is a folder. {_SAVE_AGAIN}")
+        raise RefusedModel(f"{path} is a folder. {SAVE_AGAIN}")
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
@@ -39,18 +53,18 @@ def detect_format(path: Path) -> str:
     if start == _HDF5:
         return LEGACY
     if start.startswith(_PICKLE):
-        raise RefusedModel(f"{path} is a Python pickle: loading it would run its code. {_SAVE_AGAIN}")
-    raise RefusedModel(f"{path} is neither a .keras nor a .h5 file of Keras. {_SAVE_AGAIN}")
+        raise RefusedModel(f"{named or path} is a Python pickle: loading it would run its code. {SAVE_AGAIN}")
+    raise RefusedModel(f"{named or path} is neither a .keras nor a .h5 file of Keras. {SAVE_AGAIN}")
 
 
-def inspect(path: Path) -> dict[str, Any]:
-    """Return the description of the network as Keras 3 writes it, after all checks that do not need Keras.
+def inspect(path: Path) -> Inspected:
+    """Return what is known of the network after all checks that do not need Keras.
 
     Raises RefusedModel. Call it in the sandbox, because a C library reads the HDF5 part.
     """
-    config = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
-    check_architecture(config)
-    return config
+    inspected = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
+    check_architecture(inspected.config)
+    return inspected
 
 
 def replace_config(path: Path, config: dict[str, Any]) -> None:
@@ -72,32 +86,33 @@ def replace_config(path: Path, config: dict[str, Any]) -> None:
 def inspect_converted(path: Path) -> dict[str, Any]:
     """Return the description of a .keras file from the sandbox, without opening its HDF5 part. Raises RefusedModel."""
     with _archive(path) as archive:
-        config = _config(archive.read(CONFIG))
+        config = description(archive.read(CONFIG))
     check_architecture(config)
     return config
 
 
-def _inspect_archive(path: Path) -> dict[str, Any]:
+def _inspect_archive(path: Path) -> Inspected:
     from models.importing.hdf5 import check_hdf5  # noqa: PLC0415 - import h5py only inside the sandbox
 
     with _archive(path) as archive:
-        with archive.open(WEIGHTS) as weights:
-            check_hdf5(io.BytesIO(weights.read()))
-        config = _config(archive.read(CONFIG))
+        config = description(archive.read(CONFIG))
         if _is_of_keras_2(_version(archive)):
             rewrite(config)
-    return config
+        check_architecture(config)
+        with archive.open(WEIGHTS) as packed, TemporaryFile(dir=path.parent) as weights:
+            shutil.copyfileobj(packed, weights, _PIECE_BYTES)
+            return Inspected(config=config, weights_bytes=check_hdf5(weights))
 
 
-def _inspect_legacy(path: Path) -> dict[str, Any]:
+def _inspect_legacy(path: Path) -> Inspected:
     from models.importing.hdf5 import check_hdf5, keras_version, model_config  # noqa: PLC0415
 
     with path.open("rb") as stream:
-        check_hdf5(stream)
-        config = _config(model_config(stream))
+        weights_bytes = check_hdf5(stream)
+        config = description(model_config(stream))
         if _is_of_keras_2(keras_version(stream)):
             rewrite(config)
-    return config
+    return Inspected(config=config, weights_bytes=weights_bytes)
 
 
 def _is_of_keras_2(version: str) -> bool:
@@ -107,7 +122,7 @@ def _is_of_keras_2(version: str) -> bool:
 
 def _version(archive: zipfile.ZipFile) -> str:
     """Return the version of Keras that wrote the archive, or "3" if the archive does not name it."""
-    metadata = _config(archive.read(METADATA)) if METADATA in archive.namelist() else {}
+    metadata = description(archive.read(METADATA)) if METADATA in archive.namelist() else {}
     return str(metadata.get("keras_version", "3"))
 
 
@@ -135,37 +150,22 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     names = [member.filename for member in archive.infolist()]
     if CONFIG not in names or WEIGHTS not in names:
         raise RefusedModel(
-            f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so it is not a .keras file. {_SAVE_AGAIN}"
+            f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so it is not a .keras file. {SAVE_AGAIN}"
         )
     unknown = sorted(set(names) - {CONFIG, METADATA, WEIGHTS})
     if unknown or len(set(names)) != len(names):
         raise RefusedModel(
             f"The .keras file contains more than a network: {ascii(unknown[0])[:60] if unknown else 'one name twice'}. "
-            f"{_SAVE_AGAIN}"
+            f"{SAVE_AGAIN}"
         )
     for member in archive.infolist():
-        allowed = _WEIGHTS_BYTES if member.filename == WEIGHTS else _TEXT_BYTES
+        allowed = _WEIGHTS_BYTES if member.filename == WEIGHTS else MAX_TEXT_BYTES
         bomb = member.file_size > _SMALL and member.file_size > _EXPANSION * member.compress_size
         if member.file_size > allowed or bomb:
             raise RefusedModel(
                 f"{member.filename} in the .keras file would grow to {member.file_size:,} bytes: refused as a zip bomb."
-                f" {_SAVE_AGAIN}"
+                f" {SAVE_AGAIN}"
             )
     broken = archive.testzip()
     if broken:
         raise RefusedModel(f"{broken} in the .keras file is damaged (wrong checksum). Copy the file again.")
-
-
-def _config(text: bytes | str) -> dict[str, Any]:
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RefusedModel(
-            "The file's description of the network is invalid JSON: it is damaged. Copy it again."
-        ) from error
-    if not isinstance(config, dict):
-        raise RefusedModel("The file's description of the network is not a JSON object. Save it again.")
-    return config
-
-
-_SAVE_AGAIN = "Ask its author for the file that Keras' `model.save('network.keras')` writes."

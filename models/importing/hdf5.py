@@ -1,5 +1,7 @@
 """Read an HDF5 file of weights, which may contain numbers, but nothing that leads to other files."""
 
+import math
+import os
 from pathlib import Path
 from typing import IO
 
@@ -10,15 +12,20 @@ from models.importing.errors import RefusedModel
 _DEPTH, _OBJECTS = 64, 200_000
 _TOTAL_BYTES = 8 * 1024**3
 _EXPANSION = 1000
-_SMALL = 1024**2
+_TOTAL_EXPANSION = 100
+_SMALL, _SMALL_TOTAL = 1024**2, 64 * 1024**2
 _CONFIG_ATTRIBUTE, _VERSION_ATTRIBUTE = "model_config", "keras_version"
 
 
-def check_hdf5(stream: IO[bytes]) -> None:
-    """Raise RefusedModel for links, data in other files, declared sizes without data, and damaged files."""
+def check_hdf5(stream: IO[bytes]) -> int:
+    """Return the bytes of all weights.
+
+    Raises RefusedModel for links, data in other files, references, declared sizes without data, and damaged files.
+    """
+    size = stream.seek(0, os.SEEK_END)
     try:
         with h5py.File(stream, "r") as file:
-            _check_group(file)
+            return _check_group(file, size)
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise _damaged(error) from error
 
@@ -58,7 +65,7 @@ def replace_model_config(path: Path, text: str) -> None:
         raise _damaged(error) from error
 
 
-def _check_group(file: h5py.File) -> None:
+def _check_group(file: h5py.File, size: int) -> int:
     waiting, total, seen = [(file, 0)], 0, 0
     while waiting:
         group, depth = waiting.pop()
@@ -78,8 +85,19 @@ def _check_group(file: h5py.File) -> None:
                 waiting.append((found, depth + 1))
             elif isinstance(found, h5py.Dataset):
                 total += _bytes_of(found, _at(group, name))
+            else:
+                raise RefusedModel(
+                    f"{_at(group, name)} in the HDF5 part is neither a group nor numbers. "
+                    "Ask its author to save it with Keras."
+                )
+    if total > _SMALL_TOTAL and total > _TOTAL_EXPANSION * size:
+        raise RefusedModel(
+            f"The HDF5 part would grow to {total:,} bytes, so it is refused as a decompression bomb. "
+            "Ask its author to save it with Keras."
+        )
     if total > _TOTAL_BYTES:
         raise RefusedModel(f"The weights have {total:,} bytes; at most {_TOTAL_BYTES:,} are accepted.")
+    return total
 
 
 def _bytes_of(data: h5py.Dataset, place: str) -> int:
@@ -87,10 +105,16 @@ def _bytes_of(data: h5py.Dataset, place: str) -> int:
         raise RefusedModel(
             f"{place} in the HDF5 part takes its numbers from another file. Ask its author to save it with Keras."
         )
-    declared = int(data.nbytes)
-    if declared > _SMALL and declared > _EXPANSION * max(int(data.id.get_storage_size()), 1):
+    if data.dtype.hasobject or data.dtype.names:
         raise RefusedModel(
-            f"{place} in the HDF5 part would grow to {declared:,} bytes, so it is refused as a decompression bomb. "
+            f"{place} in the HDF5 part holds references or records instead of numbers. "
+            "Ask its author to save it with Keras."
+        )
+    declared = int(data.nbytes)
+    unpacked = max(declared, math.prod(data.chunks or (0,)) * data.dtype.itemsize)
+    if unpacked > _SMALL and unpacked > _EXPANSION * max(int(data.id.get_storage_size()), 1):
+        raise RefusedModel(
+            f"{place} in the HDF5 part would grow to {unpacked:,} bytes, so it is refused as a decompression bomb. "
             "Ask its author to save it with Keras."
         )
     return declared

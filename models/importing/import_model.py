@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,11 +43,13 @@ def import_model(
     golden: Golden | None,
     folders: Sequence[Path] = (),
     stated_domain: Mapping[str, Any] | None = None,
+    accept_weaker: bool = False,
 ) -> Imported:
     """Create the bundle `folder`/NAME-VERSION from a foreign file and the card that describes it.
 
     The name must be new in `folder`, in `folders` and among the shipped bundles. Without `golden` the record says that
     the preprocessing is not verified. The domain is that of the golden images; fields of `stated_domain` replace it.
+    With `accept_weaker` the file is loaded even if this machine cannot isolate the process that loads it.
     Raises RefusedModel; then nothing is written.
     """
     target = folder / f"{bundle.name}-{bundle.version}"
@@ -59,9 +60,11 @@ def import_model(
             {example.kind for example in golden.examples}, len(inputs), InputRange.measure([inputs])
         )
         bundle = replace(bundle, domain=with_stated(found_domain, stated_domain or {}))
-    with converted(file, bundle.spec.shape, inputs) as found:
+    with converted(file, bundle.spec.shape, inputs, accept_weaker=accept_weaker) as found:
         check(bundle, found)
-        comparison = None if golden is None else compare(bundle, file, golden, found.scores)
+        comparison = (
+            None if golden is None else compare(bundle, file, golden, found.scores, accept_weaker=accept_weaker)
+        )
         record = _record(file, found, comparison)
         _write(bundle, found, record, target)
     return Imported(bundle=load_bundle(target), record=record)
@@ -79,12 +82,10 @@ def _require_new(bundle: Bundle, target: Path, folders: Sequence[Path]) -> None:
 
 
 def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) -> dict[str, Any]:
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
     return {
         "imported_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "nightread": __version__,
-        "file": {"name": file.name, "bytes": file.stat().st_size, "sha256": digest},
+        "file": {"name": file.name, "bytes": found.original.size, "sha256": found.original.sha256},
         "keras": found.keras,
         "backend": found.backend,
         "parameters": found.parameters,

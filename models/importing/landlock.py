@@ -1,9 +1,14 @@
-"""Restrict the access of a process to files, irrevocably, with Landlock (Linux 5.13 and later, man 7 landlock)."""
+"""Restrict the access of a process to files, ports, sockets and processes, irrevocably, with Landlock (man 7 landlock).
+
+The kernel offers more with each version of its interface: files (ABI 1, Linux 5.13), moves between folders (2), cutting
+files short (3), TCP ports (4, Linux 6.7), device control (5), abstract sockets and signals (6, Linux 6.12).
+"""
 
 import ctypes
 import os
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -12,34 +17,66 @@ _VERSION = 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
-_REFER, _TRUNCATE = 1 << 13, 1 << 14
+_REFER, _TRUNCATE, _IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
+_BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
+_ABSTRACT_SOCKETS, _SIGNALS = 1 << 0, 1 << 1
 _READ = _READ_FILE | _READ_DIR
-_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
-_BY_ABI = {1: 0, 2: _REFER, 3: _REFER | _TRUNCATE}
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
+_PORTS_ABI, _SCOPES_ABI = 4, 6
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def restrict_files(*, read: Iterable[Path], names_only: Iterable[Path], write: Iterable[Path]) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landlocked:
+    """The restrictions that are active; an old kernel supports only some of them."""
+
+    files: bool
+    ports: bool
+    """Whether no TCP port can be bound or connected to."""
+    scopes: bool
+    """Whether no abstract socket and no signal reaches a process outside."""
+
+
+NOTHING = Landlocked(files=False, ports=False, scopes=False)
+
+
+def restrict(*, read: Iterable[Path], names_only: Iterable[Path], write: Iterable[Path]) -> Landlocked:
     """Restrict this process and its children to these folders; they can no longer start programs.
 
-    Returns False if the kernel does not support it. Requires PR_SET_NO_NEW_PRIVS.
+    Requires PR_SET_NO_NEW_PRIVS.
     """
     abi = _libc.syscall(_CREATE_RULESET, None, 0, _VERSION)
     if abi < 1:
-        return False
-    handled = _EXECUTE | _WRITE_FILE | _READ | _MAKE_AND_REMOVE | _BY_ABI[min(abi, max(_BY_ABI))]
-    attributes = struct.pack("Q", handled)
+        return NOTHING
+    handled = _of_files(abi)
+    attributes = _attributes(abi, handled)
     ruleset = _libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     if ruleset < 0:
-        return False
+        return NOTHING
     try:
-        for folders, rights in ((read, _READ), (names_only, _READ_DIR), (write, handled & ~_EXECUTE)):
+        for folders, rights in ((read, _READ), (names_only, _READ_DIR), (write, handled & ~(_EXECUTE | _IOCTL_DEVICE))):
             for folder in folders:
                 _allow(ruleset, folder, rights & handled)
-        return bool(_libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
+        works = _libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
     finally:
         os.close(ruleset)
+    return Landlocked(files=works, ports=works and abi >= _PORTS_ABI, scopes=works and abi >= _SCOPES_ABI)
+
+
+def _of_files(abi: int) -> int:
+    newer = ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEVICE))
+    return _EXECUTE | _WRITE_FILE | _READ | _MAKE_AND_REMOVE | sum(right for since, right in newer if abi >= since)
+
+
+def _attributes(abi: int, handled: int) -> bytes:
+    """Return struct landlock_ruleset_attr, as long as this version of the interface has it."""
+    words = [handled]
+    if abi >= _PORTS_ABI:
+        words.append(_BIND_TCP | _CONNECT_TCP)
+    if abi >= _SCOPES_ABI:
+        words.append(_ABSTRACT_SOCKETS | _SIGNALS)
+    return struct.pack(f"{len(words)}Q", *words)
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

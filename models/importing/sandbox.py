@@ -20,15 +20,27 @@ def main() -> None:
     confinement = confine(folder, ResourceLimits())
     result: dict[str, Any] = {"confinement": asdict(confinement)}
     job = json.loads((folder / JOB_FILE).read_text("utf-8"))
+    missing = confinement.missing()
+    if missing and not job["accept_weaker"]:
+        result["not_isolated"] = list(missing)
+    else:
+        result |= _convert(folder, job)
+    (folder / RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 
+
+def _convert(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     from models.importing.conversion import convert  # noqa: PLC0415 - starts threads, see above
     from models.importing.errors import RefusedModel  # noqa: PLC0415
 
     try:
-        result |= convert(folder, folder / job["file"], tuple(job["input_shape"]))
+        return convert(folder, folder / job["file"], tuple(job["input_shape"]))
     except RefusedModel as refused:
-        result["refused"] = str(refused)
-    (folder / RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
+        return {"refused": str(refused)}
+    except MemoryError:
+        return {"refused": _MEMORY}
+
+
+_MEMORY = "The file needs more memory than a network of its size may use. Ask its author for a smaller network."
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Check which callers may send to a receiver."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -21,7 +21,7 @@ class AllowList:
 
     def __init__(self, callers: Sequence[Caller]) -> None:
         """Raise UsageFault for an entry whose address is neither an IP address nor a network."""
-        self._allowed = [(caller.ae_title, _network(caller.address)) for caller in callers]
+        self._allowed = [(caller.ae_title, _network(caller.address), caller.trust) for caller in callers]
 
     def rejection_reason(self, ae_title: str, address: str) -> Diagnostic | None:
         """Return why this caller may not send, or None if it may.
@@ -41,12 +41,25 @@ class AllowList:
         """Return whether any caller may send from this address."""
         return not self._allowed or bool(self._titles(address))
 
+    def trust_group(self, ae_title: str, address: str) -> str | None:
+        """Return the group of the first entry that allows this caller and names a group, else None."""
+        groups = (trust for title, trust in self._entries(address) if title in (None, ae_title) and trust)
+        return next(groups, None)
+
     def _titles(self, address: str) -> list[str | None]:
         """Return the AE titles that may send from this address; None stands for any title."""
+        return [title for title, _ in self._entries(address)]
+
+    def _entries(self, address: str) -> Iterator[tuple[str | None, str | None]]:
+        """Yield AE title and trust group of the entries for this address."""
+        if not self._allowed:
+            return
         caller = ip_address(address.partition("%")[0])
         if isinstance(caller, IPv6Address) and caller.ipv4_mapped:
             caller = caller.ipv4_mapped
-        return [title for title, network in self._allowed if network is None or caller in network]
+        for title, network, trust in self._allowed:
+            if network is None or caller in network:
+                yield title, trust
 
 
 def _network(address: str | None) -> IPv4Network | IPv6Network | None:

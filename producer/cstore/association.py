@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum
 from uuid import uuid4
 
-from db.ledger import Receipt
+from db.ledger import CallingEntity, Receipt
 
 
 class CStoreStatus(IntEnum):
@@ -30,6 +30,8 @@ class AssociationLog:
     calling_ae: str
     address: str
     began_at: datetime
+    trust: str | None = None
+    """The trust group of the caller, from the allow list."""
     association: str = field(default_factory=lambda: str(uuid4()))
     ended_at: datetime | None = None
     received: int = 0
@@ -37,6 +39,11 @@ class AssociationLog:
     refused: int = 0
     failed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sender(self) -> CallingEntity:
+        """Return who sent the images of the association."""
+        return CallingEntity(calling_ae=self.calling_ae, address=self.address, trust=self.trust)
 
     def count_refusal(self, status: CStoreStatus) -> None:
         """Count a response whose status is not SUCCESS."""

@@ -20,6 +20,7 @@ from producer.cstore.association_request import AssociationRequest
 from producer.cstore.connections import Connection
 from producer.cstore.part10 import file_head
 from producer.cstore.response import encode_c_store_rsp
+from producer.spool.quota import OverQuotaError
 from producer.spool.spool import Incoming
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class SpooledDataset(BytesIO):
         self._unchecked_bytes = _CHECK_DISK_BYTES
         self.status = CStoreStatus.SUCCESS
         """The status of the response, as far as it is known."""
+        self.is_over_quota = False
+        """Whether the image was dropped because its sender holds too much in the spool."""
 
     @property
     def is_open(self) -> bool:
@@ -86,6 +89,7 @@ class SpooledDataset(BytesIO):
             try:
                 self._append(data)
             except OSError as error:
+                self.is_over_quota = isinstance(error, OverQuotaError)
                 self._drop(status_of(error))
         return len(data)
 

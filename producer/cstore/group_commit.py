@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -59,6 +59,7 @@ class GroupCommitter:
 
     def register(self, arrival: Arrival, association_log: AssociationLog) -> None:
         """Return when a file of the spool is durably in the database. Raises NotRegisteredError, after 40 s at most."""
+        arrival = replace(arrival, sender=association_log.sender)
         waiting = _Waiting(association_log=association_log, arrival=arrival)
         self._waiting.put(waiting)
         try:

@@ -20,7 +20,9 @@ from nightread.sources import ReceiverSource
 from nightread.thread_group import ThreadGroup
 from producer.cstore.group_commit import GroupCommitter
 from producer.cstore.store_scp import StoreScp
+from producer.dispatcher.disk import DiskAlarm, DiskReserve
 from producer.spool.purge import purge
+from producer.spool.quota import SpoolQuota, disk_room
 from producer.spool.spool import Spool, spool_root
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,11 @@ class Receiver:
         self._clock = clock
         self._priority = settings.default_priority if source.priority is None else source.priority
         self._spool = Spool(spool_root(settings, source.name), clock=clock)
+        self._quota = SpoolQuota(
+            partial(disk_room, self._spool.root, settings.disk_reserve_bytes),
+            limit_bytes=source.spool_bytes_per_address,
+        )
+        self._disk_alarm = DiskAlarm(DiskReserve(settings, self._spool.root))
         self._source_id = 0
         self._reported_at = self._purged_at = float("-inf")
         self._purge_pause = _PURGE_SECONDS
@@ -93,7 +100,9 @@ class Receiver:
                 on_registered=self._on_registered,
                 clock=self._clock,
             )
-            scp = StoreScp(self._source, self._settings, self._spool, group_committer, clock=self._clock)
+            scp = StoreScp(
+                self._source, self._settings, self._spool, group_committer, quota=self._quota, clock=self._clock
+            )
             with ThreadGroup(stop, join_seconds=2 * _JOIN_SECONDS) as group:
                 group.start(group_committer.run, on_stop=group_committer.close)
                 group.start(scp.serve, on_stop=scp.end)
@@ -105,7 +114,9 @@ class Receiver:
     def _recover(self) -> None:
         """Clean up after a receiver that died: register complete files, remove others, and end open receipts."""
         now, root = self._clock(), root_text(self._spool.root)
-        self._source_id = ensure_source(self._database, name=self._source.name, kind=KIND, root=root, now=now)
+        self._source_id = ensure_source(
+            self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
+        )
         partial, found = self._spool.remove_partial(), 0
         for paths in self._spool.files():
             unknown = queries.missing_from_ledger(self._database, self._source_id, paths)
@@ -121,6 +132,7 @@ class Receiver:
                     now=now,
                 )
                 found += done.new
+        self._quota.recount(self._spool.sizes())
         broken_off = end_receipts(self._database, self._source_id, now=now)
         if partial or found or broken_off:
             log.warning(
@@ -133,7 +145,8 @@ class Receiver:
     def _is_news(self, report: Mapping[str, object]) -> bool:
         """Return whether an operator should not wait a minute for this report."""
         return any(
-            bool(report[name]) != bool(self._reported.get(name)) for name in ("disk_short", "refused_associations")
+            bool(report[name]) != bool(self._reported.get(name))
+            for name in ("disk_short", "disk_low", "refused_associations", "over_quota")
         )
 
     def _report_and_purge(self, scp: StoreScp) -> None:
@@ -141,9 +154,11 @@ class Receiver:
         began = time.monotonic()
         report: dict[str, object] = {
             "disk_short": scp.disk_short,
+            "disk_low": self._disk_alarm.check(),
             "associations": scp.associations,
             "rejected": scp.rejected,
             "refused_associations": scp.refused.report(),
+            "over_quota": scp.over_quota.report(),
         }
         try:
             if began - self._reported_at >= _REPORT_SECONDS or self._is_news(report):
@@ -152,6 +167,7 @@ class Receiver:
             if began - self._purged_at >= self._purge_pause:
                 self._purged_at = began
                 purge(self._database, self._spool, self._settings, source_id=self._source_id, now=self._clock())
+                self._quota.recount(self._spool.sizes())
                 self._purge_pause = max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
         except SQLAlchemyError as error:
             log.warning(

@@ -1,8 +1,7 @@
 """Serve C-STORE and C-ECHO: accept associations, write images to the spool, and register them in the database."""
 
 import logging
-import threading
-import time
+from functools import partial
 from typing import cast
 
 from pynetdicom import _config, evt
@@ -19,16 +18,17 @@ from producer.cstore.association import AssociationLog, CStoreStatus
 from producer.cstore.association_end import end_of
 from producer.cstore.association_request import AssociationRequest
 from producer.cstore.dimse import SpooledDataset, SpoolingDimse, status_of
+from producer.cstore.free_space import FreeSpaceCheck
 from producer.cstore.group_commit import GroupCommitter, NotRegisteredError
+from producer.cstore.over_quota import OVER_QUOTA, OverQuota
 from producer.cstore.refused_associations import RefusedAssociations
 from producer.cstore.store_server import StoreServer, make_entity
 from producer.dispatcher.disk import DiskReserve
+from producer.spool.quota import SpoolQuota
 from producer.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
-_DISK_CHECK_SECONDS = 0.5
-"""The result of a check of free space is used for this long."""
 _POLL_SECONDS = 0.1
 """The server notices after at most this time that it must end."""
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 1, 1
@@ -51,6 +51,7 @@ class StoreScp:
         spool: Spool,
         group_committer: GroupCommitter,
         *,
+        quota: SpoolQuota,
         clock: Clock = utc_now,
     ) -> None:
         """Listen. Raises UsageFault for a port, a certificate or an allow list that cannot be used."""
@@ -62,6 +63,7 @@ class StoreScp:
         self._allow_list = AllowList(source.callers)
         self._free_space = FreeSpaceCheck(DiskReserve(settings, spool.root))
         self.refused = RefusedAssociations(group_committer.update_receipt, clock=clock)
+        self.over_quota = OverQuota(clock)
         self.rejected = 0
         """Number of associations that were rejected for their AE titles or their address."""
         entity = make_entity(source)
@@ -75,7 +77,7 @@ class StoreScp:
             make_dimse=lambda association, connection: SpoolingDimse(
                 association,
                 self._gate,
-                spool.begin,
+                partial(spool.begin, quota.account(connection.address)),
                 connection=connection,
                 message_seconds=source.image_seconds,
                 max_bytes=settings.max_file_bytes,
@@ -162,7 +164,23 @@ class StoreScp:
         dataset.discard()
         if status is not CStoreStatus.SUCCESS:
             dimse.association_log.count_refusal(status)
+        if dataset.is_over_quota:
+            self._note_over_quota(dimse.association_log)
         return int(status)
+
+    def _note_over_quota(self, association_log: AssociationLog) -> None:
+        """Count an image that was refused for the quota of its sender, and log it at most once a minute."""
+        association_log.statuses[OVER_QUOTA] += 1
+        sender = self.over_quota.note(association_log.calling_ae, association_log.address)
+        if self._server.log_limit.permits(sender, OVER_QUOTA):
+            log.warning(
+                "images are refused, since their sender holds all that it may hold in the spool",
+                extra={
+                    "source": self._source.name,
+                    "calling_ae": association_log.calling_ae,
+                    "address": association_log.address,
+                },
+            )
 
     def _complete(self, dataset: SpooledDataset, association_log: AssociationLog) -> CStoreStatus:
         dataset.require_dataset()
@@ -181,11 +199,9 @@ class StoreScp:
         return CStoreStatus.SUCCESS
 
     def _begin_log(self, association: Association) -> AssociationLog:
-        return AssociationLog(
-            calling_ae=_calling_ae(association),
-            address=_address(association),
-            began_at=self._clock(),
-        )
+        calling_ae, address = _calling_ae(association), _address(association)
+        trust = self._allow_list.trust_group(calling_ae, address)
+        return AssociationLog(calling_ae=calling_ae, address=address, trust=trust, began_at=self._clock())
 
     def _end(self, association: Association) -> None:
         dimse = cast("SpoolingDimse", association.dimse)
@@ -227,24 +243,6 @@ class StoreScp:
                     "refused_requests": dict(dimse.refused_requests),
                 },
             )
-
-
-class FreeSpaceCheck:
-    """Checks the free disk space, at most twice a second, for threads that ask for each image."""
-
-    def __init__(self, reserve: DiskReserve) -> None:
-        self._reserve = reserve
-        self._lock = threading.Lock()
-        self._checked_at = float("-inf")
-        self._short = False
-
-    def is_short(self) -> bool:
-        """Return whether there is too little free space; the result is at most half a second old."""
-        with self._lock:
-            now = time.monotonic()
-            if now - self._checked_at >= _DISK_CHECK_SECONDS:
-                self._short, self._checked_at = self._reserve.is_short(before=self._short), now
-            return self._short
 
 
 def _echo(event: evt.Event) -> int:

@@ -1,11 +1,15 @@
 """Check the free disk space: work stops while some is left, so that running work can still be recorded."""
 
+import logging
 import os
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from nightread.disk import alarm_bytes
 from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
@@ -21,13 +25,53 @@ class DiskReserve:
 
     def is_short(self, *, before: bool) -> bool:
         """Return whether less than the reserve is free, or less than 1.1 times the reserve if it was short `before`."""
-        wanted = self._reserve_bytes * (_HYSTERESIS if before else 1)
-        return any((free := _free_bytes(folder)) is not None and free < wanted for folder in self._folders)
+        return self._has_less_than(self._reserve_bytes, before=before)
+
+    def is_low(self, *, before: bool) -> bool:
+        """Return whether less than four times the reserve is free: work goes on, but may soon stop."""
+        return self._has_less_than(self.alarm_bytes, before=before)
+
+    @property
+    def alarm_bytes(self) -> int:
+        """Return the free space below which an operator is warned."""
+        return alarm_bytes(self._reserve_bytes)
+
+    def free_bytes(self) -> int | None:
+        """Return the free space of the disk that has the least; None if no disk tells its size."""
+        known = [free for folder in self._folders if (free := _free_bytes(folder)) is not None]
+        return min(known, default=None)
+
+    def _has_less_than(self, wanted: int, *, before: bool) -> bool:
+        free = self.free_bytes()
+        return free is not None and free < wanted * (_HYSTERESIS if before else 1)
 
     @property
     def message(self) -> str:
         """Explain in one sentence for `status` why dispatch is paused."""
         return f"The disk of the state folder has less than {self._reserve_bytes / _MIB:,.0f} MiB free."
+
+
+class DiskAlarm:
+    """Logs when a disk becomes nearly full, while everything still works, and when it has enough space again."""
+
+    def __init__(self, reserve: DiskReserve) -> None:
+        self._reserve = reserve
+        self._is_low = False
+
+    def check(self) -> bool:
+        """Return whether the disk is nearly full; log a change."""
+        is_low = self._reserve.is_low(before=self._is_low)
+        if is_low is not self._is_low:
+            self._is_low = is_low
+            mib = {
+                "free_mib": (self._reserve.free_bytes() or 0) // _MIB,
+                "alarm_mib": self._reserve.alarm_bytes // _MIB,
+            }
+            if is_low:
+                log.warning("a disk is nearly full: free some space before the disk reserve is reached", extra=mib)
+            else:
+                log.info("the disks have enough free space again", extra=mib)
+        return is_low
 
 
 def _folders(settings: Settings) -> frozenset[Path]:

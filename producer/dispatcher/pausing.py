@@ -11,7 +11,7 @@ from db.queries import Pause
 from nightread.clock import Clock
 from nightread.settings import Settings
 from producer.dispatcher.circuit_breaker import BreakerAction, CircuitBreaker
-from producer.dispatcher.disk import DiskReserve
+from producer.dispatcher.disk import DiskAlarm, DiskReserve
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,13 @@ class PauseController:
         self._database = database
         self._breaker = CircuitBreaker.from_settings(settings)
         self._disk = DiskReserve(settings)
+        self._disk_alarm = DiskAlarm(DiskReserve(settings, settings.spool_folder.absolute()))
         self._clock = clock
         self._logged: frozenset[tuple[Cause, int | None]] = frozenset()
 
     def decide(self) -> None:
         """Begin or end pauses according to the free disk space and the latest outcomes."""
+        self._disk_alarm.check()
         pauses = queries.pauses(self._database)
         self._check_disk(next((pause for pause in pauses if pause.cause is Cause.DISK), None))
         by_breaker = {pause.source_id: pause for pause in pauses if pause.cause is Cause.BREAKER}

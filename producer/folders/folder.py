@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 
 from db.ledger import Arrival
 from nightread.errors import UsageFault
-from nightread.paths import ROOT_MARKER, absolute, join, mtime_of, uri_of
+from nightread.open_beneath import open_folder, status_beneath
+from nightread.paths import ROOT_MARKER, absolute, mtime_of, uri_of
 from nightread.settings import Settings
 from producer.folders.report import FolderReport, Temporaries
 from producer.folders.settling import Monotonic, Settling
@@ -162,14 +163,20 @@ class Folder:
         return self._stat(path for path in paths if path not in self._skip and not self._is_temporary(path))
 
     def _stat(self, paths: Iterable[bytes]) -> Iterator[Entry]:
-        root = os.fsencode(self.root)
-        for path in paths:
-            try:
-                status = os.lstat(join(root, path))
-            except OSError:  # deleted, or reported by the next walk
-                continue
-            if is_arrival(status.st_mode):
-                yield path, status
+        try:
+            root = open_folder(self.root)
+        except OSError:  # reported by the next walk
+            return
+        try:
+            for path in paths:
+                try:
+                    status = status_beneath(root, path)
+                except OSError:  # deleted, or reported by the next walk
+                    continue
+                if is_arrival(status.st_mode):
+                    yield path, status
+        finally:
+            os.close(root)
 
     def _classify(self, path: bytes, status: os.stat_result, this_pass: "_DirectoryPass", now: float) -> None:
         digest = _digest(path, status)

@@ -29,14 +29,19 @@ class Intake:
         *,
         name: str | None = None,
         priority: int | None = None,
+        trust: str | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        """By default the source has the folder's path as its name and the default priority of the settings."""
+        """By default the source has the folder's path as its name and the default priority of the settings.
+
+        `trust` is its trust group, if any.
+        """
         self._database = database
         self._folder = folder
         self._root = root_text(folder.root)
         self._name = name or source_name(folder.root)
         self._priority = settings.default_priority if priority is None else priority
+        self._trust = trust
         self._on_registered = on_registered
         self._clock = clock
         self.source_id = 0
@@ -44,7 +49,9 @@ class Intake:
 
     def open(self) -> None:
         """Register the source, and read from the database whether the folder had its marker before."""
-        self.source_id = ensure_source(self._database, name=self._name, kind=KIND, root=self._root, now=self._clock())
+        self.source_id = ensure_source(
+            self._database, name=self._name, kind=KIND, root=self._root, trust=self._trust, now=self._clock()
+        )
         self._folder.marked = is_marked(self._database, self.source_id)
 
     def check_marker(self) -> None:

@@ -28,6 +28,8 @@ class FolderReport:
     """Files were known and this scan found none: the folder may not be mounted."""
     disk_short: bool = False
     """Nothing is registered until the disk of the state folder has enough free space."""
+    disk_low: bool = False
+    """This disk has less than four times the reserve free: soon nothing is registered."""
     seconds: float = 0.0
     """Duration of the walk, without the time that the consumer took."""
 

@@ -1,5 +1,6 @@
 """Walk a folder tree; count unreadable entries and continue after them."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightread.errors import StopWork
+from nightread.open_beneath import open_beneath
 from nightread.paths import join
 
 Entry = tuple[bytes, os.stat_result]
@@ -14,6 +16,8 @@ Entry = tuple[bytes, os.stat_result]
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PIECE_BYTES = 4000  # PATH_MAX is 4096 on Linux; deeper folders are opened piece by piece
+_VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""ELOOP: a link replaced the folder, or a folder above it, after it was listed."""
 
 
 class RootMissing(StopWork):
@@ -54,7 +58,7 @@ def walk(
             except OSError as error:
                 if not folder:
                     raise _missing(root, error) from error
-                if isinstance(error, FileNotFoundError | NotADirectoryError):
+                if error.errno in _VANISHED:
                     obstacles.vanished += 1
                 else:
                     obstacles.unreadable_folders += 1
@@ -115,11 +119,11 @@ def _list(
 
 
 def _open_below(root_fd: int, folder: bytes) -> int:
-    """Open a folder of any depth and return its descriptor; a link that replaced it meanwhile is not followed."""
+    """Open a folder of any depth and return its descriptor; a link that replaced a part of it is not followed."""
     fd = os.dup(root_fd)
     for piece in _pieces(folder):
         try:
-            below = os.open(piece, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            below = open_beneath(fd, piece, _OPEN_FOLDER)
         finally:
             os.close(fd)
         fd = below

@@ -44,6 +44,7 @@ class Inbox:
     root: Path
     name: str | None = None
     priority: int | None = None
+    trust: str | None = None
 
 
 def watch(
@@ -67,6 +68,7 @@ def watch(
             on_registered,
             name=inbox.name,
             priority=inbox.priority,
+            trust=inbox.trust,
         )
         for inbox in inboxes
     ]
@@ -88,13 +90,16 @@ class FolderWatcher:
         *,
         name: str | None = None,
         priority: int | None = None,
+        trust: str | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._folder = folder
         self._settings = settings
-        self._intake = Intake(settings, database, folder, on_registered, name=name, priority=priority, clock=clock)
+        self._intake = Intake(
+            settings, database, folder, on_registered, name=name, priority=priority, trust=trust, clock=clock
+        )
         self._disk = DiskReserve(settings)
-        self._disk_short = False
+        self._disk_short = self._disk_low = False
         self._scan_wanted = False
         self._reported = FolderReport()
         self._reported_at = float("-inf")
@@ -102,7 +107,7 @@ class FolderWatcher:
     @property
     def report(self) -> FolderReport:
         """Return the result of the latest scan, and whether the disk has enough free space."""
-        return replace(self._folder.report, disk_short=self._disk_short)
+        return replace(self._folder.report, disk_short=self._disk_short, disk_low=self._disk_low)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set. A missing folder or an unavailable database is logged and tried again."""
@@ -121,6 +126,7 @@ class FolderWatcher:
 
     def _is_disk_short(self) -> bool:
         self._disk_short = self._disk.is_short(before=self._disk_short)
+        self._disk_low = self._disk.is_low(before=self._disk_low)
         return self._disk_short
 
     def _scan(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
@@ -173,7 +179,8 @@ class FolderWatcher:
     def _report_state(self, stop: threading.Event) -> None:
         """Log changes, and report to `status` after a change and once a minute, so that a dead watcher is visible."""
         report = self.report
-        changed = (report.troubles, report.pending) != (self._reported.troubles, self._reported.pending)
+        known = self._reported
+        changed = (report.troubles, report.pending, report.disk_low) != (known.troubles, known.pending, known.disk_low)
         if changed or time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._retry(lambda: self._intake.report(report), stop)
             self._reported_at = time.monotonic()

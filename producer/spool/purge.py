@@ -13,17 +13,20 @@ log = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
 
 
-def purge(database: Database, spool: Spool, settings: Settings, *, source_id: int, now: datetime) -> int:
+def purge(
+    database: Database, spool: Spool, settings: Settings, *, source_id: int, now: datetime, all_days: bool = False
+) -> int:
     """Remove the files that are due. Returns their number. Raises errors of the database, and OSError.
 
     It walks the spool and queries the database for each file, because the spool stays small and the database grows.
-    Files that are not in the database, or whose work is unfinished, are kept.
+    Files that are not in the database, or whose work is unfinished, are kept. `all_days` includes files of today, of
+    which those that are useless are removed at once.
     """
     good_before = now - timedelta(days=settings.spool_keep_days)
     bad_before = now - timedelta(days=settings.spool_keep_failed_days)
     removed = 0
     # An outcome cannot be older than the day on which its file arrived.
-    for paths in spool.files(before=max(good_before, bad_before) + _DAY):
+    for paths in spool.files(before=None if all_days else max(good_before, bad_before) + _DAY):
         found = queries.spooled_at(database, source_id, paths)
         needed = {file.uri for file in found if not file.is_due(good_before=good_before, bad_before=bad_before)}
         removed += spool.remove({file.uri for file in found} - needed)

@@ -18,11 +18,13 @@ from nightread.errors import UsageFault
 from nightread.file_lock import FileLockedError, lock_file
 from nightread.paths import mtime_of
 from nightread.settings import Settings
+from producer.spool.quota import FileCharge, SenderAccount
 
 FOLDER_FILES = 1000
 _PARTIAL = ".partial"
 _SUFFIX = ".dcm"
 _LOCK = ".lock"
+_SENDER_END = "-"
 
 
 def spool_root(settings: Settings, source: str) -> Path:
@@ -32,7 +34,11 @@ def spool_root(settings: Settings, source: str) -> Path:
 
 
 class Spool:
-    """The spool of one source: `<root>/<day>/<random>/<uuid>.dcm`. The names reveal nothing about the contents."""
+    """The spool of one source: `<root>/<day>/<random>/<sender>-<uuid>.dcm`.
+
+    The names reveal nothing about the contents; `sender` is a digest of the address that a file came from
+    (producer.spool.quota.sender_of).
+    """
 
     def __init__(self, root: Path, *, clock: Clock = utc_now) -> None:
         self.root = root
@@ -59,9 +65,16 @@ class Spool:
         with lock:
             yield
 
-    def begin(self) -> "Incoming":
-        """Create a new, empty file. Raises OSError."""
-        return Incoming(root=str(self.root), path=f"{self._next_folder()}/{uuid4().hex}{_SUFFIX}")
+    def begin(self, account: SenderAccount | None = None) -> "Incoming":
+        """Create a new, empty file, which counts for the quota of its sender. Raises OSError, also over the quota."""
+        charge = account.begin() if account else None
+        try:
+            name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex
+            return Incoming(root=str(self.root), path=f"{self._next_folder()}/{name}{_SUFFIX}", charge=charge)
+        except OSError:
+            if charge is not None:
+                charge.release()
+            raise
 
     def sync_folders(self, arrivals: Iterable[Arrival]) -> None:
         """Write the names of these files to the disk, with one fsync per folder. Raises OSError."""
@@ -77,6 +90,16 @@ class Spool:
             paths = [f"{folder}/{name}" for name in sorted(os.listdir(self.root / folder)) if name.endswith(_SUFFIX)]  # noqa: PTH208 - names, not a thousand Paths
             for start in range(0, len(paths), FOLDER_FILES):  # one archive may unpack into 50,000 files
                 yield paths[start : start + FOLDER_FILES]
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield the sender and the size of each complete file; the sender is empty for files of older releases."""
+        for folder in self._folders(None):
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(_SUFFIX):
+                        with suppress(FileNotFoundError):  # removed since it was listed
+                            sender, found, _ = entry.name.partition(_SENDER_END)
+                            yield sender if found else "", entry.stat(follow_symlinks=False).st_size
 
     def arrival(self, path: str) -> Arrival | None:
         """Return the arrival of the file at this path below the root, or None if it was removed meanwhile."""
@@ -136,13 +159,17 @@ class Incoming:
     root: str
     path: str
     """Its path below the root after it is complete."""
+    charge: FileCharge | None = None
+    """What it counts for in the quota of its sender; None: nothing."""
     _descriptor: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
-        """Append bytes to the file. Raises OSError."""
+        """Append bytes to the file. Raises OSError; OverQuotaError if the sender holds too much."""
+        if self.charge is not None:
+            self.charge.grow(len(data))
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
@@ -157,6 +184,8 @@ class Incoming:
         os.rename(self._partial, f"{self.root}/{self.path}")  # noqa: PTH104 - no Path is needed per image
         os.close(self._descriptor)
         self._descriptor = -1
+        if self.charge is not None:
+            self.charge.complete()
         return Arrival(uri=self.path, size=status.st_size, mtime_ns=mtime_of(status))
 
     def discard(self) -> None:
@@ -165,6 +194,8 @@ class Incoming:
             os.close(self._descriptor)
             self._descriptor = -1
             Path(self._partial).unlink()
+            if self.charge is not None:
+                self.charge.release()
 
     @property
     def _partial(self) -> str:

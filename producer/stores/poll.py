@@ -161,7 +161,9 @@ class StorePoller:
 
     def _open_source(self) -> int:
         store = self._store
-        return ensure_source(self._database, name=store.name, kind=store.kind, root=store.url, now=self._clock())
+        return ensure_source(
+            self._database, name=store.name, kind=store.kind, root=store.url, trust=store.trust, now=self._clock()
+        )
 
     def _register(self, change_page: ChangePage, *, moved: bool) -> int:
         now = self._clock()

@@ -1,7 +1,9 @@
 """`nightread pause` and `nightread resume`, and the output of `status` during a pause."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,3 +152,13 @@ def test_doctor_shows_that_dispatch_is_paused(ledger_driver: LedgerDriver, tmp_p
     found = {check.name: check for check in [*check_services(settings), *check_machine(settings)]}
     assert (found["dispatch"].result, found["dispatch"].found) == ("warn", "paused (disk)")
     assert "all work is paused" in (found["disk"].remedy or "")
+
+
+def test_doctor_warns_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At four times the reserve everything still works."""
+    free = 1000 * 1024**2
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    settings = load_settings(None, state_dir=tmp_path, disk_reserve_bytes=256 * 1024**2)
+    found = {check.name: check for check in check_machine(settings)}
+    assert found["disk"].result == "warn"
+    assert "Less than four times NIGHTREAD_DISK_RESERVE_BYTES" in (found["disk"].remedy or "")

@@ -1,8 +1,10 @@
 """`nightread receive` and `receipts`, and how other commands handle received files."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,17 @@ def test_doctor_shows_for_how_many_nights_the_disk_has_space(received: LedgerDri
     received.register([Arrival(uri="20261101/0a1b2c3d/large.dcm", size=1 << 60, mtime_ns=1)])
     (check,) = check_spool(settings)
     assert (check.result, "0.0 nights" in check.found) == ("fail", True)
+
+
+def test_doctor_warns_before_received_images_are_refused(
+    received: LedgerDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spool may be on a disk of its own."""
+    url = received.database.writer.url.render_as_string(hide_password=False)
+    settings = load_settings(state_dir=tmp_path, database_url=url, disk_reserve_bytes=256 * 1024**2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=1000 * 1024**2))
+    (check,) = check_spool(settings)
+    assert (check.result, "images are refused" in (check.remedy or "")) == ("warn", True)
 
 
 def test_receipts_are_summed_by_sender(received: LedgerDriver) -> None:

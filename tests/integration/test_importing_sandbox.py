@@ -1,23 +1,37 @@
 """The confinement of the process that opens a foreign file, tested from inside the process."""
 
+import io
 import json
+import os
+import select
+import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import skip_reasons
 
+from models.importing import convert as conversion
+from models.importing.confinement import BEST_EFFORT
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
+from models.importing.foreign import detect_format
+from models.importing.job import RESULT_FILE
+
+SHIPPED = Path(__file__).parents[2] / "models" / "bundles" / "phantom" / "model.keras"
 
 CONFINED_PROGRAM = """
-import json, os, socket, subprocess, sys
+import json, os, signal, socket, subprocess, sys, threading
 from dataclasses import asdict
 from pathlib import Path
 from models.importing.confinement import ResourceLimits, confine
 folder, secret, port = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+parent, inherited = os.getppid(), int(sys.argv[4])
 confinement = confine(folder, ResourceLimits(file_bytes=1000))
 def outcome(action):
     try:
@@ -25,56 +39,277 @@ def outcome(action):
     except OSError as error:
         return type(error).__name__
     return "done"
+def connect(family, address):
+    with socket.socket(family) as client:
+        client.settimeout(5)
+        client.connect(address)
+def thread():
+    one = threading.Thread(target=lambda: None)
+    one.start()
+    one.join()
+def fork():
+    if os.fork() == 0:
+        os._exit(0)
 print(json.dumps({
     "confinement": asdict(confinement),
     "own": outcome(lambda: (folder / "own").write_text("x")),
+    "thread": outcome(thread),
     "large": outcome(lambda: (folder / "large").write_bytes(bytes(5000))),
-    "read": outcome(secret.read_text),
-    "write": outcome(lambda: (secret.parent / "new").write_text("x")),
-    "delete": outcome(secret.unlink),
-    "program": outcome(lambda: subprocess.run(["/bin/true"])),
+    "files": {
+        "read": outcome(secret.read_text),
+        "write": outcome(lambda: (secret.parent / "new").write_text("x")),
+        "delete": outcome(secret.unlink),
+        "program": outcome(lambda: subprocess.run(["/bin/true"])),
+        "passwords": outcome(Path("/etc/shadow").read_text),
+        "environment of another process": outcome(Path(f"/proc/{parent}/environ").read_bytes),
+        "command of another process": outcome(Path(f"/proc/{parent}/cmdline").read_bytes),
+        "shared memory": outcome(lambda: Path(f"/dev/shm/nightread-{os.getpid()}").write_text("x")),
+    },
     "network": outcome(lambda: socket.create_connection(("127.0.0.1", port), timeout=5)),
+    "calls": {
+        "port": outcome(lambda: connect(socket.AF_INET, ("127.0.0.1", port))),
+        "socket file": outcome(lambda: connect(socket.AF_UNIX, str(secret.parent / "redis.sock"))),
+        "abstract socket": outcome(lambda: connect(socket.AF_UNIX, chr(0) + f"nightread-test-{port}")),
+        "signal": outcome(lambda: os.kill(parent, 0)),
+        "signal to the group": outcome(lambda: os.killpg(0, 0)),
+        "fork": outcome(fork),
+        "session": outcome(os.setsid),
+        "mode": outcome(lambda: secret.chmod(0)),
+        "time": outcome(lambda: os.utime(secret, (0, 0))),
+        "limits of another process": outcome(lambda: __import__("resource").prlimit(parent, 7)),
+    },
+    "inherited": outcome(lambda: os.fstat(inherited)),
     "environment": sorted(os.environ),
 }))
 """
 
 
-def test_a_confined_process_has_its_own_folder_and_nothing_else(tmp_path: Path) -> None:
-    """It cannot read a secret, write elsewhere, start a program or connect to a port of this machine."""
-    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
-    folder.mkdir()
-    elsewhere.mkdir()
-    secret = elsewhere / "site.key"
-    secret.write_text("a secret")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        arguments = [str(folder), str(secret), str(server.getsockname()[1])]
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """Return a file beside the socket of a server, both outside of the folder of the sandbox."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "elsewhere" / "site.key"
+    path.write_text("a secret")
+    return path
+
+
+def test_a_confined_process_has_its_own_folder_and_nothing_else(tmp_path: Path, secret: Path) -> None:
+    """It reads no secret, writes nowhere else, starts no program or process, and reaches no server or process."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as by_file,
+        socket.socket(socket.AF_UNIX) as by_name,
+    ):
+        port = server.getsockname()[1]
+        by_file.bind(os.path.relpath(secret.parent / "redis.sock"))
+        by_file.listen()
+        if sys.platform == "linux":
+            by_name.bind(f"\0nightread-test-{port}")
+            by_name.listen()
         done = subprocess.run(
-            [sys.executable, "-I", "-B", "-c", CONFINED_PROGRAM, *arguments],
+            [
+                *(sys.executable, "-I", "-B", "-c", CONFINED_PROGRAM),
+                *(str(tmp_path / "folder"), str(secret), str(port), str(server.fileno())),
+            ],
             capture_output=True,
             text=True,
             check=True,
             env={},
+            pass_fds=[server.fileno()],
         )
     report = json.loads(done.stdout)
-    assert report["own"] == "done"
-    assert report["large"] == "OSError"
+    assert (report["own"], report["thread"]) == ("done", "done")
+    assert (report["large"], report["inherited"]) == ("OSError", "OSError")
     confinement = report["confinement"]
     assert confinement["limits"]
     assert confinement["no_new_privileges"]
     if confinement["no_network"]:
         assert report["network"] != "done"
     if confinement["files"]:
-        assert [report[action] for action in ("read", "write", "delete", "program")] == ["PermissionError"] * 4
+        assert set(report["files"].values()) == {"PermissionError"}, report["files"]
         assert secret.read_text() == "a secret"
-    if not (confinement["no_network"] and confinement["files"]):
+    if confinement["system_calls"]:
+        assert set(report["calls"].values()) == {"PermissionError"}, report["calls"]
+    if not all(stands for name, stands in confinement.items() if name not in BEST_EFFORT):
         pytest.skip(skip_reasons.CONFINEMENT)
+
+
+LANDLOCKED_PROGRAM = """
+import os, signal, socket, sys
+from pathlib import Path
+from models.importing import confinement
+confinement.refuse_system_calls = confinement._leave_namespaces = lambda: False
+print(confinement.confine(Path(sys.argv[1]), confinement.ResourceLimits()).scopes)
+for action in (
+    lambda: os.kill(os.getppid(), 0),
+    lambda: socket.socket(socket.AF_UNIX).connect(chr(0) + sys.argv[2]),
+    lambda: socket.create_connection(("127.0.0.1", int(sys.argv[3])), timeout=5),
+):
+    try:
+        action()
+        print("done")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_landlock_alone_refuses_signals_sockets_and_ports(tmp_path: Path) -> None:
+    """A recent kernel needs neither namespaces nor the filter of system calls for this."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    with socket.socket(socket.AF_UNIX) as server, socket.create_server(("127.0.0.1", 0)) as ports:
+        port = str(ports.getsockname()[1])
+        server.bind(f"\0nightread-landlock-{port}")
+        server.listen()
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", "-c", LANDLOCKED_PROGRAM, tmp_path, f"nightread-landlock-{port}", port],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    scopes, *outcomes = done.stdout.split()
+    if scopes != "True":
+        pytest.skip(skip_reasons.CONFINEMENT)
+    assert outcomes == ["PermissionError"] * 3
 
 
 def test_a_network_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """The process group is killed, and the message names the time limit."""
-    shipped = Path(__file__).parents[2] / "models" / "bundles" / "phantom" / "model.keras"
     with (
         pytest.raises(RefusedModel, match=r"longer than 0\.2 s"),
-        converted(shipped, (128, 128, 1), timeout_seconds=0.2),
+        converted(SHIPPED, (128, 128, 1), timeout_seconds=0.2),
     ):
         pass
+
+
+def test_the_process_group_is_killed_after_the_process_ended_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that it left behind does not live on."""
+    pipe, program = tmp_path / "pipe", tmp_path / "program"
+    os.mkfifo(pipe)
+    program.write_text(f'#!/bin/sh\nexec 3> "{pipe}"\nsleep 600 &\nexit 0\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(RefusedModel), converted(SHIPPED, (128, 128, 1)):
+            pass
+        readable, _, _ = select.select([reader], [], [], 60)
+        assert readable, "a process of the group still holds the pipe"
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
+def test_the_file_is_copied_before_anything_is_read_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is exchanged after the first look is neither loaded nor recorded."""
+    file = tmp_path / "net.keras"
+    shutil.copyfile(SHIPPED, file)
+    detect, loaded = detect_format, []
+
+    def detected_and_exchanged(*arguments: object, **named: object) -> str:
+        found = detect(*arguments, **named)  # type: ignore[arg-type]
+        file.write_bytes(b"PK\x03\x04 another file")
+        return found
+
+    def run(folder: Path, _timeout: float) -> None:
+        loaded.append((folder / "foreign.keras").read_bytes())
+        (folder / RESULT_FILE).write_text('{"refused": "enough seen"}')
+
+    monkeypatch.setattr(conversion, "detect_format", detected_and_exchanged)
+    monkeypatch.setattr(conversion, "_run", run)
+    with pytest.raises(RefusedModel, match="enough seen"), converted(file, (128, 128, 1)):
+        pass
+    assert loaded == [SHIPPED.read_bytes()]
+
+
+def test_a_pipe_in_place_of_a_model_does_not_block(tmp_path: Path) -> None:
+    """Nothing is read from it."""
+    os.mkfifo(tmp_path / "net.keras")
+    with pytest.raises(RefusedModel, match="is not a regular file"), converted(tmp_path / "net.keras", (8, 8, 1)):
+        pass
+
+
+WEAK_PROGRAM = """
+import json, sys
+from pathlib import Path
+from models.importing import confinement, sandbox
+answer = confinement.NOTHING if sys.argv[2] == "_restrict" else False
+setattr(confinement, sys.argv[2], lambda *_: answer)
+sys.argv = ["sandbox", sys.argv[1]]
+sandbox.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "missing"),
+    [("_leave_namespaces", "no_network"), ("_restrict", "files"), ("refuse_system_calls", "system_calls")],
+)
+def test_a_file_is_not_opened_where_a_restriction_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, missing: str
+) -> None:
+    """The import is refused; a person may accept the weaker sandbox, and the file is then inspected."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+
+    def run(folder: Path, _timeout: float) -> None:
+        command = [sys.executable, "-I", "-B", "-c", WEAK_PROGRAM, str(folder), function]
+        subprocess.run(command, check=True, env={"PATH": os.defpath})
+        if not json.loads((folder / "job.json").read_text())["accept_weaker"]:
+            assert missing in json.loads((folder / RESULT_FILE).read_text())["not_isolated"]
+
+    monkeypatch.setattr(conversion, "_run", run)
+    damaged = tmp_path / "net.keras"
+    damaged.write_bytes(b"PK\x03\x04 and no more")
+    words = missing.replace("_", " ")
+    expected = rf"missing:.* {words}.*--accept-weaker-sandbox"
+    with pytest.raises(RefusedModel, match=expected), converted(damaged, (8, 8, 1)):
+        pass
+    with pytest.raises(RefusedModel, match="damaged"), converted(damaged, (8, 8, 1), accept_weaker=True):
+        pass
+
+
+GREEDY = {
+    "class_name": "Sequential",
+    "module": "keras",
+    "config": {
+        "name": "net",
+        "layers": [
+            {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 8, 8, 1]}},
+            {"class_name": "Flatten", "module": "keras.layers", "config": {"name": "flat"}},
+            {"class_name": "Dense", "module": "keras.layers", "config": {"name": "dense", "units": 30_000_000}},
+        ],
+    },
+}
+MEASURING_PROGRAM = """
+import resource, sys
+from pathlib import Path
+from models.importing.convert import converted
+from models.importing.errors import RefusedModel
+try:
+    with converted(Path(sys.argv[1]), (8, 8, 1), accept_weaker=True):
+        print("accepted")
+except RefusedModel as refused:
+    print(refused)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_network_without_its_weights_is_refused_with_less_than_a_gibibyte(tmp_path: Path) -> None:
+    """A layer of 30 million units in a file of 2 kB would take 7 GB."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("w", data=np.ones(8))
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(GREEDY))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    command = [sys.executable, "-I", "-B", "-c", MEASURING_PROGRAM, str(tmp_path / "net.keras")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    message, mebibytes = done.stdout.splitlines()
+    assert "needs more memory" in message or "ended by" in message
+    assert int(mebibytes) < 1024

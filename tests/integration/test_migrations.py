@@ -14,6 +14,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, sel
 
 from db import schema
 from db.engine import Database, open_database
+from db.store_tables import copies
 from db.tables import State, metadata, work
 from nightread.errors import StopWork
 
@@ -128,6 +129,38 @@ def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_databa
     assert {table.name: _rows(empty_database, table) for table in tables} == before
     assert {name: len(rows) for name, rows in before.items()} == dict.fromkeys(before, 3)
     assert len(before) == 9
+
+
+def test_an_upgrade_finds_the_copies_that_other_sources_sent(empty_database: Database) -> None:
+    """Duplicates of before schema 0011 keep their originals from being replaced; those of the same source do not."""
+    schema.upgrade(empty_database)
+    _downgrade(empty_database, "0010")
+    old, moment = MetaData(), datetime(2026, 11, 5, tzinfo=UTC)
+    with empty_database.read() as connection:
+        old.reflect(connection)
+    work_of = {"ordinal": 0, "attempts": 1, "deaths": 0, "expiries": 0, "priority": 5, "alone": False}
+    rows: dict[str, list[dict[str, Any]]] = {
+        "sources": [
+            {"id": number, "name": f"s{number}", "kind": "folder", "root": "/", "created_at": moment}
+            for number in (1, 2)
+        ],
+        "instances": [
+            {"id": number, "source_id": source, "uri": "u", "uri_key": str(number), "size": 1, "mtime_ns": 1}
+            | {"arrived_at": moment}
+            for number, source in ((1, 1), (2, 2), (3, 2), (4, 1))
+        ],
+        "work": [
+            work_of | {"id": number, "instance_id": number, "state": state, "duplicate_of": original}
+            for number, state, original in ((1, "done", None), *((copy, "duplicate", 1) for copy in (2, 3, 4)))
+        ],
+    }
+    for name, given in rows.items():
+        statement = insert(old.tables[name])
+        empty_database.write(lambda connection, to=statement, given=given: connection.execute(to, given))
+
+    schema.upgrade(empty_database)
+    with empty_database.read() as connection:
+        assert [tuple(row) for row in connection.execute(select(copies))] == [(1, 2, 0, 2)]
 
 
 def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:

@@ -64,3 +64,20 @@ def test_refused_associations_are_shown_with_the_latest_caller() -> None:
     assert problem.startswith("1,201 associations brought no image in the last hour (aborted 1, rejected 1,200), ")
     assert problem.endswith("the latest from CT1 at 10.1.2.3: see `nightread receipts --each`")
     assert list(source_problems(source(refused_associations={}), NOW)) == []
+
+
+def test_a_disk_that_is_nearly_full_is_shown() -> None:
+    """There is still time to free space; once the disk is full, only that is shown."""
+    (problem,) = source_problems(source(disk_low=True), NOW)
+    assert problem == "the disk of the state folder is nearly full: soon nothing is registered"
+    (problem,) = source_problems(source(disk_low=True, disk_short=True), NOW)
+    assert "nothing is registered until the disk" in problem
+
+
+def test_a_sender_beyond_its_quota_is_shown() -> None:
+    """An operator finds it in the list of receipts."""
+    refused = {"images": 1200, "senders": 1, "latest": "CT1 at 10.1.2.3"}
+    (problem,) = source_problems(source(over_quota=refused), NOW)
+    assert problem.startswith("1,200 images were refused (status A700) in the last hour, since their sender holds all")
+    assert "the latest from CT1 at 10.1.2.3" in problem
+    assert list(source_problems(source(over_quota={}), NOW)) == []

@@ -180,3 +180,10 @@ def test_a_label_brings_no_control_character_into_a_report(text: str) -> None:
     for shown in (comment(hostile), *values):
         assert not UNSAFE.search(shown)
         assert "\n" not in shown
+
+
+def test_the_comment_counts_images_in_conflict() -> None:
+    """Their results are listed, so that no sender suppresses a finding; without conflicts nothing is said."""
+    assert "Listed although" not in comment(RESULT)
+    text = comment(*labelled("nodule", "normal"), in_conflict=2)
+    assert "Found: nodule (1). Listed although another source sent another version or rejects it: 2." in text

@@ -81,3 +81,10 @@ def test_unreadable_certificates_have_a_reason_that_names_destination_and_error(
     error = unreadable_certificates("pacs", "SSLError")
     message = "The certificate files of the destination pacs cannot be read (SSLError): correct its `tls`."
     assert (error.reason, error.detail) == (DeliveryReason.CERTIFICATES, message)
+
+
+def test_a_conflict_changes_the_content() -> None:
+    """The comment then says something else; without a conflict the digest is that of earlier releases."""
+    digests = [content_digest(replace(STUDY, in_conflict=images), not_for_diagnosis=True) for images in (0, 1, 2)]
+    assert digests[0] == content_digest(STUDY, not_for_diagnosis=True)
+    assert len(set(digests)) == 3

@@ -119,7 +119,7 @@ def test_the_last_activation_is_found(last: dict[str, Any], expected: str | None
 
 def test_the_shipped_bundle_passes_the_check() -> None:
     """Networks that nightread trains can be imported again."""
-    config = inspect_file(ROOT / "models" / "bundles" / "phantom" / "model.keras")
+    config = inspect_file(ROOT / "models" / "bundles" / "phantom" / "model.keras").config
     assert last_activation(config) == "softmax"
     assert json.dumps(config).count("Lambda") == 0
     assert CONFIG == "config.json"

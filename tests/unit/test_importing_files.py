@@ -45,10 +45,10 @@ def test_the_format_is_detected_from_the_first_bytes(tmp_path: Path) -> None:
 
 def test_a_plain_file_is_read(tmp_path: Path) -> None:
     """The description is returned unchanged from both formats."""
-    assert inspect_file(keras_file(tmp_path / "net.keras")) == CONFIG
+    assert inspect_file(keras_file(tmp_path / "net.keras")).config == CONFIG
     legacy = tmp_path / "net.h5"
     legacy.write_bytes(hdf5(lambda file: file.attrs.update(model_config=json.dumps(CONFIG))))
-    assert inspect_file(legacy) == CONFIG
+    assert inspect_file(legacy).config == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_description_in_an_archive_of_keras_2_is_replaced(
     """Keras then reads what was checked; the weights stay as they are."""
     metadata = json.dumps({"keras_version": version} if version else {}).encode()
     path = keras_file(tmp_path / "net.keras", {"config.json": json.dumps(KERAS_2).encode(), "metadata.json": metadata})
-    replace_config(path, inspect_file(path))
+    replace_config(path, inspect_file(path).config)
     with zipfile.ZipFile(path) as archive:
         assert json.loads(archive.read("config.json")) == expected
         assert archive.read("model.weights.h5") == hdf5()
@@ -192,6 +192,6 @@ def test_the_description_in_a_legacy_file_of_keras_2_is_replaced(
     path = tmp_path / "net.h5"
     attributes = {"model_config": json.dumps(KERAS_2)} | ({} if version is None else {"keras_version": version})
     path.write_bytes(hdf5(lambda file: file.attrs.update(attributes)))
-    replace_config(path, inspect_file(path))
+    replace_config(path, inspect_file(path).config)
     with h5py.File(path) as file:
         assert json.loads(file.attrs["model_config"]) == expected

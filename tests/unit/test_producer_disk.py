@@ -1,5 +1,6 @@
 """A disk counts as short when less than the reserve is free."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import skip_reasons
 
 from nightread.settings import load_settings
-from producer.dispatcher.disk import DiskReserve
+from producer.dispatcher import disk
+from producer.dispatcher.disk import DiskAlarm, DiskReserve
 
 
 def reserve(folder: Path, reserve_bytes: float, **knobs: object) -> DiskReserve:
@@ -42,3 +44,25 @@ def test_a_file_system_without_a_size_is_not_short() -> None:
     if not kernel.is_dir():
         pytest.skip(skip_reasons.LINUX)
     assert not reserve(kernel, 2**62).is_short(before=False)
+
+
+def test_the_alarm_comes_before_the_reserve_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once at four times the reserve, and once when a tenth more is free again."""
+    caplog.set_level(logging.INFO, "producer")
+    of = reserve(tmp_path, 100 * 1024**2)
+    alarm = DiskAlarm(of)
+    found = []
+    for free_mib in (401, 399, 101, 439, 441, 500):
+        monkeypatch.setattr(disk, "_free_bytes", lambda _folder, mib=free_mib: mib * 1024**2)
+        found.append((alarm.check(), of.is_short(before=False)))
+    assert found == [(False, False), (True, False), (True, False), (True, False), (False, False), (False, False)]
+    lines = [(record.levelname, record.free_mib, record.alarm_mib) for record in caplog.records]  # type: ignore[attr-defined]
+    assert lines == [("WARNING", 399, 400), ("INFO", 441, 400)]
+
+
+def test_without_a_reserve_there_is_no_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same setting turns both off."""
+    monkeypatch.setattr(disk, "_free_bytes", lambda _folder: 0)
+    assert not DiskAlarm(reserve(tmp_path, 0)).check()

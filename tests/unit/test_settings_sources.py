@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from nightread.settings import Settings, load_settings
-from nightread.sources import FolderSource, OrthancSource
+from nightread.sources import FolderSource, OrthancSource, ReceiverSource
 
 
 def _settings(folder: Path, text: str) -> Settings:
@@ -50,3 +50,17 @@ def test_child_processes_get_complete_sources_and_people_see_no_secret(tmp_path:
     assert OrthancSource(**passed) == settings.sources[0]
     assert passed["login"]["password"] == "secret"
     assert "secret" not in settings.model_dump_json()
+
+
+def test_sources_and_callers_may_name_a_trust_group(tmp_path: Path) -> None:
+    """Spaces around it do not count; an empty one is refused, since it would join nothing."""
+    caller = '{ ae_title = "CT1", address = "10.1.0.5", trust = "radiology " }'
+    text = f'[[sources]]\nname = "a"\nkind = "receiver"\ntrust = "hospital"\ncallers = [{caller}]'
+    (source,) = _settings(tmp_path, f'overwrite_policy = "never"\n{text}').sources
+    assert isinstance(source, ReceiverSource)
+    assert (source.trust, source.callers[0].trust) == ("hospital", "radiology")
+    for wrong in ('trust = ""', 'trust = " "'):
+        with pytest.raises(ValidationError, match="at least 1 character"):
+            _settings(tmp_path, f'[[sources]]\nname = "a"\npath = "/a"\n{wrong}')
+    with pytest.raises(ValidationError, match="'never', 'same_source' or 'any'"):
+        _settings(tmp_path, 'overwrite_policy = "always"')

@@ -14,11 +14,12 @@ from db import ledger, queries
 from db.ledger import Arrival, Claimed, Members
 from db.ledger.origins import DEPTH
 from db.queries import ArchiveTotals
+from nightread.disk import alarm_bytes
 from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import mtime_of, readable, root_text
 from nightread.reasons import Reason
-from nightread.sources import ARCHIVES
+from nightread.sources import ARCHIVES, PARTIAL_PREFIX
 from worker.archives.detect import ArchiveKind, members
 from worker.archives.limits import ArchiveLimits
 from worker.archives.member import Member
@@ -33,7 +34,6 @@ MAX_RATIO = 100
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
 """Up to 256 MiB the ratio does not matter: a small archive of blank images may shrink to a thousandth."""
 _NAME_BYTES = 500
-_PARTIAL = ".partial-"
 _STALE_SECONDS = 86400
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 _CHECK_EVERY_BYTES = 64 * 1024**2
@@ -115,8 +115,9 @@ def _unpack(
     names = []
     with _partial_folder(root, image) as partial:
         free_space = _FreeSpaceCheck(root, context.settings.disk_reserve_bytes)
+        most = context.settings.max_file_bytes
         for number, member in enumerate(files, start=1):
-            _write(partial / f"{number:06}.dcm", member.pieces, free_space, progress)
+            _write(partial / f"{number:06}.dcm", member.pieces, free_space, progress, max_bytes=most)
             names.append(member.name)
         sync_folder(partial)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
@@ -134,8 +135,8 @@ def _unpack(
 def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
     """Create a folder that is removed afterwards unless it was renamed. Remove folders of failed attempts first."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    own = f"{_PARTIAL}{image.instance_id}-"
-    for left in root.glob(f"{_PARTIAL}*"):
+    own = f"{PARTIAL_PREFIX}{image.instance_id}-"
+    for left in root.glob(f"{PARTIAL_PREFIX}*"):
         if left.name.startswith(own) or _is_stale(left):
             shutil.rmtree(left, ignore_errors=True)
     partial = root / f"{own}{uuid4()}"
@@ -158,25 +159,42 @@ class _FreeSpaceCheck:
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self._folder = folder
-        self._reserve_bytes = reserve_bytes
+        self._wanted_bytes = max(alarm_bytes(reserve_bytes), reserve_bytes + _CHECK_EVERY_BYTES)
         self._left = 0
 
     def reserve(self, count: int) -> None:
-        """Count the bytes to write. Raises RetryImage(NO_ROOM) if less than the disk reserve would stay free."""
+        """Count the bytes to write. Raises RetryImage(NO_ROOM) while the disk is nearly full.
+
+        That is well before the disk reserve: archives wait, so that receivers need not refuse images.
+        """
         self._left -= count
         if self._left < 0:
             self._left = _CHECK_EVERY_BYTES
             status = os.statvfs(self._folder)
-            if status.f_blocks and status.f_bavail * status.f_frsize < self._reserve_bytes + _CHECK_EVERY_BYTES:
+            if status.f_blocks and status.f_bavail * status.f_frsize < self._wanted_bytes:
                 raise RetryImage(Reason.NO_ROOM)
 
 
-def _write(path: Path, pieces: Iterator[bytes], free_space: _FreeSpaceCheck, progress: Callable[[], None]) -> None:
+def _write(
+    path: Path,
+    pieces: Iterator[bytes],
+    free_space: _FreeSpaceCheck,
+    progress: Callable[[], None],
+    *,
+    max_bytes: int,
+) -> None:
+    """Write one file. Of a file with more than `max_bytes`, which no worker reads, only the size is kept (sparse)."""
+    size = 0
     with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
-            free_space.reserve(len(piece))
-            file.write(piece)
+            size += len(piece)
+            if size <= max_bytes:
+                free_space.reserve(len(piece))
+                file.write(piece)
             progress()
+        if size > max_bytes:
+            file.truncate(0)
+            file.truncate(size)
         file.flush()
         os.fsync(file.fileno())
     progress()

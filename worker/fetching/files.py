@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,10 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nightread.errors import RejectImage, RetryImage
-from nightread.paths import ROOT_MARKER, mtime_of, path_of, root_path
+from nightread.paths import ROOT_MARKER, mtime_of, root_path
 from nightread.reasons import Reason
-
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+from nightread.source_files import NotRegularError, OutsideSourceError, SourceFile, open_source_file
 
 
 class ImageLocation(Protocol):
@@ -79,44 +77,28 @@ def fetch(image: ImageLocation, *, roots: Mapping[str, Path], max_bytes: int) ->
     (file or source missing, no permission, storage error, file changed).
     """
     root = roots.get(image.source) or root_path(image.root)
-    path = path_of(root, image.uri)
     try:
-        descriptor, link = _open(path, root)
+        file = open_source_file(root, image.uri)
         try:
-            return _read(descriptor, image, link, max_bytes)
+            return _read(file, image, max_bytes)
         finally:
-            os.close(descriptor)
+            os.close(file.descriptor)
+    except OutsideSourceError:
+        raise RejectImage(Reason.SYMLINK) from None
+    except NotRegularError:
+        raise RejectImage(Reason.NOT_A_FILE) from None
     except OSError as error:
         raise _explain_error(error, root, marked=image.marked) from None
 
 
-def _open(path: bytes, root: Path) -> tuple[int, os.stat_result | None]:
-    """Return a file descriptor, and the status of the link itself if the name is a symbolic link.
-
-    The registered size and modification time of a link are its own and not those of its target.
-    """
-    try:
-        return os.open(path, _FLAGS), None
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-    target = os.path.realpath(path)
-    inside = os.path.realpath(os.fsencode(root))
-    if not target.startswith(inside + b"/") or os.path.isdir(target):  # noqa: PTH112 - bytes: names need not be UTF-8
-        raise RejectImage(Reason.SYMLINK)
-    return os.open(target, _FLAGS), os.lstat(path)
-
-
-def _read(descriptor: int, image: ImageLocation, link: os.stat_result | None, max_bytes: int) -> Fetched:
-    before = os.fstat(descriptor)
-    if not stat.S_ISREG(before.st_mode):
-        raise RejectImage(Reason.NOT_A_FILE)
+def _read(file: SourceFile, image: ImageLocation, max_bytes: int) -> Fetched:
+    descriptor, before = file.descriptor, file.status
     if before.st_size > max_bytes:
         raise RejectImage(Reason.TOO_LARGE, f"The file has {before.st_size} bytes; max_file_bytes is {max_bytes}.")
     data = _read_all(descriptor, before.st_size)
     after = os.fstat(descriptor)
     complete = len(data) == after.st_size and _identity(before) == _identity(after)
-    named = _identity(link or after)
+    named = _identity(file.link or after)
     if not complete or named != (image.size, image.mtime_ns):
         raise FileChangedError(*named)
     return Fetched(data=data, sha256=sha256(data).hexdigest(), size=image.size, mtime_ns=image.mtime_ns)

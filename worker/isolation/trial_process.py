@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import NoReturn
 
 import cv2
 
+from imaging.budget import object_seconds
 from imaging.limits import Limits
 from imaging.prepare import prepare
 from imaging.read import read
@@ -30,6 +32,8 @@ from worker.fetching.files import fetch
 
 READY, PROGRESS, PASSED, NO_MEMORY, TIMED_OUT, DIED = b"ready", b".", b"passed", b"memory", b"timeout", b"died"
 _NUMBER_BYTES = 8
+_LEAST_SECONDS = 0.001
+"""A timer of 0 s would never fire."""
 _OUT_OF_MEMORY_EXIT_CODE = 3
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 _STATM = Path("/proc/self/statm")
@@ -119,11 +123,15 @@ def _read(
         connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
         dicom_image = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
+        ends_at = time.monotonic() + object_seconds(
+            dicom_image.frame_count, dicom_image.stored_bytes, settings.frame_seconds
+        )
+        _limit_frame(settings.frame_seconds, ends_at)
         for frame in dicom_image.frames():
             for spec in request.specs:
                 with suppress(RejectImage):  # concerns one model; the worker prepares the frame for the others
                     prepare(frame, spec)
-            signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
+            _limit_frame(settings.frame_seconds, ends_at)
             connection.send_bytes(progress)
     except (MemoryError, ConnectionError):
         raise
@@ -131,6 +139,12 @@ def _read(
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit_frame(frame_seconds: float, ends_at: float) -> None:
+    """Let the alarm end the process if the next frame takes too long, or all frames of the object together."""
+    left = max(ends_at - time.monotonic(), _LEAST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, min(frame_seconds, left))
 
 
 def _load_bytes(

@@ -31,6 +31,10 @@ from worker.isolation.trial_process import (
 ATTEMPTS = 3
 _START_SECONDS = 30
 _KILLED = f"Reading this image killed its trial process in {ATTEMPTS} of {ATTEMPTS} attempts."
+_ENDED_AT = (
+    "Decoding ended at frame {}: it took longer than image_timeout_seconds, or all frames together took longer than "
+    "their bytes allow."
+)
 _NOT_STARTED = "The process for trial reads did not start, or was ended from outside; see the worker's log."
 _CONNECTION_LOST = b"gone"
 _MAX_RESPONSE_BYTES = 32
@@ -47,6 +51,7 @@ class TrialReader:
         self._record_death = record_death
         self._connection: Connection[Any, Any] | None = None
         self._number = 0
+        self._steps = 0  # the file was loaded, then frames were decoded: so it is the number of the present frame
         self._used_at = 0.0
         self._close: Callable[[], object] = _nothing_to_close
 
@@ -72,7 +77,7 @@ class TrialReader:
             deaths += 1
             self._record_death()
             if response == TIMED_OUT:
-                raise ImageError(Reason.TIMEOUT)
+                raise ImageError(Reason.TIMEOUT, _ENDED_AT.format(self._steps) if self._steps else "")
         if deaths == ATTEMPTS:
             raise ImageError(Reason.KILLED_WORKER, _KILLED)
         raise RetryImage(Reason.INTERNAL_ERROR, _NOT_STARTED)
@@ -91,6 +96,7 @@ class TrialReader:
         try:
             connection = self._open_connection()
             self._number += 1
+            self._steps = 0
             self._used_at = time.monotonic()
             connection.send((self._number, request))
             if data is not None:
@@ -101,6 +107,7 @@ class TrialReader:
                     continue
                 if response != PROGRESS:
                     return response
+                self._steps += 1
                 progress()
         except (EOFError, OSError):
             self.close()  # the process did not start, or a person or the out-of-memory killer ended it

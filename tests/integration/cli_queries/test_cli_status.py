@@ -12,6 +12,7 @@ from db import ledger
 from db.ledger import Arrival
 from db.tables import State
 from nightread.reasons import Reason
+from producer.dispatcher import disk
 
 MakeArrivals = Callable[..., list[Arrival]]
 Nightread = Callable[..., tuple[int, str, str]]
@@ -55,6 +56,18 @@ def test_status_for_people_shows_what_is_wrong(
     assert "\x1b" not in text
 
 
+def test_status_warns_before_the_disk_is_full(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything still works at four times the reserve, and there is time to free space."""
+    monkeypatch.setattr(disk, "_free_bytes", lambda _folder: 1000 * 1024**2)
+    monkeypatch.setenv("NIGHTREAD_DISK_RESERVE_BYTES", str(240 * 1024**2))
+    assert "MiB free" not in nightread("status")[1]
+    monkeypatch.setenv("NIGHTREAD_DISK_RESERVE_BYTES", str(256 * 1024**2))
+    assert "A disk has only 1,000 MiB free: free some space." in nightread("status")[1]
+    shown = json.loads(nightread("status", "--json")[1])["disk"]
+    mib = 1024**2
+    assert shown == {"free_bytes": 1000 * mib, "alarm_bytes": 1024 * mib, "reserve_bytes": 256 * mib, "low": True}
+
+
 def test_status_and_query_show_remarks_only_if_there_are_any(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
@@ -72,7 +85,7 @@ def test_status_and_query_show_remarks_only_if_there_are_any(
     assert line.split(maxsplit=2)[1:] == ["2", "The pixel data hold more frames than could be analysed."]
     assert "frames_left_out, voi_not_used" in nightread("query", "--remark", "voi_not_used")[1]
     assert (
-        nightread("query", "--remark", "voi_not_used", "--format", "csv")[1].count(",frames_left_out voi_not_used,,\n")
+        nightread("query", "--remark", "voi_not_used", "--format", "csv")[1].count(",frames_left_out voi_not_used,,,\n")
         == 2
     )
 

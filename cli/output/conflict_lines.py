@@ -1,0 +1,30 @@
+"""Describe images whose results or notes came from sources that do not trust each other, for an operator."""
+
+from dataclasses import asdict
+from typing import Any
+
+from cli.wording import counted
+from db.queries import ConflictingImage
+
+
+def conflicts_line(number: int) -> str:
+    """Return the sentence for `status`: how many images, what happened to them, and what to do."""
+    images = counted(number, "image is", "images are")
+    return (
+        f"{images} in conflict: a source that may not replace or withdraw the result tried to, and all results stay "
+        "(`nightread query --conflict`). Check the senders; if they belong together, give them the same `trust`."
+    )
+
+
+def conflict_line(conflict: ConflictingImage) -> str:
+    """Return the line for `audit`."""
+    what = "another version of" if conflict.kind == "version" else "a key object note that rejects"
+    return (
+        f"image {conflict.image_id} of {conflict.source}: "
+        f"image {conflict.other_id} of {conflict.other_source} is {what} it"
+    )
+
+
+def conflict_json(conflict: ConflictingImage) -> dict[str, Any]:
+    """Return the object for `audit --json`."""
+    return asdict(conflict)

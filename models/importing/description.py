@@ -1,0 +1,38 @@
+"""Read the description of a network, JSON of a foreign file, with a limit for the memory that it takes."""
+
+import json
+from typing import Any
+
+from models.importing.errors import RefusedModel
+
+MAX_TEXT_BYTES = 64 * 1024**2
+MAX_NODES = 2_000_000
+_MARKS = 2 * MAX_NODES
+"""Each value of a list or an object stands behind one of these characters; some more stand in texts."""
+
+
+def description(text: bytes | str) -> dict[str, Any]:
+    """Return the description. Raises RefusedModel if it is invalid, too long, or not an object."""
+    try:
+        config = read_json(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedModel(
+            "The file's description of the network is invalid JSON: it is damaged. Copy it again."
+        ) from error
+    if not isinstance(config, dict):
+        raise RefusedModel("The file's description of the network is not a JSON object. Save it again.")
+    return config
+
+
+def read_json(text: bytes | str) -> Any:
+    """Return the values. Raises RefusedModel, before the memory is used, if they are too many; else as json.loads."""
+    if isinstance(text, bytes):
+        count = text.count(b"[") + text.count(b"{") + text.count(b",")
+    else:
+        count = text.count("[") + text.count("{") + text.count(",")
+    if len(text) > MAX_TEXT_BYTES or count > _MARKS:
+        raise RefusedModel(
+            "The file's description of the network is longer than that of any real network. "
+            f"Ask its author for another file: at most {MAX_NODES:,} nodes are accepted."
+        )
+    return json.loads(text)

@@ -1,0 +1,39 @@
+"""Limit the memory of this process by what its present step needs."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+_MIB = 1024**2
+INSPECTION_BYTES = 768 * _MIB
+"""For the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
+_LOADING_BYTES = 256 * _MIB
+"""For loading a network, beside its weights."""
+_COPIES_OF_WEIGHTS = 6
+"""Keras holds the weights of the file, the first values of the network, and what its initializers need for them."""
+_BYTES_PER_PROCESSOR = 32 * _MIB
+"""The stacks of the threads that a library starts at its first operation; only a part of them becomes memory."""
+
+
+def limit_memory(count: int | None) -> None:
+    """Limit the data of this process to `count` bytes, or only to the final limit if `count` is None."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = hard if count is None else count if hard == resource.RLIM_INFINITY else min(count, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def limit_memory_for_loading(weights_bytes: int) -> None:
+    """Limit the memory for a network with so many bytes of weights; what is used already comes on top."""
+    used = _used()
+    if used is not None:
+        threads = (os.cpu_count() or 1) * _BYTES_PER_PROCESSOR
+        limit_memory(used + _LOADING_BYTES + threads + _COPIES_OF_WEIGHTS * weights_bytes)
+
+
+def _used() -> int | None:
+    """Return the bytes that count against the limit."""
+    if sys.platform != "linux":
+        return None
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)

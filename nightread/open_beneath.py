@@ -1,0 +1,92 @@
+"""Open files below a folder, without following any link on the way."""
+
+import ctypes
+import errno
+import os
+import stat
+import struct
+import sys
+from functools import cache
+
+_OPENAT2 = 437
+"""The number of the system call on every architecture that Python runs on (Linux 5.6 and later, man 2 openat2)."""
+_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
+_OPEN_HOW_BYTES = 24
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_MISSING_CALL = (errno.ENOSYS, errno.EPERM)
+"""Kernels before 5.6 and gVisor do not have openat2; the seccomp filters of older container engines forbid it."""
+_PATH_MAX = 4096
+"""Longest path that Linux accepts in one call, in bytes, with its final zero."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def open_folder(path: os.PathLike[str] | str) -> int:
+    """Return a descriptor of a folder that an operator configured. Links in this path are followed."""
+    return os.open(path, _FOLDER)
+
+
+def open_beneath(folder: int, path: bytes, flags: int) -> int:
+    """Open the relative `path` below the descriptor `folder`, for reading.
+
+    Raises OSError, with ELOOP if any part of the path is a symbolic link; `..` must not be in the path.
+    """
+    opener = _open_at_once if _has_openat2() else _open_step_by_step
+    return opener(folder, path, flags | os.O_CLOEXEC)
+
+
+def status_beneath(folder: int, path: bytes) -> os.stat_result:
+    """Return the status of a name below the descriptor `folder`; of a link, that of the link itself. Raises OSError."""
+    above, _, name = path.rpartition(b"/")
+    if not above:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    descriptor = open_beneath(folder, above, _FOLDER)
+    try:
+        return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _has_openat2() -> bool:
+    """Ask the kernel with a call that it refuses for another reason if it knows the call."""
+    if sys.platform != "linux":
+        return False
+    _libc.syscall(_OPENAT2, -1, None, None, ctypes.c_size_t(0))
+    return ctypes.get_errno() not in _MISSING_CALL
+
+
+def _open_at_once(folder: int, path: bytes, flags: int) -> int:
+    how = struct.pack("QQQ", flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)
+    while True:
+        descriptor: int = _libc.syscall(_OPENAT2, folder, path, how, ctypes.c_size_t(_OPEN_HOW_BYTES))
+        if descriptor >= 0:
+            return descriptor
+        error = ctypes.get_errno()
+        if error not in (errno.EINTR, errno.EAGAIN):
+            raise OSError(error, os.strerror(error))
+
+
+def _open_step_by_step(folder: int, path: bytes, flags: int) -> int:
+    """Open each folder on the way by its descriptor, so that a folder replaced by a link is noticed at its step."""
+    if len(path) >= _PATH_MAX:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    *folders, name = path.split(b"/")
+    current = os.dup(folder)
+    try:
+        for step in folders:
+            below = _open_step(current, step, _FOLDER)
+            os.close(current)
+            current = below
+        return _open_step(current, name, flags)
+    finally:
+        os.close(current)
+
+
+def _open_step(folder: int, name: bytes, flags: int) -> int:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+    except NotADirectoryError:  # O_DIRECTORY reports a link like any other name that is not a folder
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        raise

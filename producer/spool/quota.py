@@ -1,0 +1,197 @@
+"""Limit what one sender may hold in the spool of a receiver, so that it cannot fill the disk for all others."""
+
+import errno
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import NamedTuple
+
+_SHARE = 3
+"""A sender may hold three times the room that is left: one sender gets three quarters of the room, the next one three
+quarters of the rest, so that each leaves something for others, whatever else is on the disk (dynamic threshold:
+Choudhury and Hahne, IEEE/ACM Transactions on Networking 6, 1998)."""
+_BLOCK_BYTES = 4096
+"""Each file takes up to one block more than its bytes, and the entry in its folder."""
+_CHECK_SECONDS = 0.5
+"""The free space is asked for this often; what was written since then is counted."""
+_NETWORK_BYTES = 8
+"""A network of IPv6 gives each host 64 bits of addresses, so all of them count as one sender (RFC 4291, 2.5.1)."""
+
+
+class OverQuotaError(OSError):
+    """The sender holds all that it may hold in the spool."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EDQUOT, "the quota of the sender is used up")
+
+
+class DiskRoom(NamedTuple):
+    """What a disk can still take."""
+
+    bytes: int
+    """Free bytes beyond the disk reserve; a disk that runs out of inodes counts as full."""
+    file_bytes: int
+    """Bytes that a file takes at least: a disk of N bytes and M inodes is full with M files, however small they are."""
+
+
+def disk_room(folder: Path, reserve_bytes: int) -> DiskRoom:
+    """Ask the disk of an existing folder for its room. Raises OSError."""
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if not status.f_files or not status.f_favail:  # this file system does not count inodes
+        return DiskRoom(free - reserve_bytes, _BLOCK_BYTES)
+    per_inode = status.f_blocks * status.f_frsize // status.f_files
+    return DiskRoom(min(free, status.f_favail * per_inode) - reserve_bytes, max(_BLOCK_BYTES, per_inode))
+
+
+def sender_of(address: str) -> str:
+    """Return eight hex digits for the sender at an IP address, which name its files; AE titles are free to choose."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return _digest(address.encode())
+    if isinstance(known, IPv6Address):
+        return _digest(known.ipv4_mapped.packed if known.ipv4_mapped else known.packed[:_NETWORK_BYTES])
+    return _digest(known.packed)
+
+
+class SpoolQuota:
+    """The bytes that each sender holds in one spool, complete or not, and the most that it may hold."""
+
+    def __init__(
+        self,
+        room: Callable[[], DiskRoom],
+        *,
+        limit_bytes: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`limit_bytes` applies to each sender in place of three times the room that is left."""
+        self._ask = room
+        self._limit_bytes = limit_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held = Counter[str]()
+        self._open = Counter[str]()
+        self._completed = Counter[str]()
+        self._room = DiskRoom(0, _BLOCK_BYTES)
+        self._asked_at = float("-inf")
+        self._since_asked = 0
+
+    def account(self, address: str) -> "SenderAccount":
+        """Return the account of the sender at this address."""
+        return SenderAccount(quota=self, sender=sender_of(address))
+
+    def held_by(self, sender: str) -> int:
+        """Return the bytes that a sender holds."""
+        with self._lock:
+            return self._held[sender]
+
+    def file_cost(self, size: int) -> int:
+        """Return the bytes for which a file of this size counts."""
+        return max(self._room.file_bytes, size + _BLOCK_BYTES)
+
+    def charge(self, sender: str, count: int) -> None:
+        """Count bytes that will be written. Raises OverQuotaError, and OSError if the disk reserve is reached."""
+        with self._lock:
+            room = self._present_room()
+            if room < count:
+                raise OSError(errno.ENOSPC, "the disk reserve is reached")
+            limit = _SHARE * (room - count) if self._limit_bytes is None else self._limit_bytes
+            held = self._held[sender]
+            if held and held + count > limit:  # a sender that holds nothing may send, like all others
+                raise OverQuotaError
+            self._held[sender] += count
+            self._open[sender] += count
+            self._since_asked += count
+
+    def release(self, sender: str, count: int) -> None:
+        """Count bytes of an incomplete file that was removed."""
+        with self._lock:
+            self._held[sender] -= count
+            self._open[sender] -= count
+            self._since_asked -= count
+
+    def complete(self, sender: str, count: int) -> None:
+        """Count bytes of a file that is complete."""
+        with self._lock:
+            self._open[sender] -= count
+            self._completed[sender] += count
+
+    def recount(self, files: Iterable[tuple[str, int]]) -> None:
+        """Count the complete files of the spool anew, given as senders and sizes: others may have removed some.
+
+        A file that becomes complete meanwhile may count twice until the next call.
+        """
+        self.refresh()
+        with self._lock:
+            self._completed.clear()
+        found = Counter[str]()
+        for sender, size in files:
+            found[sender] += self.file_cost(size)
+        with self._lock:
+            self._held = found + self._completed + self._open  # without senders that hold nothing
+            self._open = +self._open
+
+    def refresh(self) -> None:
+        """Ask the disk for its room now."""
+        with self._lock:
+            self._asked_at = float("-inf")
+            self._present_room()
+
+    def _present_room(self) -> int:
+        now = self._clock()
+        if now - self._asked_at >= _CHECK_SECONDS:
+            self._room, self._asked_at, self._since_asked = self._ask(), now, 0
+        return self._room.bytes - self._since_asked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SenderAccount:
+    """What one sender holds in the spool."""
+
+    quota: SpoolQuota
+    sender: str
+
+    def begin(self) -> "FileCharge":
+        """Count a new, empty file. Raises as SpoolQuota.charge does."""
+        charge = FileCharge(self)
+        charge.grow(0)
+        return charge
+
+
+class FileCharge:
+    """The bytes that are counted for one file while it is written."""
+
+    __slots__ = ("_account", "_charged", "_size")
+
+    def __init__(self, account: SenderAccount) -> None:
+        self._account = account
+        self._size = self._charged = 0
+
+    def grow(self, count: int) -> None:
+        """Count bytes before they are written. Raises as SpoolQuota.charge does."""
+        quota, sender = self._account.quota, self._account.sender
+        self._size += count
+        more = quota.file_cost(self._size) - self._charged
+        if more > 0:
+            quota.charge(sender, more)
+            self._charged += more
+
+    def complete(self) -> None:
+        """Keep the bytes counted: the file is complete."""
+        self._account.quota.complete(self._account.sender, self._charged)
+
+    def release(self) -> None:
+        """Count the bytes no longer: the file was removed."""
+        self._account.quota.release(self._account.sender, self._charged)
+        self._charged = 0
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=4).hexdigest()
