@@ -41,8 +41,8 @@ def test_a_difference_has_a_code_and_the_bits_of_its_magnitude(difference: int, 
 def test_the_first_row_is_predicted_from_the_left_and_the_first_column_from_above() -> None:
     """Whatever the predictor of the scan is (H.1.1)."""
     for predictor in range(1, 8):
-        assert bits([[128, 129, 131, 135]], predictor) == 1 + 3 + 5 + 7
-        assert bits([[128], [129], [131], [135]], predictor) == 1 + 3 + 5 + 7
+        assert bits([[128, 132, 133, 134]], predictor) == 1 + 7 + 3 + 3
+        assert bits([[128], [132], [133], [134]], predictor) == 1 + 7 + 3 + 3
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,23 @@ def test_the_predictors(corner: int, above: int, left: int, predictions: tuple[i
         for difference, expected in ((-1, 3), (0, 1), (1, 3)):
             first[1, 1] = predicted + difference + offset
             assert bits(first.tolist(), predictor, precision=precision) == fixed + expected, predictor
+
+
+@pytest.mark.parametrize(
+    ("predictor", "pixels", "edges"),
+    [
+        (1, [[128, 128, 128, 128], [136, 136, 136, 136], [137, 137, 137, 137]], 3 + 9 + 3),
+        (2, [[128, 136, 137, 135], [128, 136, 137, 135], [128, 136, 137, 135]], 2 + 9 + 3 + 5),
+        (3, [[128, 136, 137, 135], [132, 128, 136, 137], [133, 132, 128, 136]], 9 + 3 + 5 + 7 + 3),
+        (4, [[128, 136, 137, 135], [132, 140, 141, 139], [133, 141, 142, 140]], 9 + 3 + 5 + 7 + 3),
+        (5, [[128, 144, 160, 176], [128, 136, 144, 152], [128, 132, 136, 140]], 3 * 11 + 2),
+        (6, [[128, 128, 128, 128], [144, 136, 132, 130], [160, 144, 136, 132]], 3 + 2 * 11),
+        (7, [[128, 136, 137, 135], [132, 134, 135, 135], [133, 133, 134, 134]], 9 + 3 + 5 + 7 + 3),
+    ],
+)
+def test_each_pixel_is_predicted_from_its_own_neighbours(predictor: int, pixels: list[list[int]], edges: int) -> None:
+    """All six pixels that are neither in the first row nor in the first column are as predicted: one bit each."""
+    assert bits(pixels, predictor) == 1 + edges + 6
 
 
 @pytest.mark.parametrize(("precision", "top"), [(14, 16_383), (15, 32_767), (16, 65_535)])

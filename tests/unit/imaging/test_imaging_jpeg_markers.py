@@ -115,6 +115,8 @@ def test_a_scan_header() -> None:
     """Component and tables take turns; then the spectral selection, and two half-bytes of approximation."""
     found = jpeg_of(size(), scan(b"\x05\x12\x06\x34", 3, 9, 0x21), CODED, END)
     (only,) = found.scans
+    longer = segment(0xDA, b"\x02\x05\x12\x06\x34\x03\x09\x21" + b"\x77\x77")
+    assert jpeg_of(size(), longer, CODED, END).scans[0][:6] == only[:6]
     assert (only.components, only.tables) == (b"\x05\x06", b"\x12\x34")
     assert (only.first, only.last, only.before, only.shift) == (3, 9, 2, 1)
 

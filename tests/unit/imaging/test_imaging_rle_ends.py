@@ -44,6 +44,21 @@ def test_up_to_four_bytes_are_padding(left: bytes, expected: bytes | tuple[Reaso
 
 
 @pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        (b"\x80\x03abcd", b"abcd"),
+        (b"\x00a\x80\x80\x02bcd", b"abcd"),
+        (b"\xffa\x80\xffb", b"aabb"),
+        (b"\x00a\xfeb", b"abbb"),
+        (b"\xfea\x00b", b"aaab"),
+    ],
+)
+def test_runs_before_padding_that_is_no_run(segment: bytes, expected: bytes) -> None:
+    """The quick decoder refuses what follows: the header of a literal of six bytes, of which one is there."""
+    assert outcome(segment + b"\x05\x01") == expected
+
+
+@pytest.mark.parametrize(
     ("segment", "rows", "expected"),
     [
         (b"\xf7a", 2, b"aaaaaaaa"),
