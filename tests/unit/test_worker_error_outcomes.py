@@ -84,6 +84,13 @@ def test_a_missing_source_is_waited_for_without_limit_by_default() -> None:
     assert outcome(RetryImage(Reason.SOURCE_GONE), attempts=99, hold_missing_sources=False).state is State.FAILED
 
 
+def test_an_archive_waits_for_room_on_the_disk_with_growing_pauses() -> None:
+    """It would fail within two minutes otherwise; each attempt may write gigabytes, so the attempts are counted."""
+    waiting = outcome(RetryImage(Reason.NO_ROOM), attempts=99, age=timedelta(days=2))
+    assert (waiting.state, waiting.uncounted) == (State.RECEIVED, False)
+    assert outcome(RetryImage(Reason.NO_ROOM), attempts=99, hold_missing_sources=False).state is State.FAILED
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RetryImage(Reason.OUT_OF_MEMORY)])
 def test_an_image_without_enough_memory_travels_alone_and_then_fails(error: Exception) -> None:
     """Alone in its batch it has all of the memory."""
