@@ -32,6 +32,7 @@ from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, s
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
+from db.ledger.senders import update_trust
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.values import (
@@ -120,4 +121,5 @@ __all__ = [
     "return_unpublished",
     "save_ground_truth",
     "set_probe",
+    "update_trust",
 ]

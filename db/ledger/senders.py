@@ -1,10 +1,12 @@
 """Store who sent images to a receiver."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from db.bulk import execute_many
+from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import CallingEntity
 from db.store_tables import senders
@@ -16,14 +18,35 @@ def sender_ids(
     """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed."""
     if not named:
         return {}
-    rows = [(source_id, *sender) for sender in sorted(named, key=str)]
-    insert_if_absent(connection, senders, _COLUMNS, rows)
-    wanted = {"source": source_id, "titles": [s.calling_ae for s in named], "addresses": [s.address for s in named]}
-    known = {(row.calling_ae, row.address): row for row in connection.execute(_KNOWN, wanted)}
+    known = _known(connection, source_id, named)
+    new = [sender for sender in sorted(named, key=str) if (sender.calling_ae, sender.address) not in known]
+    if new:
+        insert_if_absent(connection, senders, _COLUMNS, [(source_id, *sender) for sender in new])
+        known = _known(connection, source_id, named)
     found = {sender: known[sender.calling_ae, sender.address] for sender in named}
     changed = [(row.id, sender.trust) for sender, row in found.items() if row.trust != sender.trust]
     execute_many(connection, _CHANGE, ("sender", "group"), changed)
     return {sender: row.id for sender, row in found.items()}
+
+
+def update_trust(database: Database, source_id: int, group_of: Callable[[str, str, str | None], str | None]) -> None:
+    """Store the trust groups of all known senders of a receiver, also of those that send nothing for a while.
+
+    `group_of` gets the AE title, the address and the stored group.
+    """
+
+    def transaction(connection: Connection) -> None:
+        known = connection.execute(select(senders).where(senders.c.source_id == source_id)).all()
+        groups = [(row.id, row.trust, group_of(row.calling_ae, row.address, row.trust)) for row in known]
+        changed = [(sender_id, group) for sender_id, stored, group in groups if group != stored]
+        execute_many(connection, _CHANGE, ("sender", "group"), changed)
+
+    database.write(transaction)
+
+
+def _known(connection: Connection, source_id: int, named: Collection[CallingEntity]) -> dict[tuple[str, str], Row[Any]]:
+    wanted = {"source": source_id, "titles": [s.calling_ae for s in named], "addresses": [s.address for s in named]}
+    return {(row.calling_ae, row.address): row for row in connection.execute(_KNOWN, wanted)}
 
 
 _COLUMNS = ("source_id", "calling_ae", "address", "trust")

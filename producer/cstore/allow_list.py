@@ -46,6 +46,11 @@ class AllowList:
         groups = (trust for title, trust in self._entries(address) if title in (None, ae_title) and trust)
         return next(groups, None)
 
+    def group_now(self, ae_title: str, address: str, before: str | None) -> str | None:
+        """Return the group of this caller; that of `before` if it is no longer listed, for the images that it sent."""
+        is_allowed = self.rejection_reason(ae_title, address) is None
+        return self.trust_group(ae_title, address) if is_allowed else before
+
     def _titles(self, address: str) -> list[str | None]:
         """Return the AE titles that may send from this address; None stands for any title."""
         return [title for title, _ in self._entries(address)]

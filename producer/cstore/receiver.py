@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, queries
 from db.engine import Database
-from db.ledger import end_receipts, ensure_source, report_source
+from db.ledger import end_receipts, ensure_source, report_source, update_trust
 from db.ledger import receive as register_received
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_text
@@ -18,6 +18,7 @@ from nightread.settings import Settings
 from nightread.shutdown import wait_for_shutdown
 from nightread.sources import ReceiverSource
 from nightread.thread_group import ThreadGroup
+from producer.cstore.allow_list import AllowList
 from producer.cstore.group_commit import GroupCommitter
 from producer.cstore.store_scp import StoreScp
 from producer.dispatcher.disk import DiskAlarm, DiskReserve
@@ -117,6 +118,7 @@ class Receiver:
         self._source_id = ensure_source(
             self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
         )
+        update_trust(self._database, self._source_id, AllowList(self._source.callers).group_now)
         partial, found = self._spool.remove_partial(), 0
         for paths in self._spool.files():
             unknown = queries.missing_from_ledger(self._database, self._source_id, paths)

@@ -55,6 +55,17 @@ def test_another_group_of_a_sender_is_stored_with_its_next_image(
             assert set(stored(receiver)) == {("CT1", "127.0.0.1", group)}
 
 
+def test_a_silent_sender_has_its_new_group_as_soon_as_the_receiver_runs(
+    tmp_path: Path, database: Database, scan: Path
+) -> None:
+    """A note of the group withdraws its images before it sends the next one; a caller that left keeps its group."""
+    with running_receiver(tmp_path, database, callers=[CT | {"trust": None}]) as receiver:
+        assert storescu(receiver.port, "-aet", "CT1", scan).returncode == 0
+    for callers, group in (([CT], "radiology"), ([{"ae_title": "MR1"}], "radiology"), ([CT | {"trust": None}], None)):
+        with running_receiver(tmp_path, database, callers=callers) as receiver:
+            assert stored(receiver) == [("CT1", "127.0.0.1", group)]
+
+
 def test_a_source_loses_a_group_that_the_settings_no_longer_name(database: Database) -> None:
     """Its id stays."""
     known = {"name": "ward", "kind": "folder", "root": "/ward", "now": utc_now()}
