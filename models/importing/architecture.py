@@ -47,15 +47,16 @@ def check_architecture(config: object) -> None:
 
 def last_activation(config: dict[str, Any]) -> str | None:
     """Return the activation of the last layer: `softmax`, `sigmoid`, `linear` ...; None if it has no activation."""
-    layers = config["config"] if isinstance(config["config"], list) else config["config"].get("layers", [])
-    if not layers:
+    inner = config["config"]
+    layers = inner.get("layers") if isinstance(inner, dict) else inner
+    last = layers[-1] if isinstance(layers, list) and layers else None
+    if not isinstance(last, dict):
         return None
-    last = layers[-1]
-    if last["class_name"] in MODELS:
-        return last_activation(last)
-    if last["class_name"] == "Softmax":
+    if _is_in(last.get("class_name"), MODELS):
+        return last_activation(last) if isinstance(last.get("config"), dict | list) else None
+    if last.get("class_name") == "Softmax":
         return "softmax"
-    named = last["config"].get("activation")
+    named = last["config"].get("activation") if isinstance(last.get("config"), dict) else None
     if isinstance(named, dict):
         named = named.get("config")
     return named if isinstance(named, str) else None

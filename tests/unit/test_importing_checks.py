@@ -18,6 +18,7 @@ from models.importing.comparison import compare
 from models.importing.convert import Conversion
 from models.importing.errors import RefusedModel
 from models.importing.golden import read_golden
+from models.importing.private_copy import Copied
 
 CARD: dict[str, Any] = {
     "name": "toy",
@@ -43,6 +44,7 @@ def found(**changes: Any) -> Conversion:
         "scores": np.empty((0, 2)),
         "confinement": {},
         "path": Path("model.keras"),
+        "original": Copied(size=1, sha256="0" * 64),
     }
     return Conversion(**(values | changes))
 
