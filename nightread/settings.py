@@ -183,8 +183,8 @@ class Settings(BaseSettings):
     )
     hold_missing_sources: bool = Field(
         True,
-        description="Images wait while their source folder or store is unavailable, and archives while a disk is nearly "
-        "full; off: they fail after retries.",
+        description="Images wait while their source folder or store is unavailable, and archives while a disk is "
+        "nearly full; off: they fail after retries.",
     )
 
     # People
