@@ -34,8 +34,13 @@ class SecretFiles(PydanticBaseSettingsSource):
     """Reads secrets from the files that `NIGHTREAD_<NAME>_FILE` names, as container engines mount them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's
-        """Return the secret of one setting; None if no file holds it."""
+        """Return the secret of one setting; None if no file holds it, or if a variable has it.
+
+        The variable comes first, so that child processes need not be able to read the file (`up --user`).
+        """
         written = {name.upper(): name for name in own_variables()}
+        if os.environ.get(written.get(f"{_PREFIX}{field_name.upper()}", "")):
+            return None, field_name, False
         variable = written.get(f"{_PREFIX}{field_name.upper()}{_SUFFIX}", "")
         path = os.environ.get(variable)
         return (_read(variable, Path(path)) if path else None), field_name, False

@@ -15,6 +15,9 @@ _OPEN_HOW_BYTES = ctypes.c_size_t(24)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MISSING_CALL = (errno.ENOSYS, errno.EPERM)
 """Kernels before 5.6 and gVisor do not have openat2; the seccomp filters of older container engines forbid it."""
+_ATTEMPTS = 64
+"""EAGAIN may mean that a folder was renamed at this moment. It also means that another program holds a lease on the
+file, such as Samba, and then it stays for up to 45 s (/proc/sys/fs/lease-break-time)."""
 _PATH_MAX = 4096
 """Longest path that Linux accepts in one call, in bytes, with its final zero."""
 
@@ -57,14 +60,15 @@ def _has_openat2() -> bool:
 
 
 def _open_at_once(folder: int, path: bytes, flags: int) -> int:
-    how = _open_how(flags)
-    while True:
+    how, error = _open_how(flags), 0
+    for _ in range(_ATTEMPTS):
         descriptor: int = _libc.syscall(_OPENAT2, folder, path, how, _OPEN_HOW_BYTES)
         if descriptor >= 0:
             return descriptor
         error = ctypes.get_errno()
         if error not in (errno.EINTR, errno.EAGAIN):
-            raise OSError(error, os.strerror(error))
+            break
+    raise OSError(error, os.strerror(error))
 
 
 @cache

@@ -27,9 +27,15 @@ def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) 
         raise UsageFault(f"Only root can continue as another user: start nightread as {name}, or omit --user.")
     if _ROOT in (user.pw_uid, user.pw_gid):
         raise UsageFault(f"--user {name} has the rights of root: name another user.")
-    os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
-    os.setgid(user.pw_gid)
-    os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
+    try:
+        os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
+    except OSError as error:
+        raise UsageFault(
+            f"This root cannot continue as {name} ({os.strerror(error.errno or 0)}), as in a container without the "
+            f"capabilities SETUID and SETGID: start nightread as {name}, and omit --user."
+        ) from None
     os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
     _require_folder(state_dir, user)
     for path in readable:

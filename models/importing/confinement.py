@@ -141,14 +141,28 @@ def _memory() -> int:
 
 
 def _leave_namespaces() -> bool:
-    """Move this process to a network without any interface, and to empty IPC. Returns False if that is forbidden."""
+    """Move this process to a network without any interface, and to empty IPC. Returns False if that is forbidden.
+
+    A child tries it first: some systems (AppArmor of Ubuntu 24.04) allow the namespaces, but not to map the user into
+    them. Without a mapping this process could create no file, and there is no way back.
+    """
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if _enter_namespaces() else 1)
+    _, status = os.waitpid(child, 0)
+    return status == 0 and _enter_namespaces()
+
+
+def _enter_namespaces() -> bool:
     user, group = os.getuid(), os.getgid()
     if _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC) != 0:
         return False
-    # Map the user and the group into the new user namespace; without a mapping they cannot create files.
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+    try:
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="ascii")
+    except OSError:
+        return False
     return True
 
 

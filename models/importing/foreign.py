@@ -1,6 +1,7 @@
 """Inspect a foreign model file without creating any object from it: its format and its description of the network."""
 
 import json
+import lzma
 import shutil
 import zipfile
 import zlib
@@ -17,7 +18,16 @@ from models.importing.errors import RefusedModel
 from models.importing.keras2 import rewrite
 from models.importing.private_copy import SAVE_AGAIN
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, UnicodeError, EOFError, NotImplementedError, OSError, RuntimeError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+)
 """What zipfile raises for a damaged archive."""
 KERAS, LEGACY = ".keras", ".h5"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -143,15 +153,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             yield archive
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        UnicodeError,
-        EOFError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-    ) as error:
+    except _DAMAGED as error:
         raise RefusedModel(
             f"The .keras file is damaged ({type(error).__name__}): it was truncated or changed. Copy it again."
         ) from error

@@ -80,10 +80,10 @@ def _attributes(abi: int, handled: int) -> bytes:
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
-    """Add the rule for one path. A path that does not exist needs no rule."""
+    """Add the rule for one path. A path that does not exist, or that this user cannot reach, needs no rule."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return
     try:
         if not path.is_dir():

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 """Offsets in struct seccomp_data; of an argument, the lower half on machines that store it first."""
 _X32 = 0x40000000
 """Numbers from here on are calls of the x32 interface, which would pass by the list."""
@@ -55,6 +55,12 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "pidfd_getfd": (438, 438),
     "process_madvise": (440, 440),
     "process_mrelease": (448, 448),
+    "setpriority": (141, 140),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
     "vhangup": (153, 58),
     # shared memory and queues of System V
     "shmget": (29, 194),
@@ -68,17 +74,22 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "semop": (65, 193),
     "semctl": (66, 191),
     "semtimedop": (220, 192),
-    # owners, modes, times and attributes of files, which Landlock does not restrict
+    # owners, modes, times and attributes of files, which Landlock does not restrict; a file that is open for reading
+    # is enough for some of them
     "chmod": (90, None),
+    "fchmod": (91, 52),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),
     "chown": (92, None),
     "lchown": (94, None),
+    "fchown": (93, 55),
     "fchownat": (260, 54),
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
     "removexattr": (197, 14),
     "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
     "setxattrat": (463, 463),
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
@@ -151,8 +162,18 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
 }
 """Call -> its numbers on x86_64, and on the machines that share the later numbering. None: the machine lacks it."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
-_ONLY_THIS_PROCESS = {"kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261)}
+_ONLY_THIS_PROCESS = {
+    "kill": (62, 129),
+    "tgkill": (234, 131),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+}
 """Calls whose first argument must be this process; glibc needs them for abort and for its own limits."""
+_ZERO_IS_THIS_PROCESS = ("prlimit64", "sched_setaffinity")
+"""For kill, 0 is the process group."""
+_SIGNAL_OWNERS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
+"""Calls, and values of their second argument that are refused: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
+They choose which process gets which signal when a pipe becomes readable. Landlock refuses it since Linux 6.12 only."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -188,8 +209,10 @@ def _instructions(machine: int, column: int, process: int) -> Iterator[bytes]:
     yield from _guarded(_CLONE[column], [_step(_ANY_BIT, _CLONE_THREAD, 1, 0)])
     for name, numbers in _ONLY_THIS_PROCESS.items():
         own = [_step(_EQUAL, process, 1, 0)]
-        itself = [_step(_EQUAL, 0, 2, 0)] if name == "prlimit64" else []  # for kill, 0 is the process group
+        itself = [_step(_EQUAL, 0, 2, 0)] if name in _ZERO_IS_THIS_PROCESS else []
         yield from _guarded(numbers[column], itself + own)
+    for numbers, values in _SIGNAL_OWNERS.values():
+        yield from _refuse_values(numbers[column], values)
     yield _step(_RETURN, _ALLOW)
 
 
@@ -205,6 +228,16 @@ def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
     yield from tests
     yield _step(_RETURN, _ERRNO | errno.EPERM)
     yield _step(_RETURN, _ALLOW)
+
+
+def _refuse_values(number: int, values: tuple[int, ...]) -> Iterator[bytes]:
+    """Refuse the call if its second argument is one of the values."""
+    yield _step(_EQUAL, number, 0, len(values) + 3)
+    yield _step(_LOAD, _SECOND_ARGUMENT)
+    for index, value in enumerate(values):
+        yield _step(_EQUAL, value, len(values) - index, 0)
+    yield _step(_RETURN, _ALLOW)
+    yield _step(_RETURN, _ERRNO | errno.EPERM)
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

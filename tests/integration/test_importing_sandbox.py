@@ -22,7 +22,7 @@ from models.importing.job import RESULT_FILE
 SHIPPED = Path(__file__).parents[2] / "models" / "bundles" / "phantom" / "model.keras"
 
 CONFINED_PROGRAM = """
-import json, os, signal, socket, subprocess, sys, threading
+import fcntl, json, os, signal, socket, subprocess, sys, threading
 from dataclasses import asdict
 from pathlib import Path
 from models.importing.confinement import ResourceLimits, confine
@@ -70,7 +70,15 @@ print(json.dumps({
         "signal to the group": outcome(lambda: os.killpg(0, 0)),
         "fork": outcome(fork),
         "session": outcome(os.setsid),
+        "signal by a pipe": outcome(lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, parent)),
+        "signal of a pipe": outcome(lambda: fcntl.fcntl(os.pipe()[0], 10, signal.SIGKILL)),
+        "signal by a socket": outcome(lambda: fcntl.ioctl(os.pipe()[0], 0x8901, parent.to_bytes(4, "little"))),
+        "priority of another process": outcome(lambda: os.setpriority(os.PRIO_PROCESS, parent, 19)),
+        "processors of another process": outcome(lambda: os.sched_setaffinity(parent, {0})),
         "mode": outcome(lambda: secret.chmod(0)),
+        "mode of an open file": outcome(lambda: os.fchmod(os.open(folder / "own", os.O_RDONLY), 0o666)),
+        "owner of an open file": outcome(lambda: os.fchown(os.open(folder / "own", os.O_RDONLY), -1, -1)),
+        "attribute of an open file": outcome(lambda: os.setxattr(os.open(folder / "own", os.O_RDONLY), "user.x", b"x")),
         "time": outcome(lambda: os.utime(secret, (0, 0))),
         "limits of another process": outcome(lambda: __import__("resource").prlimit(parent, 7)),
     },
@@ -168,6 +176,51 @@ def test_landlock_alone_refuses_signals_sockets_and_ports(tmp_path: Path) -> Non
     if scopes != "True":
         pytest.skip(skip_reasons.CONFINEMENT)
     assert outcomes == ["PermissionError"] * 3
+
+
+UNMAPPED_PROGRAM = """
+import os, sys
+from pathlib import Path
+from models.importing import confinement
+write = Path.write_text
+def refuse(path, *arguments, **options):
+    if path == Path("/proc/self/uid_map"):
+        raise PermissionError
+    return write(path, *arguments, **options)
+Path.write_text = refuse
+print(confinement.confine(Path(sys.argv[1]), confinement.ResourceLimits()).no_network)
+write(Path(sys.argv[1]) / "own", "x")
+"""
+
+
+def test_a_system_that_forbids_the_mapping_of_the_user_is_no_damaged_file(tmp_path: Path) -> None:
+    """Ubuntu 24.04 creates the namespaces, but lets nobody map a user: the process stays where it can write files."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", UNMAPPED_PROGRAM, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, (tmp_path / "own").exists()) == ("False\n", True), done.stderr
+
+
+UNREACHABLE_PROGRAM = """
+import sys
+from pathlib import Path
+from models.importing import confinement
+confinement._FILES = (*confinement._FILES, "/dev/null/below")
+print(confinement.confine(Path(sys.argv[1]), confinement.ResourceLimits()).files)
+"""
+
+
+def test_a_path_that_cannot_be_reached_needs_no_rule(tmp_path: Path) -> None:
+    """What this user cannot reach without Landlock, it cannot reach with it."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", UNREACHABLE_PROGRAM, tmp_path], capture_output=True, text=True, check=True
+    )
+    if done.stdout != "True\n":
+        pytest.skip(skip_reasons.CONFINEMENT)
 
 
 def test_a_network_that_takes_too_long_is_ended(tmp_path: Path) -> None:

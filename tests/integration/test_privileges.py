@@ -93,6 +93,19 @@ def test_only_root_can_change_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path
         privileges.become_user(other, state_dir=tmp_path)
 
 
+def test_root_without_capabilities_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a container root may be unable to change its user."""
+    other = next(user for user in pwd.getpwall() if user.pw_uid and user.pw_gid)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(privileges, "is_root", lambda: True)
+    monkeypatch.setattr(os, "initgroups", refuse)
+    with pytest.raises(UsageFault, match=rf"Operation not permitted.*start nightread as {other.pw_name}"):
+        privileges.become_user(other.pw_name, state_dir=tmp_path)
+
+
 @pytest.mark.parametrize("program", ["import cli.main; cli.main.main()", "import worker.app"])
 def test_core_dumps_are_forbidden(program: str, tmp_path: Path) -> None:
     """Commands and workers set the limit to 0, and their children cannot raise it."""

@@ -68,6 +68,16 @@ def test_other_formats_are_refused(tmp_path: Path, content: bytes, message: str)
         inspect_file(path)
 
 
+def test_a_damaged_archive_of_another_method_is_refused(tmp_path: Path) -> None:
+    """Decoders of other methods have errors of their own."""
+    path = keras_file(tmp_path / "net.keras", packing=zipfile.ZIP_LZMA)
+    content = bytearray(path.read_bytes())
+    content[60:90] = b"\xff" * 30
+    path.write_bytes(content)
+    with pytest.raises(RefusedModel, match="damaged"):
+        inspect_file(path)
+
+
 def test_a_saved_model_folder_is_refused(tmp_path: Path) -> None:
     """A TensorFlow graph may do anything."""
     with pytest.raises(RefusedModel, match="is a folder"):

@@ -28,6 +28,7 @@ HONEST = [
         ("\u202eexe.txt\u2069", "\\u202eexe.txt\\u2069"),
         ("a\u2028b\u2029", "a\\u2028b\\u2029"),
         ("1.2\u200b.3\ufeff", "1.2\\u200b.3\\ufeff"),
+        ("1.2\u00ad\u180e\U0001d173.3", "1.2\\xad\\u180e\\U0001d173.3"),
         ("\udcff", "\\udcff"),
         ("\U000e0041", "\\U000e0041"),
         ("no\u00a0break \x1b", "no\u00a0break \\x1b"),

@@ -48,3 +48,18 @@ def test_a_missing_or_empty_file_stops_the_start(
     monkeypatch.setenv("NIGHTREAD_SITE_KEY_FILE", str(tmp_path / "key"))
     with pytest.raises(UsageFault, match=r"^NIGHTREAD_SITE_KEY_FILE: .*/key (cannot be read|is empty)"):
         load_settings()
+
+
+def test_a_child_process_with_the_secret_does_not_read_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `up --user` the file may be closed to it."""
+    (tmp_path / "key").write_text("secret")
+    monkeypatch.setenv("NIGHTREAD_SITE_KEY_FILE", str(tmp_path / "key"))
+    for name, value in load_settings().to_environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "key").unlink()
+    key = load_settings().site_key
+
+    assert key is not None
+    assert key.get_secret_value() == "secret"

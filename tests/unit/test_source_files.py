@@ -1,7 +1,10 @@
 """Files of a source are opened below its folder, whatever is replaced by a link between registration and reading."""
 
+import fcntl
 import os
+import signal
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +54,20 @@ def swap(root: Path, folder: str, target: str) -> None:
     """Move a folder away and put a link in its place, as an attacker who may write to the source can."""
     (root / folder).rename(root.parent / "moved")
     (root / folder).symlink_to(target)
+
+
+def test_a_file_that_another_program_has_leased_is_an_error_at_once(root: Path) -> None:
+    """Samba leases files; for up to 45 s a worker would ask the kernel again and again."""
+    if sys.platform != "linux":
+        pytest.skip(skip_reasons.LINUX)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    with (root / URI).open("r+b") as leased:
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        with pytest.raises(BlockingIOError):
+            content(root)
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    signal.signal(signal.SIGIO, before)
+    assert content(root) == b"our"
 
 
 def test_a_file_is_read(root: Path) -> None:

@@ -13,6 +13,7 @@ from nightread.clock import utc_now
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import ROOT_MARKER, mtime_of, uri_of
 from nightread.reasons import Reason
+from worker.fetching import files
 from worker.fetching.files import FileChangedError, fetch
 
 
@@ -72,6 +73,16 @@ def test_a_file_that_differs_from_the_registered_one_is_still_changing(root: Pat
     now = (root / "a").stat()
     assert caught.value.reason is Reason.STILL_CHANGING
     assert (caught.value.size, caught.value.mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
+def test_of_a_file_that_grows_without_end_no_more_is_read_than_was_registered(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cut short and written again while it was read."""
+    monkeypatch.setattr(os, "read", lambda _, count: b"x" * min(count, 3))
+    data = files._read_all(-1, 10)
+
+    assert data == b"x" * 10
 
 
 def test_a_file_larger_than_the_limit_is_not_read(root: Path) -> None:

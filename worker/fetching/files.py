@@ -109,12 +109,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
-    data = os.read(descriptor, size + 1)
-    if len(data) >= size:
-        return data
-    parts = [data]
-    while part := os.read(descriptor, size + 1):  # one read returns at most 2 GiB, and less on some file servers
+    """Return at most `size` bytes, however much the file grows meanwhile."""
+    parts, left = [], size
+    while left and (part := os.read(descriptor, left)):  # one read returns at most 2 GiB, and less on some file servers
         parts.append(part)
+        left -= len(part)
     return b"".join(parts)
 
 
