@@ -221,5 +221,6 @@ def test_a_golden_frame_that_is_not_a_number_is_refused(bundle: Bundle, golden_f
 
 def test_control_characters_from_the_sandbox_are_replaced() -> None:
     """Names of weights are foreign text."""
-    values = {**vars(found()), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
-    assert Conversion.from_json(values, Path("model.keras")).bad_weights == ("a?[2Jb",)
+    conversion = found()
+    values = {**vars(conversion), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
+    assert Conversion.from_json(values, Path("model.keras"), conversion.original).bad_weights == ("a?[2Jb",)
