@@ -13,6 +13,7 @@ keep() {
   if [ -s "$folder/$1" ]; then
     echo "$folder/$1 exists and stays"
   else
+    rm -f "$folder/$1" # an empty file of an earlier try may be read-only
     printf '%s\n' "$2" >"$folder/$1"
     echo "$folder/$1 was written"
   fi
