@@ -96,5 +96,5 @@ def _spread(folder: Path) -> list[tuple[str, str]]:
 def _run(inbox: Path, state: Path) -> FinishedRun:
     began = time.monotonic()
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--workers", "2", "--json")
-    ended = run(*arguments, seconds=180, pythonpath=FAULTS, **SETTINGS)
+    ended = run(*arguments, seconds=400, pythonpath=FAULTS, **SETTINGS)
     return FinishedRun(ended, time.monotonic() - began, state)
