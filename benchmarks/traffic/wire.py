@@ -102,7 +102,7 @@ def _is_ended_by_reading(connection: socket.socket) -> bool:
         while connection.recv(65536):
             pass
     except ConnectionError:
-        pass
+        return True  # the receiver has aborted the association, which ends it as well
     return True
 
 
