@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.output.conflict_lines import conflicts_line
 from cli.output.console import cell, out, print_json
@@ -28,6 +27,7 @@ from db import queries
 from db.engine import Database
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.nights import Nights, nights_of
 from nightread.reasons import Fault
 from nightread.settings import Settings
 

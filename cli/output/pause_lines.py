@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from cli.inputs.nights import Nights
 from cli.output.tables import duration
 from db.ledger import Cause
 from db.queries import Pause
+from nightread.nights import Nights
 from nightread.settings import Settings
 
 _REMEDIES = {

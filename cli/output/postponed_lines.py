@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.inputs.nights import Nights
 from cli.output.tables import SENTENCES
 from cli.wording import counted
 from db.queries import Postponed
+from nightread.nights import Nights
 
 _FAR = timedelta(hours=20)
 
