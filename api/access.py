@@ -1,4 +1,4 @@
-"""Define who may do what: scopes, and the caller of a request."""
+"""Define who may do what: permissions, and the principal of a request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fastapi.params import Depends as DependsParameter
 from api.problems import Problem
 
 
-class Scope(StrEnum):
+class Permission(StrEnum):
     """What a key permits."""
 
     READ = "read"
@@ -21,36 +21,36 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Caller:
+class Principal:
     """Who sent a request."""
 
     name: str
     """The name of the key, as it is written to the audit table."""
-    scopes: frozenset[Scope]
+    permissions: frozenset[Permission]
     is_signed_in: bool = False
     """True in a browser, whose cookie proves the key: actions then need a token against forged requests (CSRF)."""
 
 
-LOCAL = Caller(name="local", scopes=frozenset(Scope))
-"""The caller on a loopback interface of an API without any key."""
+LOCAL = Principal(name="local", permissions=frozenset(Permission))
+"""The principal on a loopback interface of an API without any key."""
 
 
-def caller_of(request: Request) -> Caller:
-    """Return the caller, whom the middleware of authentication has found."""
-    caller: Caller = request.state.caller
-    return caller
+def principal_of(request: Request) -> Principal:
+    """Return the principal, whom the middleware of authentication has found."""
+    principal: Principal = request.state.principal
+    return principal
 
 
-CurrentCaller = Annotated[Caller, Depends(caller_of)]
-"""The type of a handler's parameter that receives the caller."""
+CurrentPrincipal = Annotated[Principal, Depends(principal_of)]
+"""The type of a handler's parameter that receives the principal."""
 
 
-def require(scope: Scope) -> DependsParameter:
-    """Return a dependency of a route that raises Problem 403 for a caller without this scope."""
+def require(permission: Permission) -> DependsParameter:
+    """Return a dependency of a route that raises Problem 403 for a principal without this permission."""
 
-    def check(caller: CurrentCaller) -> None:
-        if scope not in caller.scopes:
-            raise Problem(HTTPStatus.FORBIDDEN, f"This key has no scope `{scope}`: use another key.")
+    def check(principal: CurrentPrincipal) -> None:
+        if permission not in principal.permissions:
+            raise Problem(HTTPStatus.FORBIDDEN, f"This key has no permission `{permission}`: use another key.")
 
-    checked: Callable[[Caller], None] = check
+    checked: Callable[[Principal], None] = check
     return DependsParameter(dependency=checked)

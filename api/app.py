@@ -19,7 +19,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app = FastAPI(title="nightread", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.context = context
     add_problem_handlers(app)
-    app.middleware("http")(_identify_caller)
+    app.middleware("http")(_identify_principal)
     app.middleware("http")(_require_known_host)
     return app
 
@@ -33,6 +33,6 @@ async def _require_known_host(request: Request, call_next: Next) -> Response:
     return await call_next(request)
 
 
-async def _identify_caller(request: Request, call_next: Next) -> Response:
-    request.state.caller = LOCAL
+async def _identify_principal(request: Request, call_next: Next) -> Response:
+    request.state.principal = LOCAL
     return await call_next(request)
