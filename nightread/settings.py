@@ -99,7 +99,9 @@ class Settings(ServerSettings):
     temporary_alert_seconds: Seconds = Field(
         3600, description="`status` reports files with a temporary suffix that are older than this."
     )
-    accept_raster: bool = Field(False, description="Accept PNG and JPEG files in addition to DICOM.")
+    accept_raster: bool = Field(
+        False, description="Accept PNG and JPEG files in addition to DICOM; the HTTP API always does."
+    )
 
     # Stores
     sources: tuple[Source, ...] = Field(

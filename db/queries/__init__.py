@@ -1,6 +1,7 @@
 """Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
+from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
@@ -9,6 +10,7 @@ from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
+from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -37,6 +39,7 @@ from db.queries.workers import Worker, batches_of, known_batches, open_batches, 
 __all__ = [
     "COLUMNS",
     "RULES",
+    "ApiKey",
     "ArchiveTotals",
     "ArrivalScope",
     "Association",
@@ -47,6 +50,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "ImageFilter",
+    "ImageOutcome",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
@@ -69,6 +73,7 @@ __all__ = [
     "Violation",
     "Worker",
     "all_spooled",
+    "api_keys",
     "archive_states",
     "archive_totals",
     "associations",
@@ -79,6 +84,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "finished_among",
     "held_images",
     "images",
     "images_by_key",
@@ -87,10 +93,12 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
+    "members_of",
     "missing_from_ledger",
     "newest_at",
     "oldest_waiting",
     "open_batches",
+    "outcomes_since",
     "pace",
     "pauses",
     "pending",
