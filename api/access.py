@@ -11,6 +11,9 @@ from fastapi.params import Depends as DependsParameter
 
 from api.problems import Problem
 
+CHALLENGE = 'Bearer realm="nightread", Basic realm="nightread", charset="UTF-8"'
+"""The header `WWW-Authenticate` of a response 401 (RFC 9110, section 11.6.1)."""
+
 
 class Permission(StrEnum):
     """What a key permits."""
@@ -33,6 +36,8 @@ class Principal:
 
 LOCAL = Principal(name="local", permissions=frozenset(Permission))
 """The principal on a loopback interface of an API without any key."""
+ANONYMOUS = Principal(name="", permissions=frozenset())
+"""The principal of a request without a key, where keys are required."""
 
 
 def principal_of(request: Request) -> Principal:
@@ -46,9 +51,15 @@ CurrentPrincipal = Annotated[Principal, Depends(principal_of)]
 
 
 def require(permission: Permission) -> DependsParameter:
-    """Return a dependency of a route that raises Problem 403 for a principal without this permission."""
+    """Return a dependency of a route that raises Problem 401 without a key, and 403 for one without this permission."""
 
     def check(principal: CurrentPrincipal) -> None:
+        if principal is ANONYMOUS:
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED,
+                "A key is required: send it as `Authorization: Bearer nr_...`; `nightread keys add` makes one.",
+                headers={"WWW-Authenticate": CHALLENGE},
+            )
         if permission not in principal.permissions:
             raise Problem(HTTPStatus.FORBIDDEN, f"This key has no permission `{permission}`: use another key.")
 

@@ -25,6 +25,12 @@ class ServerSettings(BaseSettings):
     api_hosts: tuple[str, ...] = Field(
         (), description="Host names by which clients may reach the API, in addition to those of the loopback interface."
     )
+    api_wait_seconds: float = Field(
+        10,
+        ge=0,
+        le=60,
+        description="Seconds for which the API waits for the outcome of an image if the client does not say how long.",
+    )
     viewer_url: str | None = Field(
         None,
         pattern=r"^https?://",

@@ -1,0 +1,97 @@
+"""Make the keys of the API, and find the principal of a token in a short-lived copy of the table of keys."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from hmac import compare_digest
+
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.access import Permission, Principal
+from db import error_messages, ledger, queries
+from db.engine import Database
+from nightread.clock import Clock
+
+log = logging.getLogger(__name__)
+
+PREFIX = "nr_"
+"""Marks a token, so that scanners of source code and logs can find a leaked one."""
+_TOKEN_BYTES = 32
+_FRESH_SECONDS = 2.0
+"""A revoked key opens nothing after this time."""
+_OUTAGE_SECONDS = 60.0
+"""While the database is unavailable, known keys stay valid for this long: a short outage refuses nobody."""
+
+
+def new_token() -> str:
+    """Return a token with 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def token_hash(token: str) -> str:
+    """Return what the database stores for a token.
+
+    A slow hash, as for passwords, would only cost time: nobody can try 2^256 tokens.
+    """
+    return sha256(token.encode()).hexdigest()
+
+
+class KeyRing:
+    """The keys of the database, read again when they are older than two seconds."""
+
+    def __init__(self, database: Database, *, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: list[queries.ApiKey] = []
+        self._loaded_at = self._tried_at = float("-inf")
+        self._loading = asyncio.Lock()
+        self._used: dict[int, datetime] = {}
+
+    async def find(self, token: str) -> Principal | None:
+        """Return the principal of a key that is in force. Raises errors of the database."""
+        await self._refresh()
+        wanted, found = token_hash(token), None
+        for key in self._keys:  # all of them: the time tells nothing of the place of a match
+            if compare_digest(key.token_hash, wanted):
+                found = key
+        if found is None or not found.is_in_force(self._clock()):
+            return None
+        self._used[found.id] = self._clock()
+        return Principal(name=found.name, permissions=frozenset(Permission(scope) for scope in found.scopes))
+
+    async def has_keys(self) -> bool:
+        """Return whether a key was ever made: revoking the last one must not open the API."""
+        await self._refresh()
+        return bool(self._keys)
+
+    def store_uses(self) -> None:
+        """Store when keys were used since the last call. Raises errors of the database."""
+        used, self._used = self._used, {}
+        if used:
+            ledger.note_api_key_uses(self._database, used)
+
+    async def _refresh(self) -> None:
+        if self._is_fresh():
+            return
+        async with self._loading:
+            if self._is_fresh():
+                return
+            self._tried_at = self._monotonic()
+            try:
+                self._keys = await run_in_threadpool(queries.api_keys, self._database)
+            except SQLAlchemyError as error:
+                if self._tried_at - self._loaded_at > _OUTAGE_SECONDS:
+                    self._tried_at = float("-inf")
+                    raise
+                log.warning("the keys could not be read again: %s", error_messages.describe(error))
+            else:
+                self._loaded_at = self._tried_at
+
+    def _is_fresh(self) -> bool:
+        return self._monotonic() - self._tried_at < _FRESH_SECONDS
