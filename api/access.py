@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,17 +9,12 @@ from fastapi import Depends, Request
 from fastapi.params import Depends as DependsParameter
 
 from api.problems import Problem
+from nightread.api_keys import Permission
+
+__all__ = ("ANONYMOUS", "CHALLENGE", "LOCAL", "CurrentPrincipal", "Permission", "Principal", "principal_of", "require")
 
 CHALLENGE = 'Bearer realm="nightread", Basic realm="nightread", charset="UTF-8"'
 """The header `WWW-Authenticate` of a response 401 (RFC 9110, section 11.6.1)."""
-
-
-class Permission(StrEnum):
-    """What a key permits."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    OPERATE = "operate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,51 +1,47 @@
-"""Make the keys of the API, and find the principal of a token in a short-lived copy of the table of keys."""
+"""Find the principal of a token in a short-lived copy of the table of keys."""
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import sha256
 from hmac import compare_digest
 
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.access import Permission, Principal
+from api.access import Principal
 from db import error_messages, ledger, queries
 from db.engine import Database
+from nightread.api_keys import Permission, token_hash
 from nightread.clock import Clock
 
 log = logging.getLogger(__name__)
 
-PREFIX = "nr_"
-"""Marks a token, so that scanners of source code and logs can find a leaked one."""
-_TOKEN_BYTES = 32
 _FRESH_SECONDS = 2.0
 """A revoked key opens nothing after this time."""
 _OUTAGE_SECONDS = 60.0
 """While the database is unavailable, known keys stay valid for this long: a short outage refuses nobody."""
 
 
-def new_token() -> str:
-    """Return a token with 256 random bits."""
-    return PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-
-
-def token_hash(token: str) -> str:
-    """Return what the database stores for a token.
-
-    A slow hash, as for passwords, would only cost time: nobody can try 2^256 tokens.
-    """
-    return sha256(token.encode()).hexdigest()
+FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
+"""The principal of the key in the setting api_key."""
 
 
 class KeyRing:
     """The keys of the database, read again when they are older than two seconds."""
 
-    def __init__(self, database: Database, *, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        token: str | None = None,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`token` is that of the setting api_key, which permits everything."""
         self._database = database
+        self._own_hash = token_hash(token) if token else None
         self._clock = clock
         self._monotonic = monotonic
         self._keys: list[queries.ApiKey] = []
@@ -55,8 +51,10 @@ class KeyRing:
 
     async def find(self, token: str) -> Principal | None:
         """Return the principal of a key that is in force. Raises errors of the database."""
-        await self._refresh()
         wanted, found = token_hash(token), None
+        if self._own_hash is not None and compare_digest(self._own_hash, wanted):
+            return FROM_SETTINGS
+        await self._refresh()
         for key in self._keys:  # all of them: the time tells nothing of the place of a match
             if compare_digest(key.token_hash, wanted):
                 found = key
@@ -67,6 +65,8 @@ class KeyRing:
 
     async def has_keys(self) -> bool:
         """Return whether a key was ever made: revoking the last one must not open the API."""
+        if self._own_hash is not None:
+            return True
         await self._refresh()
         return bool(self._keys)
 

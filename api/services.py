@@ -53,7 +53,8 @@ Services = Annotated[ApiServices, Depends(services_of)]
 @asynccontextmanager
 async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     """Start the services, and stop them at the end. Raises UsageFault if another API uses the same spool."""
-    keys = KeyRing(context.database, clock=context.clock)
+    own = context.settings.api_key
+    keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
     waiters = OutcomeWaiters(context.database)
     messages = RedisMessages(context.redis_url, waiters.wake) if context.redis_url else None
     intake = Intake(

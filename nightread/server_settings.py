@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from nightread.sources import MiB
+from nightread.sources import MiB, Tls
 
 
 class ServerSettings(BaseSettings):
@@ -30,6 +30,17 @@ class ServerSettings(BaseSettings):
         ge=0,
         le=60,
         description="Seconds for which the API waits for the outcome of an image if the client does not say how long.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="A key of the HTTP API that permits everything, such as `nr_` and 43 random characters; "
+        "`nightread keys` makes keys that permit less.",
+    )
+    api_tls: Tls | None = Field(
+        None,
+        description="Certificate and key with which the API serves https; with `ca` and `require_client`, clients must "
+        "show a certificate.",
     )
     viewer_url: str | None = Field(
         None,

@@ -15,9 +15,9 @@ from ledger_driver import LedgerDriver, SettableClock
 
 from api.app import make_app
 from api.context import ApiContext
-from api.keys import new_token, token_hash
 from db import ledger
 from db.engine import Database
+from nightread.api_keys import new_token, token_hash
 from nightread.nights import nights_of
 from nightread.settings import load_settings
 

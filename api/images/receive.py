@@ -25,7 +25,7 @@ MEDIA_TYPES = (
 )
 """What clients may declare. What the bytes are, the worker finds out from the bytes."""
 _TYPES_WITHOUT_MEANING = ("", "application/x-www-form-urlencoded")
-"""What curl sends for `-T` and for `--data-binary` without a header: the bytes decide."""
+"""What curl sends without a header: the bytes decide."""
 _MAGIC = (
     (128, b"DICM"),
     (0, b"\x89PNG\r\n\x1a\n"),
