@@ -9,6 +9,7 @@ from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
+from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -47,10 +48,12 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "ImageFilter",
+    "InvalidCursorError",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
     "Pace",
+    "Page",
     "Pause",
     "Pending",
     "Postponed",
@@ -92,6 +95,7 @@ __all__ = [
     "oldest_waiting",
     "open_batches",
     "pace",
+    "page",
     "pauses",
     "pending",
     "postponed",
