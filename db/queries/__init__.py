@@ -31,6 +31,8 @@ from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.trace import ImageTrace, trace
+from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
@@ -46,7 +48,9 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "Event",
     "ImageFilter",
+    "ImageTrace",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
@@ -67,6 +71,7 @@ __all__ = [
     "StudyResults",
     "Tally",
     "Violation",
+    "What",
     "Worker",
     "all_spooled",
     "archive_states",
@@ -112,6 +117,7 @@ __all__ = [
     "study_originals",
     "study_results",
     "tally",
+    "trace",
     "unclaimed_batches",
     "unfinished",
     "uris_of",
