@@ -7,6 +7,7 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
@@ -85,6 +86,8 @@ __all__ = [
     "coverage",
     "deliveries",
     "held_images",
+    "image_ids",
+    "image_ids_at",
     "images",
     "images_by_key",
     "known_batches",

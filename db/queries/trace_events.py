@@ -42,7 +42,7 @@ class Event:
     """Something that happened to an image."""
 
     at: datetime | None
-    """Aware, in UTC; None if the database does not keep the time, or if it has not happened yet."""
+    """Aware; None if the database does not keep the time, or if it has not happened yet."""
     what: What
     detail: str
     """One or two complete sentences for people, without text of the header or of the path."""
