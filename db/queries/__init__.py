@@ -7,6 +7,7 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.pages import InvalidCursorError, Page, page
@@ -32,6 +33,8 @@ from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.trace import ImageTrace, trace
+from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
@@ -47,7 +50,9 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "Event",
     "ImageFilter",
+    "ImageTrace",
     "InvalidCursorError",
     "LatestOutcomes",
     "OriginalFile",
@@ -70,6 +75,7 @@ __all__ = [
     "StudyResults",
     "Tally",
     "Violation",
+    "What",
     "Worker",
     "all_spooled",
     "archive_states",
@@ -83,6 +89,8 @@ __all__ = [
     "coverage",
     "deliveries",
     "held_images",
+    "image_ids",
+    "image_ids_at",
     "images",
     "images_by_key",
     "known_batches",
@@ -116,6 +124,7 @@ __all__ = [
     "study_originals",
     "study_results",
     "tally",
+    "trace",
     "unclaimed_batches",
     "unfinished",
     "uris_of",
