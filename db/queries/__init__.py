@@ -8,9 +8,11 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
+from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -33,6 +35,8 @@ from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.trace import ImageTrace, trace
+from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
@@ -49,12 +53,16 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "Event",
     "ImageFilter",
     "ImageOutcome",
+    "ImageTrace",
+    "InvalidCursorError",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
     "Pace",
+    "Page",
     "Pause",
     "Pending",
     "Postponed",
@@ -71,6 +79,7 @@ __all__ = [
     "StudyResults",
     "Tally",
     "Violation",
+    "What",
     "Worker",
     "all_spooled",
     "api_keys",
@@ -86,6 +95,8 @@ __all__ = [
     "deliveries",
     "finished_among",
     "held_images",
+    "image_ids",
+    "image_ids_at",
     "images",
     "images_by_key",
     "known_batches",
@@ -100,6 +111,7 @@ __all__ = [
     "open_batches",
     "outcomes_since",
     "pace",
+    "page",
     "pauses",
     "pending",
     "postponed",
@@ -120,6 +132,7 @@ __all__ = [
     "study_originals",
     "study_results",
     "tally",
+    "trace",
     "unclaimed_batches",
     "unfinished",
     "uris_of",
