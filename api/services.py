@@ -12,12 +12,11 @@ from fastapi import Depends, Request
 
 from api.authentication import Authentication
 from api.context import ApiContext
-from api.images.answers import Answers
-from api.images.intake import Intake
-from api.images.upkeep import Upkeep
-from api.images.waiting import OutcomeWaiters
+from api.intake.intake import Intake
+from api.intake.upkeep import Upkeep
 from api.keys import KeyRing
 from api.redis_messages import RedisMessages
+from api.waiting import OutcomeWaiters
 from nightread.log import place_of
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ class ApiServices:
 
     intake: Intake
     waiters: OutcomeWaiters
-    answers: Answers
     authentication: Authentication
     messages: RedisMessages | None
     """None without a Redis: the dispatcher then finds new images within a second."""
@@ -72,7 +70,6 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
             yield ApiServices(
                 intake=intake,
                 waiters=waiters,
-                answers=Answers(context.database, waiters),
                 authentication=Authentication(keys, address=context.settings.api_address),
                 messages=messages,
             )

@@ -10,9 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from api.images.objects import Described, describe
 from api.images.prefer import Waiting
 from api.images.receive import ReceivedFile
-from api.images.waiting import OutcomeWaiters
 from api.json_response import json_response
 from api.problems import Problem, problem_response
+from api.waiting import OutcomeWaiters
 from db import ledger
 from db.engine import Database
 from db.tables import FINAL, State

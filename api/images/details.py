@@ -24,6 +24,7 @@ def image_details(database: Database, image_id: int) -> dict[str, Any] | None:
         **found[0].to_json(),
         "model_digest": analysed.digest if analysed else None,
         "predictions": _predictions(database, image_id),
+        "timeline": _timeline(database, image_id),
     }
 
 
@@ -33,4 +34,13 @@ def _predictions(database: Database, image_id: int) -> list[dict[str, Any]]:
         {name: row[name] for name in ("frame", "label", "score", "scores")}
         for row in queries.images(database, wanted)
         if row["frame"] is not None
+    ]
+
+
+def _timeline(database: Database, image_id: int) -> list[dict[str, Any]]:
+    """Return what happened to the image, in the order of time, as `nightread trace --json` does."""
+    (found,) = queries.trace(database, [image_id])
+    return [
+        {"at": event.at, "what": event.what.value, "detail": event.detail, "values": dict(event.values)}
+        for event in found.events
     ]

@@ -8,8 +8,8 @@ from fastapi import Request
 
 from api.access import Principal
 from api.bodies import body_chunks
-from api.images.intake import Intake
-from api.images.upload import Upload
+from api.intake.intake import Intake
+from api.intake.upload import Upload
 from api.multipart import PartBegins, PartData, PartEnds, media_type, part_events
 from api.problems import Problem
 

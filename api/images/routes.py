@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentPrincipal, Permission, require
 from api.context import Context
+from api.images.answers import Answers
 from api.images.details import image_details
 from api.images.prefer import LONGEST_WAIT_SECONDS, waiting
 from api.images.receive import FORM, Receiving
@@ -45,10 +46,11 @@ async def submit_images(
     """
     receiving = Receiving(intake=services.intake, principal=principal, limit_bytes=context.settings.max_file_bytes)
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
+    answers = Answers(context.database, services.waiters)
     if media_type(request.headers.get("content-type"))[0] == FORM:
         files = [file async for file in receiving.form_files(request)]
-        return await services.answers.of_several(files, time_to_wait)
-    return await services.answers.of_one(await receiving.raw_body(request), time_to_wait)
+        return await answers.of_several(files, time_to_wait)
+    return await answers.of_one(await receiving.raw_body(request), time_to_wait)
 
 
 @router.get(

@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.images.intake import Intake
+from api.intake.intake import Intake
 from api.keys import KeyRing
 from db import error_messages, ledger
 from db.engine import Database

@@ -8,8 +8,8 @@ from functools import partial
 from http import HTTPStatus
 
 from api.access import Principal
-from api.images.committer import NotCommittedError, SubmissionCommitter
-from api.images.upload import Upload
+from api.intake.committer import NotCommittedError, SubmissionCommitter
+from api.intake.upload import Upload
 from api.problems import Problem
 from db import ledger
 from db.engine import Database
