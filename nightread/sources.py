@@ -44,6 +44,8 @@ ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
 API = "api"
 """Name and kind of the source of all images that clients send to the HTTP API, and the name of their spool."""
+SPOOLED_KINDS = ("receiver", API, ARCHIVES)
+"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 
