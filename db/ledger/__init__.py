@@ -3,6 +3,7 @@
 from db.ledger.api_keys import add_api_key, note_api_key_uses, revoke_api_key
 from db.ledger.arrivals import register
 from db.ledger.bundles import register_bundle
+from db.ledger.cancellations import cancel
 from db.ledger.claims import (
     claim,
     expire_leases_of_previous_starts,
@@ -79,6 +80,7 @@ __all__ = [
     "WorkerProcess",
     "add_api_key",
     "add_route",
+    "cancel",
     "claim",
     "claim_delivery",
     "clamp_future_times",

@@ -3,6 +3,7 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.batch_history import batch_history
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
@@ -11,7 +12,8 @@ from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_k
 from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
-from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
+from db.queries.night_counts import NightCounts, night_counts
+from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
@@ -59,6 +61,7 @@ __all__ = [
     "ImageTrace",
     "InvalidCursorError",
     "LatestOutcomes",
+    "NightCounts",
     "OriginalFile",
     "Outcomes",
     "Pace",
@@ -86,6 +89,7 @@ __all__ = [
     "archive_states",
     "archive_totals",
     "associations",
+    "batch_history",
     "batches_of",
     "bytes_arrived",
     "conflicting_images",
@@ -104,12 +108,12 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
-    "members_of",
     "missing_from_ledger",
     "newest_at",
+    "night_counts",
     "oldest_waiting",
     "open_batches",
-    "outcomes_since",
+    "outcomes_of",
     "pace",
     "page",
     "pauses",
