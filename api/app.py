@@ -14,6 +14,7 @@ from api.results.actions import router as actions_router
 from api.results.event_stream import router as events_router
 from api.results.routes import router as results_router
 from api.services import running_services
+from api.stow.routes import router as stow_router
 from nightread import __version__
 
 
@@ -35,6 +36,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app.include_router(results_router)
     app.include_router(events_router)
     app.include_router(actions_router)
+    app.include_router(stow_router)
     return app
 
 

@@ -27,15 +27,16 @@ def declared_length(request: Request) -> int | None:
     return int(text)
 
 
-async def body_chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+async def body_chunks(request: Request, limit_bytes: int | None) -> AsyncIterator[bytes]:
     """Yield the body in chunks as they come.
 
-    Raises Problem 413 for more than `limit_bytes`, declared or not; 408 for a body that is too slow; 400 for a coded
-    body; and ClientDisconnect if the client goes away before the end.
+    `limit_bytes` may be None if the caller limits each part. Raises Problem 413 for more bytes, declared or not; 408
+    for a body that is too slow; 415 for a coded body; and ClientDisconnect if the client goes away before the end.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.", headers=CLOSE)
-    if (declared_length(request) or 0) > limit_bytes:
+    declared = declared_length(request) or 0
+    if limit_bytes is not None and declared > limit_bytes:
         raise _too_large(limit_bytes)
     received, began = 0, time.monotonic()
     stream = request.stream()
@@ -49,7 +50,7 @@ async def body_chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes
         except TimeoutError:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly.", headers=CLOSE) from None
         received += len(chunk)
-        if received > limit_bytes:
+        if limit_bytes is not None and received > limit_bytes:
             raise _too_large(limit_bytes)
         if chunk:
             yield chunk

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from api.authentication import Authentication
 from api.context import ApiContext
 from api.file_exports import FileExports
-from api.intake.intake import Intake
+from api.intake.intake import SubmissionIntake
 from api.intake.upkeep import Upkeep
 from api.keys import KeyRing
 from api.outcome_events import OutcomeEvents
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class ApiServices:
     """The running parts of the API (`request.app.state.services`)."""
 
-    intake: Intake
+    intake: SubmissionIntake
     waiters: OutcomeWaiters
     authentication: Authentication
     events: OutcomeEvents
@@ -70,7 +70,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
         events.note(batch_id)
 
     messages = RedisMessages(context.redis_url, on_outcomes) if context.redis_url else None
-    intake = Intake(
+    intake = SubmissionIntake(
         context.settings,
         context.database,
         clock=context.clock,

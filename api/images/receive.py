@@ -8,7 +8,7 @@ from fastapi import Request
 
 from api.access import Principal
 from api.bodies import body_chunks
-from api.intake.intake import Intake
+from api.intake.intake import SubmissionIntake
 from api.intake.upload import Upload
 from api.multipart import PartBegins, PartData, PartEnds, media_type, part_events
 from api.problems import Problem
@@ -48,7 +48,7 @@ class ReceivedFile:
 class Receiving:
     """Where the files of a request go."""
 
-    intake: Intake
+    intake: SubmissionIntake
     principal: Principal
     limit_bytes: int
 
@@ -111,8 +111,8 @@ def declared_type_help() -> str:
     return f"Send one file with its Content-Type ({', '.join(MEDIA_TYPES)}), or several as {FORM}."
 
 
-def is_known_content(head: bytes) -> bool:
-    """Return whether the first 132 bytes are those of DICOM, PNG, JPEG, zip or gzip."""
+def is_known_content(head: bytes | bytearray) -> bool:
+    """Return whether the first bytes are those of DICOM, PNG, JPEG, zip or gzip."""
     return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC)
 
 
