@@ -9,6 +9,7 @@ from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
+from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -28,7 +29,16 @@ from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
-from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
+from db.queries.studies import (
+    Completeness,
+    IncompleteStudy,
+    Study,
+    StudyCounts,
+    incomplete_studies,
+    studies,
+    study_counts,
+    withdrawn,
+)
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.volume import bytes_arrived
@@ -47,12 +57,16 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "ImageFilter",
+    "IncompleteStudy",
+    "LabelCount",
+    "LabelSample",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
     "Pace",
     "Pause",
     "Pending",
+    "PeriodCounts",
     "Postponed",
     "ReportableResult",
     "ReportedBundle",
@@ -79,9 +93,11 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "has_arrivals",
     "held_images",
     "images",
     "images_by_key",
+    "incomplete_studies",
     "known_batches",
     "known_issuers",
     "known_keys",
@@ -94,6 +110,7 @@ __all__ = [
     "pace",
     "pauses",
     "pending",
+    "period_counts",
     "postponed",
     "probe_outcomes",
     "rate",
@@ -103,6 +120,7 @@ __all__ = [
     "results_with_truth",
     "retriable",
     "routes_in_force",
+    "sample_labels",
     "senders",
     "sources",
     "spooled_at",
