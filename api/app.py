@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from api.access import LOCAL
 from api.context import ApiContext
+from api.pages.add_pages import add_pages
 from api.problems import Problem, add_problem_handlers, problem_response
 from nightread import __version__
 from nightread.known_hosts import is_known_host
@@ -21,6 +22,7 @@ def make_app(context: ApiContext) -> FastAPI:
     add_problem_handlers(app)
     app.middleware("http")(_identify_principal)
     app.middleware("http")(_require_known_host)
+    add_pages(app, context)
     return app
 
 

@@ -42,6 +42,7 @@ class PeriodCounts:
     """Begin of an interval -> arrivals."""
     finished_at: Mapping[tuple[datetime, str], int]
     """(begin of an interval, final state) -> images."""
+    last_outcome: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
         labels=[LabelCount(model=model, label=label, images=images) for (model, label), images in labels.most_common()],
         arrived_at=dict(sorted(arrived.items())),
         finished_at=dict(sorted(finished.items())),
+        last_outcome=max((row.latest for row in rows if row.latest is not None), default=None),
     )
 
 
@@ -133,7 +135,7 @@ def _outcomes(connection: Connection, since: datetime, until: datetime) -> Selec
     interval = _interval(connection, work.c.finished_at).label("finished")
     kinds = (work.c.state, work.c.reason, work.c.bundle_id, work.c.label, interval)
     return (
-        select(*kinds, func.count().label("images"))
+        select(*kinds, func.count().label("images"), func.max(work.c.finished_at).label("latest"))
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .where(*_arrived(since, until), work.c.ordinal == 0)

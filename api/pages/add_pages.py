@@ -1,0 +1,49 @@
+"""Add the pages to the application."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from api.access import Principal
+from api.context import ApiContext
+from api.pages import night, sign_in, static_files
+from api.pages.session import Keys, SessionSigner
+from api.pages.viewer import PageProblem, PageServices, SignInRequired, any_viewer, page, redirect, sign_in_path
+from nightread.site_key import load_secret
+
+SECRET_FILE = "pages.key"  # noqa: S105 - the name of the file
+_PARTS = (night, sign_in, static_files)
+
+
+class NoKeys:
+    """The keys of an API without any: nobody can sign in, and nobody has to."""
+
+    async def verify(self, key: str, client: str) -> Principal | None:  # noqa: ARG002
+        """Return None: no key is valid."""
+        return None
+
+    async def named(self, name: str) -> Principal | None:  # noqa: ARG002
+        """Return None: there is no key."""
+        return None
+
+
+def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> None:
+    """Add routes, error pages and the secret that signs cookies."""
+    signer = SessionSigner(load_secret(context.settings.state_dir / SECRET_FILE))
+    app.state.pages = PageServices(signer=signer, keys=keys or NoKeys())
+    for part in _PARTS:
+        app.include_router(part.router)
+    app.add_exception_handler(PageProblem, _problem)
+    app.add_exception_handler(SignInRequired, _sign_in)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PageProblem)  # noqa: S101 - registered for this type
+    viewer = getattr(request.state, "viewer", None) or await any_viewer(request)
+    phrase = HTTPStatus(error.status).phrase
+    return page(request, viewer, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
+
+
+async def _sign_in(request: Request, _error: Exception) -> Response:
+    return redirect(sign_in_path(request))
