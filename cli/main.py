@@ -33,6 +33,7 @@ class _Commands(LazyGroup):
         "demo": "cli.demo",
         "status": "cli.status",
         "query": "cli.query",
+        "trace": "cli.trace",
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",

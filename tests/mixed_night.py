@@ -68,7 +68,7 @@ def fill_mixed_night(
     for night in range(7, 0, -1):
         rows.add_night(SINCE - timedelta(days=night), earlier, unfinished=0, uris=())
     rows.add_night(SINCE, images, unfinished=unfinished, uris=uris)
-    database.write(lambda connection: rows.insert(connection))
+    database.write(rows.insert)
     incomplete = rows.arrivals[-1]["study_instance_uid"]
     _studies(database, source, rows, incomplete)
     _workers(database)

@@ -7,9 +7,11 @@ from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
@@ -41,6 +43,8 @@ from db.queries.studies import (
 )
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.trace import ImageTrace, trace
+from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
 from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
 
@@ -56,14 +60,18 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "Event",
     "ImageFilter",
+    "ImageTrace",
     "IncompleteStudy",
+    "InvalidCursorError",
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
     "Pace",
+    "Page",
     "Pause",
     "Pending",
     "PeriodCounts",
@@ -81,6 +89,7 @@ __all__ = [
     "StudyResults",
     "Tally",
     "Violation",
+    "What",
     "Worker",
     "all_spooled",
     "archive_states",
@@ -95,6 +104,8 @@ __all__ = [
     "deliveries",
     "has_arrivals",
     "held_images",
+    "image_ids",
+    "image_ids_at",
     "images",
     "images_by_key",
     "incomplete_studies",
@@ -108,6 +119,7 @@ __all__ = [
     "oldest_waiting",
     "open_batches",
     "pace",
+    "page",
     "pauses",
     "pending",
     "period_counts",
@@ -130,6 +142,7 @@ __all__ = [
     "study_originals",
     "study_results",
     "tally",
+    "trace",
     "unclaimed_batches",
     "unfinished",
     "uris_of",
