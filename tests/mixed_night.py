@@ -69,7 +69,7 @@ def fill_mixed_night(
         rows.add_night(SINCE - timedelta(days=night), earlier, unfinished=0, uris=())
     rows.add_night(SINCE, images, unfinished=unfinished, uris=uris)
     database.write(rows.insert)
-    incomplete = rows.arrivals[-1]["study_instance_uid"]
+    incomplete = rows.arrivals[-(images // 2)]["study_instance_uid"]
     _studies(database, source, rows, incomplete)
     _workers(database)
     return MixedNight(source_id=source, bundle_id=bundle, incomplete=incomplete)
@@ -211,9 +211,9 @@ def _dead_store(database: Database) -> None:
 
 
 def _studies(database: Database, source: int, rows: _Rows, incomplete: str) -> None:
-    """Expect one image more than arrived in the last study, and report the first study of the night."""
+    """Expect four images more than arrived in one study, and one image of another study."""
     arrived = {row["sop_instance_uid"] for row in rows.arrivals if row["study_instance_uid"] == incomplete}
-    expected = {incomplete: len(arrived) + 4, rows.arrivals[-100]["study_instance_uid"]: 1}
+    expected = {incomplete: len(arrived) + 4, rows.arrivals[0]["study_instance_uid"]: 1}
     reports = [
         Expected(study_instance_uid=study, source_id=source, reported_by="store", images=images)
         for study, images in expected.items()

@@ -39,6 +39,7 @@ def _environment() -> Environment:
         "share": words.share,
         "duration": words.duration,
         "score": "{:.3f}".format,
+        "sentence": _sentence,
         "size": _size,
     }
     environment.globals |= {
@@ -57,6 +58,14 @@ def _environment() -> Environment:
 def _plain(value: object) -> object:
     """Return what a page shows of a value; markup that this package made stays as it is."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _sentence(text: str) -> Markup:
+    """Return a sentence of nightread with its commands, which stand between backticks, as code."""
+    parts = visible(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
 
 
 def _time_words(nights: Nights) -> Mapping[str, Callable[[datetime], str]]:

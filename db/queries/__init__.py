@@ -41,6 +41,7 @@ from db.queries.studies import (
     study_counts,
     withdrawn,
 )
+from db.queries.suspicion import normal_labels
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
@@ -116,6 +117,7 @@ __all__ = [
     "latest_outcomes",
     "missing_from_ledger",
     "newest_at",
+    "normal_labels",
     "oldest_waiting",
     "open_batches",
     "pace",

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, literal, null, select
 
+from db.engine import Database
 from db.tables import bundles as bundles_table
 from db.tables import work
 
@@ -28,6 +29,12 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
         )
         for row in connection.execute(select(bundles_table))
     }
+
+
+def normal_labels(database: Database) -> dict[tuple[str, str], str | None]:
+    """Return the normal label of each registered bundle by (name, version); None if it has none."""
+    with database.read() as connection:
+        return {(bundle.name, bundle.version): bundle.normal_label for bundle in bundles_by_id(connection).values()}
 
 
 def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:
