@@ -154,7 +154,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
     wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
-    normal = queries.normal_labels(database)
+    normal = {(each.name, each.version): each.normal_label for each in queries.bundles(database)}
     rows = list(queries.images(database, wanted))
     return [
         row | {"suspicion": _suspicion(row["scores"], normal.get((row["model"], row["model_version"])))} for row in rows

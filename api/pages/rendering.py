@@ -40,6 +40,7 @@ def _environment() -> Environment:
         "duration": words.duration,
         "score": "{:.3f}".format,
         "sentence": _sentence,
+        "file_end": _file_end,
         "size": _size,
     }
     environment.globals |= {
@@ -73,12 +74,23 @@ def _time_words(nights: Nights) -> Mapping[str, Callable[[datetime], str]]:
         local = nights.local(moment)
         return f"{local.day} {local:%b %Y %H:%M:%S}"
 
+    def short(moment: datetime) -> str:
+        local = nights.local(moment)
+        return f"{local.day} {local:%b %H:%M}"
+
     return {
+        "short_time": short,
         "hour_minute": lambda moment: f"{nights.local(moment):%H:%M}",
         "second": lambda moment: f"{nights.local(moment):%H:%M:%S}",
         "full_time": full,
         "iso": lambda moment: nights.local(moment).isoformat(timespec="seconds"),
     }
+
+
+def _file_end(path: str) -> str:
+    """Return the last two parts of a path, which identify a file; the page of the image has the whole path."""
+    parts = path.rsplit("/", 2)
+    return path if len(parts) < 3 else f"…/{parts[1]}/{parts[2]}"  # noqa: PLR2004
 
 
 def _size(count: int) -> str:

@@ -41,7 +41,7 @@ from db.queries.studies import (
     study_counts,
     withdrawn,
 )
-from db.queries.suspicion import normal_labels
+from db.queries.suspicion import BundleLabels, bundles
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
@@ -56,6 +56,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BundleLabels",
     "Completeness",
     "ConflictingImage",
     "Coverage",
@@ -97,6 +98,7 @@ __all__ = [
     "archive_totals",
     "associations",
     "batches_of",
+    "bundles",
     "bytes_arrived",
     "conflicting_images",
     "conflicts",
@@ -117,7 +119,6 @@ __all__ = [
     "latest_outcomes",
     "missing_from_ledger",
     "newest_at",
-    "normal_labels",
     "oldest_waiting",
     "open_batches",
     "pace",

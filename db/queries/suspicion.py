@@ -27,14 +27,14 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
         row.id: BundleLabels(
             name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label
         )
-        for row in connection.execute(select(bundles_table))
+        for row in connection.execute(select(bundles_table).order_by(bundles_table.c.id))
     }
 
 
-def normal_labels(database: Database) -> dict[tuple[str, str], str | None]:
-    """Return the normal label of each registered bundle by (name, version); None if it has none."""
+def bundles(database: Database) -> list[BundleLabels]:
+    """List the registered bundles, oldest first."""
     with database.read() as connection:
-        return {(bundle.name, bundle.version): bundle.normal_label for bundle in bundles_by_id(connection).values()}
+        return list(bundles_by_id(connection).values())
 
 
 def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:
