@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api.context import ApiContext
 from api.guards import Guards
 from api.images.routes import router as images_router
+from api.pages.add_pages import add_pages
 from api.problems import add_problem_handlers
 from api.services import running_services
 from nightread import __version__
@@ -27,6 +28,7 @@ def make_app(context: ApiContext) -> FastAPI:
     add_problem_handlers(app)
     app.add_middleware(Guards, settings=context.settings)
     app.include_router(images_router)
+    add_pages(app, context)
     return app
 
 

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from api.authentication import Authentication
 from api.context import ApiContext
-from api.intake.intake import Intake
+from api.intake.intake import SubmissionIntake
 from api.intake.upkeep import Upkeep
 from api.keys import KeyRing
 from api.redis_messages import RedisMessages
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class ApiServices:
     """The running parts of the API (`request.app.state.services`)."""
 
-    intake: Intake
+    intake: SubmissionIntake
     waiters: OutcomeWaiters
     authentication: Authentication
     messages: RedisMessages | None
@@ -55,7 +55,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
     waiters = OutcomeWaiters(context.database)
     messages = RedisMessages(context.redis_url, waiters.wake) if context.redis_url else None
-    intake = Intake(
+    intake = SubmissionIntake(
         context.settings,
         context.database,
         clock=context.clock,

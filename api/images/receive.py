@@ -8,7 +8,7 @@ from fastapi import Request
 
 from api.access import Principal
 from api.bodies import body_chunks
-from api.intake.intake import Intake
+from api.intake.intake import SubmissionIntake
 from api.intake.upload import Upload
 from api.multipart import PartBegins, PartData, PartEnds, media_type, part_events
 from api.problems import Problem
@@ -48,7 +48,7 @@ class ReceivedFile:
 class Receiving:
     """Where the files of a request go."""
 
-    intake: Intake
+    intake: SubmissionIntake
     principal: Principal
     limit_bytes: int
 

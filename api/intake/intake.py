@@ -33,7 +33,7 @@ _KEY_TITLE = "API"
 """Stands for the calling AE title of a client; the name of its key stands for its address."""
 
 
-class Intake:
+class SubmissionIntake:
     """The spool of the API and its committer. A key is a sender of its own: its images replace only its own."""
 
     def __init__(

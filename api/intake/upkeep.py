@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.intake.intake import Intake
+from api.intake.intake import SubmissionIntake
 from api.keys import KeyRing
 from db import error_messages, ledger
 from db.engine import Database
@@ -27,7 +27,9 @@ _REST_PER_PURGE = 50
 class Upkeep:
     """Does what is due every minute and every ten minutes; runs in one thread at a time."""
 
-    def __init__(self, settings: Settings, database: Database, intake: Intake, keys: KeyRing, *, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, intake: SubmissionIntake, keys: KeyRing, *, clock: Clock
+    ) -> None:
         self._settings = settings
         self._database = database
         self._intake = intake

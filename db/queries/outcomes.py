@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
@@ -42,7 +42,7 @@ def members_of(database: Database, archive_id: int, *, limit: int) -> list[int]:
         return list(connection.execute(_MEMBERS, {"archive": archive_id, "limit": limit}).scalars())
 
 
-def _outcome(row: Row[Any]) -> ImageOutcome:
+def _outcome(row: Any) -> ImageOutcome:
     return ImageOutcome(
         image_id=row.instance_id,
         state=State(row.state),
