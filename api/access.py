@@ -33,8 +33,13 @@ class Principal:
     name: str
     """The name of the key, as it is written to the audit table."""
     permissions: frozenset[Permission]
-    is_signed_in: bool = False
-    """True in a browser, whose cookie proves the key: actions then need a token against forged requests (CSRF)."""
+    key_id: int | None = None
+    """The id of the key in the database; a later key may have the same name."""
+
+    @property
+    def reference(self) -> str:
+        """Return what a cookie says of the key: its id, or the name of a principal without one."""
+        return self.name if self.key_id is None else str(self.key_id)
 
 
 LOCAL = Principal(name="local", permissions=frozenset(Permission))

@@ -9,6 +9,7 @@ from api.context import ApiContext
 from api.guards import Guards
 from api.health import router as health_router
 from api.images.routes import router as images_router
+from api.pages.add_pages import add_pages
 from api.problems import add_problem_handlers
 from api.results.actions import router as actions_router
 from api.results.event_stream import router as events_router
@@ -37,6 +38,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app.include_router(events_router)
     app.include_router(actions_router)
     app.include_router(stow_router)
+    add_pages(app, context)
     return app
 
 

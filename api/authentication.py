@@ -33,11 +33,18 @@ class Authentication:
         header = headers.get("authorization")
         if header is None:
             return LOCAL if self._is_local and not await self._keys.has_keys() else ANONYMOUS
-        token = token_of(header)
+        return await self.of_token(token_of(header), client)
+
+    async def of_token(self, token: str | None, client: str) -> Principal:
+        """Return the principal of a key. Raises Problem 401 or 429 if it is not valid, and errors of the database."""
         found = await self._keys.find(token) if token else None
         if found is None:
             raise self._refusal(client)
         return found
+
+    async def of_reference(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        return await self._keys.referred(reference)
 
     def _refusal(self, client: str) -> Problem:
         if self._failures.hit(self._limit, sender_of(client)):

@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import ANONYMOUS, Principal
 from api.bodies import CLOSE
+from api.pages.session import COOKIE
 from api.problems import Problem, database_problem, problem_response
 from nightread.known_hosts import is_known_host
 from nightread.settings import Settings
@@ -79,12 +82,25 @@ class Guards:
         authentication = scope["app"].state.services.authentication
         try:
             principal = await authentication.principal(headers, (scope.get("client") or ("",))[0])
+            if principal is ANONYMOUS and scope["method"] in _SAFE:
+                principal = await _signed_in(scope) or principal
         except Problem as problem:
             return problem
         except SQLAlchemyError as error:
             return database_problem(error)
         scope.setdefault("state", {})["principal"] = principal
         return None
+
+
+async def _signed_in(scope: Scope) -> Principal | None:
+    """Return the principal of a browser that is signed in: pages show pictures and link to tables of the API."""
+    app = scope["app"]
+    cookie = cookie_parser(Headers(scope=scope).get("cookie", "")).get(COOKIE)
+    session = app.state.pages.signer.read(cookie, app.state.context.clock()) if cookie else None
+    if session is None or not session.key:
+        return None
+    found: Principal | None = await app.state.services.authentication.of_reference(session.key)
+    return found
 
 
 def _is_forged(headers: Headers) -> bool:

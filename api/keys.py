@@ -58,10 +58,21 @@ class KeyRing:
         for key in self._keys:  # all of them: the time tells nothing of the place of a match
             if compare_digest(key.token_hash, wanted):
                 found = key
-        if found is None or not found.is_in_force(self._clock()):
+        return self._principal(found)
+
+    async def referred(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        if self._own_hash is not None and reference == FROM_SETTINGS.reference:
+            return FROM_SETTINGS
+        await self._refresh()
+        return self._principal(next((key for key in self._keys if str(key.id) == reference), None))
+
+    def _principal(self, key: queries.ApiKey | None) -> Principal | None:
+        if key is None or not key.is_in_force(self._clock()):
             return None
-        self._used[found.id] = self._clock()
-        return Principal(name=found.name, permissions=frozenset(Permission(scope) for scope in found.scopes))
+        self._used[key.id] = self._clock()
+        permissions = frozenset(Permission(scope) for scope in key.scopes)
+        return Principal(name=key.name, permissions=permissions, key_id=key.id)
 
     async def has_keys(self) -> bool:
         """Return whether a key was ever made: revoking the last one must not open the API."""

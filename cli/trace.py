@@ -8,8 +8,8 @@ from typing import Any
 import click
 from rich.text import Text
 
+from api.named_images import named_images
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.named_images import named_images
 from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out, print_json

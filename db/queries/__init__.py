@@ -12,6 +12,7 @@ from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_k
 from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
+from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
 from db.queries.night_counts import NightCounts, night_counts
 from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
@@ -34,7 +35,17 @@ from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
-from db.queries.studies import Completeness, Study, StudyCounts, studies, study_counts, withdrawn
+from db.queries.studies import (
+    Completeness,
+    IncompleteStudy,
+    Study,
+    StudyCounts,
+    incomplete_studies,
+    studies,
+    study_counts,
+    withdrawn,
+)
+from db.queries.suspicion import BundleLabels, bundles
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
@@ -50,6 +61,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BundleLabels",
     "Completeness",
     "ConflictingImage",
     "Coverage",
@@ -59,7 +71,10 @@ __all__ = [
     "ImageFilter",
     "ImageOutcome",
     "ImageTrace",
+    "IncompleteStudy",
     "InvalidCursorError",
+    "LabelCount",
+    "LabelSample",
     "LatestOutcomes",
     "NightCounts",
     "OriginalFile",
@@ -68,6 +83,7 @@ __all__ = [
     "Page",
     "Pause",
     "Pending",
+    "PeriodCounts",
     "Postponed",
     "ReportableResult",
     "ReportedBundle",
@@ -91,6 +107,7 @@ __all__ = [
     "associations",
     "batch_history",
     "batches_of",
+    "bundles",
     "bytes_arrived",
     "conflicting_images",
     "conflicts",
@@ -98,11 +115,13 @@ __all__ = [
     "coverage",
     "deliveries",
     "finished_among",
+    "has_arrivals",
     "held_images",
     "image_ids",
     "image_ids_at",
     "images",
     "images_by_key",
+    "incomplete_studies",
     "known_batches",
     "known_issuers",
     "known_keys",
@@ -118,6 +137,7 @@ __all__ = [
     "page",
     "pauses",
     "pending",
+    "period_counts",
     "postponed",
     "probe_outcomes",
     "rate",
@@ -127,6 +147,7 @@ __all__ = [
     "results_with_truth",
     "retriable",
     "routes_in_force",
+    "sample_labels",
     "senders",
     "sources",
     "spooled_at",

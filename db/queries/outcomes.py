@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import Select, bindparam, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
@@ -38,7 +38,7 @@ def outcomes_of(database: Database, batch_id: str) -> list[ImageOutcome]:
         return [_outcome(row) for row in rows]
 
 
-def _outcome(row: Row[Any]) -> ImageOutcome:
+def _outcome(row: Any) -> ImageOutcome:
     return ImageOutcome(
         image_id=row.instance_id,
         state=State(row.state),
