@@ -21,6 +21,7 @@ from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
 from db.ledger.outbox import (
     ALL_SOURCES,
+    URGENT,
     Batch,
     BatchFilter,
     QueueStatus,
@@ -56,6 +57,7 @@ from db.ledger.workers import deregister, heartbeat
 
 __all__ = [
     "ALL_SOURCES",
+    "URGENT",
     "Annotations",
     "Arrival",
     "Batch",
