@@ -1,4 +1,4 @@
-"""Define the tables of receivers, stores, reports, ground truth and issuers; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, ground truth and patients; they belong to db.tables.metadata."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -102,4 +102,14 @@ issuers = Table(
     Column("kind", String(9), primary_key=True),  # patient or accession
     Column("name", String(ISSUER_LENGTH), primary_key=True),
     Column("first_seen_at", UtcDateTime, nullable=False),
+)
+
+opt_outs = Table(
+    "opt_outs",  # patients whose images are not analysed
+    metadata,
+    Column("patient_key", String(KEY_LENGTH), primary_key=True),  # as in instances, or the key for all issuers
+    Column("any_issuer", Boolean, nullable=False),  # the key is that of the number alone (imaging.patient)
+    Column("key_id", String(8), nullable=False),  # the site key that made it: another one matches no image
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("actor", String(100), nullable=False),
 )
