@@ -38,6 +38,7 @@ class _Commands(LazyGroup):
         "labels": "cli.labels",
         "explain": "cli.explain",
         "retry": "cli.retry",
+        "purge": "cli.purge",
         "pause": "cli.pause",
         "resume": "cli.pause",
         "audit": "cli.audit",

@@ -191,6 +191,7 @@ class Settings(BaseSettings):
     site_key: SecretStr | None = Field(
         None, description="Secret for hashing patient and accession numbers; unset: created in the state folder."
     )
+    keep_results_days: float = Field(0, ge=0, description="Days after which results are purged; 0: they are kept.")
     night_start: time = Field(time(18), description="Local time at which a night begins.")
     night_end: time = Field(time(7), description="Local time at which a night ends and its results should be complete.")
     time_zone: str | None = Field(

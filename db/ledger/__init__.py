@@ -29,6 +29,7 @@ from db.ledger.outbox import (
 )
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
+from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -68,6 +69,7 @@ __all__ = [
     "Members",
     "NewRoute",
     "Outcome",
+    "Purged",
     "QueueStatus",
     "Receipt",
     "Registered",
@@ -101,6 +103,9 @@ __all__ = [
     "owner_of",
     "pause",
     "postpone_delivery",
+    "purge",
+    "purge_by_age",
+    "purge_study_rows",
     "queue_status",
     "receive",
     "record",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from db.engine import Database
 from db.ledger.identity import lock_recording
@@ -59,14 +59,19 @@ def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: st
     return purged
 
 
-def purge_by_age(database: Database, image_ids: Sequence[int], *, days: float, now: datetime) -> Purged:
+def purge_by_age(
+    database: Database, image_ids: Sequence[int], *, days: float, duplicates_since: datetime, now: datetime
+) -> Purged:
     """Purge these images in one transaction, because they are older than `keep_results_days`.
 
-    The audit table has one entry per day (UTC) of that, with numbers only.
+    Images of which a duplicate was recorded at `duplicates_since` or later are left out, because it shows their
+    results. The audit table has one entry per day (UTC), with numbers only.
     """
 
     def transaction(connection: Connection) -> Purged:
-        purged = _empty(connection, image_ids, now)
+        rows = _locked(connection, image_ids)
+        in_use = set(connection.execute(_DUPLICATED, {"images": image_ids, "since": duplicates_since}).scalars())
+        purged = _empty(connection, [row for row in rows if row.id not in in_use], now)
         if purged.images:
             _count_in_audit(connection, purged, days, now)
         return purged
@@ -91,18 +96,22 @@ def purge_study_rows(database: Database, study_instance_uid: str, *, actor: str,
 
 
 def _purge(connection: Connection, image_ids: Sequence[int], cause: str, actor: str, now: datetime) -> Purged:
-    images = [row.id for row in connection.execute(_NOT_PURGED, {"images": image_ids})]
-    purged = _empty(connection, images, now)
+    rows = _locked(connection, image_ids)
+    purged = _empty(connection, rows, now)
     if purged.images:
-        detail = {"cause": cause, "images": images, **_numbers(purged)}
+        detail = {"cause": cause, "images": [row.id for row in rows], **_numbers(purged)}
         connection.execute(insert(audit).values(at=now, actor=actor, action="images.purge", detail=detail))
     return purged
 
 
-def _empty(connection: Connection, image_ids: Sequence[int], now: datetime) -> Purged:
-    """Empty the rows of these images, while no outcome can be recorded."""
+def _locked(connection: Connection, image_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """Return the images that are not purged yet. No outcome is recorded until the transaction ends."""
     lock_recording(connection)
-    rows = connection.execute(_NOT_PURGED, {"images": image_ids}).all()
+    return connection.execute(_NOT_PURGED, {"images": image_ids}).all()
+
+
+def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> Purged:
+    """Empty the rows of these images, and remove everything else that belongs to them only."""
     if not rows:
         return Purged()
     named: dict[str, Any] = {"images": [row.id for row in rows]}
@@ -172,6 +181,11 @@ _NOT_PURGED = (
     )
     .where(instances.c.id.in_(bindparam("images", expanding=True)), instances.c.purged_at.is_(None))
     .order_by(instances.c.id)
+)
+_DUPLICATED = select(work.c.duplicate_of).where(
+    work.c.finished_at >= bindparam("since", type_=work.c.finished_at.type),
+    in_state(State.DUPLICATE),
+    work.c.duplicate_of.in_(bindparam("images", expanding=True)),
 )
 _DELETE_PREDICTIONS = delete(predictions).where(predictions.c.work_id.in_(_IDS_OF_WORK))
 _DELETE_CONTENTS = delete(contents).where(contents.c.work_id.in_(_IDS_OF_WORK))

@@ -12,6 +12,15 @@ from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     OriginalFile,
@@ -55,10 +64,12 @@ __all__ = [
     "LatestOutcomes",
     "OriginalFile",
     "Outcomes",
+    "Outdated",
     "Pace",
     "Pause",
     "Pending",
     "Postponed",
+    "PurgePreview",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -99,11 +110,15 @@ __all__ = [
     "newest_at",
     "oldest_waiting",
     "open_batches",
+    "originals_in_use",
+    "outdated",
     "pace",
     "pauses",
     "pending",
     "postponed",
     "probe_outcomes",
+    "purge_preview",
+    "purged_among",
     "rate",
     "reasons",
     "remarks",
@@ -126,6 +141,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_studies",
+    "with_copies",
     "withdrawn",
     "workers",
 ]
