@@ -114,9 +114,7 @@ class Settings(BaseSettings):
         None,
         description="Folder of received and unpacked files, for producers and workers; unset: in the state folder.",
     )
-    spool_keep_days: float = Field(
-        3, ge=0, description="Days for which a spooled file is kept after the outcome of its image."
-    )
+    spool_keep_days: float = Field(3, ge=0, description="Days for which a spooled file is kept after its outcome.")
     spool_keep_failed_days: float = Field(
         14, ge=0, description="Days for which a spooled file is kept if its image is defective or failed."
     )

@@ -20,6 +20,7 @@ from db.queries.trace_events import (
     delivery_events,
     not_kept,
     outcome_event,
+    purge_events,
 )
 from db.queries.trace_relations import relations
 from db.store_tables import deliveries, senders
@@ -103,9 +104,11 @@ def _events(
         events[image_id] = [*arrival_events(arrival), *analysis_events(first), *further]
     for image_id, event in relations(connection, arrivals, rows_of_work):
         events[image_id].append(event)
-    for image_id, event in entries_about(connection, arrivals):
-        events[image_id].append(event)
     for image_id, event in _deliveries(connection, arrivals):
+        events[image_id].append(event)
+    for image_id, arrival in arrivals.items():
+        events[image_id] += purge_events(arrival)
+    for image_id, event in entries_about(connection, arrivals):
         events[image_id].append(event)
     return events
 
