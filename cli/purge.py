@@ -9,10 +9,10 @@ import click
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.hashing import site_hasher
-from cli.inputs.number_search import search_number
+from cli.inputs.number_search import images_of_number
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
-from cli.output.console import err, out, print_json
+from cli.output.console import out, print_json
 from cli.output.purge_lines import preview_json, purged_json, show_preview, show_purged
 from cli.wording import counted
 from db import ledger, queries
@@ -99,16 +99,6 @@ def purge_images(database: Database, settings: Settings, request: PurgeRequest) 
     return purged, files, pictures
 
 
-def images_of_patient(database: Database, settings: Settings, patient: str, issuer: str | None) -> list[int]:
-    """Return the images of a patient. Raises UsageFault if several issuers have the number and none is named."""
-    search = search_number(database, site_hasher(settings), "patient", patient, issuer)
-    if search.note:
-        if len(search.keys) > 1 and queries.images_by_key(database, "patient", search.keys):
-            raise UsageFault(search.note)
-        err.print(search.note, style="yellow")
-    return queries.image_ids(database, ImageFilter(patient_keys=search.keys))
-
-
 def _request(
     database: Database,
     settings: Settings,
@@ -130,7 +120,7 @@ def _request(
         found = queries.image_ids(database, ImageFilter(study_instance_uid=study))
         return PurgeRequest(cause="study", image_ids=queries.with_copies(database, found), study=study)
     if patient is not None:
-        found = images_of_patient(database, settings, patient, issuer)
+        found = images_of_number(database, site_hasher(settings), patient, issuer)
         return PurgeRequest(cause="patient", image_ids=queries.with_copies(database, found))
     return PurgeRequest(cause="image", image_ids=queries.with_copies(database, images))
 

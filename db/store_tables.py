@@ -107,8 +107,9 @@ issuers = Table(
 opt_outs = Table(
     "opt_outs",  # patients whose images are not analysed
     metadata,
-    Column("patient_key", String(KEY_LENGTH), primary_key=True),  # as in instances, or the key for all issuers
-    Column("any_issuer", Boolean, nullable=False),  # the key is that of the number alone (imaging.patient)
+    Column("patient_key", String(KEY_LENGTH), primary_key=True),  # as in instances, or equal to number_key
+    # The key of the number alone, which all rows of one number share; null: only one issuer of the number is meant.
+    Column("number_key", String(KEY_LENGTH)),
     Column("key_id", String(8), nullable=False),  # the site key that made it: another one matches no image
     Column("added_at", UtcDateTime, nullable=False),
     Column("actor", String(100), nullable=False),

@@ -12,6 +12,8 @@ from imaging.dicom_image import DicomImage
 from imaging.kind import GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.remarks import Remark
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
@@ -88,10 +90,12 @@ class ImageReader:
         """Parse the header, apply the routing rules and the domains of the models, and decode the frames.
 
         Frames that fit into one chunk are decoded now; more frames are decoded chunk by chunk during prediction. The
-        frames of an image that no model analyses are not decoded at all.
+        frames of an image that no model analyses are not decoded at all. Raises RejectImage if the patient opted out.
         """
         context = self._context
         dicom_image = open_dicom_image(context, file.data)
+        if context.patient.has_opted_out(dicom_image.facts.patient_key):
+            raise RejectImage(Reason.OPTED_OUT)
         self._results.keep_header(image, dicom_image)
         kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)

@@ -17,6 +17,7 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
     Batch,
@@ -77,6 +78,7 @@ __all__ = [
     "Subject",
     "Withdrawal",
     "WorkerProcess",
+    "add_opt_out",
     "add_route",
     "claim",
     "claim_delivery",
@@ -100,6 +102,7 @@ __all__ = [
     "known_contents",
     "mark_source",
     "open_batches",
+    "opted_out",
     "owner_of",
     "pause",
     "postpone_delivery",
@@ -113,6 +116,7 @@ __all__ = [
     "register_and_move",
     "register_bundle",
     "remember_issuers",
+    "remove_opt_outs",
     "renew",
     "replace_bundle",
     "report_source",

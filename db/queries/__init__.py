@@ -10,6 +10,7 @@ from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_k
 from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
 from db.queries.purgeable import (
@@ -62,6 +63,7 @@ __all__ = [
     "ImageFilter",
     "ImageTrace",
     "LatestOutcomes",
+    "OptOut",
     "OriginalFile",
     "Outcomes",
     "Outdated",
@@ -110,6 +112,8 @@ __all__ = [
     "newest_at",
     "oldest_waiting",
     "open_batches",
+    "opt_outs",
+    "opted_out_keys",
     "originals_in_use",
     "outdated",
     "pace",

@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "opt_outs",
         sa.Column("patient_key", sa.String(length=64), nullable=False),
-        sa.Column("any_issuer", sa.Boolean(), nullable=False),
+        sa.Column("number_key", sa.String(length=64), nullable=True),
         sa.Column("key_id", sa.String(length=8), nullable=False),
         sa.Column("added_at", UtcDateTime(), nullable=False),
         sa.Column("actor", sa.String(length=100), nullable=False),
