@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from db.engine import Database
 from db.ledger.identity import lock_recording
@@ -55,7 +56,7 @@ def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: st
     purged = Purged()
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):
         chunk = image_ids[start : start + IMAGES_AT_ONCE]
-        purged += database.write(lambda connection, chunk=chunk: _purge(connection, chunk, cause, actor, now))
+        purged += database.write(partial(_purge, image_ids=chunk, cause=cause, actor=actor, now=now))
     return purged
 
 
@@ -95,7 +96,7 @@ def purge_study_rows(database: Database, study_instance_uid: str, *, actor: str,
     return database.write(transaction)
 
 
-def _purge(connection: Connection, image_ids: Sequence[int], cause: str, actor: str, now: datetime) -> Purged:
+def _purge(connection: Connection, *, image_ids: Sequence[int], cause: str, actor: str, now: datetime) -> Purged:
     rows = _locked(connection, image_ids)
     purged = _empty(connection, rows, now)
     if purged.images:
@@ -170,7 +171,7 @@ def _numbers(purged: Purged) -> dict[str, int]:
 _OF_IMAGES = work.c.instance_id.in_(bindparam("images", expanding=True))
 _IDS_OF_WORK = select(work.c.id).where(_OF_IMAGES)
 
-_NOT_PURGED = (
+_NOT_PURGED: Select[Any] = (
     select(
         instances.c.id,
         instances.c.source_id,

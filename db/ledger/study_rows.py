@@ -1,6 +1,7 @@
 """Remove what the database holds of studies, images and orders besides the images themselves."""
 
 from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import Column, Connection, bindparam, delete, select
 
@@ -45,7 +46,7 @@ def _without_images(connection: Connection, column: Column[str | None], keys: Co
     return sorted(key for key in keys if key is not None and key not in known)
 
 
-_KEYS = bindparam("keys", expanding=True)
+_KEYS: Any = bindparam("keys", expanding=True)
 _REPORTS = delete(deliveries).where(deliveries.c.study_instance_uid.in_(_KEYS))
 _EXPECTED = delete(expected).where(expected.c.study_instance_uid.in_(_KEYS))
 _NOTES_OF_STUDIES = delete(withdrawals).where(withdrawals.c.study_instance_uid.in_(_KEYS))

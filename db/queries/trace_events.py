@@ -191,11 +191,11 @@ def _outcome_sentence(row: Row[Any]) -> str:
 
 def _meaning(row: Row[Any]) -> str:
     """Return the sentence of the database, else that of the reason; the empty text for a reason of another release."""
-    return row.detail or (Reason(row.reason).message if row.reason in _REASONS else "")
+    return row.detail or _MESSAGES.get(row.reason, "")
 
 
 def _counted(number: int, singular: str) -> str:
     return f"{number:,} {singular}{'' if number == 1 else 's'}"
 
 
-_REASONS = {reason.value for reason in Reason}
+_MESSAGES = {reason.value: reason.message for reason in Reason}
