@@ -49,6 +49,11 @@ class Retention:
         self._due_at = float("-inf")
         self._run: _Run | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether a purge has begun and is not complete."""
+        return self._run is not None
+
     def step(self) -> int:
         """Purge up to 200 images if today's purge is not complete. Returns their number. Raises errors of the database.
 
@@ -73,6 +78,8 @@ class Retention:
         return _Run(began_at=now, before=before, kept=queries.originals_in_use(self._database, since=before))
 
     def _purge(self, run: _Run, image_ids: list[int]) -> int:
+        if not image_ids:
+            return 0
         purged = ledger.purge_by_age(
             self._database,
             image_ids,

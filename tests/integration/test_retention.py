@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals
-from monotonic import MovableMonotonic
+from monotonic import ManualMonotonic
 from sqlalchemy import select
 from trusted_arrivals import TrustedArrivals
 
@@ -19,24 +19,24 @@ MakeArrivals = Callable[..., list[Arrival]]
 
 
 @pytest.fixture
-def monotonic() -> MovableMonotonic:
+def monotonic() -> ManualMonotonic:
     """A monotonic clock that tests move."""
-    return MovableMonotonic()
+    return ManualMonotonic()
 
 
 @pytest.fixture
-def retention(ledger_driver: LedgerDriver, monotonic: MovableMonotonic, tmp_path: Path) -> Retention:
+def retention(ledger_driver: LedgerDriver, monotonic: ManualMonotonic, tmp_path: Path) -> Retention:
     """Keeps results for 30 days."""
     settings = load_settings(None, state_dir=tmp_path / "state", keep_results_days=30)
     return Retention(ledger_driver.database, settings, ledger_driver.clock, monotonic)
 
 
 def _steps(retention: Retention) -> list[int]:
-    """Return the number of images of each step until today's purge is complete."""
-    found = []
-    while images := retention.step():
-        found.append(images)
-    return found
+    """Return the number of images of each step until today's purge is complete, without steps that purged none."""
+    found = [retention.step()]
+    while retention.is_running:
+        found.append(retention.step())
+    return [images for images in found if images]
 
 
 def _entries(driver: LedgerDriver) -> list[dict[str, float]]:
@@ -64,23 +64,23 @@ def test_old_results_go_in_small_steps_and_one_entry_of_the_audit_counts_them(
 
 
 def test_a_purge_begins_once_a_day(
-    ledger_driver: LedgerDriver, retention: Retention, monotonic: MovableMonotonic, make_arrivals: MakeArrivals
+    ledger_driver: LedgerDriver, retention: Retention, monotonic: ManualMonotonic, make_arrivals: MakeArrivals
 ) -> None:
     """Images that become old meanwhile wait for the next day."""
     assert _steps(retention) == []
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all()
     ledger_driver.clock.advance(days=31)
-    monotonic.advance(DAY_SECONDS - 1)
+    monotonic.now += DAY_SECONDS - 1
     assert _steps(retention) == []
-    monotonic.advance(1)
+    monotonic.now += 1
     assert _steps(retention) == [1]
-    monotonic.advance(DAY_SECONDS)
+    monotonic.now += DAY_SECONDS
     assert _steps(retention) == []
 
 
 def test_a_result_stays_while_a_younger_copy_shows_it(
-    ledger_driver: LedgerDriver, retention: Retention, monotonic: MovableMonotonic
+    ledger_driver: LedgerDriver, retention: Retention, monotonic: ManualMonotonic
 ) -> None:
     """It goes when its last copy is old."""
     arrivals = TrustedArrivals(ledger_driver=ledger_driver)
@@ -90,7 +90,7 @@ def test_a_result_stays_while_a_younger_copy_shows_it(
     ledger_driver.clock.advance(days=15)
     assert _steps(retention) == []
     ledger_driver.clock.advance(days=16)
-    monotonic.advance(DAY_SECONDS)
+    monotonic.now += DAY_SECONDS
     assert sum(_steps(retention)) == 2
     assert queries.purged_among(ledger_driver.database, [original, copy]) == {original, copy}
 
