@@ -12,8 +12,6 @@ from imaging.dicom_image import DicomImage
 from imaging.kind import GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.remarks import Remark
-from nightread.errors import RejectImage
-from nightread.reasons import Reason
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
@@ -94,8 +92,6 @@ class ImageReader:
         """
         context = self._context
         dicom_image = open_dicom_image(context, file.data)
-        if context.patient.has_opted_out(dicom_image.facts.patient_key):
-            raise RejectImage(Reason.OPTED_OUT)
         self._results.keep_header(image, dicom_image)
         kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)

@@ -51,7 +51,12 @@ class Results:
         return _ErrorCapture(self, image, file)
 
     def keep_header(self, image: Claimed, dicom_image: DicomImage) -> None:
-        """Keep the header facts and annotations, so that they are recorded even if the pixels cannot be decoded."""
+        """Keep the header facts and annotations, so that they are recorded even if the pixels cannot be decoded.
+
+        Raises RejectImage if the patient opted out; then nothing of the header is kept.
+        """
+        if self._context.patient.has_opted_out(dicom_image.facts.patient_key):
+            raise RejectImage(Reason.OPTED_OUT)
         self._facts[image.work_id] = dicom_image.facts
         if annotations := header_annotations(dicom_image):
             self._annotations[image.work_id] = annotations

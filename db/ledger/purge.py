@@ -118,7 +118,7 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> P
     named: dict[str, Any] = {"images": [row.id for row in rows]}
     with _overwriting(connection):
         removed = connection.execute(_DELETE_PREDICTIONS, named).rowcount
-        for statement in (_DELETE_CONTENTS, _DELETE_COPIES, _DELETE_FURTHER, _EMPTY_WORK):
+        for statement in (_DELETE_CONTENTS, _DELETE_COPIES, _EMPTY_WORK):
             connection.execute(statement, named)
         cancelled = connection.execute(_CANCEL, {**named, "now": now}).rowcount
         connection.execute(_EMPTY_IMAGES, {**named, "now": now})
@@ -185,17 +185,24 @@ _NOT_PURGED: Select[Any] = (
 )
 _DUPLICATED = select(work.c.duplicate_of).where(
     work.c.finished_at >= bindparam("since", type_=work.c.finished_at.type),
-    in_state(State.DUPLICATE),
+    work.c.state.concat("") == State.DUPLICATE.value,  # an expression: the range of times leads the search
     work.c.duplicate_of.in_(bindparam("images", expanding=True)),
 )
 _DELETE_PREDICTIONS = delete(predictions).where(predictions.c.work_id.in_(_IDS_OF_WORK))
-_DELETE_CONTENTS = delete(contents).where(contents.c.work_id.in_(_IDS_OF_WORK))
+_DELETE_CONTENTS = delete(contents).where(
+    # By hash, which is its key: `work_id` has no index.
+    contents.c.sha256.in_(select(instances.c.sha256).where(instances.c.id.in_(bindparam("images", expanding=True)))),
+    contents.c.work_id.in_(_IDS_OF_WORK),
+)
 _DELETE_COPIES = delete(copies).where(copies.c.original_id.in_(bindparam("images", expanding=True)))
-_DELETE_FURTHER = delete(work).where(_OF_IMAGES, work.c.ordinal > 0)
+# Rows of further bundles stay: SQLite would read all of `contents` for each row of work that is deleted.
 _EMPTY_WORK = (
     update(work)
     .where(_OF_IMAGES)
-    .values(detail=None, label=None, score=None, scores=None, matched=None, remarks=None, bundle_id=None, route_id=None)
+    .values(
+        **dict.fromkeys(("detail", "label", "score", "scores", "matched", "remarks", "bundle_id", "route_id")),
+        shadow=False,
+    )
 )
 _CANCEL = (
     update(work)

@@ -23,13 +23,13 @@ def remove_study_rows(
     gone_sop = _without_images(connection, instances.c.sop_instance_uid, sop_instance_uids)
     gone_orders = _without_images(connection, instances.c.accession_key, accession_keys)
     reports = connection.execute(_REPORTS, {"keys": gone}).rowcount
-    others = sum(
+    others = connection.execute(_NOTES_OF_IMAGES, {"keys": gone_sop, "studies": list(studies)}).rowcount
+    others += sum(
         connection.execute(statement, {"keys": keys}).rowcount
         for statement, keys in (
             (_EXPECTED, gone),
             (_NOTES_OF_STUDIES, gone),
             (_TRUTHS_OF_STUDIES, gone),
-            (_NOTES_OF_IMAGES, gone_sop),
             (_TRUTHS_OF_IMAGES, gone_sop),
             (_TRUTHS_OF_ORDERS, gone_orders),
         )
@@ -50,7 +50,10 @@ _KEYS: Any = bindparam("keys", expanding=True)
 _REPORTS = delete(deliveries).where(deliveries.c.study_instance_uid.in_(_KEYS))
 _EXPECTED = delete(expected).where(expected.c.study_instance_uid.in_(_KEYS))
 _NOTES_OF_STUDIES = delete(withdrawals).where(withdrawals.c.study_instance_uid.in_(_KEYS))
-_NOTES_OF_IMAGES = delete(withdrawals).where(withdrawals.c.sop_instance_uid.in_(_KEYS))
+_NOTES_OF_IMAGES = delete(withdrawals).where(
+    withdrawals.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
+    withdrawals.c.sop_instance_uid.in_(_KEYS),
+)
 _TRUTHS_OF_STUDIES = delete(truths).where(truths.c.subject == "study", truths.c.key.in_(_KEYS))
 _TRUTHS_OF_IMAGES = delete(truths).where(truths.c.subject == "sop", truths.c.key.in_(_KEYS))
 _TRUTHS_OF_ORDERS = delete(truths).where(truths.c.subject == "accession", truths.c.key.in_(_KEYS))
