@@ -12,10 +12,20 @@ from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     OriginalFile,
@@ -74,14 +84,17 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "OptOut",
     "OriginalFile",
     "Outcomes",
+    "Outdated",
     "Pace",
     "Page",
     "Pause",
     "Pending",
     "PeriodCounts",
     "Postponed",
+    "PurgePreview",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -128,7 +141,11 @@ __all__ = [
     "newest_at",
     "oldest_waiting",
     "open_batches",
+    "opt_outs",
+    "opted_out_keys",
+    "originals_in_use",
     "outcomes_since",
+    "outdated",
     "pace",
     "page",
     "pauses",
@@ -136,6 +153,8 @@ __all__ = [
     "period_counts",
     "postponed",
     "probe_outcomes",
+    "purge_preview",
+    "purged_among",
     "rate",
     "reasons",
     "remarks",
@@ -159,6 +178,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_studies",
+    "with_copies",
     "withdrawn",
     "workers",
 ]

@@ -51,6 +51,7 @@ COLUMNS = (
     "replaced_by",
     "member_name",
     "conflict_with",
+    "purged_at",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -59,8 +60,8 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
-    aware and in UTC. An absent value is None. With `per_frame`, an arrival without predictions is one row with `frame`
-    None.
+    aware and in UTC. An absent value is None; a purged image has only the values that count it. With `per_frame`, an
+    arrival without predictions is one row with `frame` None.
     """
     for values, _ in positioned_images(database, wanted or ImageFilter(), None):
         yield values
@@ -98,14 +99,20 @@ def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any], after: Posit
 
 def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
-    values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+    values["uri"] = place(row) if row.purged_at is None else None
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
     values["remarks"] = row.remarks.split() if row.remarks else None
-    values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
+    for name in ("received_at", "finished_at", "purged_at"):
+        values[name] = _utc(values[name])
     if per_frame:
         values["frame"] = row.frame
     return values
+
+
+def place(row: Row[Any]) -> str:
+    """Return the full path or URL of an arrival, from a row with its `uri` and with `kind` and `root` of its source."""
+    return f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -132,6 +139,7 @@ _ARRIVAL = (
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
     instances.c.conflict_with,
+    instances.c.purged_at,
     instances.c.arrived_at.label("received_at"),
 )
 
