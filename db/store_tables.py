@@ -1,4 +1,4 @@
-"""Define the tables of receivers, stores, reports, ground truth, patients and keys; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, ground truth, patients and keys (metadata: db.tables)."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
