@@ -29,6 +29,7 @@ from db.ledger.outbox import (
 )
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
+from db.ledger.reads import note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -97,6 +98,7 @@ __all__ = [
     "is_marked",
     "known_contents",
     "mark_source",
+    "note_read",
     "open_batches",
     "owner_of",
     "pause",

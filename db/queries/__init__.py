@@ -8,6 +8,7 @@ from db.queries.deliveries import deliveries, waiting_studies
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
+from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
@@ -63,6 +64,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "ImageFacts",
     "ImageFilter",
     "ImageTrace",
     "IncompleteStudy",
@@ -107,6 +109,7 @@ __all__ = [
     "deliveries",
     "has_arrivals",
     "held_images",
+    "image_facts",
     "image_ids",
     "image_ids_at",
     "images",
