@@ -40,6 +40,7 @@ def _environment() -> Environment:
         "duration": words.duration,
         "score": "{:.3f}".format,
         "sentence": _sentence,
+        "lower_first": lambda text: text[:1].lower() + text[1:],
         "file_end": _file_end,
         "size": _size,
     }

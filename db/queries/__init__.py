@@ -2,9 +2,11 @@
 
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
+from db.queries.failures import FailureGroup, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
@@ -38,6 +40,7 @@ from db.queries.studies import (
     Study,
     StudyCounts,
     incomplete_studies,
+    latest_studies,
     studies,
     study_counts,
     withdrawn,
@@ -57,6 +60,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BatchRecord",
     "BundleLabels",
     "Completeness",
     "ConflictingImage",
@@ -64,6 +68,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "FailureGroup",
     "ImageFacts",
     "ImageFilter",
     "ImageTrace",
@@ -72,6 +77,7 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "NodeTotals",
     "OriginalFile",
     "Outcomes",
     "Pace",
@@ -99,6 +105,7 @@ __all__ = [
     "archive_states",
     "archive_totals",
     "associations",
+    "batch_records",
     "batches_of",
     "bundles",
     "bytes_arrived",
@@ -107,6 +114,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_groups",
     "has_arrivals",
     "held_images",
     "image_facts",
@@ -120,8 +128,10 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
+    "latest_studies",
     "missing_from_ledger",
     "newest_at",
+    "node_totals",
     "oldest_waiting",
     "open_batches",
     "pace",
