@@ -13,7 +13,7 @@ _DEVIATIONS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LabelRow:
+class LabelHistory:
     """The share of one label of one model among its answers, and its shares in earlier nights."""
 
     model: str
@@ -28,7 +28,7 @@ class LabelRow:
     """`as before`, `more than before`, `fewer than before` or `no earlier night`."""
 
 
-def label_rows(labels: Sequence[LabelCount], earlier: Sequence[LabelSample]) -> list[LabelRow]:
+def label_rows(labels: Sequence[LabelCount], earlier: Sequence[LabelSample]) -> list[LabelHistory]:
     """Return one row per model and label, also for labels that only earlier nights have."""
     totals: dict[str, int] = defaultdict(int)
     for count in labels:
@@ -46,10 +46,10 @@ def _shares(key: tuple[str, str | None], earlier: Sequence[LabelSample]) -> Iter
             yield sample.labels.get(key, 0) / total
 
 
-def _row(key: tuple[str, str | None], images: int, total: int, before: list[float]) -> LabelRow:
+def _row(key: tuple[str, str | None], images: int, total: int, before: list[float]) -> LabelHistory:
     share = images / total
     low, high, middle = (min(before), max(before), median(before)) if before else (None, None, None)
-    return LabelRow(
+    return LabelHistory(
         model=key[0],
         label=key[1],
         images=images,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from api.pages.attention import Attention, Present, attention, is_past
 from api.pages.forecast import Forecast, forecast
-from api.pages.label_history import LabelRow, label_rows
+from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
 from api.pages.period import Period, night_of
 from db import queries
@@ -54,7 +54,7 @@ class NightContent:
     attention: Sequence[Attention]
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
-    labels: Sequence[LabelRow]
+    labels: Sequence[LabelHistory]
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     studies: Sequence[IncompleteStudy]

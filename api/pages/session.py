@@ -24,16 +24,16 @@ class Keys(Protocol):
     async def verify(self, key: str, client: str) -> Principal | None:
         """Return the principal of a key that is in force; `client` is the address of the browser."""
 
-    async def named(self, name: str) -> Principal | None:
-        """Return the principal of the key with this name as it is now; None once it is revoked or expired."""
+    async def referred(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference` as it is now; None once its key is revoked or expired."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
     """The content of the cookie; a browser that is not signed in has one too, for the tokens of its forms."""
 
-    key_name: str
-    """Empty: not signed in."""
+    key: str
+    """The reference of the key (`Principal.reference`); empty: not signed in."""
     nonce: str
     expires: int
     """Seconds since 1970."""
@@ -45,14 +45,14 @@ class SessionSigner:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def new(self, key_name: str, now: datetime) -> Session:
+    def new(self, key: str, now: datetime) -> Session:
         """Return a session with a nonce of its own, so that signing in changes the cookie."""
         expires = int((now + LIFETIME).timestamp())
-        return Session(key_name=key_name, nonce=secrets.token_urlsafe(16), expires=expires)
+        return Session(key=key, nonce=secrets.token_urlsafe(16), expires=expires)
 
     def write(self, session: Session) -> str:
         """Return the value of the cookie."""
-        content = json.dumps([session.key_name, session.nonce, session.expires]).encode()
+        content = json.dumps([session.key, session.nonce, session.expires]).encode()
         return f"{_encode(content)}.{_encode(self._sign(b'cookie', content))}"
 
     def read(self, cookie: str | None, now: datetime) -> Session | None:
@@ -64,12 +64,12 @@ class SessionSigner:
             return None
         if not hmac.compare_digest(signed, self._sign(b"cookie", decoded)):
             return None
-        key_name, nonce, expires = json.loads(decoded)
-        return Session(key_name=key_name, nonce=nonce, expires=expires) if expires > now.timestamp() else None
+        key, nonce, expires = json.loads(decoded)
+        return Session(key=key, nonce=nonce, expires=expires) if expires > now.timestamp() else None
 
     def csrf_token(self, session: Session) -> str:
         """Return the token that each form of this session carries."""
-        return _encode(self._sign(b"csrf", f"{session.key_name} {session.nonce}".encode()))
+        return _encode(self._sign(b"csrf", f"{session.key} {session.nonce}".encode()))
 
     def is_csrf_token(self, session: Session, token: str) -> bool:
         """Return whether a form came from a page of this session."""

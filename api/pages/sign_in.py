@@ -30,7 +30,7 @@ def form(request: Request, viewer: AnyViewer, next: str = "/") -> Response:  # n
 
 @router.post("/sign-in")
 async def sign_in(request: Request, context: Context, viewer: AnyViewer) -> Response:
-    """Check the key; the cookie that replaces it holds its name only."""
+    """Check the key; the cookie that replaces it holds its id only."""
     fields = await checked_form(request, viewer)
     services = request.app.state.pages
     client = request.client.host if request.client else ""
@@ -45,7 +45,7 @@ async def sign_in(request: Request, context: Context, viewer: AnyViewer) -> Resp
             problem="This key is not valid: it is unknown, expired or revoked.",
         )
     response = redirect(fields.get("next", "/"))
-    set_session(request, response, services.signer.new(principal.name, context.clock()))
+    set_session(request, response, services.signer.new(principal.reference, context.clock()))
     return response
 
 

@@ -71,8 +71,8 @@ async def any_viewer(request: Request) -> Viewer:
     known = services.signer.read(request.cookies.get(COOKIE), context.clock())
     session = known or services.signer.new("", context.clock())
     principal: Principal = request.state.principal
-    if session.key_name:
-        principal = await services.keys.named(session.key_name) or principal
+    if session.key:
+        principal = await services.keys.referred(session.key) or principal
     found = Viewer(principal=principal, session=session, is_new=known is None)
     request.state.viewer = found
     return found
@@ -135,6 +135,7 @@ def page(
         section=section,
         principal=viewer.principal,
         may_operate=Permission.OPERATE in viewer.principal.permissions,
+        signed_in=bool(viewer.session.key),
         csrf=services.signer.csrf_token(viewer.session),
         theme=theme if theme in THEMES else THEMES[0],
         here=_here(request),

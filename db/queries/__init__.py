@@ -1,6 +1,7 @@
 """Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
+from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
@@ -14,6 +15,7 @@ from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
@@ -56,6 +58,7 @@ from db.queries.workers import Worker, batches_of, known_batches, open_batches, 
 __all__ = [
     "COLUMNS",
     "RULES",
+    "ApiKey",
     "ArchiveTotals",
     "ArrivalScope",
     "Association",
@@ -71,6 +74,7 @@ __all__ = [
     "FailureGroup",
     "ImageFacts",
     "ImageFilter",
+    "ImageOutcome",
     "ImageTrace",
     "IncompleteStudy",
     "InvalidCursorError",
@@ -102,6 +106,7 @@ __all__ = [
     "What",
     "Worker",
     "all_spooled",
+    "api_keys",
     "archive_states",
     "archive_totals",
     "associations",
@@ -115,6 +120,7 @@ __all__ = [
     "coverage",
     "deliveries",
     "failure_groups",
+    "finished_among",
     "has_arrivals",
     "held_images",
     "image_facts",
@@ -129,11 +135,13 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "latest_studies",
+    "members_of",
     "missing_from_ledger",
     "newest_at",
     "node_totals",
     "oldest_waiting",
     "open_batches",
+    "outcomes_since",
     "pace",
     "page",
     "pauses",
