@@ -3,12 +3,15 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
+from db.queries.failures import FailureGroup, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
+from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
@@ -49,6 +52,7 @@ from db.queries.studies import (
     Study,
     StudyCounts,
     incomplete_studies,
+    latest_studies,
     studies,
     study_counts,
     withdrawn,
@@ -69,6 +73,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BatchRecord",
     "BundleLabels",
     "Completeness",
     "ConflictingImage",
@@ -76,6 +81,8 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "FailureGroup",
+    "ImageFacts",
     "ImageFilter",
     "ImageOutcome",
     "ImageTrace",
@@ -85,6 +92,7 @@ __all__ = [
     "LabelSample",
     "LatestOutcomes",
     "OptOut",
+    "NodeTotals",
     "OriginalFile",
     "Outcomes",
     "Outdated",
@@ -115,6 +123,7 @@ __all__ = [
     "archive_states",
     "archive_totals",
     "associations",
+    "batch_records",
     "batches_of",
     "bundles",
     "bytes_arrived",
@@ -123,9 +132,11 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_groups",
     "finished_among",
     "has_arrivals",
     "held_images",
+    "image_facts",
     "image_ids",
     "image_ids_at",
     "images",
@@ -136,9 +147,11 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
+    "latest_studies",
     "members_of",
     "missing_from_ledger",
     "newest_at",
+    "node_totals",
     "oldest_waiting",
     "open_batches",
     "opt_outs",
