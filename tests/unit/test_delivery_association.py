@@ -13,6 +13,7 @@ from delivery.store_scu import StoreScu, warning_from_status
 from nightread.sources import StoreDestination, Tls
 
 REPORT = Dataset()
+REPORT.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 class FakeAssociation:
@@ -21,7 +22,7 @@ class FakeAssociation:
     def __init__(self, **state: Any) -> None:
         self.is_established = True
         self.is_rejected = False
-        self.accepted_contexts: list[str] = ["SR"]
+        self.accepted_contexts = [SimpleNamespace(abstract_syntax=str(REPORT.SOPClassUID))]
         self.acceptor = SimpleNamespace(primitive="A-ASSOCIATE")
         self.status: int | Exception | None = 0x0000
         self.calls: list[str] = []
@@ -94,7 +95,8 @@ def test_the_association_is_requested_as_the_settings_say(entities: list[FakeEnt
     assert scu().send(REPORT) is None
     (entity,) = entities
     assert (entity.ae_title, entity.peer) == ("WARD", ("10.1.2.3", 11112, "PACS", None))
-    assert entity.contexts == [("1.2.840.10008.5.1.4.1.1.88.33", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])]
+    syntaxes = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
+    assert entity.contexts == [(f"1.2.840.10008.5.1.4.1.1.88.{number}", syntaxes) for number in (34, 33)]
     state = vars(entity)
     assert state["implementation_class_uid"] == "2.25.114582693106495225512707587987074980923"
     assert state["implementation_version_name"] == "NIGHTREAD"
