@@ -6,6 +6,7 @@ from hashlib import sha256
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from db.queries import ReportedBundle
 from imaging.own_results import CODING_SCHEME
@@ -78,6 +79,11 @@ def label_concept(bundle: ReportedBundle, label: str) -> CodedConcept:
     preferred, *equivalent = named
     preferred.EquivalentCodeSequence = [*equivalent, own]
     return preferred
+
+
+def coded(code: Code) -> CodedConcept:
+    """Return a code of the standard as an item of a sequence."""
+    return CodedConcept.from_code(code)
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:

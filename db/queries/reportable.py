@@ -1,6 +1,6 @@
 """Read what the report of a study needs: its current results, and whether more can follow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,6 +51,8 @@ class ReportableResult:
     bundle: ReportedBundle
     scores: tuple[float, ...] = ()
     """Scores of the whole image, in the order of the bundle's labels."""
+    strongest_frame: int | None = None
+    """Number, from 1, of the frame with this label and its highest score; None if the image has only one frame."""
 
     @property
     def is_finding(self) -> bool:
@@ -126,7 +128,7 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
     bundles_by_id = {number: _bundle(row) for number, row in {row.bundle_id: row for row in rows}.items()}
     return StudyResults(
         study_instance_uid=study_instance_uid,
-        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, ())) for row in named),
+        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, {})) for row in named),
         images=len({row.image_id for row in named}),
         without_result=without,
         nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
@@ -140,6 +142,13 @@ def study_originals(database: Database, study_instance_uid: str, *, limit: int) 
     with database.read() as connection:
         rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
     return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def originals_of(database: Database, image_ids: Sequence[int]) -> dict[int, OriginalFile]:
+    """Return the files of images, by their ids."""
+    with database.read() as connection:
+        rows = connection.execute(_FILES, {"ids": list(image_ids)}).all()
+    return {row.image_id: OriginalFile(**row._mapping) for row in rows}  # noqa: SLF001
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
@@ -169,7 +178,7 @@ def _bundle(row: Row[Any]) -> ReportedBundle:
     )
 
 
-def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> ReportableResult:
+def _result(row: Row[Any], bundle: ReportedBundle, frames: Mapping[int, float]) -> ReportableResult:
     finding = row.label is not None and row.label != bundle.normal_label
     in_some_frames = finding and 0 < len(frames) < (row.frames or 1)
     return ReportableResult(
@@ -183,13 +192,15 @@ def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> Rep
         frames=tuple(frame + 1 for frame in frames) if in_some_frames else (),
         bundle=bundle,
         scores=tuple(row.scores or ()),
+        strongest_frame=max(frames, key=lambda frame: frames[frame]) + 1 if frames else None,
     )
 
 
-def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, dict[int, float]]:
+    """Return the score of each frame, from 0, that has the label of its image."""
+    found: dict[int, dict[int, float]] = {}
     for row in connection.execute(_FRAMES_WITH_LABEL, {"study": study_instance_uid}):
-        found.setdefault(row.work_id, []).append(row.frame)
+        found.setdefault(row.work_id, {})[row.frame] = row.score
     return found
 
 
@@ -235,7 +246,7 @@ _RESULTS: Select[Any] = (
 )
 
 _FRAMES_WITH_LABEL = (
-    select(predictions.c.work_id, predictions.c.frame)
+    select(predictions.c.work_id, predictions.c.frame, predictions.c.score)
     .join(work, work.c.id == predictions.c.work_id)
     .join(instances, instances.c.id == work.c.instance_id)
     .where(_WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
@@ -265,6 +276,20 @@ _ORIGINALS = (
     .where(_WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
     # An image that another source contests names the patient only if there is no other one.
     .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
+)
+
+_FILES = (
+    select(
+        instances.c.id.label("image_id"),
+        sources.c.name.label("source"),
+        sources.c.root,
+        sources.c.marked,
+        instances.c.uri,
+        instances.c.sha256,
+        instances.c.sop_instance_uid,
+    )
+    .join(sources, sources.c.id == instances.c.source_id)
+    .where(instances.c.id.in_(bindparam("ids", expanding=True)), instances.c.sop_instance_uid.is_not(None))
 )
 
 _OWN = (
