@@ -15,6 +15,7 @@ from highdicom.sr import (
     PlanarROIMeasurementsAndQualitativeEvaluations,
     SourceImageForRegion,
 )
+from pydicom.uid import CTImageStorage
 
 from db.queries import ReportableResult
 from delivery import codes
@@ -51,12 +52,15 @@ def _groups(result: ReportableResult, evidence: Evidence) -> Iterator[PlanarROIM
 
 def _region(result: ReportableResult, corners: Sequence[Point], frame: int | None) -> ImageRegion:
     """Return a closed polyline in pixels of the image (PS3.3, C.18.6)."""
-    return ImageRegion(
+    source = SourceImageForRegion(
+        referenced_sop_class_uid=CTImageStorage,  # highdicom fails for private classes; corrected below
+        referenced_sop_instance_uid=result.sop_instance_uid,
+        referenced_frame_numbers=None if frame is None else [frame],
+    )
+    region = ImageRegion(
         graphic_type=GraphicTypeValues.POLYLINE,
         graphic_data=np.array([*corners, corners[0]], np.float32),
-        source_image=SourceImageForRegion(
-            referenced_sop_class_uid=result.sop_class_uid,
-            referenced_sop_instance_uid=result.sop_instance_uid,
-            referenced_frame_numbers=None if frame is None else [frame],
-        ),
+        source_image=source,
     )
+    region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = result.sop_class_uid
+    return region

@@ -102,9 +102,10 @@ def file_bytes(instance: Dataset) -> bytes:
 
 
 def series_description(kind: str, *, not_for_diagnosis: bool) -> str:
-    """Return the description of a series of nightread, which says what it is for."""
-    described = NOT_FOR_DIAGNOSIS if not_for_diagnosis else _DESCRIPTION
-    return described if kind == "series" else f"{described} - {kind}"
+    """Return the description of a series of nightread. Viewers cut it off, so it begins with what differs."""
+    if kind == "series":
+        return NOT_FOR_DIAGNOSIS if not_for_diagnosis else _DESCRIPTION
+    return f"AI {kind} - NOT FOR DIAGNOSIS" if not_for_diagnosis else f"AI {kind}"
 
 
 def _document(

@@ -30,6 +30,12 @@ def set_equipment(picture: Dataset, bundle: ReportedBundle, moment: datetime) ->
     picture.ContributingEquipmentSequence = [*picture.get("ContributingEquipmentSequence", ()), item]
 
 
+def set_laterality(picture: Dataset, header: Dataset) -> None:
+    """Copy the laterality of the source; empty if the source does not say it (PS3.3, C.7.3.1 and C.7.6.1)."""
+    laterality = header.get("ImageLaterality") or header.get("Laterality") or ""
+    picture.Laterality = str(laterality) if laterality in ("L", "R") else None
+
+
 def source_image(result: ReportableResult, frame: int | None) -> Dataset:
     """Return the reference to the image, or to one of its frames (PS3.3, table 10-3)."""
     source = Dataset()

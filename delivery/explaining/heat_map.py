@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from delivery.explaining.derived_object import file_meta, set_equipment
+from delivery.explaining.derived_object import file_meta, set_equipment, set_laterality
 from delivery.explaining.messages import HEAT_MAP, ExplainRequest
 from delivery.identity import Identity
 from delivery.report import file_bytes, series_description
@@ -16,7 +16,9 @@ from nightread import __version__
 from nightread.uids import own_series_uid
 
 _SERIES_NUMBER = 9902
-_POSITION = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_POSITION = (
+    *("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+)
 NO_POSITION = "No heat map: the image has no position in a frame of reference, which a parametric map needs."
 
 
@@ -58,6 +60,7 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
         content_description="Gradient-weighted class activation",
         series_description=series_description("heat maps", not_for_diagnosis=request.not_for_diagnosis),
     )
+    set_laterality(picture, header)
     set_equipment(picture, bundle, request.made_at)
     picture.file_meta = file_meta(picture)
     Identity(header=header).copy_into(picture, ascii_only=True)

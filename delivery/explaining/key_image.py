@@ -6,7 +6,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from delivery.evidence import Evidence
 from delivery.explaining.burned_in import may_show_names
-from delivery.explaining.derived_object import file_meta, set_equipment, source_image
+from delivery.explaining.derived_object import file_meta, set_equipment, set_laterality, source_image
 from delivery.explaining.drawing import draw
 from delivery.explaining.messages import KEY_IMAGE, ExplainRequest
 from delivery.identity import Identity
@@ -38,7 +38,8 @@ def key_image(
     picture.SeriesInstanceUID = own_series_uid("key images", request.study_instance_uid)
     picture.SeriesNumber, picture.InstanceNumber = _SERIES_NUMBER, request.number
     picture.SeriesDescription = series_description("key images", not_for_diagnosis=request.not_for_diagnosis)
-    picture.Laterality = picture.PatientOrientation = None
+    picture.PatientOrientation = None
+    set_laterality(picture, header)
     picture.DerivationDescription = f"{stamp}: one frame with window and level applied, outlines and text added"
     picture.SourceImageSequence = [source_image(result, number)]
     picture.BurnedInAnnotation = "YES" if may_show_names(header) else "NO"
