@@ -1,7 +1,7 @@
 """Build the content of a document of regions: TID 1500 with one planar region per group, TID 1410 (DICOM PS3.16).
 
 Regions have a document of their own, because OHIF shows nothing of a document that has groups without coordinates, and
-most images have no region (docs/decisions/0020-regions-in-the-pacs.md).
+most images have no region (docs/decisions/0022-regions-in-the-pacs.md).
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,17 +13,15 @@ from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, late
 from db.queries.postponed import Postponed, postponed
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
-    OriginalFile,
     Pending,
     ReportableResult,
     ReportedBundle,
     StudyResults,
-    originals_of,
     pending,
     studies_with_outcomes,
-    study_originals,
     study_results,
 )
+from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, sele
 from db.engine import Database
 from db.queries.snapshot import snapshot
 from db.queries.studies import Study
-from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, sources, work
+from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, work
 from nightread.label_codes import LabelCode, label_codes_from_json
 from nightread.plain_text import is_uid
 from nightread.reasons import Fault, Reason
@@ -80,19 +80,6 @@ class StudyResults:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OriginalFile:
-    """The place of an image's file, as stored in the database."""
-
-    image_id: int
-    source: str
-    root: str
-    uri: str
-    sha256: str | None
-    sop_instance_uid: str
-    marked: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
     """The images that may still add results to a study."""
 
@@ -135,20 +122,6 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         patients=_patients(rows),
         in_conflict=len({row.image_id for row in named if row.conflict_with is not None}),
     )
-
-
-def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
-    """List files of images with a result, the smallest first; each of them names the patient of the study."""
-    with database.read() as connection:
-        rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
-    return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
-
-
-def originals_of(database: Database, image_ids: Sequence[int]) -> dict[int, OriginalFile]:
-    """Return the files of images, by their ids."""
-    with database.read() as connection:
-        rows = connection.execute(_FILES, {"ids": list(image_ids)}).all()
-    return {row.image_id: OriginalFile(**row._mapping) for row in rows}  # noqa: SLF001
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
@@ -214,7 +187,7 @@ def _patients(rows: Sequence[Row[Any]]) -> int:
 
 _OF_STUDY = instances.c.study_instance_uid == bindparam("study")
 _CURRENT = and_(_OF_STUDY, instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
-_WITH_RESULT = and_(_CURRENT, work.c.state == State.DONE, ~work.c.shadow, work.c.bundle_id.is_not(None))
+WITH_RESULT = and_(_CURRENT, work.c.state == State.DONE, ~work.c.shadow, work.c.bundle_id.is_not(None))
 
 _RESULTS: Select[Any] = (
     select(
@@ -241,7 +214,7 @@ _RESULTS: Select[Any] = (
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(bundles, bundles.c.id == work.c.bundle_id)
-    .where(_WITH_RESULT)
+    .where(WITH_RESULT)
     .order_by(instances.c.id, work.c.ordinal)
 )
 
@@ -249,7 +222,7 @@ _FRAMES_WITH_LABEL = (
     select(predictions.c.work_id, predictions.c.frame, predictions.c.score)
     .join(work, work.c.id == predictions.c.work_id)
     .join(instances, instances.c.id == work.c.instance_id)
-    .where(_WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
+    .where(WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
     .order_by(predictions.c.work_id, predictions.c.frame)
 )
 
@@ -259,37 +232,6 @@ _WITHOUT_RESULT = (
     .join(work, work.c.instance_id == instances.c.id)
     .where(_CURRENT, work.c.ordinal == 0)
     .where(or_(work.c.state == State.FAILED, and_(work.c.state == State.REJECTED, work.c.reason.in_(_DEFECTIVE))))
-)
-
-_ORIGINALS = (
-    select(
-        instances.c.id.label("image_id"),
-        sources.c.name.label("source"),
-        sources.c.root,
-        sources.c.marked,
-        instances.c.uri,
-        instances.c.sha256,
-        instances.c.sop_instance_uid,
-    )
-    .join(work, work.c.instance_id == instances.c.id)
-    .join(sources, sources.c.id == instances.c.source_id)
-    .where(_WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
-    # An image that another source contests names the patient only if there is no other one.
-    .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
-)
-
-_FILES = (
-    select(
-        instances.c.id.label("image_id"),
-        sources.c.name.label("source"),
-        sources.c.root,
-        sources.c.marked,
-        instances.c.uri,
-        instances.c.sha256,
-        instances.c.sop_instance_uid,
-    )
-    .join(sources, sources.c.id == instances.c.source_id)
-    .where(instances.c.id.in_(bindparam("ids", expanding=True)), instances.c.sop_instance_uid.is_not(None))
 )
 
 _OWN = (
