@@ -31,16 +31,15 @@ from db.queries.purgeable import (
 )
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
-    OriginalFile,
     Pending,
     ReportableResult,
     ReportedBundle,
     StudyResults,
     pending,
     studies_with_outcomes,
-    study_originals,
     study_results,
 )
+from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
@@ -157,6 +156,7 @@ __all__ = [
     "opt_outs",
     "opted_out_keys",
     "originals_in_use",
+    "originals_of",
     "outcomes_since",
     "outdated",
     "pace",
