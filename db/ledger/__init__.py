@@ -48,6 +48,7 @@ from db.ledger.values import (
     Registered,
     Withdrawal,
     WorkerProcess,
+    unknown_sender,
 )
 from db.ledger.workers import deregister, heartbeat
 
@@ -121,5 +122,6 @@ __all__ = [
     "return_unpublished",
     "save_ground_truth",
     "set_probe",
+    "unknown_sender",
     "update_trust",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.ledger.values import CallingEntity
+from db.ledger.values import NO_GROUP, CallingEntity
 from db.store_tables import senders
 
 
@@ -32,12 +32,16 @@ def sender_ids(
 def update_trust(database: Database, source_id: int, group_of: Callable[[str, str, str | None], str | None]) -> None:
     """Store the trust groups of all known senders of a receiver, also of those that send nothing for a while.
 
-    `group_of` gets the AE title, the address and the stored group.
+    `group_of` gets the AE title, the address and the stored group. Unknown senders stay without a group.
     """
 
     def transaction(connection: Connection) -> None:
         known = connection.execute(select(senders).where(senders.c.source_id == source_id)).all()
-        groups = [(row.id, row.trust, group_of(row.calling_ae, row.address, row.trust)) for row in known]
+        groups = [
+            (row.id, row.trust, group_of(row.calling_ae, row.address, row.trust))
+            for row in known
+            if row.trust != NO_GROUP
+        ]
         changed = [(sender_id, group) for sender_id, stored, group in groups if group != stored]
         execute_many(connection, _CHANGE, ("sender", "group"), changed)
 

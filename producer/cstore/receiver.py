@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, queries
 from db.engine import Database
-from db.ledger import end_receipts, ensure_source, report_source, update_trust
+from db.ledger import end_receipts, ensure_source, report_source, unknown_sender, update_trust
 from db.ledger import receive as register_received
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_text
@@ -113,7 +114,10 @@ class Receiver:
                     self._report_and_purge(scp)
 
     def _recover(self) -> None:
-        """Clean up after a receiver that died: register complete files, remove others, and end open receipts."""
+        """Clean up after a receiver that died: register complete files, remove others, and end open receipts.
+
+        Who sent a complete file is no longer known: only the digest of the address, in its name, tells senders apart.
+        """
         now, root = self._clock(), root_text(self._spool.root)
         self._source_id = ensure_source(
             self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
@@ -122,7 +126,11 @@ class Receiver:
         partial, found = self._spool.remove_partial(), 0
         for paths in self._spool.files():
             unknown = queries.missing_from_ledger(self._database, self._source_id, paths)
-            arrivals = [arrival for path in unknown if (arrival := self._spool.arrival(path))]
+            arrivals = [
+                replace(arrival, sender=unknown_sender(Spool.sender_mark(path)))
+                for path in unknown
+                if (arrival := self._spool.arrival(path))
+            ]
             if arrivals:
                 self._spool.sync_folders(arrivals)
                 done = register_received(
