@@ -22,6 +22,7 @@ def known_issuers(database: Database, kind: NumberKind) -> list[str]:
 def images_by_key(database: Database, kind: NumberKind, keys: Sequence[str]) -> dict[str, int]:
     """Return the number of images with each of these hashed numbers; keys without images are left out."""
     column = instances.c.patient_key if kind == "patient" else instances.c.accession_key
-    statement = select(column, func.count()).where(column.in_(bindparam("keys", expanding=True))).group_by(column)
+    wanted = column.in_(bindparam("keys", expanding=True))
+    statement = select(column.label("key"), func.count().label("images")).where(wanted).group_by(column)
     with database.read() as connection:
-        return {row[0]: row[1] for row in execute_in_chunks(connection, statement, "keys", keys)}
+        return {row.key: row.images for row in execute_in_chunks(connection, statement, "keys", keys)}
