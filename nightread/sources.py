@@ -44,6 +44,8 @@ ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
+OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
+"""The content of an unpacked file that was too large. A host with a higher limit must not take it for the image."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:

@@ -19,7 +19,7 @@ from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import mtime_of, readable, root_text
 from nightread.reasons import Reason
-from nightread.sources import ARCHIVES, PARTIAL_PREFIX
+from nightread.sources import ARCHIVES, OMITTED_MEMBER, PARTIAL_PREFIX
 from worker.archives.detect import ArchiveKind, members
 from worker.archives.limits import ArchiveLimits
 from worker.archives.member import Member
@@ -183,7 +183,7 @@ def _write(
     *,
     max_bytes: int,
 ) -> None:
-    """Write one file. Of a file with more than `max_bytes`, which no worker reads, only the size is kept (sparse)."""
+    """Write one file. Of a file with more than `max_bytes` only the size is kept (sparse), behind OMITTED_MEMBER."""
     size = 0
     with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
@@ -194,7 +194,10 @@ def _write(
             progress()
         if size > max_bytes:
             file.truncate(0)
-            file.truncate(size)
+            file.seek(0)
+            file.write(OMITTED_MEMBER)
+            file.flush()
+            file.truncate(max(size, len(OMITTED_MEMBER)))
         file.flush()
         os.fsync(file.fileno())
     progress()
