@@ -19,6 +19,7 @@ from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import mtime_of, readable, root_text
 from nightread.reasons import Reason
+from nightread.removal import remove_folder
 from nightread.sources import ARCHIVES, OMITTED_MEMBER, PARTIAL_PREFIX
 from worker.archives.detect import ArchiveKind, members
 from worker.archives.limits import ArchiveLimits
@@ -138,7 +139,7 @@ def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
     own = f"{PARTIAL_PREFIX}{image.instance_id}-"
     for left in root.glob(f"{PARTIAL_PREFIX}*"):
         if left.name.startswith(own) or _is_stale(left):
-            shutil.rmtree(left, ignore_errors=True)
+            remove_folder(left, root)  # a process thought dead may be about to rename it
     partial = root / f"{own}{uuid4()}"
     partial.mkdir(mode=0o700)
     try:
