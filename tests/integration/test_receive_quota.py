@@ -68,13 +68,13 @@ def test_a_sender_beyond_its_quota_is_refused_and_others_are_served(
         (problem,) = _problems(receiver)
         wait_until(lambda: len(_receipts(receiver)) == 3, seconds=20, what="the receipts are written")
     assert problem.startswith("4 images were refused (status A700) in the last hour")
-    assert "the latest from OTHER at 127.0.0.2" in problem
+    assert "the latest came from OTHER at 127.0.0.2" in problem
     assert _receipts(receiver) == [
         ("CT1", HONEST, 2, 0, {}),
         ("CT1", HOSTILE, 3, 2, {"A700": 2, "over_quota": 2}),
         ("OTHER", HOSTILE, 0, 2, {"A700": 2, "over_quota": 2}),
     ]
-    lines = [record for record in caplog.records if "sender holds" in record.message]
+    lines = [record for record in caplog.records if "quota of the spool" in record.message]
     assert [(line.levelname, line.address) for line in lines] == [("WARNING", HOSTILE)]  # type: ignore[attr-defined]
 
 
