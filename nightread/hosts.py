@@ -1,6 +1,6 @@
 """Decide which host names and addresses belong to this machine only."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 _NETWORK_BYTES = 8
@@ -22,6 +22,14 @@ def host_key(text: str) -> bytes:
     if address is None:
         return text.encode()
     return address.packed[:_NETWORK_BYTES] if isinstance(address, IPv6Address) else address.packed
+
+
+def host_name(text: str) -> str:
+    """Return the same for people: `10.1.0.5`, or `2001:db8::/64` for all addresses of this network."""
+    address = address_of(text)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 8 * _NETWORK_BYTES), strict=False))
+    return text if address is None else str(address)
 
 
 def is_loopback(host: str) -> bool:

@@ -65,7 +65,7 @@ class TrustedArrivals:
         self._finish(batch, [build_outcome(claimed, **rejected)])
         return claimed.instance_id
 
-    def archive(self, source: str, name: str, *contents: str) -> list[int]:
+    def archive(self, source: str, name: str, *contents: str, sop: str = SOP) -> list[int]:
         """Unpack an archive of images; return the ids of archive and members. A copy of an archive has no members."""
         self._register(source, *build_arrivals(1))
         (batch,) = self.ledger_driver.form()
@@ -78,7 +78,7 @@ class TrustedArrivals:
         found = [claimed.instance_id]
         for batch in self.ledger_driver.form(images=1):
             (member,) = self.ledger_driver.claim(batch)
-            found.append(self._record(batch, member, contents[len(found) - 1]))
+            found.append(self._record(batch, member, contents[len(found) - 1], sop=sop))
         return found
 
     def superseded_by(self, *image_ids: int) -> list[int | None]:

@@ -11,7 +11,7 @@ from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import NO_GROUP, CallingEntity
 from db.store_tables import senders
-from nightread.hosts import host_key
+from nightread.hosts import host_name
 
 MOST_TITLES = 256
 """AE titles of one host that are told apart. A program that changes its title each time must not slow down the ledger:
@@ -50,12 +50,12 @@ def _within_limit(
 ) -> dict[CallingEntity, CallingEntity]:
     """Return how new senders without a group of their own are stored; those of one group are one domain anyway."""
     addresses = connection.execute(select(senders.c.address).where(senders.c.source_id == source_id)).scalars()
-    titles = Counter(map(host_key, addresses))
+    titles = Counter(map(host_name, addresses))
     stored_as = {}
     for sender in new:
-        host = host_key(sender.address)
+        host = host_name(sender.address)
         if sender.trust is None and titles[host] >= MOST_TITLES:
-            stored_as[sender] = CallingEntity(calling_ae="", address=f"{_FURTHER}{host.hex()}")
+            stored_as[sender] = CallingEntity(calling_ae="", address=f"{_FURTHER}{host}")
         titles[host] += 1
     return stored_as
 
