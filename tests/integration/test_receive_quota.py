@@ -1,6 +1,7 @@
 """A sender that holds its share of the spool is refused, and all others go on."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -92,9 +93,9 @@ def test_a_restart_does_not_renew_a_quota(tmp_path: Path, sqlite: Database) -> N
 
 
 def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database) -> None:
-    """On a disk of 8 MiB one sender gets three quarters of the room; others are still served."""
+    """On a disk of 8 MiB, which does not count inodes, one sender gets three quarters of the room."""
     with (
-        small_disk(tmp_path / "disk", mib=8) as disk,
+        small_disk(tmp_path / "disk", mib=8, inodes=0) as disk,
         running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,
     ):
         scan = phantom(1, PhantomStyle(size=512))
@@ -104,6 +105,21 @@ def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database
         assert statuses == [SUCCESS] * taken + [REFUSED] * (images - taken)
         assert 0.5 < taken / images < 0.78
         assert send(receiver, HONEST, images=3) == [SUCCESS] * 3
+
+
+def test_a_disk_without_inodes_refuses_as_a_full_one(tmp_path: Path, sqlite: Database) -> None:
+    """One sender gets three quarters of them; when others have taken the rest, every sender keeps its images."""
+    with (
+        small_disk(tmp_path / "disk", mib=64, inodes=64) as disk,
+        running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,
+    ):
+        statuses = send(receiver, HOSTILE, images=64)
+        assert statuses == sorted(statuses)
+        assert 30 < statuses.count(SUCCESS) < 50
+        assert send(receiver, HONEST, images=1) == [SUCCESS]
+        for number in range(os.statvfs(disk).f_favail):
+            (disk / f"{number}").touch()
+        assert send(receiver, HONEST, images=2) == [REFUSED] * 2
 
 
 def _problems(receiver: RunningReceiver) -> list[str]:
