@@ -33,7 +33,7 @@ senders = Table(
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
     Column("calling_ae", String(16), nullable=False),
     Column("address", String(64), nullable=False),
-    Column("trust", String(NAME_LENGTH)),  # group of the entry of `callers`; null: that of the source, if any
+    Column("trust", String(NAME_LENGTH)),  # group of its entry of `callers`; null: that of the source; empty: none
     UniqueConstraint("source_id", "calling_ae", "address"),
 )
 

@@ -47,7 +47,9 @@ class Settings(ServerSettings):
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
     database_password: SecretStr | None = Field(None, description="Password for `database_url`, if the URL has none.")
-    redis_password: SecretStr | None = Field(None, description="Password for `redis_url`, if the URL has none.")
+    redis_password: SecretStr | None = Field(
+        None, description="Password for `redis_url`, if the URL has none; not for `unix://`."
+    )
     redis_server: AbsolutePath | None = Field(
         None, description="Path of the valkey-server or redis-server binary that runs as the embedded Redis."
     )

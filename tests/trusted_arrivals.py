@@ -1,5 +1,6 @@
 """Let images and key object notes arrive from several sources and senders, one after the other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,19 +34,29 @@ class TrustedArrivals:
         return self._ids[name]
 
     def image(
-        self, source: str, content: str, *, sop: str = SOP, sender: CallingEntity | None = None, **arrival: object
+        self,
+        source: str,
+        content: str,
+        *,
+        sop: str = SOP,
+        study: str = STUDY,
+        sender: CallingEntity | None = None,
+        **arrival: object,
     ) -> int:
         """Analyse an image with this content, or find that it is a duplicate. Keywords set fields of its arrival."""
         self._register(source, *build_arrivals(1, sender=sender, **arrival))
-        return self._record(*self._claim(), content, sop=sop)
+        return self._record(*self._claim(), content, sop=sop, study=study)
 
-    def images(self, *given: tuple[str, str]) -> list[int]:
-        """Analyse images of these sources and contents in one batch."""
+    def images(self, *given: tuple[str, str], studies: Mapping[str, str] = {}) -> list[int]:
+        """Analyse images of these sources and contents in one batch; `studies` has the studies of some sources."""
         for source, _ in given:
             self._register(source, *build_arrivals(1))
         (batch,) = self.ledger_driver.form()
         claimed = self.ledger_driver.claim(batch)
-        outcomes = [self._done(each, content) for each, (_, content) in zip(claimed, given, strict=True)]
+        outcomes = [
+            self._done(each, content, study=studies.get(source, STUDY))
+            for each, (source, content) in zip(claimed, given, strict=True)
+        ]
         self._finish(batch, outcomes)
         return [each.instance_id for each in claimed]
 
@@ -61,7 +72,7 @@ class TrustedArrivals:
         self._finish(batch, [build_outcome(claimed, **rejected)])
         return claimed.instance_id
 
-    def archive(self, source: str, name: str, *contents: str) -> list[int]:
+    def archive(self, source: str, name: str, *contents: str, sop: str = SOP) -> list[int]:
         """Unpack an archive of images; return the ids of archive and members. A copy of an archive has no members."""
         self._register(source, *build_arrivals(1))
         (batch,) = self.ledger_driver.form()
@@ -74,7 +85,7 @@ class TrustedArrivals:
         found = [claimed.instance_id]
         for batch in self.ledger_driver.form(images=1):
             (member,) = self.ledger_driver.claim(batch)
-            found.append(self._record(batch, member, contents[len(found) - 1]))
+            found.append(self._record(batch, member, contents[len(found) - 1], sop=sop))
         return found
 
     def superseded_by(self, *image_ids: int) -> list[int | None]:
@@ -104,12 +115,12 @@ class TrustedArrivals:
         (claimed,) = self.ledger_driver.claim(batch)
         return batch, claimed
 
-    def _record(self, batch: ledger.Batch, claimed: Claimed, content: str, *, sop: str = SOP) -> int:
-        self._finish(batch, [self._done(claimed, content, sop=sop)])
+    def _record(self, batch: ledger.Batch, claimed: Claimed, content: str, **uids: str) -> int:
+        self._finish(batch, [self._done(claimed, content, **uids)])
         return claimed.instance_id
 
-    def _done(self, claimed: Claimed, content: str, *, sop: str = SOP) -> Outcome:
-        facts = Facts(study_instance_uid=STUDY, series_instance_uid=SERIES, sop_instance_uid=sop)
+    def _done(self, claimed: Claimed, content: str, *, sop: str = SOP, study: str = STUDY) -> Outcome:
+        facts = Facts(study_instance_uid=study, series_instance_uid=SERIES, sop_instance_uid=sop)
         return build_outcome(claimed, sha256=content * 64, facts=facts)
 
     def _finish(self, batch: ledger.Batch, outcomes: list[Outcome]) -> None:

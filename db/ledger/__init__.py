@@ -53,6 +53,7 @@ from db.ledger.values import (
     Registered,
     Withdrawal,
     WorkerProcess,
+    unknown_sender,
 )
 from db.ledger.workers import deregister, heartbeat
 
@@ -138,5 +139,6 @@ __all__ = [
     "save_ground_truth",
     "set_probe",
     "submit",
+    "unknown_sender",
     "update_trust",
 ]
