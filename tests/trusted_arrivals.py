@@ -6,8 +6,9 @@ from typing import Any
 
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
-from db import ledger
+from db import ledger, queries
 from db.ledger import Annotations, Arrival, CallingEntity, Claimed, Members, Outcome, Withdrawal
+from db.queries import ImageFilter
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -128,3 +129,16 @@ class TrustedArrivals:
         ledger.record(
             driver.database, batch.id, outcomes, seconds={}, release="test", now=driver.clock(), policy=self.policy
         )
+
+
+def in_conflict(arrivals: TrustedArrivals) -> list[tuple[int, int, str]]:
+    """Return the images in conflict, the other arrivals, and the kinds; they are as many as `status` shows."""
+    database = arrivals.ledger_driver.database
+    found = [(each.image_id, each.other_id, each.kind) for each in queries.conflicting_images(database)]
+    assert queries.conflicts(database) == len(found)
+    listed = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=True))]
+    others = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=False))]
+    assert listed == [image_id for image_id, _, _ in found]
+    assert not set(listed) & set(others)
+    assert len(listed) + len(others) == len(arrivals.ledger_driver.instances())
+    return found
