@@ -74,6 +74,14 @@ class ExpectedWork:
         return State.FAILED if travelled_alone and self.deaths >= DEATHS_ALLOWED else State.RECEIVED
 
 
+def row_that_follows(uri: str, unfinished: Sequence[Any], instances: Sequence[Any]) -> list[int]:
+    """Return the id of the row of work that follows a changed file: the newest one whose file was not replaced."""
+    here = {row.id: row for row in instances if row.uri == uri}
+    rows = [row for row in unfinished if row.instance_id in here]
+    rows.sort(key=lambda row: (here[row.instance_id].replaced_by is None, row.instance_id))
+    return [row.id for row in rows[-1:]]
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A claimed batch: its images, and the process that claimed it."""

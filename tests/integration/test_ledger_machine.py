@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ledger_driver import LEASE, LedgerDriver, SettableClock
-from ledger_model import ENDINGS, Delivery, ExpectedWork, allowed_states, outcome_that
+from ledger_model import ENDINGS, Delivery, ExpectedWork, allowed_states, outcome_that, row_that_follows
 from servers import PostgresServer
 from sqlalchemy import delete, select
 
@@ -66,10 +66,8 @@ class LedgerMachine(RuleBasedStateMachine):
         arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
         self.folder[arrival.uri] = arrival
         self.seen.add(arrival)
-        places = {row.id: row.uri for row in self.ledger_driver.instances()}
-        for row in self.rows(*UNFINISHED):
-            if places[row.instance_id] == arrival.uri:
-                self.expected[row.id].change_file()
+        for work_id in row_that_follows(arrival.uri, self.rows(*UNFINISHED), self.ledger_driver.instances()):
+            self.expected[work_id].change_file()
         registered = self.ledger_driver.register(list(self.folder.values()))
         assert registered.new + registered.changed == 1
         assert self.ledger_driver.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
