@@ -1,7 +1,8 @@
 """Define the routes that read: results, studies, series, nights, batches, models and the state of the work."""
 
+from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -188,5 +189,5 @@ def list_models(context: Context) -> Response:
 )
 def list_batches(context: Context, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     """Return the latest batches, the newest first: their sizes, times, seconds by phase and outcomes."""
-    found: list[dict[str, Any]] = queries.batch_history(context.database, limit=limit)
-    return json_response(found)
+    found = queries.batch_records(context.database, limit=limit)
+    return json_response([{"batch_id": batch.id, **asdict(batch)} for batch in found])

@@ -1,5 +1,5 @@
 """Find the images of a patient or accession number (api.number_search)."""
 
-from api.number_search import Numbers, NumberSearch, search_number
+from api.number_search import Numbers, NumberSearch, accession_keys, images_of_number, search_number
 
-__all__ = ["NumberSearch", "Numbers", "search_number"]
+__all__ = ["NumberSearch", "Numbers", "accession_keys", "images_of_number", "search_number"]
