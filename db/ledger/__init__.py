@@ -1,6 +1,7 @@
 """Provide the ledger, the only writer of work: register, dispatch, claim, record, sweep (docs/ledger.md)."""
 
 from db.ledger.arrivals import register
+from db.ledger.audit_entries import write_entry
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import (
     claim,
@@ -131,4 +132,5 @@ __all__ = [
     "save_ground_truth",
     "set_probe",
     "update_trust",
+    "write_entry",
 ]
