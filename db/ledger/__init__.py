@@ -2,6 +2,7 @@
 
 from db.ledger.api_keys import add_api_key, note_api_key_uses, revoke_api_key
 from db.ledger.arrivals import register
+from db.ledger.audit_entries import write_entry
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import (
     claim,
@@ -141,4 +142,5 @@ __all__ = [
     "submit",
     "unknown_sender",
     "update_trust",
+    "write_entry",
 ]
