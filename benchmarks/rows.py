@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from benchmarks import (
+    api_latency,
     compare_celery,
     compare_loops,
     compare_ray,
@@ -27,6 +28,7 @@ ROWS: dict[str, Measure] = {
     "control": partial(control_plane.measure, kind="SQLite"),
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
+    "api": api_latency.measure,
     "memory": memory.measure,
     "queries": partial(million_images.measure, kind="SQLite"),
     "scaling": scaling.measure,

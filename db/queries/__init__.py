@@ -15,8 +15,9 @@ from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.night_counts import NightCounts, night_counts
 from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
-from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
+from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
@@ -90,6 +91,7 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "NightCounts",
     "NodeTotals",
     "OptOut",
     "OriginalFile",
@@ -147,9 +149,9 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "latest_studies",
-    "members_of",
     "missing_from_ledger",
     "newest_at",
+    "night_counts",
     "node_totals",
     "oldest_waiting",
     "open_batches",
@@ -157,7 +159,7 @@ __all__ = [
     "opted_out_keys",
     "originals_in_use",
     "originals_of",
-    "outcomes_since",
+    "outcomes_of",
     "outdated",
     "pace",
     "page",
