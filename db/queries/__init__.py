@@ -15,22 +15,31 @@ from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
-    OriginalFile,
     Pending,
     ReportableResult,
     ReportedBundle,
     StudyResults,
     pending,
     studies_with_outcomes,
-    study_originals,
     study_results,
 )
+from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
@@ -82,14 +91,17 @@ __all__ = [
     "LabelSample",
     "LatestOutcomes",
     "NodeTotals",
+    "OptOut",
     "OriginalFile",
     "Outcomes",
+    "Outdated",
     "Pace",
     "Page",
     "Pause",
     "Pending",
     "PeriodCounts",
     "Postponed",
+    "PurgePreview",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -142,7 +154,12 @@ __all__ = [
     "node_totals",
     "oldest_waiting",
     "open_batches",
+    "opt_outs",
+    "opted_out_keys",
+    "originals_in_use",
+    "originals_of",
     "outcomes_since",
+    "outdated",
     "pace",
     "page",
     "pauses",
@@ -150,6 +167,8 @@ __all__ = [
     "period_counts",
     "postponed",
     "probe_outcomes",
+    "purge_preview",
+    "purged_among",
     "rate",
     "reasons",
     "remarks",
@@ -173,6 +192,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_studies",
+    "with_copies",
     "withdrawn",
     "workers",
 ]
