@@ -7,7 +7,7 @@ from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, nod
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
-from db.queries.failures import FailureGroup, failure_groups
+from db.queries.failures import FailureGroup, failure_examples, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
@@ -133,6 +133,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_examples",
     "failure_groups",
     "finished_among",
     "has_arrivals",
