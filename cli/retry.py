@@ -9,7 +9,6 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.audits.spool_audit import KINDS as SPOOLED
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
@@ -24,6 +23,7 @@ from nightread.errors import UsageFault
 from nightread.paths import path_of, root_path
 from nightread.reasons import Reason
 from nightread.settings import Settings
+from nightread.sources import SPOOLED_KINDS
 
 _MANY: dict[str, Any] = {"multiple": True}
 _IDS_SHOWN = 5
@@ -141,7 +141,7 @@ def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]
             plan.replaced.append(image.image_id)
             continue
         gone = _is_gone(image, settings)
-        if gone and image.kind in SPOOLED:
+        if gone and image.kind in SPOOLED_KINDS:
             plan.purged.append(image.image_id)
             continue
         plan.again.append(image.image_id)
@@ -157,7 +157,7 @@ def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]
 def _is_gone(image: Retriable, settings: Settings) -> bool:
     """Return whether the folder is on this machine and the file is not in it."""
     root = settings.roots.get(image.source) or root_path(image.root)
-    return image.kind in ("folder", *SPOOLED) and root.is_dir() and not os.path.lexists(path_of(root, image.uri))
+    return image.kind in ("folder", *SPOOLED_KINDS) and root.is_dir() and not os.path.lexists(path_of(root, image.uri))
 
 
 def _show(plan: _Plan) -> None:

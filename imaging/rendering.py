@@ -8,10 +8,9 @@ from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, full_range, mapping_for
 from imaging.spec import Intensity
-from imaging.view import FULL, LARGEST_SIDE, DisplayWindow, View, Viewport
+from imaging.view import FULL, LARGEST_SIDE, PLAIN_VIEW, DisplayWindow, View, Viewport
 from imaging.voi import Mapping, window
 
-AS_IT_IS = View()
 _WHITE = 255
 _BYTE_BITS = 8
 _COLOUR_DIMENSIONS = 3
@@ -24,7 +23,7 @@ class OutsideRegionError(ValueError):
     """The region of the viewport lies outside of the frame."""
 
 
-def render(frame: Frame, view: View = AS_IT_IS, *, pixel_ratio: float = 1.0) -> Array:
+def render(frame: Frame, view: View = PLAIN_VIEW, *, pixel_ratio: float = 1.0) -> Array:
     """Return the picture as uint8 of shape (height, width), or (height, width, 3) in RGB.
 
     The modality LUT and the window are applied, MONOCHROME1 is inverted, and padding is black. `pixel_ratio` is the

@@ -50,3 +50,6 @@ class View:
     """A window; or HEADER: the VOI of the header, else the range of the pixels; or FULL: all stored bits."""
     viewport: Viewport | None = None
     """None: the whole frame in its own size, at most LARGEST_SIDE."""
+
+
+PLAIN_VIEW = View()

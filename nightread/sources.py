@@ -42,6 +42,10 @@ OverwritePolicy = Literal["never", "same_source", "any"]
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+RECEIVER = "receiver"
+"""Kind of a source whose images other systems send by C-STORE."""
+SPOOLED_KINDS = (RECEIVER, ARCHIVES)
+"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 

@@ -12,11 +12,7 @@ from db.engine import Database
 from nightread.clock import utc_now
 from nightread.paths import full_uri, root_path, root_text
 from nightread.settings import Settings
-from nightread.sources import ARCHIVES
 
-KIND = "receiver"
-KINDS = (KIND, ARCHIVES)
-"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 _CHUNK = 500
 _PARTIAL = ".partial"
 
