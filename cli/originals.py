@@ -7,8 +7,8 @@ from api.originals import OriginalReader, place_of
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from db.queries.originals import Original, original
 from db.tables import State
-from models.bundle import Bundle, load_bundle
-from models.catalogue import entries
+from models.bundle import Bundle
+from models.catalogue import bundle_of_result
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -56,11 +56,9 @@ def _read(image: Original, settings: Settings) -> bytes:
 
 
 def _bundle(image: Original, settings: Settings) -> Bundle:
-    for entry in entries(settings.bundle_folders):
-        if entry.reference == image.bundle:
-            bundle = load_bundle(entry.path)
-            if bundle.digest == image.digest:
-                return bundle
+    found = bundle_of_result(str(image.bundle), str(image.digest), settings.bundle_folders)
+    if found is not None:
+        return found
     raise UsageFault(
         f"Image {image.image_id} was analysed by {image.bundle} (digest {str(image.digest)[:12]}...), which was not "
         "found: copy its folder back to `bundles` in the state folder, or to a folder of NIGHTREAD_BUNDLE_DIRS."

@@ -11,6 +11,7 @@ from imaging.array import Array
 from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, mapping_for
+from imaging.placement import placement
 from imaging.spec import BGR, InputSpec
 from imaging.voi import Mapping, Ramp
 
@@ -123,21 +124,9 @@ def _scaling(spec: InputSpec) -> tuple[Array, Array]:
 
 def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]:
     """Return the resized values, and their rows and columns in the target."""
-    rows, columns = values.shape[:2]
-    height, width = spec.height, spec.width
-    if spec.aspect == "pad":
-        scale = min(height / rows, width / columns)
-        height, width = max(round(rows * scale), 1), max(round(columns * scale), 1)
-    elif spec.aspect == "crop":
-        scale = max(height / rows, width / columns)
-        values = values[_middle(rows, round(height / scale)), _middle(columns, round(width / scale))]
-    return _resize(values, height, width, spec), (_middle(spec.height, height), _middle(spec.width, width))
-
-
-def _middle(whole: int, part: int) -> slice:
-    part = max(part, 1)
-    start = (whole - part) // 2
-    return slice(start, start + part)
+    source, target = placement(values.shape[0], values.shape[1], spec)
+    height, width = target[0].stop - target[0].start, target[1].stop - target[1].start
+    return _resize(values[source], height, width, spec), target
 
 
 def _resize(values: Array, height: int, width: int, spec: InputSpec) -> Array:

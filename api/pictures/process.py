@@ -19,6 +19,8 @@ _START_SECONDS = 30.0
 _HEADER_BYTES = 64 * 1024
 _CONTENT_BYTES = 256 * 1024**2
 _END_SECONDS = 1.0
+_ON_THE_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+"""The memory of a GPU belongs to the worker."""
 _ATTEMPTS = 3
 _NOT_BY_THE_IMAGE = (CLOSED, 1, -signal.SIGKILL, -signal.SIGTERM)
 """Exit codes after which the request is repeated: an idle process may end at the moment of a request, a person or the
@@ -104,7 +106,7 @@ def _start(module: str) -> "tuple[subprocess.Popen[bytes], Connection[Any, Any]]
     connection, child_end = Pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], stdin=child_end.fileno(), env=foreign_variables()
+            [sys.executable, "-P", "-m", module], stdin=child_end.fileno(), env=foreign_variables() | _ON_THE_CPU
         )
     except OSError:
         connection.close()

@@ -1,0 +1,128 @@
+"""Make the pictures of images, each once: from the cache, or in a process."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from hashlib import blake2b
+from http import HTTPStatus
+from json import dumps
+
+from api.original_files import NoOriginalError
+from api.originals import OriginalReader
+from api.pictures.cache import FOLDER, PictureCache
+from api.pictures.picture import AnyRequest, HeatMapRequest, NoPictureError, Picture, ProcessSettings
+from api.pictures.pool import BusyError, PicturePool
+from api.pictures.process import PictureProcess
+from imaging.limits import Limits
+from nightread.settings import Settings
+
+_RELEASE = 1
+"""Raise this when the same request gives another picture, so that no old one is taken from a cache."""
+_PROCESSES, _WAITING = 2, 64
+"""A large image keeps one process busy, while the other one answers."""
+_HEAT_WAITING = 8
+"""A heat map takes a tenth of a second to seconds, for one process."""
+_STORE_THREADS = 4
+_HEAT_TIMES = 2
+"""A heat map may take so many times image_timeout_seconds: the frame with the highest score is searched first."""
+_REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
+_LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""Refusals that depend on the bytes and the request alone."""
+
+
+class Pictures:
+    """The pictures of all images. Nothing is started before the first request. Safe for use in several threads."""
+
+    def __init__(self, settings: Settings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        limits = Limits(
+            file_bytes=settings.max_file_bytes,
+            frame_pixels=settings.max_frame_pixels,
+            object_bytes=settings.max_object_bytes,
+        )
+        seconds, memory = settings.image_timeout_seconds, settings.image_memory_bytes
+        plain = ProcessSettings(limits=limits, seconds=seconds, memory_bytes=memory)
+        heat = ProcessSettings(
+            limits=limits,
+            seconds=seconds * _HEAT_TIMES,
+            memory_bytes=memory,
+            bundle_folders=tuple(map(str, settings.bundle_folders)),
+        )
+        render = [PictureProcess("api.pictures.render_process", plain) for _ in range(_PROCESSES)]
+        self._renderers = PicturePool(render, waiting=_WAITING)
+        self._heat = PicturePool([PictureProcess("api.pictures.heat_process", heat)], waiting=_HEAT_WAITING)
+        self._cache = PictureCache(settings.state_dir / FOLDER, max_bytes=settings.thumbnail_bytes)
+        self._originals = OriginalReader(settings)
+        self._fetchers = ThreadPoolExecutor(_STORE_THREADS, "original")
+        self._fetching = threading.BoundedSemaphore(_STORE_THREADS + _WAITING)
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Future[Picture]] = {}
+        self._refused: dict[str, tuple[float, NoPictureError]] = {}
+
+    def cached(self, request: AnyRequest) -> Picture | None:
+        """Return the picture if it is in the cache."""
+        return self._cache.get(request.place.image_id, key_of(request))
+
+    def make(self, request: AnyRequest, *, keep: bool = False) -> "Future[Picture]":
+        """Return the future picture, whose errors are NoPictureError; equal requests share it. Raises BusyError.
+
+        `keep` puts it into the cache.
+        """
+        key = key_of(request)
+        with self._lock:
+            refused = self._refused.get(key)
+            if refused is not None and self._monotonic() < refused[0]:
+                raise refused[1]
+            if key in self._under_way:
+                return self._under_way[key]
+            future = self._submit(request)
+            self._under_way[key] = future
+        future.add_done_callback(lambda done: self._finish(request, key, done, keep=keep))
+        return future
+
+    def close(self) -> None:
+        """End all processes."""
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
+        self._renderers.close()
+        self._heat.close()
+
+    def _submit(self, request: AnyRequest) -> "Future[Picture]":
+        pool = self._heat if isinstance(request, HeatMapRequest) else self._renderers
+        if not request.place.in_store:
+            return pool.submit(request)
+        if not self._fetching.acquire(blocking=False):
+            raise BusyError
+        return self._fetchers.submit(self._from_store, request, pool)
+
+    def _from_store(self, request: AnyRequest, pool: PicturePool) -> Picture:
+        try:
+            data = self._originals.read(request.place)
+            return pool.submit(request, data).result()
+        except NoOriginalError as error:
+            raise NoPictureError(error.status, error.detail) from None
+        finally:
+            self._fetching.release()
+
+    def _finish(self, request: AnyRequest, key: str, done: "Future[Picture]", *, keep: bool) -> None:
+        with self._lock:
+            self._under_way.pop(key, None)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None and keep:
+            self._cache.put(request.place.image_id, key, done.result())
+        if isinstance(error, NoPictureError) and error.status in _LASTING:
+            with self._lock:
+                if len(self._refused) >= _MOST_REFUSED:
+                    self._refused.clear()
+                self._refused[key] = self._monotonic() + _REFUSED_SECONDS, error
+
+
+def key_of(request: AnyRequest) -> str:
+    """Return 32 hex digits that are the same for equal pictures of the same bytes, in every process."""
+    values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
+    place = values.pop("place")
+    content = dumps(values | {"sha256": place["sha256"], "image": place["image_id"]}, sort_keys=True)
+    return blake2b(content.encode(), digest_size=16).hexdigest()

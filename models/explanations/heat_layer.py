@@ -1,0 +1,37 @@
+"""Turn the heat of an explanation into a layer that lies over the picture of its frame."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.placement import placement
+from imaging.spec import InputSpec
+from models.explanations.explain import AT_THRESHOLD
+from models.explanations.overlay import CONTOUR_COLOUR, colours_of, opacity_of
+
+_OPAQUE = 255
+
+
+def heat_of_frame(heat: NDArray[np.float32], spec: InputSpec, rows: int, columns: int) -> NDArray[np.float32]:
+    """Return the heat of an input, (height, width), as heat of its frame, (rows, columns), in 0..1.
+
+    Parts of the frame that the network did not see have no heat.
+    """
+    source, target = placement(rows, columns, spec)
+    part = np.zeros((rows, columns), np.float32)
+    size = source[1].stop - source[1].start, source[0].stop - source[0].start
+    part[source] = cv2.resize(np.ascontiguousarray(heat[target]), size, interpolation=cv2.INTER_CUBIC)
+    return part.clip(0, 1)
+
+
+def heat_layer(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the layer, RGBA of shape (height, width, 4): transparent without heat, a contour at the threshold.
+
+    Over the picture in grey it looks like the overlay of `nightread explain`.
+    """
+    layer = np.dstack([colours_of(heat)[..., ::-1], np.rint(opacity_of(heat) * _OPAQUE).astype(np.uint8)])
+    layer = np.ascontiguousarray(layer)
+    reached = (heat >= AT_THRESHOLD).astype(np.uint8)
+    contours, _ = cv2.findContours(reached, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(layer, contours, -1, (*CONTOUR_COLOUR, _OPAQUE), 1, cv2.LINE_AA)
+    return layer
