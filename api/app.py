@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from api.access import LOCAL
 from api.context import ApiContext
+from api.pictures.routes import router as pictures_router
 from api.problems import Problem, add_problem_handlers, problem_response
 from nightread import __version__
 from nightread.known_hosts import is_known_host
@@ -19,6 +20,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app = FastAPI(title="nightread", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.context = context
     add_problem_handlers(app)
+    app.include_router(pictures_router)
     app.middleware("http")(_identify_principal)
     app.middleware("http")(_require_known_host)
     return app

@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from hashlib import blake2b
 from http import HTTPStatus
 from json import dumps
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.original_files import NoOriginalError
 from api.originals import OriginalReader
@@ -15,6 +18,8 @@ from api.pictures.cache import FOLDER, PictureCache
 from api.pictures.picture import AnyRequest, HeatMapRequest, NoPictureError, Picture, ProcessSettings
 from api.pictures.pool import BusyError, PicturePool
 from api.pictures.process import PictureProcess
+from db.engine import Database
+from db.queries.originals import original
 from imaging.limits import Limits
 from nightread.settings import Settings
 
@@ -35,7 +40,9 @@ _LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 class Pictures:
     """The pictures of all images. Nothing is started before the first request. Safe for use in several threads."""
 
-    def __init__(self, settings: Settings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         limits = Limits(
             file_bytes=settings.max_file_bytes,
             frame_pixels=settings.max_frame_pixels,
@@ -54,6 +61,7 @@ class Pictures:
         self._heat = PicturePool([PictureProcess("api.pictures.heat_process", heat)], waiting=_HEAT_WAITING)
         self._cache = PictureCache(settings.state_dir / FOLDER, max_bytes=settings.thumbnail_bytes)
         self._originals = OriginalReader(settings)
+        self._database = database
         self._fetchers = ThreadPoolExecutor(_STORE_THREADS, "original")
         self._fetching = threading.BoundedSemaphore(_STORE_THREADS + _WAITING)
         self._monotonic = monotonic
@@ -112,12 +120,23 @@ class Pictures:
             return
         error = done.exception()
         if error is None and keep:
-            self._cache.put(request.place.image_id, key, done.result())
+            self._keep(request.place.image_id, key, done.result())
         if isinstance(error, NoPictureError) and error.status in _LASTING:
             with self._lock:
                 if len(self._refused) >= _MOST_REFUSED:
                     self._refused.clear()
                 self._refused[key] = self._monotonic() + _REFUSED_SECONDS, error
+
+    def _keep(self, image_id: int, key: str, picture: Picture) -> None:
+        """Put the picture into the cache, unless the image was purged while it was made."""
+        self._cache.put(image_id, key, picture)
+        try:
+            purged = original(self._database, image_id) is None
+        except SQLAlchemyError:
+            purged = True
+        if purged:
+            with suppress(OSError):
+                self._cache.forget([image_id])
 
 
 def key_of(request: AnyRequest) -> str:

@@ -27,6 +27,10 @@ class Original:
     bundle: str | None
     """NAME@VERSION; None if no bundle analysed the image."""
     digest: str | None
+    normal_label: str | None
+    """The label of the bundle that means no finding."""
+    sop_class_uid: str | None
+    modality: str | None
 
 
 def original(database: Database, image_id: int) -> Original | None:
@@ -55,6 +59,9 @@ _STATEMENT = (
         bundles.c.name.label("bundle_name"),
         bundles.c.version.label("bundle_version"),
         bundles.c.digest,
+        bundles.c.normal_label,
+        instances.c.sop_class_uid,
+        instances.c.modality,
     )
     .select_from(instances)
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
