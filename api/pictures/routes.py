@@ -112,7 +112,7 @@ Asked = Annotated[_Asked, Depends(_asked)]
 WantedView = Annotated[View, Depends(_view)]
 
 
-@router.get("/{image_id}/preview.png", response_class=Response, responses=_ANSWERS)
+@router.get("/{image_id}/preview.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
 async def preview(
     asked: Asked,
     view: WantedView,
@@ -141,7 +141,7 @@ async def preview(
     return await _answer(asked, request)
 
 
-@router.get("/{image_id}/thumbnail.png", response_class=Response, responses=_ANSWERS)
+@router.get("/{image_id}/thumbnail.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
 async def thumbnail(
     asked: Asked,
     *,
@@ -163,7 +163,7 @@ async def thumbnail(
     return await _answer(asked, request, keep=True)
 
 
-@router.get("/{image_id}/heatmap.png", response_class=Response, responses=_ANSWERS)
+@router.get("/{image_id}/heatmap.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
 async def heat_map(
     asked: Asked,
     view: WantedView,
