@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from imaging.placement import placement
 from imaging.spec import InputSpec
 from models.explanations.explain import AT_THRESHOLD
-from models.explanations.overlay import CONTOUR_COLOUR, colours_of, opacity_of
+from models.explanations.overlay import colours_of, opacity_of
 
 _OPAQUE = 255
 
@@ -29,9 +29,19 @@ def heat_layer(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Over the picture in grey it looks like the overlay of `nightread explain`.
     """
-    layer = np.dstack([colours_of(heat)[..., ::-1], np.rint(opacity_of(heat) * _OPAQUE).astype(np.uint8)])
-    layer = np.ascontiguousarray(layer)
+    contour = _contour(heat)
+    covered = opacity_of(heat) * (1 - contour)
+    opacity = covered + contour
+    colours = colours_of(heat)[..., ::-1] * covered[..., None] + _OPAQUE * contour[..., None]
+    colours /= np.maximum(opacity, np.finfo(np.float32).tiny)[..., None]
+    layer = np.dstack([colours, opacity * _OPAQUE])
+    return np.rint(layer).clip(0, _OPAQUE).astype(np.uint8)
+
+
+def _contour(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much the contour covers each pixel, 0..1."""
+    drawn = np.zeros(heat.shape, np.uint8)
     reached = (heat >= AT_THRESHOLD).astype(np.uint8)
     contours, _ = cv2.findContours(reached, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(layer, contours, -1, (*CONTOUR_COLOUR, _OPAQUE), 1, cv2.LINE_AA)
-    return layer
+    cv2.drawContours(drawn, contours, -1, (_OPAQUE,), 1, cv2.LINE_AA)
+    return drawn.astype(np.float32) / np.float32(_OPAQUE)

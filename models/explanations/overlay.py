@@ -19,7 +19,7 @@ _TOP_COLOUR = 235
 """The highest index used, of 255: the last colours of the map are so dark that they look like a shadow."""
 _BAR, _MARGIN, _GAP = 26, 8, 4
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-_LIGHT, CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
+_LIGHT, _CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
 
 
 def save_overlay(explanation: Explanation, path: Path, *, title: str, remark: str = "") -> None:
@@ -64,7 +64,7 @@ def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
     share = opacity_of(heat)[..., None]
     mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours_of(heat) * share).astype(np.uint8))
     contours, _ = cv2.findContours((heat >= AT_THRESHOLD).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(mixed, contours, -1, CONTOUR_COLOUR, 1, cv2.LINE_AA)
+    cv2.drawContours(mixed, contours, -1, _CONTOUR_COLOUR, 1, cv2.LINE_AA)
     return mixed
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from databases import NewSqlite
-from dicom_files import phantom, with_values
+from dicom_files import phantom
 from shown_images import ShownImages, pixels_of, shown_images
 
 
