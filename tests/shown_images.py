@@ -36,12 +36,12 @@ class ShownImages:
     client: TestClient
     clock: SettableClock
 
-    def add(self, data: bytes, *, name: str = "MEYER-Anna.dcm", **fields: object) -> int:
+    def add(self, data: bytes, *, name: str = "MEYER-Anna.dcm", **fields: Any) -> int:
         """Write a file and register it as analysed; `fields` are those of its outcome. Return the id of the image."""
         (self.folder / name).write_bytes(data)
         return self.register(name, sha256=sha256(data).hexdigest(), **fields)
 
-    def register(self, uri: str, *, kind: str = "folder", root: str | None = None, **fields: object) -> int:
+    def register(self, uri: str, *, kind: str = "folder", root: str | None = None, **fields: Any) -> int:
         """Register an arrival as analysed, without a file. Return the id of the image."""
         root = root or root_text(self.folder)
         source = ledger.ensure_source(self.database, name=kind, kind=kind, root=root, now=self.clock())
@@ -73,7 +73,7 @@ class ShownImages:
             now=self.clock(),
         )
 
-    def get(self, image_id: int, name: str = "preview.png", **query: object) -> Response:
+    def get(self, image_id: int, name: str = "preview.png", **query: Any) -> Response:
         """Ask for a picture; keywords are the parameters of the request."""
         return self.client.get(f"/v1/images/{image_id}/{name}", params=query)
 

@@ -56,18 +56,17 @@ class Pictures:
             memory_bytes=memory,
             bundle_folders=tuple(map(str, settings.bundle_folders)),
         )
-        render = [PictureProcess("api.pictures.render_process", plain) for _ in range(_PROCESSES)]
-        self._renderers = PicturePool(render, waiting=_WAITING)
-        self._heat = PicturePool([PictureProcess("api.pictures.heat_process", heat)], waiting=_HEAT_WAITING)
+        renderers = [PictureProcess("api.pictures.render_process", plain) for _ in range(_PROCESSES)]
+        heat_maps = PictureProcess("api.pictures.heat_process", heat)
+        self.processes = (*renderers, heat_maps)
+        self._renderers = PicturePool(renderers, waiting=_WAITING)
+        self._heat = PicturePool([heat_maps], waiting=_HEAT_WAITING)
         self._cache = PictureCache(settings.state_dir / FOLDER, max_bytes=settings.thumbnail_bytes)
         self._originals = OriginalReader(settings)
         self._database = database
         self._fetchers = ThreadPoolExecutor(_STORE_THREADS, "original")
         self._fetching = threading.BoundedSemaphore(_STORE_THREADS + _WAITING)
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._under_way: dict[str, Future[Picture]] = {}
-        self._refused: dict[str, tuple[float, NoPictureError]] = {}
+        self._under_way = Underway(self._submit, monotonic=monotonic)
 
     def cached(self, request: AnyRequest) -> Picture | None:
         """Return the picture if it is in the cache."""
@@ -79,15 +78,9 @@ class Pictures:
         `keep` puts it into the cache.
         """
         key = key_of(request)
-        with self._lock:
-            refused = self._refused.get(key)
-            if refused is not None and self._monotonic() < refused[0]:
-                raise refused[1]
-            if key in self._under_way:
-                return self._under_way[key]
-            future = self._submit(request)
-            self._under_way[key] = future
-        future.add_done_callback(lambda done: self._finish(request, key, done, keep=keep))
+        future = self._under_way.future(key, request)
+        if keep:
+            future.add_done_callback(lambda done: self._keep(request.place.image_id, key, done))
         return future
 
     def close(self) -> None:
@@ -113,23 +106,11 @@ class Pictures:
         finally:
             self._fetching.release()
 
-    def _finish(self, request: AnyRequest, key: str, done: "Future[Picture]", *, keep: bool) -> None:
-        with self._lock:
-            self._under_way.pop(key, None)
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is None and keep:
-            self._keep(request.place.image_id, key, done.result())
-        if isinstance(error, NoPictureError) and error.status in _LASTING:
-            with self._lock:
-                if len(self._refused) >= _MOST_REFUSED:
-                    self._refused.clear()
-                self._refused[key] = self._monotonic() + _REFUSED_SECONDS, error
-
-    def _keep(self, image_id: int, key: str, picture: Picture) -> None:
+    def _keep(self, image_id: int, key: str, done: "Future[Picture]") -> None:
         """Put the picture into the cache, unless the image was purged while it was made."""
-        self._cache.put(image_id, key, picture)
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._cache.put(image_id, key, done.result())
         try:
             purged = original(self._database, image_id) is None
         except SQLAlchemyError:
@@ -137,6 +118,38 @@ class Pictures:
         if purged:
             with suppress(OSError):
                 self._cache.forget([image_id])
+
+
+class Underway:
+    """The pictures that are being made, and the latest requests that were refused for a lasting reason."""
+
+    def __init__(self, submit: Callable[[AnyRequest], "Future[Picture]"], *, monotonic: Callable[[], float]) -> None:
+        self._submit = submit
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._futures: dict[str, Future[Picture]] = {}
+        self._refused: dict[str, tuple[float, NoPictureError]] = {}
+
+    def future(self, key: str, request: AnyRequest) -> "Future[Picture]":
+        """Return the future of an equal request, or submit this one. Raises NoPictureError if one was refused."""
+        with self._lock:
+            until, error = self._refused.get(key, (0.0, None))
+            if error is not None and self._monotonic() < until:
+                raise error.with_traceback(None)
+            if key in self._futures:
+                return self._futures[key]
+            future = self._futures[key] = self._submit(request)
+        future.add_done_callback(lambda done: self._finish(key, done))
+        return future
+
+    def _finish(self, key: str, done: "Future[Picture]") -> None:
+        error = None if done.cancelled() else done.exception()
+        with self._lock:
+            self._futures.pop(key, None)
+            if isinstance(error, NoPictureError) and error.status in _LASTING:
+                if len(self._refused) >= _MOST_REFUSED:
+                    self._refused.clear()
+                self._refused[key] = self._monotonic() + _REFUSED_SECONDS, error
 
 
 def key_of(request: AnyRequest) -> str:

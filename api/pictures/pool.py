@@ -1,13 +1,21 @@
 """Make pictures in a few processes, and refuse more requests than they can answer soon."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from api.pictures.picture import AnyRequest, Picture
-from api.pictures.process import PictureProcess
 
-Fetch = Callable[[], bytes]
+
+class Answering(Protocol):
+    """Makes one picture at a time: an api.pictures.process.PictureProcess."""
+
+    def ask(self, request: AnyRequest, data: bytes | None = None) -> Picture:
+        """Return the picture; `data` is the original if it is in a store. Raises NoPictureError."""
+
+    def close(self) -> None:
+        """End the process."""
 
 
 class BusyError(Exception):
@@ -17,7 +25,7 @@ class BusyError(Exception):
 class PicturePool:
     """A thread per process, which waits for its answers. Nothing is started before the first request."""
 
-    def __init__(self, processes: Sequence[PictureProcess], *, waiting: int) -> None:
+    def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""
         self._processes = list(processes)
         self._free = list(processes)

@@ -58,10 +58,16 @@ class PictureProcess:
                     raise NoPictureError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, reason="killed_worker") from None
         raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, "The process that makes pictures does not start.")
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether the process was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """End the process, also while another thread waits for a picture, which then gets a NoPictureError."""
         if self._process is not None:
             self._process.kill()
+            self._process.wait()
 
     def _ask(self, process: "subprocess.Popen[bytes]", request: AnyRequest, data: bytes | None) -> Picture:
         # Reading may block in the kernel, where no alarm has an effect.
@@ -84,7 +90,7 @@ class PictureProcess:
             watchdog.cancel()
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self.is_running:
             self._stop()
             self._process, self._connection = _start(self._module)
             self._stop, self._is_new = weakref.finalize(self, _stop, self._process, self._connection), True
