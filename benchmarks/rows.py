@@ -11,6 +11,7 @@ from benchmarks import (
     latency,
     memory,
     million_images,
+    pictures,
     saturation,
     scaling,
 )
@@ -28,6 +29,7 @@ ROWS: dict[str, Measure] = {
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
     "memory": memory.measure,
+    "pictures": pictures.measure,
     "queries": partial(million_images.measure, kind="SQLite"),
     "scaling": scaling.measure,
     "saturation": partial(saturation.measure, kind="SQLite"),

@@ -36,6 +36,7 @@ class _Commands(LazyGroup):
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
+        "preview": "cli.preview",
         "retry": "cli.retry",
         "pause": "cli.pause",
         "resume": "cli.pause",

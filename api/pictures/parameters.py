@@ -45,13 +45,13 @@ def viewport_of(text: str) -> Viewport:
     if not _SIZE <= len(parts) <= _REGION:
         raise ValueError("viewport must be width,height or width,height,left,top,width,height.")
     if not all(re.fullmatch(r"\d{1,5}", part, re.ASCII) and 1 <= int(part) <= LARGEST_SIDE for part in parts[:_SIZE]):
-        raise ValueError(f"The width and height of viewport must be whole numbers from 1 to {LARGEST_SIDE}.")
+        raise ValueError(f"viewport needs a width and a height from 1 to {LARGEST_SIDE}, as whole numbers.")
     region = [None if part == "" else _number(part) for part in parts[_SIZE:]]
     if any(part and number is None for part, number in zip(parts[_SIZE:], region, strict=True)) or 0 in region[2:]:
-        raise ValueError("The region of viewport must be numbers: left, top, width, height; width and height not 0.")
+        raise ValueError("viewport needs numbers for its region: left, top, width, height; width and height not 0.")
     left, top, width, height = (*region, None, None, None, None)[:4]
     if (left or 0) < 0 or (top or 0) < 0:
-        raise ValueError("The left and top of viewport must not be negative.")
+        raise ValueError("viewport needs a left and a top of 0 or more.")
     return Viewport(
         width=int(parts[0]),
         height=int(parts[1]),
