@@ -9,7 +9,7 @@ from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, full_range, mapping_for
 from imaging.spec import Intensity
 from imaging.view import FULL, LARGEST_SIDE, PLAIN_VIEW, DisplayWindow, View, Viewport
-from imaging.voi import Mapping, window
+from imaging.voi import Mapping, Ramp, window
 
 _WHITE = 255
 _BYTE_BITS = 8
@@ -39,9 +39,13 @@ def used_mapping(frame: Frame, wanted: DisplayWindow | str) -> Mapping:
         return window(wanted.center, wanted.width, wanted.function) or full_range(frame)
     if wanted == FULL or frame.stored.ndim == _COLOUR_DIMENSIONS:
         return full_range(frame)
-    if frame.grayscale.voi is None and frame.bits_stored > _BYTE_BITS:
-        return mapping_for(frame, _PIXEL_RANGE)
-    return frame.grayscale.voi or full_range(frame)
+    voi = frame.grayscale.voi
+    if voi is None:
+        return mapping_for(frame, _PIXEL_RANGE) if frame.bits_stored > _BYTE_BITS else full_range(frame)
+    if isinstance(voi, Ramp) and voi.low == voi.high and frame.stored.dtype.kind == "f":
+        # LINEAR with a width of 1 tells two integers apart. Writers of floating pixels mean LINEAR_EXACT.
+        return Ramp(low=voi.low, high=voi.low + 1)
+    return voi
 
 
 def fit(picture: Array, viewport: Viewport | None, *, pixel_ratio: float = 1.0) -> Array:

@@ -1,6 +1,7 @@
 """Rendering: the brightness that a person sees, calculated by hand from PS3.3 C.11.2.1.2 and C.11.2.1.3."""
 
 import struct
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,15 +102,18 @@ def test_without_a_window_the_range_of_the_pixels_is_shown(make_dicom: MakeDicom
     assert seen(bits) == [255, 0, 255, 0]
 
 
-def test_floating_pixels_are_shown_by_their_range(make_dicom: MakeDicom) -> None:
-    """A parametric map has neither bits nor a window."""
+def test_floating_pixels_are_shown_by_their_range_or_window(make_dicom: MakeDicom) -> None:
+    """Without a window by the range of the pixels. A window of width 1 is a range, not a threshold."""
     values = np.linspace(-1, 1, 1001, dtype=np.float32).reshape(7, 143)
-    data = make_dicom(
+    data = partial(
+        make_dicom,
         values.tobytes(), Rows=7, Columns=143, BitsAllocated=32, BitsStored=32, HighBit=31, PixelRepresentation=0,
         PixelData=None, FloatPixelData=values.tobytes(),
     )  # fmt: skip
-    brightness = seen(data)
+    brightness = seen(data())
     assert (brightness[0], brightness[500], brightness[-1]) == (0, 128, 255)
+    brightness = seen(data(WindowCenter=0.5, WindowWidth=1))
+    assert [brightness[index] for index in (0, 500, 750, 1000)] == [0, 0, 128, 255]
 
 
 COLOUR = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "HighBit": 7, "BitsStored": 8, "BitsAllocated": 8}
