@@ -4,12 +4,15 @@ from http import HTTPStatus
 
 from api.original_files import NoOriginalError, OriginalPlace
 from api.originals import place_of
-from api.pictures.picture import NoPictureError
+from api.pictures.picture import NoPictureError, PictureRequest
 from db.engine import Database
 from db.queries.originals import Original, original
 from db.tables import State
-from imaging.burned_in import why_withheld_by_class
+from imaging.view import View, Viewport
+from imaging.withheld_kinds import why_withheld_by_class
 from nightread.settings import Settings
+
+THUMBNAIL_SIDE = 256
 
 
 def find_image(database: Database, image_id: int) -> Original:
@@ -52,3 +55,15 @@ def label_to_explain(image: Original, label: str | None) -> str:
         detail = "The result is not a finding, so there is nothing to explain: name a label with `label`."
         raise NoPictureError(HTTPStatus.CONFLICT, detail)
     return image.label
+
+
+def thumbnail_request(
+    image: Original, settings: Settings, *, side: int = THUMBNAIL_SIDE, frame: int | None = None
+) -> PictureRequest:
+    """Return the request for a small picture of a frame, from 0, or of the middle one. Raises NoPictureError."""
+    return PictureRequest(
+        place=showable_place(image, settings),
+        view=View(viewport=Viewport(width=side, height=side)),
+        frame="middle" if frame is None else frame,
+        show_burned_in=settings.show_burned_in,
+    )

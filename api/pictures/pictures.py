@@ -30,11 +30,14 @@ _PROCESSES, _WAITING = 2, 64
 _HEAT_WAITING = 8
 """A heat map takes a tenth of a second to seconds, for one process."""
 _STORE_THREADS = 4
-_HEAT_TIMES = 2
-"""A heat map may take so many times image_timeout_seconds: the frame with the highest score is searched first."""
+_MOST_SECONDS = 20.0
+"""A picture may take image_timeout_seconds, but not longer than a person waits for it."""
+_HEAT_TIMES = 3
+"""A heat map may take so many times the time of a picture: the frame with the highest score is searched first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
 _LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""Refusals that depend on the bytes and the request alone."""
+"""Refusals that depend on the bytes and the request alone; those with the following reasons nearly do."""
+_COSTLY = ("timeout", "out_of_memory")
 
 
 class Pictures:
@@ -48,7 +51,7 @@ class Pictures:
             frame_pixels=settings.max_frame_pixels,
             object_bytes=settings.max_object_bytes,
         )
-        seconds, memory = settings.image_timeout_seconds, settings.image_memory_bytes
+        seconds, memory = min(settings.image_timeout_seconds, _MOST_SECONDS), settings.image_memory_bytes
         plain = ProcessSettings(limits=limits, seconds=seconds, memory_bytes=memory)
         heat = ProcessSettings(
             limits=limits,
@@ -71,6 +74,10 @@ class Pictures:
     def cached(self, request: AnyRequest) -> Picture | None:
         """Return the picture if it is in the cache."""
         return self._cache.get(request.place.image_id, key_of(request))
+
+    def get(self, request: AnyRequest) -> Picture:
+        """Return the picture from the cache, or make it and keep it. Raises NoPictureError and BusyError."""
+        return self.cached(request) or self.make(request, keep=True).result()
 
     def make(self, request: AnyRequest, *, keep: bool = False) -> "Future[Picture]":
         """Return the future picture, whose errors are NoPictureError; equal requests share it. Raises BusyError.
@@ -146,7 +153,7 @@ class Underway:
         error = None if done.cancelled() else done.exception()
         with self._lock:
             self._futures.pop(key, None)
-            if isinstance(error, NoPictureError) and error.status in _LASTING:
+            if isinstance(error, NoPictureError) and (error.status in _LASTING or error.reason in _COSTLY):
                 if len(self._refused) >= _MOST_REFUSED:
                     self._refused.clear()
                 self._refused[key] = self._monotonic() + _REFUSED_SECONDS, error

@@ -42,6 +42,7 @@ class PictureProcess:
         self._connection: Connection[Any, Any] | None = None
         self._stop: Callable[[], object] = _nothing_to_stop
         self._is_new = False
+        self._closed = False
 
     def ask(self, request: AnyRequest, data: bytes | None = None) -> Picture:
         """Return the picture; `data` is the original if it is in a store. Raises NoPictureError."""
@@ -51,7 +52,7 @@ class PictureProcess:
             except _EndedError as ended:
                 code = ended.args[0]
                 if code in (TIMED_OUT, -signal.SIGALRM):
-                    detail = "The picture took longer than image_timeout_seconds."
+                    detail = "The picture took too long: the limit is image_timeout_seconds, and not more than 20 s."
                     raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, detail, reason="timeout") from None
                 if code not in _NOT_BY_THE_IMAGE:
                     detail = "The image cannot be shown: it ended the process that read it."
@@ -64,7 +65,8 @@ class PictureProcess:
         return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, also while another thread waits for a picture, which then gets a NoPictureError."""
+        """End the process for good, also while another thread waits for a picture: it gets a NoPictureError."""
+        self._closed = True
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -90,6 +92,8 @@ class PictureProcess:
             watchdog.cancel()
 
     def _running(self) -> "subprocess.Popen[bytes]":
+        if self._closed:
+            raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, "The API is being stopped.")
         if self._process is None or not self.is_running:
             self._stop()
             self._process, self._connection = _start(self._module)

@@ -33,5 +33,6 @@ def no_picture(error: NoPictureError, image_id: int) -> Problem:
     members: dict[str, object] = {"image_id": image_id}
     if error.reason is not None:
         members["reason"] = error.reason
-    headers = {"Retry-After": "10"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    seconds = "10" if error.reason is None else "60"
+    headers = {"Retry-After": seconds} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return Problem(error.status, error.detail, headers=headers, **members)

@@ -14,7 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from api.access import Permission, require
 from api.context import ApiContext, Context, context_of
 from api.original_files import OriginalPlace
-from api.pictures.finding import find_image, label_to_explain, result_of, showable_place
+from api.pictures.finding import (
+    THUMBNAIL_SIDE,
+    find_image,
+    label_to_explain,
+    result_of,
+    showable_place,
+    thumbnail_request,
+)
 from api.pictures.negotiation import matches, media_type_for
 from api.pictures.parameters import viewport_of, window_of
 from api.pictures.picture import DEFAULT_QUALITY, JPEG, AnyRequest, HeatMapRequest, NoPictureError, PictureRequest
@@ -23,11 +30,10 @@ from api.pictures.pool import BusyError
 from api.pictures.responses import no_picture, picture_response
 from api.problems import Problem
 from db.queries.originals import Original
-from imaging.view import HEADER, View, Viewport
+from imaging.view import HEADER, View
 
 Value = TypeVar("Value")
 _LARGEST_ID = 2**63 - 1
-_THUMBNAIL_SIDE = 256
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}}, "description": "The picture."},
     304: {"description": "The client has the picture already (`If-None-Match`)."},
@@ -146,19 +152,14 @@ async def thumbnail(
     asked: Asked,
     *,
     frame: FrameNumber = None,
-    size: Annotated[int, Query(ge=16, le=512, description="Largest side in pixels.")] = _THUMBNAIL_SIDE,
+    size: Annotated[int, Query(ge=16, le=512, description="Largest side in pixels.")] = THUMBNAIL_SIDE,
 ) -> Response:
     """Return a small picture, with the window of the header; of several frames the middle one, or `frame`."""
     _require_installed("cv2")
 
     def request() -> PictureRequest:
-        _, place = asked.find()
-        return PictureRequest(
-            place=place,
-            view=View(viewport=Viewport(width=size, height=size)),
-            frame="middle" if frame is None else frame - 1,
-            show_burned_in=asked.show_burned_in,
-        )
+        image = find_image(asked.context.database, asked.image_id)
+        return thumbnail_request(image, asked.context.settings, side=size, frame=None if frame is None else frame - 1)
 
     return await _answer(asked, request, keep=True)
 
@@ -183,7 +184,7 @@ async def heat_map(
             bundle=str(analysed.bundle),
             digest=str(analysed.digest),
             label=label_to_explain(analysed, label),
-            view=view,
+            view=view if overlay == "1" else View(viewport=view.viewport),
             frame=None if frame is None else frame - 1,
             overlay=overlay == "1",
             show_burned_in=asked.show_burned_in,

@@ -1,6 +1,9 @@
 """Pictures over HTTP: what a person sees of an image, and why there may be nothing to see."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from dicom_files import as_rgb, cine, flickering, phantom, structured_report, wi
 from fastapi.testclient import TestClient
 from pydicom.uid import SecondaryCaptureImageStorage
 from shown_images import ShownImages, pixels_of, shown_images
+from web_server import Reply, running_web_server
 
 from api.pictures.cache import FOLDER, forget
 from db.tables import State
@@ -233,6 +237,25 @@ def test_a_store_that_does_not_answer_is_no_fault_of_the_image(images: ShownImag
     assert response.status_code == 503
     assert response.headers["retry-after"] == "10"
     assert "The original of image" in response.json()["detail"]
+
+
+def test_an_original_in_a_store_is_retrieved(images: ShownImages) -> None:
+    """Its bytes must be those that were analysed."""
+    data = phantom(15)
+    with running_web_server(lambda _: Reply(body=[data], headers={"Content-Type": "application/dicom"})) as store:
+        for name, digest, status in (("a", sha256(data).hexdigest(), 200), ("b", "a" * 64, 409)):
+            image_id = images.register(f"instances/{name}/file", kind="orthanc", root=store.url, sha256=digest)
+            assert images.get(image_id).status_code == status
+        assert {asked.path for asked in store.asked} == {"/instances/a/file", "/instances/b/file"}
+
+
+def test_the_api_loads_no_library_of_images() -> None:
+    """It starts in a second, and needs none of them on its host unless pictures are requested."""
+    code = (
+        "import sys, api.app; print(*{'cv2', 'numpy', 'pydicom', 'keras', 'tensorflow', 'urllib3'} & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert loaded.stdout.strip() == ""
 
 
 def test_pictures_are_described(images: ShownImages) -> None:

@@ -120,9 +120,13 @@ def test_a_lasting_refusal_is_remembered_for_a_minute() -> None:
     with pytest.raises(NoPictureError, match="damaged"):
         under_way.future("damaged", request_of(1))
     assert under_way.future("away", request_of(1)) is submitted.futures[-1]
+    under_way.future("slow", request_of(1))
+    submitted.futures[-1].set_exception(NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, "slow", reason="timeout"))
+    with pytest.raises(NoPictureError, match="slow"):
+        under_way.future("slow", request_of(1))
     submitted.now = 61
     assert under_way.future("damaged", request_of(1)) is submitted.futures[-1]
-    assert len(submitted.futures) == 4
+    assert len(submitted.futures) == 5
 
 
 def test_keys_differ_by_everything_that_the_picture_depends_on() -> None:

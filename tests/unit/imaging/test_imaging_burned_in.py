@@ -12,8 +12,9 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
-from imaging.burned_in import why_withheld, why_withheld_by_class
+from imaging.burned_in import why_withheld
 from imaging.read import read
+from imaging.withheld_kinds import why_withheld_by_class
 
 WITHHELD: list[tuple[dict[str, Any], str]] = [
     ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation"),
