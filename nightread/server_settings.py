@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from nightread.sources import MiB
+from nightread.sources import MiB, Tls
 
 
 class ServerSettings(BaseSettings):
@@ -24,6 +24,23 @@ class ServerSettings(BaseSettings):
     api_port: int = Field(8080, ge=0, le=65535, description="TCP port of the HTTP API; with 0, `up` starts no API.")
     api_hosts: tuple[str, ...] = Field(
         (), description="Host names by which clients may reach the API, in addition to those of the loopback interface."
+    )
+    api_wait_seconds: float = Field(
+        10,
+        ge=0,
+        le=60,
+        description="Seconds for which the API waits for the outcome of an image if the client does not say how long.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="A key of the HTTP API that permits everything, such as `nr_` and 43 random characters; "
+        "`nightread keys` makes keys that permit less.",
+    )
+    api_tls: Tls | None = Field(
+        None,
+        description="Certificate and key with which the API serves https; with `ca` and `require_client`, clients must "
+        "show a certificate.",
     )
     viewer_url: str | None = Field(
         None,

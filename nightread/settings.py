@@ -99,7 +99,9 @@ class Settings(ServerSettings):
     temporary_alert_seconds: Seconds = Field(
         3600, description="`status` reports files with a temporary suffix that are older than this."
     )
-    accept_raster: bool = Field(False, description="Accept PNG and JPEG files in addition to DICOM.")
+    accept_raster: bool = Field(
+        False, description="Accept PNG and JPEG files in addition to DICOM; the HTTP API always does."
+    )
 
     # Stores
     sources: tuple[Source, ...] = Field(
@@ -262,7 +264,9 @@ class Settings(ServerSettings):
         values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
-    @field_serializer("database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth")
+    @field_serializer(
+        "database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth", "api_key"
+    )
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
         return None if value is None else reveal(value, info)
 

@@ -85,7 +85,7 @@ def shown_images(tmp_path: Path, new_sqlite: NewSqlite, **settings: Any) -> Iter
     state.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
     loaded = load_settings(state_dir=state, **settings)
-    with new_sqlite(state / "nightread.sqlite3") as database:
+    with new_sqlite(state / "nightread.sqlite3", durable=True) as database:
         context = ApiContext(settings=loaded, database=database, nights=nights_of(loaded))
         with TestClient(make_app(context), base_url="http://127.0.0.1:8080") as client:
             yield ShownImages(database=database, folder=folder, state=state, client=client, clock=SettableClock())

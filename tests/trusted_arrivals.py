@@ -32,9 +32,11 @@ class TrustedArrivals:
         )
         return self._ids[name]
 
-    def image(self, source: str, content: str, *, sop: str = SOP, sender: CallingEntity | None = None) -> int:
-        """Analyse an image with this content, or find that it is a duplicate."""
-        self._register(source, *build_arrivals(1, sender=sender))
+    def image(
+        self, source: str, content: str, *, sop: str = SOP, sender: CallingEntity | None = None, **arrival: object
+    ) -> int:
+        """Analyse an image with this content, or find that it is a duplicate. Keywords set fields of its arrival."""
+        self._register(source, *build_arrivals(1, sender=sender, **arrival))
         return self._record(*self._claim(), content, sop=sop)
 
     def images(self, *given: tuple[str, str]) -> list[int]:

@@ -1,8 +1,6 @@
 """Describe the pauses in force, as sentences for an operator and as JSON."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from typing import Any
 
 from cli.output.tables import duration
 from db.ledger import Cause
@@ -29,18 +27,6 @@ def paused_lines(pauses: Sequence[Pause], settings: Settings, nights: Nights) ->
         yield _REMEDIES[pause.cause]
 
 
-def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
-    return {
-        "cause": pause.cause.value,
-        "source": pause.source,
-        "since": pause.since.isoformat(),
-        "detail": pause.detail,
-        "actor": pause.actor,
-        "probe": _probe_json(pause, settings) if pause.cause is Cause.BREAKER else None,
-    }
-
-
 def _cause(pause: Pause) -> str:
     match pause.cause:
         case Cause.BREAKER if pause.source is not None:
@@ -50,16 +36,6 @@ def _cause(pause: Pause) -> str:
         case Cause.DISK:
             return "Paused automatically: not enough disk space"
     return f"Paused by {pause.actor}"
-
-
-def _probe_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    due = (pause.probed_at or pause.since) + timedelta(seconds=settings.breaker_probe_seconds)
-    return {
-        "under_way": pause.probe_batch is not None,
-        "batch": pause.probe_batch,
-        "latest_at": pause.probed_at.isoformat() if pause.probed_at else None,
-        "next_at": None if pause.probe_batch else due.isoformat(),
-    }
 
 
 def _probe_line(pause: Pause, settings: Settings, nights: Nights) -> str:

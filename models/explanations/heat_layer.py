@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.placement import placement
+from imaging.prepare import placement
 from imaging.spec import InputSpec
 from models.explanations.explain import AT_THRESHOLD
 from models.explanations.overlay import colours_of, opacity_of
