@@ -6,7 +6,7 @@ from api.original_files import NoOriginalError, OriginalPlace
 from api.originals import place_of
 from api.pictures.picture import NoPictureError, PictureRequest
 from db.engine import Database
-from db.queries.originals import Original, original
+from db.queries.originals import Original, original, suspicious_frame
 from db.tables import State
 from imaging.view import View, Viewport
 from imaging.withheld_kinds import why_withheld_by_class
@@ -58,12 +58,17 @@ def label_to_explain(image: Original, label: str | None) -> str:
 
 
 def thumbnail_request(
-    image: Original, settings: Settings, *, side: int = THUMBNAIL_SIDE, frame: int | None = None
+    database: Database, image: Original, settings: Settings, *, side: int = THUMBNAIL_SIDE, frame: int | None = None
 ) -> PictureRequest:
-    """Return the request for a small picture of a frame, from 0, or of the middle one. Raises NoPictureError."""
+    """Return the request for a small picture of a frame, from 0; without one, of the frame with the finding.
+
+    It is the middle frame if no frame has the finding. Raises NoPictureError.
+    """
+    place = showable_place(image, settings)
+    chosen = suspicious_frame(database, image) if frame is None else frame
     return PictureRequest(
-        place=showable_place(image, settings),
+        place=place,
         view=View(viewport=Viewport(width=side, height=side)),
-        frame="middle" if frame is None else frame,
+        frame="middle" if chosen is None else chosen,
         show_burned_in=settings.show_burned_in,
     )

@@ -11,13 +11,21 @@ from api.problems import Problem
 NOTICE = "not for diagnosis"
 
 
+CACHING = {"Cache-Control": "private, max-age=300", "Vary": "Accept, Authorization, Cookie"}
+"""A browser may keep a picture for a short time. Another login, or none, does not get the kept one."""
+
+
+def not_modified(etag: str) -> Response:
+    """Return the response to a client that has the picture."""
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag, **CACHING})
+
+
 def picture_response(picture: Picture, etag: str, image_id: int, *, notice: bool) -> Response:
     """Return the response. What a person should know is in headers, so that nothing is written into the pixels."""
     suffix = "jpg" if picture.media_type == JPEG else "png"
     headers = {
         "ETag": etag,
-        "Cache-Control": "private, max-age=300",
-        "Vary": "Accept, Authorization, Cookie",
+        **CACHING,
         "Content-Disposition": f'inline; filename="image-{image_id}.{suffix}"',
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Resource-Policy": "same-origin",

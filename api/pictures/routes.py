@@ -27,7 +27,7 @@ from api.pictures.parameters import viewport_of, window_of
 from api.pictures.picture import DEFAULT_QUALITY, JPEG, AnyRequest, HeatMapRequest, NoPictureError, PictureRequest
 from api.pictures.pictures import Pictures, key_of
 from api.pictures.pool import BusyError
-from api.pictures.responses import no_picture, picture_response
+from api.pictures.responses import no_picture, not_modified, picture_response
 from api.problems import Problem
 from db.queries.originals import Original
 from imaging.view import HEADER, View
@@ -154,12 +154,13 @@ async def thumbnail(
     frame: FrameNumber = None,
     size: Annotated[int, Query(ge=16, le=512, description="Largest side in pixels.")] = THUMBNAIL_SIDE,
 ) -> Response:
-    """Return a small picture, with the window of the header; of several frames the middle one, or `frame`."""
+    """Return a small picture: of several frames the one with the finding, else the middle one; or `frame`."""
     _require_installed("cv2")
 
     def request() -> PictureRequest:
-        image = find_image(asked.context.database, asked.image_id)
-        return thumbnail_request(image, asked.context.settings, side=size, frame=None if frame is None else frame - 1)
+        context, index = asked.context, None if frame is None else frame - 1
+        image = find_image(context.database, asked.image_id)
+        return thumbnail_request(context.database, image, context.settings, side=size, frame=index)
 
     return await _answer(asked, request, keep=True)
 
@@ -199,7 +200,7 @@ async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: 
         request = await run_in_threadpool(request_of)
         etag = f'"{key_of(request)}"'
         if matches(etag, asked.known):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+            return not_modified(etag)
         picture = await run_in_threadpool(asked.pictures.cached, request) if keep else None
         if picture is None:
             # Shielded, because equal requests share the picture: one client that goes away takes it from nobody.

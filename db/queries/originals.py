@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import and_, select
 
 from db.engine import Database
-from db.tables import bundles, instances, sources, work
+from db.tables import bundles, instances, predictions, sources, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,22 @@ def original(database: Database, image_id: int) -> Original | None:
     values = row._asdict()
     name, version = values.pop("bundle_name"), values.pop("bundle_version")
     return Original(**values, bundle=None if name is None else f"{name}@{version}")
+
+
+def suspicious_frame(database: Database, image: Original) -> int | None:
+    """Return the frame, from 0, that has the finding with the highest score; None if no frame has it."""
+    if image.bundle is None or image.label in (None, image.normal_label):
+        return None
+    statement = (
+        select(predictions.c.frame)
+        .join(work, and_(work.c.id == predictions.c.work_id, work.c.ordinal == 0))
+        .where(work.c.instance_id == image.image_id, predictions.c.label == image.label)
+        .order_by(predictions.c.score.desc(), predictions.c.frame)
+        .limit(1)
+    )
+    with database.read() as connection:
+        frame: int | None = connection.execute(statement).scalar()
+    return frame
 
 
 _STATEMENT = (

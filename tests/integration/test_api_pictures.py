@@ -17,6 +17,7 @@ from shown_images import ShownImages, pixels_of, shown_images
 from web_server import Reply, running_web_server
 
 from api.pictures.cache import FOLDER, forget
+from db.ledger import FramePrediction
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -95,6 +96,18 @@ def test_frames_count_from_one(images: ShownImages) -> None:
         422,
         "There is no frame 4: the image has 3 frames, counted from 1.",
     )
+
+
+def test_a_thumbnail_shows_the_frame_with_the_finding(images: ShownImages) -> None:
+    """The frame with the highest score of the label, which is what a person looks for."""
+    scores = [("clear", 0.99), ("nodule", 0.7), ("nodule", 0.9)]
+    frames = tuple(
+        FramePrediction(frame=index, label=label, score=score, scores=[score, 1 - score])
+        for index, (label, score) in enumerate(scores)
+    )
+    data = flickering(16, [False, True, True])
+    finding = images.add(data, name="q.dcm", bundle_id=images.phantom_bundle(), label="nodule", frames=frames)
+    assert images.get(finding, "thumbnail.png").headers["nightread-frame"] == "3/3"
 
 
 def test_a_late_frame_does_not_cost_those_before_it(images: ShownImages) -> None:
@@ -194,6 +207,7 @@ def test_a_client_that_has_the_picture_gets_no_copy(images: ShownImages) -> None
     url, etag = f"/v1/images/{image_id}/preview.png", images.get(image_id).headers["etag"]
     again = images.client.get(url, headers={"If-None-Match": f'"x", {etag}'})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert again.headers["cache-control"] == "private, max-age=300"
     other = images.client.get(url, params={"window": "full"}, headers={"If-None-Match": etag})
     assert (other.status_code, other.headers["etag"] != etag) == (200, True)
 
