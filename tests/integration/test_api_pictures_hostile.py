@@ -25,7 +25,7 @@ def images(tmp_path_factory: pytest.TempPathFactory, new_sqlite: NewSqlite) -> I
         patch.setenv("PYTHONPATH", str(FAULTS))
         patch.setenv("NIGHTREAD_DATABASE_PASSWORD", "not for children")
         with shown_images(
-            tmp_path_factory.mktemp("hostile"), new_sqlite, image_timeout_seconds=1.0, image_memory_bytes=256 * 1024**2
+            tmp_path_factory.mktemp("hostile"), new_sqlite, image_timeout_seconds=3.0, image_memory_bytes=256 * 1024**2
         ) as images:
             yield images
 
