@@ -19,7 +19,9 @@ if TYPE_CHECKING:  # only originals in stores need urllib3
 
 
 def place_of(image: Original, settings: Settings) -> OriginalPlace:
-    """Return where the original is. Raises NoOriginalError if the image was never read, or is an archive."""
+    """Return where the original is. Raises NoOriginalError for images that were purged or never read, and archives."""
+    if image.purged:
+        raise NoOriginalError(HTTPStatus.GONE, f"Image {image.image_id} was purged.")
     if image.state == State.EXPANDED:
         raise NoOriginalError(
             HTTPStatus.CONFLICT, f"Image {image.image_id} is an archive: its images have ids of their own."

@@ -40,6 +40,8 @@ class _Commands(LazyGroup):
         "explain": "cli.explain",
         "preview": "cli.preview",
         "retry": "cli.retry",
+        "purge": "cli.purge",
+        "opt-out": "cli.opt_out",
         "pause": "cli.pause",
         "resume": "cli.pause",
         "audit": "cli.audit",

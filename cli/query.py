@@ -97,7 +97,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images that a source which they do not trust contests, or only the others.",
+    help="Only images in conflict with a version or note of a source that may not replace them, or only the others.",
 )
 @click.option(
     "--current",

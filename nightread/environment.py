@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -59,12 +59,18 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def with_password(url: str, password: SecretStr | None) -> str:
-    """Return the URL with the password, unless the URL has one already, or names a file or socket alone."""
+    """Return the URL with the password, unless it has one already, or names a file or a socket of Redis.
+
+    PostgreSQL may ask for a password on its socket as well, whose URL has no host: `postgresql:///name?host=/run/pg`.
+    """
     parts = urlsplit(url)
-    if password is None or parts.password is not None or not parts.netloc:
+    if password is None or parts.password is not None or "password" in parse_qs(parts.query):
+        return url
+    if not parts.netloc and not parts.scheme.startswith("postgresql"):
         return url
     user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}").geturl()
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return f"{parts.scheme}://{netloc}{url.partition('://')[2].removeprefix(parts.netloc)}"
 
 
 def _read(variable: str, path: Path) -> str:

@@ -1,12 +1,14 @@
 """Let images and key object notes arrive from several sources and senders, one after the other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
-from db import ledger
+from db import ledger, queries
 from db.ledger import Annotations, Arrival, CallingEntity, Claimed, Members, Outcome, Withdrawal
+from db.queries import ImageFilter
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -33,19 +35,29 @@ class TrustedArrivals:
         return self._ids[name]
 
     def image(
-        self, source: str, content: str, *, sop: str = SOP, sender: CallingEntity | None = None, **arrival: object
+        self,
+        source: str,
+        content: str,
+        *,
+        sop: str = SOP,
+        study: str = STUDY,
+        sender: CallingEntity | None = None,
+        **arrival: object,
     ) -> int:
         """Analyse an image with this content, or find that it is a duplicate. Keywords set fields of its arrival."""
         self._register(source, *build_arrivals(1, sender=sender, **arrival))
-        return self._record(*self._claim(), content, sop=sop)
+        return self._record(*self._claim(), content, sop=sop, study=study)
 
-    def images(self, *given: tuple[str, str]) -> list[int]:
-        """Analyse images of these sources and contents in one batch."""
+    def images(self, *given: tuple[str, str], studies: Mapping[str, str] = {}) -> list[int]:
+        """Analyse images of these sources and contents in one batch; `studies` has the studies of some sources."""
         for source, _ in given:
             self._register(source, *build_arrivals(1))
         (batch,) = self.ledger_driver.form()
         claimed = self.ledger_driver.claim(batch)
-        outcomes = [self._done(each, content) for each, (_, content) in zip(claimed, given, strict=True)]
+        outcomes = [
+            self._done(each, content, study=studies.get(source, STUDY))
+            for each, (source, content) in zip(claimed, given, strict=True)
+        ]
         self._finish(batch, outcomes)
         return [each.instance_id for each in claimed]
 
@@ -61,7 +73,7 @@ class TrustedArrivals:
         self._finish(batch, [build_outcome(claimed, **rejected)])
         return claimed.instance_id
 
-    def archive(self, source: str, name: str, *contents: str) -> list[int]:
+    def archive(self, source: str, name: str, *contents: str, sop: str = SOP) -> list[int]:
         """Unpack an archive of images; return the ids of archive and members. A copy of an archive has no members."""
         self._register(source, *build_arrivals(1))
         (batch,) = self.ledger_driver.form()
@@ -74,7 +86,7 @@ class TrustedArrivals:
         found = [claimed.instance_id]
         for batch in self.ledger_driver.form(images=1):
             (member,) = self.ledger_driver.claim(batch)
-            found.append(self._record(batch, member, contents[len(found) - 1]))
+            found.append(self._record(batch, member, contents[len(found) - 1], sop=sop))
         return found
 
     def superseded_by(self, *image_ids: int) -> list[int | None]:
@@ -104,12 +116,12 @@ class TrustedArrivals:
         (claimed,) = self.ledger_driver.claim(batch)
         return batch, claimed
 
-    def _record(self, batch: ledger.Batch, claimed: Claimed, content: str, *, sop: str = SOP) -> int:
-        self._finish(batch, [self._done(claimed, content, sop=sop)])
+    def _record(self, batch: ledger.Batch, claimed: Claimed, content: str, **uids: str) -> int:
+        self._finish(batch, [self._done(claimed, content, **uids)])
         return claimed.instance_id
 
-    def _done(self, claimed: Claimed, content: str, *, sop: str = SOP) -> Outcome:
-        facts = Facts(study_instance_uid=STUDY, series_instance_uid=SERIES, sop_instance_uid=sop)
+    def _done(self, claimed: Claimed, content: str, *, sop: str = SOP, study: str = STUDY) -> Outcome:
+        facts = Facts(study_instance_uid=study, series_instance_uid=SERIES, sop_instance_uid=sop)
         return build_outcome(claimed, sha256=content * 64, facts=facts)
 
     def _finish(self, batch: ledger.Batch, outcomes: list[Outcome]) -> None:
@@ -117,3 +129,16 @@ class TrustedArrivals:
         ledger.record(
             driver.database, batch.id, outcomes, seconds={}, release="test", now=driver.clock(), policy=self.policy
         )
+
+
+def in_conflict(arrivals: TrustedArrivals) -> list[tuple[int, int, str]]:
+    """Return the images in conflict, the other arrivals, and the kinds; they are as many as `status` shows."""
+    database = arrivals.ledger_driver.database
+    found = [(each.image_id, each.other_id, each.kind) for each in queries.conflicting_images(database)]
+    assert queries.conflicts(database) == len(found)
+    listed = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=True))]
+    others = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=False))]
+    assert listed == [image_id for image_id, _, _ in found]
+    assert not set(listed) & set(others)
+    assert len(listed) + len(others) == len(arrivals.ledger_driver.instances())
+    return found

@@ -91,11 +91,6 @@ class PictureCache:
         return total
 
 
-def forget(state_dir: Path, image_ids: Iterable[int]) -> int:
-    """Remove all kept pictures of these images from the state folder; return their number. Raises OSError."""
-    return PictureCache(state_dir / FOLDER, max_bytes=0).forget(image_ids)
-
-
 def _folder_of(folder: Path, image_id: int) -> Path:
     return folder / f"{image_id % _FOLDERS:02x}"
 

@@ -92,11 +92,12 @@ def _explained(network: "Network", image: DicomImage, request: HeatMapRequest) -
 
 def _drawn(explanation: "Explanation", image: DicomImage, index: int, request: HeatMapRequest) -> Array:
     """Return the layer, RGBA, or the picture with its heat, RGB: uint8 of shape (height, width, 4 or 3)."""
-    from models.explanations.heat_layer import heat_layer, heat_of_frame  # noqa: PLC0415
+    from models.explanations.heat_layer import heat_layer  # noqa: PLC0415
     from models.explanations.overlay import heated  # noqa: PLC0415
+    from models.explanations.regions import heat_on_image  # noqa: PLC0415
 
     rows, columns = image.frame(index).stored.shape[:2]
-    whole = heat_of_frame(explanation.scaled_heat, explanation.bundle.spec, rows, columns)
+    whole = heat_on_image(explanation.scaled_heat, explanation.bundle.spec, rows, columns)
     heat = fit(whole, request.view.viewport, pixel_ratio=pixel_ratio(image.elements, index)).clip(0, 1)
     if not request.overlay:
         return heat_layer(heat)

@@ -119,10 +119,10 @@ class Pictures:
             return
         self._cache.put(image_id, key, done.result())
         try:
-            purged = original(self._database, image_id) is None
+            image = original(self._database, image_id)
         except SQLAlchemyError:
-            purged = True
-        if purged:
+            image = None
+        if image is None or image.purged:
             with suppress(OSError):
                 self._cache.forget([image_id])
 

@@ -81,6 +81,47 @@ def search_number(
     return NumberSearch(keys=tuple(found), note=_found(kind, by_issuer))
 
 
+def images_of_number(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> list[int]:
+    """Return the images of one patient.
+
+    Raises UsageFault if images of several issuers have the number and no issuer is given: they may be different people.
+    """
+    search = search_number(database, hasher, "patient", patient, issuer)
+    by_key = queries.images_by_key(database, "patient", search.keys)
+    if len(by_key) > 1:
+        raise UsageFault(search.note or "")
+    return queries.image_ids(database, ImageFilter(patient_keys=search.keys)) if by_key else []
+
+
+def accession_keys(
+    database: Database, hasher: PatientHasher, lines: Mapping[str, int], issuer: str | None
+) -> dict[str, str]:
+    """Hash each accession number with the given issuer, or else with the only one whose images have it.
+
+    A number that no image has is hashed without an issuer. `lines` has the line of each number in a file. Raises
+    UsageFault if several issuers have a number: a label of one order must not become that of another one.
+    """
+    if issuer is not None:
+        return {number: _key(hasher, "accession", number, issuer) for number in lines}
+    issuers = (None, *queries.known_issuers(database, "accession"))
+    keys = {number: {_key(hasher, "accession", number, name): name for name in issuers} for number in lines}
+    images = queries.images_by_key(database, "accession", [key for named in keys.values() for key in named])
+    found = {number: [key for key in named if key in images] for number, named in keys.items()}
+    several = [number for number, having in found.items() if len(having) > 1]
+    if several:
+        raise UsageFault(_ambiguous(several, lines, {keys[number][key] for number in several for key in found[number]}))
+    return {number: (having or [_key(hasher, "accession", number, None)])[0] for number, having in found.items()}
+
+
+def _ambiguous(numbers: list[str], lines: Mapping[str, int], issuers: set[str | None]) -> str:
+    names = ", ".join(sorted(name or "no issuer" for name in issuers))
+    have = counted(len(numbers), "accession number has", "accession numbers have")
+    return (
+        f"{have} images of several issuers ({names}), the first one in line {lines[numbers[0]]}. They may be different "
+        "orders: choose one with --issuer NAME, or --issuer '' for none. Nothing was imported."
+    )
+
+
 def _key(hasher: PatientHasher, kind: NumberKind, number: str, issuer: str | None) -> str:
     """Return the hash; for an empty number the empty text, which no image has."""
     hashed = hasher.patient_key(issuer, number) if kind == "patient" else hasher.accession_key(issuer, number)

@@ -31,6 +31,8 @@ class Original:
     """The label of the bundle that means no finding."""
     sop_class_uid: str | None
     modality: str | None
+    purged: bool
+    """Whether everything that identifies the image was removed."""
 
 
 def original(database: Database, image_id: int) -> Original | None:
@@ -41,7 +43,7 @@ def original(database: Database, image_id: int) -> Original | None:
         return None
     values = row._asdict()
     name, version = values.pop("bundle_name"), values.pop("bundle_version")
-    return Original(**values, bundle=None if name is None else f"{name}@{version}")
+    return Original(**values | {"purged": bool(row.purged)}, bundle=None if name is None else f"{name}@{version}")
 
 
 def suspicious_frame(database: Database, image: Original) -> int | None:
@@ -78,6 +80,7 @@ _STATEMENT = (
         bundles.c.normal_label,
         instances.c.sop_class_uid,
         instances.c.modality,
+        instances.c.purged_at.is_not(None).label("purged"),
     )
     .select_from(instances)
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))

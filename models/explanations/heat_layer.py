@@ -4,24 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.prepare import placement
-from imaging.spec import InputSpec
 from models.explanations.explain import AT_THRESHOLD
 from models.explanations.overlay import colours_of, opacity_of
 
 _OPAQUE = 255
-
-
-def heat_of_frame(heat: NDArray[np.float32], spec: InputSpec, rows: int, columns: int) -> NDArray[np.float32]:
-    """Return the heat of an input, (height, width), as heat of its frame, (rows, columns), in 0..1.
-
-    Parts of the frame that the network did not see have no heat.
-    """
-    source, target = placement(rows, columns, spec)
-    part = np.zeros((rows, columns), np.float32)
-    size = source[1].stop - source[1].start, source[0].stop - source[0].start
-    part[source] = cv2.resize(np.ascontiguousarray(heat[target]), size, interpolation=cv2.INTER_CUBIC)
-    return part.clip(0, 1)
 
 
 def heat_layer(heat: NDArray[np.float32]) -> NDArray[np.uint8]:

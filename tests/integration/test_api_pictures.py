@@ -16,11 +16,14 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from shown_images import ShownImages, pixels_of, shown_images
 from web_server import Reply, running_web_server
 
-from api.pictures.cache import FOLDER, forget
+from api.pictures.cache import FOLDER
+from db import ledger
 from db.ledger import FramePrediction
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
+from nightread.settings import load_settings
+from producer.spool.purged_files import remove_pictures
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +151,7 @@ def test_a_named_window_is_for_ct(images: ShownImages) -> None:
 WITHHELD: dict[str, dict[str, Any]] = {
     "by its header": {"BurnedInAnnotation": "YES"},
     "ultrasound": {"Modality": "US"},
-    "secondary capture": {"SOPClassUID": SecondaryCaptureImageStorage},
+    "secondary capture": {"SOPClassUID": SecondaryCaptureImageStorage, "Manufacturer": "Camera"},
     "screen": {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
 }
 
@@ -186,7 +189,7 @@ def test_a_site_may_allow_them(tmp_path: Path, new_sqlite: NewSqlite) -> None:
 
 
 def test_a_thumbnail_is_kept_until_its_image_is_purged(images: ShownImages) -> None:
-    """It outlives its file, because the digest of the bytes is part of its key, and is forgotten by id."""
+    """It outlives its file, because the digest of the bytes is part of its key."""
     image_id = images.add(phantom(10), name="j.dcm")
     first = images.get(image_id, "thumbnail.png", size=100)
     assert pixels_of(first).shape == (100, 100)
@@ -195,9 +198,11 @@ def test_a_thumbnail_is_kept_until_its_image_is_purged(images: ShownImages) -> N
     assert images.get(image_id, "thumbnail.png").status_code == 410
     assert any(name.startswith(f"{image_id}-") for name in kept(images))
 
-    assert forget(images.state, [image_id]) == 1
+    ledger.purge(images.database, image_ids=[image_id], cause="patient", actor="test", now=images.clock())
+    assert remove_pictures(images.database, load_settings(state_dir=images.state)) == 1
 
-    assert images.get(image_id, "thumbnail.png", size=100).status_code == 410
+    purged = images.get(image_id, "thumbnail.png", size=100)
+    assert (purged.status_code, purged.json()["detail"]) == (410, f"Image {image_id} was purged.")
     assert not any(name.startswith(f"{image_id}-") for name in kept(images))
 
 
@@ -265,9 +270,7 @@ def test_an_original_in_a_store_is_retrieved(images: ShownImages) -> None:
 
 def test_the_api_loads_no_library_of_images() -> None:
     """It starts in a second, and needs none of them on its host unless pictures are requested."""
-    code = (
-        "import sys, api.app; print(*{'cv2', 'numpy', 'pydicom', 'keras', 'tensorflow', 'urllib3'} & set(sys.modules))"
-    )
+    code = "import sys, api.app; print(*{'cv2', 'pydicom', 'keras', 'tensorflow', 'urllib3'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
     assert loaded.stdout.strip() == ""
 

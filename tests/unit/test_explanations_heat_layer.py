@@ -7,8 +7,9 @@ import pytest
 from imaging.dicom_image import Frame
 from imaging.prepare import prepare
 from imaging.spec import InputSpec, Intensity
-from models.explanations.heat_layer import heat_layer, heat_of_frame
+from models.explanations.heat_layer import heat_layer
 from models.explanations.overlay import heated
+from models.explanations.regions import heat_on_image
 
 SIDE = 64
 
@@ -23,7 +24,7 @@ def test_the_heat_is_where_the_frame_has_the_pixels(aspect: str, shape: tuple[in
     spec = InputSpec(height=SIDE, width=SIDE, channels=1, intensity=Intensity(kind="full"), aspect=aspect)
     heat = prepare(Frame(index=0, stored=stored, bits_stored=8), spec)[..., 0]
 
-    found = heat_of_frame(heat, spec, *shape)
+    found = heat_on_image(heat, spec, *shape)
 
     assert found.shape == shape
     assert (found.min(), found.max()) == (0, 1)
@@ -35,7 +36,7 @@ def test_the_heat_is_where_the_frame_has_the_pixels(aspect: str, shape: tuple[in
 def test_what_the_network_did_not_see_has_no_heat() -> None:
     """With aspect `crop` the network sees the middle square only."""
     spec = InputSpec(height=SIDE, width=SIDE, channels=1, intensity=Intensity(kind="full"), aspect="crop")
-    found = heat_of_frame(np.ones((SIDE, SIDE), np.float32), spec, 100, 300)
+    found = heat_on_image(np.ones((SIDE, SIDE), np.float32), spec, 100, 300)
     assert found[:, :100].max() == found[:, 200:].max() == 0
     assert found[:, 100:200].min() > 0.999
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.pictures.cache import FOLDER, PictureCache, forget
+from api.pictures.cache import FOLDER, PictureCache
 from api.pictures.picture import Picture
 
 
@@ -71,7 +71,7 @@ def test_all_pictures_of_an_image_are_forgotten(tmp_path: Path) -> None:
     for image_id, key in ((7, "a"), (7, "b"), (77, "a"), (7 + 256, "a"), (8, "a")):
         cache.put(image_id, key, picture(10))
 
-    assert forget(tmp_path, [7, 8, 9]) == 3
+    assert cache.forget([7, 8, 9]) == 3
 
     assert kept(tmp_path) == {"77-a", "263-a"}
 
