@@ -13,6 +13,7 @@ from benchmarks import (
     memory,
     million_images,
     page_times,
+    pictures,
     saturation,
     scaling,
 )
@@ -31,6 +32,7 @@ ROWS: dict[str, Measure] = {
     "latency": latency.measure,
     "api": api_latency.measure,
     "memory": memory.measure,
+    "pictures": pictures.measure,
     "queries": partial(million_images.measure, kind="SQLite"),
     "pages": partial(page_times.measure, kind="SQLite"),
     "scaling": scaling.measure,

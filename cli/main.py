@@ -39,6 +39,7 @@ class _Commands(LazyGroup):
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
+        "preview": "cli.preview",
         "retry": "cli.retry",
         "purge": "cli.purge",
         "opt-out": "cli.opt_out",

@@ -1,6 +1,8 @@
 """Define `nightread report`: write the night page as one file, and send it by mail."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ import click
 
 from api.pages.night_content import NightContent, night_content
 from api.pages.period import night_of
-from api.pages.report import report_page, report_subject, report_text
+from api.pages.report import PictureOf, report_page, report_subject, report_text
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out
+from db.engine import Database
 from delivery.mail import MailReport, require_encryption, require_mail_settings, send_mail
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
@@ -67,11 +70,33 @@ def report_command(
     period = night_of(nights, evening_named(night, nights))
     with open_existing_database(settings) as database, one_line_errors():
         content = night_content(database, settings, nights, period, now=now)
-        page = report_page(content, settings, nights, picture_of=None, identifiers=with_identifiers)
+        with nullcontext() if no_pictures else _pictures(settings, database) as picture_of:
+            page = report_page(content, settings, nights, picture_of=picture_of, identifiers=with_identifiers)
     if output is not None:
         _write(page, output)
     if addresses:
         _send(settings, addresses, content, page, now)
+
+
+@contextmanager
+def _pictures(settings: Settings, database: Database) -> Iterator[PictureOf]:
+    """Yield a function that returns the PNG file of an image, or None if no picture of it may or can be shown."""
+    from api.pictures.finding import find_image, thumbnail_request  # noqa: PLC0415 - hosts without OpenCV have no pictures
+    from api.pictures.picture import NoPictureError  # noqa: PLC0415
+    from api.pictures.pictures import Pictures  # noqa: PLC0415
+
+    pictures = Pictures(settings, database)
+
+    def picture_of(image_id: int) -> bytes | None:
+        try:
+            return pictures.get(thumbnail_request(database, find_image(database, image_id), settings)).content
+        except NoPictureError:
+            return None
+
+    try:
+        yield picture_of
+    finally:
+        pictures.close()
 
 
 def _write(page: str, output: Path) -> None:
