@@ -16,6 +16,8 @@ BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
 IMAGES_PER_HOUR = 4_000
 _CHUNK = 10_000
 _WAITING = 1_000
+_STUDIES_OF_RARE_DEVICE = 1_000  # one in so many
+_NEW_MODEL_IMAGES = 5_000
 _MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
 
 
@@ -34,21 +36,24 @@ def fill(database: Database, images: int) -> None:
 
     The last thousand images are waiting.
     """
+    bundle = _register(database, "1")
+    newer = _register(database, "2")
     source = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=BEGAN)
-    bundle = ledger.register_bundle(
-        database,
-        name="bench",
-        version="1",
-        digest="d" * 64,
-        labels=["clear", "nodule"],
-        normal_label="clear",
-        now=BEGAN,
-    )
     rng = random.Random(7)
     for begin in range(1, images + 1, _CHUNK):
         numbers = range(begin, min(begin + _CHUNK, images + 1))
         arrivals = [_arrival(number, source) for number in numbers]
-        tasks = [_task(number, bundle, rng, is_last=number > images - _WAITING) for number in numbers]
+        tasks = [
+            _task(
+                number,
+                newer if number > images - _WAITING - _NEW_MODEL_IMAGES else bundle,
+                rng,
+                is_last=number > images - _WAITING,
+            )
+            for number in numbers
+        ]
+        for arrival, task in zip(arrivals, tasks, strict=True):
+            arrival["unowned"] = task["state"] != State.DONE
         done = [task for task in tasks if task["state"] == State.DONE]
 
         def insert_all(connection: Connection) -> None:
@@ -62,8 +67,29 @@ def fill(database: Database, images: int) -> None:
         database.write(lambda connection: connection.execute(text("ANALYZE")))
 
 
+def _register(database: Database, version: str) -> int:
+    return ledger.register_bundle(
+        database,
+        name="bench",
+        version=version,
+        digest=version * 64,
+        labels=["clear", "nodule"],
+        normal_label="clear",
+        now=BEGAN,
+    )
+
+
+def _device(study: int) -> dict[str, str]:
+    """Return manufacturer and station: twenty stations of four makers, and a rare one."""
+    if study % _STUDIES_OF_RARE_DEVICE == 0:
+        return {"manufacturer": "Rare Devices", "station_name": "RARE1"}
+    station = study % 20
+    return {"manufacturer": f"Maker of Scanners {station // 5}", "station_name": f"ROOM{station:02d}"}
+
+
 def _arrival(number: int, source: int) -> dict[str, Any]:
     uri = f"{number // 50:06d}/{number:08d}.dcm"
+    modality = _MODALITIES[number // 50 % len(_MODALITIES)]
     return {
         "id": number,
         "source_id": source,
@@ -78,7 +104,12 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
         "study_instance_uid": study_uid(number),
         "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
         "transfer_syntax": "1.2.840.10008.1.2.1",
-        "modality": _MODALITIES[number // 50 % len(_MODALITIES)],
+        "modality": modality,
+        "view_position": {"DX": "PA", "CR": "AP", "MG": "MLO"}.get(modality),
+        "laterality": "L" if modality == "MG" else None,
+        **_device(number // 50),
+        "patient_sex": "FM"[number // 100 % 2],
+        "age_band": f"{number // 100 % 9}0-{number // 100 % 9}9",
         "body_part": "CHEST",
         "image_type": "ORIGINAL\\PRIMARY\\AXIAL",
         "study_date": "20260101",
@@ -110,12 +141,13 @@ def _task(number: int, bundle: int, rng: random.Random, *, is_last: bool) -> dic
         "label": None,
         "score": None,
         "scores": None,
+        "suspicion": None,
         "finished_at": None if is_last else BEGAN + timedelta(seconds=60 + number * 3600 / IMAGES_PER_HOUR),
     }
     if state == State.DONE:
         nodule = rng.random() * (1 if rng.random() < 0.2 else 0.5)
         task |= {"bundle_id": bundle, "label": "nodule" if nodule >= 0.5 else "clear"}
-        task |= {"score": max(nodule, 1 - nodule), "scores": [1 - nodule, nodule]}
+        task |= {"score": max(nodule, 1 - nodule), "scores": [1 - nodule, nodule], "suspicion": nodule}
     return task
 
 

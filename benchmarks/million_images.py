@@ -122,6 +122,19 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--night last --sort suspicion": {"since": last_night, "sort": "suspicion"},
             "--source": {"sources": ("inbox",)},
             "--current": {"current": True},
+            "--model bench@1": {"models": ("bench@1",)},
+            "--model bench@2": {"models": ("bench@2",)},
+            "--model bench": {"models": ("bench",)},
+            "--manufacturer (rare)": {"manufacturers": ("Rare Devices",)},
+            "--station (rare)": {"station_names": ("RARE1",)},
+            "--station A --station B": {"station_names": ("ROOM03", "ROOM07")},
+            "--view MLO": {"view_positions": ("MLO",)},
+            "--sort newest": {"sort": "newest"},
+            "--in-state rejected --in-state failed --sort newest": {
+                "states": ("rejected", "failed"),
+                "sort": "newest",
+            },
+            "--night last --sort score": {"since": last_night, "sort": "score"},
             "--frames --patient": {"per_frame": True, "patient_keys": (patient_key(middle),)},
         }.items()
     }

@@ -1,4 +1,4 @@
-"""Define the tables of receivers, stores, reports, ground truth and issuers; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, rules and truths; they belong to db.tables.metadata."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -102,4 +102,17 @@ issuers = Table(
     Column("kind", String(9), primary_key=True),  # patient or accession
     Column("name", String(ISSUER_LENGTH), primary_key=True),
     Column("first_seen_at", UtcDateTime, nullable=False),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
+    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
+    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
+    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
+    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
 )

@@ -1,4 +1,4 @@
-"""Define the tables of the database; those of receivers, stores, reports and ground truth are in db.store_tables."""
+"""Define the tables of the database; those of receivers, stores, reports, rules and truths are in db.store_tables."""
 
 from enum import StrEnum
 from typing import Any
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
+from imaging.facts import BAND_LENGTH, CODE_LENGTH, KEY_LENGTH, STATION_LENGTH, TEXT_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
 
 
@@ -89,19 +89,6 @@ bundles = Table(
     Column("registered_at", UtcDateTime, nullable=False),
 )
 
-routes = Table(
-    "routes",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
-    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
-    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
-    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
-    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
-)
-
 instances = Table(
     "instances",
     metadata,
@@ -123,6 +110,12 @@ instances = Table(
     Column("body_part", String(CODE_LENGTH)),
     Column("image_type", String(TEXT_LENGTH)),
     Column("study_date", String(8)),
+    Column("view_position", String(CODE_LENGTH)),
+    Column("laterality", String(1)),
+    Column("manufacturer", String(TEXT_LENGTH)),
+    Column("station_name", String(STATION_LENGTH)),
+    Column("patient_sex", String(1)),
+    Column("age_band", String(BAND_LENGTH)),
     Column("rows", Integer),
     Column("columns", Integer),
     Column("frames", Integer),
@@ -138,6 +131,7 @@ instances = Table(
     Column("sender_id", Id),  # senders.id; null unless it came to a receiver
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
+    Column("unowned", Boolean),  # true: the bytes have no result, or one of another image, so `contents` leads there
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -149,6 +143,10 @@ instances = Table(
     Index("ix_instances_patient_key", "patient_key", **when("patient_key IS NOT NULL")),
     Index("ix_instances_accession_key", "accession_key", **when("accession_key IS NOT NULL")),
     Index("ix_instances_modality", "modality", "id", **when("modality IS NOT NULL")),
+    Index("ix_instances_view_position", "view_position", "id", **when("view_position IS NOT NULL")),
+    Index("ix_instances_manufacturer", "manufacturer", "id", **when("manufacturer IS NOT NULL")),
+    Index("ix_instances_station_name", "station_name", "id", **when("station_name IS NOT NULL")),
+    Index("ix_instances_unowned", "sha256", **when("unowned")),
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
@@ -200,6 +198,7 @@ work = Table(
     Column("duplicate_of", Id),  # instances.id
     Column("label", String(100)),
     Column("score", Float),
+    Column("suspicion", Float),  # computed from the scores (db.ledger.bundles); null without a normal label
     Column("scores", Json),  # of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
     Column("route_id", Id),  # the rule that chose the bundle; null: --model chose it
@@ -216,7 +215,11 @@ work = Table(
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
     Index("ix_work_remarks", "remarks", "instance_id", **when("remarks IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
-    Index("ix_work_score", "score", **when("score IS NOT NULL")),
+    # The image ids let a search by time or by pages read only the index.
+    Index("ix_work_label_score", "label", "score", "instance_id", **when("label IS NOT NULL AND score IS NOT NULL")),
+    Index("ix_work_score", "score", "instance_id", **when("score IS NOT NULL")),
+    Index("ix_work_suspicion", "suspicion", "instance_id", **when("suspicion IS NOT NULL")),
+    Index("ix_work_bundle", "bundle_id", "instance_id", **when("bundle_id IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
     Index("ix_work_not_before", "not_before", **when("not_before IS NOT NULL")),
     Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),

@@ -8,6 +8,8 @@ from nightread.plain_text import is_uid, visible
 UID_LENGTH = 64
 CODE_LENGTH = 16
 TEXT_LENGTH = 64
+STATION_LENGTH = 16
+BAND_LENGTH = 8
 KEY_LENGTH = 64
 ISSUER_LENGTH = 200
 INTEGER_LIMIT = 2**31 - 1
@@ -28,6 +30,17 @@ class Facts:
     image_type: str | None = None
     study_date: str | None = None
     """DICOM DA, eight digits."""
+    view_position: str | None = None
+    """View of a projection (0018,5101), such as PA, LL or MLO."""
+    laterality: str | None = None
+    """R, L, B (both) or U (unpaired)."""
+    manufacturer: str | None = None
+    station_name: str | None = None
+    """Name of the device at its site (0008,1010)."""
+    patient_sex: str | None = None
+    """M, F or O (other)."""
+    age_band: str | None = None
+    """Age of the patient at the study in tens of years, such as 40-49; from 90 on it is 90+."""
     rows: int | None = None
     columns: int | None = None
     frames: int | None = None

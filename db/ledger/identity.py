@@ -11,7 +11,8 @@ from db.ledger.values import Outcome
 from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
-_OWNING = (State.DONE, State.EXPANDED)
+OWNING = (State.DONE, State.EXPANDED)
+"""States in which an image owns its bytes: `contents` leads from their hash to it."""
 _RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 
 
@@ -36,11 +37,11 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
     Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """
-    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.sha256}
+    claims = {o.sha256: o for o in reversed(outcomes) if o.state in OWNING and o.sha256}
     owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256 or "") if outcome.state in _OWNING else None
+        owner = owners.get(outcome.sha256 or "") if outcome.state in OWNING else None
         if owner is None or owner.work_id == outcome.work_id:
             settled.append(outcome)
         else:

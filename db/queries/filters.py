@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, and_, func, or_, select, union_all
 
 from db.queries.scope import ArrivalScope
-from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
+from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
 
 Sort = Literal["id", "newest", "score", "suspicion", "finished"]
 
@@ -28,8 +28,13 @@ class ImageFilter:
     max_score: float | None = None
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
+    view_positions: tuple[str, ...] = ()
+    manufacturers: tuple[str, ...] = ()
+    station_names: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
+    bundle_ids: tuple[int, ...] = ()
+    """The same by the ids of the bundles."""
     shadow: bool = False
     """Match results on trial only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
@@ -69,7 +74,7 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     must not lead the search are therefore written as expressions, for which there is no index.
     """
     yield from _which_row(wanted)
-    yield from _of_work(wanted, leading=not _matches_few(wanted))
+    yield from _of_work(wanted, leading=not matches_few(wanted))
     yield from _of_arrival(wanted)
     yield from _arrived(wanted)
     if wanted.current:
@@ -95,16 +100,17 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or _wants_marked(wanted) or any(getattr(wanted, name) for name in _NARROW)
+    few = wanted.parent_ids or wanted.sha256 or _wants_marked(wanted)
+    few = few or any(getattr(wanted, name) for name in _NARROW)
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
-    outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
-    return work.c.instance_id if outcomes and not _matches_few(wanted) else instances.c.id
+    outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels or wanted.bundle_ids
+    return work.c.instance_id if outcomes and not matches_few(wanted) else instances.c.id
 
 
-def _matches_few(wanted: ImageFilter) -> bool:
+def matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or _wants_marked(wanted)
+    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or _wants_marked(wanted)
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -117,10 +123,12 @@ def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.shadow:
         yield work.c.shadow
         yield work.c.ordinal > 0
-    elif wanted.models:
+    elif wanted.models or wanted.bundle_ids:
         yield ~work.c.shadow
     else:
         yield work.c.ordinal == 0
+    if wanted.bundle_ids:
+        yield work.c.bundle_id.in_(wanted.bundle_ids)
     if wanted.models:
         yield work.c.bundle_id.in_(select(bundles.c.id).where(_named(wanted.models)))
 
@@ -172,10 +180,23 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
-    if wanted.modalities:
-        yield instances.c.modality.in_(wanted.modalities)
+    for name, column in _CODES.items():
+        if values := getattr(wanted, name):
+            yield column.in_(values)
+    if wanted.sha256 is not None:
+        yield from _has_bytes(wanted.sha256)
     yield from _marked(wanted)
     yield from _narrow(wanted)
+
+
+def _has_bytes(sha256: str) -> Iterator[ColumnElement[bool]]:
+    """Search where `contents` and a partial index lead: an index of all hashes would make each image dearer."""
+    owner = (
+        select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.sha256 == sha256)
+    )
+    others = select(_then.c.id).where(_then.c.sha256 == sha256, _then.c.unowned)
+    yield instances.c.id.in_(union_all(owner, others))
+    yield _opaque(instances.c.sha256) == sha256
 
 
 def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -212,7 +233,7 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     """
     if wanted.since is None and wanted.until is None:
         return
-    if _matches_few(wanted):
+    if matches_few(wanted):
         yield from _within(instances.c.arrived_at, wanted)
         return
     lead, then = image_id(wanted), tuple(_within(_then.c.arrived_at, wanted))
@@ -241,5 +262,10 @@ _NARROW: dict[str, Column[Any]] = {
     "study_instance_uid": instances.c.study_instance_uid,
     "series_instance_uid": instances.c.series_instance_uid,
     "sop_instance_uid": instances.c.sop_instance_uid,
-    "sha256": instances.c.sha256,
+}
+_CODES: dict[str, Column[Any]] = {
+    "modalities": instances.c.modality,
+    "view_positions": instances.c.view_position,
+    "manufacturers": instances.c.manufacturer,
+    "station_names": instances.c.station_name,
 }

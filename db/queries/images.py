@@ -1,16 +1,18 @@
 """Stream images as dicts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select, union_all
 
 from db.engine import Database
+from db.queries.alternatives import alternatives
+from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter, conditions
 from db.queries.order import Position, in_order, position_of
 from db.queries.snapshot import snapshot, stream
-from db.queries.suspicion import BundleLabels, bundles_by_id, suspicion
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
 from nightread.stores import STORES
@@ -51,6 +53,14 @@ COLUMNS = (
     "replaced_by",
     "member_name",
     "conflict_with",
+    "study_date",
+    "view_position",
+    "laterality",
+    "manufacturer",
+    "station_name",
+    "patient_sex",
+    "age_band",
+    "suspicion",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -72,28 +82,50 @@ def positioned_images(
     """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        statement = _statement(wanted, suspicion(bundles, connection.dialect.name), after)
-        for row in stream(connection, statement):
+        for row in stream(connection, _statement(_with_bundle_ids(wanted, bundles), after)):
             values = _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
             yield values, position_of(row, wanted)
 
 
-def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any], after: Position | None) -> Select[Any]:
+def _with_bundle_ids(wanted: ImageFilter, bundles: dict[int, BundleLabels]) -> ImageFilter:
+    """Replace the names of bundles by their ids, which an index finds."""
+    if not wanted.models:
+        return wanted
+    ids = (
+        number
+        for number, bundle in bundles.items()
+        if bundle.name in wanted.models or f"{bundle.name}@{bundle.version}" in wanted.models
+    )
+    return replace(wanted, models=(), bundle_ids=tuple(ids) or (_NO_BUNDLE,))
+
+
+def _statement(wanted: ImageFilter, after: Position | None) -> Select[Any]:
+    parts = alternatives(wanted)
+    if len(parts) == 1:
+        return in_order(_rows(wanted).where(*conditions(wanted)), wanted, after)
+    first_of_each = [_first_ids(part, after) for part in parts]
+    return in_order(_rows(wanted).where(work.c.id.in_(union_all(*first_of_each))), wanted, None, few=True)
+
+
+def _first_ids(part: ImageFilter, after: Position | None) -> Select[Any]:
+    """Select the ids of work of the first rows: of all parts together, no more are wanted."""
+    joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
+    first = in_order(joined.where(*conditions(part)), part, after).limit(part.limit).subquery()
+    return select(first.c.id)
+
+
+def _rows(wanted: ImageFilter) -> Select[Any]:
     statement = (
         select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root)
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
-        .where(*conditions(wanted))
         .limit(wanted.limit)
     )
-    if wanted.per_frame:
-        frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
-        columns = (predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
-        statement = frames.add_columns(*columns)
-    else:
-        statement = statement.add_columns(work.c.label, work.c.score, work.c.scores)
-    return in_order(statement, wanted, suspicious, after)
+    if not wanted.per_frame:
+        return statement.add_columns(work.c.label, work.c.score, work.c.scores)
+    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
+    return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
 
 
 def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> dict[str, Any]:
@@ -111,6 +143,8 @@ def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC) if moment else None
 
+
+_NO_BUNDLE = 0
 
 _ARRIVAL = (
     instances.c.id.label("image_id"),
@@ -132,6 +166,13 @@ _ARRIVAL = (
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
     instances.c.conflict_with,
+    instances.c.study_date,
+    instances.c.view_position,
+    instances.c.laterality,
+    instances.c.manufacturer,
+    instances.c.station_name,
+    instances.c.patient_sex,
+    instances.c.age_band,
     instances.c.arrived_at.label("received_at"),
 )
 
@@ -146,4 +187,5 @@ _WORK = (
     work.c.shadow,
     work.c.matched,
     work.c.remarks,
+    work.c.suspicion,
 )

@@ -6,10 +6,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_
 
-from db.queries.filters import ImageFilter, image_id
-from db.tables import predictions, work
+from db.queries.filters import ImageFilter, Sort, image_id
+from db.tables import instances, predictions, work
 
 _NO_FRAME = -1
+_VALUES: dict[Sort, ColumnElement[Any]] = {
+    "id": instances.c.id,
+    "newest": instances.c.id,
+    "score": work.c.score,
+    "finished": work.c.finished_at,
+    "suspicion": work.c.suspicion,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +31,14 @@ class Position:
     """With `per_frame` the number of the frame; -1 if there is none."""
 
 
-def in_order(
-    statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any], after: Position | None
-) -> Select[Any]:
-    """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`."""
+def in_order(statement: Select[Any], wanted: ImageFilter, after: Position | None, *, few: bool = False) -> Select[Any]:
+    """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`.
+
+    With `few`, another condition leaves only a few rows: they are sorted, and no index is read in its order.
+    """
     by_id = wanted.sort in ("id", "newest")
-    key = image_id(wanted) if by_id else _value(wanted, suspicious)
+    key = _VALUES[wanted.sort] if few or not by_id else image_id(wanted)
+    key = key + 0 if few else key
     row: ColumnElement[int] = work.c.ordinal if by_id else work.c.id
     statement = statement.add_columns(key.label("sort_key"), row.label("sort_row"))
     if not by_id:
@@ -49,18 +58,9 @@ def position_of(row: Row[Any], wanted: ImageFilter) -> Position:
     return Position(key=row.sort_key, row=row.sort_row, frame=_NO_FRAME if frame is None else frame)
 
 
-def _value(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> ColumnElement[Any]:
-    values: dict[str, ColumnElement[Any]] = {
-        "score": work.c.score,
-        "finished": work.c.finished_at,
-        "suspicion": suspicious,
-    }
-    return values[wanted.sort]
-
-
 def _several_results(wanted: ImageFilter) -> bool:
     """Return whether an image may have more than one row of work among the results."""
-    return bool(wanted.models or wanted.shadow)
+    return bool(wanted.models or wanted.bundle_ids or wanted.shadow)
 
 
 def _behind(

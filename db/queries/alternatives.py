@@ -1,0 +1,42 @@
+"""Split a search for several values into searches for one value each, which an index answers in order.
+
+Both databases read the ranges of several values one after the other and sort all of their rows, even if only the first
+hundred are wanted: 67 ms for 25,000 images in two states. The first hundred of each value take 2 ms.
+"""
+
+from dataclasses import replace
+from itertools import product
+
+from db.queries.filters import ImageFilter, matches_few
+
+_BY_ID = (
+    "states",
+    "reasons",
+    "labels",
+    "bundle_ids",
+    "modalities",
+    "view_positions",
+    "manufacturers",
+    "station_names",
+)
+_SPLIT = {"id": _BY_ID, "newest": _BY_ID, "score": ("labels",)}
+"""The conditions, by order, that have an index whose entries with one value are in that order."""
+_MOST = 64
+"""Searches that together are still cheaper than a sort."""
+
+
+def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
+    """Return filters without common rows that together match the same rows; the filter itself if it need not be split.
+
+    Without a limit all rows must be read and sorted anyway.
+    """
+    names = [name for name in _SPLIT.get(wanted.sort, ()) if len(getattr(wanted, name)) > 1]
+    if wanted.limit is None or wanted.per_frame or not names or matches_few(wanted):
+        return [wanted]
+    values = [tuple(dict.fromkeys(getattr(wanted, name))) for name in names]
+    combinations = list(product(*values))
+    if len(combinations) > _MOST:
+        return [wanted]
+    return [
+        replace(wanted, **{name: (value,) for name, value in zip(names, each, strict=True)}) for each in combinations
+    ]
