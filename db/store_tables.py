@@ -1,4 +1,4 @@
-"""Define the tables of receivers, stores, reports, rules and truths; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, rules, truths and nights; they belong to db.tables.metadata."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -115,4 +115,12 @@ routes = Table(
     Column("began_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
     Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
+)
+
+nights = Table(
+    "nights",  # the nights of the site, for views: SQLite knows no time zones (cli.night_calendar)
+    metadata,
+    Column("evening", String(10), primary_key=True),  # local date on which it begins, as in `query --night`
+    Column("began_at", UtcDateTime, nullable=False, unique=True),
+    Column("ended_at", UtcDateTime, nullable=False),
 )

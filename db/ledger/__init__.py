@@ -17,6 +17,7 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.nights import Night, first_arrival, set_nights
 from db.ledger.outbox import (
     ALL_SOURCES,
     Batch,
@@ -67,6 +68,7 @@ __all__ = [
     "GroundTruth",
     "Members",
     "NewRoute",
+    "Night",
     "Outcome",
     "QueueStatus",
     "Receipt",
@@ -91,6 +93,7 @@ __all__ = [
     "ensure_source",
     "expect",
     "expire_leases_of_previous_starts",
+    "first_arrival",
     "form_batches",
     "heartbeat",
     "hold_deliveries",
@@ -120,6 +123,7 @@ __all__ = [
     "return_overtaken",
     "return_unpublished",
     "save_ground_truth",
+    "set_nights",
     "set_probe",
     "update_trust",
 ]

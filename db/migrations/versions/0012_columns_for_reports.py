@@ -1,9 +1,9 @@
-"""Add columns for reports and a stored suspicion."""
+"""Add columns for reports, a stored suspicion, indexes for every filter, the calendar of nights, and views."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from db.types import Json
+from db.types import Json, UtcDateTime
 
 revision = "0012"
 down_revision = "0011"
@@ -50,9 +50,23 @@ def upgrade() -> None:
     for name, (table, columns, condition) in _INDEXES.items():
         where = sa.text(condition)
         op.create_index(name, table, list(columns), sqlite_where=where, postgresql_where=where)
+    op.create_table(
+        "nights",
+        sa.Column("evening", sa.String(length=10), nullable=False),
+        sa.Column("began_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("evening", name=op.f("pk_nights")),
+        sa.UniqueConstraint("began_at", name=op.f("uq_nights_began_at")),
+    )
+    words = _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL
+    for name, statement in _VIEWS.items():
+        op.execute(f"CREATE VIEW {name} AS {statement.format(**words)}")
 
 
 def downgrade() -> None:
+    for name in _VIEWS:
+        op.execute(f"DROP VIEW {name}")
+    op.drop_table("nights")
     for name, (table, _, _) in _INDEXES.items():
         op.drop_index(name, table)
     scored = sa.text("score IS NOT NULL")
@@ -78,3 +92,157 @@ def _compute_suspicion() -> None:
 
 _bundles = sa.table("bundles", sa.column("id"), sa.column("labels", Json), sa.column("normal_label"))
 _work = sa.table("work", sa.column("bundle_id"), sa.column("scores", Json), sa.column("suspicion"))
+
+# As in nightread.reasons when this schema was made; a test compares them.
+_DEFECTIVE = (
+    "'not_dicom', 'empty', 'truncated', 'bad_header', 'no_pixel_data', 'bad_pixels', 'voi_unusable', "
+    "'unsupported_syntax', 'too_large', 'bad_archive', 'archive_limits', 'archive_escapes', 'bad_dicomdir', "
+    "'bad_manifest', 'bad_key_object'"
+)
+_SQLITE = {
+    "defective": _DEFECTIVE,
+    "scores": """(
+        SELECT json_group_object(label.value, score.value)
+        FROM json_each(bundles.labels) label JOIN json_each(work.scores) score ON score.key = label.key
+    )""",
+    "quiet_since": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-15 minutes')",
+}
+_POSTGRESQL = {
+    "defective": _DEFECTIVE,
+    "scores": """(
+        SELECT json_object_agg(label.value, score.value ORDER BY label.place)
+        FROM json_array_elements_text(bundles.labels) WITH ORDINALITY AS label(value, place)
+        JOIN json_array_elements(work.scores) WITH ORDINALITY AS score(value, place) ON score.place = label.place
+    )""",
+    "quiet_since": "now() - interval '15 minutes'",
+}
+_RESULTS = """
+    SELECT
+        instances.id AS image_id,
+        sources.name AS source,
+        sources.root || '/' || instances.uri AS uri,
+        work.state,
+        work.reason,
+        work.detail,
+        work.duplicate_of,
+        instances.superseded_by,
+        instances.parent_id,
+        instances.withdrawn_by,
+        instances.withdrawn_code,
+        instances.sha256,
+        instances.sop_instance_uid,
+        instances.series_instance_uid,
+        instances.study_instance_uid,
+        instances.modality,
+        instances.body_part,
+        instances.transfer_syntax,
+        instances."rows",
+        instances."columns",
+        instances.frames,
+        bundles.name AS model,
+        bundles.version AS model_version,
+        work.label,
+        work.score,
+        CASE WHEN work.scores IS NOT NULL AND bundles.id IS NOT NULL THEN {scores} END AS scores,
+        work.attempts,
+        instances.arrived_at AS received_at,
+        work.finished_at,
+        work.shadow,
+        work.matched,
+        work.remarks,
+        instances.replaced_by,
+        instances.member_name,
+        instances.conflict_with,
+        instances.study_date,
+        instances.view_position,
+        instances.laterality,
+        instances.manufacturer,
+        instances.station_name,
+        instances.patient_sex,
+        instances.age_band,
+        work.suspicion,
+        (
+            SELECT CASE WHEN nights.ended_at > instances.arrived_at THEN nights.evening END
+            FROM nights WHERE nights.began_at <= instances.arrived_at
+            ORDER BY nights.began_at DESC LIMIT 1
+        ) AS night
+    FROM instances
+    JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+    JOIN sources ON sources.id = instances.source_id
+    LEFT JOIN bundles ON bundles.id = work.bundle_id
+"""
+_STUDIES = """
+    SELECT
+        counted.*,
+        CASE
+            WHEN expected >= 0 AND images >= expected THEN 'complete'
+            WHEN expected >= 0 THEN 'incomplete'
+            WHEN last_arrival <= {quiet_since} THEN 'quiet'
+            ELSE 'arriving'
+        END AS completeness
+    FROM (
+        SELECT
+            named.study_instance_uid,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.reason IS NULL OR work.reason <> 'own_result') AS images,
+            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE work.state IN ('done', 'duplicate')) AS done,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.state = 'failed' OR work.reason IN ({defective})) AS no_result,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.state IN ('received', 'queued', 'running')) AS unfinished,
+            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE instances.withdrawn_by IS NOT NULL) AS withdrawn,
+            named.expected,
+            named.reported_by,
+            min(instances.arrived_at) AS first_arrival,
+            max(instances.arrived_at) AS last_arrival
+        FROM (
+            SELECT
+                known.study_instance_uid,
+                coalesce(
+                    max(CASE WHEN expected.reported_by = 'store' THEN expected.images END),
+                    max(CASE WHEN expected.reported_by = 'manifest' THEN expected.images END),
+                    max(CASE WHEN expected.reported_by = 'header' THEN expected.images END)
+                ) AS expected,
+                coalesce(
+                    max(CASE WHEN expected.reported_by = 'store' THEN 'store' END),
+                    max(CASE WHEN expected.reported_by = 'manifest' THEN 'manifest' END),
+                    max(CASE WHEN expected.reported_by = 'header' THEN 'header' END)
+                ) AS reported_by
+            FROM (
+                SELECT study_instance_uid FROM instances WHERE study_instance_uid IS NOT NULL
+                UNION SELECT study_instance_uid FROM expected
+            ) known
+            LEFT JOIN expected ON expected.study_instance_uid = known.study_instance_uid
+            GROUP BY known.study_instance_uid
+        ) named
+        LEFT JOIN instances ON instances.study_instance_uid = named.study_instance_uid
+        LEFT JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+        GROUP BY named.study_instance_uid, named.expected, named.reported_by
+    ) counted
+"""
+_NIGHTS = """
+    SELECT
+        nights.evening AS night,
+        nights.began_at,
+        nights.ended_at,
+        count(*) AS arrived,
+        count(*) FILTER (WHERE work.state = 'done') AS done,
+        count(*) FILTER (WHERE work.state = 'duplicate') AS duplicate,
+        count(*) FILTER (WHERE work.state = 'rejected') AS rejected,
+        count(*) FILTER (WHERE work.state = 'failed') AS failed,
+        count(*) FILTER (WHERE work.state = 'expanded') AS expanded,
+        count(*) FILTER (WHERE work.state = 'received') AS waiting,
+        count(*) FILTER (WHERE work.state = 'queued') AS queued,
+        count(*) FILTER (WHERE work.state = 'running') AS running
+    FROM nights
+    JOIN instances ON instances.arrived_at >= nights.began_at AND instances.arrived_at < nights.ended_at
+    JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+    GROUP BY nights.evening, nights.began_at, nights.ended_at
+"""
+_BATCHES = """
+    SELECT
+        id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,
+        outcomes
+    FROM batches
+"""
+_VIEWS = {"v_results": _RESULTS, "v_studies": _STUDIES, "v_nights": _NIGHTS, "v_batches": _BATCHES}
