@@ -53,7 +53,7 @@ def fill(database: Database, images: int) -> None:
             for number in numbers
         ]
         for arrival, task in zip(arrivals, tasks, strict=True):
-            arrival["unowned"] = task["state"] != State.DONE
+            arrival["unowned"] = None if task["state"] == State.DONE else True
         done = [task for task in tasks if task["state"] == State.DONE]
 
         def insert_all(connection: Connection) -> None:

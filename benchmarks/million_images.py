@@ -107,6 +107,8 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--reason truncated": {"reasons": ("truncated",)},
             "--label nodule": {"labels": ("nodule",)},
             "--label nodule --min-score 0.99": {"labels": ("nodule",), "min_score": 0.99},
+            "--label nodule --min-score 0.5": {"labels": ("nodule",), "min_score": 0.5},
+            "--min-score 0.5": {"min_score": 0.5},
             "--label nodule --sort score": {"labels": ("nodule",), "sort": "score"},
             "--sort suspicion": {"sort": "suspicion"},
             "--sort finished": {"sort": "finished"},

@@ -131,7 +131,7 @@ instances = Table(
     Column("sender_id", Id),  # senders.id; null unless it came to a receiver
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
-    Column("unowned", Boolean),  # true: the bytes have no result, or one of another image, so `contents` leads there
+    Column("unowned", Boolean),  # true: the bytes have no result, or one of another image; null: `contents` leads here
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -146,7 +146,7 @@ instances = Table(
     Index("ix_instances_view_position", "view_position", "id", **when("view_position IS NOT NULL")),
     Index("ix_instances_manufacturer", "manufacturer", "id", **when("manufacturer IS NOT NULL")),
     Index("ix_instances_station_name", "station_name", "id", **when("station_name IS NOT NULL")),
-    Index("ix_instances_unowned", "sha256", **when("unowned")),
+    Index("ix_instances_unowned", "sha256", **when("unowned IS NOT NULL")),
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
@@ -222,7 +222,7 @@ work = Table(
     Index("ix_work_bundle", "bundle_id", "instance_id", **when("bundle_id IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
     Index("ix_work_not_before", "not_before", **when("not_before IS NOT NULL")),
-    Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),
+    Index("ix_work_finished_at", "finished_at", "instance_id", **when("finished_at IS NOT NULL")),
 )
 
 contents = Table(

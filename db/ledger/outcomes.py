@@ -120,7 +120,7 @@ def _write(
 ) -> None:
     execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.sha256 is not None]
-    kept = [(o.instance_id, o.sha256, o.state not in OWNING, *_fact_values(o.facts)) for o in read]
+    kept = [(o.instance_id, o.sha256, None if o.state in OWNING else True, *_fact_values(o.facts)) for o in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)

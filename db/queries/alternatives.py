@@ -40,3 +40,10 @@ def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
     return [
         replace(wanted, **{name: (value,) for name, value in zip(names, each, strict=True)}) for each in combinations
     ]
+
+
+def sorts_many(wanted: ImageFilter) -> bool:
+    """Return whether rows in the order of a score are sorted by id: then only their ids should be sorted."""
+    scored = wanted.min_score is not None or wanted.max_score is not None
+    by_id = wanted.sort in ("id", "newest") and not wanted.per_frame
+    return scored and by_id and wanted.limit is not None and not wanted.many_scores and not matches_few(wanted)

@@ -65,6 +65,10 @@ class ImageFilter:
     latest first, of equal ones the newest result, and leave out arrivals without a value."""
     limit: int | None = None
     """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
+    id_range: tuple[int, int] | None = None
+    """First and last id of the arrivals in the time range. db.queries.planning sets this and the next field."""
+    many_scores: bool = False
+    """Many results match the limits of the score, so that another index leads the search."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -148,10 +152,11 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield work.c.finished_at.is_not(None)
     if wanted.labels:
         yield (work.c.label if leading else _opaque(work.c.label)).in_(wanted.labels)
+    score = func.coalesce(work.c.score, work.c.score) if wanted.many_scores else work.c.score
     if wanted.min_score is not None:
-        yield work.c.score >= wanted.min_score
+        yield score >= wanted.min_score
     if wanted.max_score is not None:
-        yield work.c.score <= wanted.max_score
+        yield score <= wanted.max_score
 
 
 def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElement[bool]]:
@@ -194,7 +199,7 @@ def _has_bytes(sha256: str) -> Iterator[ColumnElement[bool]]:
     owner = (
         select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.sha256 == sha256)
     )
-    others = select(_then.c.id).where(_then.c.sha256 == sha256, _then.c.unowned)
+    others = select(_then.c.id).where(_then.c.sha256 == sha256, _then.c.unowned.is_not(None))
     yield instances.c.id.in_(union_all(owner, others))
     yield _opaque(instances.c.sha256) == sha256
 
@@ -234,16 +239,23 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.since is None and wanted.until is None:
         return
     if matches_few(wanted):
-        yield from _within(instances.c.arrived_at, wanted)
+        yield from within(instances.c.arrived_at, wanted)
         return
-    lead, then = image_id(wanted), tuple(_within(_then.c.arrived_at, wanted))
-    # `+ 0` prevents both databases from reading ids in order until one matches.
-    yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield from _within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
+    if wanted.id_range is not None:
+        first, last = wanted.id_range
+        # In a wide range the index of the value that is sorted by leads; it holds these ids.
+        number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
+        yield number.between(first, last)
+    else:
+        lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted))
+        # `+ 0` prevents both databases from reading ids in order until one matches.
+        yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
+        yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
+    yield from within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
 
 
-def _within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+def within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that a time lies in the time range of the filter."""
     if wanted.since is not None:
         yield time >= wanted.since
     if wanted.until is not None:
@@ -255,6 +267,8 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 
 _then = instances.alias("then")
+_WIDE = 20_000
+"""Arrivals in a time range; so many results are sorted within 40 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,

@@ -1,17 +1,17 @@
 """Stream images as dicts."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, select, union_all
 
 from db.engine import Database
-from db.queries.alternatives import alternatives
+from db.queries.alternatives import alternatives, sorts_many
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter, conditions
 from db.queries.order import Position, in_order, position_of
+from db.queries.planning import planned
 from db.queries.snapshot import snapshot, stream
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
@@ -82,26 +82,14 @@ def positioned_images(
     """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        for row in stream(connection, _statement(_with_bundle_ids(wanted, bundles), after)):
+        for row in stream(connection, _statement(planned(connection, wanted, bundles), after)):
             values = _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
             yield values, position_of(row, wanted)
 
 
-def _with_bundle_ids(wanted: ImageFilter, bundles: dict[int, BundleLabels]) -> ImageFilter:
-    """Replace the names of bundles by their ids, which an index finds."""
-    if not wanted.models:
-        return wanted
-    ids = (
-        number
-        for number, bundle in bundles.items()
-        if bundle.name in wanted.models or f"{bundle.name}@{bundle.version}" in wanted.models
-    )
-    return replace(wanted, models=(), bundle_ids=tuple(ids) or (_NO_BUNDLE,))
-
-
 def _statement(wanted: ImageFilter, after: Position | None) -> Select[Any]:
     parts = alternatives(wanted)
-    if len(parts) == 1:
+    if len(parts) == 1 and not sorts_many(wanted):
         return in_order(_rows(wanted).where(*conditions(wanted)), wanted, after)
     first_of_each = [_first_ids(part, after) for part in parts]
     return in_order(_rows(wanted).where(work.c.id.in_(union_all(*first_of_each))), wanted, None, few=True)
@@ -143,8 +131,6 @@ def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC) if moment else None
 
-
-_NO_BUNDLE = 0
 
 _ARRIVAL = (
     instances.c.id.label("image_id"),

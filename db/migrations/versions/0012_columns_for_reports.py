@@ -22,20 +22,21 @@ _INDEXES = {
     "ix_instances_view_position": ("instances", ("view_position", "id"), "view_position IS NOT NULL"),
     "ix_instances_manufacturer": ("instances", ("manufacturer", "id"), "manufacturer IS NOT NULL"),
     "ix_instances_station_name": ("instances", ("station_name", "id"), "station_name IS NOT NULL"),
-    "ix_instances_unowned": ("instances", ("sha256",), "unowned"),
+    "ix_instances_unowned": ("instances", ("sha256",), "unowned IS NOT NULL"),
     "ix_work_label_score": ("work", ("label", "score", "instance_id"), "label IS NOT NULL AND score IS NOT NULL"),
     "ix_work_score": ("work", ("score", "instance_id"), "score IS NOT NULL"),
+    "ix_work_finished_at": ("work", ("finished_at", "instance_id"), "finished_at IS NOT NULL"),
     "ix_work_suspicion": ("work", ("suspicion", "instance_id"), "suspicion IS NOT NULL"),
     "ix_work_bundle": ("work", ("bundle_id", "instance_id"), "bundle_id IS NOT NULL"),
 }
+_CHANGED = ("score", "finished_at")
+"""Indexes of these columns had no image id before."""
 _UNOWNED = """
-    UPDATE instances SET unowned = (
-        SELECT contents.work_id IS NULL OR work.instance_id IS NULL
-        FROM (SELECT 1) one
-        LEFT JOIN contents ON contents.sha256 = instances.sha256
-        LEFT JOIN work ON work.id = contents.work_id AND work.instance_id = instances.id
+    UPDATE instances SET unowned = TRUE
+    WHERE sha256 IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM contents JOIN work ON work.id = contents.work_id
+        WHERE contents.sha256 = instances.sha256 AND work.instance_id = instances.id
     )
-    WHERE sha256 IS NOT NULL
 """
 
 
@@ -46,7 +47,8 @@ def upgrade() -> None:
     op.add_column("work", sa.Column("suspicion", sa.Float(), nullable=True))
     op.execute(_UNOWNED)
     _compute_suspicion()
-    op.drop_index("ix_work_score", "work")
+    for column in _CHANGED:
+        op.drop_index(f"ix_work_{column}", "work")
     for name, (table, columns, condition) in _INDEXES.items():
         where = sa.text(condition)
         op.create_index(name, table, list(columns), sqlite_where=where, postgresql_where=where)
@@ -69,8 +71,9 @@ def downgrade() -> None:
     op.drop_table("nights")
     for name, (table, _, _) in _INDEXES.items():
         op.drop_index(name, table)
-    scored = sa.text("score IS NOT NULL")
-    op.create_index("ix_work_score", "work", ["score"], sqlite_where=scored, postgresql_where=scored)
+    for column in _CHANGED:
+        where = sa.text(f"{column} IS NOT NULL")
+        op.create_index(f"ix_work_{column}", "work", [column], sqlite_where=where, postgresql_where=where)
     op.drop_column("work", "suspicion")
     for name in ("unowned", *_FACTS):
         op.drop_column("instances", name)
