@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
@@ -120,7 +119,7 @@ def _write(
 ) -> None:
     execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.sha256 is not None]
-    kept = [(o.instance_id, o.sha256, None if o.state in OWNING else True, *_fact_values(o.facts)) for o in read]
+    kept = [(o.instance_id, o.sha256, None if o.state in OWNING else True, *o.facts) for o in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)
@@ -263,7 +262,6 @@ _KEEP_FACTS = (
 )
 
 _KEEP_FACTS_NAMES = ("instance", "new_sha256", "is_unowned", *(f"new_{name}" for name in FACT_NAMES))
-_fact_values = attrgetter(*FACT_NAMES)
 
 _CLOSE = (
     update(batches)
