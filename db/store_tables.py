@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, UID_LENGTH
+from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
 
 receipts = Table(
@@ -123,4 +123,15 @@ nights = Table(
     Column("evening", String(10), primary_key=True),  # local date on which it begins, as in `query --night`
     Column("began_at", UtcDateTime, nullable=False, unique=True),
     Column("ended_at", UtcDateTime, nullable=False),
+)
+
+BLOCK = 512
+"""Arrivals with consecutive ids that form one block."""
+occurrences = Table(
+    "occurrences",  # a block of arrivals in which a value occurs (db.ledger.occurrences)
+    metadata,
+    Column("kind", String(12), primary_key=True),  # model, manufacturer, station or view
+    Column("value", String(TEXT_LENGTH), primary_key=True),  # bundles.id or the value of the header
+    Column("block", Id, primary_key=True, autoincrement=False),  # id of the arrival divided by BLOCK
+    sqlite_with_rowid=False,
 )

@@ -16,6 +16,7 @@ from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
 from db.ledger.identity import OWNING, lock_recording, settle_duplicates
+from db.ledger.occurrences import note_occurrences
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import follow_files, unmark_same_bytes
 from db.ledger.values import Conflict, Outcome
@@ -86,6 +87,7 @@ def _record(
     held_outcomes = settle_duplicates(connection, held_outcomes)
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
+    note_occurrences(connection, held_outcomes)
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)

@@ -9,18 +9,11 @@ from itertools import product
 
 from db.queries.filters import ImageFilter, matches_few
 
-_BY_ID = (
-    "states",
-    "reasons",
-    "labels",
-    "bundle_ids",
-    "modalities",
-    "view_positions",
-    "manufacturers",
-    "station_names",
+_SPLIT = (
+    *("states", "reasons", "labels", "modalities"),
+    *("bundle_ids", "view_positions", "manufacturers", "station_names"),
 )
-_SPLIT = {"id": _BY_ID, "newest": _BY_ID, "score": ("labels",)}
-"""The conditions, by order, that have an index whose entries with one value are in that order."""
+"""Conditions for whose values there is an index that has the order of ids, or blocks in this order."""
 _MOST = 64
 """Searches that together are still cheaper than a sort."""
 
@@ -30,8 +23,9 @@ def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
 
     Without a limit all rows must be read and sorted anyway.
     """
-    names = [name for name in _SPLIT.get(wanted.sort, ()) if len(getattr(wanted, name)) > 1]
-    if wanted.limit is None or wanted.per_frame or not names or matches_few(wanted):
+    names = [name for name in _SPLIT if len(getattr(wanted, name)) > 1]
+    by_id = wanted.sort in ("id", "newest")
+    if wanted.limit is None or wanted.per_frame or not names or not by_id or matches_few(wanted):
         return [wanted]
     values = [tuple(dict.fromkeys(getattr(wanted, name))) for name in names]
     combinations = list(product(*values))

@@ -66,9 +66,11 @@ class ImageFilter:
     limit: int | None = None
     """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
     id_range: tuple[int, int] | None = None
-    """First and last id of the arrivals in the time range. db.queries.planning sets this and the next field."""
+    """First and last id of the arrivals in the time range. db.queries.planning sets this and the next fields."""
     many_scores: bool = False
     """Many results match the limits of the score, so that another index leads the search."""
+    many_labels: bool = False
+    """Many results have these labels, so that the index of the value that is sorted by leads the search."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -108,7 +110,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     few = few or any(getattr(wanted, name) for name in _NARROW)
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
-    outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels or wanted.bundle_ids
+    outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
     return work.c.instance_id if outcomes and not matches_few(wanted) else instances.c.id
 
 
@@ -151,7 +153,7 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield (work.c.reason if leading else _opaque(work.c.reason)).in_(wanted.reasons)
         yield work.c.finished_at.is_not(None)
     if wanted.labels:
-        yield (work.c.label if leading else _opaque(work.c.label)).in_(wanted.labels)
+        yield (work.c.label if leading and not wanted.many_labels else _opaque(work.c.label)).in_(wanted.labels)
     score = func.coalesce(work.c.score, work.c.score) if wanted.many_scores else work.c.score
     if wanted.min_score is not None:
         yield score >= wanted.min_score
@@ -243,8 +245,10 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         return
     if wanted.id_range is not None:
         first, last = wanted.id_range
-        # In a wide range the index of the value that is sorted by leads; it holds these ids.
-        number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
+        number: ColumnElement[int] = image_id(wanted)
+        if wanted.sort in ("score", "suspicion"):
+            # In a wide range the index of the value that is sorted by leads; it holds these ids.
+            number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
         yield number.between(first, last)
     else:
         lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted))

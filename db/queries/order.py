@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_
 
 from db.queries.filters import ImageFilter, Sort, image_id
+from db.store_tables import BLOCK
 from db.tables import instances, predictions, work
 
 _NO_FRAME = -1
@@ -52,12 +53,22 @@ class _Key:
         return self.column <= self.after if self.falls else self.column >= self.after
 
 
-def in_order(statement: Select[Any], wanted: ImageFilter, after: Position | None, *, few: bool = False) -> Select[Any]:
+def in_order(
+    statement: Select[Any],
+    wanted: ImageFilter,
+    after: Position | None,
+    *,
+    few: bool = False,
+    block: ColumnElement[int] | None = None,
+) -> Select[Any]:
     """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`.
 
-    With `few`, another condition leaves only a few rows: they are sorted, and no index is read in its order.
+    With `few`, another condition leaves only a few rows: they are sorted, and no index is read in its order. `block` is
+    the column of the blocks of ids to which the statement is joined.
     """
     keys = list(_keys(wanted, after, few=few))
+    if block is not None:
+        keys.insert(0, _Key(column=block, falls=wanted.sort != "id", after=after and after.image_id // BLOCK))
     if wanted.sort in _VALUES:
         statement = statement.where(keys[0].column.is_not(None))
         statement = statement.add_columns(_VALUES[wanted.sort].label("sort_value"))

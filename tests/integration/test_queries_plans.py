@@ -72,7 +72,7 @@ def test_a_limit_cuts_the_search_and_changes_nothing_else(
     searched: LedgerDriver, monkeypatch: pytest.MonkeyPatch, few_and_wide: tuple[int, int]
 ) -> None:
     """This holds for several values of a condition, and for both ways of a search by score or time."""
-    monkeypatch.setattr(planning, "_FEW_SCORES", few_and_wide[0])
+    monkeypatch.setattr(planning, "_FEW_RESULTS", few_and_wide[0])
     monkeypatch.setattr(filters, "_WIDE", few_and_wide[1])
     since = {"since": searched.clock().replace(minute=5)}
     timed = [since | {"sort": sort} for sort in ("id", "score", "suspicion", "finished")]
@@ -112,14 +112,19 @@ def test_conditions_on_devices_models_and_bytes(searched: LedgerDriver) -> None:
         ({"sort": "suspicion"}, "ix_work_suspicion"),
         ({"sort": "score"}, "ix_work_score"),
         ({"sort": "finished"}, "ix_work_finished_at"),
-        ({"labels": ("nodule",), "sort": "score"}, "ix_work_label_score"),
         ({"labels": ("nodule",)}, "ix_work_label"),
-        ({"models": ("phantom",)}, "ix_work_bundle"),
+        ({"labels": ("nodule",), "sort": "score"}, "ix_work_label"),
         ({"sha256": _SHA}, "ix_instances_unowned"),
         ({"states": ("rejected", "failed")}, "ix_work_outcome"),
-        ({"manufacturers": ("Maker",)}, "ix_instances_manufacturer"),
-        ({"station_names": ("CT1",)}, "ix_instances_station_name"),
-        ({"view_positions": ("PA",)}, "ix_instances_view_position"),
+        *(
+            (wanted, "occurrences")
+            for wanted in (
+                {"models": ("phantom",)},
+                {"manufacturers": ("Maker",)},
+                {"station_names": ("CT1",)},
+                {"view_positions": ("PA",), "sort": "newest"},
+            )
+        ),
     ],
 )
 def test_an_index_leads_each_search(
@@ -131,7 +136,7 @@ def test_an_index_leads_each_search(
         ledger.register_bundle(database, now=clock(), **known)  # type: ignore[arg-type]
         plan = _plan(database, ImageFilter(**wanted, limit=100))
 
-    assert any(f"INDEX {index} " in f"{step} " for step in plan), plan
+    assert any(f"INDEX {index} " in f"{step} " or f"SEARCH {index} USING" in step for step in plan), plan
     assert not any(step.startswith("SCAN work") or step == "SCAN instances" for step in plan), plan
 
 

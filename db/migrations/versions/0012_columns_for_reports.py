@@ -19,16 +19,22 @@ _FACTS = {
 
 
 _INDEXES = {
-    "ix_instances_view_position": ("instances", ("view_position", "id"), "view_position IS NOT NULL"),
-    "ix_instances_manufacturer": ("instances", ("manufacturer", "id"), "manufacturer IS NOT NULL"),
-    "ix_instances_station_name": ("instances", ("station_name", "id"), "station_name IS NOT NULL"),
     "ix_instances_unowned": ("instances", ("sha256",), "unowned IS NOT NULL"),
-    "ix_work_label_score": ("work", ("label", "score", "instance_id"), "label IS NOT NULL AND score IS NOT NULL"),
-    "ix_work_score": ("work", ("score", "instance_id"), "score IS NOT NULL"),
+    "ix_work_score": ("work", ("score", "instance_id", "label"), "score IS NOT NULL"),
     "ix_work_finished_at": ("work", ("finished_at", "instance_id"), "finished_at IS NOT NULL"),
-    "ix_work_suspicion": ("work", ("suspicion", "instance_id"), "suspicion IS NOT NULL"),
-    "ix_work_bundle": ("work", ("bundle_id", "instance_id"), "bundle_id IS NOT NULL"),
+    "ix_work_suspicion": ("work", ("suspicion", "instance_id", "label"), "suspicion IS NOT NULL"),
 }
+_OCCURRENCES = """
+    CREATE TABLE occurrences (
+        kind VARCHAR(12) NOT NULL,
+        value VARCHAR(64) NOT NULL,
+        block {id} NOT NULL,
+        CONSTRAINT pk_occurrences PRIMARY KEY (kind, value, block)
+    ) {option}"""
+_MODELS = """
+    INSERT INTO occurrences (kind, value, block)
+    SELECT DISTINCT 'model', CAST(bundle_id AS VARCHAR), instance_id / 512 FROM work WHERE bundle_id IS NOT NULL
+"""
 _CHANGED = ("score", "finished_at")
 """Indexes of these columns had no image id before."""
 _UNOWNED = """
@@ -60,7 +66,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("evening", name=op.f("pk_nights")),
         sa.UniqueConstraint("began_at", name=op.f("uq_nights_began_at")),
     )
-    words = _SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    words = _SQLITE if is_sqlite else _POSTGRESQL
+    op.execute(_OCCURRENCES.format(**words))
+    op.execute(_MODELS)
     for name, statement in _VIEWS.items():
         op.execute(f"CREATE VIEW {name} AS {statement.format(**words)}")
 
@@ -69,6 +78,7 @@ def downgrade() -> None:
     for name in _VIEWS:
         op.execute(f"DROP VIEW {name}")
     op.drop_table("nights")
+    op.drop_table("occurrences")
     for name, (table, _, _) in _INDEXES.items():
         op.drop_index(name, table)
     for column in _CHANGED:
@@ -103,6 +113,8 @@ _DEFECTIVE = (
     "'bad_manifest', 'bad_key_object'"
 )
 _SQLITE = {
+    "id": "INTEGER",
+    "option": "WITHOUT ROWID",
     "defective": _DEFECTIVE,
     "scores": """(
         SELECT json_group_object(label.value, score.value)
@@ -111,6 +123,8 @@ _SQLITE = {
     "quiet_since": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-15 minutes')",
 }
 _POSTGRESQL = {
+    "id": "BIGINT",
+    "option": "",
     "defective": _DEFECTIVE,
     "scores": """(
         SELECT json_object_agg(label.value, score.value ORDER BY label.place)
