@@ -10,6 +10,8 @@ from sqlalchemy import Connection, insert, text
 
 from db import ledger
 from db.engine import Database
+from db.ledger.upsert import insert_if_absent
+from db.store_tables import BLOCK, occurrences
 from db.tables import State, contents, instances, predictions, work
 
 BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
@@ -17,6 +19,7 @@ IMAGES_PER_HOUR = 4_000
 _CHUNK = 10_000
 _WAITING = 1_000
 _STUDIES_OF_RARE_DEVICE = 1_000  # one in so many
+_IMAGES_OF_SPARSE_DEVICE = 4_999  # one in so many: the worst case of a search by blocks
 _NEW_MODEL_IMAGES = 5_000
 _MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
 
@@ -61,6 +64,7 @@ def fill(database: Database, images: int) -> None:
             connection.execute(insert(work), tasks)  # noqa: B023
             connection.execute(insert(contents), list(_contents(done)))  # noqa: B023
             connection.execute(insert(predictions), list(_predictions(done)))  # noqa: B023
+            insert_if_absent(connection, occurrences, ("kind", "value", "block"), _occurrences(arrivals, done))  # noqa: B023
 
         database.write(insert_all)
     if not database.is_sqlite:  # as autovacuum does after so many inserts
@@ -79,8 +83,11 @@ def _register(database: Database, version: str) -> int:
     )
 
 
-def _device(study: int) -> dict[str, str]:
-    """Return manufacturer and station: twenty stations of four makers, and a rare one."""
+def _device(number: int) -> dict[str, str]:
+    """Return manufacturer and station: twenty stations of four makers, a rare one, and one of single images."""
+    if number % _IMAGES_OF_SPARSE_DEVICE == 0:
+        return {"manufacturer": "Sparse Devices", "station_name": "SPARSE1"}
+    study = number // 50
     if study % _STUDIES_OF_RARE_DEVICE == 0:
         return {"manufacturer": "Rare Devices", "station_name": "RARE1"}
     station = study % 20
@@ -107,7 +114,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
         "modality": modality,
         "view_position": {"DX": "PA", "CR": "AP", "MG": "MLO"}.get(modality),
         "laterality": "L" if modality == "MG" else None,
-        **_device(number // 50),
+        **_device(number),
         "patient_sex": "FM"[number // 100 % 2],
         "age_band": f"{number // 100 % 9}0-{number // 100 % 9}9",
         "body_part": "CHEST",
@@ -158,6 +165,18 @@ def _outcome(rng: random.Random) -> tuple[State, str | None]:
     if drawn < 0.025:
         return State.REJECTED, rng.choice(("truncated", "not_dicom", "localizer", "no_model"))
     return State.DONE, None
+
+
+def _occurrences(arrivals: list[dict[str, Any]], done: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """Return what `db.ledger.record` notes of these images."""
+    kinds = {"manufacturer": "manufacturer", "station": "station_name", "view": "view_position"}
+    found = {
+        (kind, arrival[name], arrival["id"] // BLOCK)
+        for kind, name in kinds.items()
+        for arrival in arrivals
+        if arrival[name]
+    }
+    return sorted(found | {("model", str(task["bundle_id"]), task["instance_id"] // BLOCK) for task in done})
 
 
 def _contents(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -129,6 +129,7 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--model bench": {"models": ("bench",)},
             "--manufacturer (rare)": {"manufacturers": ("Rare Devices",)},
             "--station (rare)": {"station_names": ("RARE1",)},
+            "--station (single images)": {"station_names": ("SPARSE1",)},
             "--station A --station B": {"station_names": ("ROOM03", "ROOM07")},
             "--view MLO": {"view_positions": ("MLO",)},
             "--sort newest": {"sort": "newest"},

@@ -125,7 +125,7 @@ nights = Table(
     Column("ended_at", UtcDateTime, nullable=False),
 )
 
-BLOCK = 512
+BLOCK = 256
 """Arrivals with consecutive ids that form one block."""
 occurrences = Table(
     "occurrences",  # a block of arrivals in which a value occurs (db.ledger.occurrences)

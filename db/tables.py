@@ -131,7 +131,7 @@ instances = Table(
     Column("sender_id", Id),  # senders.id; null unless it came to a receiver
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
-    Column("unowned", Boolean),  # true: the bytes have no result, or one of another image; null: `contents` leads here
+    Column("unowned", Boolean),  # true: `contents` may not lead here: no result, or that of another image
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text, update
 
+from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
 from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
-OWNING = (State.DONE, State.EXPANDED)
-"""States in which an image owns its bytes: `contents` leads from their hash to it."""
+_OWNING = (State.DONE, State.EXPANDED)
 _RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
 
 
@@ -37,16 +37,25 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
     Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """
-    claims = {o.sha256: o for o in reversed(outcomes) if o.state in OWNING and o.sha256}
+    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.sha256}
     owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256 or "") if outcome.state in OWNING else None
+        owner = owners.get(outcome.sha256 or "") if outcome.state in _OWNING else None
         if owner is None or owner.work_id == outcome.work_id:
             settled.append(outcome)
         else:
             settled.append(_as_duplicate(outcome, owner.instance_id))
     return _with_facts_of_originals(connection, settled)
+
+
+def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Mark the images to which `contents` does not lead, so that a search by hash finds them too.
+
+    The mark stays if such an image has a result later: it only makes the search look at one row more.
+    """
+    unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
+    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
 
 
 class _Owner(NamedTuple):
@@ -106,5 +115,7 @@ _OWNERS = (
 _FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).where(
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
+
+_MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")

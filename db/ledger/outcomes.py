@@ -15,7 +15,7 @@ from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
-from db.ledger.identity import OWNING, lock_recording, settle_duplicates
+from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
 from db.ledger.occurrences import note_occurrences
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import follow_files, unmark_same_bytes
@@ -121,8 +121,9 @@ def _write(
 ) -> None:
     execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.sha256 is not None]
-    kept = [(o.instance_id, o.sha256, None if o.state in OWNING else True, *o.facts) for o in read]
+    kept = [(outcome.instance_id, outcome.sha256, *outcome.facts) for outcome in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
+    mark_unowned(connection, read)
     follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)
     insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
@@ -258,12 +259,11 @@ _KEEP_FACTS = (
     .where(instances.c.id == bindparam("instance"))
     .values(
         sha256=bindparam("new_sha256"),
-        unowned=bindparam("is_unowned"),
         **{name: bindparam(f"new_{name}") for name in FACT_NAMES},
     )
 )
 
-_KEEP_FACTS_NAMES = ("instance", "new_sha256", "is_unowned", *(f"new_{name}" for name in FACT_NAMES))
+_KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
 
 _CLOSE = (
     update(batches)

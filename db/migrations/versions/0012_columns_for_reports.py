@@ -33,7 +33,7 @@ _OCCURRENCES = """
     ) {option}"""
 _MODELS = """
     INSERT INTO occurrences (kind, value, block)
-    SELECT DISTINCT 'model', CAST(bundle_id AS VARCHAR), instance_id / 512 FROM work WHERE bundle_id IS NOT NULL
+    SELECT DISTINCT 'model', CAST(bundle_id AS VARCHAR), instance_id / 256 FROM work WHERE bundle_id IS NOT NULL
 """
 _CHANGED = ("score", "finished_at")
 """Indexes of these columns had no image id before."""
