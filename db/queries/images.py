@@ -10,7 +10,7 @@ from db.engine import Database
 from db.queries.alternatives import alternatives, sorts_many
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter, conditions
-from db.queries.occurrences import BLOCK_COLUMN, in_blocks_of, occurrence_of
+from db.queries.occurrences import in_blocks_of, occurrence_of
 from db.queries.order import Position, in_order, position_of
 from db.queries.planning import planned
 from db.queries.snapshot import snapshot, stream
@@ -83,25 +83,26 @@ def positioned_images(
     """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        for row in stream(connection, _statement(planned(connection, wanted, bundles), after)):
+        statement = _statement(planned(connection, wanted, bundles), after, is_sqlite=database.is_sqlite)
+        for row in stream(connection, statement):
             values = _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
             yield values, position_of(row, wanted)
 
 
-def _statement(wanted: ImageFilter, after: Position | None) -> Select[Any]:
+def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
     parts = alternatives(wanted)
     if len(parts) == 1 and not sorts_many(wanted) and not occurrence_of(wanted):
         return in_order(_rows(wanted).where(*conditions(wanted)), wanted, after)
-    first_of_each = [_first_ids(part, after) for part in parts]
+    first_of_each = [_first_ids(part, after, is_sqlite=is_sqlite) for part in parts]
     return in_order(_rows(wanted).where(work.c.id.in_(union_all(*first_of_each))), wanted, None, few=True)
 
 
-def _first_ids(part: ImageFilter, after: Position | None) -> Select[Any]:
+def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
     """Select the ids of work of the first rows: of all parts together, no more are wanted."""
     joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
     joined = joined.where(*conditions(part)).limit(part.limit)
     if occurrence := occurrence_of(part):
-        first = in_order(in_blocks_of(joined, *occurrence, part.id_range), part, after, block=BLOCK_COLUMN).subquery()
+        first = in_blocks_of(joined, occurrence, part, after, is_sqlite=is_sqlite)
     else:
         first = in_order(joined, part, after).subquery()
     return select(first.c.id)
