@@ -20,6 +20,7 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.nights import Night, first_arrival, set_nights
 from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
@@ -77,6 +78,7 @@ __all__ = [
     "GroundTruth",
     "Members",
     "NewRoute",
+    "Night",
     "Outcome",
     "Purged",
     "QueueStatus",
@@ -105,6 +107,7 @@ __all__ = [
     "ensure_source",
     "expect",
     "expire_leases_of_previous_starts",
+    "first_arrival",
     "form_batches",
     "heartbeat",
     "hold_deliveries",
@@ -142,6 +145,7 @@ __all__ = [
     "return_unpublished",
     "revoke_api_key",
     "save_ground_truth",
+    "set_nights",
     "set_probe",
     "submit",
     "unknown_sender",
