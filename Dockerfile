@@ -16,6 +16,7 @@ COPY worker ./worker
 COPY delivery ./delivery
 COPY models ./models
 COPY db ./db
+COPY api ./api
 COPY cli ./cli
 RUN --mount=type=cache,target=/var/cache/pip \
     pip --python /opt/nightread/bin/python install --cache-dir /var/cache/pip --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]"

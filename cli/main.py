@@ -18,6 +18,7 @@ from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
 _EXTRAS = {
+    **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
     **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
@@ -33,6 +34,7 @@ class _Commands(LazyGroup):
         "demo": "cli.demo",
         "status": "cli.status",
         "query": "cli.query",
+        "trace": "cli.trace",
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
@@ -51,6 +53,8 @@ class _Commands(LazyGroup):
         "dispatch": "cli.services",
         "worker": "cli.services",
         "flower": "cli.services",
+        "api": "cli.api",
+        "keys": "cli.keys",
         "db": "cli.db",
     }
 

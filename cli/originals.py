@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from cli.audits.spool_audit import KINDS as SPOOLED
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from db.queries.originals import Original, original
 from db.tables import State
@@ -13,6 +12,7 @@ from nightread.errors import UsageFault
 from nightread.paths import root_path
 from nightread.settings import Settings
 from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
+from nightread.sources import SPOOLED_KINDS
 from nightread.stores import STORES, open_store, store_of
 
 _BY_FILE = "to explain a copy of it: `nightread explain FILE --model NAME`."
@@ -66,7 +66,7 @@ def _read_file(image: Original, settings: Settings) -> bytes:
         return read_source_file(root, image.uri, max_bytes=settings.max_file_bytes)
     except FileNotFoundError as error:
         purged, moved = "was removed after its retention time (spool_keep_days)", "is no longer in its folder"
-        where = purged if image.kind in SPOOLED else moved
+        where = purged if image.kind in SPOOLED_KINDS else moved
         raise UsageFault(f"The file of image {image.image_id} {where}; {_BY_FILE}") from error
     except OutsideSourceError as error:
         raise UsageFault(

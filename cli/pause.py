@@ -8,7 +8,6 @@ import click
 from click.decorators import FC
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out
@@ -18,6 +17,7 @@ from db.ledger import Cause
 from db.queries import Pause
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.nights import Nights, nights_of
 from nightread.plain_text import visible
 
 _DETAIL_LENGTH = 500

@@ -112,7 +112,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option(
     "--sort",
-    type=click.Choice(["id", "score", "suspicion", "finished"]),
+    type=click.Choice(["id", "newest", "score", "suspicion", "finished"]),
     default="id",
     show_default=True,
     help="Order of rows.",

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out, print_json
@@ -23,6 +22,7 @@ from cli.wording import counted
 from db.engine import Database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
+from nightread.nights import nights_of
 from nightread.settings import Settings
 from nightread.sources import Destination
 

@@ -1,4 +1,6 @@
-"""Define the tables of receivers, stores, reports, ground truth and issuers; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, ground truth, issuers and API keys; they belong to
+db.tables.metadata.
+"""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -6,6 +8,8 @@ from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
 from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
+
+KEY_NAME_LENGTH = 64
 
 receipts = Table(
     "receipts",  # one per association of a C-STORE receiver
@@ -102,4 +106,19 @@ issuers = Table(
     Column("kind", String(9), primary_key=True),  # patient or accession
     Column("name", String(ISSUER_LENGTH), primary_key=True),
     Column("first_seen_at", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",  # keys of the HTTP API; rows stay, because results and the audit table name their keys
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(KEY_NAME_LENGTH), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),  # SHA-256: the token has 256 random bits
+    Column("scopes", String(100), nullable=False),  # words of api.access.Permission, separated by spaces
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("expires_at", UtcDateTime),  # null: never
+    Column("revoked_at", UtcDateTime),  # null: in force
+    Column("last_used_at", UtcDateTime),  # written every minute at most
+    Index("ix_api_keys_name", "name", unique=True, **when("revoked_at IS NULL")),
 )

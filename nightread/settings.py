@@ -16,6 +16,7 @@ from pydantic_settings import (
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
+from nightread.server_settings import ServerSettings
 from nightread.sources import (
     AbsolutePath,
     Destination,
@@ -28,7 +29,7 @@ from nightread.sources import (
 )
 
 
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
@@ -100,7 +101,9 @@ class Settings(BaseSettings):
     temporary_alert_seconds: Seconds = Field(
         3600, description="`status` reports files with a temporary suffix that are older than this."
     )
-    accept_raster: bool = Field(False, description="Accept PNG and JPEG files in addition to DICOM.")
+    accept_raster: bool = Field(
+        False, description="Accept PNG and JPEG files in addition to DICOM; the HTTP API always does."
+    )
 
     # Stores
     sources: tuple[Source, ...] = Field(
@@ -201,16 +204,6 @@ class Settings(BaseSettings):
     not_for_diagnosis: bool = Field(
         True, description="Mark results as `not for diagnosis` wherever a person reads them."
     )
-    flower_address: str = Field("127.0.0.1", description="IP address or host name on which Flower listens.")
-    flower_port: int = Field(5555, ge=0, le=65535, description="TCP port of Flower; with 0, `up` starts no Flower.")
-    flower_auth: SecretStr | None = Field(
-        None,
-        description="`user:password` for Flower; unset: generated in the state folder. Required if flower_address is "
-        "not a loopback address.",
-    )
-    flower_hosts: tuple[str, ...] = Field(
-        (), description="Host names by which browsers may open Flower, in addition to those of the loopback interface."
-    )
     log_format: Literal["text", "json"] = Field(
         "text", description="Format of log lines: text for people, json for programs."
     )
@@ -273,7 +266,9 @@ class Settings(BaseSettings):
         values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
-    @field_serializer("database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth")
+    @field_serializer(
+        "database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth", "api_key"
+    )
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
         return None if value is None else reveal(value, info)
 

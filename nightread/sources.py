@@ -42,6 +42,10 @@ OverwritePolicy = Literal["never", "same_source", "any"]
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+API = "api"
+"""Name and kind of the source of all images that clients send to the HTTP API, and the name of their spool."""
+SPOOLED_KINDS = ("receiver", API, ARCHIVES)
+"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
@@ -231,10 +235,19 @@ Destination = Annotated[
 ]
 
 
+def accepts_pictures(origin: str, *, accept_raster: bool) -> bool:
+    """Return whether PNG and JPEG files of the source `origin` are analysed.
+
+    A client of the API sends one on purpose; in a folder it may lie by chance, so that a setting decides.
+    """
+    return accept_raster or origin == API
+
+
 def check_names(sources: Sequence[Source], destinations: Sequence[Destination]) -> None:
-    """Raise ValueError if two entries have the same name, or a source has the name of the members of archives."""
-    if any(source.name == ARCHIVES for source in sources):
-        raise ValueError(f"sources: the name {ARCHIVES} is reserved for the members of archives; use another name")
+    """Raise ValueError if two entries have the same name, or a source has a name that nightread uses itself."""
+    for name, images in ((ARCHIVES, "members of archives"), (API, "images that the HTTP API receives")):
+        if any(source.name == name for source in sources):
+            raise ValueError(f"sources: the name {name} is reserved for the {images}; use another name")
     for setting, entries in (("sources", sources), ("destinations", destinations)):
         duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
         if duplicates:

@@ -34,10 +34,17 @@ class TrustedArrivals:
         return self._ids[name]
 
     def image(
-        self, source: str, content: str, *, sop: str = SOP, study: str = STUDY, sender: CallingEntity | None = None
+        self,
+        source: str,
+        content: str,
+        *,
+        sop: str = SOP,
+        study: str = STUDY,
+        sender: CallingEntity | None = None,
+        **arrival: object,
     ) -> int:
-        """Analyse an image with this content, or find that it is a duplicate."""
-        self._register(source, *build_arrivals(1, sender=sender))
+        """Analyse an image with this content, or find that it is a duplicate. Keywords set fields of its arrival."""
+        self._register(source, *build_arrivals(1, sender=sender, **arrival))
         return self._record(*self._claim(), content, sop=sop, study=study)
 
     def images(self, *given: tuple[str, str], studies: Mapping[str, str] = {}) -> list[int]:

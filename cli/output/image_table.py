@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.inputs.nights import Nights, nights_of
 from cli.output.tables import COLOURS, NOT_FOR_DIAGNOSIS, make_table, show
 from cli.wording import counted
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter
 from db.tables import State
+from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _PAGE = 1000

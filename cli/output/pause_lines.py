@@ -2,13 +2,11 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from typing import Any
 
-from cli.inputs.nights import Nights
 from cli.output.tables import duration
 from db.ledger import Cause
 from db.queries import Pause
+from nightread.nights import Nights
 from nightread.settings import Settings
 
 _REMEDIES = {
@@ -30,18 +28,6 @@ def paused_lines(pauses: Sequence[Pause], settings: Settings, nights: Nights) ->
         yield _REMEDIES[pause.cause].format(resume=_resume(pause))
 
 
-def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
-    return {
-        "cause": pause.cause.value,
-        "source": pause.source,
-        "since": pause.since.isoformat(),
-        "detail": pause.detail,
-        "actor": pause.actor,
-        "probe": _probe_json(pause, settings) if pause.cause is Cause.BREAKER else None,
-    }
-
-
 def _cause(pause: Pause) -> str:
     match pause.cause:
         case Cause.BREAKER if pause.source is not None:
@@ -56,16 +42,6 @@ def _cause(pause: Pause) -> str:
 
 def _resume(pause: Pause) -> str:
     return "nightread resume" + ("" if pause.source is None else f" --source {shlex.quote(pause.source)}")
-
-
-def _probe_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    due = (pause.probed_at or pause.since) + timedelta(seconds=settings.breaker_probe_seconds)
-    return {
-        "under_way": pause.probe_batch is not None,
-        "batch": pause.probe_batch,
-        "latest_at": pause.probed_at.isoformat() if pause.probed_at else None,
-        "next_at": None if pause.probe_batch else due.isoformat(),
-    }
 
 
 def _probe_line(pause: Pause, settings: Settings, nights: Nights) -> str:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from cli.inputs.nights import Nights
 from cli.output.tables import SENTENCES
 from cli.wording import counted
 from db.queries import Postponed
+from nightread.nights import Nights
 
 _FAR = timedelta(hours=20)
 
@@ -20,12 +19,6 @@ def postponed_lines(groups: Sequence[Postponed], now: datetime, nights: Nights) 
         until = f", until {_clock(group.until, now, nights)} at the latest" if group.until else ""
         reason = f" ({group.reason})" if group.reason else ""
         yield f"{number}{reason}: next attempt at {next_at}{until}. {SENTENCES.get(group.reason, '')}".rstrip()
-
-
-def postponed_json(group: Postponed) -> dict[str, Any]:
-    """Return the object for `status --json`."""
-    until = group.until.isoformat() if group.until else None
-    return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
 
 
 def _clock(moment: datetime, now: datetime, nights: Nights) -> str:

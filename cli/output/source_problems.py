@@ -15,7 +15,7 @@ _SILENT_AFTER = timedelta(minutes=3)
 
 def source_problems(source: Source, now: datetime) -> Iterator[str]:
     """Yield a clause for each problem that keeps files of this source from arriving."""
-    if source.report is None or source.reported_at is None:
+    if source.report is None or source.reported_at is None or source.report.get("stopped"):
         return
     report = source.report
     if now - source.reported_at > _SILENT_AFTER:
@@ -39,12 +39,6 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
     for name, one, many in _COUNTED:
         if report.get(name):
             yield counted(report[name], one, many)
-
-
-def source_json(source: Source) -> dict[str, Any]:
-    """Return the object for `status --json`."""
-    reported_at = source.reported_at.isoformat() if source.reported_at else None
-    return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
 
 
 def _refused_associations(refused: dict[str, Any]) -> Iterator[str]:
@@ -75,12 +69,14 @@ def _over_quota(refused: dict[str, Any]) -> Iterator[str]:
         )
 
 
-_PROGRAMS = {"receiver": "receiver", "dicomweb": "poller", "orthanc": "poller"}
+_PROGRAMS = {"api": "API", "receiver": "receiver", "dicomweb": "poller", "orthanc": "poller"}
 _DISK_SHORT = {
-    "receiver": "images are refused (status A700) until the disks of the spool and the state folder have free space"
+    "api": "images are refused (status 507) until the disks of the spool and the state folder have free space",
+    "receiver": "images are refused (status A700) until the disks of the spool and the state folder have free space",
 }
 _DISK_LOW = {
-    "receiver": "the disk of the spool or of the state folder is nearly full: soon images are refused (status A700)"
+    "api": "the disk of the spool or of the state folder is nearly full: soon images are refused (status 507)",
+    "receiver": "the disk of the spool or of the state folder is nearly full: soon images are refused (status A700)",
 }
 _COUNTED = (
     ("unreadable_folders", "folder cannot be opened", "folders cannot be opened"),

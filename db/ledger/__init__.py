@@ -1,5 +1,6 @@
 """Provide the ledger, the only writer of work: register, dispatch, claim, record, sweep (docs/ledger.md)."""
 
+from db.ledger.api_keys import add_api_key, note_api_key_uses, revoke_api_key
 from db.ledger.arrivals import register
 from db.ledger.bundles import register_bundle
 from db.ledger.claims import (
@@ -34,6 +35,7 @@ from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.senders import update_trust
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
+from db.ledger.submissions import submit
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
 from db.ledger.values import (
     Annotations,
@@ -76,6 +78,7 @@ __all__ = [
     "Subject",
     "Withdrawal",
     "WorkerProcess",
+    "add_api_key",
     "add_route",
     "claim",
     "claim_delivery",
@@ -98,6 +101,7 @@ __all__ = [
     "is_marked",
     "known_contents",
     "mark_source",
+    "note_api_key_uses",
     "open_batches",
     "owner_of",
     "pause",
@@ -120,8 +124,10 @@ __all__ = [
     "return_expired",
     "return_overtaken",
     "return_unpublished",
+    "revoke_api_key",
     "save_ground_truth",
     "set_probe",
+    "submit",
     "unknown_sender",
     "update_trust",
 ]

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, select
 
 from db.engine import Database
-from db.queries.filters import ImageFilter, conditions, image_id
+from db.queries.filters import ImageFilter, conditions
+from db.queries.order import Position, in_order, position_of
 from db.queries.sender_names import Origins, sender_name
 from db.queries.snapshot import snapshot, stream
 from db.queries.suspicion import BundleLabels, bundles_by_id, suspicion
@@ -66,16 +67,24 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     is the source, and sender if any, of `conflict_with`. An absent value is None. With `per_frame`, an arrival without
     predictions is one row with `frame` None.
     """
-    wanted = wanted or ImageFilter()
+    for values, _ in positioned_images(database, wanted or ImageFilter(), None):
+        yield values
+
+
+def positioned_images(
+    database: Database, wanted: ImageFilter, after: Position | None
+) -> Iterator[tuple[dict[str, Any], Position]]:
+    """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        statement = _statement(wanted, suspicion(bundles, connection.dialect.name))
+        statement = _statement(wanted, suspicion(bundles, connection.dialect.name), after)
         origins = Origins(connection)
         for row in stream(connection, statement):
-            yield _as_dict(row, bundles.get(row.bundle_id), origins, per_frame=wanted.per_frame)
+            values = _as_dict(row, bundles.get(row.bundle_id), origins, per_frame=wanted.per_frame)
+            yield values, position_of(row, wanted)
 
 
-def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
+def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any], after: Position | None) -> Select[Any]:
     statement = (
         select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root, *_SENDER)
         .select_from(instances)
@@ -85,22 +94,13 @@ def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[An
         .where(*conditions(wanted))
         .limit(wanted.limit)
     )
-    statement = _sorted(statement, wanted, suspicious)
-    if not wanted.per_frame:
-        return statement.add_columns(work.c.label, work.c.score, work.c.scores)
-    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id).order_by(predictions.c.frame)
-    return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
-
-
-def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
-    if wanted.sort == "id":
-        return statement.order_by(image_id(wanted))
-    key: ColumnElement[Any] = {
-        "score": work.c.score,
-        "finished": work.c.finished_at,
-        "suspicion": suspicious,
-    }[wanted.sort]
-    return statement.where(key.is_not(None)).order_by(key.desc(), image_id(wanted))
+    if wanted.per_frame:
+        frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
+        columns = (predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
+        statement = frames.add_columns(*columns)
+    else:
+        statement = statement.add_columns(work.c.label, work.c.score, work.c.scores)
+    return in_order(statement, wanted, suspicious, after)
 
 
 def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, per_frame: bool) -> dict[str, Any]:

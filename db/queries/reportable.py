@@ -11,6 +11,7 @@ from db.engine import Database
 from db.queries.snapshot import snapshot
 from db.queries.studies import Study
 from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, sources, work
+from nightread.label_codes import LabelCode, label_codes_from_json
 from nightread.plain_text import is_uid
 from nightread.reasons import Fault, Reason
 
@@ -25,6 +26,13 @@ class ReportedBundle:
     version: str
     digest: str
     normal_label: str | None
+    labels: tuple[str, ...] = ()
+    codes: tuple[tuple[str, tuple[LabelCode, ...]], ...] = ()
+    """Codes of standard terminologies, for labels that have any."""
+
+    def codes_of(self, label: str) -> tuple[LabelCode, ...]:
+        """Return the codes of a label; the first one is preferred."""
+        return dict(self.codes).get(label, ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +49,8 @@ class ReportableResult:
     frames: tuple[int, ...]
     """Numbers, from 1, of the frames with this label; empty unless it is a finding in some frames but not in all."""
     bundle: ReportedBundle
+    scores: tuple[float, ...] = ()
+    """Scores of the whole image, in the order of the bundle's labels."""
 
     @property
     def is_finding(self) -> bool:
@@ -113,7 +123,7 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         frames = _frames_with_label(connection, study_instance_uid)
         without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
     named = [row for row in rows if is_uid(study_instance_uid) and _is_named(row)]
-    bundles_by_id = {row.bundle_id: _bundle(row) for row in rows}
+    bundles_by_id = {number: _bundle(row) for number, row in {row.bundle_id: row for row in rows}.items()}
     return StudyResults(
         study_instance_uid=study_instance_uid,
         results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, ())) for row in named),
@@ -149,7 +159,14 @@ def _is_named(row: Row[Any]) -> bool:
 
 
 def _bundle(row: Row[Any]) -> ReportedBundle:
-    return ReportedBundle(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
+    return ReportedBundle(
+        name=row.name,
+        version=row.version,
+        digest=row.digest,
+        normal_label=row.normal_label,
+        labels=tuple(row.labels),
+        codes=tuple(sorted(label_codes_from_json(row.codes or {}, row.labels).items())),
+    )
 
 
 def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> ReportableResult:
@@ -165,6 +182,7 @@ def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> Rep
         score=row.score,
         frames=tuple(frame + 1 for frame in frames) if in_some_frames else (),
         bundle=bundle,
+        scores=tuple(row.scores or ()),
     )
 
 
@@ -201,11 +219,14 @@ _RESULTS: Select[Any] = (
         work.c.id.label("work_id"),
         work.c.label,
         work.c.score,
+        work.c.scores,
         work.c.bundle_id,
         bundles.c.name,
         bundles.c.version,
         bundles.c.digest,
         bundles.c.normal_label,
+        bundles.c.labels,
+        bundles.c.codes,
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(bundles, bundles.c.id == work.c.bundle_id)

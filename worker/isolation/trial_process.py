@@ -44,7 +44,6 @@ class TrialSettings:
     """The settings of the trial process: limits, and the time and memory that one image may use."""
 
     limits: Limits
-    accept_raster: bool
     frame_seconds: float
     memory_bytes: int
 
@@ -70,6 +69,7 @@ class TrialRequest:
     mtime_ns: int
     marked: bool
     specs: tuple[InputSpec, ...]
+    accept_raster: bool
     sends_bytes: bool = False
     """Whether the bytes follow as the next message: the trial process has no logins, so it cannot ask a store."""
 
@@ -122,7 +122,7 @@ def _read(
         data = _load_bytes(connection, request, settings, roots)
         connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
-        dicom_image = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
+        dicom_image = read(data, limits=settings.limits, accept_raster=request.accept_raster)
         ends_at = time.monotonic() + object_seconds(
             dicom_image.frame_count, dicom_image.stored_bytes, settings.frame_seconds
         )

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cli.inputs.nights import Nights, nights_of
 from nightread.errors import UsageFault
+from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 BERLIN = Nights(start=time(18), end=time(7), zone=ZoneInfo("Europe/Berlin"))

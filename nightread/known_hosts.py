@@ -1,4 +1,4 @@
-"""Decide which Host headers Flower answers: a web page must not reach it under a name of its own (DNS rebinding)."""
+"""Decide which Host headers a server answers: a web page must not reach it under a name of its own (DNS rebinding)."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 def is_known_host(headers: Collection[str], address: str, names: Collection[str]) -> bool:
-    """Return whether the request names this Flower, which listens on `address` and is also called `names`.
+    """Return whether the request names this server, which listens on `address` and is also called `names`.
 
     If other hosts can reach the address, every IP address is accepted: a browser sends one only to that very address,
     and rebinding needs a name.
