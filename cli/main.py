@@ -39,6 +39,8 @@ class _Commands(LazyGroup):
         "labels": "cli.labels",
         "explain": "cli.explain",
         "retry": "cli.retry",
+        "purge": "cli.purge",
+        "opt-out": "cli.opt_out",
         "pause": "cli.pause",
         "resume": "cli.pause",
         "audit": "cli.audit",

@@ -26,6 +26,9 @@ def content_digest(results: StudyResults, *, not_for_diagnosis: bool) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
 
+_UNCOUNTED = ("image_id", "scores", "strongest_frame")
+
+
 def _content(result: dict[str, Any]) -> dict[str, Any]:
     """Leave out what does not make a result another one.
 
@@ -33,4 +36,4 @@ def _content(result: dict[str, Any]) -> dict[str, Any]:
     sent before stay valid.
     """
     bundle = {name: value for name, value in result["bundle"].items() if name not in ("labels", "codes")}
-    return {name: value for name, value in result.items() if name not in ("image_id", "scores")} | {"bundle": bundle}
+    return {name: value for name, value in result.items() if name not in _UNCOUNTED} | {"bundle": bundle}

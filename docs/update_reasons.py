@@ -82,7 +82,11 @@ REASONS = {
     "key_object": ("The note with the title 113001 rejects 3 images.", "Nothing: the images are marked as withdrawn."),
     "media_file": ("The file was in an archive next to images and is not an image.", "Nothing."),
     "own_result": ("The object is a report that nightread itself made.", "Nothing."),
-    "cancelled": ("A person cancelled the analysis.", "Not given by this release: no command cancels an image."),
+    "cancelled": ("A person cancelled the analysis.", "Nothing: `nightread purge` removed it before its analysis."),
+    "opted_out": (
+        "The patient opted out: the image was not analysed.",
+        "Nothing. If the patient agrees again: `nightread opt-out remove`, then `nightread retry --reason opted_out`.",
+    ),
     "symlink": (
         "The symbolic link is part of a circle of links.",
         "Put the file itself into the source folder.",

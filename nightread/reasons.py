@@ -96,6 +96,7 @@ class Reason(StrEnum):
     MEDIA_FILE = "media_file", Fault.OUT_OF_SCOPE, "The file was in an archive next to images and is not an image."
     OWN_RESULT = "own_result", Fault.OUT_OF_SCOPE, "The object is a report that nightread itself made."
     CANCELLED = "cancelled", Fault.OUT_OF_SCOPE, "A person cancelled the analysis."
+    OPTED_OUT = "opted_out", Fault.OUT_OF_SCOPE, "The patient opted out: the image was not analysed."
     SYMLINK = (
         "symlink",
         Fault.OUT_OF_SCOPE,

@@ -119,9 +119,7 @@ class Settings(ServerSettings):
         None,
         description="Folder of received and unpacked files, for producers and workers; unset: in the state folder.",
     )
-    spool_keep_days: float = Field(
-        3, ge=0, description="Days for which a spooled file is kept after the outcome of its image."
-    )
+    spool_keep_days: float = Field(3, ge=0, description="Days for which a spooled file is kept after its outcome.")
     spool_keep_failed_days: float = Field(
         14, ge=0, description="Days for which a spooled file is kept if its image is defective or failed."
     )
@@ -196,6 +194,7 @@ class Settings(ServerSettings):
     site_key: SecretStr | None = Field(
         None, description="Secret for hashing patient and accession numbers; unset: created in the state folder."
     )
+    keep_results_days: float = Field(0, ge=0, description="Days after which results are purged; 0: they are kept.")
     night_start: time = Field(time(18), description="Local time at which a night begins.")
     night_end: time = Field(time(7), description="Local time at which a night ends and its results should be complete.")
     time_zone: str | None = Field(

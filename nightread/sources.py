@@ -203,11 +203,29 @@ Source = Annotated[
 ]
 
 
-class StoreDestination(_Model):
+DeliveredObject = Literal["report", "regions", "heat_map", "key_image"]
+"""What a destination may get: docs/reports.md describes each."""
+
+
+class _Destination(_Model):
+    name: Name
+    objects: Annotated[tuple[DeliveredObject, ...], Field(min_length=1)] = Field(
+        ("report", "regions"),
+        description="What the destination gets for each study: `report` (structured report), `regions` (structured "
+        "report of the outlines that viewers draw), `heat_map` (parametric map) and `key_image` (secondary capture); "
+        "docs/reports.md.",
+    )
+    burned_in: bool = Field(
+        False,
+        description="Also send key images of images whose pixels may contain names: those that say so, ultrasound and "
+        "secondary captures.",
+    )
+
+
+class StoreDestination(_Destination):
     """A PACS that accepts reports by C-STORE."""
 
     kind: Literal["store"] = "store"
-    name: Name
     ae_title: AETitle = Field(description="AE title of the destination.")
     address: str = Field(description="Host name or IP address of the destination.")
     port: int = Field(104, ge=1, le=65535, description="TCP port of the destination.")
@@ -216,11 +234,10 @@ class StoreDestination(_Model):
     timeout_seconds: Seconds = Field(30, description="Maximum time to wait for a response.")
 
 
-class StowDestination(_Model):
+class StowDestination(_Destination):
     """A DICOMweb store that accepts reports by STOW-RS."""
 
     kind: Literal["stow"] = "stow"
-    name: Name
     url: HttpUrl = Field(description="DICOMweb base URL of the destination.")
     login: Login | None = None
     tls: Tls | None = None

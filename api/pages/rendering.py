@@ -13,6 +13,7 @@ from markupsafe import Markup
 from api.pages import charts, links, words
 from nightread.nights import Nights
 from nightread.plain_text import visible
+from nightread.wording import counted, duration
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -37,14 +38,15 @@ def _environment() -> Environment:
     environment.filters |= {
         "number": "{:,}".format,
         "share": words.share,
-        "duration": words.duration,
+        "duration": duration,
         "score": "{:.3f}".format,
         "sentence": _sentence,
+        "lower_first": lambda text: text[:1].lower() + text[1:],
         "file_end": _file_end,
         "size": _size,
     }
     environment.globals |= {
-        "counted": words.counted,
+        "counted": counted,
         "images_link": links.images_link,
         "path_link": links.path_link,
         "results_link": links.results_link,

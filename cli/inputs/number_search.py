@@ -81,6 +81,18 @@ def search_number(
     return NumberSearch(keys=tuple(found), note=_found(kind, by_issuer))
 
 
+def images_of_number(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> list[int]:
+    """Return the images of one patient.
+
+    Raises UsageFault if images of several issuers have the number and no issuer is given: they may be different people.
+    """
+    search = search_number(database, hasher, "patient", patient, issuer)
+    by_key = queries.images_by_key(database, "patient", search.keys)
+    if len(by_key) > 1:
+        raise UsageFault(search.note or "")
+    return queries.image_ids(database, ImageFilter(patient_keys=search.keys)) if by_key else []
+
+
 def accession_keys(
     database: Database, hasher: PatientHasher, lines: Mapping[str, int], issuer: str | None
 ) -> dict[str, str]:

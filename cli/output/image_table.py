@@ -101,6 +101,8 @@ def _cells(
 
 def _place(row: dict[str, Any]) -> str:
     """Return the path, for a member of an archive with its own name, because the spool's name says nothing."""
+    if row["purged_at"] is not None:
+        return "(purged)"
     return row["uri"] if row["member_name"] is None else f"{row['uri']} ({row['member_name']})"
 
 

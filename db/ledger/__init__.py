@@ -18,6 +18,7 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
     Batch,
@@ -30,6 +31,8 @@ from db.ledger.outbox import (
 )
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
+from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
+from db.ledger.reads import note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -71,6 +74,7 @@ __all__ = [
     "Members",
     "NewRoute",
     "Outcome",
+    "Purged",
     "QueueStatus",
     "Receipt",
     "Registered",
@@ -79,6 +83,7 @@ __all__ = [
     "Withdrawal",
     "WorkerProcess",
     "add_api_key",
+    "add_opt_out",
     "add_route",
     "claim",
     "claim_delivery",
@@ -102,10 +107,15 @@ __all__ = [
     "known_contents",
     "mark_source",
     "note_api_key_uses",
+    "note_read",
     "open_batches",
+    "opted_out",
     "owner_of",
     "pause",
     "postpone_delivery",
+    "purge",
+    "purge_by_age",
+    "purge_study_rows",
     "queue_status",
     "receive",
     "record",
@@ -113,6 +123,7 @@ __all__ = [
     "register_and_move",
     "register_bundle",
     "remember_issuers",
+    "remove_opt_outs",
     "renew",
     "replace_bundle",
     "report_source",

@@ -3,31 +3,43 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
+from db.queries.failures import FailureGroup, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
+from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
-    OriginalFile,
     Pending,
     ReportableResult,
     ReportedBundle,
     StudyResults,
     pending,
     studies_with_outcomes,
-    study_originals,
     study_results,
 )
+from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
@@ -39,6 +51,7 @@ from db.queries.studies import (
     Study,
     StudyCounts,
     incomplete_studies,
+    latest_studies,
     studies,
     study_counts,
     withdrawn,
@@ -59,6 +72,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BatchRecord",
     "BundleLabels",
     "Completeness",
     "ConflictingImage",
@@ -66,6 +80,8 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "FailureGroup",
+    "ImageFacts",
     "ImageFilter",
     "ImageOutcome",
     "ImageTrace",
@@ -74,14 +90,18 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "NodeTotals",
+    "OptOut",
     "OriginalFile",
     "Outcomes",
+    "Outdated",
     "Pace",
     "Page",
     "Pause",
     "Pending",
     "PeriodCounts",
     "Postponed",
+    "PurgePreview",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -102,6 +122,7 @@ __all__ = [
     "archive_states",
     "archive_totals",
     "associations",
+    "batch_records",
     "batches_of",
     "bundles",
     "bytes_arrived",
@@ -110,9 +131,11 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_groups",
     "finished_among",
     "has_arrivals",
     "held_images",
+    "image_facts",
     "image_ids",
     "image_ids_at",
     "images",
@@ -123,12 +146,19 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
+    "latest_studies",
     "members_of",
     "missing_from_ledger",
     "newest_at",
+    "node_totals",
     "oldest_waiting",
     "open_batches",
+    "opt_outs",
+    "opted_out_keys",
+    "originals_in_use",
+    "originals_of",
     "outcomes_since",
+    "outdated",
     "pace",
     "page",
     "pauses",
@@ -136,6 +166,8 @@ __all__ = [
     "period_counts",
     "postponed",
     "probe_outcomes",
+    "purge_preview",
+    "purged_among",
     "rate",
     "reasons",
     "remarks",
@@ -159,6 +191,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_studies",
+    "with_copies",
     "withdrawn",
     "workers",
 ]

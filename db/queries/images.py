@@ -53,6 +53,7 @@ COLUMNS = (
     "replaced_by",
     "member_name",
     "conflict_with",
+    "purged_at",
     "sender",
     "contested_by",
 )
@@ -64,8 +65,8 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
     aware and in UTC. `sender` is AE title and address of a receiver's caller. For an image in conflict, `contested_by`
-    is the source, and sender if any, of `conflict_with`. An absent value is None. With `per_frame`, an arrival without
-    predictions is one row with `frame` None.
+    is the source, and sender if any, of `conflict_with`. An absent value is None; a purged image has only the values
+    that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
     for values, _ in positioned_images(database, wanted or ImageFilter(), None):
         yield values
@@ -105,16 +106,22 @@ def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any], after: Posit
 
 def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
-    values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+    values["uri"] = place(row) if row.purged_at is None else None
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
     values["remarks"] = row.remarks.split() if row.remarks else None
-    values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
+    for name in ("received_at", "finished_at", "purged_at"):
+        values[name] = _utc(values[name])
     values["sender"] = sender_name(row.calling_ae, row.address, row.trust)
     values["contested_by"] = origins.of(row.conflict_with) if _is_contested(row) else None
     if per_frame:
         values["frame"] = row.frame
     return values
+
+
+def place(row: Row[Any]) -> str:
+    """Return the full path or URL of an arrival, from a row with its `uri` and with `kind` and `root` of its source."""
+    return f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
 
 
 def _is_contested(row: Row[Any]) -> bool:
@@ -145,6 +152,7 @@ _ARRIVAL = (
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
     instances.c.conflict_with,
+    instances.c.purged_at,
     instances.c.arrived_at.label("received_at"),
 )
 

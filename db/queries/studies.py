@@ -98,6 +98,25 @@ def studies(
             yield _study(row, now)
 
 
+def latest_studies(
+    database: Database, *, now: datetime, since: datetime | None, until: datetime | None, limit: int
+) -> list[Study]:
+    """List the studies with the newest arrivals of this time, newest first; at most `limit`.
+
+    Unlike `studies` it counts the images of these studies only, so that a large night takes no longer.
+    """
+    latest = func.max(instances.c.id)
+    chosen = (
+        select(instances.c.study_instance_uid)
+        .where(instances.c.study_instance_uid.is_not(None), *_within(instances.c.arrived_at, since, until))
+        .group_by(instances.c.study_instance_uid)
+        .order_by(latest.desc())
+        .limit(limit)
+    )
+    with snapshot(database) as connection:
+        return [_study(row, now) for row in connection.execute(_statement(chosen))]
+
+
 def study_counts(database: Database, *, since: datetime) -> StudyCounts:
     """Count the studies whose expected number was reported at `since` or later, for `nightread status`."""
     counted = _arrived_of_expected(since, None).subquery()

@@ -23,6 +23,7 @@ from nightread.settings import Settings
 from producer.dispatcher.batch_size import MIN_SHARE, RECENT_BATCHES, STEP_IMAGES, full_batch, share
 from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
+from producer.dispatcher.retention import Retention
 from producer.dispatcher.sweeper import Sweeper
 from producer.dispatcher.transport import Transport
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._pause_controller = PauseController(database, settings, clock)
+        self._retention = Retention(database, settings, clock, monotonic)
         self._partial_since: float | None = None
         self._swept_at = float("-inf")
         self._redis_unavailable = False
@@ -87,6 +89,7 @@ class Dispatcher:
         if self._monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._sweeper.sweep()
             self._pause_controller.decide()
+            self._retention.step()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
         held = frozenset(pause.source_id for pause in pauses if pause.source_id is not None)

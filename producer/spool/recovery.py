@@ -24,7 +24,8 @@ def register_leftovers(database: Database, spool: Spool, *, source_id: int, prio
         ]
         if arrivals:
             spool.sync_folders(arrivals)
-            found += ledger.receive(
+            done = ledger.receive(
                 database, source_id=source_id, arrivals=arrivals, associations=[], priority=priority, now=now
-            ).new
+            )
+            found += done.new
     return found

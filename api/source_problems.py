@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.output.tables import duration
-from cli.wording import counted
 from db.queries import Source
 from nightread.paths import ROOT_MARKER
+from nightread.wording import counted, duration
 
 _SILENT_AFTER = timedelta(minutes=3)
 """Three times the interval of a minute in which watchers report."""
