@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 
 from db.engine import Database
 from db.ledger.identity import lock_recording
+from db.ledger.occurrences import forget_occurrences
 from db.ledger.study_rows import remove_study_rows
 from db.store_tables import copies
 from db.tables import UNFINISHED, State, audit, contents, in_state, instances, predictions, work
@@ -123,6 +124,7 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> P
         cancelled = connection.execute(_CANCEL, {**named, "now": now}).rowcount
         connection.execute(_EMPTY_IMAGES, {**named, "now": now})
         connection.execute(_END_CONFLICTS, named)
+        forget_occurrences(connection, named["images"])
         reports, _ = remove_study_rows(
             connection,
             {row.study_instance_uid for row in rows} - {None},
@@ -200,7 +202,9 @@ _EMPTY_WORK = (
     update(work)
     .where(_OF_IMAGES)
     .values(
-        **dict.fromkeys(("detail", "label", "score", "scores", "matched", "remarks", "bundle_id", "route_id")),
+        **dict.fromkeys(
+            ("detail", "label", "score", "scores", "suspicion", "matched", "remarks", "bundle_id", "route_id")
+        ),
         shadow=False,
     )
 )

@@ -35,7 +35,8 @@ def _purge(driver: LedgerDriver, *image_ids: int) -> ledger.Purged:
 def _facts() -> Facts:
     """Return facts of which every text holds the canary."""
     texts = {name: f"{CANARY}-{name}"[:64] for name in FACT_NAMES if name not in ("rows", "columns", "frames")}
-    return replace(Facts(**{**texts, "study_instance_uid": STUDY, "study_date": "20261105"}), key_id="k", modality="M")
+    fixed = {"study_instance_uid": STUDY, "study_date": "20261105", "key_id": "k", "modality": "M"}
+    return Facts(**{**texts, **fixed, "patient_sex": "F", "age_band": "40-49"})
 
 
 def test_no_word_of_a_purged_image_is_left_in_any_table(

@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cli.inputs.nights import Nights
 from ledger_driver import LedgerDriver, build_arrivals
 from servers import PostgresServer
 from sqlalchemy import text
@@ -24,6 +23,7 @@ from db.readers import VIEWS, grant_readers
 from db.tables import State
 from imaging.facts import Facts
 from nightread.errors import UsageFault
+from nightread.nights import Nights
 from nightread.reasons import Fault, Reason
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "sql.md"

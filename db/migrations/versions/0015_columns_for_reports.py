@@ -137,7 +137,7 @@ _RESULTS = """
     SELECT
         instances.id AS image_id,
         sources.name AS source,
-        sources.root || '/' || instances.uri AS uri,
+        CASE WHEN instances.purged_at IS NULL THEN sources.root || '/' || instances.uri END AS uri,
         work.state,
         work.reason,
         work.detail,
@@ -170,6 +170,12 @@ _RESULTS = """
         instances.replaced_by,
         instances.member_name,
         instances.conflict_with,
+        instances.purged_at,
+        CASE
+            WHEN senders.trust = '' THEN 'an unknown sender'
+            WHEN senders.id IS NOT NULL
+            THEN coalesce(nullif(senders.calling_ae, ''), 'a caller without AE title') || ' at ' || senders.address
+        END AS sender,
         instances.study_date,
         instances.view_position,
         instances.laterality,
@@ -187,6 +193,7 @@ _RESULTS = """
     JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
     JOIN sources ON sources.id = instances.source_id
     LEFT JOIN bundles ON bundles.id = work.bundle_id
+    LEFT JOIN senders ON senders.id = instances.sender_id
 """
 _STUDIES = """
     SELECT
