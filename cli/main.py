@@ -18,6 +18,7 @@ from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
 _EXTRAS = {
+    **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
     **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
@@ -34,9 +35,11 @@ class _Commands(LazyGroup):
         "status": "cli.status",
         "query": "cli.query",
         "trace": "cli.trace",
+        "report": "cli.report",
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
+        "preview": "cli.preview",
         "retry": "cli.retry",
         "purge": "cli.purge",
         "opt-out": "cli.opt_out",
@@ -54,6 +57,8 @@ class _Commands(LazyGroup):
         "dispatch": "cli.services",
         "worker": "cli.services",
         "flower": "cli.services",
+        "api": "cli.api",
+        "keys": "cli.keys",
         "db": "cli.db",
     }
 

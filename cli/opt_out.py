@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
+from api.hashing import has_site_key, site_hasher
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.hashing import has_site_key, site_hasher
-from cli.inputs.nights import nights_of
 from cli.inputs.number_search import images_of_number
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
@@ -22,6 +21,7 @@ from db.ledger import Purged
 from imaging.patient import PatientHasher
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.nights import nights_of
 from nightread.settings import Settings
 from producer.spool.purged_files import FileRemoval
 

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out
@@ -13,6 +12,7 @@ from db import ledger, queries
 from db.ledger import Cause
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.nights import nights_of
 from nightread.plain_text import visible
 
 _DETAIL_LENGTH = 500

@@ -8,9 +8,8 @@ from typing import Any
 import click
 from rich.text import Text
 
+from api.named_images import named_images
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.named_images import named_images
-from cli.inputs.nights import Nights, nights_of
 from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out, print_json
@@ -20,6 +19,7 @@ from db import queries
 from db.engine import Database
 from db.queries import ImageFilter, ImageTrace
 from nightread.errors import UsageFault
+from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _SHOWN = 20

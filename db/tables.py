@@ -87,6 +87,7 @@ bundles = Table(
     Column("labels", Json, nullable=False),
     Column("normal_label", String(100)),
     Column("registered_at", UtcDateTime, nullable=False),
+    Column("codes", Json),  # codes of standard terminologies by label (nightread.label_codes); null: none
 )
 
 routes = Table(

@@ -105,7 +105,7 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
             policy=context.settings.overwrite_policy,
         )
     )
-    context.notify_dispatcher()
+    context.announce_outcomes(batch_id)
     with_remark = sum(outcome.remarks is not None for outcome in outcomes)
     waiting_for = Counter(o.reason.value for o in outcomes if o.state is State.RECEIVED and o.reason)
     return {**counts, **waiting_for, **({"with_remark": with_remark} if with_remark else {})}

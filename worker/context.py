@@ -20,7 +20,7 @@ from imaging.patient import NumberKind, PatientHasher
 from nightread.clock import Clock, utc_now
 from nightread.gc_freeze import freeze_gc
 from nightread.hardware import gpus
-from nightread.notify import notify_dispatcher, open_redis
+from nightread.notify import announce_outcomes, notify_dispatcher, open_redis
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from worker.errors import BatchTakenError
@@ -103,6 +103,10 @@ class WorkerContext:
         """Tell the dispatcher that the queue has room for another batch. A claim also starts a new lease."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
+
+    def announce_outcomes(self, batch_id: str) -> None:
+        """Tell the dispatcher and the API that the outcomes of this batch are committed."""
+        announce_outcomes(self.redis, batch_id)
 
     def retry_while_unavailable(self, transaction: Callable[[], T]) -> T:
         """Run the transaction, and retry it for at most half a lease, so that a short outage costs no results."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from redis import Redis
 from redis.exceptions import RedisError
 
+from api.hashing import has_site_key, site_hasher
 from cli.checks.check import Check
 from cli.checks.server_versions import check_binary, check_version
 from cli.embedded.redis_server import find_redis_server
 from cli.inputs.existing_database import one_line_errors, require_database_file
-from cli.inputs.hashing import has_site_key, site_hasher
 from cli.models.active import read_active
 from cli.wording import counted
 from db import queries, schema

@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, and_, func, or_, select
 from db.queries.scope import ArrivalScope
 from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
-Sort = Literal["id", "score", "suspicion", "finished"]
+Sort = Literal["id", "newest", "score", "suspicion", "finished"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,8 @@ class ImageFilter:
     """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
     sort: Sort = "id"
-    """`score`, `suspicion` and `finished` put the highest or latest first, and leave out arrivals without a value."""
+    """`id` puts the oldest arrival first, `newest` the newest. `score`, `suspicion` and `finished` put the highest or
+    latest first, of equal ones the newest result, and leave out arrivals without a value."""
     limit: int | None = None
     """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
 

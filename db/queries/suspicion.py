@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, literal, null, select
 
+from db.engine import Database
 from db.tables import bundles as bundles_table
 from db.tables import work
 
@@ -16,6 +17,7 @@ class BundleLabels:
 
     name: str
     version: str
+    digest: str
     labels: tuple[str, ...]
     normal_label: str | None
 
@@ -24,10 +26,20 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
     """Return all registered bundles by id; there are only a few."""
     return {
         row.id: BundleLabels(
-            name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label
+            name=row.name,
+            version=row.version,
+            digest=row.digest,
+            labels=tuple(row.labels),
+            normal_label=row.normal_label,
         )
-        for row in connection.execute(select(bundles_table))
+        for row in connection.execute(select(bundles_table).order_by(bundles_table.c.id))
     }
+
+
+def bundles(database: Database) -> list[BundleLabels]:
+    """List the registered bundles, oldest first."""
+    with database.read() as connection:
+        return list(bundles_by_id(connection).values())
 
 
 def suspicion(bundles: dict[int, BundleLabels], dialect: str) -> ColumnElement[Any]:

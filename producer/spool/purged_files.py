@@ -12,11 +12,10 @@ from db.engine import Database
 from db.queries import Source
 from nightread.paths import path_of, root_path
 from nightread.settings import Settings
-from nightread.sources import ARCHIVES
+from nightread.sources import SPOOLED_KINDS
 
 PICTURE_FOLDERS = ("thumbnails", "explanations")
 """Folders of the state folder with pictures whose names begin with an image id, or with `image-` and an image id."""
-_SPOOLED = ("receiver", ARCHIVES)
 _NUMBER = re.compile(r"(?:image-)?(\d{1,18})(?!\d)")
 _FILES_AT_ONCE = 1000
 
@@ -53,7 +52,7 @@ def remove_purged_files(
 
 def is_spool(source: Source, root: Path, settings: Settings) -> bool:
     """Return whether nightread itself wrote the files of this source."""
-    return source.kind in _SPOOLED or root.is_relative_to(settings.spool_folder.absolute())
+    return source.kind in SPOOLED_KINDS or root.is_relative_to(settings.spool_folder.absolute())
 
 
 def remove_pictures(database: Database, settings: Settings) -> int:
