@@ -36,7 +36,7 @@ from db.ledger.outbox import (
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
 from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
-from db.ledger.reads import note_read
+from db.ledger.reads import forget_purged_studies, note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -108,6 +108,7 @@ __all__ = [
     "expect",
     "expire_leases_of_previous_starts",
     "first_arrival",
+    "forget_purged_studies",
     "form_batches",
     "heartbeat",
     "hold_deliveries",
