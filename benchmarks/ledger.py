@@ -77,8 +77,15 @@ def measure(database: Database, images: int) -> Timers:
     """Pass images through the ledger from registration to outcome; every image is done."""
     timers = Timers()
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    labels = {"labels": ["normal", "nodule"], "normal_label": "normal"}
-    bundle = ledger.register_bundle(database, name="bench", version="1", digest="d" * 64, now=utc_now(), **labels)
+    bundle = ledger.register_bundle(
+        database,
+        name="bench",
+        version="1",
+        digest="d" * 64,
+        labels=["normal", "nodule"],
+        normal_label="normal",
+        now=utc_now(),
+    )
     found = arrivals(images)
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ hundred are wanted: 67 ms for 25,000 images in two states. The first hundred of 
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from db.queries.filters import ImageFilter, matches_few
 
@@ -29,11 +30,12 @@ def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
         return [wanted]
     values = [tuple(dict.fromkeys(getattr(wanted, name))) for name in names]
     combinations = list(product(*values))
-    if len(combinations) > _MOST:
-        return [wanted]
-    return [
-        replace(wanted, **{name: (value,) for name, value in zip(names, each, strict=True)}) for each in combinations
-    ]
+    return [wanted] if len(combinations) > _MOST else [_with_values(wanted, names, each) for each in combinations]
+
+
+def _with_values(wanted: ImageFilter, names: list[str], values: tuple[Any, ...]) -> ImageFilter:
+    one_of_each: dict[str, Any] = {name: (value,) for name, value in zip(names, values, strict=True)}
+    return replace(wanted, **one_of_each)
 
 
 def sorts_many(wanted: ImageFilter) -> bool:

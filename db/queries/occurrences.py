@@ -61,7 +61,8 @@ def in_blocks_of(
 def _bounds(wanted: ImageFilter, after: Position | None) -> Iterator[ColumnElement[bool]]:
     block: ColumnElement[int] = occurrences.c.block
     if wanted.id_range:
-        yield block.between(*(number // BLOCK for number in wanted.id_range))
+        first, last = wanted.id_range
+        yield block.between(first // BLOCK, last // BLOCK)
     if after:
         last = after.image_id // BLOCK
         yield block >= last if wanted.sort == "id" else block <= last

@@ -46,11 +46,13 @@ class _Key:
 
     @property
     def beyond(self) -> ColumnElement[bool]:
-        return self.column < self.after if self.falls else self.column > self.after
+        beyond: ColumnElement[bool] = self.column < self.after if self.falls else self.column > self.after
+        return beyond
 
     @property
     def up_to(self) -> ColumnElement[bool]:
-        return self.column <= self.after if self.falls else self.column >= self.after
+        up_to: ColumnElement[bool] = self.column <= self.after if self.falls else self.column >= self.after
+        return up_to
 
 
 def in_order(

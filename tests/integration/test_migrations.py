@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from databases import downgrade
 from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
 
 from db import schema
 from db.engine import Database, open_database
 from db.readers import VIEWS
 from db.store_tables import copies
-from db.tables import State, instances, metadata, work
+from db.tables import State, metadata, work
 
 
 def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Database) -> None:
@@ -60,7 +60,7 @@ def test_a_rewritten_table_equals_that_of_the_code(tmp_path: Path) -> None:
             assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
         assert migrated["contents"] == of_code["contents"]
         assert sorted(re.findall(r"REFERENCES \w+", migrated["work"])) == ["REFERENCES instances"]
-        _downgrade(database, "0004")
+        downgrade(database, "0004")
         with database.read() as connection:
             assert len(re.findall("REFERENCES", _definitions(connection)["work"])) == 3
     database.close()
@@ -85,7 +85,7 @@ def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:
 def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     """A downgrade to the base and an upgrade give the same schema."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database)
+    downgrade(empty_database)
     with empty_database.read() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
@@ -93,10 +93,10 @@ def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     schema.require_newest(empty_database)
 
 
-def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> None:
+def test_rows_survive_an_upgrade_and_adowngrade(empty_database: Database) -> None:
     """Rows of schema 0001 stay; their results are not on trial, name no rule and have no remark."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     empty_database.write(lambda connection: [connection.execute(text(row)) for row in _OLD_ROWS])
 
     schema.upgrade(empty_database)
@@ -104,7 +104,7 @@ def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> No
         columns = (work.c.label, work.c.shadow, work.c.route_id, work.c.matched, work.c.remarks)
         assert connection.execute(select(*columns)).all() == [("nodule", False, None, None, None)]
 
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     with empty_database.read() as connection:
         assert connection.execute(text("SELECT label FROM work")).scalars().all() == ["nodule"]
         assert not {"shadow", "route_id", "matched", "remarks"} & {
@@ -115,7 +115,7 @@ def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> No
 def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:
     """Each table of schema 0001 has rows with a value in each column, and they are the same afterwards."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     old = MetaData()
     with empty_database.read() as connection:
         old.reflect(connection)
@@ -135,7 +135,7 @@ def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_databa
 def test_an_upgrade_finds_the_copies_that_other_sources_sent(empty_database: Database) -> None:
     """Duplicates of before schema 0011 keep their originals from being replaced; those of the same source do not."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0010")
+    downgrade(empty_database, "0010")
     old, moment = MetaData(), datetime(2026, 11, 5, tzinfo=UTC)
     with empty_database.read() as connection:
         old.reflect(connection)
@@ -164,52 +164,6 @@ def test_an_upgrade_finds_the_copies_that_other_sources_sent(empty_database: Dat
         assert [tuple(row) for row in connection.execute(select(copies))] == [(1, 2, 0, 2)]
 
 
-def test_an_upgrade_computes_suspicion_and_finds_bytes_without_a_result(empty_database: Database) -> None:
-    """A result gets 1 minus the score of its normal label, or its highest score if that label has none."""
-    schema.upgrade(empty_database)
-    _downgrade(empty_database, "0011")
-    old, moment = MetaData(), datetime(2026, 11, 5, tzinfo=UTC)
-    with empty_database.read() as connection:
-        old.reflect(connection)
-    labels = {1: (["clear", "nodule"], "clear"), 2: (["a", "b", "c"], "none"), 3: (["a"], "none"), 4: (["a"], None)}
-    scores: dict[int, list[float]] = {1: [0.25, 0.75], 2: [0.5, 0.625, 0.125], 3: [0.5], 4: [0.5]}
-    arrival = {"source_id": 1, "uri": "u", "size": 1, "mtime_ns": 1, "arrived_at": moment}
-    work_of = {"ordinal": 0, "attempts": 1, "deaths": 0, "expiries": 0, "priority": 5, "alone": False}
-    rows: dict[str, list[dict[str, Any]]] = {
-        "sources": [{"id": 1, "name": "s", "kind": "folder", "root": "/", "created_at": moment}],
-        "bundles": [
-            {"id": number, "name": "b", "version": str(number), "digest": str(number), "registered_at": moment}
-            | {"labels": names, "normal_label": normal}
-            for number, (names, normal) in labels.items()
-        ],
-        "instances": [
-            arrival | {"id": number, "uri_key": str(number), "sha256": str(min(number, 4)) if number < 7 else None}
-            for number in range(1, 8)
-        ],
-        "work": [
-            work_of
-            | {"id": number, "instance_id": number, "state": "done" if number < 5 else "failed"}
-            | {"bundle_id": number if number < 5 else None, "scores": scores.get(number)}
-            for number in range(1, 8)
-        ],
-        "contents": [{"sha256": str(number), "work_id": number} for number in range(1, 5)],
-    }
-    for name, given in rows.items():
-        statement = insert(old.tables[name])
-        empty_database.write(lambda connection, to=statement, given=given: connection.execute(to, given))
-
-    schema.upgrade(empty_database)
-    with empty_database.read() as connection:
-        assert connection.execute(select(work.c.suspicion).order_by(work.c.id)).scalars().all() == [
-            *(0.75, 0.625, 0.5),
-            *[None] * 4,
-        ]
-        assert connection.execute(select(instances.c.unowned).order_by(instances.c.id)).scalars().all() == [
-            *[None] * 4,
-            *(True, True, None),
-        ]
-
-
 def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
     """Two concurrent upgrades from nothing both succeed."""
     url = empty_database.writer.url.render_as_string(hide_password=False)
@@ -224,16 +178,6 @@ def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
         schema.require_newest(database)
         assert _indexes(database) == indexes
         database.close()
-
-
-def _downgrade(database: Database, revision: str = "base") -> None:
-    config = schema._config()
-
-    def transaction(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-
-    database.write(transaction)
 
 
 def _indexes(database: Database) -> list[str]:

@@ -74,8 +74,8 @@ def test_a_limit_cuts_the_search_and_changes_nothing_else(
     """This holds for several values of a condition, and for both ways of a search by score or time."""
     monkeypatch.setattr(planning, "_FEW_RESULTS", few_and_wide[0])
     monkeypatch.setattr(filters, "_WIDE", few_and_wide[1])
-    since = {"since": searched.clock().replace(minute=5)}
-    timed = [since | {"sort": sort} for sort in ("id", "score", "suspicion", "finished")]
+    since: dict[str, Any] = {"since": searched.clock().replace(minute=5)}
+    timed: list[dict[str, Any]] = [since | {"sort": sort} for sort in ("id", "score", "suspicion", "finished")]
     for wanted in (*_SEARCHES, *timed, *(since | search for search in _SEARCHES)):
         whole = list(images(searched.database, ImageFilter(**wanted)))
         for limit in (1, 4, 100):
@@ -84,16 +84,17 @@ def test_a_limit_cuts_the_search_and_changes_nothing_else(
 
 def test_conditions_on_devices_models_and_bytes(searched: LedgerDriver) -> None:
     """Values of one condition are alternatives, conditions are combined, and a hash finds images without a result."""
+    wanted: dict[str, dict[str, Any]] = {
+        "maker": {"manufacturers": ("Maker B",)},
+        "stations": {"station_names": ("CT1", "DX2"), "manufacturers": ("Maker A",)},
+        "view": {"view_positions": ("LL",)},
+        "model": {"models": ("phantom",)},
+        "bytes": {"sha256": _SHA},
+        "result": {"sha256": f"{1:064x}"},
+    }
     found = {
-        name: [image["image_id"] for image in images(searched.database, ImageFilter(**wanted))]
-        for name, wanted in {
-            "maker": {"manufacturers": ("Maker B",)},
-            "stations": {"station_names": ("CT1", "DX2"), "manufacturers": ("Maker A",)},
-            "view": {"view_positions": ("LL",)},
-            "model": {"models": ("phantom",)},
-            "bytes": {"sha256": _SHA},
-            "result": {"sha256": f"{1:064x}"},
-        }.items()
+        name: [image["image_id"] for image in images(searched.database, ImageFilter(**conditions))]
+        for name, conditions in wanted.items()
     }
 
     assert found == {

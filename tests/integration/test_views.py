@@ -198,7 +198,9 @@ def _rows(database: Database, statement: str) -> list[dict[str, Any]]:
 
 def _as_query(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of v_results with the types of Python that `queries.images` returns."""
-    values = _with_times({name: row[name] for name in queries.COLUMNS}, "received_at", "finished_at")
+    values = _with_times(
+        {name: row[name] for name in queries.COLUMNS if name not in _NOT_IN_SQL}, "received_at", "finished_at"
+    )
     for name in ("scores", "matched"):
         values[name] = _loaded(values[name])
     return values | {"remarks": values["remarks"] and values["remarks"].split(), "shadow": bool(values["shadow"])}
