@@ -10,16 +10,16 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from api.pause_lines import paused_lines
+from api.postponed_lines import postponed_lines
+from api.source_problems import source_problems
 from api.status import Status, take_status
 from api.worker_models import worker_model_warnings
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.conflict_lines import conflicts_line
 from cli.output.console import cell, out, print_json
-from cli.output.pause_lines import paused_lines
-from cli.output.postponed_lines import postponed_lines
-from cli.output.source_problems import source_problems
-from cli.output.tables import duration, make_table, per_second, show, tally_table
+from cli.output.tables import make_table, show, tally_table
 from cli.studies import study_lines
 from cli.wording import counted
 from db import queries
@@ -28,6 +28,7 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
+from nightread.wording import duration, per_second
 
 _REFRESH_SECONDS = 2.0
 

@@ -106,7 +106,7 @@ def _show(trace: ImageTrace, nights: Nights) -> None:
             (f"image {trace.image_id}", "bold"),
             "  ",
             (trace.state, COLOURS.get(trace.state, "")),
-            f"  {trace.uri}" + (f" ({trace.member_name})" if trace.member_name else ""),
+            f"  {trace.uri or '(purged)'}" + (f" ({trace.member_name})" if trace.member_name else ""),
         )
     )
     table = make_table(out, "time", "what", "detail")

@@ -1,5 +1,6 @@
 """Define `nightread up`: run Redis, worker, producers, dispatcher, Flower and the HTTP API on this machine."""
 
+import shlex
 import signal
 import time
 from collections.abc import Sequence
@@ -146,7 +147,8 @@ def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
     if settings.flower_port:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
         announce_login(settings)
-    err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
+    command = f"nightread status --state {shlex.quote(str(settings.state_dir))}"
+    err.print(f"status   {command}", markup=False, soft_wrap=True)  # one line, so that it can be pasted
 
 
 def _print_warnings(settings: Settings) -> None:

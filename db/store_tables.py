@@ -1,6 +1,4 @@
-"""Define the tables of receivers, stores, reports, ground truth, issuers and API keys; they belong to
-db.tables.metadata.
-"""
+"""Define the tables of receivers, stores, reports, ground truth, patients and keys (metadata: db.tables)."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -35,7 +33,7 @@ senders = Table(
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
     Column("calling_ae", String(16), nullable=False),
     Column("address", String(64), nullable=False),
-    Column("trust", String(NAME_LENGTH)),  # group of the entry of `callers`; null: that of the source, if any
+    Column("trust", String(NAME_LENGTH)),  # group of its entry of `callers`; null: that of the source; empty: none
     UniqueConstraint("source_id", "calling_ae", "address"),
 )
 
@@ -121,4 +119,15 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),  # null: in force
     Column("last_used_at", UtcDateTime),  # written every minute at most
     Index("ix_api_keys_name", "name", unique=True, **when("revoked_at IS NULL")),
+)
+
+opt_outs = Table(
+    "opt_outs",  # patients whose images are not analysed
+    metadata,
+    Column("patient_key", String(KEY_LENGTH), primary_key=True),  # as in instances, or equal to number_key
+    # The key of the number alone, which all rows of one number share; null: only one issuer of the number is meant.
+    Column("number_key", String(KEY_LENGTH)),
+    Column("key_id", String(8), nullable=False),  # the site key that made it: another one matches no image
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("actor", String(100), nullable=False),
 )

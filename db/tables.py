@@ -139,6 +139,7 @@ instances = Table(
     Column("sender_id", Id),  # senders.id; null unless it came to a receiver
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
+    Column("purged_at", UtcDateTime),  # from then on `uri` is empty, and nothing else identifies the image
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -280,6 +281,7 @@ audit = Table(
     Column("actor", String(100), nullable=False),
     Column("action", String(50), nullable=False),
     Column("detail", Json, nullable=False),
+    Index("ix_audit_at", "at"),
 )
 
 

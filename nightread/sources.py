@@ -48,6 +48,8 @@ SPOOLED_KINDS = ("receiver", API, ARCHIVES)
 """Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
+OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
+"""The content of an unpacked file that was too large. A host with a higher limit must not take it for the image."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:

@@ -20,6 +20,7 @@ SINCE = datetime(2026, 11, 5, 18, tzinfo=UTC)
 MORNING = datetime(2026, 11, 6, 6, 40, tzinfo=UTC)
 LABELS = ("clear", "nodule", "effusion")
 _STUDY = 25
+_BATCH = 16
 _REASONS = (
     ("rejected", "truncated"),
     ("rejected", "truncated"),
@@ -173,15 +174,16 @@ class _Rows:
         return result | {"label": label, "score": max(scores), "scores": scores}
 
     def _add_batches(self, first: int) -> None:
-        """Put the finished work of a night into batches of up to 64 images."""
+        """Put the finished work of a night into batches of up to 16 images."""
         finished = sorted((row for row in self.work[first:] if row["finished_at"]), key=lambda row: row["finished_at"])
-        for begin in range(0, len(finished), 64):
-            rows = finished[begin : begin + 64]
+        for begin in range(0, len(finished), _BATCH):
+            rows = finished[begin : begin + _BATCH]
             number = len(self.batches) + 1
             ended = rows[-1]["finished_at"]
             outcomes: dict[str, int] = {}
             for row in rows:
                 row["batch_id"] = f"00000000-0000-4000-8000-{number:012d}"
+                row["finished_at"] = ended
                 outcomes[row["state"].value] = outcomes.get(row["state"].value, 0) + 1
             self.batches.append(
                 {

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis import Redis
 
-from db import ledger, schema
+from db import ledger, queries, schema
 from db.clock_skew import require_clock_agreement
 from db.engine import Database, open_database
 from db.ledger import Claimed, WorkerProcess
@@ -74,6 +74,10 @@ class WorkerContext:
         if self.model_set is not before:
             del before
             freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
+
+    def reload_opt_outs(self) -> None:
+        """Read the list of patients who opted out."""
+        self.patient.opt_out(queries.opted_out_keys(self.database))
 
     def store_issuers(self) -> None:
         """Store the issuers of patient and accession numbers that this process has not stored before."""

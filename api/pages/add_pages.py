@@ -9,14 +9,14 @@ from fastapi.responses import Response
 from api.access import Principal
 from api.authentication import Authentication
 from api.context import ApiContext
-from api.pages import images, night, sign_in, static_files
+from api.pages import batches, failures, image, images, models_page, night, sign_in, static_files, studies
 from api.pages.session import Keys, SessionSigner
 from api.pages.viewer import PageProblem, PageServices, SignInRequired, any_viewer, page, redirect, sign_in_path
 from api.problems import Problem
 from nightread.site_key import load_secret
 
 SECRET_FILE = "pages.key"  # noqa: S105 - the name of the file
-_PARTS = (night, images, sign_in, static_files)
+_PARTS = (night, images, image, studies, failures, batches, models_page, sign_in, static_files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from api.pages.forecast import Forecast
 from api.pages.links import images_link, path_link
 from api.pages.period import Period
-from api.pages.words import counted, duration
-from db.queries import IncompleteStudy, Pause, Tally, Worker
+from api.pause_lines import paused_lines
+from api.postponed_lines import postponed_lines
+from api.source_problems import source_problems
+from api.worker_models import worker_model_warnings
+from db import queries
+from db.engine import Database
+from db.queries import IncompleteStudy, Tally, Worker
+from nightread.nights import Nights
 from nightread.reasons import Fault, Reason
+from nightread.settings import Settings
+from nightread.wording import counted, duration
+from producer.dispatcher.disk_space import disk_space
 
 Kind = Literal["stopped", "paused", "late", "failed", "missing", "defective", "note"]
 
@@ -31,9 +40,34 @@ class Present:
     """What holds now, and not in a period of the past."""
 
     workers: Sequence[Worker]
-    pauses: Sequence[Pause]
     problems: Sequence[tuple[Kind, str]]
-    """Sentences about sources, disks and services."""
+    """Sentences about pauses, sources, disks and models, each with its kind."""
+
+
+def present_state(database: Database, settings: Settings, nights: Nights, now: datetime) -> Present:
+    """Read what holds now, in the words of `nightread status`."""
+    found = queries.workers(database, now=now)
+    problems = [*_pauses(database, settings, nights), *_sources(database, now)]
+    space = disk_space(settings)
+    if space.is_low:
+        problems.append(("stopped", space.line))
+    rules = len(queries.routes_in_force(database))
+    problems.extend(("note", sentence) for sentence in worker_model_warnings(found, rules))
+    arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
+    postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
+    problems.extend(("note", sentence) for sentence in postponed_lines(postponed, now, nights))
+    return Present(workers=found, problems=problems)
+
+
+def _pauses(database: Database, settings: Settings, nights: Nights) -> Iterator[tuple[Kind, str]]:
+    for pause in queries.pauses(database):
+        yield "paused", " ".join(paused_lines([pause], settings, nights))
+
+
+def _sources(database: Database, now: datetime) -> Iterator[tuple[Kind, str]]:
+    for source in queries.sources(database):
+        for problem in source_problems(source, now):
+            yield "stopped", f"Source {source.name}: {problem}{'' if problem.endswith('?') else '.'}"
 
 
 def attention(
@@ -74,9 +108,6 @@ def _of_the_present(present: Present, tally: Tally) -> Iterator[Attention]:
         if not worker.alive:
             ago = duration(worker.heartbeat_seconds)
             yield Attention(kind="stopped", text=f"The worker {worker.node} sent its last heartbeat {ago} ago.")
-    for pause in present.pauses:
-        what = f"The source {pause.source} is paused" if pause.source else "Dispatch is paused"
-        yield Attention(kind="paused", text=f"{what} by {pause.actor}. {pause.detail}".rstrip())
     for kind, sentence in present.problems:
         yield Attention(kind=kind, text=sentence)
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from api.pages.period import Period
-from api.pages.words import clock, counted, duration, per_second
+from api.pages.words import clock
 from db.queries import Pace, Tally
 from nightread.nights import Nights
+from nightread.wording import counted, duration, per_second
 
 _FARTHEST = timedelta(days=3650)
 

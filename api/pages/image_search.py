@@ -127,7 +127,7 @@ def _key(name: str, value: str) -> str:
 
 
 _CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "in_state": ("states", tuple(state.value for state in State)),
+    "state": ("states", tuple(state.value for state in State)),
     "reason": ("reasons", tuple(reason.value for reason in Reason)),
     "remark": ("remarks", tuple(remark.value for remark in Remark)),
     "sort": ("sort", _SORTS),

@@ -100,7 +100,7 @@ def _choices(context: ApiContext) -> dict[str, list[str]]:
     """Return the values that the lists of the form offer."""
     bundles = queries.bundles(context.database)
     return {
-        "in_state": [state.value for state in State],
+        "state": [state.value for state in State],
         "reason": [reason.value for reason in Reason],
         "label": sorted({label for bundle in bundles for label in (*bundle.labels, bundle.normal_label) if label}),
         "model": [f"{bundle.name}@{bundle.version}" for bundle in bundles],
@@ -118,4 +118,4 @@ def _further(search: ImageSearch) -> list[tuple[str, Any]]:
     ]
 
 
-_FIELDS = ("in_state", "reason", "label", "model", "source", "modality", "night", "min_score", "sort")
+_FIELDS = ("state", "reason", "label", "model", "source", "modality", "night", "min_score", "sort")

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from api.pages.attention import Attention, Present, attention, is_past
+from api.pages.attention import Attention, attention, is_past, present_state
 from api.pages.forecast import Forecast, forecast
 from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
@@ -99,7 +99,7 @@ def night_content(
         [(reason, images) for (_, reason), images in counts.reasons.items()],
         forecast=ends,
         incomplete=incomplete,
-        present=_present(database, settings, now) if has_work else None,
+        present=present_state(database, settings, nights, now) if has_work else None,
     )
     return NightContent(
         period=period,
@@ -132,11 +132,6 @@ def _earlier(nights: Nights, period: Period) -> Iterator[tuple[datetime, datetim
     for number in range(1, _EARLIER_NIGHTS + 1):
         night = night_of(nights, first - number * _DAY)
         yield night.since, night.until
-
-
-def _present(database: Database, settings: Settings, now: datetime) -> Present:
-    del settings
-    return Present(workers=queries.workers(database, now=now), pauses=queries.pauses(database), problems=())
 
 
 def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:

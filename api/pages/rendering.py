@@ -13,6 +13,7 @@ from markupsafe import Markup
 from api.pages import charts, links, words
 from nightread.nights import Nights
 from nightread.plain_text import visible
+from nightread.wording import counted, duration
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -37,14 +38,15 @@ def _environment() -> Environment:
     environment.filters |= {
         "number": "{:,}".format,
         "share": words.share,
-        "duration": words.duration,
+        "duration": duration,
         "score": "{:.3f}".format,
         "sentence": _sentence,
+        "lower_first": lambda text: text[:1].lower() + text[1:],
         "file_end": _file_end,
         "size": _size,
     }
     environment.globals |= {
-        "counted": words.counted,
+        "counted": counted,
         "images_link": links.images_link,
         "path_link": links.path_link,
         "results_link": links.results_link,
@@ -87,8 +89,10 @@ def _time_words(nights: Nights) -> Mapping[str, Callable[[datetime], str]]:
     }
 
 
-def _file_end(path: str) -> str:
-    """Return the last two parts of a path, which identify a file; the page of the image has the whole path."""
+def _file_end(path: str | None) -> str:
+    """Return the last two parts of a path, which identify a file; `purged` for an image that was purged."""
+    if path is None:
+        return "purged"
     parts = path.rsplit("/", 2)
     return path if len(parts) < 3 else f"…/{parts[1]}/{parts[2]}"  # noqa: PLR2004
 

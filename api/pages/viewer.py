@@ -23,7 +23,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
@@ -31,6 +31,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+"""Headers of every page."""
 
 
 class PageProblem(Exception):  # noqa: N818 - the counterpart of api.problems.Problem
@@ -144,10 +145,11 @@ def page(
         version=__version__,
         static_version=static_version(),
         page=True,
+        with_pictures=True,
         identifiers=True,
         **values,
     )
-    response = HTMLResponse(text, status.value, headers={**_HEADERS, **(headers or {})})
+    response = HTMLResponse(text, status.value, headers={**HEADERS, **(headers or {})})
     if viewer.is_new:
         set_session(request, response, viewer.session)
     return response

@@ -2,7 +2,9 @@
 
 from db.ledger.api_keys import add_api_key, note_api_key_uses, revoke_api_key
 from db.ledger.arrivals import register
+from db.ledger.audit_entries import write_entry
 from db.ledger.bundles import register_bundle
+from db.ledger.cancellations import cancel
 from db.ledger.claims import (
     claim,
     expire_leases_of_previous_starts,
@@ -18,8 +20,10 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
+    URGENT,
     Batch,
     BatchFilter,
     QueueStatus,
@@ -30,6 +34,8 @@ from db.ledger.outbox import (
 )
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
+from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
+from db.ledger.reads import note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -50,11 +56,13 @@ from db.ledger.values import (
     Registered,
     Withdrawal,
     WorkerProcess,
+    unknown_sender,
 )
 from db.ledger.workers import deregister, heartbeat
 
 __all__ = [
     "ALL_SOURCES",
+    "URGENT",
     "Annotations",
     "Arrival",
     "Batch",
@@ -70,6 +78,7 @@ __all__ = [
     "Members",
     "NewRoute",
     "Outcome",
+    "Purged",
     "QueueStatus",
     "Receipt",
     "Registered",
@@ -78,7 +87,9 @@ __all__ = [
     "Withdrawal",
     "WorkerProcess",
     "add_api_key",
+    "add_opt_out",
     "add_route",
+    "cancel",
     "claim",
     "claim_delivery",
     "clamp_future_times",
@@ -101,10 +112,15 @@ __all__ = [
     "known_contents",
     "mark_source",
     "note_api_key_uses",
+    "note_read",
     "open_batches",
+    "opted_out",
     "owner_of",
     "pause",
     "postpone_delivery",
+    "purge",
+    "purge_by_age",
+    "purge_study_rows",
     "queue_status",
     "receive",
     "record",
@@ -112,6 +128,7 @@ __all__ = [
     "register_and_move",
     "register_bundle",
     "remember_issuers",
+    "remove_opt_outs",
     "renew",
     "replace_bundle",
     "report_source",
@@ -127,5 +144,7 @@ __all__ = [
     "save_ground_truth",
     "set_probe",
     "submit",
+    "unknown_sender",
     "update_trust",
+    "write_entry",
 ]

@@ -3,19 +3,33 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
+from db.queries.failures import FailureGroup, failure_examples, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
+from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
-from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
+from db.queries.night_counts import NightCounts, night_counts
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
+from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     Pending,
@@ -38,6 +52,7 @@ from db.queries.studies import (
     Study,
     StudyCounts,
     incomplete_studies,
+    latest_studies,
     studies,
     study_counts,
     withdrawn,
@@ -58,6 +73,7 @@ __all__ = [
     "ArrivalScope",
     "Association",
     "BatchDuration",
+    "BatchRecord",
     "BundleLabels",
     "Completeness",
     "ConflictingImage",
@@ -65,6 +81,8 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "FailureGroup",
+    "ImageFacts",
     "ImageFilter",
     "ImageOutcome",
     "ImageTrace",
@@ -73,14 +91,19 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "NightCounts",
+    "NodeTotals",
+    "OptOut",
     "OriginalFile",
     "Outcomes",
+    "Outdated",
     "Pace",
     "Page",
     "Pause",
     "Pending",
     "PeriodCounts",
     "Postponed",
+    "PurgePreview",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -101,6 +124,7 @@ __all__ = [
     "archive_states",
     "archive_totals",
     "associations",
+    "batch_records",
     "batches_of",
     "bundles",
     "bytes_arrived",
@@ -109,9 +133,12 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_examples",
+    "failure_groups",
     "finished_among",
     "has_arrivals",
     "held_images",
+    "image_facts",
     "image_ids",
     "image_ids_at",
     "images",
@@ -122,13 +149,19 @@ __all__ = [
     "known_keys",
     "latest_batches",
     "latest_outcomes",
-    "members_of",
+    "latest_studies",
     "missing_from_ledger",
     "newest_at",
+    "night_counts",
+    "node_totals",
     "oldest_waiting",
     "open_batches",
+    "opt_outs",
+    "opted_out_keys",
+    "originals_in_use",
     "originals_of",
-    "outcomes_since",
+    "outcomes_of",
+    "outdated",
     "pace",
     "page",
     "pauses",
@@ -136,6 +169,8 @@ __all__ = [
     "period_counts",
     "postponed",
     "probe_outcomes",
+    "purge_preview",
+    "purged_among",
     "rate",
     "reasons",
     "remarks",
@@ -159,6 +194,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_studies",
+    "with_copies",
     "withdrawn",
     "workers",
 ]

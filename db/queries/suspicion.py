@@ -17,6 +17,7 @@ class BundleLabels:
 
     name: str
     version: str
+    digest: str
     labels: tuple[str, ...]
     normal_label: str | None
 
@@ -25,7 +26,11 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
     """Return all registered bundles by id; there are only a few."""
     return {
         row.id: BundleLabels(
-            name=row.name, version=row.version, labels=tuple(row.labels), normal_label=row.normal_label
+            name=row.name,
+            version=row.version,
+            digest=row.digest,
+            labels=tuple(row.labels),
+            normal_label=row.normal_label,
         )
         for row in connection.execute(select(bundles_table).order_by(bundles_table.c.id))
     }

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from db.bulk import execute_in_chunks
 from db.engine import Database
 from db.queries.audit_entries import entries_about
+from db.queries.images import place
 from db.queries.snapshot import snapshot
 from db.queries.trace_events import (
     Event,
@@ -19,12 +20,11 @@ from db.queries.trace_events import (
     delivery_events,
     not_kept,
     outcome_event,
+    purge_events,
 )
 from db.queries.trace_relations import relations
 from db.store_tables import deliveries, senders
 from db.tables import batches, bundles, instances, sources, work
-from nightread.paths import full_uri
-from nightread.stores import STORES
 
 _IMAGES_AT_ONCE = 500
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -36,8 +36,8 @@ class ImageTrace:
 
     image_id: int
     source: str
-    uri: str
-    """Full path or URL."""
+    uri: str | None
+    """Full path or URL; None if the image was purged."""
     member_name: str | None
     """Its name inside the archive from which it was unpacked."""
     state: str
@@ -78,11 +78,10 @@ def _trace(connection: Connection, image_ids: Sequence[int]) -> Iterator[ImageTr
 
 
 def _as_trace(arrival: Row[Any], first: Row[Any], events: Iterable[Event]) -> ImageTrace:
-    is_url = arrival.kind in STORES
     return ImageTrace(
         image_id=arrival.id,
         source=arrival.source,
-        uri=f"{arrival.root}/{arrival.uri}" if is_url else full_uri(arrival.root, arrival.uri),
+        uri=place(arrival) if arrival.purged_at is None else None,
         member_name=arrival.member_name,
         state=first.state,
         reason=first.reason,
@@ -105,9 +104,11 @@ def _events(
         events[image_id] = [*arrival_events(arrival), *analysis_events(first), *further]
     for image_id, event in relations(connection, arrivals, rows_of_work):
         events[image_id].append(event)
-    for image_id, event in entries_about(connection, arrivals):
-        events[image_id].append(event)
     for image_id, event in _deliveries(connection, arrivals):
+        events[image_id].append(event)
+    for image_id, arrival in arrivals.items():
+        events[image_id] += purge_events(arrival)
+    for image_id, event in entries_about(connection, arrivals):
         events[image_id].append(event)
     return events
 

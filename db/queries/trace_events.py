@@ -34,6 +34,7 @@ class What(StrEnum):
     REPORT_CREATED = "report_created"
     REPORT_DELIVERED = "report_delivered"
     REPORT_FAILED = "report_failed"
+    PURGED = "purged"
     AUDIT = "audit"
 
 
@@ -58,6 +59,12 @@ def arrival_events(row: Row[Any]) -> Iterator[Event]:
     unpacked = f" It was unpacked from archive {row.parent_id}." if row.parent_id is not None else ""
     detail = f"It arrived at the source {row.source} ({row.kind}){whence}, with {row.size:,} bytes.{unpacked}"
     yield Event(at=row.arrived_at, what=What.ARRIVED, detail=detail, values=values)
+
+
+def purge_events(row: Row[Any]) -> Iterator[Event]:
+    """Yield when the image was purged, if it was, from its row of `instances`."""
+    if row.purged_at is not None:
+        yield Event(at=row.purged_at, what=What.PURGED, detail="It was purged: only its count and its times are left.")
 
 
 def analysis_events(row: Row[Any]) -> Iterator[Event]:

@@ -1,5 +1,6 @@
 """Register the complete files of a spool that a process left when it died."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from db import ledger, queries
@@ -15,8 +16,15 @@ def register_leftovers(database: Database, spool: Spool, *, source_id: int, prio
     found = 0
     for paths in spool.files():
         unknown = queries.missing_from_ledger(database, source_id, paths)
-        arrivals = [arrival for path in unknown if (arrival := spool.arrival(path))]
+        arrivals = [
+            replace(arrival, sender=ledger.unknown_sender(Spool.sender_mark(path)))
+            for path in unknown
+            if (arrival := spool.arrival(path))
+        ]
         if arrivals:
             spool.sync_folders(arrivals)
-            found += ledger.register(database, source_id=source_id, arrivals=arrivals, priority=priority, now=now).new
+            done = ledger.receive(
+                database, source_id=source_id, arrivals=arrivals, associations=[], priority=priority, now=now
+            )
+            found += done.new
     return found

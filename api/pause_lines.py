@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from cli.output.tables import duration
 from db.ledger import Cause
 from db.queries import Pause
 from nightread.nights import Nights
 from nightread.settings import Settings
+from nightread.wording import duration
 
 _REMEDIES = {
     Cause.BREAKER: (

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.output.tables import duration
-from cli.wording import counted
 from db.queries import Source
 from nightread.paths import ROOT_MARKER
+from nightread.wording import counted, duration
 
 _SILENT_AFTER = timedelta(minutes=3)
 """Three times the interval of a minute in which watchers report."""
@@ -62,9 +61,10 @@ def _disk(kind: str, report: dict[str, Any]) -> Iterator[str]:
 def _over_quota(refused: dict[str, Any]) -> Iterator[str]:
     if refused:
         number = counted(refused["images"], "image was", "images were")
+        senders = "one sender has" if refused["senders"] == 1 else f"{refused['senders']:,} senders have"
         yield (
-            f"{number} refused (status A700) in the last hour, since their sender holds all that it may hold in the "
-            f"spool, the latest from {refused['latest']}: see `nightread receipts` and docs/pacs.md"
+            f"{number} refused (status A700) in the last hour, because {senders} used up the quota of the spool; "
+            f"the latest came from {refused['latest']}: see `nightread receipts` and docs/pacs.md"
         )
 
 
