@@ -24,7 +24,7 @@ RUN --mount=type=cache,target=/var/cache/pip \
 FROM ${BASE}
 RUN groupadd --gid 10001 nightread \
     && useradd --uid 10001 --gid nightread --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nightread \
-    && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread
+    && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread /spool
 COPY --from=build /opt/nightread /opt/nightread
 # HOME: only /tmp is writable for every user, and CUDA and Keras write caches to HOME.
 ENV PATH=/opt/nightread/bin:$PATH \

@@ -11,7 +11,16 @@ from fastapi.params import Depends as DependsParameter
 from api.problems import Problem
 from nightread.api_keys import Permission
 
-__all__ = ("ANONYMOUS", "CHALLENGE", "LOCAL", "CurrentPrincipal", "Permission", "Principal", "principal_of", "require")
+__all__ = (  # Permission is part of what routes need
+    "ANONYMOUS",
+    "CHALLENGE",
+    "LOCAL",
+    "CurrentPrincipal",
+    "Permission",
+    "Principal",
+    "principal_of",
+    "require",
+)
 
 CHALLENGE = 'Bearer realm="nightread", Basic realm="nightread", charset="UTF-8"'
 """The header `WWW-Authenticate` of a response 401 (RFC 9110, section 11.6.1)."""

@@ -7,11 +7,16 @@ from fastapi import FastAPI
 
 from api.context import ApiContext
 from api.guards import Guards
+from api.health import router as health_router
 from api.images.routes import router as images_router
 from api.pages.add_pages import add_pages
 from api.pictures.routes import router as pictures_router
 from api.problems import add_problem_handlers
+from api.results.actions import router as actions_router
+from api.results.event_stream import router as events_router
+from api.results.routes import router as results_router
 from api.services import running_services
+from api.stow.routes import router as stow_router
 from nightread import __version__
 
 
@@ -28,7 +33,12 @@ def make_app(context: ApiContext) -> FastAPI:
     app.state.context = context
     add_problem_handlers(app)
     app.add_middleware(Guards, settings=context.settings)
+    app.include_router(health_router)
     app.include_router(images_router)
+    app.include_router(results_router)
+    app.include_router(events_router)
+    app.include_router(actions_router)
+    app.include_router(stow_router)
     app.include_router(pictures_router)
     add_pages(app, context)
     return app

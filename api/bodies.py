@@ -14,7 +14,7 @@ _IDLE_SECONDS = 30.0
 _FIRST_SECONDS = 60.0
 _LEAST_BYTES_PER_SECOND = 4096
 """Slower bodies are given up after the first minute: they would hold a connection for hours (slow loris)."""
-_CLOSE = {"Connection": "close"}
+CLOSE = {"Connection": "close"}
 
 
 def declared_length(request: Request) -> int | None:
@@ -23,19 +23,20 @@ def declared_length(request: Request) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal()):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The header Content-Length is not a number.", headers=_CLOSE)
+        raise Problem(HTTPStatus.BAD_REQUEST, "The header Content-Length is not a number.", headers=CLOSE)
     return int(text)
 
 
-async def body_chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+async def body_chunks(request: Request, limit_bytes: int | None) -> AsyncIterator[bytes]:
     """Yield the body in chunks as they come.
 
-    Raises Problem 413 for more than `limit_bytes`, declared or not; 408 for a body that is too slow; 400 for a coded
-    body; and ClientDisconnect if the client goes away before the end.
+    `limit_bytes` may be None if the caller limits each part. Raises Problem 413 for more bytes, declared or not; 408
+    for a body that is too slow; 415 for a coded body; and ClientDisconnect if the client goes away before the end.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.", headers=_CLOSE)
-    if (declared_length(request) or 0) > limit_bytes:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.", headers=CLOSE)
+    declared = declared_length(request) or 0
+    if limit_bytes is not None and declared > limit_bytes:
         raise _too_large(limit_bytes)
     received, began = 0, time.monotonic()
     stream = request.stream()
@@ -47,9 +48,9 @@ async def body_chunks(request: Request, limit_bytes: int) -> AsyncIterator[bytes
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly.", headers=_CLOSE) from None
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly.", headers=CLOSE) from None
         received += len(chunk)
-        if received > limit_bytes:
+        if limit_bytes is not None and received > limit_bytes:
             raise _too_large(limit_bytes)
         if chunk:
             yield chunk
@@ -59,5 +60,5 @@ def _too_large(limit_bytes: int) -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"The body is larger than {limit_bytes:,} bytes (max_file_bytes).",
-        headers=_CLOSE,
+        headers=CLOSE,
     )

@@ -1,5 +1,6 @@
 """Guard the application: known hosts, no requests forged by other sites, a principal, and one log line per request."""
 
+import asyncio
 import logging
 import time
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import ANONYMOUS, Principal
+from api.bodies import CLOSE
 from api.pages.session import COOKIE
 from api.problems import Problem, database_problem, problem_response
 from nightread.known_hosts import is_known_host
@@ -20,6 +22,11 @@ log = logging.getLogger("api.requests")
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
+_STOW = "/dicom-web/studies"
+_FILES = ("/v1/images", _STOW)
+_SMALL_BYTES = 64 * 1024
+_SMALL_SECONDS = 30.0
+"""Limits of bodies that are no files."""
 _UNKNOWN = "unknown"
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -56,7 +63,7 @@ class Guards:
         try:
             problem = await self._refusal(scope)
             if problem is None:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(scope, _limited(scope, receive), send_with_headers)
             else:
                 await problem_response(problem)(scope, receive, send_with_headers)
         finally:
@@ -69,7 +76,9 @@ class Guards:
                 HTTPStatus.FORBIDDEN, "The API is not known by this host name: add it to the setting api_hosts."
             )
         if scope["method"] not in _SAFE and _is_forged(headers):
-            return Problem(HTTPStatus.FORBIDDEN, "Pages of other sites may not send this request.")
+            return Problem(HTTPStatus.FORBIDDEN, "Pages of other sites may not send this request.", headers=CLOSE)
+        if not _takes_files(scope) and _declared_bytes(headers) > _SMALL_BYTES:
+            return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
         authentication = scope["app"].state.services.authentication
         try:
             principal = await authentication.principal(headers, (scope.get("client") or ("",))[0])
@@ -100,6 +109,36 @@ def _is_forged(headers: Headers) -> bool:
         return True
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+def _takes_files(scope: Scope) -> bool:
+    """Return whether the handler itself limits the body while it reads it (api.bodies)."""
+    path = scope["path"]
+    return scope["method"] == "POST" and (path in _FILES or path.startswith(f"{_STOW}/"))
+
+
+def _declared_bytes(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Return a `receive` that ends small bodies which are too large or too slow; the framework reads them whole."""
+    if _takes_files(scope):
+        return receive
+    received, is_complete = 0, False
+
+    async def receive_some() -> Message:
+        nonlocal received, is_complete
+        async with asyncio.timeout(None if is_complete else _SMALL_SECONDS):
+            message = await receive()
+        received += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
+        if received > _SMALL_BYTES:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
+        return message
+
+    return receive_some
 
 
 def route_of(scope: Scope) -> str:

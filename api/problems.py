@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from db import error_messages
+from nightread.errors import StopWork
 from nightread.log import place_of
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SQLAlchemyError, _database)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(StopWork, _stopped)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -89,6 +91,12 @@ async def _http(_request: Request, error: Exception) -> Response:
 async def _database(_request: Request, error: Exception) -> Response:
     assert isinstance(error, SQLAlchemyError)  # noqa: S101
     return problem_response(database_problem(error))
+
+
+async def _stopped(_request: Request, error: Exception) -> Response:
+    """Log why the database must not be used: its file was replaced, or it has another schema."""
+    log.error("a request failed: %s", error)
+    return problem_response(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log."))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -19,8 +19,8 @@ _HEALTH_CHECK_SECONDS = 20
 class RedisMessages:
     """Hears of recorded batches, and notifies the dispatcher of new images."""
 
-    def __init__(self, redis_url: str, on_outcomes: Callable[[], None]) -> None:
-        """`on_outcomes` is called after each recorded batch, and after a connection that was lost is back."""
+    def __init__(self, redis_url: str, on_outcomes: Callable[[str], None]) -> None:
+        """`on_outcomes` is called with the id of each recorded batch."""
         self._redis_url = redis_url
         self._on_outcomes = on_outcomes
         self._wanted = asyncio.Event()
@@ -55,11 +55,10 @@ class RedisMessages:
         async with Redis.from_url(self._redis_url, **options) as redis, redis.pubsub() as channel:
             await channel.subscribe(OUTCOMES_CHANNEL)
             self._log_found()
-            self._on_outcomes()
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEALTH_CHECK_SECONDS / 2)
                 if message is not None:
-                    self._on_outcomes()
+                    self._on_outcomes(message["data"].decode("ascii", "replace"))
 
     def _log_lost(self, error: Exception) -> None:
         if self._is_connected:

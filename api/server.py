@@ -1,5 +1,6 @@
 """Run the application in uvicorn, with limits for connections, headers and time."""
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -25,9 +26,16 @@ def serve(context: ApiContext, *, on_listening: Callable[[int], None] = lambda _
     """Serve until SIGTERM or Ctrl-C. `on_listening` gets the port. Raises UsageFault for a port that is taken."""
     settings = context.settings
     with closing(listen(settings.api_address, settings.api_port)) as listener:
-        server = uvicorn.Server(_config(context))
         on_listening(listener.getsockname()[1])
-        server.run(sockets=[listener])
+        make_server(context).run(sockets=[listener])
+
+
+def make_server(context: ApiContext) -> uvicorn.Server:
+    """Return the server; `run` it with a socket of `listen`."""
+    server = uvicorn.Server(_config(context))
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its other lines say nothing that ours do not
+    logging.getLogger("uvicorn.access").disabled = True  # its lines have the path
+    return server
 
 
 def listen(address: str, port: int) -> socket.socket:

@@ -12,9 +12,11 @@ from fastapi import Depends, Request
 
 from api.authentication import Authentication
 from api.context import ApiContext
+from api.file_exports import FileExports
 from api.intake.intake import SubmissionIntake
 from api.intake.upkeep import Upkeep
 from api.keys import KeyRing
+from api.outcome_events import OutcomeEvents
 from api.redis_messages import RedisMessages
 from api.waiting import OutcomeWaiters
 from nightread.log import place_of
@@ -29,13 +31,20 @@ class ApiServices:
     intake: SubmissionIntake
     waiters: OutcomeWaiters
     authentication: Authentication
+    events: OutcomeEvents
+    exports: FileExports
     messages: RedisMessages | None
     """None without a Redis: the dispatcher then finds new images within a second."""
+    loop: asyncio.AbstractEventLoop
 
     def notify_dispatcher(self) -> None:
-        """Tell the dispatcher that there is work."""
+        """Tell the dispatcher that there is work; any thread may call this."""
         if self.messages is not None:
-            self.messages.notify_dispatcher()
+            self.loop.call_soon_threadsafe(self.messages.notify_dispatcher)
+
+    def wake_waiters(self) -> None:
+        """Tell clients that wait of an outcome that no worker recorded; any thread may call this."""
+        self.loop.call_soon_threadsafe(self.waiters.wake)
 
 
 def services_of(request: Request) -> ApiServices:
@@ -54,7 +63,13 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     own = context.settings.api_key
     keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
     waiters = OutcomeWaiters(context.database)
-    messages = RedisMessages(context.redis_url, waiters.wake) if context.redis_url else None
+    events = OutcomeEvents(context.database)
+
+    def on_outcomes(batch_id: str) -> None:
+        waiters.wake()
+        events.note(batch_id)
+
+    messages = RedisMessages(context.redis_url, on_outcomes) if context.redis_url else None
     intake = SubmissionIntake(
         context.settings,
         context.database,
@@ -63,7 +78,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     )
     with intake.opened():
         upkeep = Upkeep(context.settings, context.database, intake, keys, clock=context.clock)
-        jobs = [intake.committer.run(), waiters.run(), upkeep.run()]
+        jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run()]
         if messages is not None:
             jobs += [messages.send(), messages.listen()]
         async with _running(jobs):
@@ -71,7 +86,10 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
                 intake=intake,
                 waiters=waiters,
                 authentication=Authentication(keys, address=context.settings.api_address),
+                events=events,
+                exports=FileExports(),
                 messages=messages,
+                loop=asyncio.get_running_loop(),
             )
         await asyncio.to_thread(upkeep.end)
 

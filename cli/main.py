@@ -35,6 +35,7 @@ class _Commands(LazyGroup):
         "status": "cli.status",
         "query": "cli.query",
         "trace": "cli.trace",
+        "report": "cli.report",
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from api.hashing import site_hasher
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.hashing import site_hasher
 from cli.inputs.number_search import images_of_number
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name

@@ -15,7 +15,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ledger_driver import LEASE, LedgerDriver, SettableClock
-from ledger_model import ENDINGS, Delivery, ExpectedWork, allowed_states, assert_consistent, number_of, outcome_that
+from ledger_model import (
+    ENDINGS,
+    Delivery,
+    ExpectedWork,
+    allowed_states,
+    assert_consistent,
+    is_early,
+    number_of,
+    outcome_that,
+    row_that_follows,
+)
 from sqlalchemy import delete, select
 
 from db import ledger, queries
@@ -68,10 +78,8 @@ class LedgerMachine(RuleBasedStateMachine):
         arrival = Arrival(uri=f"{name}.dcm", size=size, mtime_ns=len(self.seen) + 1)
         self.folder[arrival.uri] = arrival
         self.seen.add(arrival)
-        places = {row.id: row.uri for row in self.ledger_driver.instances()}
-        for row in self.rows(*UNFINISHED):
-            if places[row.instance_id] == arrival.uri:
-                self.expected[row.id].change_file()
+        for work_id in row_that_follows(arrival.uri, self.rows(*UNFINISHED), self.ledger_driver.instances()):
+            self.expected[work_id].change_file()
         registered = self.ledger_driver.register(list(self.folder.values()))
         assert registered.new + registered.changed == 1
         assert self.ledger_driver.register(list(self.folder.values())) == ledger.Registered(new=0, changed=0)
@@ -81,13 +89,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(images=st.integers(1, 4))
     def dispatch(self, images: int) -> None:
         """Form batches and publish them. No image comes before its time, and one marked `alone` has no company."""
-        waiting = {row.id for row in self.rows(State.RECEIVED) if self._is_early(row)}
+        waiting = {row.id for row in self.rows(State.RECEIVED) if is_early(row, self.ledger_driver.clock())}
         self.messages += self.ledger_driver.form(count=2, images=images)
         queued = {row.id for row in self.rows(State.QUEUED)}
         assert not waiting & queued
-
-    def _is_early(self, row: Any) -> bool:
-        return row.not_before is not None and row.not_before > self.ledger_driver.clock()
 
     @rule()
     def fail_to_publish(self) -> None:

@@ -74,6 +74,14 @@ class ExpectedWork:
         return State.FAILED if travelled_alone and self.deaths >= DEATHS_ALLOWED else State.RECEIVED
 
 
+def row_that_follows(uri: str, unfinished: Sequence[Any], instances: Sequence[Any]) -> list[int]:
+    """Return the id of the row of work that follows a changed file: the newest one whose file was not replaced."""
+    here = {row.id: row for row in instances if row.uri == uri}
+    rows = [row for row in unfinished if row.instance_id in here]
+    rows.sort(key=lambda row: (here[row.instance_id].replaced_by is None, row.instance_id))
+    return [row.id for row in rows[-1:]]
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A claimed batch: its images, and the process that claimed it."""
@@ -137,3 +145,8 @@ def assert_consistent(row: Any) -> None:
     assert (row.batch_id is None) == (row.state == State.RECEIVED)
     assert (row.duplicate_of is not None) == (row.state == State.DUPLICATE)
     assert (row.score is not None) == (row.state == State.DONE)
+
+
+def is_early(row: Any, now: datetime) -> bool:
+    """Return whether the image of a row of work waits for a later time."""
+    return row.not_before is not None and row.not_before > now

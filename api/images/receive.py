@@ -111,8 +111,8 @@ def declared_type_help() -> str:
     return f"Send one file with its Content-Type ({', '.join(MEDIA_TYPES)}), or several as {FORM}."
 
 
-def is_known_content(head: bytes) -> bool:
-    """Return whether the first 132 bytes are those of DICOM, PNG, JPEG, zip or gzip."""
+def is_known_content(head: bytes | bytearray) -> bool:
+    """Return whether the first bytes are those of DICOM, PNG, JPEG, zip or gzip."""
     return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC)
 
 

@@ -26,7 +26,7 @@ from producer.spool.spool import Spool, spool_root
 
 log = logging.getLogger(__name__)
 
-PRIORITY = 0
+PRIORITY = ledger.URGENT
 """Somebody waits for the answer: these images overtake the night."""
 _FILE_THREADS = 4
 _KEY_TITLE = "API"

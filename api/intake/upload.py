@@ -17,7 +17,7 @@ from producer.spool.spool import Incoming, Spool
 T = TypeVar("T")
 _MEMORY_BYTES = 1024**2
 """So much of a file is held in memory before it is written: a small image then costs one change of threads."""
-_HEAD_BYTES = 132
+_HEAD_BYTES = 64 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -41,8 +41,8 @@ class Upload:
         self._buffer = bytearray()
         self._hash = sha256()
         self.size = 0
-        self.head = b""
-        """The first 132 bytes, which show what kind of file it is."""
+        self.head = bytearray()
+        """The first 64 KiB, which show what kind of file it is, and the identity of a DICOM object."""
 
     @property
     def sha256(self) -> str:

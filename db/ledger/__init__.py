@@ -2,7 +2,9 @@
 
 from db.ledger.api_keys import add_api_key, note_api_key_uses, revoke_api_key
 from db.ledger.arrivals import register
+from db.ledger.audit_entries import write_entry
 from db.ledger.bundles import register_bundle
+from db.ledger.cancellations import cancel
 from db.ledger.claims import (
     claim,
     expire_leases_of_previous_starts,
@@ -21,6 +23,7 @@ from db.ledger.issuers import remember_issuers
 from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
+    URGENT,
     Batch,
     BatchFilter,
     QueueStatus,
@@ -59,6 +62,7 @@ from db.ledger.workers import deregister, heartbeat
 
 __all__ = [
     "ALL_SOURCES",
+    "URGENT",
     "Annotations",
     "Arrival",
     "Batch",
@@ -85,6 +89,7 @@ __all__ = [
     "add_api_key",
     "add_opt_out",
     "add_route",
+    "cancel",
     "claim",
     "claim_delivery",
     "clamp_future_times",
@@ -141,4 +146,5 @@ __all__ = [
     "submit",
     "unknown_sender",
     "update_trust",
+    "write_entry",
 ]

@@ -7,7 +7,7 @@ from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, nod
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
-from db.queries.failures import FailureGroup, failure_groups
+from db.queries.failures import FailureGroup, failure_examples, failure_groups
 from db.queries.filters import ImageFilter
 from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
 from db.queries.image_ids import image_ids, image_ids_at
@@ -15,8 +15,9 @@ from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
 from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.night_counts import NightCounts, night_counts
 from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
-from db.queries.outcomes import ImageOutcome, finished_among, members_of, outcomes_since
+from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
@@ -90,6 +91,7 @@ __all__ = [
     "LabelCount",
     "LabelSample",
     "LatestOutcomes",
+    "NightCounts",
     "NodeTotals",
     "OptOut",
     "OriginalFile",
@@ -131,6 +133,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "failure_examples",
     "failure_groups",
     "finished_among",
     "has_arrivals",
@@ -147,9 +150,9 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "latest_studies",
-    "members_of",
     "missing_from_ledger",
     "newest_at",
+    "night_counts",
     "node_totals",
     "oldest_waiting",
     "open_batches",
@@ -157,7 +160,7 @@ __all__ = [
     "opted_out_keys",
     "originals_in_use",
     "originals_of",
-    "outcomes_since",
+    "outcomes_of",
     "outdated",
     "pace",
     "page",

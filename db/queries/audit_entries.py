@@ -62,13 +62,21 @@ def _images(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _event(entry: Row[Any], about: Any) -> Event:
-    values = {"action": entry.action, "actor": entry.actor, "about": about}
+    what, values = What.AUDIT, {"action": entry.action, "actor": entry.actor, "about": about}
     if entry.action == "images.conflict" and about:
-        detail = f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
-        return Event(at=entry.at, what=What.CONFLICT, detail=detail, values={**values, "image_id": about[1]})
+        what, values = What.CONFLICT, {**values, "image_id": about[1]}
+    return Event(at=entry.at, what=what, detail=_sentence(entry, about), values=values)
+
+
+def _sentence(entry: Row[Any], about: Any) -> str:
+    if entry.action == "images.conflict" and about:
+        return f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
     if entry.action == "images.retry" and about:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
-        detail = f"{entry.actor} let it be tried again: it was {state}{why} after {attempts} attempts."
-        return Event(at=entry.at, what=What.AUDIT, detail=detail, values=values)
-    return Event(at=entry.at, what=What.AUDIT, detail=f"{entry.actor}: {entry.action}.", values=values)
+        return f"{entry.actor} let it be tried again; before, it was {state}{why}. Attempts until then: {attempts}."
+    if entry.action == "images.explain":
+        return f"{entry.actor} let {entry.detail.get('model')} explain it, frame {entry.detail.get('frame')}."
+    if entry.action == "images.purge":
+        return f"{entry.actor} purged it ({entry.detail.get('cause')})."
+    return f"{entry.actor}: {entry.action}."

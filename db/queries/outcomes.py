@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
-from db.tables import State, instances, work
+from db.tables import State, batches, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,16 +30,12 @@ def finished_among(database: Database, image_ids: Collection[int]) -> dict[int, 
         return {row.instance_id: State(row.state) for row in rows}
 
 
-def outcomes_since(database: Database, since: datetime, *, limit: int) -> list[ImageOutcome]:
-    """Return the first outcomes that were recorded at this time or later, oldest first."""
+def outcomes_of(database: Database, batch_id: str) -> list[ImageOutcome]:
+    """Return the outcomes that were recorded with this batch; none while it is open."""
     with database.read() as connection:
-        return [_outcome(row) for row in connection.execute(_SINCE, {"since": since, "limit": limit})]
-
-
-def members_of(database: Database, archive_id: int, *, limit: int) -> list[int]:
-    """Return the ids of the first images that were unpacked from this archive."""
-    with database.read() as connection:
-        return list(connection.execute(_MEMBERS, {"archive": archive_id, "limit": limit}).scalars())
+        finished_at = connection.execute(_FINISHED_AT, {"batch": batch_id}).scalar()
+        rows = connection.execute(_OF_BATCH, {"batch": batch_id, "at": finished_at}) if finished_at else ()
+        return [_outcome(row) for row in rows]
 
 
 def _outcome(row: Any) -> ImageOutcome:
@@ -55,15 +51,10 @@ def _outcome(row: Any) -> ImageOutcome:
 _FINISHED = select(work.c.instance_id, work.c.state).where(
     work.c.instance_id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0, work.c.finished_at.is_not(None)
 )
-_SINCE = (
+_FINISHED_AT = select(batches.c.finished_at).where(batches.c.id == bindparam("batch"))
+# The index on batch_id holds unfinished work only; that on the time, which is the time of the batch, finds the rows.
+_OF_BATCH: Select[Any] = (
     select(work.c.instance_id, work.c.state, work.c.reason, work.c.label, work.c.finished_at)
-    .where(work.c.finished_at >= bindparam("since"), work.c.ordinal == 0)
-    .order_by(work.c.finished_at, work.c.instance_id)
-    .limit(bindparam("limit"))
-)
-_MEMBERS = (
-    select(instances.c.id)
-    .where(instances.c.parent_id == bindparam("archive"))
-    .order_by(instances.c.id)
-    .limit(bindparam("limit"))
+    .where(work.c.finished_at == bindparam("at"), work.c.batch_id == bindparam("batch"), work.c.ordinal == 0)
+    .order_by(work.c.instance_id)
 )

@@ -12,11 +12,10 @@ from db.engine import Database
 from db.queries import Source
 from nightread.paths import path_of, root_path
 from nightread.settings import Settings
-from nightread.sources import ARCHIVES
+from nightread.sources import SPOOLED_KINDS
 
 PICTURE_FOLDERS = ("thumbnails", "explanations")
 """Folders of the state folder with pictures whose names begin with an image id, or with `image-` and an image id."""
-_SPOOLED = ("receiver", ARCHIVES)
 _NUMBER = re.compile(r"(?:image-)?(\d{1,18})(?!\d)")
 _FILES_AT_ONCE = 1000
 
@@ -53,17 +52,20 @@ def remove_purged_files(
 
 def is_spool(source: Source, root: Path, settings: Settings) -> bool:
     """Return whether nightread itself wrote the files of this source."""
-    return source.kind in _SPOOLED or root.is_relative_to(settings.spool_folder.absolute())
+    return source.kind in SPOOLED_KINDS or root.is_relative_to(settings.spool_folder.absolute())
 
 
 def remove_pictures(database: Database, settings: Settings) -> int:
     """Remove the thumbnails and explanations of all images that were purged. Returns their number. Raises OSError."""
-    removed = 0
+    return sum(remove_pictures_in_steps(database, settings))
+
+
+def remove_pictures_in_steps(database: Database, settings: Settings) -> Iterator[int]:
+    """Do the same, and yield the number of removed files after each thousand that were looked at."""
     pictures = _pictures(settings.state_dir)
     while paths := list(islice(pictures, _FILES_AT_ONCE)):
         purged = queries.purged_among(database, [image_id for image_id, _ in paths])
-        removed += sum(_remove(path) for image_id, path in paths if image_id in purged)
-    return removed
+        yield sum(_remove(path) for image_id, path in paths if image_id in purged)
 
 
 def _pictures(state_dir: Path) -> Iterator[tuple[int, Path]]:

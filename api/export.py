@@ -3,12 +3,13 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from db.queries import COLUMNS
 from nightread.csv_cells import csv_cell
@@ -19,6 +20,7 @@ Rows = Iterator[dict[str, Any]]
 FORMATS = ("json", "jsonl", "csv", "parquet")
 
 _CHUNK = 10_000
+_ROWS_PER_CHUNK = 1000
 _WHOLE_NUMBERS = frozenset(
     (
         *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by", "conflict_with"),
@@ -52,6 +54,26 @@ def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | Non
             _WRITERS[style](rows, names, stream)
 
 
+def text_chunks(rows: Rows, names: Sequence[str], style: str) -> Iterator[str]:
+    """Yield the text of `jsonl` or `csv` in chunks of up to 1,000 rows, for a client that reads as they come."""
+    buffer = StringIO()
+    if style == "csv":
+        csv.writer(buffer, lineterminator="\n").writerow(names)
+    yield buffer.getvalue()
+    while chunk := list(islice(rows, _ROWS_PER_CHUNK)):
+        buffer = StringIO()
+        if style == "csv":
+            _write_csv_rows(chunk, names, buffer)
+        else:
+            _write_jsonl(iter(chunk), names, buffer)
+        yield buffer.getvalue()
+
+
+def write_parquet(rows: Rows, names: Sequence[str], output: Path | IO[bytes]) -> None:
+    """Write rows to a file. Raises UsageFault if pyarrow is not installed."""
+    _write_parquet(rows, names, output)
+
+
 def json_line(value: dict[str, Any]) -> str:
     """Return the value as JSON on one line. Letters stay readable; characters that change a terminal are escaped."""
     return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
@@ -71,13 +93,17 @@ def _write_jsonl(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
 
 
 def _write_csv(rows: Rows, names: Sequence[str], stream: TextIO) -> None:
+    csv.writer(stream, lineterminator="\n").writerow(names)
+    _write_csv_rows(rows, names, stream)
+
+
+def _write_csv_rows(rows: Iterable[dict[str, Any]], names: Sequence[str], stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
     for row in rows:
         writer.writerow([csv_cell(_as_text(row[name])) for name in names])
 
 
-def _write_parquet(rows: Rows, names: Sequence[str], path: Path) -> None:
+def _write_parquet(rows: Rows, names: Sequence[str], path: Path | IO[bytes]) -> None:
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional extra, and slow to load
         from pyarrow import parquet  # noqa: PLC0415
