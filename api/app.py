@@ -12,6 +12,7 @@ from api.health import router as health_router
 from api.images.routes import router as images_router
 from api.openapi import described
 from api.pages.add_pages import add_pages
+from api.pictures.routes import router as pictures_router
 from api.problems import add_problem_handlers
 from api.results.actions import router as actions_router
 from api.results.event_stream import router as events_router
@@ -41,6 +42,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app.include_router(events_router)
     app.include_router(actions_router)
     app.include_router(stow_router)
+    app.include_router(pictures_router)
     add_pages(app, context)
     return app
 

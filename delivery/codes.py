@@ -1,6 +1,7 @@
 """Define the coded concepts of reports: codes of the standard, else of the scheme 99NIGHTREAD (docs/reports.md)."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -67,10 +68,12 @@ def probability_of(label: str) -> CodedConcept:
     return CodedConcept(f"#{digest}", CODING_SCHEME, f"Probability of {named.meaning}"[:_MEANING_LENGTH])
 
 
+@lru_cache(maxsize=1024)
 def label_concept(bundle: ReportedBundle, label: str) -> CodedConcept:
     """Return the preferred code of a label: the first one that the bundle names, else that of 99NIGHTREAD.
 
-    The other codes of the label, that of 99NIGHTREAD among them, are listed as equivalent (PS3.3, section 8.9).
+    The other codes of the label, that of 99NIGHTREAD among them, are listed as equivalent (PS3.3, section 8.9). All
+    items of a report share the concept: do not change it.
     """
     own = label_code(label)
     named = [CodedConcept(code.value, code.scheme, code.meaning) for code in bundle.codes_of(label)]

@@ -1,6 +1,7 @@
 """Build the content of a report: TID 1500, Measurement Report, one group per image and bundle (DICOM PS3.16)."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from highdicom.sr import (
     CodeContentItem,
@@ -21,6 +22,8 @@ from delivery.template_items import algorithm, observers, tracking
 from nightread.plain_text import visible
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
+_MOST_SCORES = 10_000
+"""If a study has more scores, images without a finding list only that of their label: each score takes 1 ms."""
 _MOST_FRAMES = 1000
 """If a result refers to more frames, its group refers to the whole image."""
 
@@ -29,10 +32,11 @@ def measurement_report(
     study: StudyResults, evidence: StudyEvidence = NO_EVIDENCE, *, not_for_diagnosis: bool
 ) -> MeasurementReport:
     """Build the content tree, with image-level groups as in the profile IHE AI Results."""
+    all_scores = _lists_all_scores(study)
     report = MeasurementReport(
         observation_context=observers(study.results),
         procedure_reported=list(codes.procedures(result.modality for result in study.results)),
-        imaging_measurements=[_group(result) for result in study.results],
+        imaging_measurements=[_group(result, all_scores=result.is_finding or all_scores) for result in study.results],
     )
     comment = TextContentItem(
         name=codes.COMMENT,
@@ -43,13 +47,17 @@ def measurement_report(
     return report
 
 
-def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
+def _lists_all_scores(study: StudyResults) -> bool:
+    return sum(len(result.scores) for result in study.results) <= _MOST_SCORES
+
+
+def _group(result: ReportableResult, *, all_scores: bool) -> MeasurementsAndQualitativeEvaluations:
     """Return the group of one image (TID 1501): label, scores, bundle and frames."""
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking(result, f"image {result.image_id}"),
         finding_type=codes.label_concept(result.bundle, result.label) if result.label is not None else None,
         algorithm_id=algorithm(result.bundle),
-        measurements=list(_scores(result)),
+        measurements=list(_scores(result, all_scores=all_scores)),
         qualitative_evaluations=[_presence(result)],
         source_images=[
             SourceImageForMeasurementGroup(
@@ -61,25 +69,31 @@ def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
     )
 
 
-def _scores(result: ReportableResult) -> Iterator[Measurement]:
-    """Yield the score of the label, then those of the other labels of the bundle."""
+def _scores(result: ReportableResult, *, all_scores: bool) -> Iterator[Measurement]:
+    """Yield the score of the label, and with `all_scores` those of the other labels of the bundle."""
     if result.label is not None:
         yield _score(result.bundle, result.label, result.score)
     for label, score in zip(result.bundle.labels, result.scores, strict=False):
-        if label != result.label:
+        if all_scores and label != result.label:
             yield _score(result.bundle, label, score)
 
 
 def _score(bundle: ReportedBundle, label: str, score: float) -> Measurement:
     """Return a probability; a concept modifier (TID 300) says of which label it is."""
     measurement = Measurement(name=codes.PROBABILITY, value=score, unit=codes.NO_UNITS)
+    measurement[0].ContentSequence = _modifier(bundle, label)
+    return measurement
+
+
+@lru_cache(maxsize=1024)
+def _modifier(bundle: ReportedBundle, label: str) -> ContentSequence:
+    """Return the modifier that all scores of a label share: building one takes longer than building a score."""
     of_label = CodeContentItem(
         name=codes.FINDING,
         value=codes.label_concept(bundle, label),
         relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
-    measurement[0].ContentSequence = ContentSequence([of_label], is_sr=True)
-    return measurement
+    return ContentSequence([of_label], is_sr=True)
 
 
 def _presence(result: ReportableResult) -> QualitativeEvaluation:
@@ -100,6 +114,8 @@ def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis:
             found[result.label] = found.get(result.label, 0) + 1
     sentences.append(f"Found: {_counted(found)}." if found else "No findings.")
     sentences.extend(_of_regions(evidence))
+    if not _lists_all_scores(study):
+        sentences.append("Scores of labels that were not reported are listed for findings only.")
     if study.in_conflict:
         sentences.append(f"Listed although another source sent another version or rejects it: {study.in_conflict}.")
     if not_for_diagnosis:

@@ -25,6 +25,12 @@ def own_variables() -> set[str]:
     return {name for name in os.environ if name.upper().startswith(_PREFIX)}
 
 
+def foreign_variables() -> dict[str, str]:
+    """Return the environment without variables NIGHTREAD_..., for a process that must not know any password."""
+    own = own_variables()
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
 def secret_names(settings: type[BaseSettings]) -> set[str]:
     """Return the names of the settings that hold a secret: each may also come from a file."""
     return {name for name, field in settings.model_fields.items() if field.annotation == SecretStr | None}

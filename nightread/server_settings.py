@@ -51,3 +51,8 @@ class ServerSettings(BaseSettings):
     thumbnail_bytes: int = Field(
         512 * MiB, ge=0, description="Size of the cache of pictures in the state folder; 0: no cache."
     )
+    show_burned_in: bool = Field(
+        False,
+        description="Show pictures of images that may have names in their pixels: those whose header says so "
+        "(BurnedInAnnotation), ultrasound, secondary captures and captures of screens.",
+    )

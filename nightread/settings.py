@@ -16,6 +16,7 @@ from pydantic_settings import (
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
+from nightread.mail_settings import MailSettings
 from nightread.server_settings import ServerSettings
 from nightread.sources import (
     AbsolutePath,
@@ -29,7 +30,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, MailSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(

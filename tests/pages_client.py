@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from ledger_driver import SettableClock
 from mixed_night import MixedNight
+from sqlalchemy import text
 
 from api.app import make_app
 from api.context import ApiContext
@@ -22,6 +23,7 @@ from nightread.nights import nights_of
 from nightread.settings import Settings, load_settings
 
 BASE_URL = "http://127.0.0.1:8080"
+VIEWER = "https://ohif.example/viewer?StudyInstanceUIDs={study}"
 _SVG = re.compile(r"<svg.*?</svg>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -57,6 +59,10 @@ class PagesClient:
         assert token
         return self.client.post(path, data={"csrf": token[1], **fields}, follow_redirects=False)
 
+    def write(self, statement: str, **values: object) -> None:
+        """Change rows, as a header, a file or a person might have written them."""
+        self.database.write(lambda connection: connection.execute(text(statement), values))
+
     def sql(self, statement: str) -> list[Any]:
         """Return the rows of a statement."""
         with self.database.read() as connection:
@@ -66,7 +72,7 @@ class PagesClient:
 @contextmanager
 def pages_client(new_sqlite: NewSqlite, folder: Path, *, now: datetime, **settings: Any) -> Iterator[PagesClient]:
     """Run the application over an empty database in `folder`, at a site in UTC."""
-    known = load_settings(**{"state_dir": folder, "time_zone": "UTC", **settings})
+    known = load_settings(**{"state_dir": folder, "time_zone": "UTC", "viewer_url": VIEWER, **settings})
     clock = SettableClock(now=now)
     with new_sqlite(folder / "nightread.sqlite3", durable=True) as database:
         context = ApiContext(settings=known, database=database, nights=nights_of(known), clock=clock)

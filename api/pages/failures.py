@@ -115,11 +115,11 @@ def _search(parameters: QueryParams, context: ApiContext, *, default: bool = Tru
 
 
 def _groups(context: ApiContext, wanted: ImageFilter) -> Iterator[ReasonGroup]:
-    found = queries.failure_groups(context.database, since=wanted.since, until=wanted.until)
-    kinds = sorted(found, key=lambda group: (group.state, group.reason))
-    groups = [
-        _group(context, wanted, list(same)) for _, same in groupby(kinds, lambda group: (group.state, group.reason))
-    ]
+    counted = queries.failure_groups(context.database, since=wanted.since, until=wanted.until)
+    ids = queries.failure_examples(context.database, since=wanted.since, until=wanted.until, each=_EXAMPLES)
+    newest = ImageFilter(image_ids=tuple(ids), sort="newest")
+    rows = list(queries.images(context.database, newest)) if ids else []
+    groups = [_group(list(same), rows) for _, same in groupby(sorted(counted, key=_kind), _kind)]
     yield from sorted(groups, key=lambda group: (group.state, -group.images))
 
 
@@ -127,18 +127,15 @@ def _kind(group: queries.FailureGroup) -> tuple[str, str]:
     return group.state, group.reason
 
 
-def _group(context: ApiContext, wanted: ImageFilter, same: Sequence[queries.FailureGroup]) -> ReasonGroup:
+def _group(same: Sequence[queries.FailureGroup], examples: Sequence[Mapping[str, Any]]) -> ReasonGroup:
     state, reason = same[0].state, same[0].reason
-    examples = ImageFilter(
-        states=(state,), reasons=(reason,), since=wanted.since, until=wanted.until, sort="newest", limit=_EXAMPLES
-    )
     return ReasonGroup(
         state=state,
         reason=reason,
         message=_MESSAGES.get(reason, ""),
         images=sum(group.images for group in same),
         by_source=[(group.source, group.images) for group in sorted(same, key=lambda group: -group.images)],
-        examples=list(queries.images(context.database, examples)),
+        examples=[row for row in examples if (row["state"], row["reason"] or "") == (state, reason)],
     )
 
 

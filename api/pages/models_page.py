@@ -13,6 +13,7 @@ from api.pages.bundle_cards import readable_cards
 from api.pages.viewer import HEADERS, PageProblem, Reader, page
 from db import queries
 from models.catalogue import Entry
+from models.domain import RANGES
 from models.evaluation.names import PAGE_FILE
 
 router = APIRouter(include_in_schema=False)
@@ -36,6 +37,13 @@ class ModelRow:
     card: Mapping[str, Any] | None
     """bundle.json; None if this host does not have the bundle."""
     has_evaluation: bool
+
+    @property
+    def made_for(self) -> list[tuple[str, str]]:
+        """Return the domain of the bundle in words: (field, values)."""
+        domain = (self.card or {}).get("domain")
+        found = domain if isinstance(domain, dict) else {}
+        return [(name.replace("_", " "), _words(name, value)) for name, value in found.items()]
 
     @property
     def reference(self) -> str:
@@ -100,6 +108,15 @@ def _rows(context: ApiContext) -> list[ModelRow]:
         if digest not in known
     )
     return sorted(rows, key=lambda row: (row.name, row.version))
+
+
+def _words(name: str, value: object) -> str:
+    """Return the allowed values of a field of a domain."""
+    if name in RANGES and isinstance(value, list):
+        return " to ".join(map(str, value))
+    if isinstance(value, dict):
+        return "as in the training images"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _has_evaluation(entry: Entry) -> bool:

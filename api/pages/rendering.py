@@ -89,8 +89,10 @@ def _time_words(nights: Nights) -> Mapping[str, Callable[[datetime], str]]:
     }
 
 
-def _file_end(path: str) -> str:
-    """Return the last two parts of a path, which identify a file; the page of the image has the whole path."""
+def _file_end(path: str | None) -> str:
+    """Return the last two parts of a path, which identify a file; `purged` for an image that was purged."""
+    if path is None:
+        return "purged"
     parts = path.rsplit("/", 2)
     return path if len(parts) < 3 else f"…/{parts[1]}/{parts[2]}"  # noqa: PLR2004
 

@@ -145,6 +145,7 @@ def page(
         version=__version__,
         static_version=static_version(),
         page=True,
+        with_pictures=True,
         identifiers=True,
         **values,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Text, cast, or_, select
 
+from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries.snapshot import stream
 from db.queries.trace_events import Event, What
 from db.tables import audit
@@ -62,13 +63,28 @@ def _images(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _event(entry: Row[Any], about: Any) -> Event:
-    values = {"action": entry.action, "actor": entry.actor, "about": about}
+    what, values = What.AUDIT, {"action": entry.action, "actor": entry.actor, "about": about}
     if entry.action == "images.conflict" and about:
-        detail = f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
-        return Event(at=entry.at, what=What.CONFLICT, detail=detail, values={**values, "image_id": about[1]})
+        what, values = What.CONFLICT, {**values, "image_id": about[1]}
+    return Event(at=entry.at, what=what, detail=_sentence(entry, about), values=values)
+
+
+def _sentence(entry: Row[Any], about: Any) -> str:
+    if entry.action == "images.conflict" and about:
+        return f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
     if entry.action == "images.retry" and about:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
-        detail = f"{entry.actor} let it be tried again: it was {state}{why} after {attempts} attempts."
-        return Event(at=entry.at, what=What.AUDIT, detail=detail, values=values)
-    return Event(at=entry.at, what=What.AUDIT, detail=f"{entry.actor}: {entry.action}.", values=values)
+        return f"{entry.actor} let it be tried again; before, it was {state}{why}. Attempts until then: {attempts}."
+    sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
+    return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
+
+
+_SENTENCES = {
+    "images.explain": "{actor} let {model} explain it, frame {frame}.",
+    "images.purge": "{actor} purged it ({cause}).",
+    "images.cancel": "{actor} cancelled it.",
+    IMAGE_READ: "{actor} looked at it.",
+    STUDY_READ: "{actor} looked at its study.",
+}
+_NAMES = ("model", "frame", "cause")

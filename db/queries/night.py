@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, String, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, String, cast, column, func, select, values
 
 from db.engine import Database
+from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.snapshot import snapshot
-from db.queries.suspicion import BundleLabels, bundles_by_id
 from db.queries.tally import Tally
 from db.tables import State, instances, work
+from db.types import UtcDateTime
 
 INTERVAL = timedelta(minutes=10)
 """Arrivals and outcomes are counted by intervals of this length, which begin at full ten minutes of UTC."""
+_RANGES = 200
 _TEN_MINUTES = 15
 """Number of characters up to the tens of minutes in a time as SQLite stores it: `2026-11-05 22:1`."""
 
@@ -61,7 +63,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
     """
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        arrived = {_begin(row[0]): row[1] for row in connection.execute(_arrivals(connection, since, until))}
+        arrived = _arrivals(connection, since, until)
         rows = connection.execute(_outcomes(connection, since, until)).all()
     states: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
@@ -126,9 +128,26 @@ def _sample(
     return LabelSample(results=sum(labels.values()), labels=labels)
 
 
-def _arrivals(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
-    interval = _interval(connection, instances.c.arrived_at)
-    return select(interval, func.count()).where(*_arrived(since, until)).group_by(interval)
+def _arrivals(connection: Connection, since: datetime, until: datetime) -> dict[datetime, int]:
+    """Count arrivals by interval; ranges of the index are counted without reading a row."""
+    names = ("at", "since", "until")
+    bounds = [(begin, max(begin, since), min(begin + INTERVAL, until)) for begin in _intervals(since, until)]
+    found: dict[datetime, int] = {}
+    for first in range(0, len(bounds), _RANGES):
+        ranges = (
+            values(*(column(name, UtcDateTime) for name in names)).data(bounds[first : first + _RANGES]).cte("ranges")
+        )
+        within = (instances.c.arrived_at >= ranges.c.since, instances.c.arrived_at < ranges.c.until)
+        arrived = select(func.count()).select_from(instances).where(*within).scalar_subquery()
+        found.update({at: images for at, images in connection.execute(select(ranges.c.at, arrived)) if images})
+    return found
+
+
+def _intervals(since: datetime, until: datetime) -> Iterator[datetime]:
+    begin = datetime.fromtimestamp(since.timestamp() // INTERVAL.total_seconds() * INTERVAL.total_seconds(), UTC)
+    while begin < until:
+        yield begin
+        begin += INTERVAL
 
 
 def _outcomes(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
@@ -139,7 +158,8 @@ def _outcomes(connection: Connection, since: datetime, until: datetime) -> Selec
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .where(*_arrived(since, until), work.c.ordinal == 0)
-        .group_by(*kinds)
+        # The interval first: SQLite then sorts in three quarters of the time.
+        .group_by(interval, work.c.label, work.c.state, work.c.reason, work.c.bundle_id)
     )
 
 

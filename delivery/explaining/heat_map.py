@@ -3,11 +3,12 @@
 import numpy as np
 from highdicom import VOILUTTransformation
 from highdicom.pm import ParametricMap, RealWorldValueMapping
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from delivery.explaining.derived_object import file_meta, set_equipment, set_laterality
+from delivery.explaining.derived_object import file_meta, set_equipment
 from delivery.explaining.messages import HEAT_MAP, ExplainRequest
 from delivery.identity import Identity
 from delivery.report import file_bytes, series_description
@@ -19,6 +20,7 @@ _SERIES_NUMBER = 9902
 _POSITION = (
     *("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
 )
+_BODY_STRUCTURE = CodedConcept("123037004", "SCT", "Body structure")
 NO_POSITION = "No heat map: the image has no position in a frame of reference, which a parametric map needs."
 
 
@@ -60,8 +62,18 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
         content_description="Gradient-weighted class activation",
         series_description=series_description("heat maps", not_for_diagnosis=request.not_for_diagnosis),
     )
-    set_laterality(picture, header)
+    picture.ContentCreatorName = None
+    picture.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(header)]
     set_equipment(picture, bundle, request.made_at)
     picture.file_meta = file_meta(picture)
     Identity(header=header).copy_into(picture, ascii_only=True)
     return file_bytes(picture)
+
+
+def _anatomy(header: Dataset) -> Dataset:
+    """Return the anatomy of the frame (PS3.3, C.7.6.16.2.8): that of the source, or any body structure."""
+    anatomy = Dataset()
+    laterality = str(header.get("ImageLaterality") or header.get("Laterality") or "")
+    anatomy.FrameLaterality = laterality if laterality in ("L", "R", "B") else "U"
+    anatomy.AnatomicRegionSequence = header.get("AnatomicRegionSequence") or [_BODY_STRUCTURE]
+    return anatomy

@@ -2,7 +2,6 @@
 
 import io
 from contextlib import suppress
-from itertools import islice
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -60,7 +59,7 @@ class ResultExplainer:
 
     def _explained(self, request: ExplainRequest, image: DicomImage, header: Dataset) -> Explained:
         index = (request.result.strongest_frame or 1) - 1
-        frame = next(islice(image.frames(), index, None))
+        frame = image.frame(index)
         number = index + 1 if image.frame_count > 1 else None
         explanation, reason = self._explanation(request, frame)
         evidence = None if explanation is None else _evidence(explanation, frame, number)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from db.ledger.purge import IMAGES_AT_ONCE
 from db.queries import Outdated
 from nightread.clock import Clock
 from nightread.settings import Settings
-from producer.spool.purged_files import remove_pictures, remove_purged_files
+from producer.spool.purged_files import remove_pictures_in_steps, remove_purged_files
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class _Run:
     """Originals of younger duplicates, which show their results."""
     after: Outdated | None = None
     images: int = 0
+    pictures: Iterator[int] | None = None
+    """Removes the pictures of purged images, when all old images are purged."""
 
 
 class Retention:
@@ -57,7 +59,8 @@ class Retention:
     def step(self) -> int:
         """Purge up to 200 images if today's purge is not complete. Returns their number. Raises errors of the database.
 
-        The first step comes at the start of the dispatcher, and then one every day. A step is one short transaction.
+        A purge begins with the first step, and then once a day. A step is one short transaction, so that batches are
+        dispatched in time; the last steps of a purge look at a thousand pictures each.
         """
         if self._settings.keep_results_days == 0:
             return 0
@@ -67,7 +70,7 @@ class Retention:
             self._run = self._begin()
         page = queries.outdated(self._database, before=self._run.before, after=self._run.after, limit=IMAGES_AT_ONCE)
         if not page:
-            self._end(self._run)
+            self._remove_pictures(self._run)
             return 0
         self._run.after = page[-1]
         return self._purge(self._run, [each.image_id for each in page if each.image_id not in self._run.kept])
@@ -94,11 +97,16 @@ class Retention:
             log.warning("files of purged images could not be removed", extra={"errno": error.errno})
         return purged.images
 
-    def _end(self, run: _Run) -> None:
+    def _remove_pictures(self, run: _Run) -> None:
+        """Look at the next thousand pictures; end the run if there are no more, or if nothing was purged."""
+        if run.pictures is None:
+            run.pictures = remove_pictures_in_steps(self._database, self._settings) if run.images else iter(())
+        try:
+            if next(run.pictures, None) is not None:
+                return
+        except OSError as error:
+            log.warning("pictures of purged images could not be removed", extra={"errno": error.errno})
         self._run, self._due_at = None, self._monotonic() + DAY_SECONDS
         if run.images:
+            ledger.forget_purged_studies(self._database)
             log.info("old results were purged", extra={"images": run.images})
-            try:
-                remove_pictures(self._database, self._settings)
-            except OSError as error:
-                log.warning("pictures of purged images could not be removed", extra={"errno": error.errno})

@@ -57,12 +57,15 @@ def is_spool(source: Source, root: Path, settings: Settings) -> bool:
 
 def remove_pictures(database: Database, settings: Settings) -> int:
     """Remove the thumbnails and explanations of all images that were purged. Returns their number. Raises OSError."""
-    removed = 0
+    return sum(remove_pictures_in_steps(database, settings))
+
+
+def remove_pictures_in_steps(database: Database, settings: Settings) -> Iterator[int]:
+    """Do the same, and yield the number of removed files after each thousand that were looked at."""
     pictures = _pictures(settings.state_dir)
     while paths := list(islice(pictures, _FILES_AT_ONCE)):
         purged = queries.purged_among(database, [image_id for image_id, _ in paths])
-        removed += sum(_remove(path) for image_id, path in paths if image_id in purged)
-    return removed
+        yield sum(_remove(path) for image_id, path in paths if image_id in purged)
 
 
 def _pictures(state_dir: Path) -> Iterator[tuple[int, Path]]:

@@ -99,7 +99,24 @@ def test_a_retry_is_in_the_trace_with_the_earlier_reason(
     assert [trace.image_id for trace in traces] == [3, 2]
     assert "audit" not in _what(traces[0])
     (entry,) = [event for event in traces[1].events if event.what is What.AUDIT]
-    assert entry.detail == "ann let it be tried again: it was failed (io_error) after 1 attempts."
+    assert entry.detail == "ann let it be tried again; before, it was failed (io_error). Attempts until then: 1."
+
+
+def test_entries_of_the_audit_that_name_the_image_or_its_study_are_in_the_trace(arrivals: TrustedArrivals) -> None:
+    """However they name it; an entry about another image is not."""
+    image = arrivals.image("ct", "a")
+    database, now = arrivals.ledger_driver.database, arrivals.ledger_driver.clock.advance(minutes=1)
+    entries: list[tuple[str, dict[str, object]]] = [
+        ("images.explain", {"image": image, "model": "phantom@1", "frame": 0}),
+        ("page.read", {"image_id": image}),
+        ("page.read", {"study": STUDY}),
+        ("page.read", {"images": [image, 99]}),
+        ("page.read", {"image": 10 * image, "images": 5}),
+    ]
+    for action, detail in entries:
+        ledger.write_entry(database, action, detail, actor="ann", now=now)
+    found = [event.detail for event in _trace(arrivals.ledger_driver, image).events if event.what is What.AUDIT]
+    assert found == ["ann let phantom@1 explain it, frame 0.", *["ann: page.read."] * 3]
 
 
 def test_versions_notes_copies_and_conflicts_are_in_the_trace(arrivals: TrustedArrivals) -> None:
