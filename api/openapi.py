@@ -131,6 +131,7 @@ _MEANINGS = {
     406: "None of the wanted formats can be made.",
     408: "The body came too slowly.",
     409: "Nothing was stored, or nothing was left to do.",
+    410: "It is gone.",
     413: "The body is too large.",
     415: "Files of this type are not taken.",
     422: "A parameter is not valid, or the image was rejected: `reason` and `detail` say why.",
