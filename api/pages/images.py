@@ -4,7 +4,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
@@ -14,6 +14,7 @@ from api.named_images import named_images
 from api.number_search import search_number
 from api.pages.image_search import DEFAULT_SORT, ImageSearch, SearchError, image_search
 from api.pages.links import images_link, path_link, study_link
+from api.pages.page_route import page_router
 from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect
 from db import queries
 from db.queries import InvalidCursorError
@@ -23,7 +24,7 @@ from nightread.errors import UsageFault
 from nightread.plain_text import is_uid
 from nightread.reasons import Reason
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _ROWS, _PICTURES = 100, 60
 _LONGEST_SEARCH, _LONGEST_NUMBER = 4096, 200
 _MOST_KEYS = 20

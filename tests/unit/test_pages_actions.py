@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from databases import NewSqlite
 from mixed_night import MORNING, fill_mixed_night
-from pages_client import PagesClient, pages_client
+from pages_client import PagesClient, pages_client, words_of
 
 from imaging.patient import PatientHasher
 from nightread.site_key import load_site_key
@@ -219,6 +219,16 @@ def test_the_number_of_a_patient_is_hashed_and_stands_in_no_address(pages: Pages
 
     assert found.headers["location"] == f"/images?patient_key={key}"
     assert re.findall(r'class="row" href="/images/(\d+)"', pages.get(found.headers["location"])) == ["3"]
+
+
+def test_a_database_that_is_unavailable_is_a_page_with_words(pages: PagesClient) -> None:
+    """At three in the morning a person reads it."""
+    pages.write("ALTER TABLE work RENAME TO gone")
+
+    response = pages.client.get("/")
+
+    assert response.status_code == 503
+    assert "The database is unavailable: try again." in words_of(response.text)
 
 
 def test_paging_shows_every_image_once(pages: PagesClient) -> None:
