@@ -25,7 +25,7 @@ EXTRAS ?= worker,postgres,stores
 comma := ,
 HASHES = build/requirements-$(subst $(comma),-,$(EXTRAS)).txt
 RELEASE := build/release-venv
-PACKAGES := nightread imaging producer worker delivery models db cli
+PACKAGES := nightread imaging producer worker delivery models db api cli
 
 # Tools of a release, in an environment of their own.
 $(RELEASE)/.installed: constraints.txt $(STAMP)

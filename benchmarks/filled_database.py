@@ -34,7 +34,7 @@ def study_uid(image: int) -> str:
     return f"1.2.826.0.1.3680043.10.999.2.{image // 50}"
 
 
-def fill(database: Database, images: int) -> None:
+def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR) -> None:
     """Insert rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`.
 
     The last thousand images are waiting.
@@ -45,12 +45,13 @@ def fill(database: Database, images: int) -> None:
     rng = random.Random(7)
     for begin in range(1, images + 1, _CHUNK):
         numbers = range(begin, min(begin + _CHUNK, images + 1))
-        arrivals = [_arrival(number, source) for number in numbers]
+        arrivals = [_arrival(number, source, per_hour) for number in numbers]
         tasks = [
             _task(
                 number,
                 newer if number > images - _WAITING - _NEW_MODEL_IMAGES else bundle,
                 rng,
+                per_hour,
                 is_last=number > images - _WAITING,
             )
             for number in numbers
@@ -94,7 +95,7 @@ def _device(number: int) -> dict[str, str]:
     return {"manufacturer": f"Maker of Scanners {station // 5}", "station_name": f"ROOM{station:02d}"}
 
 
-def _arrival(number: int, source: int) -> dict[str, Any]:
+def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
     uri = f"{number // 50:06d}/{number:08d}.dcm"
     modality = _MODALITIES[number // 50 % len(_MODALITIES)]
     return {
@@ -104,7 +105,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
         "uri_key": blake2b(uri.encode(), digest_size=16).hexdigest(),
         "size": 526_000,
         "mtime_ns": number,
-        "arrived_at": BEGAN + timedelta(seconds=number * 3600 / IMAGES_PER_HOUR),
+        "arrived_at": BEGAN + timedelta(seconds=number * 3600 / per_hour),
         "sha256": f"{number:064x}",
         "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
         "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
@@ -130,7 +131,7 @@ def _arrival(number: int, source: int) -> dict[str, Any]:
     }
 
 
-def _task(number: int, bundle: int, rng: random.Random, *, is_last: bool) -> dict[str, Any]:
+def _task(number: int, bundle: int, rng: random.Random, per_hour: int, *, is_last: bool) -> dict[str, Any]:
     """Return one row of work. Every row has every column, because executemany uses the columns of the first row."""
     state, reason = (State.RECEIVED, None) if is_last else _outcome(rng)
     task: dict[str, Any] = {
@@ -149,7 +150,7 @@ def _task(number: int, bundle: int, rng: random.Random, *, is_last: bool) -> dic
         "score": None,
         "scores": None,
         "suspicion": None,
-        "finished_at": None if is_last else BEGAN + timedelta(seconds=60 + number * 3600 / IMAGES_PER_HOUR),
+        "finished_at": None if is_last else BEGAN + timedelta(seconds=60 + number * 3600 / per_hour),
     }
     if state == State.DONE:
         nodule = rng.random() * (1 if rng.random() < 0.2 else 0.5)

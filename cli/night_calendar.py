@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from cli.inputs.nights import Nights, nights_of
 from db import ledger
 from db.engine import Database
 from db.ledger import Night
 from nightread.clock import utc_now
+from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _AHEAD = timedelta(days=3 * 366)

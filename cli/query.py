@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from api.export import FORMATS, export
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out
-from cli.output.export import FORMATS, export
 from cli.output.image_table import show_images
 from cli.studies import list_studies, require_only_times
 from db import queries
@@ -100,7 +100,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images that a source which they do not trust contests, or only the others.",
+    help="Only images in conflict with a version or note of a source that may not replace them, or only the others.",
 )
 @click.option(
     "--current",

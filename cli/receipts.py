@@ -9,13 +9,13 @@ import click
 from rich.text import Text
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import Nights, nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import out, print_json
 from cli.output.tables import make_table, show
 from db import queries
 from db.queries import Association, Sender
+from nightread.nights import Nights, nights_of
 
 _COUNTS = ("received", "refused", "failed")
 _LEGEND = (

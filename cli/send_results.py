@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import nights_of
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out, print_json
@@ -23,6 +22,7 @@ from cli.wording import counted
 from db.engine import Database
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
+from nightread.nights import nights_of
 from nightread.settings import Settings
 from nightread.sources import Destination
 
@@ -60,10 +60,11 @@ def send_results_command(
 ) -> None:
     """Send structured reports of studies to PACS and DICOMweb stores.
 
-    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study. A study is ready when all its images
-    have an outcome, and when it has the expected number of images or got no new image for a while. The same content is
-    never sent twice. Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or
-    is not sent yet. Install the libraries with `pip install 'nightread[stores]'`.
+    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study, and what else its `objects` names:
+    outlined regions (the default), key images, heat maps. A study is ready when all its images have an outcome, and
+    when it has the expected number of images or got no new image for a while. The same content is never sent twice.
+    Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or is not sent yet.
+    Install the libraries with `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread send-results --dry-run

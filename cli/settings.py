@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out, print_json
+from nightread.server_settings import ServerSettings
 from nightread.setting_problems import unknown_variables
 from nightread.settings import Settings
 
@@ -42,17 +43,21 @@ def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
     if as_json:
         print_json(values)
         return
-    for name, field in Settings.model_fields.items():
+    for name, field in _fields():
         _show(out, name, values[name], field, is_set=name in settings.model_fields_set)
 
 
 def markdown_table() -> str:
     """Return a table of all settings with variables and defaults; a test compares docs/settings.md with it."""
-    rows = [
-        f"| `NIGHTREAD_{name.upper()}` | {_default(field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+    rows = [f"| `NIGHTREAD_{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields()]
     return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _fields() -> list[tuple[str, FieldInfo]]:
+    """Return all settings: those of the processes first, then those of the servers that people open."""
+    of_servers = ServerSettings.model_fields
+    own = [(name, field) for name, field in Settings.model_fields.items() if name not in of_servers]
+    return own + [(name, Settings.model_fields[name]) for name in of_servers]
 
 
 def _show(console: Console, name: str, value: object, field: FieldInfo, *, is_set: bool) -> None:

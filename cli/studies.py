@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cli.inputs.nights import nights_of
+from api.export import export_rows
 from cli.inputs.number_search import Numbers
-from cli.output.export import export_rows
 from cli.output.tables import make_table, show
 from cli.wording import counted
 from db import queries
@@ -20,6 +19,7 @@ from db.engine import Database
 from db.queries import Completeness, ImageFilter, Study, StudyCounts
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
+from nightread.nights import nights_of
 from nightread.settings import Settings
 
 COLUMNS = (*(field.name for field in fields(Study)), "told_by")

@@ -87,6 +87,7 @@ bundles = Table(
     Column("labels", Json, nullable=False),
     Column("normal_label", String(100)),
     Column("registered_at", UtcDateTime, nullable=False),
+    Column("codes", Json),  # codes of standard terminologies by label (nightread.label_codes); null: none
 )
 
 instances = Table(
@@ -131,6 +132,7 @@ instances = Table(
     Column("sender_id", Id),  # senders.id; null unless it came to a receiver
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
+    Column("purged_at", UtcDateTime),  # from then on `uri` is empty, and nothing else identifies the image
     Column("unowned", Boolean),  # true: `contents` may not lead here: no result, or that of another image
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
@@ -277,6 +279,7 @@ audit = Table(
     Column("actor", String(100), nullable=False),
     Column("action", String(50), nullable=False),
     Column("detail", Json, nullable=False),
+    Index("ix_audit_at", "at"),
 )
 
 

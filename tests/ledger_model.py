@@ -8,7 +8,7 @@ from typing import Any
 from ledger_driver import build_outcome
 
 from db.ledger import Claimed, FurtherPrediction, Outcome, WorkerProcess
-from db.tables import State
+from db.tables import FINAL, State
 from imaging.facts import Facts
 from nightread.reasons import Reason
 
@@ -74,6 +74,14 @@ class ExpectedWork:
         return State.FAILED if travelled_alone and self.deaths >= DEATHS_ALLOWED else State.RECEIVED
 
 
+def row_that_follows(uri: str, unfinished: Sequence[Any], instances: Sequence[Any]) -> list[int]:
+    """Return the id of the row of work that follows a changed file: the newest one whose file was not replaced."""
+    here = {row.id: row for row in instances if row.uri == uri}
+    rows = [row for row in unfinished if row.instance_id in here]
+    rows.sort(key=lambda row: (here[row.instance_id].replaced_by is None, row.instance_id))
+    return [row.id for row in rows[-1:]]
+
+
 @dataclass(frozen=True)
 class Delivery:
     """A claimed batch: its images, and the process that claimed it."""
@@ -82,9 +90,14 @@ class Delivery:
     process: WorkerProcess
 
 
+def number_of(uri: str) -> int:
+    """Return the number of the UIDs that the file at this place has."""
+    return int(uri.removesuffix(".dcm")) % len(UIDS)
+
+
 def outcome_that(ending: str, image: Claimed, bundle_id: int, later: datetime) -> Outcome:
     """Build the outcome. Files with the same size and number modulo 3 have equal bytes and equal UIDs."""
-    number = int(image.uri.removesuffix(".dcm")) % len(UIDS)
+    number = number_of(image.uri)
     sop_instance_uid, series_instance_uid = UIDS[number]
     facts = Facts(sop_instance_uid=sop_instance_uid, series_instance_uid=series_instance_uid)
     fields: dict[str, Any] = {"sha256": f"{number}{image.size}" * 32, "facts": facts, **_fields(ending, later)}
@@ -123,3 +136,17 @@ def allowed_states(ending: str) -> tuple[State, ...]:
     if ending == "rejected":
         return (State.REJECTED,)
     return (State.FAILED,) if ending in ("failed", "timeout", "out of memory") else (State.RECEIVED,)
+
+
+def assert_consistent(row: Any) -> None:
+    """Check which columns a row has in its state."""
+    assert (row.finished_at is not None) == (row.state in FINAL)
+    assert (row.lease_until is not None) == (row.state == State.RUNNING)
+    assert (row.batch_id is None) == (row.state == State.RECEIVED)
+    assert (row.duplicate_of is not None) == (row.state == State.DUPLICATE)
+    assert (row.score is not None) == (row.state == State.DONE)
+
+
+def is_early(row: Any, now: datetime) -> bool:
+    """Return whether the image of a row of work waits for a later time."""
+    return row.not_before is not None and row.not_before > now

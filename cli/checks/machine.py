@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 
 from cli.checks.check import Check
-from cli.inputs.nights import nights_of
 from cli.wording import counted
 from nightread.clock import utc_now
 from nightread.disk import alarm_bytes
 from nightread.errors import UsageFault
 from nightread.hardware import gpus, slots
+from nightread.nights import nights_of
 from nightread.settings import Settings
 
 _GIB = 1024**3

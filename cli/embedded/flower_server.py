@@ -13,9 +13,9 @@ from flower.app import Flower
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from cli.embedded.flower_hosts import is_known_host
 from cli.embedded.flower_login import flower_login
 from nightread.core_dumps import forbid_core_dumps
+from nightread.known_hosts import is_known_host
 from nightread.settings import Settings, load_settings
 
 _REFUSAL = "Flower is not known by this host name. Add the name to the setting flower_hosts.\n"

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import click
 
-from cli.inputs.nights import evening_named, nights_of
 from nightread.errors import UsageFault
+from nightread.nights import evening_named, nights_of
 from nightread.settings import Settings
 
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.nights import evening_named, nights_of
 from cli.wording import counted
 from db import queries
 from models.bundle import Bundle
@@ -13,6 +12,7 @@ from models.evaluation.page import Material
 from models.evaluation.predictions import Predictions
 from models.evaluation.production import Result, predictions_with_truth
 from nightread.errors import UsageFault
+from nightread.nights import evening_named, nights_of
 from nightread.settings import Settings
 
 ALL_NIGHTS = "all"

@@ -68,7 +68,7 @@ class _Present:
     known: set[str] = field(default_factory=set)
     """Keys of arrivals that are in the database already."""
     unfinished: dict[str, int] = field(default_factory=dict)
-    """Unfinished instances of arrivals that changed."""
+    """Unfinished instances of arrivals that changed; of several at one place, the newest one that was not replaced."""
     final: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Instances with an outcome that describe other files."""
     returned: list[int] = field(default_factory=list)
@@ -81,6 +81,7 @@ class _Present:
 
 def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival]) -> _Present:
     present = _Present()
+    unfinished: dict[str, tuple[bool, int]] = {}
     for row in connection.execute(_KNOWN, {"source": source_id, "keys": list(by_key)}):
         arrival = by_key[row.uri_key]
         if (row.size, row.mtime_ns) == (arrival.size, arrival.mtime_ns):
@@ -88,10 +89,11 @@ def _compare(connection: Connection, source_id: int, by_key: dict[str, Arrival])
             if row.replaced_by is not None:
                 present.returned.append(row.id)
         elif row.state in UNFINISHED:
-            present.unfinished[row.uri_key] = row.id
+            candidate = row.replaced_by is None, row.id
+            unfinished[row.uri_key] = max(candidate, unfinished.get(row.uri_key, candidate))
         else:
             present.final[row.uri_key].append(row.id)
-    present.unfinished = {key: image_id for key, image_id in present.unfinished.items() if key not in present.known}
+    present.unfinished = {key: image_id for key, (_, image_id) in unfinished.items() if key not in present.known}
     return present
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import StatementError
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
 from db.tables import bundles
+from nightread.label_codes import LabelCodes, label_codes_to_json
 
 
 def register_bundle(
@@ -21,21 +22,31 @@ def register_bundle(
     digest: str,
     labels: Sequence[str],
     normal_label: str | None,
+    codes: LabelCodes | None = None,
     now: datetime,
 ) -> int:
-    """Return the id of the bundle with this digest; insert the bundle if it is new."""
+    """Return the id of the bundle with this digest; insert the bundle if it is new.
+
+    The digest does not cover the codes of labels: those of a known bundle are replaced if they differ. With `codes`
+    None they stay.
+    """
+    named = None if codes is None else label_codes_to_json(codes)
     row = {
         "name": name,
         "version": version,
         "digest": digest,
         "labels": list(labels),
         "normal_label": normal_label,
+        "codes": named or None,
         "registered_at": now,
     }
 
     def transaction(connection: Connection) -> int:
         insert_if_absent(connection, bundles, tuple(row), [tuple(row.values())])
-        return int(connection.execute(select(bundles.c.id).where(bundles.c.digest == digest)).scalar_one())
+        known = connection.execute(_KNOWN, {"digest": digest}).one()
+        if named is not None and (known.codes or {}) != named:
+            connection.execute(_RECODE, {"which": known.id, "named": named or None})
+        return int(known.id)
 
     return database.write(transaction)
 
@@ -75,6 +86,8 @@ def _registered(labels: Sequence[str], normal_label: str | None) -> RegisteredBu
     return RegisteredBundle(has_normal_label=normal_label is not None, normal_position=position)
 
 
+_KNOWN = select(bundles.c.id, bundles.c.codes).where(bundles.c.digest == bindparam("digest"))
+_RECODE = update(bundles).where(bundles.c.id == bindparam("which")).values(codes=bindparam("named"))
 _REGISTERED = select(bundles.c.id, bundles.c.labels, bundles.c.normal_label).where(
     bundles.c.id.in_(bindparam("ids", expanding=True))
 )

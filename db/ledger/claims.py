@@ -161,7 +161,6 @@ _RENEW = update(work).where(_OF_BATCH, in_state(State.RUNNING)).values(lease_unt
 
 _LEFT_OPEN = select(batches.c.id).where(
     batches.c.finished_at.is_(None),
-    batches.c.claimed_at.is_not(None),
     batches.c.node == bindparam("node"),
     batches.c.boot_id == bindparam("boot"),
     batches.c.process_index == bindparam("index"),
@@ -216,7 +215,6 @@ _END_LEASES = (
         work.c.batch_id.in_(
             select(batches.c.id).where(
                 batches.c.finished_at.is_(None),
-                batches.c.claimed_at.is_not(None),
                 batches.c.node == bindparam("node"),
                 batches.c.boot_id != bindparam("boot"),
             )

@@ -18,15 +18,15 @@ def add_copies(connection: Connection, outcomes: Sequence[Outcome], held: Mappin
     `held` are the rows of work of the batch, by id. Returns the originals that got a new origin; for archives, those
     are their members. Duplicates from the place of their original cost one search for the whole batch.
     """
-    duplicates = {o.instance_id: o for o in outcomes if o.state is State.DUPLICATE and o.duplicate_of is not None}
+    duplicates = [(o, o.duplicate_of) for o in outcomes if o.state is State.DUPLICATE and o.duplicate_of is not None]
     if not duplicates:
         return []
-    originals = {o.duplicate_of for o in duplicates.values()}
+    originals = {original for _, original in duplicates}
     known: dict[int, Any] = {row.id: row for row in connection.execute(_ORIGINALS, {"originals": list(originals)})}
     foreign = {
-        image_id: known[o.duplicate_of or 0]
-        for image_id, o in duplicates.items()
-        if _place(held[o.work_id]) != _place(known[o.duplicate_of or 0])
+        o.instance_id: known[original]
+        for o, original in duplicates
+        if _place(held[o.work_id]) != _place(known[original])
     }
     added = _add(connection, foreign) if foreign else set()
     archives = {image_id for image_id in added if known[image_id].state == State.EXPANDED}

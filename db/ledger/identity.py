@@ -91,19 +91,27 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again."""
+    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again.
+
+    A duplicate of an image that was purged meanwhile becomes `received`, to be analysed itself.
+    """
     originals = {o.duplicate_of for o in outcomes if o.duplicate_of is not None}
     if not originals:
         return outcomes
     facts = {
-        row.id: Facts(**{name: getattr(row, name) for name in FACT_NAMES})
+        row.id: None if row.purged_at else Facts(**{name: getattr(row, name) for name in FACT_NAMES})
         for row in connection.execute(_FACTS, {"originals": list(originals)})
     }
     own = {o.instance_id: o.facts for o in outcomes}
     return [
-        o if o.duplicate_of is None else o._replace(facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
-        for o in outcomes
+        o if o.duplicate_of is None else _as_copy(o, own.get(o.duplicate_of) or facts[o.duplicate_of]) for o in outcomes
     ]
+
+
+def _as_copy(outcome: Outcome, facts: Facts | None) -> Outcome:
+    if facts is None:
+        return Outcome(work_id=outcome.work_id, instance_id=outcome.instance_id, state=State.RECEIVED, uncounted=True)
+    return outcome._replace(facts=facts)
 
 
 _OWNERS = (
@@ -112,7 +120,7 @@ _OWNERS = (
     .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
 )
 
-_FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).where(
+_FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
 

@@ -5,13 +5,14 @@ costs 1 us each; this costs one row per batch and value.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, Delete, bindparam, delete, exists
 
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
 from db.store_tables import BLOCK, occurrences
+from db.tables import instances
 
 Kind = Literal["model", "manufacturer", "station", "view"]
 
@@ -32,3 +33,27 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
         for prediction in outcome.further
     )
     insert_if_absent(connection, occurrences, ("kind", "value", "block"), sorted(rows))
+
+
+def forget_occurrences(connection: Connection, image_ids: Sequence[int]) -> None:
+    """Remove the names of devices and views that no image of the blocks of these images has any more."""
+    blocks = sorted({image_id // BLOCK for image_id in image_ids})
+    for statement in _FORGET:
+        connection.execute(statement, {"blocks": blocks})
+
+
+_OF_HEADERS: dict[Kind, Column[Any]] = {
+    "manufacturer": instances.c.manufacturer,
+    "station": instances.c.station_name,
+    "view": instances.c.view_position,
+}
+
+
+def _forget(kind: Kind, column: Column[Any]) -> Delete:
+    first = occurrences.c.block * BLOCK
+    still = exists().where(instances.c.id >= first, instances.c.id < first + BLOCK, column == occurrences.c.value)
+    blocks = occurrences.c.block.in_(bindparam("blocks", expanding=True))
+    return delete(occurrences).where(blocks, occurrences.c.kind == kind, ~still)
+
+
+_FORGET = tuple(_forget(kind, column) for kind, column in _OF_HEADERS.items())

@@ -17,6 +17,7 @@ from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
 from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
 from db.ledger.occurrences import note_occurrences
+from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import follow_files, unmark_same_bytes
 from db.ledger.values import Conflict, Outcome
@@ -44,8 +45,9 @@ def record(
     """Write outcomes, facts and predictions of the images that this batch still holds, and close the batch.
 
     Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database
-    refuses the values of one image, only that image becomes `failed(unstorable)`. `policy` says whose images may
-    replace and withdraw whose. Returns the number of images by state.
+    refuses the values of one image, only that image becomes `failed(unstorable)`. Images of patients who opted out are
+    rejected, whatever their outcome. `policy` says whose images may replace and withdraw whose. Returns the number of
+    images by state.
     """
 
     def in_bulk(connection: Connection) -> _Recorded:
@@ -84,7 +86,9 @@ def _record(
     held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     bundles = registered_bundles(connection, held_outcomes)
-    held_outcomes = settle_duplicates(connection, held_outcomes)
+    opted_out = opted_out_keys(connection)
+    held_outcomes = settle_duplicates(connection, refuse(held_outcomes, opted_out))
+    held_outcomes = refuse(held_outcomes, opted_out)  # duplicates have the facts of their originals now
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
     note_occurrences(connection, held_outcomes)
@@ -120,7 +124,7 @@ def _write(
     connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
 ) -> None:
     execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
-    read = [outcome for outcome in outcomes if outcome.sha256 is not None]
+    read = [outcome for outcome in outcomes if outcome.sha256 is not None or outcome.reason is Reason.OPTED_OUT]
     kept = [(outcome.instance_id, outcome.sha256, *outcome.facts) for outcome in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     mark_unowned(connection, read)

@@ -13,7 +13,9 @@ from db.queries.filters import ImageFilter, conditions
 from db.queries.occurrences import in_blocks_of, occurrence_of
 from db.queries.order import Position, in_order, position_of
 from db.queries.planning import planned
+from db.queries.sender_names import Origins, sender_name
 from db.queries.snapshot import snapshot, stream
+from db.store_tables import senders
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
 from nightread.stores import STORES
@@ -54,6 +56,9 @@ COLUMNS = (
     "replaced_by",
     "member_name",
     "conflict_with",
+    "purged_at",
+    "sender",
+    "contested_by",
     "study_date",
     "view_position",
     "laterality",
@@ -70,8 +75,9 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
-    aware and in UTC. An absent value is None. With `per_frame`, an arrival without predictions is one row with `frame`
-    None.
+    aware and in UTC. `sender` is AE title and address of a receiver's caller. For an image in conflict, `contested_by`
+    is the source, and sender if any, of `conflict_with`. An absent value is None; a purged image has only the values
+    that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
     for values, _ in positioned_images(database, wanted or ImageFilter(), None):
         yield values
@@ -84,8 +90,9 @@ def positioned_images(
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
         statement = _statement(planned(connection, wanted, bundles), after, is_sqlite=database.is_sqlite)
+        origins = Origins(connection)
         for row in stream(connection, statement):
-            values = _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
+            values = _as_dict(row, bundles.get(row.bundle_id), origins, per_frame=wanted.per_frame)
             yield values, position_of(row, wanted)
 
 
@@ -110,10 +117,11 @@ def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) ->
 
 def _rows(wanted: ImageFilter) -> Select[Any]:
     statement = (
-        select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root)
+        select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root, *_SENDER)
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
+        .outerjoin(senders, senders.c.id == instances.c.sender_id)
         .limit(wanted.limit)
     )
     if not wanted.per_frame:
@@ -122,16 +130,28 @@ def _rows(wanted: ImageFilter) -> Select[Any]:
     return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
 
 
-def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> dict[str, Any]:
+def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
-    values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+    values["uri"] = place(row) if row.purged_at is None else None
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
     values["remarks"] = row.remarks.split() if row.remarks else None
-    values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
+    for name in ("received_at", "finished_at", "purged_at"):
+        values[name] = _utc(values[name])
+    values["sender"] = sender_name(row.calling_ae, row.address, row.trust)
+    values["contested_by"] = origins.of(row.conflict_with) if _is_contested(row) else None
     if per_frame:
         values["frame"] = row.frame
     return values
+
+
+def place(row: Row[Any]) -> str:
+    """Return the full path or URL of an arrival, from a row with its `uri` and with `kind` and `root` of its source."""
+    return f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+
+
+def _is_contested(row: Row[Any]) -> bool:
+    return row.conflict_with is not None and row.superseded_by is None and row.withdrawn_by is None
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -158,6 +178,7 @@ _ARRIVAL = (
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
     instances.c.conflict_with,
+    instances.c.purged_at,
     instances.c.study_date,
     instances.c.view_position,
     instances.c.laterality,
@@ -168,6 +189,7 @@ _ARRIVAL = (
     instances.c.arrived_at.label("received_at"),
 )
 
+_SENDER = senders.c.calling_ae, senders.c.address, senders.c.trust
 _WORK = (
     work.c.state,
     work.c.reason,

@@ -7,7 +7,7 @@ import pytest
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
 from db import ledger
-from db.ledger import Annotations, Arrival, Claimed, Members, Outcome
+from db.ledger import Annotations, Arrival, Claimed, Members, Outcome, Registered
 from db.ledger.arrivals import _change
 from db.tables import State
 from nightread.reasons import Reason
@@ -90,6 +90,37 @@ def test_a_file_that_changed_after_it_was_recorded_meanwhile_is_not_taken_back(l
     assert ledger_driver.database.write(lambda connection: _change(connection, newer, {"key": instance.id})) == set()
     assert ledger_driver.instances() == [instance]
     assert ledger_driver.states() == [State.DONE]
+
+
+def reject(ledger_driver: LedgerDriver, size: int) -> None:
+    """Register a file, which cannot be read."""
+    ledger_driver.register([Arrival(uri="a.dcm", size=size, mtime_ns=size)])
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256=f"{size}" * 64)
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_of_two_waiting_images_of_a_place_the_newer_one_follows_the_file(
+    ledger_driver: LedgerDriver, size: int
+) -> None:
+    """A person retries the earlier one, although its file was replaced; that of the later one is written again."""
+    reject(ledger_driver, size)
+    ledger_driver.register([Arrival(uri="a.dcm", size=2, mtime_ns=2)])
+    assert ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock()) == 1
+    assert ledger_driver.register([Arrival(uri="a.dcm", size=3, mtime_ns=3)]) == Registered(new=0, changed=1)
+    assert [(row.size, row.replaced_by) for row in ledger_driver.instances()] == [(size, 2), (3, None)]
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_of_two_waiting_images_the_one_whose_file_came_back_follows_the_file(
+    ledger_driver: LedgerDriver, size: int
+) -> None:
+    """Otherwise the result of the file that is there would count as replaced."""
+    reject(ledger_driver, size)
+    ledger_driver.register([Arrival(uri="a.dcm", size=2, mtime_ns=2)])
+    ledger_driver.register([Arrival(uri="a.dcm", size=size, mtime_ns=size)])
+    assert ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock()) == 1
+    assert ledger_driver.register([Arrival(uri="a.dcm", size=3, mtime_ns=3)]) == Registered(new=0, changed=1)
+    assert [(row.size, row.replaced_by) for row in ledger_driver.instances()] == [(3, None), (2, 1)]
 
 
 def test_a_member_of_an_archive_keeps_its_name_there(ledger_driver: LedgerDriver) -> None:

@@ -185,6 +185,7 @@ def test_the_other_images_of_the_batch_go_back_as_they_were(ledger_driver: Ledge
         (State.RECEIVED, False, 0),
         (State.RECEIVED, False, 0),
     ]
+    assert [(row.batch_id, row.lease_until) for row in ledger_driver.work()] == [(None, None)] * 3
     assert sorted(len(ledger_driver.claim(again)) for again in ledger_driver.form()) == [1, 2]
 
 

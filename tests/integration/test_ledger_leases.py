@@ -114,6 +114,30 @@ def test_the_start_of_a_worker_ends_only_leases_of_images_that_it_held_before(le
     assert row_of(ledger_driver, unclaimed).finished_at is None
 
 
+def test_an_image_that_was_left_out_of_a_record_keeps_its_lease(ledger_driver: LedgerDriver) -> None:
+    """Its batch is closed, so it waits for the end of the lease even if its worker starts again."""
+    ledger_driver.register(build_arrivals(2))
+    (batch,) = ledger_driver.form()
+    recorded, _left = ledger_driver.claim(batch)
+    until = ledger_driver.clock() + LEASE
+    ledger_driver.record(batch, [build_outcome(recorded)])
+    now = ledger_driver.clock.advance(seconds=5)
+    assert ledger.expire_leases_of_previous_starts(ledger_driver.database, node="w1", boot_id="now", now=now) == 0
+    assert ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=now) == 0
+    assert [row.lease_until for row in ledger_driver.work()] == [None, until]
+
+
+def test_an_unclaimed_batch_has_no_lease_to_renew(ledger_driver: LedgerDriver) -> None:
+    """Its images are queued; another batch that is claimed is not touched either."""
+    ledger_driver.register(build_arrivals(2))
+    unclaimed, claimed = ledger_driver.form(images=1)
+    ledger_driver.claim(claimed)
+    until = ledger_driver.clock() + LEASE
+    now = ledger_driver.clock.advance(seconds=5)
+    assert ledger.renew(ledger_driver.database, unclaimed.id, lease=LEASE, now=now) == 0
+    assert [row.lease_until for row in ledger_driver.work()] == [None, until]
+
+
 @pytest.mark.parametrize(("seconds", "returned"), [(60, 0), (61, 1)])
 def test_a_lease_has_expired_after_its_end(ledger_driver: LedgerDriver, seconds: int, returned: int) -> None:
     """At its very end it is still valid."""

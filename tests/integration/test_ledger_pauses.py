@@ -10,7 +10,7 @@ from sqlalchemy import select
 from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.queries import LatestOutcomes, Outcomes
-from db.tables import State, audit
+from db.tables import State, audit, pauses
 from nightread.reasons import Reason
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "reason": Reason.INTERNAL_ERROR}
@@ -77,6 +77,28 @@ def test_pauses_by_people_are_audited_and_automatic_ones_are_not(ledger_driver: 
         ("anna", "dispatch.pause", {"cause": "person", "detail": "why"}),
         ("ben", "dispatch.resume", {"causes": ["person"]}),
     ]
+
+
+def test_each_source_has_pauses_of_its_own(ledger_driver: LedgerDriver) -> None:
+    """Beside them there may be one for all sources; one that ended may begin again."""
+    database, began = ledger_driver.database, ledger_driver.clock()
+    inbox = ledger_driver.source_id
+    ward = ledger.ensure_source(database, name="ward", kind="folder", root="/ward", now=began)
+
+    def pause(source_id: int | None) -> bool:
+        return ledger.pause(database, Cause.BREAKER, detail="", source_id=source_id, now=began)
+
+    assert [pause(source_id) for source_id in (inbox, inbox, ward, ward, None, None)] == [True, False] * 3
+    first, second, third = queries.pauses(database)
+    assert [each.source_id for each in (first, second, third)] == [inbox, ward, None]
+    ended = ledger_driver.clock.advance(seconds=1)
+    ledger.end_pause(database, second.id, now=ended)
+    ledger.end_pause(database, second.id, now=ledger_driver.clock.advance(seconds=1))
+    assert [pause(source_id) for source_id in (inbox, ward, None)] == [False, True, False]
+    with database.read() as connection:
+        rows = connection.execute(select(pauses.c.source_id, pauses.c.ended_at, pauses.c.ended_by))
+        kept = {(row.source_id, row.ended_at): row.ended_by for row in rows}
+    assert kept == {(inbox, None): None, (ward, ended): "nightread", (None, None): None, (ward, None): None}
 
 
 def test_failed_and_defective_outcomes_are_bad_and_no_others(ledger_driver: LedgerDriver) -> None:

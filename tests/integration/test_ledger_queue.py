@@ -8,7 +8,7 @@ from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import select
 
 from db import ledger
-from db.ledger import Batch, BatchFilter, QueueStatus
+from db.ledger import Batch, BatchFilter, QueueStatus, SourceFilter
 from db.ledger.arrivals import uri_key
 from db.tables import State, batches, workers
 from nightread.reasons import Reason
@@ -95,7 +95,13 @@ def test_a_batch_knows_its_images_bytes_and_time(ledger_driver: LedgerDriver) ->
 
 @pytest.mark.parametrize(
     ("sizes", "expected"),
-    [([500, 500, 1], [2, 1]), ([500, 501], [1, 1]), ([2000, 1], [1, 1]), ([1, 2000, 1], [1, 1, 1])],
+    [
+        ([500, 500, 1], [2, 1]),
+        ([500, 501], [1, 1]),
+        ([2000, 1], [1, 1]),
+        ([1, 2000, 1], [1, 1, 1]),
+        ([1000, 500, 500], [1, 2]),
+    ],
 )
 def test_a_batch_may_be_exactly_as_large_as_its_limit(
     ledger_driver: LedgerDriver, sizes: list[int], expected: list[int]
@@ -145,6 +151,39 @@ def test_a_filter_leaves_out_suspected_or_tried_images(
     )
     taken = [image.work_id for batch in formed for image in ledger_driver.claim(batch)]
     assert sorted(taken) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "only", "expected"),
+    [
+        ((), None, 6),
+        ((0,), None, 5),
+        ((1,), None, 4),
+        ((1, 2), None, 1),
+        ((), 1, 2),
+        ((2,), 2, 3),
+        ((0, 1, 2), None, 0),
+    ],
+)
+def test_images_of_some_sources_are_counted_and_sent(
+    ledger_driver: LedgerDriver, held: tuple[int, ...], only: int | None, expected: int
+) -> None:
+    """Of three sources, which have one, two and three images. A probe of one source ignores that it is held."""
+    now = ledger_driver.clock()
+    sources = [
+        ledger.ensure_source(ledger_driver.database, name=name, kind="folder", root="", now=now) for name in "abc"
+    ]
+    for number, source in enumerate(sources, start=1):
+        ledger_driver.register(build_arrivals(number), source_id=source)
+    chosen = SourceFilter(
+        held=frozenset(sources[place] for place in held), only=None if only is None else sources[only]
+    )
+    status = ledger.queue_status(ledger_driver.database, images=10, now=now, source_filter=chosen)
+    assert status.ready == expected
+    formed = ledger.form_batches(
+        ledger_driver.database, count=9, images=1, max_bytes=10**9, now=now, source_filter=chosen
+    )
+    assert len(formed) == expected
 
 
 def test_a_batch_that_was_not_published_returns_only_its_own_images(ledger_driver: LedgerDriver) -> None:

@@ -148,7 +148,9 @@ def test_no_value_of_a_row_is_in_an_error_or_a_log_line(
     ledger_driver.analyse_all(label="CANARY\ud800", facts=Facts(body_part="CANARY"))
 
     warning = "the database refused the values of an image"
-    assert [vars(line)["image"] for line in caplog.records if line.message == warning] == [1]
+    (line,) = (line for line in caplog.records if line.message == warning)
+    assert vars(line)["image"] == 1
+    assert vars(line)["error"].endswith("Error")
     assert "CANARY" not in caplog.text
     assert not any("CANARY" in str(vars(line)) for line in caplog.records)
 

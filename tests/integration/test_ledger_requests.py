@@ -189,6 +189,14 @@ def test_an_expected_number_replaces_only_its_own(ledger_driver: LedgerDriver) -
     ]
 
 
+def test_a_number_that_is_reported_again_keeps_its_time(ledger_driver: LedgerDriver) -> None:
+    """A store may be listed many times; a lower number replaces a higher one."""
+    now = ledger_driver.clock()
+    for hours, images in enumerate((5, 5, 4, 4)):
+        expect(ledger_driver, images, now=now + hours * HOUR)
+    assert numbers(ledger_driver) == [("1", ledger_driver.source_id, "store", 4, now + 2 * HOUR)]
+
+
 def test_of_headers_the_highest_number_counts_and_keeps_its_time(ledger_driver: LedgerDriver) -> None:
     """A lower or an equal number changes nothing."""
     now = ledger_driver.clock()

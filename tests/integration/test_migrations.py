@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from databases import downgrade
@@ -17,7 +16,6 @@ from db.engine import Database, open_database
 from db.readers import VIEWS
 from db.store_tables import copies
 from db.tables import State, metadata, work
-from nightread.errors import StopWork
 
 
 def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Database) -> None:
@@ -180,35 +178,6 @@ def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
         schema.require_newest(database)
         assert _indexes(database) == indexes
         database.close()
-
-
-def test_a_database_without_schema_is_refused(empty_database: Database) -> None:
-    """The message names the command that creates the schema."""
-    with pytest.raises(StopWork, match=r"has schema none, .* run `nightread db upgrade`"):
-        schema.require_newest(empty_database)
-
-
-def test_a_database_of_a_newer_release_is_refused(empty_database: Database) -> None:
-    """An older release must not write to it, and an upgrade would not help."""
-    schema.upgrade(empty_database)
-    with empty_database.writer.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-
-    with pytest.raises(StopWork, match=r"schema 9999.*newer release"):
-        schema.require_newest(empty_database)
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("mysql://root@localhost/x", "PostgreSQL or SQLite"),
-        ("sqlite:////no/such/folder/x.sqlite3", "/no/such/folder, does not exist"),
-    ],
-)
-def test_an_unusable_database_url_is_refused(url: str, message: str) -> None:
-    """For another kind of server or a missing folder, the message says what to do."""
-    with pytest.raises(StopWork, match=message):
-        open_database(url)
 
 
 def _indexes(database: Database) -> list[str]:

@@ -43,6 +43,7 @@ GROUPS = (
         name="ledger",
         modules=("db/ledger/*.py",),
         tests=(
+            "tests/unit/test_settled_versions.py",
             "tests/integration/test_ledger_*.py",
             "tests/integration/test_retry.py",
             "tests/integration/test_studies.py",

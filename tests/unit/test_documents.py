@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GENERATED = DOCS / "reference" / "cli.md"
 PAGES = sorted({ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")} - {GENERATED})
-PACKAGES = "nightread|imaging|producer|worker|delivery|models|db|cli"
+PACKAGES = "nightread|imaging|producer|worker|delivery|models|db|api|cli"
 FILE_NAMES = (".sqlite3", ".toml")
 LONGEST_README = 130
 """Lines: about two screens for each kind of reader."""

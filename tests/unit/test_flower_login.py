@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.embedded.children import flower_arguments
-from cli.embedded.flower_hosts import is_known_host
 from cli.embedded.flower_login import flower_login, new_login
 from cli.main import cli
+from nightread.known_hosts import is_known_host
 from nightread.settings import load_settings
 
 

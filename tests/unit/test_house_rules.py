@@ -10,7 +10,7 @@ import pytest
 import skip_reasons
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("nightread", "imaging", "producer", "worker", "delivery", "models", "db", "cli")
+PACKAGES = ("nightread", "imaging", "producer", "worker", "delivery", "models", "db", "api", "cli")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,33 @@
+"""Define what all request handlers share."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from db.engine import Database
+from nightread.clock import Clock, utc_now
+from nightread.nights import Nights
+from nightread.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiContext:
+    """The dependencies of the API, made once at its start (`request.app.state.context`)."""
+
+    settings: Settings
+    database: Database
+    nights: Nights
+    redis_url: str | None = None
+    """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
+    clock: Clock = utc_now
+
+
+def context_of(request: Request) -> ApiContext:
+    """Return the context of the application that serves this request."""
+    context: ApiContext = request.app.state.context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(context_of)]
+"""The type of a handler's parameter that receives the context."""

@@ -1,0 +1,26 @@
+"""Decide which Host headers a server answers: a web page must not reach it under a name of its own (DNS rebinding)."""
+
+import re
+from collections.abc import Collection
+
+from nightread.hosts import address_of, is_loopback
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+
+
+def is_known_host(headers: Collection[str], address: str, names: Collection[str]) -> bool:
+    """Return whether the request names this server, which listens on `address` and is also called `names`.
+
+    If other hosts can reach the address, every IP address is accepted: a browser sends one only to that very address,
+    and rebinding needs a name.
+    """
+    if len(headers) != 1:
+        return False
+    (header,) = headers
+    found = _HOST.fullmatch(header)
+    if found is None:
+        return False
+    host = found[1].strip("[]").lower().removesuffix(".")
+    if is_loopback(host) or host in {name.lower().strip("[]").removesuffix(".") for name in (address, *names)}:
+        return True
+    return address_of(host) is not None and not is_loopback(address)
