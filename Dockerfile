@@ -16,6 +16,7 @@ COPY worker ./worker
 COPY delivery ./delivery
 COPY models ./models
 COPY db ./db
+COPY api ./api
 COPY cli ./cli
 RUN --mount=type=cache,target=/var/cache/pip \
     pip --python /opt/nightread/bin/python install --cache-dir /var/cache/pip --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]"
@@ -23,7 +24,7 @@ RUN --mount=type=cache,target=/var/cache/pip \
 FROM ${BASE}
 RUN groupadd --gid 10001 nightread \
     && useradd --uid 10001 --gid nightread --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nightread \
-    && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread
+    && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread /spool
 COPY --from=build /opt/nightread /opt/nightread
 # HOME: only /tmp is writable for every user, and CUDA and Keras write caches to HOME.
 ENV PATH=/opt/nightread/bin:$PATH \

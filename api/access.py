@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,14 +9,21 @@ from fastapi import Depends, Request
 from fastapi.params import Depends as DependsParameter
 
 from api.problems import Problem
+from nightread.api_keys import Permission
 
+__all__ = (  # Permission is part of what routes need
+    "ANONYMOUS",
+    "CHALLENGE",
+    "LOCAL",
+    "CurrentPrincipal",
+    "Permission",
+    "Principal",
+    "principal_of",
+    "require",
+)
 
-class Permission(StrEnum):
-    """What a key permits."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    OPERATE = "operate"
+CHALLENGE = 'Bearer realm="nightread", Basic realm="nightread", charset="UTF-8"'
+"""The header `WWW-Authenticate` of a response 401 (RFC 9110, section 11.6.1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,12 +33,19 @@ class Principal:
     name: str
     """The name of the key, as it is written to the audit table."""
     permissions: frozenset[Permission]
-    is_signed_in: bool = False
-    """True in a browser, whose cookie proves the key: actions then need a token against forged requests (CSRF)."""
+    key_id: int | None = None
+    """The id of the key in the database; a later key may have the same name."""
+
+    @property
+    def reference(self) -> str:
+        """Return what a cookie says of the key: its id, or the name of a principal without one."""
+        return self.name if self.key_id is None else str(self.key_id)
 
 
 LOCAL = Principal(name="local", permissions=frozenset(Permission))
 """The principal on a loopback interface of an API without any key."""
+ANONYMOUS = Principal(name="", permissions=frozenset())
+"""The principal of a request without a key, where keys are required."""
 
 
 def principal_of(request: Request) -> Principal:
@@ -46,9 +59,15 @@ CurrentPrincipal = Annotated[Principal, Depends(principal_of)]
 
 
 def require(permission: Permission) -> DependsParameter:
-    """Return a dependency of a route that raises Problem 403 for a principal without this permission."""
+    """Return a dependency of a route that raises Problem 401 without a key, and 403 for one without this permission."""
 
     def check(principal: CurrentPrincipal) -> None:
+        if principal is ANONYMOUS:
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED,
+                "A key is required: send it as `Authorization: Bearer nr_...`; `nightread keys add` makes one.",
+                headers={"WWW-Authenticate": CHALLENGE},
+            )
         if permission not in principal.permissions:
             raise Problem(HTTPStatus.FORBIDDEN, f"This key has no permission `{permission}`: use another key.")
 

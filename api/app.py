@@ -1,38 +1,51 @@
 """Make the application: routes, guards and error handlers."""
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
-from api.access import LOCAL
 from api.context import ApiContext
-from api.problems import Problem, add_problem_handlers, problem_response
+from api.guards import Guards
+from api.health import router as health_router
+from api.images.routes import router as images_router
+from api.pages.add_pages import add_pages
+from api.pictures.routes import router as pictures_router
+from api.problems import add_problem_handlers
+from api.results.actions import router as actions_router
+from api.results.event_stream import router as events_router
+from api.results.routes import router as results_router
+from api.services import running_services
+from api.stow.routes import router as stow_router
 from nightread import __version__
-from nightread.known_hosts import is_known_host
-
-Next = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(context: ApiContext) -> FastAPI:
-    """Return the ASGI application; it opens and closes nothing of the context."""
-    app = FastAPI(title="nightread", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    """Return the ASGI application; it opens and closes nothing of the context, whose database must be durable."""
+    app = FastAPI(
+        title="nightread",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        lifespan=_lifespan,
+    )
     app.state.context = context
     add_problem_handlers(app)
-    app.middleware("http")(_identify_principal)
-    app.middleware("http")(_require_known_host)
+    app.add_middleware(Guards, settings=context.settings)
+    app.include_router(health_router)
+    app.include_router(images_router)
+    app.include_router(results_router)
+    app.include_router(events_router)
+    app.include_router(actions_router)
+    app.include_router(stow_router)
+    app.include_router(pictures_router)
+    add_pages(app, context)
     return app
 
 
-async def _require_known_host(request: Request, call_next: Next) -> Response:
-    settings = request.app.state.context.settings
-    if not is_known_host(request.headers.getlist("host"), settings.api_address, settings.api_hosts):
-        return problem_response(
-            Problem(HTTPStatus.FORBIDDEN, "The API is not known by this host name: add it to the setting api_hosts.")
-        )
-    return await call_next(request)
-
-
-async def _identify_principal(request: Request, call_next: Next) -> Response:
-    request.state.principal = LOCAL
-    return await call_next(request)
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with running_services(app.state.context) as services:
+        app.state.services = services
+        yield

@@ -18,6 +18,8 @@ class ApiContext:
     settings: Settings
     database: Database
     nights: Nights
+    redis_url: str | None = None
+    """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
     clock: Clock = utc_now
 
 

@@ -9,8 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from db import error_messages
+from nightread.errors import StopWork
 from nightread.log import place_of
 
 log = logging.getLogger(__name__)
@@ -46,12 +48,22 @@ def problem_response(problem: Problem) -> Response:
     return JSONResponse(content, problem.status.value, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+def database_problem(error: SQLAlchemyError) -> Problem:
+    """Log what failed, and return the problem for a request that needs the database."""
+    log.warning("a request failed, since the database failed: %s", error_messages.describe(error))
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The database is unavailable: try again.", headers={"Retry-After": "5"}
+    )
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Make all errors of the application problems."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SQLAlchemyError, _database)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(StopWork, _stopped)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -78,10 +90,18 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 async def _database(_request: Request, error: Exception) -> Response:
     assert isinstance(error, SQLAlchemyError)  # noqa: S101
-    log.warning("a request failed, since the database failed: %s", error_messages.describe(error))
-    return problem_response(
-        Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database is unavailable: try again.", headers={"Retry-After": "5"})
-    )
+    return problem_response(database_problem(error))
+
+
+async def _stopped(_request: Request, error: Exception) -> Response:
+    """Log why the database must not be used: its file was replaced, or it has another schema."""
+    log.error("a request failed: %s", error)
+    return problem_response(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log."))
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client closed the connection while it sent its body."""
+    return problem_response(Problem(HTTPStatus.BAD_REQUEST, "The body is incomplete."))
 
 
 async def _unexpected(_request: Request, error: Exception) -> Response:

@@ -63,8 +63,8 @@ def _drops(plan: Plan) -> list[_Drop]:
         (work_dir / "inbox").mkdir()
         warm_up = 4 * plan.processes
         files = write(WORKLOADS["ct"], work_dir / "ready", warm_up + plan.count(100, 5))
-        with _up(work_dir, plan.processes):
-            _wait_for_worker(work_dir)
+        with running_up(work_dir, plan.processes):
+            wait_for_worker(work_dir)
             database = open_database(f"sqlite:///{work_dir / 'state' / 'nightread.sqlite3'}")
             drops = [_drop(database, file, work_dir / "inbox") for file in files]
             database.close()
@@ -93,12 +93,11 @@ def _drop(database: Database, file: Path, inbox: Path) -> _Drop:
 
 
 @contextmanager
-def _up(work_dir: Path, processes: int) -> Iterator[None]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def running_up(work_dir: Path, processes: int, *, api_port: int = 0) -> Iterator[None]:
+    """Run `nightread up` as an operator does, with its files in `work_dir`."""
+    port = free_port()
     places = [f"--inbox={work_dir / 'inbox'}", f"--state={work_dir / 'state'}"]
-    options = ["--model=phantom", f"--workers={processes}", f"--flower-port={port}"]
+    options = ["--model=phantom", f"--workers={processes}", f"--flower-port={port}", f"--api-port={api_port}"]
     command = [sys.executable, "-P", "-m", "cli", "up", *places, *options]
     with (work_dir / "up.log").open("wb") as log:
         up = subprocess.Popen(command, cwd=work_dir, stdout=log, stderr=log)
@@ -109,7 +108,14 @@ def _up(work_dir: Path, processes: int) -> Iterator[None]:
         up.wait(60)
 
 
-def _wait_for_worker(work_dir: Path) -> None:
+def free_port() -> int:
+    """Return a TCP port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_worker(work_dir: Path) -> None:
     """Wait for Celery's `ready`, which it logs when all its processes have loaded their networks."""
     log = work_dir / "state" / "logs" / "worker.log"
     deadline = time.monotonic() + _START_SECONDS

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from benchmarks import (
+    api_latency,
     compare_celery,
     compare_loops,
     compare_ray,
@@ -11,6 +12,8 @@ from benchmarks import (
     latency,
     memory,
     million_images,
+    page_times,
+    pictures,
     saturation,
     scaling,
 )
@@ -27,11 +30,17 @@ ROWS: dict[str, Measure] = {
     "control": partial(control_plane.measure, kind="SQLite"),
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
+    "api": api_latency.measure,
     "memory": memory.measure,
+    "pictures": pictures.measure,
     "queries": partial(million_images.measure, kind="SQLite"),
+    "pages": partial(page_times.measure, kind="SQLite"),
     "scaling": scaling.measure,
     "saturation": partial(saturation.measure, kind="SQLite"),
     "saturation-postgresql": partial(saturation.measure, kind="PostgreSQL"),
 }
-EXTRA: dict[str, Measure] = {"queries-postgresql": partial(million_images.measure, kind="PostgreSQL")}
+EXTRA: dict[str, Measure] = {
+    "queries-postgresql": partial(million_images.measure, kind="PostgreSQL"),
+    "pages-postgresql": partial(page_times.measure, kind="PostgreSQL"),
+}
 """Rows that run only with `--only`, because they take minutes to prepare."""

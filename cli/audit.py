@@ -10,7 +10,6 @@ from rich.text import Text
 
 from cli.audits.folder_audit import OVERLOOKED, FolderFindings, compare
 from cli.audits.queue_audit import FOREIGN, QueueFindings, compare_queue
-from cli.audits.spool_audit import KINDS as SPOOLED
 from cli.audits.spool_audit import compare_spool
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
@@ -20,6 +19,7 @@ from db import queries
 from db.engine import Database
 from nightread.clock import utc_now
 from nightread.settings import Settings
+from nightread.sources import SPOOLED_KINDS
 
 _SHOWN = 20
 
@@ -68,7 +68,7 @@ def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: boo
 
 
 def _compare(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    compare_source = compare_spool if source.kind in SPOOLED else compare
+    compare_source = compare_spool if source.kind in SPOOLED_KINDS else compare
     return compare_source(database, source, settings)
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import click
 from rich.text import Text
@@ -122,23 +123,23 @@ def _show_most_suspicious(database: Database, truth: dict[str, str]) -> None:
 
 def _show_next_steps(folder: Path, settings: Settings) -> None:
     nightread = _own_name()
-    state = f"--state {folder / 'state'}"
+    state = f"--state {quote(str(folder / 'state'))}"
     steps: Sequence[tuple[str, str]] = (
         (f"{nightread} query {state} --label nodule", "list the images with a nodule"),
         (f"{nightread} query {state} --in-state rejected", "list the rejected images with their reasons"),
         (f"{nightread} audit {state}", "check that every file has one outcome"),
         (
-            f"{nightread} up {state} --inbox {folder / 'inbox'} --model {settings.model}",
+            f"{nightread} up {state} --inbox {quote(str(folder / 'inbox'))} --model {settings.model}",
             "watch the folder; Flower shows the batches",
         ),
     )
     out.print()
     out.print("Try next:")
     for command, purpose in steps:
-        out.print(Text(f"  {command}", style="bold"), f"  # {purpose}")
+        out.print(Text(f"  {command}", style="bold"), f"  # {purpose}", soft_wrap=True)
 
 
 def _own_name() -> str:
     """Return how this command was called, so that the printed commands can be pasted."""
     called = Path(sys.argv[0])
-    return str(called) if called.name == "nightread" and shutil.which("nightread") is None else "nightread"
+    return quote(str(called)) if called.name == "nightread" and shutil.which("nightread") is None else "nightread"

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
+from cli.inputs.user import user_name
 from cli.originals import find_original
 from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS
+from db import ledger
 from models.bundle import Bundle
 from models.catalogue import find_bundle
+from nightread.clock import utc_now
 from nightread.errors import ImageError, UsageFault
 from nightread.hardware import quiet_tensorflow
 from nightread.settings import Settings
@@ -34,6 +38,8 @@ class _Wanted:
     """The stem of the written files: made of ids, because the name of the image file may identify a patient."""
     title: str
     label: str | None
+    image_id: int | None = None
+    """None for a file that is not in the database."""
 
 
 @click.command("explain")
@@ -74,6 +80,8 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
     number, explanation, outside = _explain(wanted, frame, settings)
     folder = options["folder"] or settings.state_dir / "explanations"
     written = _write(explanation, number, wanted, folder, settings, array=options["array"])
+    if wanted.image_id is not None:
+        _audit(settings, wanted.image_id, explanation.bundle.reference, number)
     if as_json:
         print_json(_as_json(explanation, number, written) | {"outside_domain": outside})
         return
@@ -99,6 +107,7 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
             name=f"image-{image}",
             title=f"image {image}",
             label=label or (finding if finding in found.bundle.labels else None),
+            image_id=int(image),
         )
     model = model or settings.model
     if model is None:
@@ -157,6 +166,13 @@ def _write(
             f"{folder} cannot be written ({type(error).__name__}): choose another folder with --out."
         ) from error
     return written
+
+
+def _audit(settings: Settings, image_id: int, model: str, frame: int) -> None:
+    """Note that a person looked at the image, for `nightread trace`."""
+    detail = {"image": image_id, "model": model, "frame": frame}
+    with open_existing_database(settings) as database, one_line_errors():
+        ledger.write_entry(database, "images.explain", detail, actor=user_name(), now=utc_now())
 
 
 def _as_json(explanation: "Explanation", number: int, written: dict[str, Path]) -> dict[str, Any]:

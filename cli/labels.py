@@ -2,23 +2,25 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
+from api.hashing import site_hasher
 from cli.inputs.existing_database import one_line_errors, open_existing_database
-from cli.inputs.hashing import site_hasher
+from cli.inputs.number_search import accession_keys
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out, print_json
 from cli.wording import counted
 from db import ledger
+from db.engine import Database
 from db.ledger import GroundTruth, Subject
 from db.queries import known_issuers, known_keys
 from imaging.facts import KEY_LENGTH
-from imaging.patient import PatientHasher
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.plain_text import visible
@@ -45,7 +47,10 @@ def labels_command() -> None:
 
 @labels_command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--issuer", help="Issuer of the accession numbers, if the images name one.")
+@click.option(
+    "--issuer",
+    help="Only this issuer of the accession numbers; '': only images that name none [the one that has them].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any) -> None:
@@ -61,9 +66,7 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
-        truths = _read(file, settings, issuer)
-        if not truths:
-            raise UsageFault(f"{file} contains no labels: there are no lines below the first line.")
+        truths = _ground_truth(file, database, settings, issuer)
         keys = ledger.save_ground_truth(database, truths, actor=user_name(), now=utc_now())
         subject = truths[0].subject
         known = known_keys(database, subject, sorted({truth.key for truth in truths}))
@@ -77,21 +80,34 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
     if subject == "accession" and issuer is None and known < keys and issuers:
         out.print(
-            f"Headers name issuers of accession numbers: {', '.join(issuers)}. If these numbers are of one of them, "
-            "import the file again with --issuer NAME.",
+            f"{counted(keys - known, 'number')} without images: stored without an issuer, since no known issuer "
+            f"({', '.join(issuers)}) has them. If their images will name one, import them again with --issuer NAME.",
             markup=False,
             style="yellow",
         )
 
 
-def _read(file: Path, settings: Settings, issuer: str | None) -> list[GroundTruth]:
+class _Read(NamedTuple):
+    """One label of the file, and its line."""
+
+    line: int
+    truth: GroundTruth
+
+
+def _ground_truth(file: Path, database: Database, settings: Settings, issuer: str | None) -> list[GroundTruth]:
     try:
-        return list(_truths(file, settings, issuer))
+        read = list(_truths(file))
     except (UnicodeDecodeError, csv.Error):
         raise UsageFault(f"{file} is not a CSV file in UTF-8: export it again in this encoding.") from None
+    if not read:
+        raise UsageFault(f"{file} contains no labels: there are no lines below the first line.")
+    if read[0].truth.subject == "accession":
+        return _hashed(read, database, settings, issuer)
+    return [truth for _, truth in read]
 
 
-def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[GroundTruth]:
+def _truths(file: Path) -> Iterator[_Read]:
+    """Yield the labels of a file; accession numbers are not hashed yet."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
         columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
@@ -103,22 +119,32 @@ def _truths(file: Path, settings: Settings, issuer: str | None) -> Iterator[Grou
             raise UsageFault(f"{file} has only the column {keyed[0]}. Add a column `label`, or one column per label.")
         if any(len(visible(name)) > _MAX_LABEL for name in labels):
             raise UsageFault(f"{file}: a label in the first line is longer than {_MAX_LABEL} characters.")
-        hasher = site_hasher(settings) if keyed[0] == "accession_number" else None
+        subject = _SUBJECTS[keyed[0]]
         for row in reader:
             place = f"{file}, line {reader.line_num}"
-            key = _key(row[columns[keyed[0]]], hasher, issuer, place)
+            key = _key(row[columns[keyed[0]]], subject, place)
             for label, present in _labels(row, columns, labels, place):
-                yield GroundTruth(subject=_SUBJECTS[keyed[0]], key=key, label=label, present=present)
+                yield _Read(reader.line_num, GroundTruth(subject=subject, key=key, label=label, present=present))
 
 
-def _key(text: str | None, hasher: PatientHasher | None, issuer: str | None, place: str) -> str:
-    key = (text or "").strip()
-    hashed = hasher.accession_key(issuer, key) if hasher else visible(key)
-    if not hashed or len(hashed) > KEY_LENGTH:
+def _key(text: str | None, subject: Subject, place: str) -> str:
+    key = (text or "").strip().strip("\0 ")
+    if subject != "accession":
+        key = visible(key)
+    if not key or (subject != "accession" and len(key) > KEY_LENGTH):
         raise UsageFault(
             f"{place}: the identifier of the image, study or order is missing or too long. Nothing was imported."
         )
-    return hashed
+    return key
+
+
+def _hashed(read: Sequence[_Read], database: Database, settings: Settings, issuer: str | None) -> list[GroundTruth]:
+    """Return the ground truth of accession numbers with their hashes. Raises UsageFault if there is no site key."""
+    lines: dict[str, int] = {}
+    for line, truth in read:
+        lines.setdefault(truth.key, line)
+    keys = accession_keys(database, site_hasher(settings), lines, issuer)
+    return [replace(truth, key=keys[truth.key]) for _, truth in read]
 
 
 def _labels(row: dict[str, str], columns: dict[str, str], labels: list[str], place: str) -> Iterator[tuple[str, bool]]:

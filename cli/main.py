@@ -18,6 +18,7 @@ from nightread.errors import StopWork, UsageFault
 from nightread.log import place_of
 
 _EXTRAS = {
+    **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
     **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
@@ -33,10 +34,15 @@ class _Commands(LazyGroup):
         "demo": "cli.demo",
         "status": "cli.status",
         "query": "cli.query",
+        "trace": "cli.trace",
+        "report": "cli.report",
         "models": "cli.models",
         "labels": "cli.labels",
         "explain": "cli.explain",
+        "preview": "cli.preview",
         "retry": "cli.retry",
+        "purge": "cli.purge",
+        "opt-out": "cli.opt_out",
         "pause": "cli.pause",
         "resume": "cli.pause",
         "audit": "cli.audit",
@@ -51,6 +57,8 @@ class _Commands(LazyGroup):
         "dispatch": "cli.services",
         "worker": "cli.services",
         "flower": "cli.services",
+        "api": "cli.api",
+        "keys": "cli.keys",
         "db": "cli.db",
     }
 

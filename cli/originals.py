@@ -1,19 +1,16 @@
 """Find the original file of an image and the bundle that analysed it, both unchanged since."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 
-from cli.audits.spool_audit import KINDS as SPOOLED
+from api.original_files import NoOriginalError
+from api.originals import OriginalReader, place_of
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from db.queries.originals import Original, original
 from db.tables import State
-from models.bundle import Bundle, load_bundle
-from models.catalogue import entries
+from models.bundle import Bundle
+from models.catalogue import bundle_of_result
 from nightread.errors import UsageFault
-from nightread.paths import root_path
 from nightread.settings import Settings
-from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
-from nightread.stores import STORES, open_store, store_of
 
 _BY_FILE = "to explain a copy of it: `nightread explain FILE --model NAME`."
 
@@ -52,47 +49,16 @@ def _require_result(image: Original) -> None:
 
 
 def _read(image: Original, settings: Settings) -> bytes:
-    data = _retrieve(image, settings) if image.kind in STORES else _read_file(image, settings)
-    if sha256(data).hexdigest() != image.sha256:
-        raise UsageFault(
-            f"The file of image {image.image_id} was changed after its analysis (other SHA-256); {_BY_FILE}"
-        )
-    return data
-
-
-def _read_file(image: Original, settings: Settings) -> bytes:
-    root = settings.roots.get(image.source) or root_path(image.root)
     try:
-        return read_source_file(root, image.uri, max_bytes=settings.max_file_bytes)
-    except FileNotFoundError as error:
-        purged, moved = "was removed after its retention time (spool_keep_days)", "is no longer in its folder"
-        where = purged if image.kind in SPOOLED else moved
-        raise UsageFault(f"The file of image {image.image_id} {where}; {_BY_FILE}") from error
-    except OutsideSourceError as error:
-        raise UsageFault(
-            f"The file of image {image.image_id} is not read: a symbolic link leads out of its source folder."
-        ) from error
-    except (NotRegularError, LargeFileError, OSError, ValueError) as error:
-        raise UsageFault(f"The file of image {image.image_id} cannot be read ({type(error).__name__}).") from error
-
-
-def _retrieve(image: Original, settings: Settings) -> bytes:
-    from nightread.instance import retrieve  # noqa: PLC0415 - only originals in stores need urllib3
-    from nightread.web import WebError  # noqa: PLC0415
-
-    try:
-        site = open_store(store_of(settings, name=image.source, root=image.root))
-        return retrieve(site, image.uri, max_bytes=settings.max_file_bytes)
-    except WebError as error:
-        raise UsageFault(f"The original of image {image.image_id} cannot be read: its store {error}.") from error
+        return OriginalReader(settings).read(place_of(image, settings))
+    except NoOriginalError as error:
+        raise UsageFault(f"{error.detail.removesuffix('.')}; {_BY_FILE}") from None
 
 
 def _bundle(image: Original, settings: Settings) -> Bundle:
-    for entry in entries(settings.bundle_folders):
-        if entry.reference == image.bundle:
-            bundle = load_bundle(entry.path)
-            if bundle.digest == image.digest:
-                return bundle
+    found = bundle_of_result(str(image.bundle), str(image.digest), settings.bundle_folders)
+    if found is not None:
+        return found
     raise UsageFault(
         f"Image {image.image_id} was analysed by {image.bundle} (digest {str(image.digest)[:12]}...), which was not "
         "found: copy its folder back to `bundles` in the state folder, or to a folder of NIGHTREAD_BUNDLE_DIRS."

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from api.export import FORMATS, export
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out
-from cli.output.export import FORMATS, export
 from cli.output.image_table import show_images
 from cli.studies import list_studies, require_only_times
 from db import queries
@@ -57,6 +57,9 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--max-score", type=_SCORE, help="Highest score of the resulting label.")
 @click.option("--source", "sources", help="Name of the source.", **_MANY)
 @click.option("--modality", "modalities", help="Modality, such as CT or DX.", **_MANY)
+@click.option("--view", "view_positions", help="View of a radiograph, such as PA or MLO.", **_MANY)
+@click.option("--manufacturer", "manufacturers", help="Manufacturer of the device, as the header names it.", **_MANY)
+@click.option("--station", "station_names", help="Name of the device at its site.", **_MANY)
 @click.option(
     "--model",
     "models",
@@ -97,7 +100,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images that a source which they do not trust contests, or only the others.",
+    help="Only images in conflict with a version or note of a source that may not replace them, or only the others.",
 )
 @click.option(
     "--current",
@@ -112,7 +115,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option(
     "--sort",
-    type=click.Choice(["id", "score", "suspicion", "finished"]),
+    type=click.Choice(["id", "newest", "score", "suspicion", "finished"]),
     default="id",
     show_default=True,
     help="Order of rows.",

@@ -1,6 +1,5 @@
 """Define `nightread retry`: analyse failed and rejected images again."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from cli.audits.spool_audit import KINDS as SPOOLED
+from api.retriable_files import is_file_gone
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
@@ -21,9 +20,9 @@ from db import ledger, queries
 from db.queries import ImageFilter, Retriable
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
-from nightread.paths import path_of, root_path
 from nightread.reasons import Reason
 from nightread.settings import Settings
+from nightread.sources import SPOOLED_KINDS
 
 _MANY: dict[str, Any] = {"multiple": True}
 _IDS_SHOWN = 5
@@ -140,8 +139,8 @@ def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]
         if image.replaced:
             plan.replaced.append(image.image_id)
             continue
-        gone = _is_gone(image, settings)
-        if gone and image.kind in SPOOLED:
+        gone = is_file_gone(image, settings)
+        if gone and image.kind in SPOOLED_KINDS:
             plan.purged.append(image.image_id)
             continue
         plan.again.append(image.image_id)
@@ -152,12 +151,6 @@ def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]
             plan.file_gone.append(image.image_id)
     plan.not_retriable.extend(sorted(set(named) - found_ids))
     return plan
-
-
-def _is_gone(image: Retriable, settings: Settings) -> bool:
-    """Return whether the folder is on this machine and the file is not in it."""
-    root = settings.roots.get(image.source) or root_path(image.root)
-    return image.kind in ("folder", *SPOOLED) and root.is_dir() and not os.path.lexists(path_of(root, image.uri))
 
 
 def _show(plan: _Plan) -> None:

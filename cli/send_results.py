@@ -60,10 +60,11 @@ def send_results_command(
 ) -> None:
     """Send structured reports of studies to PACS and DICOMweb stores.
 
-    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study. A study is ready when all its images
-    have an outcome, and when it has the expected number of images or got no new image for a while. The same content is
-    never sent twice. Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or
-    is not sent yet. Install the libraries with `pip install 'nightread[stores]'`.
+    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study, and what else its `objects` names:
+    outlined regions (the default), key images, heat maps. A study is ready when all its images have an outcome, and
+    when it has the expected number of images or got no new image for a while. The same content is never sent twice.
+    Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or is not sent yet.
+    Install the libraries with `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread send-results --dry-run

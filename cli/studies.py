@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from api.export import export_rows
 from cli.inputs.number_search import Numbers
-from cli.output.export import export_rows
 from cli.output.tables import make_table, show
 from cli.wording import counted
 from db import queries

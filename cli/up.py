@@ -1,5 +1,6 @@
-"""Define `nightread up`: run Redis, worker, producers, dispatcher and Flower on this machine."""
+"""Define `nightread up`: run Redis, worker, producers, dispatcher, Flower and the HTTP API on this machine."""
 
+import shlex
 import signal
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import read_active
+from cli.output.api_access import announce_api, why_no_api
 from cli.output.console import err
 from cli.output.flower_access import announce_login
 from db import error_messages, queries
@@ -43,6 +45,7 @@ _REPORT_SECONDS = 30.0
     help="Folder to watch; may be given several times [the sources of the settings].",
 )
 @click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
+@click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the HTTP API on 127.0.0.1 [8080]; 0: no API.")
 @click.option("--user", help="As root: continue as this user, whose groups decide what can be read.")
 @worker_options
 @state_options
@@ -50,7 +53,7 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
     """Watch folders and analyse new files.
 
     Without --inbox, images come from all folders, receivers and stores under `sources` in the settings file. The
-    command starts Redis, a database, workers and Flower, and runs until Ctrl-C.
+    command starts Redis, a database, workers, Flower and the HTTP API, and runs until Ctrl-C.
 
     \b
     Examples: nightread up --inbox ~/inbox --model phantom
@@ -65,17 +68,20 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
     with prepared_environment(settings) as environment:
-        children = _children(inboxes, environment.settings)
+        api_problem = why_no_api(environment.settings, environment.database)
+        children = _children(inboxes, environment.settings, with_api=api_problem is None)
         with running(children):
             _print_start(inboxes, environment.settings)
+            announce_api(environment.settings, environment.database, api_problem)
             _print_warnings(settings)
+            err.print("Press Ctrl-C to stop.")
             silent_worker = SilentWorker(children[0], environment.database)
             _supervise([*environment.servers, *children], silent_worker, environment.database, stop)
             err.print("Stopping ...")
     err.print("Stopped. Unfinished images are analysed after the next start.")
 
 
-def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
+def _children(inboxes: Sequence[Path], settings: Settings, *, with_api: bool) -> list[Child]:
     children = [
         child("worker", worker_arguments(settings), settings),
         child("dispatch", service_arguments("dispatch"), settings),
@@ -85,6 +91,8 @@ def _children(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
         children.append(child("send-results", service_arguments("send-results", "--follow"), settings))
     if settings.flower_port:
         children.append(child("flower", flower_arguments(settings), settings))
+    if with_api:
+        children.append(child("api", service_arguments("api"), settings))
     return children
 
 
@@ -117,15 +125,19 @@ def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database:
 def _progress_line(database: Database) -> str:
     try:
         tally = queries.tally(database)
-        paused = ", ".join(f"{pause.cause}" for pause in queries.pauses(database))
+        pauses = queries.pauses(database)
     except SQLAlchemyError as error:
         return f"the database is unavailable: {error_messages.describe(error)}"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "
         f"{tally.failed} failed, {unfinished} unfinished"
-        + (f"; dispatch is paused ({paused}): see `nightread status`" if paused else "")
+        + "".join(f"; {_what(pause)} is paused ({pause.cause}): see `nightread status`" for pause in pauses)
     )
+
+
+def _what(pause: queries.Pause) -> str:
+    return "dispatch" if pause.source is None else f"the source {pause.source}"
 
 
 def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
@@ -139,8 +151,8 @@ def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
     if settings.flower_port:
         err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
         announce_login(settings)
-    err.print(f"status   nightread status --state {settings.state_dir}", markup=False)
-    err.print("Press Ctrl-C to stop.")
+    command = f"nightread status --state {shlex.quote(str(settings.state_dir))}"
+    err.print(f"status   {command}", markup=False, soft_wrap=True)  # one line, so that it can be pasted
 
 
 def _print_warnings(settings: Settings) -> None:

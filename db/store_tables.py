@@ -1,11 +1,13 @@
-"""Define the tables of receivers, stores, reports, ground truth and issuers; they belong to db.tables.metadata."""
+"""Define the tables of receivers, stores, reports, rules, patients, keys and nights (metadata: db.tables)."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, UID_LENGTH
+from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
+
+KEY_NAME_LENGTH = 64
 
 receipts = Table(
     "receipts",  # one per association of a C-STORE receiver
@@ -31,7 +33,7 @@ senders = Table(
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
     Column("calling_ae", String(16), nullable=False),
     Column("address", String(64), nullable=False),
-    Column("trust", String(NAME_LENGTH)),  # group of the entry of `callers`; null: that of the source, if any
+    Column("trust", String(NAME_LENGTH)),  # group of its entry of `callers`; null: that of the source; empty: none
     UniqueConstraint("source_id", "calling_ae", "address"),
 )
 
@@ -102,4 +104,62 @@ issuers = Table(
     Column("kind", String(9), primary_key=True),  # patient or accession
     Column("name", String(ISSUER_LENGTH), primary_key=True),
     Column("first_seen_at", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",  # keys of the HTTP API; rows stay, because results and the audit table name their keys
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(KEY_NAME_LENGTH), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),  # SHA-256: the token has 256 random bits
+    Column("scopes", String(100), nullable=False),  # words of api.access.Permission, separated by spaces
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("expires_at", UtcDateTime),  # null: never
+    Column("revoked_at", UtcDateTime),  # null: in force
+    Column("last_used_at", UtcDateTime),  # written every minute at most
+    Index("ix_api_keys_name", "name", unique=True, **when("revoked_at IS NULL")),
+)
+
+opt_outs = Table(
+    "opt_outs",  # patients whose images are not analysed
+    metadata,
+    Column("patient_key", String(KEY_LENGTH), primary_key=True),  # as in instances, or equal to number_key
+    # The key of the number alone, which all rows of one number share; null: only one issuer of the number is meant.
+    Column("number_key", String(KEY_LENGTH)),
+    Column("key_id", String(8), nullable=False),  # the site key that made it: another one matches no image
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("actor", String(100), nullable=False),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
+    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
+    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
+    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
+    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
+)
+
+nights = Table(
+    "nights",  # the nights of the site, for views: SQLite knows no time zones (cli.night_calendar)
+    metadata,
+    Column("evening", String(10), primary_key=True),  # local date on which it begins, as in `query --night`
+    Column("began_at", UtcDateTime, nullable=False, unique=True),
+    Column("ended_at", UtcDateTime, nullable=False),
+)
+
+BLOCK = 256
+"""Arrivals with consecutive ids that form one block."""
+occurrences = Table(
+    "occurrences",  # a block of arrivals in which a value occurs (db.ledger.occurrences)
+    metadata,
+    Column("kind", String(12), primary_key=True),  # model, manufacturer, station or view
+    Column("value", String(TEXT_LENGTH), primary_key=True),  # bundles.id or the value of the header
+    Column("block", Id, primary_key=True, autoincrement=False),  # id of the arrival divided by BLOCK
+    sqlite_with_rowid=False,
 )

@@ -1,20 +1,27 @@
 """Define the coded concepts of reports: codes of the standard, else of the scheme 99NIGHTREAD (docs/reports.md)."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
+from db.queries import ReportedBundle
 from imaging.own_results import CODING_SCHEME
 from nightread.plain_text import visible
 
 DEVICE = CodedConcept.from_code(codes.DCM.Device)
 COMMENT = CodedConcept.from_code(codes.DCM.Comment)
 PROBABILITY = CodedConcept.from_code(codes.DCM.Probability)
+FINDING = CodedConcept.from_code(codes.DCM.Finding)
+GRAD_CAM = CodedConcept.from_code(codes.DCM.GradientWeightedClassActivation)
+"""The method by which regions are found (DICOM PS3.16, CID 217)."""
 NO_UNITS = CodedConcept.from_code(codes.UCUM.NoUnits)
 ARTIFICIAL_INTELLIGENCE = CodedConcept.from_code(codes.DCM.ArtificialIntelligence)
+PERCENT = CodedConcept.from_code(codes.UCUM.Percent)
 PRESENT = CodedConcept.from_code(codes.SCT.Present)
 ABSENT = CodedConcept.from_code(codes.SCT.Absent)
 ANY_FINDING = CodedConcept("ANY_FINDING", CODING_SCHEME, "Any finding of the model")
@@ -52,6 +59,34 @@ def label_code(label: str) -> CodedConcept:
     value = label if fits and label.strip() == label else f"#{digest}"
     meaning = shown.replace("\\", "/")[:_MEANING_LENGTH]
     return CodedConcept(value, CODING_SCHEME, meaning)
+
+
+def probability_of(label: str) -> CodedConcept:
+    """Return the concept of a score whose name tells its label, for viewers that show only names and values."""
+    named = label_code(label)
+    digest = sha256(f"probability {label}".encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LENGTH]
+    return CodedConcept(f"#{digest}", CODING_SCHEME, f"Probability of {named.meaning}"[:_MEANING_LENGTH])
+
+
+@lru_cache(maxsize=1024)
+def label_concept(bundle: ReportedBundle, label: str) -> CodedConcept:
+    """Return the preferred code of a label: the first one that the bundle names, else that of 99NIGHTREAD.
+
+    The other codes of the label, that of 99NIGHTREAD among them, are listed as equivalent (PS3.3, section 8.9). All
+    items of a report share the concept: do not change it.
+    """
+    own = label_code(label)
+    named = [CodedConcept(code.value, code.scheme, code.meaning) for code in bundle.codes_of(label)]
+    if not named:
+        return own
+    preferred, *equivalent = named
+    preferred.EquivalentCodeSequence = [*equivalent, own]
+    return preferred
+
+
+def coded(code: Code) -> CodedConcept:
+    """Return a code of the standard as an item of a sequence."""
+    return CodedConcept.from_code(code)
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:

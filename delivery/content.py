@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from hashlib import sha256
+from typing import Any
 
 from db.queries import StudyResults
 
@@ -18,11 +19,21 @@ def content_digest(results: StudyResults, *, not_for_diagnosis: bool) -> str:
         "study": results.study_instance_uid,
         "without_result": results.without_result,
         "nameless": results.nameless,
-        "results": sorted(
-            json.dumps({name: value for name, value in asdict(result).items() if name != "image_id"}, sort_keys=True)
-            for result in results.results
-        ),
+        "results": sorted(json.dumps(_content(asdict(result)), sort_keys=True) for result in results.results),
     }
     if results.in_conflict:
         content["in_conflict"] = results.in_conflict
     return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+_UNCOUNTED = ("image_id", "scores", "strongest_frame")
+
+
+def _content(result: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what does not make a result another one.
+
+    Scores of other labels follow from the image and the bundle. If a bundle gets codes later, the reports that were
+    sent before stay valid.
+    """
+    bundle = {name: value for name, value in result["bundle"].items() if name not in ("labels", "codes")}
+    return {name: value for name, value in result.items() if name not in _UNCOUNTED} | {"bundle": bundle}

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import tzinfo
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import queries
 from db.engine import Database
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
+from delivery.explaining.explainer import Explainer
 from delivery.report_delivery import DeliveryResult, ReportDelivery
 from delivery.send import sender_to
 from delivery.study_selection import Scope, StudySelector
@@ -34,12 +35,15 @@ class DeliveryLoop:
         report_deliveries: Sequence[tuple[Destination, ReportDelivery]],
         scope: Scope,
         clock: Clock = utc_now,
+        *,
+        after_pass: Callable[[], None] = lambda: None,
     ) -> None:
         """Use `open_delivery_loop`, which also opens and closes the connections."""
         self.study_selector = StudySelector(settings, database, scope)
         self._database = database
         self._report_deliveries = report_deliveries
         self._clock = clock
+        self._after_pass = after_pass
 
     def ready(self) -> list[str]:
         """Return the UIDs of ready studies whose report may be new or changed."""
@@ -67,6 +71,7 @@ class DeliveryLoop:
             for _ in self.deliver(self.ready()):
                 if stop.is_set():
                     return
+            self._after_pass()
 
         select_again = self.study_selector.restart
         with suppress(SQLAlchemyError):  # raised only once `stop` is set
@@ -92,12 +97,12 @@ def open_delivery_loop(
     `zone` is the local time zone of the site; None: that of the host. With `at_once`, a report is sent even if its
     pause before the next attempt has not ended, since a person is waiting.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack, closing(Explainer(settings, database)) as explainer:
         report_deliveries = []
         for destination in destinations:
             sender = stack.enter_context(sender_to(destination))
             report_delivery = ReportDelivery(
-                settings, database, destination, sender, zone=zone, at_once=at_once, clock=clock
+                settings, database, destination, sender, explainer=explainer, zone=zone, at_once=at_once, clock=clock
             )
             report_deliveries.append((destination, report_delivery))
-        yield DeliveryLoop(settings, database, report_deliveries, scope, clock)
+        yield DeliveryLoop(settings, database, report_deliveries, scope, clock, after_pass=explainer.close_if_unused)

@@ -31,7 +31,7 @@ class Originals:
         for original in originals:
             try:
                 return read_identity(
-                    self._read(original),
+                    self.read(original),
                     study_instance_uid=study_instance_uid,
                     sop_instance_uid=original.sop_instance_uid,
                 )
@@ -41,7 +41,8 @@ class Originals:
                 unavailable = error if error.reason is DeliveryReason.SOURCE_UNAVAILABLE else unavailable
         raise unavailable or NotDelivered(DeliveryReason.SOURCE_GONE)
 
-    def _read(self, original: OriginalFile) -> bytes:
+    def read(self, original: OriginalFile) -> bytes:
+        """Return the bytes of an original. Raises NotDelivered(SOURCE_GONE or SOURCE_UNAVAILABLE)."""
         if original.root.startswith(("http://", "https://")):
             return self._retrieve(original)
         data = self._read_file(original)

@@ -41,7 +41,7 @@ class DeliveryReason(StrEnum):
     SOURCE_UNAVAILABLE = "source_away", False, "The folder or store that has the images is unavailable."
 
     # Final: nightread does not try again.
-    NOT_SUPPORTED = "not_supported", True, "The destination does not accept Comprehensive SR objects."
+    NOT_SUPPORTED = "not_supported", True, "The destination does not accept objects of this SOP class."
     NOT_UNDERSTOOD = "not_understood", True, "The destination rejected the report."
     SOURCE_GONE = (
         "source_gone",

@@ -5,7 +5,6 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
-from pydicom.dataset import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import ledger, queries
@@ -13,10 +12,12 @@ from db.engine import Database
 from db.ledger.delivery_values import POSSIBLY_TAKEN
 from db.queries import Delivery, DeliveryState, StudyResults
 from delivery.content import content_digest
+from delivery.explaining.explainer import MOST_SECONDS, Explainer
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
-from delivery.report import Revision, build_report
+from delivery.report import Revision
 from delivery.send import ReportSender
+from delivery.study_objects import StudyObjects
 from nightread.clock import Clock, utc_now
 from nightread.errors import StopWork
 from nightread.settings import Settings
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _ORIGINALS = 3
 """Number of original files per study that are tried for the identity of the patient."""
 _LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
+_EXPLAINING_LEASES = 2
+"""One for the explanation, and as much for sending up to a hundred pictures."""
 _DOUBLINGS = 30
 _DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED, DeliveryReason.CERTIFICATES)
 
@@ -57,15 +60,24 @@ class ReportDelivery:
         destination: Destination,
         sender: ReportSender,
         *,
+        explainer: Explainer | None = None,
         zone: tzinfo | None = None,
         at_once: bool = False,
         clock: Clock = utc_now,
     ) -> None:
-        """Use `zone` as the local time zone of the site; None: that of the host. With `at_once`, ignore pauses."""
+        """Use `zone` as the local time zone of the site; None: that of the host. With `at_once`, ignore pauses.
+
+        Deliveries of one loop share an explainer; None: one of its own.
+        """
         self._settings = settings
         self._database = database
         self._destination = destination
-        self._sender = sender
+        self._objects = StudyObjects(
+            destination=destination,
+            sender=sender,
+            explainer=explainer or Explainer(settings, database),
+            not_for_diagnosis=settings.not_for_diagnosis,
+        )
         self._zone = zone
         self._at_once = at_once
         self._clock = clock
@@ -120,7 +132,7 @@ class ReportDelivery:
 
     def _send(self, draft: Delivery, number: int, study: StudyResults) -> DeliveryResult:
         try:
-            warning = self._sender.send(self._report(draft, number, study))
+            warning = self._send_objects(draft, number, study)
         except NotDelivered as error:
             return self._failed(draft, number, study, error)
         except (StopWork, SQLAlchemyError):
@@ -134,7 +146,7 @@ class ReportDelivery:
         log.info("report delivered", extra=self._ids(draft) | {"images": study.images})
         return self._result(study, draft, number, state, detail=warning)
 
-    def _report(self, draft: Delivery, number: int, study: StudyResults) -> Dataset:
+    def _send_objects(self, draft: Delivery, number: int, study: StudyResults) -> str | None:
         if study.patients > 1:
             raise NotDelivered(DeliveryReason.MIXED_PATIENTS)
         originals = queries.study_originals(self._database, study.study_instance_uid, limit=_ORIGINALS)
@@ -144,16 +156,13 @@ class ReportDelivery:
             number=number,
             made_at=draft.created_at.astimezone(self._zone),
         )
-        return build_report(
-            study,
-            revision,
-            self._originals.identity(study.study_instance_uid, originals),
-            not_for_diagnosis=self._settings.not_for_diagnosis,
-        )
+        return self._objects.send(study, revision, self._originals.identity(study.study_instance_uid, originals))
 
     def _take(self, draft: Delivery, study: StudyResults) -> bool:
         now = self._clock()
         seconds = _LEASE_SECONDS + 4 * self._destination.timeout_seconds + _LEASE_SECONDS_PER_IMAGE * study.images
+        if self._objects.needs_explanation(study):
+            seconds += _EXPLAINING_LEASES * MOST_SECONDS
         until = now + timedelta(seconds=seconds)
         return ledger.claim_delivery(self._database, draft, until=until, at_once=self._at_once, now=now)
 

@@ -1,9 +1,16 @@
 """Send reports by C-STORE (DICOM PS3.4, annex B; PS3.7, section 9.1.1)."""
 
 import ssl
+from collections.abc import Iterator, Sequence
 
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 
@@ -13,6 +20,12 @@ from nightread.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VE
 from nightread.sources import StoreDestination, Tls
 
 _SUCCESS, _NOT_SUPPORTED, _NOT_AUTHORISED = 0x0000, 0x0122, 0x0124
+_CLASSES = {
+    "report": (SOP_CLASS, ComprehensiveSRStorage),
+    "regions": (SOP_CLASS, ComprehensiveSRStorage),
+    "heat_map": (ParametricMapStorage,),
+    "key_image": (SecondaryCaptureImageStorage,),
+}
 _WARNINGS, _NO_RESOURCES = 0xB000, 0xA700
 
 
@@ -29,7 +42,7 @@ class StoreScu:
         """Implement delivery.send.ReportSender.send."""
         association = self._associate()
         try:
-            response = association.send_c_store(report)
+            response = association.send_c_store(_acceptable(report, association))
         except RuntimeError:  # the association ended between the check and the request
             raise NotDelivered(DeliveryReason.UNREACHABLE, "The destination ended the association.") from None
         status = response.get("Status")
@@ -54,7 +67,8 @@ class StoreScu:
         entity = AE(ae_title=peer.calling_ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        entity.add_requested_context(SOP_CLASS, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        for sop_class in _classes(peer.objects):
+            entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
         entity.connection_timeout = peer.timeout_seconds
         tls = (self._tls, peer.address) if self._tls else None
@@ -69,6 +83,41 @@ class StoreScu:
             "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
         )
         raise NotDelivered(DeliveryReason.UNREACHABLE, tls_detail if self._tls else "")
+
+
+def _classes(objects: Sequence[str]) -> list[str]:
+    """Return the SOP classes of these objects."""
+    found = [uid for name, uids in _CLASSES.items() if name in objects for uid in uids]
+    return list(dict.fromkeys(found))
+
+
+def _acceptable(instance: Dataset, association: Association) -> Dataset:
+    """Return the object in a class that the destination accepts. Raises NotDelivered(NOT_SUPPORTED) if there is none.
+
+    A report has no content that needs Comprehensive 3D SR, so an older PACS gets it as Comprehensive SR.
+    """
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    if instance.SOPClassUID in accepted:
+        return instance
+    if instance.SOPClassUID == SOP_CLASS and ComprehensiveSRStorage in accepted:
+        return _as_comprehensive(instance)
+    raise NotDelivered(DeliveryReason.NOT_SUPPORTED)
+
+
+def _as_comprehensive(report: Dataset) -> Dataset:
+    """Change the class of a report, and of those that it names: the destination got them in the same class."""
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
+    for sequence in ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence"):
+        for reference in _references(report, sequence):
+            if reference.ReferencedSOPClassUID == SOP_CLASS:
+                reference.ReferencedSOPClassUID = ComprehensiveSRStorage
+    return report
+
+
+def _references(report: Dataset, sequence: str) -> Iterator[Dataset]:
+    for study in report.get(sequence, ()):
+        for series in study.ReferencedSeriesSequence:
+            yield from series.ReferencedSOPSequence
 
 
 def warning_from_status(status: int) -> str | None:

@@ -1,86 +1,63 @@
 """Build the content of a report: TID 1500, Measurement Report, one group per image and bundle (DICOM PS3.16)."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from highdicom.sr import (
-    AlgorithmIdentification,
+    CodeContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
-    ObservationContext,
-    ObserverContext,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     TextContentItem,
-    TrackingIdentifier,
 )
 
 from db.queries import ReportableResult, ReportedBundle, StudyResults
 from delivery import codes
-from imaging.own_results import MAKER
-from nightread import __version__
+from delivery.evidence import NO_EVIDENCE, StudyEvidence
+from delivery.template_items import algorithm, observers, tracking
 from nightread.plain_text import visible
-from nightread.uids import stable_uid
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
+_MOST_SCORES = 10_000
+"""If a study has more scores, images without a finding list only that of their label: each score takes 1 ms."""
 _MOST_FRAMES = 1000
 """If a result refers to more frames, its group refers to the whole image."""
 
 
-def measurement_report(study: StudyResults, *, not_for_diagnosis: bool) -> MeasurementReport:
+def measurement_report(
+    study: StudyResults, evidence: StudyEvidence = NO_EVIDENCE, *, not_for_diagnosis: bool
+) -> MeasurementReport:
     """Build the content tree, with image-level groups as in the profile IHE AI Results."""
+    all_scores = _lists_all_scores(study)
     report = MeasurementReport(
-        observation_context=_observers(study),
+        observation_context=observers(study.results),
         procedure_reported=list(codes.procedures(result.modality for result in study.results)),
-        imaging_measurements=[_group(result) for result in study.results],
+        imaging_measurements=[_group(result, all_scores=result.is_finding or all_scores) for result in study.results],
     )
     comment = TextContentItem(
         name=codes.COMMENT,
-        value=_comment(study, not_for_diagnosis=not_for_diagnosis),
+        value=_comment(study, evidence, not_for_diagnosis=not_for_diagnosis),
         relationship_type=RelationshipTypeValues.CONTAINS,
     )
     report[0].ContentSequence.append(comment)
     return report
 
 
-def device_uid(bundle: ReportedBundle) -> str:
-    """Return the UID of the observer: the same for all results of one bundle."""
-    return stable_uid("device", bundle.digest)
+def _lists_all_scores(study: StudyResults) -> bool:
+    return sum(len(result.scores) for result in study.results) <= _MOST_SCORES
 
 
-def _observers(study: StudyResults) -> ContentSequence:
-    """Return one device per bundle (TID 1002). Another release of nightread with the same bundle is the same device."""
-    context = ObservationContext()
-    for bundle in dict.fromkeys(result.bundle for result in study.results):
-        attributes = DeviceObserverIdentifyingAttributes(
-            uid=device_uid(bundle),
-            name=f"{bundle.name}@{bundle.version}",
-            manufacturer_name=MAKER,
-            model_name=f"{MAKER} {__version__}",
-            serial_number=bundle.digest,
-        )
-        context.extend(ObserverContext(observer_type=codes.DEVICE, observer_identifying_attributes=attributes))
-    return context
-
-
-def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
-    """Return the group of one image (TID 1501): label, score, bundle and frames."""
-    bundle = result.bundle
+def _group(result: ReportableResult, *, all_scores: bool) -> MeasurementsAndQualitativeEvaluations:
+    """Return the group of one image (TID 1501): label, scores, bundle and frames."""
     return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=stable_uid("tracking", result.sop_instance_uid, bundle.digest), identifier=f"image {result.image_id}"
-        ),
-        finding_type=codes.label_code(result.label) if result.label is not None else None,
-        algorithm_id=AlgorithmIdentification(
-            name=bundle.name,
-            version=bundle.version,
-            parameters=[f"bundle sha256:{bundle.digest}"],
-            family=codes.ARTIFICIAL_INTELLIGENCE,
-        ),
-        measurements=list(_probability(result)),
+        tracking_identifier=tracking(result, f"image {result.image_id}"),
+        finding_type=codes.label_concept(result.bundle, result.label) if result.label is not None else None,
+        algorithm_id=algorithm(result.bundle),
+        measurements=list(_scores(result, all_scores=all_scores)),
         qualitative_evaluations=[_presence(result)],
         source_images=[
             SourceImageForMeasurementGroup(
@@ -92,19 +69,40 @@ def _group(result: ReportableResult) -> MeasurementsAndQualitativeEvaluations:
     )
 
 
-def _probability(result: ReportableResult) -> Iterator[Measurement]:
-    """Yield the score of the label; nothing for an image without a label."""
+def _scores(result: ReportableResult, *, all_scores: bool) -> Iterator[Measurement]:
+    """Yield the score of the label, and with `all_scores` those of the other labels of the bundle."""
     if result.label is not None:
-        yield Measurement(name=codes.PROBABILITY, value=result.score, unit=codes.NO_UNITS)
+        yield _score(result.bundle, result.label, result.score)
+    for label, score in zip(result.bundle.labels, result.scores, strict=False):
+        if all_scores and label != result.label:
+            yield _score(result.bundle, label, score)
+
+
+def _score(bundle: ReportedBundle, label: str, score: float) -> Measurement:
+    """Return a probability; a concept modifier (TID 300) says of which label it is."""
+    measurement = Measurement(name=codes.PROBABILITY, value=score, unit=codes.NO_UNITS)
+    measurement[0].ContentSequence = _modifier(bundle, label)
+    return measurement
+
+
+@lru_cache(maxsize=1024)
+def _modifier(bundle: ReportedBundle, label: str) -> ContentSequence:
+    """Return the modifier that all scores of a label share: building one takes longer than building a score."""
+    of_label = CodeContentItem(
+        name=codes.FINDING,
+        value=codes.label_concept(bundle, label),
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    return ContentSequence([of_label], is_sr=True)
 
 
 def _presence(result: ReportableResult) -> QualitativeEvaluation:
     if result.label is not None and result.is_finding:
-        return QualitativeEvaluation(name=codes.label_code(result.label), value=codes.PRESENT)
+        return QualitativeEvaluation(name=codes.label_concept(result.bundle, result.label), value=codes.PRESENT)
     return QualitativeEvaluation(name=codes.ANY_FINDING, value=codes.ABSENT)
 
 
-def _comment(study: StudyResults, *, not_for_diagnosis: bool) -> str:
+def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis: bool) -> str:
     """Return a summary of the study for the reader of the report."""
     images = study.images + study.nameless + study.without_result
     sentences = [f"{study.images} of {images} {'image' if images == 1 else 'images'} analysed."]
@@ -115,11 +113,22 @@ def _comment(study: StudyResults, *, not_for_diagnosis: bool) -> str:
         if result.label is not None and result.is_finding:
             found[result.label] = found.get(result.label, 0) + 1
     sentences.append(f"Found: {_counted(found)}." if found else "No findings.")
+    sentences.extend(_of_regions(evidence))
+    if not _lists_all_scores(study):
+        sentences.append("Scores of labels that were not reported are listed for findings only.")
     if study.in_conflict:
         sentences.append(f"Listed although another source sent another version or rejects it: {study.in_conflict}.")
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")
     return " ".join(sentences)
+
+
+def _of_regions(evidence: StudyEvidence) -> Iterator[str]:
+    """Yield a sentence if findings have no region. A finding is one label of one image."""
+    without = sum(evidence.without.values())
+    if without:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in sorted(evidence.without.items()))
+        yield f"Regions are outlined for {len(evidence.found)} of {len(evidence.found) + without} findings: {reasons}."
 
 
 def _counted(found: dict[str, int]) -> str:
@@ -132,4 +141,7 @@ def _by_count(entry: tuple[str, int]) -> tuple[int, str]:
 
 def free_texts(study: StudyResults) -> Sequence[str]:
     """Return all variable texts of the tree. If all are ASCII, the report keeps the character set of the source."""
-    return [result.label for result in study.results if result.label is not None]
+    labels = dict.fromkeys(result.label for result in study.results if result.label is not None)
+    bundles = dict.fromkeys(result.bundle for result in study.results)
+    meanings = (code.meaning for bundle in bundles for _, of_label in bundle.codes for code in of_label)
+    return [*labels, *(label for bundle in bundles for label in bundle.labels), *meanings]

@@ -82,7 +82,11 @@ REASONS = {
     "key_object": ("The note with the title 113001 rejects 3 images.", "Nothing: the images are marked as withdrawn."),
     "media_file": ("The file was in an archive next to images and is not an image.", "Nothing."),
     "own_result": ("The object is a report that nightread itself made.", "Nothing."),
-    "cancelled": ("A person cancelled the analysis.", "Not given by this release: no command cancels an image."),
+    "cancelled": ("A person cancelled the analysis.", "Nothing: `nightread purge` removed it before its analysis."),
+    "opted_out": (
+        "The patient opted out: the image was not analysed.",
+        "Nothing. If the patient agrees again: `nightread opt-out remove`, then `nightread retry --reason opted_out`.",
+    ),
     "symlink": (
         "The symbolic link is part of a circle of links.",
         "Put the file itself into the source folder.",
@@ -93,20 +97,29 @@ REASONS = {
         "Find out who removed it; put it back, then run `nightread retry`.",
     ),
     "source_gone": (
-        "The source folder is missing: unmounted or removed. Mount it, then run `nightread retry`.",
+        (
+            "The source folder is missing: unmounted or removed. Mount it: "
+            "waiting images then go on, failed ones need `nightread retry`."
+        ),
         "Mount the folder, then run `nightread retry`.",
     ),
     "store_unavailable": (
-        "The store was unavailable. When it is back, run `nightread retry`.",
+        "The store was unavailable. When it is back, waiting images go on, failed ones need `nightread retry`.",
         "Check the store with `nightread doctor`, then run `nightread retry`.",
     ),
     "unreadable": (
-        "The worker has no permission to read the file. Correct the permissions, then run `nightread retry`.",
+        (
+            "The worker has no permission to read the file. Correct it: "
+            "waiting images then go on, failed ones need `nightread retry`."
+        ),
         "Correct the permissions, then run `nightread retry`.",
     ),
     "io_error": ("Reading the file failed with EIO.", "Check the disk and the network, then run `nightread retry`."),
     "no_room": (
-        "The disk was too full to unpack the archive. Free some space, then run `nightread retry`.",
+        (
+            "The disk was too full to unpack the archive. Free some space: "
+            "a waiting archive then goes on, a failed one needs `nightread retry`."
+        ),
         "Free some space, then run `nightread retry`.",
     ),
     "still_changing": (

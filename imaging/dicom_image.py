@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import islice, repeat
 
 from imaging.array import Array
 from imaging.elements import Elements
@@ -12,6 +12,7 @@ from imaging.grayscale import PLAIN, Grayscale, read_grayscales, without_unfit_v
 from imaging.palette import Palette
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remarks
+from imaging.stored_bits import StoredValues
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,23 +42,34 @@ class DicomFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        in_colour = self.palette is not None or self.layout.samples > 1
         # A rescale or window beside colours has no effect, so its faults have none either.
-        grayscales = repeat(PLAIN) if in_colour else read_grayscales(self.elements, self.layout, self.remarks)
-        inverted = self.layout.photometric == "MONOCHROME1"
+        grayscales = repeat(PLAIN) if self._in_colour else read_grayscales(self.elements, self.layout, self.remarks)
         for index, (stored, grayscale) in enumerate(zip(self.stored.with_bits(), grayscales, strict=False)):
-            if self.palette is not None:
-                colours = self.palette.to_rgb(stored.values)
-                yield Frame(index=index, stored=colours, bits_stored=8, remarks=self.remarks)
-            else:
-                yield Frame(
-                    index=index,
-                    stored=stored.values,
-                    bits_stored=stored.bits,
-                    grayscale=without_unfit_voi(grayscale, stored) if stored.scaled else grayscale,
-                    inverted=inverted,
-                    remarks=self.remarks,
-                )
+            yield self._frame(index, stored, grayscale)
+
+    def at(self, index: int) -> Frame:
+        """Return one frame without decoding the others. Raises as iteration does."""
+        stored, grayscale = self.stored.at(index), PLAIN
+        if not self._in_colour:
+            grayscale = next(islice(read_grayscales(self.elements, self.layout, self.remarks), index, None))
+        return self._frame(index, stored, grayscale)
+
+    @property
+    def _in_colour(self) -> bool:
+        return self.palette is not None or self.layout.samples > 1
+
+    def _frame(self, index: int, stored: StoredValues, grayscale: Grayscale) -> Frame:
+        if self.palette is not None:
+            colours = self.palette.to_rgb(stored.values)
+            return Frame(index=index, stored=colours, bits_stored=8, remarks=self.remarks)
+        return Frame(
+            index=index,
+            stored=stored.values,
+            bits_stored=stored.bits,
+            grayscale=without_unfit_voi(grayscale, stored) if stored.scaled else grayscale,
+            inverted=self.layout.photometric == "MONOCHROME1",
+            remarks=self.remarks,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -80,3 +92,12 @@ class DicomImage:
         Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER).
         """
         return iter(self.source)
+
+    def frame(self, index: int) -> Frame:
+        """Return the frame with this index, from 0, without decoding the others. Raises as `frames` does.
+
+        Raises IndexError if there is no such frame.
+        """
+        if not 0 <= index < self.frame_count:
+            raise IndexError(index)
+        return self.source.at(index) if isinstance(self.source, DicomFrames) else self.source[index]

@@ -56,12 +56,21 @@ class StoredFrames:
 
     def with_bits(self) -> Iterator[StoredValues]:
         """Decode frame after frame, each with the bits that its values can use. Raises as iteration does."""
-        layout = self._with_certain_colours() if is_unsure(self._layout) else self._layout
+        layout = self._certain_layout()
         for index in range(layout.frames):
-            stored = self._frame(index, layout)
-            if stored.note:
-                self._remarks.add(Remark.BITS_WRONG, stored.note)
-            yield stored
+            yield self._with_remark(self._frame(index, layout))
+
+    def at(self, index: int) -> StoredValues:
+        """Decode one frame, with the bits that its values can use. Raises as iteration does."""
+        return self._with_remark(self._frame(index, self._certain_layout()))
+
+    def _with_remark(self, stored: StoredValues) -> StoredValues:
+        if stored.note:
+            self._remarks.add(Remark.BITS_WRONG, stored.note)
+        return stored
+
+    def _certain_layout(self) -> PixelLayout:
+        return self._with_certain_colours() if is_unsure(self._layout) else self._layout
 
     def _with_certain_colours(self) -> PixelLayout:
         """Return the layout with the label that fits the pixels, the same for all frames: a few of them decide it."""

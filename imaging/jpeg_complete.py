@@ -13,7 +13,7 @@ import numpy as np
 
 from imaging.array import Array
 from imaging.jpeg_lossless import coded_bits
-from imaging.jpeg_markers import LOSSLESS, PROGRESSIVE, Jpeg, read_markers
+from imaging.jpeg_markers import LOSSLESS, PROGRESSIVE, Jpeg, Scan, read_markers
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -27,6 +27,11 @@ _NEXT_BLOCKS = 8
 _MOST_LEFT_BITS = 24
 """Up to seven bits pad the last byte (F.1.2.3), and two bytes more are taken for padding."""
 _COEFFICIENTS = 64
+_COLOURS = 3
+"""A frame with more components is CMYK or YCCK, where a block without data need not be grey."""
+_COUNTS = 16
+"""A table begins with the number of codes of each length (B.2.4.2)."""
+_FIRST_RESTART = 0xD0
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _FOREIGN = bytes(index * 167 % 251 for index in range(1, 251))
 """Bits that differ from the zeros that libjpeg reads behind the end of the data, and last for several blocks."""
@@ -41,7 +46,7 @@ def decode_complete(frame: bytes, decode: Decode) -> Array:
     if jpeg is None:
         raise RejectImage(Reason.BAD_PIXELS, "The markers of a JPEG frame are damaged, or of an unsupported process.")
     _check_scans(jpeg, frame)
-    if len(jpeg.scans) > 1 or jpeg.restart or jpeg.process == PROGRESSIVE:
+    if len(jpeg.scans) > 1 or jpeg.restart or jpeg.process == PROGRESSIVE or len(jpeg.components) > _COLOURS:
         return _compared(frame, jpeg, decode, decode(frame))
     if jpeg.process == LOSSLESS:
         return _lossless(frame, jpeg, decode)
@@ -124,13 +129,32 @@ def _compared(frame: bytes, jpeg: Jpeg, decode: Decode, pixels: Array) -> Array:
     if not np.array_equal(decode(b"".join((*parts, frame[position:]))), pixels):
         raise _truncated()
     end = jpeg.scans[-1].end
-    start = len(frame[: end - _REPLACED].rstrip(b"\xff"))  # Behind 0xFF, other bytes would be a marker.
-    replaced = frame[:start] + _FOREIGN[: end - start] + frame[end:]
+    start = max(len(frame[: end - _REPLACED].rstrip(b"\xff")), _last_interval(frame, jpeg.scans[-1]))
+    replaced = frame[:start] + _FOREIGN[: end - start] + frame[end:]  # Behind 0xFF, other bytes would be a marker.
     # All codes of a blank frame may mean the same, so that no byte of it matters.
     filled = jpeg.process != PROGRESSIVE and frame.endswith(_FILL, 0, end) and pixels.min() != pixels.max()
-    if (filled or jpeg.process == LOSSLESS) and np.array_equal(decode(replaced), pixels):
+    if not (filled or jpeg.process == LOSSLESS) or _codes_nothing(jpeg):
+        return pixels
+    if np.array_equal(decode(replaced), pixels):
         raise _too_long()
     return pixels
+
+
+def _last_interval(frame: bytes, scan: Scan) -> int:
+    """Return where the last restart interval of a scan begins that has data; 0 if there is only one."""
+    mark = frame.rfind(b"\xff", scan.start, scan.end - 2)
+    return mark + 2 if mark >= 0 and frame[mark + 1] & 0xF8 == _FIRST_RESTART else 0
+
+
+def _codes_nothing(jpeg: Jpeg) -> bool:
+    """Return whether the tables of the last scan have the symbol 0 alone, so that all of it is blank whatever it holds.
+
+    That is a lawful table (K.2 leaves out only the code of ones), and the best one for the colours of a grey picture.
+    """
+    kinds = (0,) if jpeg.process == LOSSLESS else (0, 1)
+    tables = jpeg.scans[-1].tables
+    used = [jpeg.last_tables.get(kind << 4 | (table >> 4, table & 15)[kind], b"") for table in tables for kind in kinds]
+    return all(set(table[_COUNTS:]) == {0} for table in used)
 
 
 def _behind_foreign(restart: re.Match[bytes]) -> bytes:

@@ -50,6 +50,8 @@ class Jpeg(NamedTuple):
     restart: int
     tables: dict[int, bytes]
     """The definition of each Huffman table that was there before the first scan."""
+    last_tables: dict[int, bytes]
+    """The same before the last scan."""
     scans: tuple[Scan, ...]
 
 
@@ -58,6 +60,7 @@ def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for ea
     position, sizes, restart = 2, b"", 0
     process = rows_at = 0
     tables: dict[int, bytes] = {}
+    tables_of: list[dict[int, bytes]] = []
     scans: list[Scan] = []
     for _ in range(_MOST_SEGMENTS):
         while frame[position + 1 : position + 2] == b"\xff":
@@ -74,13 +77,14 @@ def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for ea
         content = frame[position + 4 : end]
         if marker in _FRAMES and not process:
             process, rows_at, sizes = marker, position + 5, content
-        elif marker == _DEFINE_HUFFMAN and not scans:
-            tables |= _huffman_tables(content)
+        elif marker == _DEFINE_HUFFMAN:
+            tables = tables | _huffman_tables(content)  # a new dictionary: scans keep theirs
         elif marker == _RESTART_INTERVAL:
             restart = int.from_bytes(content[:2], "big")
         elif marker == _START_OF_SCAN:
             scan = _scan(content, end, *(_later_end if scans else _first_end)(frame, end))
             scans.append(scan)
+            tables_of.append(tables)
             end = scan.end
         position = end
     if not process or not scans:
@@ -89,7 +93,8 @@ def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for ea
     each = [sizes[_SIZE.size + 3 * index :][:3] for index in range(count)]
     sampling = tuple((factors >> 4, factors & 15) for _, factors, _ in each)
     ids = bytes(identifier for identifier, _, _ in each)
-    return Jpeg(process, rows_at, precision, rows, columns, ids, sampling, restart, tables, tuple(scans))
+    size = process, rows_at, precision, rows, columns
+    return Jpeg(*size, ids, sampling, restart, tables_of[0], tables_of[-1], tuple(scans))
 
 
 def _scan(content: bytes, start: int, end: int, stuffed: int) -> Scan:

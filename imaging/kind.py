@@ -3,6 +3,10 @@
 from typing import NamedTuple
 
 GREY, COLOUR = 1, 3
+SECONDARY_CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".1", ".2", ".3", ".4"))
+"""The SOP classes of secondary captures (PS3.4 B.5)."""
+SCREEN_TYPES = frozenset(("SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT_SOM5 PROT", "CSA REPORT"))
+"""Values of ImageType with which devices mark pictures of their screen, such as dose reports, in any SOP class."""
 
 
 class ImageKind(NamedTuple):

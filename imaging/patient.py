@@ -18,7 +18,7 @@ _CACHED_KEYS = 256
 class PatientHasher:
     """Computes HMAC-SHA-256 with the site key. A patient always has the same key; only the site can compute it."""
 
-    __slots__ = ("_key", "_site_key", "issuers", "key_id")
+    __slots__ = ("_key", "_opted_out", "_refused", "_site_key", "issuers", "key_id")
 
     def __init__(self, site_key: bytes) -> None:
         """Raise ValueError for an empty site key, since anybody could compute its hashes."""
@@ -29,11 +29,29 @@ class PatientHasher:
         """Identifies the site key without revealing it: eight hex digits."""
         self.issuers: set[tuple[NumberKind, str]] = set()
         """The issuers of all numbers that were hashed, at most ISSUER_LIMIT: a search has to try each of them."""
+        self._opted_out: frozenset[str] = frozenset()
+        self._refused: set[str] = set()
         self._key = lru_cache(_CACHED_KEYS)(self._make_key)
 
     def patient_key(self, issuer: str | None, patient_id: str | None) -> str | None:
         """Return 64 hex digits for issuer (0010,0021) and PatientID (0010,0020); None for an empty PatientID."""
         return self._key("patient", issuer, patient_id)
+
+    def number_key(self, patient_id: str | None) -> str | None:
+        """Return 64 hex digits for the PatientID alone, whichever issuer an image names; None for an empty one."""
+        trimmed = _trimmed(patient_id)
+        return self._hash(f"patient number|{trimmed}") if trimmed else None
+
+    def opt_out(self, keys: frozenset[str]) -> None:
+        """Replace the list of patients who opted out, given by results of `patient_key` or `number_key`."""
+        if keys != self._opted_out:
+            self._opted_out = keys
+            self._refused.clear()
+            self._key.cache_clear()
+
+    def has_opted_out(self, patient_key: str | None) -> bool:
+        """Return whether a patient opted out, given a result of `patient_key` since the list was set."""
+        return patient_key in self._refused
 
     def accession_key(self, issuer: str | None, accession: str | None) -> str | None:
         """Return 64 hex digits for issuer (0008,0051) and AccessionNumber (0008,0050); None for an empty number."""
@@ -45,8 +63,13 @@ class PatientHasher:
             return None
         named = _trimmed(issuer)
         self._remember(kind, named, trimmed)
-        message = f"{kind}|{named}|{trimmed}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._site_key, message, "sha256").hex()
+        key = self._hash(f"{kind}|{named}|{trimmed}")
+        if self._opted_out and kind == "patient" and not self._opted_out.isdisjoint({key, self.number_key(trimmed)}):
+            self._refused.add(key)
+        return key
+
+    def _hash(self, text: str) -> str:
+        return hmac.digest(self._site_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
         """Remember a storable issuer. One that equals the number is no issuer: a program filled in one text for all."""

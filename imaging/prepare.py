@@ -121,17 +121,31 @@ def _scaling(spec: InputSpec) -> tuple[Array, Array]:
     return gain.astype(np.float32), ((spec.scale_low - mean) / std).astype(np.float32)
 
 
-def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]:
-    """Return the resized values, and their rows and columns in the target."""
-    rows, columns = values.shape[:2]
+class Placement(NamedTuple):
+    """The rows and columns of an image that a network sees, and those of its input that they fill."""
+
+    source: tuple[slice, slice]
+    target: tuple[slice, slice]
+
+
+def placement(rows: int, columns: int, spec: InputSpec) -> Placement:
+    """Return which part of an image becomes which part of the input; the aspect policy decides."""
     height, width = spec.height, spec.width
+    source = slice(0, rows), slice(0, columns)
     if spec.aspect == "pad":
         scale = min(height / rows, width / columns)
         height, width = max(round(rows * scale), 1), max(round(columns * scale), 1)
     elif spec.aspect == "crop":
         scale = max(height / rows, width / columns)
-        values = values[_middle(rows, round(height / scale)), _middle(columns, round(width / scale))]
-    return _resize(values, height, width, spec), (_middle(spec.height, height), _middle(spec.width, width))
+        source = _middle(rows, round(height / scale)), _middle(columns, round(width / scale))
+    return Placement(source, (_middle(spec.height, height), _middle(spec.width, width)))
+
+
+def _fitted(values: Array, spec: InputSpec) -> tuple[Array, tuple[slice, slice]]:
+    """Return the resized values, and their rows and columns in the target."""
+    source, target = placement(values.shape[0], values.shape[1], spec)
+    height, width = (part.stop - part.start for part in target)
+    return _resize(values[source], height, width, spec), target
 
 
 def _middle(whole: int, part: int) -> slice:

@@ -23,7 +23,7 @@ from imaging.header import (
 from imaging.identity import read_facts, wrong_uids
 from imaging.joined_codestreams import Span
 from imaging.limits import DEFAULT_LIMITS, Limits
-from imaging.own_results import is_own_result
+from imaging.own_results import is_own_picture, is_own_result
 from imaging.palette import read_palette
 from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
@@ -80,6 +80,8 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     pixel_tag = next((tag for tag in tags.PIXEL_DATA_TAGS if tag in elements), None)
     if pixel_tag is None:
         raise _without_pixels(elements)
+    if is_own_picture(elements):
+        raise RejectImage(Reason.OWN_RESULT)
     remarks = Remarks()
     layout = read_pixel_layout(elements, pixel_tag, limits)
     if layout.photometric_assumed:

@@ -12,6 +12,7 @@ from imaging.spec import InputSpec
 from models.domain import Domain
 from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
+from nightread.label_codes import LabelCodes, label_codes_from_json, label_codes_to_json
 
 FORMAT = 1
 WEIGHTS_FILE = "model.keras"
@@ -19,7 +20,7 @@ CARD_FILE = "bundle.json"
 TRAINING_FILE = "training.json"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
-_DESCRIPTIVE = ("intended_use", "exclusions", "digest")
+_DESCRIPTIVE = ("intended_use", "exclusions", "codes", "digest")
 """Fields of bundle.json that no result depends on; the digest does not cover them."""
 
 
@@ -37,6 +38,8 @@ class Bundle:
     not_for_diagnosis: bool = True
     domain: Domain | None = None
     """The images for which it was made; None if it does not say."""
+    codes: LabelCodes = field(default_factory=dict)
+    """Codes of standard terminologies for labels, for reports."""
     digest: str = ""
     """SHA-256, 64 hex digits, over the weights and every field that a result depends on."""
     path: Path = field(default=Path(), compare=False)
@@ -82,6 +85,7 @@ class Bundle:
             "exclusions": list(self.exclusions),
             "not_for_diagnosis": self.not_for_diagnosis,
             **({"domain": self.domain.to_json()} if self.domain is not None else {}),
+            **({"codes": label_codes_to_json(self.codes)} if self.codes else {}),
             "digest": self.digest,
         }
 
@@ -149,6 +153,7 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         exclusions=_texts(card, "exclusions"),
         not_for_diagnosis=_flag(card, "not_for_diagnosis"),
         domain=Domain.from_json(_table(card, "domain")) if "domain" in card else None,
+        codes=label_codes_from_json(card.get("codes", {}), _texts(card, "labels")),
         digest=_text(card, "digest"),
         path=folder,
     )

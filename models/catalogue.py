@@ -53,6 +53,16 @@ def find_bundle(reference: str, folders: Sequence[Path] = ()) -> Bundle:
     return chosen
 
 
+def bundle_of_result(reference: str, digest: str, folders: Sequence[Path] = ()) -> Bundle | None:
+    """Load and verify the bundle `NAME@VERSION` that has this digest; None if no folder holds it any more."""
+    for entry in entries(folders):
+        if entry.reference == reference:
+            bundle = load_bundle(entry.path)
+            if bundle.digest == digest:
+                return bundle
+    return None
+
+
 def _entries_in(folder: Path) -> Iterator[Entry]:
     for card in sorted(folder.glob(f"*/{CARD_FILE}")):
         yield _entry(card.parent)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from imaging.kind import COLOUR, GREY, ImageKind
+from imaging.kind import COLOUR, GREY, SCREEN_TYPES, SECONDARY_CAPTURES, ImageKind
 from imaging.remarks import DETAIL_LENGTH
 from models.input_range import InputRange
 from nightread.errors import RejectImage
@@ -12,12 +12,8 @@ from nightread.reasons import Reason
 
 LOCALIZER, SECONDARY_CAPTURE, QUALITY_CONTROL = ACCEPTABLE = ("localizer", "secondary_capture", "quality_control")
 """Kinds of images that are out of scope unless a bundle accepts them."""
-SECONDARY_CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".1", ".2", ".3", ".4"))
-"""The SOP classes of secondary captures (PS3.4 B.5)."""
 _LOCALIZER_TYPES = frozenset(("LOCALIZER", "SCOUT", "TOPOGRAM"))
 """Values of ImageType (PS3.3 C.8.2.1.1.1 and C.8.3.1.1.1: LOCALIZER), with those of older devices."""
-_SCREEN_TYPES = frozenset(("SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT_SOM5 PROT", "CSA REPORT"))
-"""Values of ImageType with which devices mark pictures of their screen, such as dose reports, in any SOP class."""
 
 _LISTED = 4
 """How many allowed values a refusal names; `nightread models show` prints all of them."""
@@ -169,7 +165,7 @@ def excluded(kind: ImageKind, domain: Domain | None) -> RejectImage | None:
     if SECONDARY_CAPTURE in accepts:
         return None
     is_listed = domain is None or kind.sop_class in domain.sop_classes
-    if types & _SCREEN_TYPES or (kind.sop_class in SECONDARY_CAPTURES and not is_listed):
+    if types & SCREEN_TYPES or (kind.sop_class in SECONDARY_CAPTURES and not is_listed):
         return RejectImage(Reason.SECONDARY_CAPTURE)
     return None
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from imaging.kind import COLOUR, GREY, ImageKind
-from models.domain import SECONDARY_CAPTURE, SECONDARY_CAPTURES, Domain, excluded
+from imaging.kind import COLOUR, GREY, SECONDARY_CAPTURES, ImageKind
+from models.domain import SECONDARY_CAPTURE, Domain, excluded
 from models.input_range import InputRange
 
 ONLY_PICTURES = (

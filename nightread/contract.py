@@ -8,6 +8,8 @@ VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 BATCH_QUEUE = "nightread.batches"
 NOTIFY_CHANNEL = "nightread.notify"
+OUTCOMES_CHANNEL = "nightread.outcomes"
+"""Workers publish the id of a batch here after its outcomes are committed; the API then reads the database."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -23,6 +23,12 @@ def settings_file(config: Path | None) -> Path | None:
 def own_variables() -> set[str]:
     """Return the names of all variables NIGHTREAD_... in the environment, as written: settings may have any case."""
     return {name for name in os.environ if name.upper().startswith(_PREFIX)}
+
+
+def foreign_variables() -> dict[str, str]:
+    """Return the environment without variables NIGHTREAD_..., for a process that must not know any password."""
+    own = own_variables()
+    return {name: value for name, value in os.environ.items() if name not in own}
 
 
 def secret_names(settings: type[BaseSettings]) -> set[str]:
@@ -53,12 +59,18 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def with_password(url: str, password: SecretStr | None) -> str:
-    """Return the URL with the password, unless the URL has one already, or names a file or socket alone."""
+    """Return the URL with the password, unless it has one already, or names a file or a socket of Redis.
+
+    PostgreSQL may ask for a password on its socket as well, whose URL has no host: `postgresql:///name?host=/run/pg`.
+    """
     parts = urlsplit(url)
-    if password is None or parts.password is not None or not parts.netloc:
+    if password is None or parts.password is not None or "password" in parse_qs(parts.query):
+        return url
+    if not parts.netloc and not parts.scheme.startswith("postgresql"):
         return url
     user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}").geturl()
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return f"{parts.scheme}://{netloc}{url.partition('://')[2].removeprefix(parts.netloc)}"
 
 
 def _read(variable: str, path: Path) -> str:

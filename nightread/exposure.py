@@ -1,14 +1,20 @@
 """Find settings that let strangers in or send secrets in the clear."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from urllib.parse import urlsplit
 
 from nightread.hosts import is_loopback
 from nightread.settings import Settings
 from nightread.sources import Caller, Destination, FolderSource, ReceiverSource, Source, StowDestination, Tls
 from nightread.stores import Store
+
+_EVERYBODY = (
+    tuple(map(ip_network, ("0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"))),
+    (ip_network("2000::/3"),),
+)
+"""All addresses that a host may have: beyond them are multicast and reserved ones (RFC 5771, RFC 4291)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +50,13 @@ def exposures_of(entry: Source | Destination) -> Iterator[Exposure]:
 
 def _of_receiver(receiver: ReceiverSource) -> Iterator[Exposure]:
     where, tls = f"source {receiver.name}", receiver.tls
-    if not is_loopback(receiver.address) and tls is None and _admits_all(receiver.callers):
+    # A `ca` without `require_client` is reported below.
+    asks_nobody = tls is None or (tls.ca is None and not tls.require_client)
+    if not is_loopback(receiver.address) and asks_nobody and _admits_all(receiver.callers):
+        place = f"{receiver.address or 'any address'} port {receiver.port}"
         yield Exposure(
             where=where,
-            found=f"everyone who reaches {receiver.address or 'any address'} port {receiver.port} may send images",
+            found=f"everyone who reaches {place} may send images" + ("" if tls is None else " without a certificate"),
             remedy="List the addresses of senders under `callers`, or set `tls` with `ca` and `require_client`.",
         )
     if tls is None:
@@ -83,15 +92,26 @@ def _of_login(where: str, entry: Store | Destination) -> Iterator[Exposure]:
 
 
 def _admits_all(callers: tuple[Caller, ...]) -> bool:
-    """Return whether the list is empty or one entry fits everybody: AE titles are claims, but they are a list."""
-    return not callers or any(caller.ae_title is None and _is_every_address(caller.address) for caller in callers)
+    """Return whether the list is empty, or fits everybody: AE titles are claims, but they are a list.
+
+    Several entries together may fit everybody, such as the two halves 0.0.0.0/1 and 128.0.0.0/1.
+    """
+    networks = [network for caller in callers if caller.ae_title is None and (network := _network(caller.address))]
+    listed: list[IPv4Network | IPv6Network] = []
+    listed += collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    listed += collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    return not callers or any(all(_is_within(part, listed) for part in everybody) for everybody in _EVERYBODY)
 
 
-def _is_every_address(address: str | None) -> bool:
+def _is_within(part: IPv4Network | IPv6Network, listed: Sequence[IPv4Network | IPv6Network]) -> bool:
+    return any(part.version == network.version and part.subnet_of(network) for network in listed)  # type: ignore[arg-type]
+
+
+def _network(address: str | None) -> IPv4Network | IPv6Network | None:
     try:
-        return address is not None and ip_network(address, strict=False).prefixlen == 0
+        return None if address is None else ip_network(address, strict=False)
     except ValueError:
-        return False
+        return None
 
 
 def _is_open(url: str) -> bool:

@@ -1,8 +1,10 @@
 """Decide which host names and addresses belong to this machine only."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
+_NETWORK_BYTES = 8
+"""A network of IPv6 gives each host 64 bits of addresses, so all of them count as one host (RFC 4291, 2.5.1)."""
 
 
 def address_of(host: str) -> Address | None:
@@ -12,6 +14,22 @@ def address_of(host: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def host_key(text: str) -> bytes:
+    """Return the same bytes for all addresses of a host: those of an IPv4 address, or of the network of an IPv6 one."""
+    address = address_of(text)
+    if address is None:
+        return text.encode()
+    return address.packed[:_NETWORK_BYTES] if isinstance(address, IPv6Address) else address.packed
+
+
+def host_name(text: str) -> str:
+    """Return the same for people: `10.1.0.5`, or `2001:db8::/64` for all addresses of this network."""
+    address = address_of(text)
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 8 * _NETWORK_BYTES), strict=False))
+    return text if address is None else str(address)
 
 
 def is_loopback(host: str) -> bool:

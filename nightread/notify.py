@@ -5,7 +5,7 @@ import logging
 from redis import Redis
 from redis.exceptions import RedisError
 
-from nightread.contract import NOTIFY_CHANNEL
+from nightread.contract import NOTIFY_CHANNEL, OUTCOMES_CHANNEL
 
 log = logging.getLogger(__name__)
 
@@ -24,3 +24,17 @@ def notify_dispatcher(redis: Redis) -> None:
         redis.publish(NOTIFY_CHANNEL, "")
     except (RedisError, OSError) as error:
         log.debug("the dispatcher was not notified", extra={"error": type(error).__name__})
+
+
+def announce_outcomes(redis: Redis, batch_id: str) -> None:
+    """Publish that the outcomes of a batch are committed, and notify the dispatcher, in one round trip.
+
+    A lost message only delays answers of the API by a second. Errors of Redis are therefore logged and not raised.
+    """
+    try:
+        with redis.pipeline(transaction=False) as both:
+            both.publish(NOTIFY_CHANNEL, "")
+            both.publish(OUTCOMES_CHANNEL, batch_id)
+            both.execute()
+    except (RedisError, OSError) as error:
+        log.debug("the outcomes of a batch were not announced", extra={"error": type(error).__name__})

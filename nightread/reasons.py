@@ -96,6 +96,7 @@ class Reason(StrEnum):
     MEDIA_FILE = "media_file", Fault.OUT_OF_SCOPE, "The file was in an archive next to images and is not an image."
     OWN_RESULT = "own_result", Fault.OUT_OF_SCOPE, "The object is a report that nightread itself made."
     CANCELLED = "cancelled", Fault.OUT_OF_SCOPE, "A person cancelled the analysis."
+    OPTED_OUT = "opted_out", Fault.OUT_OF_SCOPE, "The patient opted out: the image was not analysed."
     SYMLINK = (
         "symlink",
         Fault.OUT_OF_SCOPE,
@@ -108,17 +109,23 @@ class Reason(StrEnum):
     SOURCE_GONE = (
         "source_gone",
         Fault.FAILED,
-        "The source folder is missing: unmounted or removed. Mount it, then run `nightread retry`.",
+        (
+            "The source folder is missing: unmounted or removed. Mount it: "
+            "waiting images then go on, failed ones need `nightread retry`."
+        ),
     )
     STORE_UNAVAILABLE = (
         "store_unavailable",
         Fault.FAILED,
-        "The store was unavailable. When it is back, run `nightread retry`.",
+        "The store was unavailable. When it is back, waiting images go on, failed ones need `nightread retry`.",
     )
     UNREADABLE = (
         "unreadable",
         Fault.FAILED,
-        "The worker has no permission to read the file. Correct the permissions, then run `nightread retry`.",
+        (
+            "The worker has no permission to read the file. Correct it: "
+            "waiting images then go on, failed ones need `nightread retry`."
+        ),
     )
     IO_ERROR = (
         "io_error",
@@ -128,7 +135,10 @@ class Reason(StrEnum):
     NO_ROOM = (
         "no_room",
         Fault.FAILED,
-        "The disk was too full to unpack the archive. Free some space, then run `nightread retry`.",
+        (
+            "The disk was too full to unpack the archive. Free some space: "
+            "a waiting archive then goes on, a failed one needs `nightread retry`."
+        ),
     )
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed during every attempt to read it."
     STILL_ARRIVING = "still_arriving", Fault.FAILED, "The file was incomplete and so new that it may still be arriving."

@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from nightread.sources import MiB
+from nightread.sources import MiB, Tls
 
 
 class ServerSettings(BaseSettings):
@@ -25,6 +25,23 @@ class ServerSettings(BaseSettings):
     api_hosts: tuple[str, ...] = Field(
         (), description="Host names by which clients may reach the API, in addition to those of the loopback interface."
     )
+    api_wait_seconds: float = Field(
+        10,
+        ge=0,
+        le=60,
+        description="Seconds for which the API waits for the outcome of an image if the client does not say how long.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="A key of the HTTP API that permits everything, such as `nr_` and 43 random characters; "
+        "`nightread keys` makes keys that permit less.",
+    )
+    api_tls: Tls | None = Field(
+        None,
+        description="Certificate and key with which the API serves https; with `ca` and `require_client`, clients must "
+        "show a certificate.",
+    )
     viewer_url: str | None = Field(
         None,
         pattern=r"^https?://",
@@ -33,4 +50,9 @@ class ServerSettings(BaseSettings):
     )
     thumbnail_bytes: int = Field(
         512 * MiB, ge=0, description="Size of the cache of pictures in the state folder; 0: no cache."
+    )
+    show_burned_in: bool = Field(
+        False,
+        description="Show pictures of images that may have names in their pixels: those whose header says so "
+        "(BurnedInAnnotation), ultrasound, secondary captures and captures of screens.",
     )

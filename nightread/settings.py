@@ -16,6 +16,7 @@ from pydantic_settings import (
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
+from nightread.mail_settings import MailSettings
 from nightread.server_settings import ServerSettings
 from nightread.sources import (
     AbsolutePath,
@@ -29,7 +30,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, MailSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
@@ -47,7 +48,9 @@ class Settings(ServerSettings):
         None, description="`redis://`, `rediss://` or `unix://` URL; unset: an embedded Redis on a private unix socket."
     )
     database_password: SecretStr | None = Field(None, description="Password for `database_url`, if the URL has none.")
-    redis_password: SecretStr | None = Field(None, description="Password for `redis_url`, if the URL has none.")
+    redis_password: SecretStr | None = Field(
+        None, description="Password for `redis_url`, if the URL has none; not for `unix://`."
+    )
     redis_server: AbsolutePath | None = Field(
         None, description="Path of the valkey-server or redis-server binary that runs as the embedded Redis."
     )
@@ -99,7 +102,9 @@ class Settings(ServerSettings):
     temporary_alert_seconds: Seconds = Field(
         3600, description="`status` reports files with a temporary suffix that are older than this."
     )
-    accept_raster: bool = Field(False, description="Accept PNG and JPEG files in addition to DICOM.")
+    accept_raster: bool = Field(
+        False, description="Accept PNG and JPEG files in addition to DICOM; the HTTP API always does."
+    )
 
     # Stores
     sources: tuple[Source, ...] = Field(
@@ -115,9 +120,7 @@ class Settings(ServerSettings):
         None,
         description="Folder of received and unpacked files, for producers and workers; unset: in the state folder.",
     )
-    spool_keep_days: float = Field(
-        3, ge=0, description="Days for which a spooled file is kept after the outcome of its image."
-    )
+    spool_keep_days: float = Field(3, ge=0, description="Days for which a spooled file is kept after its outcome.")
     spool_keep_failed_days: float = Field(
         14, ge=0, description="Days for which a spooled file is kept if its image is defective or failed."
     )
@@ -192,6 +195,7 @@ class Settings(ServerSettings):
     site_key: SecretStr | None = Field(
         None, description="Secret for hashing patient and accession numbers; unset: created in the state folder."
     )
+    keep_results_days: float = Field(0, ge=0, description="Days after which results are purged; 0: they are kept.")
     night_start: time = Field(time(18), description="Local time at which a night begins.")
     night_end: time = Field(time(7), description="Local time at which a night ends and its results should be complete.")
     time_zone: str | None = Field(
@@ -262,7 +266,9 @@ class Settings(ServerSettings):
         values = self.model_dump(mode="json", include=set(changed), context={"reveal": True})
         return {f"NIGHTREAD_{name.upper()}": _as_variable(value) for name, value in values.items() if value is not None}
 
-    @field_serializer("database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth")
+    @field_serializer(
+        "database_url", "database_password", "redis_url", "redis_password", "site_key", "flower_auth", "api_key"
+    )
     def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
         return None if value is None else reveal(value, info)
 

@@ -1,7 +1,8 @@
-"""Load the site key, the secret with which patient numbers are hashed."""
+"""Load the secrets of a site that nightread makes itself, such as the key with which patient numbers are hashed."""
 
 import os
 import secrets
+from pathlib import Path
 
 from nightread.settings import Settings
 
@@ -13,7 +14,11 @@ def load_site_key(settings: Settings) -> bytes:
     """
     if settings.site_key is not None:
         return settings.site_key.get_secret_value().encode()
-    path = settings.state_dir / "site.key"
+    return load_secret(settings.state_dir / "site.key")
+
+
+def load_secret(path: Path) -> bytes:
+    """Return the 32 bytes of a file of secrets, which is created if it is missing; only its owner can read it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

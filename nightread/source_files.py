@@ -56,10 +56,15 @@ def open_source_file(root: Path, uri: str) -> SourceFile:
 
 
 def read_source_file(root: Path, uri: str, *, max_bytes: int) -> bytes:
-    """Return the bytes of the file. Raises LargeFileError beside the errors of open_source_file."""
+    """Return the bytes of the file, of one that grows meanwhile at most one more than it had.
+
+    Raises LargeFileError beside the errors of open_source_file.
+    """
     file = open_source_file(root, uri)
+    size = file.status.st_size
     with os.fdopen(file.descriptor, "rb") as stream:
-        data = stream.read(max_bytes + 1) if file.status.st_size <= max_bytes else None
+        # Python allocates as many bytes as are asked for, so this must not be `max_bytes`.
+        data = stream.read(size + 1) if size <= max_bytes else None
     if data is None or len(data) > max_bytes:
         raise LargeFileError
     return data

@@ -42,8 +42,14 @@ OverwritePolicy = Literal["never", "same_source", "any"]
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
+API = "api"
+"""Name and kind of the source of all images that clients send to the HTTP API, and the name of their spool."""
+SPOOLED_KINDS = ("receiver", API, ARCHIVES)
+"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
+OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
+"""The content of an unpacked file that was too large. A host with a higher limit must not take it for the image."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
@@ -197,11 +203,29 @@ Source = Annotated[
 ]
 
 
-class StoreDestination(_Model):
+DeliveredObject = Literal["report", "regions", "heat_map", "key_image"]
+"""What a destination may get: docs/reports.md describes each."""
+
+
+class _Destination(_Model):
+    name: Name
+    objects: Annotated[tuple[DeliveredObject, ...], Field(min_length=1)] = Field(
+        ("report", "regions"),
+        description="What the destination gets for each study: `report` (structured report), `regions` (structured "
+        "report of the outlines that viewers draw), `heat_map` (parametric map) and `key_image` (secondary capture); "
+        "docs/reports.md.",
+    )
+    burned_in: bool = Field(
+        False,
+        description="Also send key images of images whose pixels may contain names: those that say so, ultrasound and "
+        "secondary captures.",
+    )
+
+
+class StoreDestination(_Destination):
     """A PACS that accepts reports by C-STORE."""
 
     kind: Literal["store"] = "store"
-    name: Name
     ae_title: AETitle = Field(description="AE title of the destination.")
     address: str = Field(description="Host name or IP address of the destination.")
     port: int = Field(104, ge=1, le=65535, description="TCP port of the destination.")
@@ -210,11 +234,10 @@ class StoreDestination(_Model):
     timeout_seconds: Seconds = Field(30, description="Maximum time to wait for a response.")
 
 
-class StowDestination(_Model):
+class StowDestination(_Destination):
     """A DICOMweb store that accepts reports by STOW-RS."""
 
     kind: Literal["stow"] = "stow"
-    name: Name
     url: HttpUrl = Field(description="DICOMweb base URL of the destination.")
     login: Login | None = None
     tls: Tls | None = None
@@ -229,10 +252,19 @@ Destination = Annotated[
 ]
 
 
+def accepts_pictures(origin: str, *, accept_raster: bool) -> bool:
+    """Return whether PNG and JPEG files of the source `origin` are analysed.
+
+    A client of the API sends one on purpose; in a folder it may lie by chance, so that a setting decides.
+    """
+    return accept_raster or origin == API
+
+
 def check_names(sources: Sequence[Source], destinations: Sequence[Destination]) -> None:
-    """Raise ValueError if two entries have the same name, or a source has the name of the members of archives."""
-    if any(source.name == ARCHIVES for source in sources):
-        raise ValueError(f"sources: the name {ARCHIVES} is reserved for the members of archives; use another name")
+    """Raise ValueError if two entries have the same name, or a source has a name that nightread uses itself."""
+    for name, images in ((ARCHIVES, "members of archives"), (API, "images that the HTTP API receives")):
+        if any(source.name == name for source in sources):
+            raise ValueError(f"sources: the name {name} is reserved for the {images}; use another name")
     for setting, entries in (("sources", sources), ("destinations", destinations)):
         duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
         if duplicates:

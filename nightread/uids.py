@@ -15,6 +15,26 @@ def stable_uid(kind: str, *names: str) -> str:
     return f"2.25.{uuid5(_NAMESPACE, chr(0).join((kind, *names))).int}"
 
 
-def report_series_uid(study_instance_uid: str) -> str:
-    """Return the UID of the series that holds the reports of nightread for this study."""
-    return stable_uid("series", study_instance_uid)
+OWN_SERIES = ("series", "regions", "heat maps", "key images")
+"""The kinds of series that nightread sends: reports, documents of regions, heat maps, key images."""
+
+
+OWN_CLASSES = frozenset(
+    (
+        "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR: reports and documents of regions
+        "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR: the same, for destinations that accept no other
+        "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map: heat maps
+        "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture: key images
+    )
+)
+"""The SOP classes of the objects that nightread makes."""
+
+
+def own_series_uid(kind: str, study_instance_uid: str) -> str:
+    """Return the UID of the series that holds all objects of this kind that nightread makes for this study."""
+    return stable_uid(kind, study_instance_uid)
+
+
+def own_series_uids(study_instance_uid: str) -> frozenset[str]:
+    """Return the UIDs of all series that nightread makes for this study."""
+    return frozenset(own_series_uid(kind, study_instance_uid) for kind in OWN_SERIES)

@@ -8,6 +8,7 @@ from ledger_driver import SettableClock
 
 from db.ledger import Claimed, FramePrediction, Outcome
 from imaging.facts import Facts
+from imaging.patient import PatientHasher
 from imaging.remarks import Remarks
 from models.postprocessing import ImageResult
 from models.routing import Condition, Role, RouteMatch, Rule
@@ -46,6 +47,7 @@ class FakeContext:
     settings: Settings = field(default_factory=lambda: load_settings(None, retry_limit=3))
     model_set: LoadedModels = field(default_factory=LoadedModels)
     clock: SettableClock = field(default_factory=SettableClock)
+    patient: PatientHasher = field(default_factory=lambda: PatientHasher(b"a key for tests"))
 
 
 def claimed(number: int, **fields: Any) -> Claimed:

@@ -17,6 +17,7 @@ SECRETS = {
     "redis_password": "5ec2e7a0redis",
     "site_key": "5ec2e7a0site",
     "flower_auth": "operator:5ec2e7a0flower",
+    "api_key": "nr_5ec2e7a0api0000000000000000000000",
 }
 """The content of the files that deploy/make_secrets.sh writes."""
 DOTENV = {"INBOX": "/srv/inbox", "NIGHTREAD_MODEL": "phantom", "WORKER_MEMORY": "16g"}

@@ -46,13 +46,13 @@ class ComposeProcesses:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("inbox", "redis-data", "empty", "slim", "logs", "secrets"):
+        for name in ("inbox", "redis-data", "spool", "empty", "slim", "logs", "secrets"):
             (self.folder / name).mkdir()
         for name, secret in SECRETS.items():
             (self.folder / "secrets" / name).write_text(secret + "\n")
         (self.folder / "slim" / "sitecustomize.py").write_text(_BLOCKER)
         self.inbox = self.folder / "inbox"
-        self.redis_port, self.flower_port = free_port(), free_port()
+        self.redis_port, self.flower_port, self.api_port = free_port(), free_port(), free_port()
 
     def up(self, name: str) -> None:
         """Start a service after its dependencies; return when it is healthy, or has ended if it runs only once."""
@@ -148,6 +148,8 @@ class ComposeProcesses:
             '--dbname "$POSTGRES_DB"': "",
             "0.0.0.0": "127.0.0.1",  # noqa: S104 - replaced, not listened on
             "5555": str(self.flower_port),
+            "8080": str(self.api_port),
+            "/spool": str(self.folder / "spool"),
         }
         return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
 

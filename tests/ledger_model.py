@@ -8,7 +8,7 @@ from typing import Any
 from ledger_driver import build_outcome
 
 from db.ledger import Claimed, FurtherPrediction, Outcome, WorkerProcess
-from db.tables import State
+from db.tables import FINAL, State
 from imaging.facts import Facts
 from nightread.reasons import Reason
 
@@ -90,9 +90,14 @@ class Delivery:
     process: WorkerProcess
 
 
+def number_of(uri: str) -> int:
+    """Return the number of the UIDs that the file at this place has."""
+    return int(uri.removesuffix(".dcm")) % len(UIDS)
+
+
 def outcome_that(ending: str, image: Claimed, bundle_id: int, later: datetime) -> Outcome:
     """Build the outcome. Files with the same size and number modulo 3 have equal bytes and equal UIDs."""
-    number = int(image.uri.removesuffix(".dcm")) % len(UIDS)
+    number = number_of(image.uri)
     sop_instance_uid, series_instance_uid = UIDS[number]
     facts = Facts(sop_instance_uid=sop_instance_uid, series_instance_uid=series_instance_uid)
     fields: dict[str, Any] = {"sha256": f"{number}{image.size}" * 32, "facts": facts, **_fields(ending, later)}
@@ -131,3 +136,17 @@ def allowed_states(ending: str) -> tuple[State, ...]:
     if ending == "rejected":
         return (State.REJECTED,)
     return (State.FAILED,) if ending in ("failed", "timeout", "out of memory") else (State.RECEIVED,)
+
+
+def assert_consistent(row: Any) -> None:
+    """Check which columns a row has in its state."""
+    assert (row.finished_at is not None) == (row.state in FINAL)
+    assert (row.lease_until is not None) == (row.state == State.RUNNING)
+    assert (row.batch_id is None) == (row.state == State.RECEIVED)
+    assert (row.duplicate_of is not None) == (row.state == State.DUPLICATE)
+    assert (row.score is not None) == (row.state == State.DONE)
+
+
+def is_early(row: Any, now: datetime) -> bool:
+    """Return whether the image of a row of work waits for a later time."""
+    return row.not_before is not None and row.not_before > now

@@ -15,6 +15,7 @@ POSTGRESQL = "PostgreSQL is not installed (Debian: apt install postgresql; or na
 REDIS = "Redis is not installed (Debian: apt install redis-server)"
 ORTHANC = "Orthanc is not installed (Debian: apt install orthanc orthanc-dicomweb)"
 DCMTK = "DCMTK is not installed (Debian: apt install dcmtk)"
+DICOM3TOOLS = "dicom3tools is not installed (Debian: apt install dicom3tools)"
 OPENSSL = "OpenSSL is not installed (Debian: apt install openssl)"
 CHROMIUM = "Chromium is not installed (Debian: apt install chromium)"
 COMPOSE_PROGRAMS = (

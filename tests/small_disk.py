@@ -11,10 +11,14 @@ import skip_reasons
 
 
 @contextmanager
-def small_disk(folder: Path, *, mib: int) -> Iterator[Path]:
-    """Mount a tmpfs of `mib` MiB at `folder`; skip the test if this user may not mount."""
+def small_disk(folder: Path, *, mib: int, inodes: int | None = None) -> Iterator[Path]:
+    """Mount a tmpfs of `mib` MiB at `folder`; skip the test if this user may not mount.
+
+    `inodes` limits them; with 0 the file system does not count them, as btrfs does not.
+    """
     folder.mkdir(exist_ok=True)
-    _mount("-t", "tmpfs", "-o", f"size={mib}m,mode=0777", "tmpfs", str(folder))
+    limit = "" if inodes is None else f",nr_inodes={inodes}"
+    _mount("-t", "tmpfs", "-o", f"size={mib}m,mode=0777{limit}", "tmpfs", str(folder))
     try:
         yield folder
     finally:

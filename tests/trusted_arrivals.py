@@ -1,12 +1,14 @@
 """Let images and key object notes arrive from several sources and senders, one after the other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
-from db import ledger
+from db import ledger, queries
 from db.ledger import Annotations, CallingEntity, Members, Outcome, Withdrawal
+from db.queries import ImageFilter
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -16,9 +18,9 @@ STUDY = "1.2.1"
 SOP, SERIES = "1.2.1.7", "1.2.1.3"
 
 
-def image_fields(content: str, *, sop: str = SOP) -> dict[str, object]:
+def image_fields(content: str, *, sop: str = SOP, study: str = STUDY) -> dict[str, object]:
     """Return the fields of the outcome of an image with this content."""
-    facts = Facts(study_instance_uid=STUDY, series_instance_uid=SERIES, sop_instance_uid=sop)
+    facts = Facts(study_instance_uid=study, series_instance_uid=SERIES, sop_instance_uid=sop)
     return {"sha256": content * 64, "facts": facts}
 
 
@@ -45,27 +47,39 @@ class TrustedArrivals:
         )
         return self._ids[name]
 
-    def image(self, source: str, content: str, *, sop: str = SOP, sender: CallingEntity | None = None) -> int:
-        """Analyse an image with this content, or find that it is a duplicate."""
-        self.send(source, sender=sender)
-        return self.record_waiting(image_fields(content, sop=sop))[0]
+    def image(
+        self,
+        source: str,
+        content: str,
+        *,
+        sop: str = SOP,
+        study: str = STUDY,
+        sender: CallingEntity | None = None,
+        **arrival: object,
+    ) -> int:
+        """Analyse an image with this content, or find that it is a duplicate. Keywords set fields of its arrival."""
+        self.send(source, sender=sender, **arrival)
+        return self.record_waiting(image_fields(content, sop=sop, study=study))[0]
 
-    def images(self, *given: tuple[str, str]) -> list[int]:
-        """Analyse images of these sources and contents in one batch."""
-        return self.together(*((source, image_fields(content)) for source, content in given))
+    def images(self, *given: tuple[str, str], studies: Mapping[str, str] = {}) -> list[int]:
+        """Analyse images of these sources and contents in one batch; `studies` has the studies of some sources."""
+        fields = [image_fields(content, study=studies.get(source, STUDY)) for source, content in given]
+        return self.together(*((source, each) for (source, _), each in zip(given, fields, strict=True)))
 
     def note(self, source: str, *uids: str, sender: CallingEntity | None = None) -> int:
         """Record a key object note that rejects images of the study."""
         self.send(source, sender=sender)
         return self.record_waiting(note_fields(*uids))[0]
 
-    def archive(self, source: str, name: str, *contents: str, sender: CallingEntity | None = None) -> list[int]:
+    def archive(
+        self, source: str, name: str, *contents: str, sop: str = SOP, sender: CallingEntity | None = None
+    ) -> list[int]:
         """Unpack an archive of images; return the ids of archive and members. A copy of an archive has no members."""
         self.send(source, sender=sender)
         found = self.record_waiting(self.archive_fields(name * 64, len(contents)))
         for batch in self.ledger_driver.form(images=1):
             (member,) = self.ledger_driver.claim(batch)
-            self._finish(batch, [build_outcome(member, **image_fields(contents[len(found) - 1]))])
+            self._finish(batch, [build_outcome(member, **image_fields(contents[len(found) - 1], sop=sop))])
             found.append(member.instance_id)
         return found
 
@@ -75,10 +89,10 @@ class TrustedArrivals:
             self.send(source)
         return self.record_waiting(*(fields for _, fields in given))
 
-    def send(self, source: str, *, sender: CallingEntity | None = None) -> None:
-        """Register one arrival of a source."""
+    def send(self, source: str, *, sender: CallingEntity | None = None, **arrival: object) -> None:
+        """Register one arrival of a source; keywords set its fields."""
         source_id = self._ids.get(source) or self.add_source(source)
-        driver, arrivals = self.ledger_driver, build_arrivals(1, sender=sender)
+        driver, arrivals = self.ledger_driver, build_arrivals(1, sender=sender, **arrival)
         ledger.receive(
             driver.database, source_id=source_id, arrivals=arrivals, associations=[], priority=5, now=driver.clock()
         )
@@ -116,3 +130,16 @@ class TrustedArrivals:
         ledger.record(
             driver.database, batch.id, outcomes, seconds={}, release="test", now=driver.clock(), policy=self.policy
         )
+
+
+def in_conflict(arrivals: TrustedArrivals) -> list[tuple[int, int, str]]:
+    """Return the images in conflict, the other arrivals, and the kinds; they are as many as `status` shows."""
+    database = arrivals.ledger_driver.database
+    found = [(each.image_id, each.other_id, each.kind) for each in queries.conflicting_images(database)]
+    assert queries.conflicts(database) == len(found)
+    listed = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=True))]
+    others = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=False))]
+    assert listed == [image_id for image_id, _, _ in found]
+    assert not set(listed) & set(others)
+    assert len(listed) + len(others) == len(arrivals.ledger_driver.instances())
+    return found

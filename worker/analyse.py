@@ -56,12 +56,13 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
 
 
 def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
-    """Reload the routing rules, claim the images of the batch, and notify the dispatcher.
+    """Reload the routing rules and the list of opt-outs, claim the images of the batch, and notify the dispatcher.
 
     The list is empty if another process has claimed the batch, or if the batch lost its images. If the other process is
     dead, its images are requeued.
     """
     context.reload_routes()
+    context.reload_opt_outs()
     images = ledger.claim(context.database, batch_id, process=context.process, lease=context.lease, now=context.clock())
     context.notify_dispatcher()
     context.slot.watch_siblings()
@@ -104,7 +105,7 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
             policy=context.settings.overwrite_policy,
         )
     )
-    context.notify_dispatcher()
+    context.announce_outcomes(batch_id)
     with_remark = sum(outcome.remarks is not None for outcome in outcomes)
     waiting_for = Counter(o.reason.value for o in outcomes if o.state is State.RECEIVED and o.reason)
     return {**counts, **waiting_for, **({"with_remark": with_remark} if with_remark else {})}

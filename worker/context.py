@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from redis import Redis
 
-from db import ledger, schema
+from db import ledger, queries, schema
 from db.clock_skew import require_clock_agreement
 from db.engine import Database, open_database
 from db.ledger import Claimed, WorkerProcess
@@ -20,7 +20,7 @@ from imaging.patient import NumberKind, PatientHasher
 from nightread.clock import Clock, utc_now
 from nightread.gc_freeze import freeze_gc
 from nightread.hardware import gpus
-from nightread.notify import notify_dispatcher, open_redis
+from nightread.notify import announce_outcomes, notify_dispatcher, open_redis
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
 from worker.errors import BatchTakenError
@@ -75,6 +75,10 @@ class WorkerContext:
             del before
             freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
 
+    def reload_opt_outs(self) -> None:
+        """Read the list of patients who opted out."""
+        self.patient.opt_out(queries.opted_out_keys(self.database))
+
     def store_issuers(self) -> None:
         """Store the issuers of patient and accession numbers that this process has not stored before."""
         seen = self.patient.issuers - self._stored_issuers
@@ -99,6 +103,10 @@ class WorkerContext:
         """Tell the dispatcher that the queue has room for another batch. A claim also starts a new lease."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
+
+    def announce_outcomes(self, batch_id: str) -> None:
+        """Tell the dispatcher and the API that the outcomes of this batch are committed."""
+        announce_outcomes(self.redis, batch_id)
 
     def retry_while_unavailable(self, transaction: Callable[[], T]) -> T:
         """Run the transaction, and retry it for at most half a lease, so that a short outage costs no results."""

@@ -19,6 +19,7 @@ from imaging.read_kind import read_kind, shown_kind
 from imaging.spec import InputSpec
 from nightread.errors import ImageError
 from nightread.reasons import Reason
+from nightread.sources import accepts_pictures
 from worker.context import WorkerContext
 from worker.model_notes import ModelNotes
 
@@ -33,10 +34,14 @@ _MAX_CHUNK_BYTES = 64 * 1024**2
 """A chunk has at most 64 frames and 64 MiB of prepared frames, so that the memory of a cine is bounded."""
 
 
-def open_dicom_image(context: WorkerContext, data: bytes) -> DicomImage:
-    """Parse the header of one DICOM object; pixel data stay undecoded. Raises RejectImage and ImageError(timeout)."""
+def open_dicom_image(context: WorkerContext, data: bytes, origin: str) -> DicomImage:
+    """Parse the header of one DICOM object; pixel data stay undecoded. Raises RejectImage and ImageError(timeout).
+
+    `origin` is the name of the source from which the object came.
+    """
+    accept_raster = accepts_pictures(origin, accept_raster=context.settings.accept_raster)
     with _time_limit(context.settings.image_timeout_seconds):
-        return read(data, limits=context.limits, patient=context.patient, accept_raster=context.settings.accept_raster)
+        return read(data, limits=context.limits, patient=context.patient, accept_raster=accept_raster)
 
 
 def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:

@@ -88,10 +88,10 @@ class ImageReader:
         """Parse the header, apply the routing rules and the domains of the models, and decode the frames.
 
         Frames that fit into one chunk are decoded now; more frames are decoded chunk by chunk during prediction. The
-        frames of an image that no model analyses are not decoded at all.
+        frames of an image that no model analyses are not decoded at all. Raises RejectImage if the patient opted out.
         """
         context = self._context
-        dicom_image = open_dicom_image(context, file.data)
+        dicom_image = open_dicom_image(context, file.data, image.origin)
         self._results.keep_header(image, dicom_image)
         kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.ledger import Annotations, Claimed, FurtherPrediction, Members, Outcome
+from db.ledger import Annotations, Claimed, FurtherPrediction, Members, Outcome, opted_out
 from db.tables import FINAL, State
 from imaging.dicom_image import DicomImage
 from imaging.errors import RejectDicomImage
@@ -51,7 +51,12 @@ class Results:
         return _ErrorCapture(self, image, file)
 
     def keep_header(self, image: Claimed, dicom_image: DicomImage) -> None:
-        """Keep the header facts and annotations, so that they are recorded even if the pixels cannot be decoded."""
+        """Keep the header facts and annotations, so that they are recorded even if the pixels cannot be decoded.
+
+        Raises RejectImage if the patient opted out; then nothing of the header is kept.
+        """
+        if self._context.patient.has_opted_out(dicom_image.facts.patient_key):
+            raise RejectImage(Reason.OPTED_OUT)
         self._facts[image.work_id] = dicom_image.facts
         if annotations := header_annotations(dicom_image):
             self._annotations[image.work_id] = annotations
@@ -64,6 +69,11 @@ class Results:
         if isinstance(error, RejectDicomImage) and file:
             error = sidecar_of(error, file.data, member=image.source == ARCHIVES) or error
         facts = getattr(error, "facts", None) or self._facts.get(image.work_id, NO_FACTS)
+        if self._context.patient.has_opted_out(facts.patient_key):
+            error = RejectImage(Reason.OPTED_OUT)
+        if isinstance(error, RejectImage) and error.reason is Reason.OPTED_OUT:
+            self._outcomes[image.work_id] = opted_out(image.work_id, image.instance_id)
+            return
         outcome = outcome_of_error(
             image, error, file=file, facts=facts, settings=self._context.settings, now=self._context.clock()
         )

@@ -99,7 +99,7 @@ def _replace_decode(module: ModuleType) -> None:
 
     next_scan = _supply(make)
 
-    def open_dicom_image(_context: Any, _data: bytes) -> Any:
+    def open_dicom_image(_context: Any, _data: bytes, _origin: str) -> Any:
         return next_scan()
 
     def decode_in_chunks(_scan: Any, specs: Any, _context: Any, **_: Any) -> Any:

@@ -12,11 +12,7 @@ from db.engine import Database
 from nightread.clock import utc_now
 from nightread.paths import full_uri, root_path, root_text
 from nightread.settings import Settings
-from nightread.sources import ARCHIVES
 
-KIND = "receiver"
-KINDS = (KIND, ARCHIVES)
-"""Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 _CHUNK = 500
 _PARTIAL = ".partial"
 
@@ -24,7 +20,8 @@ _PARTIAL = ".partial"
 def compare_spool(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
     """Look up a row for each received file, then the file of each row. A file that was due for removal is not missing.
 
-    A file without a row was not acknowledged: its sender still has it, and the receiver registers it at its next start.
+    A file without a row was not acknowledged: its sender still has it, and receiver or API register it at their next
+    start.
     """
     root = settings.roots.get(source.name) or root_path(source.root)
     if not root.is_dir():

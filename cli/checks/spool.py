@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.audits.spool_audit import KIND
 from cli.checks.check import Check
 from cli.inputs.existing_database import open_existing_database
 from db import queries
@@ -15,7 +14,10 @@ from nightread.clock import utc_now
 from nightread.disk import alarm_bytes
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
+from nightread.sources import API
 
+_KINDS = ("receiver", API)
+"""Kinds of sources that fill the spool."""
 _GIB = 1024**3
 _MANY = 1000
 _NIGHTS = 7
@@ -24,14 +26,15 @@ _REMEDY = "Free disk space, lower NIGHTREAD_SPOOL_KEEP_DAYS, or move NIGHTREAD_S
 
 
 def check_spool(settings: Settings) -> Iterator[Check]:
-    """Check the spool if a receiver ever ran. Errors of the database are reported by check_services."""
+    """Check the spool if a receiver or the API ever ran. Errors of the database are reported by check_services."""
     try:
         with open_existing_database(settings) as database:
-            if not any(source.kind == KIND for source in queries.sources(database)):
+            if not any(source.kind in _KINDS for source in queries.sources(database)):
                 return
             now = utc_now()
             per_night = max(
-                queries.bytes_arrived(database, kind=KIND, since=until - _DAY, until=until) for until in _days(now)
+                sum(queries.bytes_arrived(database, kind=kind, since=until - _DAY, until=until) for kind in _KINDS)
+                for until in _days(now)
             )
     except (SQLAlchemyError, StopWork, UsageFault, ImportError):
         return

@@ -3,6 +3,7 @@
 import os
 import pwd
 from pathlib import Path
+from shlex import quote
 
 from nightread.errors import UsageFault
 
@@ -57,10 +58,12 @@ def _require_folder(folder: Path, user: pwd.struct_passwd) -> None:
         parent = next((path for path in folder.parents if path.is_dir()), Path("/"))
         if os.access(parent, os.W_OK | os.X_OK):
             return
-        remedy = f"run `install --directory --owner {user.pw_name} --mode 0700 {folder}`, or name another with --state"
+        command = f"install --directory --owner {user.pw_name} --mode 0700 {quote(str(folder))}"
+        remedy = f"run `{command}`, or name another with --state"
         raise UsageFault(f"{user.pw_name} cannot create the state folder {folder}: {remedy}.") from None
     except PermissionError:
         raise UsageFault(f"{user.pw_name} cannot reach the state folder {folder}: name another with --state.") from None
     if found.st_uid != user.pw_uid:
-        remedy = f"check what is in it, then run `chown --recursive {user.pw_name} {folder}`, or name another folder"
+        command = f"chown --recursive {user.pw_name} {quote(str(folder))}"
+        remedy = f"check what is in it, then run `{command}`, or name another folder"
         raise UsageFault(f"The state folder {folder} belongs to another user than {user.pw_name}: {remedy}.")

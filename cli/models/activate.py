@@ -147,6 +147,7 @@ def _add_rule(database: Database, bundle: Bundle, rule: Rule, *, first: bool, re
         digest=bundle.digest,
         labels=bundle.labels,
         normal_label=bundle.postprocessing.normal_label,
+        codes=bundle.codes,
         now=now,
     )
     if replaces:

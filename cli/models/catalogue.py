@@ -114,6 +114,7 @@ def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
     return [
         ("model", bundle.reference),
         ("labels", ", ".join(bundle.labels)),
+        *([("codes of labels", _codes(bundle))] if bundle.codes else []),
         ("normal label", postprocessing.normal_label or "none"),
         ("thresholds", ", ".join(thresholds)),
         ("activation", postprocessing.activation),
@@ -126,6 +127,13 @@ def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
         ("folder", str(bundle.path)),
         *_describe_records(records),
     ]
+
+
+def _codes(bundle: Bundle) -> str:
+    return "; ".join(
+        f"{label}: {', '.join(f'{code.scheme} {code.value} {code.meaning}' for code in codes)}"
+        for label, codes in bundle.codes.items()
+    )
 
 
 def _describe_records(records: Records) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,8 @@ from models.evaluation.bootstrap import Interval
 from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import Mistake, worst_mistakes
-from models.evaluation.page import HEADLINES, JSON_FILE, Material, document, write_evaluation
+from models.evaluation.names import JSON_FILE
+from models.evaluation.page import HEADLINES, Material, document, write_evaluation
 from models.evaluation.predictions import Predictions, image_predictions
 from models.networks.scoring import Scored
 from models.training.prepared import decodable, in_memory, prepared_bytes

@@ -7,8 +7,8 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.output.console import err
-from cli.output.tables import duration
 from models.training.listener import Listener
+from nightread.wording import duration
 
 
 class TrainingProgress(Listener):

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.models.evaluate import show_evaluation
-from cli.output.tables import duration
 from cli.wording import counted
 from models.training.request import TrainingRequest
+from nightread.wording import duration
 
 if TYPE_CHECKING:  # importing it loads Keras
     from models.training.train import TrainingResult

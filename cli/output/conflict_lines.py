@@ -19,10 +19,13 @@ def conflicts_line(number: int) -> str:
 def conflict_line(conflict: ConflictingImage) -> str:
     """Return the line for `audit`."""
     what = "another version of" if conflict.kind == "version" else "a key object note that rejects"
-    return (
-        f"image {conflict.image_id} of {conflict.source}: "
-        f"image {conflict.other_id} of {conflict.other_source} is {what} it"
-    )
+    own = _origin(conflict.source, conflict.sender)
+    other = _origin(conflict.other_source, conflict.other_sender)
+    return f"image {conflict.image_id} of {own}: image {conflict.other_id} of {other} is {what} it"
+
+
+def _origin(source: str, sender: str | None) -> str:
+    return f"{source} ({sender})" if sender else source
 
 
 def conflict_json(conflict: ConflictingImage) -> dict[str, Any]:

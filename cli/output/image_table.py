@@ -48,9 +48,8 @@ def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, ni
     """
     with_model = bool(wanted.models) or wanted.shadow
     with_remarks = any(row["remarks"] for row in page)
-    cells = [
-        dict(_cells(row, nights, per_frame=wanted.per_frame, model=with_model, remarks=with_remarks)) for row in page
-    ]
+    shown = {"per_frame": wanted.per_frame, "model": with_model, "remarks": with_remarks}
+    cells = [dict(_cells(row, nights, **shown, conflict=bool(wanted.conflict))) for row in page]
     headings = _fitting(console, list(cells[0]), cells)
     left = console.width - _width(console, headings, cells) - _GAP
     table = make_table(console, *headings, "file", right=_NUMBERS)
@@ -80,7 +79,7 @@ def _width(console: Console, headings: list[str], cells: list[dict[str, Text]]) 
 
 
 def _cells(
-    row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool
+    row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool, conflict: bool
 ) -> Iterator[tuple[str, Text]]:
     """Yield heading and cell of each column but the file."""
     yield "image", Text(str(row["image_id"]))
@@ -91,6 +90,9 @@ def _cells(
     yield "state", Text(row["state"], style=COLOURS.get(row["state"], ""))
     yield "result", Text(_result(row))
     yield "score", Text("" if row["score"] is None else f"{row['score']:.3f}")
+    if conflict:
+        yield "from", Text(row["sender"] or row["source"])
+        yield "contested by", Text(row["contested_by"] or "", style="yellow")
     if remarks:
         yield "remarks", Text(", ".join(row["remarks"] or ()), style="yellow")
     yield "modality", Text(row["modality"] or "")
@@ -99,6 +101,8 @@ def _cells(
 
 def _place(row: dict[str, Any]) -> str:
     """Return the path, for a member of an archive with its own name, because the spool's name says nothing."""
+    if row["purged_at"] is not None:
+        return "(purged)"
     return row["uri"] if row["member_name"] is None else f"{row['uri']} ({row['member_name']})"
 
 

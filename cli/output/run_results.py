@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from cli.output.export import json_line
+from api.export import json_line
 from cli.output.image_table import show_images
 from cli.output.summary import Summary
 from db import queries

@@ -14,9 +14,9 @@ from cli.output.console import PlainConsole, cell
 from db.queries import Tally
 from imaging.remarks import Remark
 from nightread.reasons import Reason
+from nightread.wording import per_second
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 COLOURS = {
     "done": "green",
     "failed": "red",
@@ -106,23 +106,5 @@ def tally_table(console: Console, tally: Tally, reasons: Reasons = (), remarks: 
     return table
 
 
-def duration(seconds: float) -> str:
-    """Return a duration such as `42 s`, `3 min 10 s`, `2 h 05 min` or `3 d 4 h`."""
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
-
-def per_second(rate: float) -> str:
-    """Return a rate in words, with one decimal below 10 images per second."""
-    return f"{rate:,.0f} images per second" if rate >= _MANY else f"{rate:.1f} images per second"
-
-
 _ENDLESS = 100_000
-_MANY = 10
 _RARE = ("expanded", "queued", "running")

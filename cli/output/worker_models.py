@@ -1,45 +1,13 @@
-"""Warn if workers do not use the routing rules, or do not all use the same model."""
+"""Print warnings about workers that do not use the routing rules, or do not all use the same model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from api.worker_models import worker_model_warnings
 from cli.output.console import err
-from cli.wording import counted
 from db.queries import Worker
-
-
-def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str]:
-    """Yield a sentence for each way in which live workers differ from `rules` routing rules or from each other."""
-    alive = [worker for worker in workers if worker.alive]
-    fixed = [worker for worker in alive if worker.model is not None]
-    routed = [worker for worker in alive if worker.model is None]
-    if rules:
-        for worker in fixed:
-            yield (
-                f"Worker {worker.node} runs with --model {worker.model} and ignores the {_rules(rules)}. "
-                "Start it without --model (and without NIGHTREAD_MODEL) to use them."
-            )
-    elif routed:
-        names = ", ".join(worker.node for worker in routed)
-        yield (
-            f"There are no routing rules and no --model for {names}: images are rejected (no_model). "
-            "Add a rule with `nightread models activate`, or start with --model."
-        )
-    if len(_different({worker.model for worker in alive})) > 1:
-        models = ", ".join(f"{worker.node}: {worker.model or 'the rules'}" for worker in alive)
-        yield f"Workers use different models, so that results depend on which worker takes an image ({models})."
-
-
-def _different(models: set[str | None]) -> set[str | None]:
-    """Leave out a name without version if a worker has a version of it: the other one still loads its network."""
-    names = {model.partition("@")[0] for model in models if model and "@" in model}
-    return models - names
 
 
 def print_worker_model_warnings(workers: Sequence[Worker], rules: int) -> None:
     """Print the warnings on standard error."""
     for warning in worker_model_warnings(workers, rules):
         err.print(warning, markup=False, style="yellow")
-
-
-def _rules(number: int) -> str:
-    return counted(number, "routing rule")

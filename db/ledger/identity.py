@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text, update
 
+from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
@@ -48,6 +49,15 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
     return _with_facts_of_originals(connection, settled)
 
 
+def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Mark the images to which `contents` does not lead, so that a search by hash finds them too.
+
+    The mark stays if such an image has a result later: it only makes the search look at one row more.
+    """
+    unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
+    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
+
+
 class _Owner(NamedTuple):
     work_id: int
     instance_id: int
@@ -81,19 +91,27 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again."""
+    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again.
+
+    A duplicate of an image that was purged meanwhile becomes `received`, to be analysed itself.
+    """
     originals = {o.duplicate_of for o in outcomes if o.duplicate_of is not None}
     if not originals:
         return outcomes
     facts = {
-        row.id: Facts(**{name: getattr(row, name) for name in FACT_NAMES})
+        row.id: None if row.purged_at else Facts(**{name: getattr(row, name) for name in FACT_NAMES})
         for row in connection.execute(_FACTS, {"originals": list(originals)})
     }
     own = {o.instance_id: o.facts for o in outcomes}
     return [
-        o if o.duplicate_of is None else o._replace(facts=own.get(o.duplicate_of) or facts[o.duplicate_of])
-        for o in outcomes
+        o if o.duplicate_of is None else _as_copy(o, own.get(o.duplicate_of) or facts[o.duplicate_of]) for o in outcomes
     ]
+
+
+def _as_copy(outcome: Outcome, facts: Facts | None) -> Outcome:
+    if facts is None:
+        return Outcome(work_id=outcome.work_id, instance_id=outcome.instance_id, state=State.RECEIVED, uncounted=True)
+    return outcome._replace(facts=facts)
 
 
 _OWNERS = (
@@ -102,8 +120,10 @@ _OWNERS = (
     .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
 )
 
-_FACTS = select(instances.c.id, *(instances.c[name] for name in FACT_NAMES)).where(
+_FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
+
+_MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")

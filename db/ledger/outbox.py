@@ -12,7 +12,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, se
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
+_Ready = Row[int, bool, int, int]
 _Statement = TypeVar("_Statement", bound=Select[Any])
+URGENT = 0
+"""The priority of images for whose results somebody waits: they overtake batches that are published already."""
 _LEAST_WINDOW = 2
 LIVE_SECONDS = 45
 """A worker counts only if its heartbeat is younger than this."""
@@ -30,6 +33,8 @@ class QueueStatus:
     """Batches claimed and not yet finished."""
     slots: int
     """Processes of live workers."""
+    urgent: int = 0
+    """Urgent images among those that are ready."""
     starting: int = 0
     """The number of slots that still load their models; they claim their batch later."""
 
@@ -42,6 +47,11 @@ class QueueStatus:
     def free_places(self) -> int:
         """Return the number of batches that may be published now."""
         return self.window - self.waiting
+
+    @property
+    def urgent_places(self) -> int:
+        """Return the number of batches of urgent images that may be published now, although the window is full."""
+        return 2 * self.window - self.waiting
 
     @property
     def idle_slots(self) -> int:
@@ -57,6 +67,8 @@ class BatchFilter(Enum):
     """Leave out images that travel alone."""
     UNTRIED = "untried"
     """Leave out images that travel alone, and images that are tried again: their source may be unavailable."""
+    URGENT = "urgent"
+    """Only urgent images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +110,10 @@ def queue_status(
         waiting, running = connection.execute(_OPEN_COUNTS).one()
         slots, starting = connection.execute(_SLOTS, {"since": live_since}).one()
         limit = images * _window(slots)
-        ready = connection.execute(_ready_count(source_filter), {"now": now, "limit": limit}).scalar_one()
-    return QueueStatus(ready=ready, waiting=waiting, running=running, slots=slots, starting=starting)
+        bound = {"now": now, "limit": limit}
+        ready = connection.execute(_ready_count(source_filter), bound).scalar_one()
+        urgent = connection.execute(_urgent_count(source_filter), bound).scalar_one() if ready else 0
+    return QueueStatus(ready=ready, waiting=waiting, running=running, slots=slots, urgent=urgent, starting=starting)
 
 
 def _window(slots: int) -> int:
@@ -118,8 +132,8 @@ def form_batches(
 ) -> list[Batch]:
     """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
-    A batch has at most `images` images. It has at most `max_bytes` bytes, unless its first image alone is larger. An
-    image that is marked `alone` travels in a batch of one.
+    A batch has at most `images` images, all of them urgent or none. It has at most `max_bytes` bytes, unless its first
+    image alone is larger. An image that is marked `alone` travels in a batch of one.
     """
 
     def transaction(connection: Connection) -> list[Batch]:
@@ -140,14 +154,13 @@ def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> N
     database.write(transaction)
 
 
-def _grouped(
-    rows: Sequence[Row[int, bool, int]], count: int, images: int, max_bytes: int
-) -> Iterator[list[Row[int, bool, int]]]:
-    group: list[Row[int, bool, int]] = []
+def _grouped(rows: Sequence[_Ready], count: int, images: int, max_bytes: int) -> Iterator[list[_Ready]]:
+    group: list[_Ready] = []
     size = formed = 0
     for row in rows:
         full = len(group) >= images or size + row.size > max_bytes
-        if group and (full or row.alone or group[0].alone):
+        apart = row.alone or (group and (group[0].alone or (row.priority == URGENT) != (group[0].priority == URGENT)))
+        if group and (full or apart):
             yield group
             formed += 1
             group, size = [], 0
@@ -159,7 +172,7 @@ def _grouped(
         yield group
 
 
-def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datetime) -> Batch:
+def _commit(connection: Connection, group: list[_Ready], now: datetime) -> Batch:
     batch = Batch(id=str(uuid4()), images=len(group))
     total = sum(row.size for row in group)
     connection.execute(insert(batches), {"id": batch.id, "images": batch.images, "bytes": total, "created_at": now})
@@ -169,17 +182,26 @@ def _commit(connection: Connection, group: list[Row[int, bool, int]], now: datet
 
 _IS_READY = in_state(State.RECEIVED) & or_(work.c.not_before.is_(None), work.c.not_before <= bindparam("now"))
 
+_IS_URGENT = work.c.priority == URGENT
+
 _READY_IDS = select(work.c.id).where(_IS_READY).limit(bindparam("limit"))
 _READY_IDS_BY_SOURCE = _READY_IDS.join(instances, instances.c.id == work.c.instance_id)
 
 
 def _ready_count(source_filter: SourceFilter) -> Select[int]:
-    ready = _READY_IDS if source_filter == ALL_SOURCES else source_filter.applied(_READY_IDS_BY_SOURCE)
-    return select(func.count()).select_from(ready.subquery())
+    return select(func.count()).select_from(_ready_ids(source_filter).subquery())
+
+
+def _urgent_count(source_filter: SourceFilter) -> Select[int]:
+    return select(func.count()).select_from(_ready_ids(source_filter).where(_IS_URGENT).subquery())
+
+
+def _ready_ids(source_filter: SourceFilter) -> Select[int]:
+    return _READY_IDS if source_filter == ALL_SOURCES else source_filter.applied(_READY_IDS_BY_SOURCE)
 
 
 _READY = (
-    select(work.c.id, work.c.alone, instances.c.size)
+    select(work.c.id, work.c.alone, instances.c.size, work.c.priority)
     .join(instances, instances.c.id == work.c.instance_id)
     .where(_IS_READY)
     .order_by(work.c.priority, work.c.id)
@@ -190,6 +212,7 @@ _READY = (
 _READY_FOR = {
     BatchFilter.ANY: _READY,
     BatchFilter.UNSUSPECTED: _READY.where(~work.c.alone),
+    BatchFilter.URGENT: _READY.where(_IS_URGENT),
     BatchFilter.UNTRIED: _READY.where(~work.c.alone, work.c.reason.is_(None)),
 }
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
-from db.tables import State, audit, in_state, work
+from db.tables import State, audit, in_state, instances, work
 from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
@@ -17,8 +17,8 @@ _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Set failed and rejected images to `received`, without attempts, deaths and reasons. Returns their number.
 
-    Images in other states stay unchanged. Each thousand images are one transaction with a row of `audit`, which keeps
-    their earlier states, reasons and attempts.
+    Images in other states and purged images stay unchanged. Each thousand images are one transaction with a row of
+    `audit`, which keeps their earlier states, reasons and attempts.
     """
     return sum(
         _retry_some(database, image_ids[begin : begin + _IMAGES_AT_ONCE], actor, now)
@@ -43,6 +43,11 @@ _MAY_BE_RETRIED = (
     work.c.instance_id.in_(bindparam("images", expanding=True)),
     work.c.ordinal == 0,
     in_state(State.FAILED, State.REJECTED),
+    work.c.instance_id.not_in(
+        select(instances.c.id).where(
+            instances.c.id.in_(bindparam("images", expanding=True)), instances.c.purged_at.is_not(None)
+        )
+    ),
 )
 
 _ENDED = (

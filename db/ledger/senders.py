@@ -1,5 +1,6 @@
 """Store who sent images to a receiver."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -8,36 +9,70 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.ledger.values import CallingEntity
+from db.ledger.values import NO_GROUP, CallingEntity
 from db.store_tables import senders
+from nightread.hosts import host_name
+
+MOST_TITLES = 256
+"""AE titles of one host that are told apart. A program that changes its title each time must not slow down the ledger:
+2,000 current versions of one image cost 40 ms with each further one."""
+_FURTHER = "further titles of "
 
 
 def sender_ids(
     connection: Connection, source_id: int, named: Collection[CallingEntity]
 ) -> dict[CallingEntity | None, int]:
-    """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed."""
+    """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed.
+
+    A host that uses more than MOST_TITLES titles is one sender under all further ones. Each sender is a trust domain
+    of its own, and all current versions of an image are compared with each new one.
+    """
     if not named:
         return {}
     known = _known(connection, source_id, named)
+    stored_as = {sender: sender for sender in named}
     new = [sender for sender in sorted(named, key=str) if (sender.calling_ae, sender.address) not in known]
     if new:
-        insert_if_absent(connection, senders, _COLUMNS, [(source_id, *sender) for sender in new])
-        known = _known(connection, source_id, named)
-    found = {sender: known[sender.calling_ae, sender.address] for sender in named}
-    changed = [(row.id, sender.trust) for sender, row in found.items() if row.trust != sender.trust]
-    execute_many(connection, _CHANGE, ("sender", "group"), changed)
+        stored_as |= _within_limit(connection, source_id, new)
+        rows = dict.fromkeys((source_id, *stored_as[sender]) for sender in new)
+        insert_if_absent(connection, senders, _COLUMNS, list(rows))
+        known = _known(connection, source_id, stored_as.values())
+    found = {sender: known[stored.calling_ae, stored.address] for sender, stored in stored_as.items()}
+    changed = {
+        (found[sender].id, stored.trust) for sender, stored in stored_as.items() if found[sender].trust != stored.trust
+    }
+    execute_many(connection, _CHANGE, ("sender", "group"), sorted(changed, key=str))
     return {sender: row.id for sender, row in found.items()}
+
+
+def _within_limit(
+    connection: Connection, source_id: int, new: Collection[CallingEntity]
+) -> dict[CallingEntity, CallingEntity]:
+    """Return how new senders without a group of their own are stored; those of one group are one domain anyway."""
+    addresses = connection.execute(select(senders.c.address).where(senders.c.source_id == source_id)).scalars()
+    titles = Counter(map(host_name, addresses))
+    stored_as = {}
+    for sender in new:
+        host = host_name(sender.address)
+        if sender.trust is None and titles[host] >= MOST_TITLES:
+            stored_as[sender] = CallingEntity(calling_ae="", address=f"{_FURTHER}{host}")
+        titles[host] += 1
+    return stored_as
 
 
 def update_trust(database: Database, source_id: int, group_of: Callable[[str, str, str | None], str | None]) -> None:
     """Store the trust groups of all known senders of a receiver, also of those that send nothing for a while.
 
-    `group_of` gets the AE title, the address and the stored group.
+    `group_of` gets the AE title, the address and the stored group. Unknown senders stay without a group.
     """
 
     def transaction(connection: Connection) -> None:
         known = connection.execute(select(senders).where(senders.c.source_id == source_id)).all()
-        groups = [(row.id, row.trust, group_of(row.calling_ae, row.address, row.trust)) for row in known]
+        groups = [
+            (row.id, row.trust, group_of(row.calling_ae, row.address, row.trust))
+            for row in known
+            if row.trust != NO_GROUP and not row.address.startswith(_FURTHER)
+        ]
         changed = [(sender_id, group) for sender_id, stored, group in groups if group != stored]
         execute_many(connection, _CHANGE, ("sender", "group"), changed)
 

@@ -26,13 +26,16 @@ class Trust:
     def domain(self, image_id: int, source_id: int, sender_id: int | None) -> Domain:
         """Return the domain of an arrival, for which the group of its sender goes before that of its source.
 
-        Without a group, a receiver has one domain per sender, and any other source is one domain.
+        Without a group, a receiver has one domain per sender, and any other source is one domain. The empty group of
+        an unknown sender is none.
         """
         if self.policy == "any":
             return ()
         if self.policy == "never":
             return ("image", image_id)
-        group = self.senders.get(sender_id or 0) or self.sources.get(source_id)
+        group = self.senders.get(sender_id or 0)
+        if group is None:
+            group = self.sources.get(source_id)
         return ("group", group) if group else ("source", source_id, sender_id or 0)
 
     def domains(self, row: Row[Any], copied: Iterable[Row[Any]]) -> dict[Domain, int]:

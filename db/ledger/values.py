@@ -16,7 +16,19 @@ class CallingEntity(NamedTuple):
     calling_ae: str
     address: str
     trust: str | None = None
-    """The trust group of the entry of `callers` that allows the sender."""
+    """The trust group of the entry of `callers` that allows the sender; NO_GROUP: none, whatever its receiver has."""
+
+
+NO_GROUP = ""
+
+
+def unknown_sender(mark: str) -> CallingEntity:
+    """Return the sender of images whose receiver died before it stored who sent them.
+
+    `mark` tells such senders apart, as far as that is known. None of them is in a trust group, because the settings
+    may give other groups to some callers than to their receiver.
+    """
+    return CallingEntity(calling_ae="", address=mark, trust=NO_GROUP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +42,7 @@ class Arrival:
     member_name: str | None = None
     """Its name inside the archive from which it was unpacked, as readable text."""
     sender: CallingEntity | None = None
-    """None except for images of a receiver; also None if the receiver died before it could register the image."""
+    """None except for images of a receiver."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

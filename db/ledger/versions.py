@@ -1,7 +1,7 @@
 """Find the current version of an image, and the images whose versions from several sources are in conflict."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
@@ -40,11 +40,27 @@ def supersede(
     several = set(connection.execute(_SEVERAL, {"uids": list(uids)}).scalars()) if uids else set()
     if copied:
         several |= {row.sop_instance_uid for row in execute_in_chunks(connection, _COPIED, "images", copied)}
-    if not several:
+    return _settle(connection, several, copied, policy)
+
+
+def settle_again(connection: Connection, uids: Iterable[str], policy: OverwritePolicy) -> list[Conflict]:
+    """Settle the versions of images of which one was withdrawn, or is no longer, and return the new conflicts.
+
+    A conflict with a withdrawn version ends, but the other versions may still be in conflict with each other.
+    """
+    several = {row.sop_instance_uid for row in execute_in_chunks(connection, _SEVERAL, "uids", sorted(set(uids)))}
+    return _settle(connection, several, (), policy)
+
+
+def _settle(
+    connection: Connection, uids: set[str | None], copied: Sequence[int], policy: OverwritePolicy
+) -> list[Conflict]:
+    """Write the marks of all versions of these images that change, and return the new conflicts."""
+    if not uids:
         return []
     changed = [
         (version, settled)
-        for group in _groups(connection, several, copied, policy)
+        for group in _groups(connection, uids, copied, policy)
         for version, settled in zip(group, settle(group), strict=True)
         if settled != version
     ]

@@ -11,6 +11,7 @@ from db.ledger.origins import origin_columns
 from db.ledger.trust import Domain, Held, held_by
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Conflict, Withdrawal
+from db.ledger.versions import settle_again
 from db.store_tables import withdrawals
 from db.tables import State, instances, work
 from nightread.sources import OverwritePolicy
@@ -38,7 +39,8 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, polic
         earlier = _notes(connection, several, policy)
         its_domain = {held.own(its_origin): note}
         by_image = {row.id: {**earlier.get(row.id, {}), **its_domain} for row in images}
-        conflicts += _settle(connection, [row for row in images if not _is_kept(row, held, by_image)], held, by_image)
+        affected = [row for row in images if not _is_kept(row, held, by_image)]
+        conflicts += _settle(connection, affected, held, by_image, policy)
     return conflicts
 
 
@@ -55,7 +57,8 @@ def apply_pending_withdrawals(
     images = list(execute_in_chunks(connection, _PENDING, "images", image_ids))
     if not images:
         return []
-    return _settle(connection, images, held_by(connection, policy, images), _notes(connection, images, policy))
+    held = held_by(connection, policy, images)
+    return _settle(connection, images, held, _notes(connection, images, policy), policy)
 
 
 class _Note(NamedTuple):
@@ -72,30 +75,28 @@ def _is_kept(row: Row[Any], held: Held, by_image: _Notes) -> bool:
     return row.withdrawn_by is not None and not held.domains[row.id].keys() <= by_image[row.id].keys()
 
 
-def _settle(connection: Connection, images: Iterable[Row[Any]], held: Held, by_image: _Notes) -> list[Conflict]:
+def _settle(
+    connection: Connection, images: Iterable[Row[Any]], held: Held, by_image: _Notes, policy: OverwritePolicy
+) -> list[Conflict]:
     marks: list[tuple[int, int | None, str | None]] = []
     conflicts: list[Conflict] = []
+    changed: set[str] = set()
     for row in images:
         notes = by_image[row.id]
         if held.domains[row.id].keys() <= notes.keys():
             marks.append((row.id, *notes[held.own(row)]))
+            if row.conflict_with is not None:  # of several current versions, each names another one
+                changed.add(row.sop_instance_uid)
             continue
         if row.withdrawn_by is not None:  # its bytes came again, from a domain that does not withdraw them
             marks.append((row.id, None, None))
+            changed.add(row.sop_instance_uid)
         latest = max(note.note_id for note in notes.values())
         if row.state == State.DONE and row.superseded_by is None and row.conflict_with != latest:
             conflicts.append(Conflict(image_id=row.id, other_id=latest, kind="withdrawal"))
-    _write(connection, marks, conflicts)
-    return conflicts
-
-
-def _write(
-    connection: Connection, marks: Sequence[tuple[int, int | None, str | None]], conflicts: Sequence[Conflict]
-) -> None:
     execute_many(connection, _MARK, ("instance", "note", "its_code"), marks)
-    withdrawn = [(image_id,) for image_id, note_id, _ in marks if note_id is not None]
-    execute_many(connection, _END_CONFLICTS, ("withdrawn",), withdrawn)
     execute_many(connection, _CONTEST, ("instance", "note"), [(c.image_id, c.other_id) for c in conflicts])
+    return conflicts + settle_again(connection, changed, policy)  # a conflict with the note goes before
 
 
 def _notes(connection: Connection, images: Sequence[Row[Any]], policy: OverwritePolicy) -> _Notes:
@@ -162,7 +163,6 @@ _MARK = (
     .values(withdrawn_by=bindparam("note"), withdrawn_code=bindparam("its_code"))
 )
 _CONTEST = update(instances).where(instances.c.id == bindparam("instance")).values(conflict_with=bindparam("note"))
-_END_CONFLICTS = update(instances).where(instances.c.conflict_with == bindparam("withdrawn")).values(conflict_with=None)
 
 _ANY = select(withdrawals.c.note_id).limit(1)
 

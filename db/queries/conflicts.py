@@ -7,7 +7,9 @@ from sqlalchemy import and_, func, select
 
 from db.engine import Database
 from db.queries.filters import in_conflict
+from db.queries.sender_names import sender_name
 from db.queries.snapshot import snapshot, stream
+from db.store_tables import senders
 from db.tables import State, instances, sources, work
 
 
@@ -17,8 +19,11 @@ class ConflictingImage:
 
     image_id: int
     source: str
+    sender: str | None
+    """AE title and address, if it came by a receiver."""
     other_id: int
     other_source: str
+    other_sender: str | None
     kind: str
     """`version` or `withdrawal`."""
 
@@ -38,20 +43,29 @@ def conflicting_images(database: Database) -> Iterator[ConflictingImage]:
             yield ConflictingImage(
                 image_id=row.id,
                 source=row.name,
+                sender=sender_name(row.calling_ae, row.address, row.trust),
                 other_id=row.conflict_with,
                 other_source=row.other_name,
+                other_sender=sender_name(row.other_ae, row.other_address, row.other_trust),
                 kind=kind,
             )
 
 
-_other, _other_source = instances.alias("other"), sources.alias("other_source")
+_other, _other_source, _other_sender = (table.alias(f"other_{table.name}") for table in (instances, sources, senders))
 _IN_CONFLICT = (
     select(instances.c.id, sources.c.name, instances.c.conflict_with, _other_source.c.name.label("other_name"))
-    .add_columns(work.c.state)
+    .add_columns(work.c.state, senders.c.calling_ae, senders.c.address, senders.c.trust)
+    .add_columns(
+        _other_sender.c.calling_ae.label("other_ae"),
+        _other_sender.c.address.label("other_address"),
+        _other_sender.c.trust.label("other_trust"),
+    )
     .join(sources, sources.c.id == instances.c.source_id)
     .join(_other, _other.c.id == instances.c.conflict_with)
     .join(_other_source, _other_source.c.id == _other.c.source_id)
     .join(work, and_(work.c.instance_id == _other.c.id, work.c.ordinal == 0))
+    .outerjoin(senders, senders.c.id == instances.c.sender_id)
+    .outerjoin(_other_sender, _other_sender.c.id == _other.c.sender_id)
     .where(in_conflict())
     .order_by(instances.c.id + 0)
 )

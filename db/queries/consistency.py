@@ -10,7 +10,20 @@ from db.engine import Database
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.store_tables import withdrawals
-from db.tables import FINAL, IN_BATCH, UNFINISHED, State, batches, bundles, contents, instances, predictions, work
+from db.tables import (
+    FINAL,
+    IN_BATCH,
+    UNFINISHED,
+    State,
+    batches,
+    bundles,
+    contents,
+    in_state,
+    instances,
+    predictions,
+    work,
+)
+from imaging.facts import FACT_NAMES
 from nightread.reasons import Reason
 
 
@@ -38,6 +51,7 @@ _FIRST = work.c.ordinal == 0
 _IS_DONE = work.c.state == State.DONE.value
 _OWNS_CONTENT = work.c.state.in_((State.DONE.value, State.EXPANDED.value))
 _OF_ARRIVAL = work.c.instance_id == instances.c.id
+_IS_KEPT = instances.c.purged_at.is_(None)
 
 _ORIGINAL = instances.alias("original")
 _ITS_WORK = work.alias("its_work")
@@ -61,7 +75,7 @@ def _done_without_all_frames() -> Select[Any]:
         select(work.c.instance_id)
         .join(instances, _OF_ARRIVAL)
         .outerjoin(predictions, predictions.c.work_id == work.c.id)
-        .where(_IS_DONE, work.c.bundle_id.is_not(None))
+        .where(_IS_DONE, work.c.bundle_id.is_not(None), _IS_KEPT)
         .group_by(work.c.id, work.c.instance_id, instances.c.frames)
         .having(
             or_(
@@ -80,6 +94,8 @@ def _duplicates_without_original() -> Select[Any]:
         .outerjoin(_ITS_WORK, and_(_ITS_WORK.c.instance_id == _ORIGINAL.c.id, _ITS_WORK.c.ordinal == 0))
         .where(
             work.c.state == State.DUPLICATE.value,
+            _IS_KEPT,
+            _ORIGINAL.c.purged_at.is_(None),
             or_(
                 _ITS_WORK.c.state.is_(None),
                 _ITS_WORK.c.state.not_in((State.DONE.value, State.EXPANDED.value)),
@@ -94,7 +110,7 @@ def _contents_done_twice() -> Select[Any]:
     return (
         select(func.max(instances.c.id))
         .join(work, and_(_OF_ARRIVAL, _FIRST))
-        .where(_OWNS_CONTENT)
+        .where(_OWNS_CONTENT, _IS_KEPT)
         .group_by(instances.c.sha256)
         .having(func.count() > 1)
     )
@@ -113,8 +129,9 @@ def _contents_without_owner() -> Select[Any]:
 def _done_without_content() -> Select[Any]:
     return (
         select(work.c.instance_id)
+        .join(instances, _OF_ARRIVAL)
         .outerjoin(contents, contents.c.work_id == work.c.id)
-        .where(_OWNS_CONTENT, _FIRST, contents.c.work_id.is_(None))
+        .where(_OWNS_CONTENT, _FIRST, _IS_KEPT, contents.c.work_id.is_(None))
     )
 
 
@@ -159,6 +176,8 @@ def _superseded_without_newer() -> Select[Any]:
         .outerjoin(newer, newer.c.id == instances.c.superseded_by)
         .where(
             instances.c.superseded_by.is_not(None),
+            _IS_KEPT,
+            newer.c.purged_at.is_(None),
             or_(
                 newer.c.id.is_(None),
                 newer.c.id <= instances.c.id,
@@ -166,6 +185,18 @@ def _superseded_without_newer() -> Select[Any]:
                 newer.c.series_instance_uid.is_distinct_from(instances.c.series_instance_uid),
             ),
         )
+    )
+
+
+def _purged_with_something_left() -> Select[Any]:
+    left = [instances.c[name].is_not(None) for name in ("sha256", "member_name", *FACT_NAMES)]
+    results = [work.c[name].is_not(None) for name in ("label", "score", "scores", "matched", "remarks", "detail")]
+    predicted = select(predictions.c.work_id).where(predictions.c.work_id == work.c.id).exists()
+    return (
+        select(instances.c.id)
+        .join(work, _OF_ARRIVAL)
+        .where(~_IS_KEPT, or_(instances.c.uri != "", in_state(*UNFINISHED), predicted, *left, *results))
+        .distinct()
     )
 
 
@@ -190,6 +221,7 @@ _RULES: dict[str, Select[Any]] = {
     "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
+    "of a purged image nothing but its count is left": _purged_with_something_left(),
     "a final row of work has a finish time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
     "an unfinished row of work has no finish time": _rows_of_work(
         work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)

@@ -4,12 +4,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select, union_all
 
 from db.engine import Database
-from db.queries.filters import ImageFilter, conditions, image_id
+from db.queries.alternatives import alternatives, sorts_many
+from db.queries.bundles import BundleLabels, bundles_by_id
+from db.queries.filters import ImageFilter, conditions
+from db.queries.occurrences import in_blocks_of, occurrence_of
+from db.queries.order import Position, in_order, position_of
+from db.queries.planning import planned
+from db.queries.sender_names import Origins, sender_name
 from db.queries.snapshot import snapshot, stream
-from db.queries.suspicion import BundleLabels, bundles_by_id, suspicion
+from db.store_tables import senders
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
 from nightread.stores import STORES
@@ -50,6 +56,17 @@ COLUMNS = (
     "replaced_by",
     "member_name",
     "conflict_with",
+    "purged_at",
+    "sender",
+    "contested_by",
+    "study_date",
+    "view_position",
+    "laterality",
+    "manufacturer",
+    "station_name",
+    "patient_sex",
+    "age_band",
+    "suspicion",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -58,54 +75,83 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
-    aware and in UTC. An absent value is None. With `per_frame`, an arrival without predictions is one row with `frame`
-    None.
+    aware and in UTC. `sender` is AE title and address of a receiver's caller. For an image in conflict, `contested_by`
+    is the source, and sender if any, of `conflict_with`. An absent value is None; a purged image has only the values
+    that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
-    wanted = wanted or ImageFilter()
+    for values, _ in positioned_images(database, wanted or ImageFilter(), None):
+        yield values
+
+
+def positioned_images(
+    database: Database, wanted: ImageFilter, after: Position | None
+) -> Iterator[tuple[dict[str, Any], Position]]:
+    """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        statement = _statement(wanted, suspicion(bundles, connection.dialect.name))
+        statement = _statement(planned(connection, wanted, bundles), after, is_sqlite=database.is_sqlite)
+        origins = Origins(connection)
         for row in stream(connection, statement):
-            yield _as_dict(row, bundles.get(row.bundle_id), per_frame=wanted.per_frame)
+            values = _as_dict(row, bundles.get(row.bundle_id), origins, per_frame=wanted.per_frame)
+            yield values, position_of(row, wanted)
 
 
-def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
+def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
+    parts = alternatives(wanted)
+    if len(parts) == 1 and not sorts_many(wanted) and not occurrence_of(wanted):
+        return in_order(_rows(wanted).where(*conditions(wanted)), wanted, after)
+    first_of_each = [_first_ids(part, after, is_sqlite=is_sqlite) for part in parts]
+    return in_order(_rows(wanted).where(work.c.id.in_(union_all(*first_of_each))), wanted, None, few=True)
+
+
+def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
+    """Select the ids of work of the first rows: of all parts together, no more are wanted."""
+    joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
+    joined = joined.where(*conditions(part)).limit(part.limit)
+    if occurrence := occurrence_of(part):
+        first = in_blocks_of(joined, occurrence, part, after, is_sqlite=is_sqlite)
+    else:
+        first = in_order(joined, part, after).subquery()
+    return select(first.c.id)
+
+
+def _rows(wanted: ImageFilter) -> Select[Any]:
     statement = (
-        select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root)
+        select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root, *_SENDER)
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
-        .where(*conditions(wanted))
+        .outerjoin(senders, senders.c.id == instances.c.sender_id)
         .limit(wanted.limit)
     )
-    statement = _sorted(statement, wanted, suspicious)
     if not wanted.per_frame:
         return statement.add_columns(work.c.label, work.c.score, work.c.scores)
-    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id).order_by(predictions.c.frame)
+    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
     return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
 
 
-def _sorted(statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any]) -> Select[Any]:
-    if wanted.sort == "id":
-        return statement.order_by(image_id(wanted))
-    key: ColumnElement[Any] = {
-        "score": work.c.score,
-        "finished": work.c.finished_at,
-        "suspicion": suspicious,
-    }[wanted.sort]
-    return statement.where(key.is_not(None)).order_by(key.desc(), image_id(wanted))
-
-
-def _as_dict(row: Row[Any], bundle: BundleLabels | None, *, per_frame: bool) -> dict[str, Any]:
+def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, per_frame: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
-    values["uri"] = f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+    values["uri"] = place(row) if row.purged_at is None else None
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
     values["remarks"] = row.remarks.split() if row.remarks else None
-    values["received_at"], values["finished_at"] = _utc(row.received_at), _utc(row.finished_at)
+    for name in ("received_at", "finished_at", "purged_at"):
+        values[name] = _utc(values[name])
+    values["sender"] = sender_name(row.calling_ae, row.address, row.trust)
+    values["contested_by"] = origins.of(row.conflict_with) if _is_contested(row) else None
     if per_frame:
         values["frame"] = row.frame
     return values
+
+
+def place(row: Row[Any]) -> str:
+    """Return the full path or URL of an arrival, from a row with its `uri` and with `kind` and `root` of its source."""
+    return f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
+
+
+def _is_contested(row: Row[Any]) -> bool:
+    return row.conflict_with is not None and row.superseded_by is None and row.withdrawn_by is None
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -132,9 +178,18 @@ _ARRIVAL = (
     instances.c.withdrawn_by,
     instances.c.withdrawn_code,
     instances.c.conflict_with,
+    instances.c.purged_at,
+    instances.c.study_date,
+    instances.c.view_position,
+    instances.c.laterality,
+    instances.c.manufacturer,
+    instances.c.station_name,
+    instances.c.patient_sex,
+    instances.c.age_band,
     instances.c.arrived_at.label("received_at"),
 )
 
+_SENDER = senders.c.calling_ae, senders.c.address, senders.c.trust
 _WORK = (
     work.c.state,
     work.c.reason,
@@ -146,4 +201,5 @@ _WORK = (
     work.c.shadow,
     work.c.matched,
     work.c.remarks,
+    work.c.suspicion,
 )

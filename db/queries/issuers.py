@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
+from db.bulk import execute_in_chunks
 from db.engine import Database
 from db.store_tables import issuers
 from db.tables import instances
@@ -21,6 +22,7 @@ def known_issuers(database: Database, kind: NumberKind) -> list[str]:
 def images_by_key(database: Database, kind: NumberKind, keys: Sequence[str]) -> dict[str, int]:
     """Return the number of images with each of these hashed numbers; keys without images are left out."""
     column = instances.c.patient_key if kind == "patient" else instances.c.accession_key
-    statement = select(column, func.count()).where(column.in_(keys)).group_by(column)
+    wanted = column.in_(bindparam("keys", expanding=True))
+    statement = select(column.label("key"), func.count().label("images")).where(wanted).group_by(column)
     with database.read() as connection:
-        return {key: images for key, images in connection.execute(statement) if key is not None}
+        return {row.key: row.images for row in execute_in_chunks(connection, statement, "keys", keys)}

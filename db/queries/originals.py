@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import and_, select
 
 from db.engine import Database
-from db.tables import bundles, instances, sources, work
+from db.tables import bundles, instances, predictions, sources, work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +27,12 @@ class Original:
     bundle: str | None
     """NAME@VERSION; None if no bundle analysed the image."""
     digest: str | None
+    normal_label: str | None
+    """The label of the bundle that means no finding."""
+    sop_class_uid: str | None
+    modality: str | None
+    purged: bool
+    """Whether everything that identifies the image was removed."""
 
 
 def original(database: Database, image_id: int) -> Original | None:
@@ -37,7 +43,23 @@ def original(database: Database, image_id: int) -> Original | None:
         return None
     values = row._asdict()
     name, version = values.pop("bundle_name"), values.pop("bundle_version")
-    return Original(**values, bundle=None if name is None else f"{name}@{version}")
+    return Original(**values | {"purged": bool(row.purged)}, bundle=None if name is None else f"{name}@{version}")
+
+
+def suspicious_frame(database: Database, image: Original) -> int | None:
+    """Return the frame, from 0, that has the finding with the highest score; None if no frame has it."""
+    if image.bundle is None or image.label in (None, image.normal_label):
+        return None
+    statement = (
+        select(predictions.c.frame)
+        .join(work, and_(work.c.id == predictions.c.work_id, work.c.ordinal == 0))
+        .where(work.c.instance_id == image.image_id, predictions.c.label == image.label)
+        .order_by(predictions.c.score.desc(), predictions.c.frame)
+        .limit(1)
+    )
+    with database.read() as connection:
+        frame: int | None = connection.execute(statement).scalar()
+    return frame
 
 
 _STATEMENT = (
@@ -55,6 +77,10 @@ _STATEMENT = (
         bundles.c.name.label("bundle_name"),
         bundles.c.version.label("bundle_version"),
         bundles.c.digest,
+        bundles.c.normal_label,
+        instances.c.sop_class_uid,
+        instances.c.modality,
+        instances.c.purged_at.is_not(None).label("purged"),
     )
     .select_from(instances)
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))

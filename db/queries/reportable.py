@@ -1,6 +1,6 @@
 """Read what the report of a study needs: its current results, and whether more can follow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, sele
 from db.engine import Database
 from db.queries.snapshot import snapshot
 from db.queries.studies import Study
-from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, sources, work
+from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, work
+from nightread.label_codes import LabelCode, label_codes_from_json
 from nightread.plain_text import is_uid
 from nightread.reasons import Fault, Reason
 
@@ -25,6 +26,13 @@ class ReportedBundle:
     version: str
     digest: str
     normal_label: str | None
+    labels: tuple[str, ...] = ()
+    codes: tuple[tuple[str, tuple[LabelCode, ...]], ...] = ()
+    """Codes of standard terminologies, for labels that have any."""
+
+    def codes_of(self, label: str) -> tuple[LabelCode, ...]:
+        """Return the codes of a label; the first one is preferred."""
+        return dict(self.codes).get(label, ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +49,10 @@ class ReportableResult:
     frames: tuple[int, ...]
     """Numbers, from 1, of the frames with this label; empty unless it is a finding in some frames but not in all."""
     bundle: ReportedBundle
+    scores: tuple[float, ...] = ()
+    """Scores of the whole image, in the order of the bundle's labels."""
+    strongest_frame: int | None = None
+    """Number, from 1, of the frame with this label and its highest score; None if the image has only one frame."""
 
     @property
     def is_finding(self) -> bool:
@@ -65,19 +77,6 @@ class StudyResults:
     """Number of different patients, as far as one site key can distinguish them."""
     in_conflict: int = 0
     """Number of images with a result that another source contests: by another version, or by a key object note."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OriginalFile:
-    """The place of an image's file, as stored in the database."""
-
-    image_id: int
-    source: str
-    root: str
-    uri: str
-    sha256: str | None
-    sop_instance_uid: str
-    marked: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,23 +112,16 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         frames = _frames_with_label(connection, study_instance_uid)
         without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
     named = [row for row in rows if is_uid(study_instance_uid) and _is_named(row)]
-    bundles_by_id = {row.bundle_id: _bundle(row) for row in rows}
+    bundles_by_id = {number: _bundle(row) for number, row in {row.bundle_id: row for row in rows}.items()}
     return StudyResults(
         study_instance_uid=study_instance_uid,
-        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, ())) for row in named),
+        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, {})) for row in named),
         images=len({row.image_id for row in named}),
         without_result=without,
         nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
         patients=_patients(rows),
         in_conflict=len({row.image_id for row in named if row.conflict_with is not None}),
     )
-
-
-def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
-    """List files of images with a result, the smallest first; each of them names the patient of the study."""
-    with database.read() as connection:
-        rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
-    return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
@@ -149,10 +141,17 @@ def _is_named(row: Row[Any]) -> bool:
 
 
 def _bundle(row: Row[Any]) -> ReportedBundle:
-    return ReportedBundle(name=row.name, version=row.version, digest=row.digest, normal_label=row.normal_label)
+    return ReportedBundle(
+        name=row.name,
+        version=row.version,
+        digest=row.digest,
+        normal_label=row.normal_label,
+        labels=tuple(row.labels),
+        codes=tuple(sorted(label_codes_from_json(row.codes or {}, row.labels).items())),
+    )
 
 
-def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> ReportableResult:
+def _result(row: Row[Any], bundle: ReportedBundle, frames: Mapping[int, float]) -> ReportableResult:
     finding = row.label is not None and row.label != bundle.normal_label
     in_some_frames = finding and 0 < len(frames) < (row.frames or 1)
     return ReportableResult(
@@ -165,13 +164,16 @@ def _result(row: Row[Any], bundle: ReportedBundle, frames: Sequence[int]) -> Rep
         score=row.score,
         frames=tuple(frame + 1 for frame in frames) if in_some_frames else (),
         bundle=bundle,
+        scores=tuple(row.scores or ()),
+        strongest_frame=max(frames, key=lambda frame: frames[frame]) + 1 if frames else None,
     )
 
 
-def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, dict[int, float]]:
+    """Return the score of each frame, from 0, that has the label of its image."""
+    found: dict[int, dict[int, float]] = {}
     for row in connection.execute(_FRAMES_WITH_LABEL, {"study": study_instance_uid}):
-        found.setdefault(row.work_id, []).append(row.frame)
+        found.setdefault(row.work_id, {})[row.frame] = row.score
     return found
 
 
@@ -185,7 +187,7 @@ def _patients(rows: Sequence[Row[Any]]) -> int:
 
 _OF_STUDY = instances.c.study_instance_uid == bindparam("study")
 _CURRENT = and_(_OF_STUDY, instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
-_WITH_RESULT = and_(_CURRENT, work.c.state == State.DONE, ~work.c.shadow, work.c.bundle_id.is_not(None))
+WITH_RESULT = and_(_CURRENT, work.c.state == State.DONE, ~work.c.shadow, work.c.bundle_id.is_not(None))
 
 _RESULTS: Select[Any] = (
     select(
@@ -201,23 +203,26 @@ _RESULTS: Select[Any] = (
         work.c.id.label("work_id"),
         work.c.label,
         work.c.score,
+        work.c.scores,
         work.c.bundle_id,
         bundles.c.name,
         bundles.c.version,
         bundles.c.digest,
         bundles.c.normal_label,
+        bundles.c.labels,
+        bundles.c.codes,
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(bundles, bundles.c.id == work.c.bundle_id)
-    .where(_WITH_RESULT)
+    .where(WITH_RESULT)
     .order_by(instances.c.id, work.c.ordinal)
 )
 
 _FRAMES_WITH_LABEL = (
-    select(predictions.c.work_id, predictions.c.frame)
+    select(predictions.c.work_id, predictions.c.frame, predictions.c.score)
     .join(work, work.c.id == predictions.c.work_id)
     .join(instances, instances.c.id == work.c.instance_id)
-    .where(_WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
+    .where(WITH_RESULT, instances.c.frames > 1, predictions.c.label == work.c.label)
     .order_by(predictions.c.work_id, predictions.c.frame)
 )
 
@@ -227,23 +232,6 @@ _WITHOUT_RESULT = (
     .join(work, work.c.instance_id == instances.c.id)
     .where(_CURRENT, work.c.ordinal == 0)
     .where(or_(work.c.state == State.FAILED, and_(work.c.state == State.REJECTED, work.c.reason.in_(_DEFECTIVE))))
-)
-
-_ORIGINALS = (
-    select(
-        instances.c.id.label("image_id"),
-        sources.c.name.label("source"),
-        sources.c.root,
-        sources.c.marked,
-        instances.c.uri,
-        instances.c.sha256,
-        instances.c.sop_instance_uid,
-    )
-    .join(work, work.c.instance_id == instances.c.id)
-    .join(sources, sources.c.id == instances.c.source_id)
-    .where(_WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
-    # An image that another source contests names the patient only if there is no other one.
-    .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
 )
 
 _OWN = (

@@ -45,6 +45,7 @@ def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
         .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
         .where(*conditions(wanted), in_state(State.FAILED, State.REJECTED), work.c.finished_at.is_not(None))
+        .where(instances.c.purged_at.is_(None))
         .order_by(instances.c.id)
     )
     with snapshot(database) as connection:

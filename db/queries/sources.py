@@ -56,8 +56,10 @@ def missing_from_ledger(database: Database, source_id: int, uris: Sequence[str])
 
 
 def uris_of(database: Database, source_id: int) -> Iterator[tuple[int, str]]:
-    """Stream (image id, uri) of every arrival of this source."""
-    statement = select(instances.c.id, instances.c.uri).where(instances.c.source_id == source_id)
+    """Stream (image id, uri) of every arrival of this source that was not purged."""
+    statement = select(instances.c.id, instances.c.uri).where(
+        instances.c.source_id == source_id, instances.c.purged_at.is_(None)
+    )
     with database.read() as connection:
         for row in stream(connection, statement):
             yield row.id, row.uri

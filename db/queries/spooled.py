@@ -31,7 +31,8 @@ class Spooled:
     """True if the image failed or is defective, so that a person may want to inspect it."""
     is_useless: bool
     """True for a file that was unpacked from an archive, and was rejected as defective or as no image. It is removed at
-    once: the archive still has it, and a small archive may hold gigabytes of such files."""
+    once: the archive still has it, and a small archive may hold gigabytes of such files. Also true for a file whose
+    image was purged, or whose patient opted out."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
         """Return whether the file may be removed: useless, or with an outcome older than the limit for its kind."""
@@ -41,30 +42,36 @@ class Spooled:
 
 
 def spooled_at(database: Database, source_id: int, uris: Sequence[str]) -> list[Spooled]:
-    """Return the arrivals at these places, each found by an index."""
-    keys = [uri_key(uri) for uri in uris]
+    """Return the arrivals at these places, each found by an index; the file of a purged image is useless."""
+    uri_of = {uri_key(uri): uri for uri in uris}
     with database.read() as connection:
-        return [_spooled(row) for row in connection.execute(_AT, {"source": source_id, "keys": keys})]
+        rows = connection.execute(_AT, {"source": source_id, "keys": list(uri_of)})
+        return [_spooled(row, uri_of[row.uri_key]) for row in rows]
 
 
 def all_spooled(database: Database, source_id: int) -> Iterator[Spooled]:
-    """Stream every arrival of this source."""
+    """Stream every arrival of this source that was not purged."""
+    of_source = instances.c.source_id == source_id, instances.c.purged_at.is_(None)
     with database.read() as connection:
-        for row in stream(connection, _OUTCOMES.where(instances.c.source_id == source_id)):
-            yield _spooled(row)
+        for row in stream(connection, _OUTCOMES.where(*of_source)):
+            yield _spooled(row, row.uri)
 
 
-def _spooled(row: Row[Any]) -> Spooled:
+def _spooled(row: Row[Any], uri: str) -> Spooled:
     return Spooled(
         image_id=row.id,
-        uri=row.uri,
+        uri=uri,
         finished_at=None if row.unfinished else row.finished_at,
         bad=row.state == State.FAILED or row.reason in _DEFECTIVE,
-        is_useless=row.parent_id is not None
-        and not row.unfinished
-        and row.state == State.REJECTED
-        and row.reason in _USELESS,
+        is_useless=row.purged_at is not None or (not row.unfinished and _is_useless(row)),
     )
+
+
+def _is_useless(row: Row[Any]) -> bool:
+    """Return whether nobody needs the file of an image with this outcome."""
+    if row.state != State.REJECTED:
+        return False
+    return row.reason == Reason.OPTED_OUT or (row.parent_id is not None and row.reason in _USELESS)
 
 
 _first = work.alias("first")
@@ -72,6 +79,8 @@ _OUTCOMES = (
     select(
         instances.c.id,
         instances.c.uri,
+        instances.c.uri_key,
+        instances.c.purged_at,
         instances.c.parent_id,
         _first.c.state,
         _first.c.reason,
@@ -80,7 +89,7 @@ _OUTCOMES = (
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(_first, and_(_first.c.instance_id == instances.c.id, _first.c.ordinal == 0))
-    .group_by(instances.c.id, instances.c.uri, instances.c.parent_id, _first.c.state, _first.c.reason)
+    .group_by(instances.c.id, _first.c.id)
 )
 _AT = _OUTCOMES.where(
     instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True))

@@ -16,6 +16,7 @@ from nightread.reasons import Fault, Reason
 
 QUIET_AFTER = timedelta(minutes=15)
 """A study without an expected number counts as quiet when its last image arrived this long ago."""
+_NEWEST = 20_000
 _PRECEDENCE = ("store", "manifest", "header")
 """The origins of expected numbers; the first one with a number goes before the others."""
 
@@ -66,6 +67,22 @@ class StudyCounts:
     incomplete: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncompleteStudy:
+    """A study with fewer images than expected."""
+
+    study_instance_uid: str
+    expected: int
+    reported_by: str
+    arrived: int
+    """Different instances, as in `Study.images`."""
+
+    @property
+    def missing(self) -> int:
+        """Return the number of images that did not arrive."""
+        return self.expected - self.arrived
+
+
 def studies(
     database: Database,
     *,
@@ -82,21 +99,54 @@ def studies(
             yield _study(row, now)
 
 
+def latest_studies(
+    database: Database, *, now: datetime, since: datetime | None, until: datetime | None, limit: int
+) -> list[Study]:
+    """List up to `limit` studies with the newest arrivals of this time, newest first, among the last 20,000 arrivals.
+
+    Unlike `studies` it counts the images of these studies only, so that a large night takes no longer.
+    """
+    newest = (
+        select(instances.c.id, instances.c.study_instance_uid)
+        .where(*_within(instances.c.arrived_at, since, until))
+        .order_by(instances.c.arrived_at.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    chosen = (
+        select(newest.c.study_instance_uid)
+        .where(newest.c.study_instance_uid.is_not(None))
+        .group_by(newest.c.study_instance_uid)
+        .order_by(func.max(newest.c.id).desc())
+        .limit(limit)
+    )
+    with snapshot(database) as connection:
+        return [_study(row, now) for row in connection.execute(_statement(chosen))]
+
+
 def study_counts(database: Database, *, since: datetime) -> StudyCounts:
     """Count the studies whose expected number was reported at `since` or later, for `nightread status`."""
-    recent = select(expected.c.study_instance_uid).where(expected.c.reported_at >= since)
-    wanted = _expected(recent).subquery()
-    arrived = (
-        select(func.count(distinct(instances.c.sop_instance_uid)))
-        .join_from(instances, work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
-        .where(instances.c.study_instance_uid == wanted.c.study_instance_uid, _IS_NOT_OURS)
-        .scalar_subquery()
-    )
-    is_complete = select((arrived >= wanted.c.images).label("complete")).subquery()
-    statement = select(func.count().filter(is_complete.c.complete), func.count()).select_from(is_complete)
+    counted = _arrived_of_expected(since, None).subquery()
+    is_complete = counted.c.arrived >= counted.c.expected
+    statement = select(func.count().filter(is_complete), func.count()).select_from(counted)
     with database.read() as connection:
         complete, total = connection.execute(statement).one()
     return StudyCounts(complete=complete, incomplete=total - complete)
+
+
+def incomplete_studies(database: Database, *, since: datetime, until: datetime) -> list[IncompleteStudy]:
+    """List the studies that miss images, of those whose expected number was reported in this time; most missing first.
+
+    This counts the instances of all studies with a number: about 0.15 s for 2,000 studies of 50 images.
+    """
+    counted = _arrived_of_expected(since, until).subquery()
+    statement = (
+        select(counted)
+        .where(counted.c.arrived < counted.c.expected)
+        .order_by((counted.c.expected - counted.c.arrived).desc(), counted.c.study_instance_uid)
+    )
+    with database.read() as connection:
+        return [IncompleteStudy(**row._asdict()) for row in connection.execute(statement)]
 
 
 def withdrawn(database: Database) -> int:
@@ -144,6 +194,27 @@ def _statement(named: Any) -> Select[Any]:
         .outerjoin(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
         .group_by(chosen.c.study_instance_uid, reported.c.images, reported.c.reported_by)
         .order_by(func.max(instances.c.id).desc(), chosen.c.study_instance_uid)
+    )
+
+
+def _arrived_of_expected(since: datetime, until: datetime | None) -> Select[Any]:
+    """Select the studies whose expected number was reported in this time, with the number of their instances."""
+    reported = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
+    wanted = _expected(reported).subquery()
+    # Reports of nightread itself are few: a list of them saves a look at `work` for each image.
+    ours = select(work.c.instance_id).where(
+        work.c.reason == Reason.OWN_RESULT.value, work.c.finished_at.is_not(None), work.c.ordinal == 0
+    )
+    arrived = (
+        select(func.count(distinct(instances.c.sop_instance_uid)))
+        .where(instances.c.study_instance_uid == wanted.c.study_instance_uid, instances.c.id.not_in(ours))
+        .scalar_subquery()
+    )
+    return select(
+        wanted.c.study_instance_uid,
+        wanted.c.images.label("expected"),
+        wanted.c.reported_by,
+        arrived.label("arrived"),
     )
 
 

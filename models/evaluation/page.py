@@ -13,12 +13,11 @@ from models.evaluation.bootstrap import Interval
 from models.evaluation.curves import drawn_labels
 from models.evaluation.measure import Evaluation
 from models.evaluation.mistakes import Mistake
+from models.evaluation.names import JSON_FILE, PAGE_FILE
 from models.evaluation.plots import histogram_plot, precision_recall_plot, reliability_plot, roc_plot
 from models.evaluation.predictions import Predictions
 from nightread.plain_text import safe_json, visible
 
-JSON_FILE = "evaluation.json"
-PAGE_FILE = "evaluation.html"
 _TEMPLATE = "page.html.j2"
 HEADLINES = {
     "accuracy": "accuracy",

@@ -25,8 +25,7 @@ def explain_image(
         count = "1 frame" if dicom_image.frame_count == 1 else f"{dicom_image.frame_count} frames"
         raise UsageFault(f"There is no frame {frame}: the image has {count}, counted from 0.")
     chosen = frame if frame is not None else _highest_scoring_frame(network, dicom_image, label)
-    picked = next(islice(dicom_image.frames(), chosen, None))
-    return chosen, explain(network, prepare(picked, network.bundle.spec), label)
+    return chosen, explain(network, prepare(dicom_image.frame(chosen), network.bundle.spec), label)
 
 
 def _highest_scoring_frame(network: Network, dicom_image: DicomImage, label: str | None) -> int:

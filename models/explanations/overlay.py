@@ -38,7 +38,7 @@ def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Pictur
     enlarged: Picture = cv2.resize(plain, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     heat = cv2.resize(explanation.scaled_heat, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
     gap = np.zeros((size[1], _GAP, 3), np.uint8)
-    panels = np.hstack([enlarged, gap, _heated(enlarged, heat)])
+    panels = np.hstack([enlarged, gap, heated(enlarged, heat)])
     legend = f"{explanation.bundle.reference}  {explanation.label} {explanation.score:.3f}"
     return np.vstack(
         [_bar(panels.shape[1], title, legend), panels, _bar(panels.shape[1], _scale_text(explanation), remark)]
@@ -58,15 +58,24 @@ def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
     return picture
 
 
-def _heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
     """Blend the heat as colour over the picture in gray, and draw a contour where it reaches the threshold."""
     gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    colours = cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO)
-    share = (_OPACITY * np.sqrt(heat))[..., None]
-    mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours * share).astype(np.uint8))
+    share = opacity_of(heat)[..., None]
+    mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours_of(heat) * share).astype(np.uint8))
     contours, _ = cv2.findContours((heat >= AT_THRESHOLD).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mixed, contours, -1, _CONTOUR_COLOUR, 1, cv2.LINE_AA)
     return mixed
+
+
+def colours_of(heat: NDArray[np.float32]) -> Picture:
+    """Return the colours of a heat of 0..1, the same for all images: BGR of shape (height, width, 3)."""
+    return cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO).astype(np.uint8)
+
+
+def opacity_of(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much the colours cover the picture: 0 without heat."""
+    return np.float32(_OPACITY) * np.sqrt(heat)
 
 
 def _scale_text(explanation: Explanation) -> str:

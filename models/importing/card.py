@@ -11,6 +11,7 @@ from models.domain import Domain
 from models.domain_of_data import with_stated
 from models.importing.errors import RefusedModel
 from models.postprocessing import MAX, SIGMOID, Postprocessing
+from nightread.label_codes import label_codes_from_json
 
 _REQUIRED = {
     "name": "--name",
@@ -20,11 +21,13 @@ _REQUIRED = {
     "input": "--input and --intensity",
     "intended_use": "--intended-use",
 }
-_OPTIONAL = ("normal_label", "thresholds", "calibration", "aggregate", "exclusions", "not_for_diagnosis", "domain")
+_OPTIONAL = (
+    *("normal_label", "thresholds", "calibration", "aggregate", "exclusions", "not_for_diagnosis", "domain", "codes"),
+)
 _IGNORED = ("format", "digest")
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("labels", "exclusions"), list),
-    **dict.fromkeys(("input", "thresholds", "calibration", "domain"), dict),
+    **dict.fromkeys(("input", "thresholds", "calibration", "domain", "codes"), dict),
     **dict.fromkeys(("name", "activation", "intended_use", "aggregate"), str),
     "not_for_diagnosis": bool,
 }
@@ -74,6 +77,7 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
             exclusions=tuple(card.get("exclusions", ())),
             not_for_diagnosis=bool(card.get("not_for_diagnosis", True)),
             domain=with_stated(Domain(), card["domain"]) if card.get("domain") else None,
+            codes=label_codes_from_json(card.get("codes", {}), card["labels"]),
         )
     except KeyError as error:
         raise RefusedModel(f"The card lacks the field {error}. See docs/bundles.md.") from error

@@ -8,10 +8,9 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import error_messages, queries
+from db import error_messages
 from db.engine import Database
 from db.ledger import end_receipts, ensure_source, report_source, update_trust
-from db.ledger import receive as register_received
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_text
 from nightread.settings import Settings
@@ -24,6 +23,7 @@ from producer.cstore.store_scp import StoreScp
 from producer.dispatcher.disk import DiskAlarm, DiskReserve
 from producer.spool.purge import purge
 from producer.spool.quota import SpoolQuota, disk_room
+from producer.spool.recovery import register_leftovers
 from producer.spool.spool import Spool, spool_root
 
 log = logging.getLogger(__name__)
@@ -119,21 +119,10 @@ class Receiver:
             self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
         )
         update_trust(self._database, self._source_id, AllowList(self._source.callers).group_now)
-        partial, found = self._spool.remove_partial(), 0
-        for paths in self._spool.files():
-            unknown = queries.missing_from_ledger(self._database, self._source_id, paths)
-            arrivals = [arrival for path in unknown if (arrival := self._spool.arrival(path))]
-            if arrivals:
-                self._spool.sync_folders(arrivals)
-                done = register_received(
-                    self._database,
-                    source_id=self._source_id,
-                    arrivals=arrivals,
-                    associations=[],
-                    priority=self._priority,
-                    now=now,
-                )
-                found += done.new
+        partial = self._spool.remove_partial()
+        found = register_leftovers(
+            self._database, self._spool, source_id=self._source_id, priority=self._priority, now=now
+        )
         self._quota.recount(self._spool.sizes())
         broken_off = end_receipts(self._database, self._source_id, now=now)
         if partial or found or broken_off:

@@ -1,15 +1,13 @@
 """Count the associations that brought no image because they were refused or broke off, for receipts and `status`."""
 
 import threading
-from collections import Counter, deque
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from nightread.clock import Clock
 from producer.cstore.association import AssociationLog
+from producer.cstore.last_hour import HourlyCounts
 
-_SHOWN_FOR = timedelta(hours=1)
-_MOST_RECENT = 10_000
 _MOST_SENDERS = 1000
 """Receipts per hour. A program that tries many AE titles must not fill the database."""
 
@@ -23,13 +21,13 @@ class RefusedAssociations:
         self._lock = threading.Lock()
         self._hour: datetime | None = None
         self._logs: dict[tuple[str, str], AssociationLog] = {}
-        self._recent: deque[tuple[datetime, str, str]] = deque(maxlen=_MOST_RECENT)
+        self._counts = HourlyCounts(clock)
 
     def note(self, *, calling_ae: str, address: str, how: str) -> None:
         """Count an association that ended as `how` says, such as "rejected"."""
         now = self._clock()
+        self._counts.add(how, calling_ae=calling_ae, address=address)
         with self._lock:
-            self._recent.append((now, how, f"{calling_ae or 'a caller without AE title'} at {address}"))
             log = self._log_of(calling_ae, address, now)
             if log is None:
                 return
@@ -39,12 +37,8 @@ class RefusedAssociations:
 
     def report(self) -> dict[str, object]:
         """Return the numbers of the last hour by kind, and who the latest caller was; empty if there were none."""
-        since = self._clock() - _SHOWN_FOR
-        with self._lock:
-            recent = [entry for entry in self._recent if entry[0] >= since]
-        if not recent:
-            return {}
-        return {"by_kind": dict(Counter(how for _, how, _ in recent)), "latest": recent[-1][2]}
+        found = self._counts.last_hour()
+        return {"by_kind": found.by_kind, "latest": found.latest} if found else {}
 
     def _log_of(self, calling_ae: str, address: str, now: datetime) -> AssociationLog | None:
         hour = now.replace(minute=0, second=0, microsecond=0)

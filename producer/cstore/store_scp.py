@@ -174,7 +174,7 @@ class StoreScp:
         sender = self.over_quota.note(association_log.calling_ae, association_log.address)
         if self._server.log_limit.permits(sender, OVER_QUOTA):
             log.warning(
-                "images are refused, since their sender holds all that it may hold in the spool",
+                "images are refused (status A700): their sender has used up its quota of the spool",
                 extra={
                     "source": self._source.name,
                     "calling_ae": association_log.calling_ae,

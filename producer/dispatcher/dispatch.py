@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import ledger, queries
 from db.engine import Database
-from db.ledger import Batch, BatchFilter, SourceFilter
+from db.ledger import Batch, BatchFilter, QueueStatus, SourceFilter
 from db.queries import Pause
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import Clock, utc_now
@@ -23,6 +23,7 @@ from nightread.settings import Settings
 from producer.dispatcher.batch_size import MIN_SHARE, RECENT_BATCHES, STEP_IMAGES, full_batch, share
 from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
+from producer.dispatcher.retention import Retention
 from producer.dispatcher.sweeper import Sweeper
 from producer.dispatcher.transport import Transport
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._pause_controller = PauseController(database, settings, clock)
+        self._retention = Retention(database, settings, clock, monotonic)
         self._partial_since: float | None = None
         self._swept_at = float("-inf")
         self._redis_unavailable = False
@@ -87,6 +89,7 @@ class Dispatcher:
         if self._monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._sweeper.sweep()
             self._pause_controller.decide()
+            self._retention.step()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
         held = frozenset(pause.source_id for pause in pauses if pause.source_id is not None)
@@ -98,6 +101,8 @@ class Dispatcher:
     def _dispatch(self, source_filter: SourceFilter) -> float:
         full, least = self._batch_sizes()
         queue_status = ledger.queue_status(self._database, images=full, now=self._clock(), source_filter=source_filter)
+        if queue_status.urgent and queue_status.urgent_places > 0:
+            return self._seconds_to_next_tick(self._send_urgent(queue_status, full, source_filter))
         if queue_status.free_places <= 0 or queue_status.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
@@ -123,6 +128,12 @@ class Dispatcher:
             images = ceil(queue_status.ready / shares)
             return self._seconds_to_next_tick(self._send(count=shares, images=images, source_filter=source_filter))
         return remaining
+
+    def _send_urgent(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
+        """Send urgent images at once, in one batch per process: somebody waits, and other batches are overtaken."""
+        images = min(full, ceil(queue_status.urgent / max(1, queue_status.slots)))
+        count = min(queue_status.urgent_places, ceil(queue_status.urgent / images))
+        return self._send(count=count, images=images, source_filter=source_filter, batch_filter=BatchFilter.URGENT)
 
     def _batch_sizes(self) -> tuple[int, int]:
         """Return the sizes of a full batch and of the smallest share of a backlog."""
@@ -178,16 +189,16 @@ class Dispatcher:
             return Sent.NOTHING
         if probe_of is not None:
             ledger.set_probe(self._database, probe_of.id, formed[0].id, now=self._clock())
-        unpublished = self._publish(formed)
+        unpublished = self._publish(formed, urgent=batch_filter is BatchFilter.URGENT)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())
         return Sent.NOT_ALL if unpublished else Sent.ALL
 
-    def _publish(self, formed: Sequence[Batch]) -> Sequence[Batch]:
+    def _publish(self, formed: Sequence[Batch], *, urgent: bool) -> Sequence[Batch]:
         """Publish until an attempt fails. Returns the batches that were not published."""
         for position, batch in enumerate(formed):
             try:
-                self._transport.publish(batch.id, batch.images)
+                self._transport.publish(batch.id, batch.images, urgent=urgent)
             except (BrokerError, RedisError, OSError) as error:
                 self._log_redis_unavailable(error)
                 return formed[position:]

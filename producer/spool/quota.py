@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
+
+from nightread.hosts import host_key
 
 _SHARE = 3
 """A sender may hold three times the room that is left: one sender gets three quarters of the room, the next one three
@@ -20,8 +21,6 @@ _BLOCK_BYTES = 4096
 """Each file takes up to one block more than its bytes, and the entry in its folder."""
 _CHECK_SECONDS = 0.5
 """The free space is asked for this often; what was written since then is counted."""
-_NETWORK_BYTES = 8
-"""A network of IPv6 gives each host 64 bits of addresses, so all of them count as one sender (RFC 4291, 2.5.1)."""
 
 
 class OverQuotaError(OSError):
@@ -52,13 +51,7 @@ def disk_room(folder: Path, reserve_bytes: int) -> DiskRoom:
 
 def sender_of(address: str) -> str:
     """Return eight hex digits for the sender at an IP address, which name its files; AE titles are free to choose."""
-    try:
-        known = ip_address(address.partition("%")[0])
-    except ValueError:
-        return _digest(address.encode())
-    if isinstance(known, IPv6Address):
-        return _digest(known.ipv4_mapped.packed if known.ipv4_mapped else known.packed[:_NETWORK_BYTES])
-    return _digest(known.packed)
+    return blake2b(host_key(address), digest_size=4).hexdigest()
 
 
 class SpoolQuota:
@@ -191,7 +184,3 @@ class FileCharge:
         """Count the bytes no longer: the file was removed."""
         self._account.quota.release(self._account.sender, self._charged)
         self._charged = 0
-
-
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=4).hexdigest()

@@ -25,6 +25,7 @@ _PARTIAL = ".partial"
 _SUFFIX = ".dcm"
 _LOCK = ".lock"
 _SENDER_END = "-"
+_MARK_LENGTH = 64
 
 
 def spool_root(settings: Settings, source: str) -> Path:
@@ -108,6 +109,15 @@ class Spool:
         except FileNotFoundError:
             return None
         return Arrival(uri=path, size=status.st_size, mtime_ns=mtime_of(status))
+
+    @staticmethod
+    def sender_mark(path: str) -> str:
+        """Return what the name of a file tells about its sender: a digest of the address, else nothing but the name.
+
+        Files of older releases have no digest, so each of them has a mark of its own.
+        """
+        name = path.rpartition("/")[2].removesuffix(_SUFFIX)
+        return name.partition(_SENDER_END)[0][:_MARK_LENGTH]
 
     def remove(self, paths: Iterable[str]) -> int:
         """Remove these files. Returns the number of files that existed."""

@@ -4,10 +4,9 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +15,7 @@ from db.engine import Database
 from db.tables import UNFINISHED, State
 from nightread.clock import Clock, utc_now
 from nightread.paths import root_path
+from nightread.removal import remove_folder, remove_leftovers, set_aside
 from nightread.settings import Settings
 from nightread.sources import ARCHIVES, PARTIAL_PREFIX
 from producer.spool.purge import purge
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 PURGE_SECONDS = 600.0
 _REST_PER_PURGE = 50
-_REMOVED_PREFIX = ".removed-"
 _STALE_SECONDS = 86400
 
 
@@ -36,41 +35,69 @@ def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc
     database, and OSError.
     """
     removed = 0
-    for source in queries.sources(database):
-        if source.kind == ARCHIVES:
-            root = settings.roots.get(source.name) or root_path(source.root)
-            if root.is_dir():
-                now = clock()
-                spool = Spool(root, clock=clock)
-                removed += purge(database, spool, settings, source_id=source.id, now=now, all_days=True)
-                _remove_unneeded(database, root, source.id, stale_before=now.timestamp() - _STALE_SECONDS)
+    for source_id, root in _spools(database, settings):
+        now = clock()
+        spool = Spool(root, clock=clock)
+        removed += purge(database, spool, settings, source_id=source_id, now=now, all_days=True)
+        _remove_unneeded(database, root, source_id, stale_before=now.timestamp() - _STALE_SECONDS)
     return removed
 
 
 def keep_purging(database: Database, settings: Settings, stop: threading.Event) -> None:
-    """Purge every ten minutes until `stop` is set; after an error of the database or disk, try again later."""
+    """Purge every ten minutes until `stop` is set, and remove at once what an earlier process was about to remove."""
+    with _later_after_an_error():
+        for _, root in _spools(database, settings):
+            remove_leftovers(root)
     pause = PURGE_SECONDS
     while not stop.wait(pause):
         began = time.monotonic()
-        try:
+        with _later_after_an_error():
             purge_unpacked(database, settings)
-        except SQLAlchemyError as error:
-            log.warning("unpacked files could not be purged: %s", error_messages.describe(error))
-        except OSError as error:
-            log.warning("unpacked files could not be purged", extra={"errno": error.errno})
         pause = max(PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
+
+
+@contextmanager
+def _later_after_an_error() -> Iterator[None]:
+    """Log an error of the database or disk: the next purge tries again."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        log.warning("unpacked files could not be purged: %s", error_messages.describe(error))
+    except OSError as error:
+        log.warning("unpacked files could not be purged", extra={"errno": error.errno})
+
+
+def _spools(database: Database, settings: Settings) -> Iterator[tuple[int, Path]]:
+    """Yield id and folder of the source of unpacked files, if this host has them."""
+    for source in queries.sources(database):
+        if source.kind == ARCHIVES:
+            root = settings.roots.get(source.name) or root_path(source.root)
+            if root.is_dir():
+                yield source.id, root
 
 
 def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_before: float) -> None:
     """Remove what archives left that have no registered files: of copies, of failed attempts, and of dead workers."""
-    for left in root.glob(f"{_REMOVED_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_leftovers(root)
     for partial in _abandoned(database, root, stale_before):
-        shutil.rmtree(partial, ignore_errors=True)
-    for folder in _unregistered(database, root, source_id):
-        renamed = root / f"{_REMOVED_PREFIX}{uuid4()}"  # atomic: a worker must not find half of the folder
-        folder.rename(renamed)
-        shutil.rmtree(renamed, ignore_errors=True)
+        remove_folder(partial, root)
+    for folder, first_file in _unregistered(database, root, source_id).items():
+        _remove_unless_wanted(database, root, source_id, {folder: first_file})
+
+
+def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_file: Mapping[Path, str]) -> None:
+    """Remove a complete folder, unless a worker has begun to analyse its archive again, or has registered its files.
+
+    Such a worker has listed the folder before it was set aside; one that comes later unpacks the archive again.
+    """
+    (folder,) = first_file
+    renamed = set_aside(folder, root)
+    if renamed is None:
+        return
+    if not _unneeded(database, root, source_id, first_file):
+        with suppress(OSError):  # it was unpacked again
+            renamed.rename(folder)
+    shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _abandoned(database: Database, root: Path, stale_before: float) -> Iterator[Path]:
@@ -84,27 +111,39 @@ def _abandoned(database: Database, root: Path, stale_before: float) -> Iterator[
                 yield path
 
 
-def _unregistered(database: Database, root: Path, source_id: int) -> list[Path]:
+def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, str]:
     """Return the complete folders whose files are not registered although their archive has its outcome.
 
-    All members of an archive are registered in one transaction, together with its outcome, so that one file represents
-    all of them. The states are read before the files are looked up again: a worker may have registered them just now.
+    Each has the name of one file, which represents all of them: the members of an archive are registered in one
+    transaction, together with its outcome.
     """
-    folders = _without_rows(database, source_id, root, root.glob("[0-9]*/*-*"))
-    states = queries.archive_states(database, [_archive_id(folder.name) for folder in folders])
-    final = [folder for folder in folders if states.get(_archive_id(folder.name)) not in UNFINISHED]
-    return _without_rows(database, source_id, root, final)
+    folders = root.glob("[0-9]*/*-*")
+    first_files = {folder: path.name for folder in folders if (path := next(folder.iterdir(), None))}
+    return _unneeded(database, root, source_id, _without_rows(database, root, source_id, first_files))
 
 
-def _without_rows(database: Database, source_id: int, root: Path, folders: Iterable[Path]) -> list[Path]:
-    first_files = {f"{path.relative_to(root)}": folder for folder in folders if (path := next(folder.iterdir(), None))}
-    paths = list(first_files)
+def _unneeded(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
+    """Return those of the folders whose archive has its outcome, and whose first file has no row.
+
+    The states are read before the files are looked up again: a worker may have registered them just now.
+    """
+    states = queries.archive_states(database, [_archive_id(folder.name) for folder in first_files])
+    final = {
+        folder: name for folder, name in first_files.items() if states.get(_archive_id(folder.name)) not in UNFINISHED
+    }
+    return _without_rows(database, root, source_id, final)
+
+
+def _without_rows(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
+    """Return those of the folders whose first file has no row."""
+    by_path = {f"{folder.relative_to(root)}/{name}": folder for folder, name in first_files.items()}
+    paths = list(by_path)
     missing = (
         path
         for begin in range(0, len(paths), FOLDER_FILES)
         for path in queries.missing_from_ledger(database, source_id, paths[begin : begin + FOLDER_FILES])
     )
-    return [first_files[path] for path in missing]
+    return {by_path[path]: first_files[by_path[path]] for path in missing}
 
 
 def _archive_id(name: str) -> int:

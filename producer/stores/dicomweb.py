@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import dicomweb_uri, segment
-from nightread.uids import report_series_uid
+from nightread.uids import own_series_uids
 from nightread.web import (
     HttpClient,
     MissingError,
@@ -185,12 +185,12 @@ class _PollResult:
             self.troubles.add(f"lists fewer images than it counts, in {studies} {_STUDIES[studies > 1]}")
 
     def add(self, study: _Study, rows: Sequence[Row]) -> int:
-        """Add the instances of a study that can be retrieved, except reports of nightread. Returns their number.
+        """Add the instances of a study that can be retrieved, except those of nightread. Returns their number.
 
-        A store may be source and destination: reports that nightread sent there are neither arrivals nor expected.
+        A store may be source and destination: objects that nightread sent there are neither arrivals nor expected.
         """
-        reports = report_series_uid(study.uid)
-        images = [row for row in rows if text(row, _SERIES) != reports]
+        ours = own_series_uids(study.uid)
+        images = [row for row in rows if text(row, _SERIES) not in ours]
         uris = [uri for row in images if (uri := _uri_of(study, row))]
         if len(uris) < len(images):
             self.troubles.add(_NO_SERIES)

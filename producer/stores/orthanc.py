@@ -10,7 +10,7 @@ from typing import Any
 
 from db.ledger import Arrival, Cursor
 from nightread.instance import orthanc_uri, segment
-from nightread.uids import report_series_uid
+from nightread.uids import OWN_CLASSES, own_series_uids
 from nightread.web import HttpClient, MissingError, UnexpectedError, bounded_integer
 from producer.stores.change_feed import DEFAULT_LIMITS, UNREADABLE, ChangePage, Count, PollLimits
 
@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 KIND = "orthanc"
 PAGE_CHANGES = 500
-_REPORT_CLASS = "1.2.840.10008.5.1.4.1.1.88.33"
-"""Comprehensive SR Storage, the SOP class of the reports of nightread."""
 _MOST = 2**63 - 1
 """The largest size, time or number of a change that the database takes. Other values are absent."""
 _TEXT_LENGTH, _MARK_LENGTH = 128, 200
@@ -91,7 +89,7 @@ class OrthancFeed:
         found = self._bulk(ids)
         if len(found) < len(ids):
             log.info("instances were deleted before they were registered", extra={"instances": len(ids) - len(found)})
-        reports = self._series_of_reports(found)
+        own = self._own_series(found)
         return [
             Arrival(
                 uri=orthanc_uri(known["ID"]),
@@ -99,16 +97,16 @@ class OrthancFeed:
                 mtime_ns=_stored_at(known),
             )
             for known in found
-            if known.get("ParentSeries") not in reports
+            if known.get("ParentSeries") not in own
         ]
 
-    def _series_of_reports(self, found: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Return Orthanc's ids of the series that hold reports of nightread, among the series of these instances."""
-        ids = {known["ParentSeries"] for known in found if _may_be_report(known)}
+    def _own_series(self, found: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Return Orthanc's ids of the series that hold objects of nightread, among the series of these instances."""
+        ids = {known["ParentSeries"] for known in found if _may_be_own(known)}
         series = self._bulk(sorted(ids)) if ids else []
         studies = self._bulk(sorted({known["ParentStudy"] for known in series})) if series else []
         uids = {known["ID"]: known["MainDicomTags"].get("StudyInstanceUID", "") for known in studies}
-        return {known["ID"] for known in series if _holds_reports(known, uids.get(known["ParentStudy"], ""))}
+        return {known["ID"] for known in series if _holds_own(known, uids.get(known["ParentStudy"], ""))}
 
     def _counts(self, changes: Sequence["_Change"]) -> list[Count]:
         """Return the counts of existing studies that received no instance for a while (Orthanc's `StableAge`)."""
@@ -120,12 +118,12 @@ class OrthancFeed:
         return [Count(study_instance_uid=studies[key], instances=count) for key, count in counts.items() if count]
 
     def _images_of(self, study: str, uid: str) -> int:
-        """Return the number of instances of a study, without the reports of nightread."""
+        """Return the number of instances of a study, without those of nightread."""
         try:
             series = self._website.json(f"studies/{segment(study)}/series")
         except MissingError:
             return 0
-        return sum(len(known["Instances"]) for known in series if not _holds_reports(known, uid))
+        return sum(len(known["Instances"]) for known in series if not _holds_own(known, uid))
 
     def _bulk(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the resources that still exist, in the order of `ids`."""
@@ -217,12 +215,12 @@ def _text(value: object) -> str:
     return text
 
 
-def _may_be_report(instance: Mapping[str, Any]) -> bool:
-    return bool(instance.get("Metadata", {}).get("SopClassUid") == _REPORT_CLASS and "ParentSeries" in instance)
+def _may_be_own(instance: Mapping[str, Any]) -> bool:
+    return bool(instance.get("Metadata", {}).get("SopClassUid") in OWN_CLASSES and "ParentSeries" in instance)
 
 
-def _holds_reports(series: Mapping[str, Any], study_instance_uid: str) -> bool:
-    return bool(series["MainDicomTags"].get("SeriesInstanceUID") == report_series_uid(study_instance_uid))
+def _holds_own(series: Mapping[str, Any], study_instance_uid: str) -> bool:
+    return bool(series["MainDicomTags"].get("SeriesInstanceUID") in own_series_uids(study_instance_uid))
 
 
 def _stored_at(instance: Mapping[str, Any]) -> int:

@@ -10,13 +10,11 @@ from cstore_receiver import running_receiver
 from databases import NewSqlite
 from dicom_files import phantom
 from dicom_peers import storescu
-from nightread_process import run
+from file_modes import shared
 
 from cli.embedded.redis_server import running_redis
 from db.engine import Database
 from nightread.settings import load_settings
-
-OWNER_ONLY = 0o700
 
 
 @pytest.fixture
@@ -32,25 +30,6 @@ def sqlite(tmp_path: Path, new_sqlite: NewSqlite) -> Iterator[Database]:
     """One kind of database is enough for tests of files."""
     with new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database:
         yield database
-
-
-def shared(folder: Path) -> list[str]:
-    """Return what others may access of a folder and below it, with its mode."""
-    found = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
-    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in found}
-    return [f"{path.relative_to(folder)} {mode:o}" for path, mode in modes.items() if mode & ~OWNER_ONLY]
-
-
-@pytest.mark.usefixtures("no_umask")
-def test_what_run_writes_is_for_its_owner_only(tmp_path: Path) -> None:
-    """State folder, database, logs and site key."""
-    inbox, state = tmp_path / "inbox", tmp_path / "state"
-    inbox.mkdir()
-    (inbox / "scan.dcm").write_bytes(phantom(1))
-    done = run("run", inbox, "--state", state, "--model", "phantom", "--workers", 1)
-    assert done.returncode == 0, done.stderr
-    assert (state / "nightread.sqlite3").exists()
-    assert shared(state) == []
 
 
 @pytest.mark.servers

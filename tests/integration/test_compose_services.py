@@ -24,12 +24,12 @@ from sqlalchemy.engine import make_url
 
 from db import queries
 from db.engine import Database, open_database
-from models.phantoms.dicom import PhantomStyle, write_phantoms
+from models.phantoms.dicom import PhantomStyle, phantom_file, write_phantoms
 from models.phantoms.truth_file import PhantomTruth
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
 
 PHANTOMS = 40
-STAYING = ("redis", "producer", "dispatcher", "worker", "flower")
+STAYING = ("redis", "producer", "dispatcher", "worker", "api", "flower")
 LOGIN = SECRETS["flower_auth"]
 ROLE = f"nightread_compose_{os.getpid()}"
 
@@ -200,6 +200,20 @@ def test_status_runs_in_a_container(compose: ComposeProcesses, database: Databas
     """`docker compose exec dispatcher nightread status` prints the counts of the database."""
     status = json.loads(compose.execute("dispatcher", ["nightread", "status", "--json"]).stdout)
     assert (status["arrived"], len(status["workers"])) == (queries.tally(database).arrived, 1)
+
+
+def test_an_image_is_analysed_over_http(compose: ComposeProcesses, database: Database) -> None:
+    """With the key of the secrets; without one the API refuses. The worker reads the file in the shared spool."""
+    (extra, _) = phantom_file(seed=8, index=0, style=PhantomStyle(size=128))
+    with closing(HTTPConnection("127.0.0.1", compose.api_port, timeout=70)) as connection:
+        answers = []
+        for headers in ({}, {"Authorization": f"Bearer {SECRETS['api_key']}"}):
+            connection.request("POST", "/v1/images?wait=60", extra, {"Content-Type": "application/dicom", **headers})
+            response = connection.getresponse()
+            answers.append((response.status, json.loads(response.read())))
+    assert [status for status, _ in answers] == [HTTPStatus.UNAUTHORIZED, HTTPStatus.OK]
+    assert answers[1][1]["state"] == "done"
+    assert queries.tally(database).arrived == PHANTOMS + 2
 
 
 def test_a_second_dispatcher_is_refused(compose: ComposeProcesses) -> None:

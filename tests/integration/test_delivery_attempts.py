@@ -67,7 +67,7 @@ def test_a_warning_is_kept_with_the_delivered_report(studies: AnalysedStudies) -
 
 
 def test_the_claim_lasts_as_long_as_sending_may_take(studies: AnalysedStudies) -> None:
-    """60 s, four time-outs of 5 s, and 0.1 s for each of three images."""
+    """60 s, four time-outs of 5 s, 0.1 s for each of three images, and 240 s to explain the findings."""
     studies.add_study(images=2)
     seen: list[Delivery] = []
 
@@ -76,7 +76,7 @@ def test_the_claim_lasts_as_long_as_sending_may_take(studies: AnalysedStudies) -
 
     delivered(studies, FakeSender(act=look))
     (row,) = seen
-    assert row.not_before == studies.ledger_driver.clock() + timedelta(seconds=60 + 4 * 5 + 3 * 0.1)
+    assert row.not_before == studies.ledger_driver.clock() + timedelta(seconds=60 + 4 * 5 + 3 * 0.1 + 240)
     assert (row.reason, row.attempts) == ("sending", 1)
 
 

@@ -136,7 +136,7 @@ def test_a_store_that_ends_the_association_is_asked_in_a_new_one(studies: Analys
     with cstore_destination() as (store, received), studies.delivery_loop(store) as delivery_loop:
         list(delivery_loop.deliver(delivery_loop.ready()))
         delivery = delivery_loop._report_deliveries[0][1]
-        delivery._sender._sender._association.abort()  # type: ignore[attr-defined]
+        delivery._objects.sender._sender._association.abort()  # type: ignore[attr-defined]
         studies.add_study(study=f"{STUDY}2")
         assert [one.state for one in delivery_loop.deliver(delivery_loop.ready()) if one] == ["delivered"]
     assert len(received) == 2

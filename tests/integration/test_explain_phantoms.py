@@ -243,6 +243,8 @@ def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: i
     assert values["outside_domain"] is None
     names = {path.name for path in out.iterdir()}
     assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
+    (trace,) = json.loads(nightread("trace", image_id, "--json")[1])
+    assert trace["events"][-1]["values"]["action"] == "images.explain"
     heat = np.load(values["array"])
     assert heat[values["hottest"]["row"], values["hottest"]["column"]] == pytest.approx(values["level"], abs=1e-6)
     assert values["reaches_threshold"]

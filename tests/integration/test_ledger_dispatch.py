@@ -46,13 +46,13 @@ def test_a_batch_that_was_claimed_despite_a_publish_error_stays_claimed(ledger_d
 
 
 def test_urgent_work_goes_first_and_old_work_before_new(ledger_driver: LedgerDriver) -> None:
-    """Batches are filled by priority, then by age."""
+    """Batches are filled by priority, then by age; urgent images have batches of their own."""
     ledger_driver.register(build_arrivals(2), priority=5)
     ledger_driver.register(build_arrivals(2), priority=0)
 
     batches = ledger_driver.form(images=3)
 
-    assert [[image.work_id for image in ledger_driver.claim(batch)] for batch in batches] == [[1, 3, 4], [2]]
+    assert [[image.work_id for image in ledger_driver.claim(batch)] for batch in batches] == [[3, 4], [1, 2]]
 
 
 def test_batches_keep_to_their_limits(ledger_driver: LedgerDriver) -> None:

@@ -91,6 +91,9 @@ def _run_every_call(ledger_driver: LedgerDriver) -> None:
     _run_a_pause(ledger_driver)
     ledger_driver.claim(fourth)
     ledger.reset_unfinished(ledger_driver.database, now=ledger_driver.clock())
+    now = ledger_driver.clock()
+    ledger.purge_by_age(ledger_driver.database, [1], days=1, duplicates_since=now, now=now)
+    ledger.purge(ledger_driver.database, [2, 3], cause="image", actor="ann", now=now)
 
 
 def _run_a_pause(ledger_driver: LedgerDriver) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 import pytest
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from trusted_arrivals import TrustedArrivals
+from trusted_arrivals import TrustedArrivals, in_conflict
 
 from db import bulk, queries
 from db.ledger import CallingEntity
-from db.queries import ImageFilter
 from db.tables import audit
 from nightread.sources import OverwritePolicy
 
@@ -28,19 +27,6 @@ def _consistent(ledger_driver: LedgerDriver) -> Iterator[None]:
     """Check after each test that the database violates no rule."""
     yield
     assert list(queries.violations(ledger_driver.database)) == []
-
-
-def in_conflict(arrivals: TrustedArrivals) -> list[tuple[int, int, str]]:
-    """Return the images in conflict, the other arrivals, and the kinds; they are as many as `status` shows."""
-    database = arrivals.ledger_driver.database
-    found = [(each.image_id, each.other_id, each.kind) for each in queries.conflicting_images(database)]
-    assert queries.conflicts(database) == len(found)
-    listed = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=True))]
-    others = [row["image_id"] for row in queries.images(database, ImageFilter(conflict=False))]
-    assert listed == [image_id for image_id, _, _ in found]
-    assert not set(listed) & set(others)
-    assert len(listed) + len(others) == len(arrivals.ledger_driver.instances())
-    return found
 
 
 def test_a_version_from_another_source_replaces_nothing(arrivals: TrustedArrivals) -> None:
@@ -181,40 +167,25 @@ def test_a_stranger_who_withdraws_his_version_leaves_the_other_one(arrivals: Tru
     assert in_conflict(arrivals) == [(honest, note, "withdrawal")]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [CT._replace(calling_ae="CT2"), CT._replace(address="10.0.0.6"), None],
-    ids=["title", "address", "unknown"],
-)
-def test_senders_of_one_receiver_are_different_sources(arrivals: TrustedArrivals, other: CallingEntity | None) -> None:
-    """Titles are only claimed, so the address counts as well."""
-    arrivals.add_source("receiver", kind="receiver")
-    honest = arrivals.image("receiver", "a", sender=CT)
-    hostile = arrivals.image("receiver", "b", sender=other)
-    note = arrivals.note("receiver", sender=other)
-    assert arrivals.superseded_by(honest, hostile) == [None, None]
-    assert arrivals.withdrawn_by(honest, hostile) == [None, note]
-    assert in_conflict(arrivals) == [(honest, note, "withdrawal")]
+def test_a_withdrawal_ends_no_conflict_of_other_versions(arrivals: TrustedArrivals) -> None:
+    """Both named the third one, the newest. Its note does not name them: they say that they are of another study."""
+    first, second, third = arrivals.images(
+        ("ct", "a"), ("mr", "b"), ("ward", "c"), studies=dict.fromkeys(("ct", "mr"), "1.2.2")
+    )
+    assert arrivals.conflict_with(first, second, third) == [third, third, second]
+    note = arrivals.note("ward")
+    assert arrivals.withdrawn_by(first, second, third) == [None, None, note]
+    assert in_conflict(arrivals) == [(first, second, "version"), (second, first, "version")]
 
 
-def test_a_sender_replaces_and_withdraws_its_own_images(arrivals: TrustedArrivals) -> None:
-    """It has the same id in each association."""
-    arrivals.add_source("receiver", kind="receiver")
-    old, new = arrivals.image("receiver", "a", sender=CT), arrivals.image("receiver", "b", sender=CT)
-    note = arrivals.note("receiver", sender=CT)
-    assert arrivals.superseded_by(old, new) == [new, None]
-    assert arrivals.withdrawn_by(old, new) == [note, note]
+def test_a_version_that_is_no_longer_withdrawn_is_in_conflict_again(arrivals: TrustedArrivals) -> None:
+    """Also for the other version, which its note does not name."""
+    other, withdrawn = arrivals.image("ct", "a", study="1.2.2"), arrivals.image("ward", "b")
+    note = arrivals.note("ward")
     assert in_conflict(arrivals) == []
-
-
-def test_the_group_of_a_sender_goes_before_that_of_its_receiver(arrivals: TrustedArrivals) -> None:
-    """A caller of the wards cannot replace an image of radiology at the same receiver; a folder of its group can."""
-    arrivals.add_source("receiver", kind="receiver", trust="radiology")
-    arrivals.add_source("ward", trust="wards")
-    ct = arrivals.image("receiver", "a", sender=CT)
-    own = arrivals.image("receiver", "b", sender=CallingEntity(calling_ae="W", address="10.9.0.1", trust="wards"))
-    new = arrivals.image("ward", "c")
-    assert arrivals.superseded_by(ct, own, new) == [None, new, None]
+    arrivals.image("pacs", "b")
+    assert arrivals.withdrawn_by(withdrawn) == [None]
+    assert in_conflict(arrivals) == [(other, withdrawn, "version"), (withdrawn, note, "withdrawal")]
 
 
 def test_members_of_archives_come_from_the_source_of_their_archive(arrivals: TrustedArrivals) -> None:

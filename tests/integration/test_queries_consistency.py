@@ -1,6 +1,7 @@
 """Contradictions in a database are found, on both databases."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ MakeArrivals = Callable[..., list[Arrival]]
 
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
+_EVENING = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
 
 
@@ -44,6 +46,7 @@ _DAMAGE = [
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
     ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
     ("a withdrawn image is named by a note of its study", _instance(1, withdrawn_by=3), 1),
+    ("of a purged image nothing but its count is left", _instance(3, purged_at=_EVENING), 3),
     ("a final row of work has a finish time", _work(1, finished_at=None), 1),
     ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),

@@ -1,6 +1,7 @@
 """A sender that holds its share of the spool is refused, and all others go on."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydicom.filebase import DicomBytesIO
 from pynetdicom import AE
 from small_disk import small_disk
 
-from cli.output.source_problems import source_problems
+from api.source_problems import source_problems
 from db import queries
 from db.engine import Database
 from models.phantoms.dicom import PhantomStyle
@@ -68,13 +69,13 @@ def test_a_sender_beyond_its_quota_is_refused_and_others_are_served(
         (problem,) = _problems(receiver)
         wait_until(lambda: len(_receipts(receiver)) == 3, seconds=20, what="the receipts are written")
     assert problem.startswith("4 images were refused (status A700) in the last hour")
-    assert "the latest from OTHER at 127.0.0.2" in problem
+    assert "the latest came from OTHER at 127.0.0.2" in problem
     assert _receipts(receiver) == [
         ("CT1", HONEST, 2, 0, {}),
         ("CT1", HOSTILE, 3, 2, {"A700": 2, "over_quota": 2}),
         ("OTHER", HOSTILE, 0, 2, {"A700": 2, "over_quota": 2}),
     ]
-    lines = [record for record in caplog.records if "sender holds" in record.message]
+    lines = [record for record in caplog.records if "quota of the spool" in record.message]
     assert [(line.levelname, line.address) for line in lines] == [("WARNING", HOSTILE)]  # type: ignore[attr-defined]
 
 
@@ -92,9 +93,9 @@ def test_a_restart_does_not_renew_a_quota(tmp_path: Path, sqlite: Database) -> N
 
 
 def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database) -> None:
-    """On a disk of 8 MiB one sender gets three quarters of the room; others are still served."""
+    """On a disk of 8 MiB, which does not count inodes, one sender gets three quarters of the room."""
     with (
-        small_disk(tmp_path / "disk", mib=8) as disk,
+        small_disk(tmp_path / "disk", mib=8, inodes=0) as disk,
         running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,
     ):
         scan = phantom(1, PhantomStyle(size=512))
@@ -104,6 +105,21 @@ def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database
         assert statuses == [SUCCESS] * taken + [REFUSED] * (images - taken)
         assert 0.5 < taken / images < 0.78
         assert send(receiver, HONEST, images=3) == [SUCCESS] * 3
+
+
+def test_a_disk_without_inodes_refuses_as_a_full_one(tmp_path: Path, sqlite: Database) -> None:
+    """One sender gets three quarters of them; when others have taken the rest, every sender keeps its images."""
+    with (
+        small_disk(tmp_path / "disk", mib=64, inodes=64) as disk,
+        running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,
+    ):
+        statuses = send(receiver, HOSTILE, images=64)
+        assert statuses == sorted(statuses)
+        assert 30 < statuses.count(SUCCESS) < 50
+        assert send(receiver, HONEST, images=1) == [SUCCESS]
+        for number in range(os.statvfs(disk).f_favail):
+            (disk / f"{number}").touch()
+        assert send(receiver, HONEST, images=2) == [REFUSED] * 2
 
 
 def _problems(receiver: RunningReceiver) -> list[str]:

@@ -66,6 +66,21 @@ def test_a_silent_sender_has_its_new_group_as_soon_as_the_receiver_runs(
             assert stored(receiver) == [("CT1", "127.0.0.1", group)]
 
 
+def test_a_file_that_is_found_again_is_of_no_group(tmp_path: Path, database: Database, scan: Path) -> None:
+    """Its sender is unknown: it may be the one caller of another group. Files of several addresses stay apart."""
+    callers = [{"address": "127.0.0.1", "trust": "wards"}]
+    with running_receiver(tmp_path, database, callers=callers, trust="radiology") as receiver:
+        assert storescu(receiver.port, "-aet", "W1", scan).returncode == 0
+        folder = receiver.files[0].parent
+    found = ("1234abcd-" + 32 * "1", "1234abcd-" + 32 * "2", "5678abcd-" + 32 * "3", 32 * "4")
+    for name in found:
+        (folder / f"{name}.dcm").write_bytes(scan.read_bytes())
+    for _ in range(2):
+        with running_receiver(tmp_path, database, callers=callers, trust="radiology") as receiver:
+            marks = ["1234abcd", "1234abcd", 32 * "4", "5678abcd"]
+            assert stored(receiver)[1:] == [("", mark, "") for mark in marks]
+
+
 def test_a_source_loses_a_group_that_the_settings_no_longer_name(database: Database) -> None:
     """Its id stays."""
     known = {"name": "ward", "kind": "folder", "root": "/ward", "now": utc_now()}

@@ -26,7 +26,7 @@ from nightread.instance import dicomweb_uri, retrieve
 from nightread.settings import load_settings
 from nightread.sources import OrthancSource
 from nightread.stores import open_store
-from nightread.uids import report_series_uid
+from nightread.uids import own_series_uid
 from producer.stores.poll import poll
 
 pytestmark = pytest.mark.servers
@@ -165,7 +165,7 @@ def test_our_own_reports_in_a_store_are_neither_registered_nor_expected(polled: 
     (scan,) = scans(1)
     with polled.running() as orthanc:
         fill(orthanc, 2)
-        orthanc.upload(_as_report(scan, report_series_uid(uid), f"{ROOT}.4.1"))
+        orthanc.upload(_as_report(scan, own_series_uid("series", uid), f"{ROOT}.4.1"))
         assert polled.poll_once() == 2
         orthanc.upload(_as_report(scan, f"{ROOT}.2.9", f"{ROOT}.4.2"))
         _wait_until(lambda: polled.poll_once() == 0 and _expected(polled) == {uid: 3})

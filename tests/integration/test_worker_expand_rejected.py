@@ -92,6 +92,17 @@ def test_a_member_beyond_the_limit_takes_no_room(worker_driver: WorkerDriver, mo
     assert (large.stat().st_size, large.stat().st_blocks * 512 < MIB) == (256 * 40_000, True)
 
 
+def test_a_member_beyond_the_limit_of_another_host_is_too_large(worker_driver: WorkerDriver) -> None:
+    """The worker that reads the file accepts larger ones, and must not take what was kept for no image."""
+    worker_driver.put(disc=zip_file({"large": phantom(2) + bytes(MIB), "IM1": phantom(1)}))
+    worker_driver.analyse(worker_driver.context(max_file_bytes=MIB))
+    found = analyse_all(worker_driver)
+    assert found == {("expanded", None): 1, ("done", None): 1, ("rejected", "too_large"): 1}
+    (row,) = [row for row in worker_driver.ledger_driver.work() if row.reason == "too_large"]
+    size = len(phantom(2)) + MIB
+    assert row.detail == f"The file has {size} bytes, more than max_file_bytes where its archive was unpacked."
+
+
 def test_a_batch_that_was_taken_removes_nothing(worker_driver: WorkerDriver) -> None:
     """The process that has the batch now still needs the files."""
     worker_driver.put(disc=zip_file({"junk": JUNK}))

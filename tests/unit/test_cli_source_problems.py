@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cli.output.source_problems import source_problems
+from api.source_problems import source_problems
 from db.queries import Source
 
 NOW = datetime(2026, 11, 6, 2, 0, tzinfo=UTC)
@@ -78,6 +78,10 @@ def test_a_sender_beyond_its_quota_is_shown() -> None:
     """An operator finds it in the list of receipts."""
     refused = {"images": 1200, "senders": 1, "latest": "CT1 at 10.1.2.3"}
     (problem,) = source_problems(source(over_quota=refused), NOW)
-    assert problem.startswith("1,200 images were refused (status A700) in the last hour, since their sender holds all")
-    assert "the latest from CT1 at 10.1.2.3" in problem
+    assert problem == (
+        "1,200 images were refused (status A700) in the last hour, because one sender has used up the quota of the "
+        "spool; the latest came from CT1 at 10.1.2.3: see `nightread receipts` and docs/pacs.md"
+    )
+    (problem,) = source_problems(source(over_quota=refused | {"senders": 3}), NOW)
+    assert "because 3 senders have used up the quota" in problem
     assert list(source_problems(source(over_quota={}), NOW)) == []

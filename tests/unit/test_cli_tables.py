@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cli.output.tables import duration, make_table, per_second, show, show_tally
+from cli.output.tables import make_table, show, show_tally
 from cli.wording import counted
 from db.queries import Tally
+from nightread.wording import duration, per_second
 
 
 @pytest.mark.parametrize(

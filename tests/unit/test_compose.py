@@ -51,7 +51,7 @@ def test_the_schema_rejects_what_compose_rejects() -> None:
 
 def test_all_services_of_a_site_are_there() -> None:
     """Every part of the architecture is a service."""
-    names = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "worker-gpu", "flower"}
+    names = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "worker-gpu", "api", "flower"}
     assert set(ALL) == names
 
 
@@ -109,6 +109,7 @@ def test_services_have_only_the_secrets_they_need(service: Service) -> None:
     """Only workers have the site key, and Flower cannot read the database."""
     assert ("site_key" in service.secrets) == service.name.startswith("worker")
     assert ("flower_auth" in service.secrets) == (service.name == "flower")
+    assert ("api_key" in service.secrets) == (service.name == "api")
     if service.name == "flower":
         assert "postgres_password" not in service.secrets
 
@@ -241,9 +242,10 @@ def test_services_wait_for_the_schema() -> None:
 
 def test_scans_are_mounted_read_only() -> None:
     """No container can change, move or delete a scan; producer and workers see it at the same path."""
-    mounts = [mount for name in ("producer", "worker", "worker-gpu") for mount in ALL[name].spec["volumes"]]
+    readers = ("producer", "worker", "worker-gpu", "api")
+    mounts = [mount for name in readers for mount in ALL[name].spec["volumes"] if isinstance(mount, dict)]
     inboxes = [mount for mount in mounts if mount["source"] == DOTENV["INBOX"]]
-    assert [(mount["target"], mount["read_only"]) for mount in inboxes] == [("/inbox", True)] * 3
+    assert [(mount["target"], mount["read_only"]) for mount in inboxes] == [("/inbox", True)] * len(readers)
 
 
 def test_only_workers_carry_tensorflow() -> None:

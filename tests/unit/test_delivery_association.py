@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.store_scu import StoreScu, warning_from_status
 from nightread.sources import StoreDestination, Tls
 
 REPORT = Dataset()
+REPORT.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 class FakeAssociation:
@@ -21,15 +22,16 @@ class FakeAssociation:
     def __init__(self, **state: Any) -> None:
         self.is_established = True
         self.is_rejected = False
-        self.accepted_contexts: list[str] = ["SR"]
+        self.accepted_contexts = [SimpleNamespace(abstract_syntax=str(REPORT.SOPClassUID))]
         self.acceptor = SimpleNamespace(primitive="A-ASSOCIATE")
+        self.expected = REPORT
         self.status: int | Exception | None = 0x0000
         self.calls: list[str] = []
         vars(self).update(state)
 
     def send_c_store(self, report: Dataset) -> Dataset:
         """Answer with the status of the test."""
-        assert report is REPORT
+        assert report is self.expected
         self.calls.append("send")
         if isinstance(self.status, Exception):
             raise self.status
@@ -94,7 +96,8 @@ def test_the_association_is_requested_as_the_settings_say(entities: list[FakeEnt
     assert scu().send(REPORT) is None
     (entity,) = entities
     assert (entity.ae_title, entity.peer) == ("WARD", ("10.1.2.3", 11112, "PACS", None))
-    assert entity.contexts == [("1.2.840.10008.5.1.4.1.1.88.33", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])]
+    syntaxes = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]
+    assert entity.contexts == [(f"1.2.840.10008.5.1.4.1.1.88.{number}", syntaxes) for number in (34, 33)]
     state = vars(entity)
     assert state["implementation_class_uid"] == "2.25.114582693106495225512707587987074980923"
     assert state["implementation_version_name"] == "NIGHTREAD"
@@ -240,3 +243,34 @@ def test_neighbours_of_a_status_are_not_taken_for_it(status: int) -> None:
 def test_all_warnings_of_the_group_are_successes() -> None:
     """B000H to BFFFH."""
     assert warning_from_status(0xBFFF) == "The destination returned status BFFFH."
+
+
+def test_an_older_store_gets_the_report_as_comprehensive_sr(entities: list[FakeEntity]) -> None:
+    """Nothing in the report needs the newer class; reports that it names are changed with it."""
+    FakeEntity.association = FakeAssociation(
+        accepted_contexts=[SimpleNamespace(abstract_syntax="1.2.840.10008.5.1.4.1.1.88.33")]
+    )
+    report, reference, series, study = Dataset(), Dataset(), Dataset(), Dataset()
+    report.file_meta = FileMetaDataset()
+    report.SOPClassUID = reference.ReferencedSOPClassUID = REPORT.SOPClassUID
+    series.ReferencedSOPSequence, study.ReferencedSeriesSequence = [reference], [series]
+    report.PredecessorDocumentsSequence = [study]
+    FakeEntity.association.expected = report
+
+    assert scu().send(report) is None
+    assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    assert reference.ReferencedSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    assert len(entities) == 1
+
+
+def test_an_object_of_a_class_that_is_not_accepted_is_not_supported(entities: list[FakeEntity]) -> None:
+    """The association stays, since other objects may be accepted."""
+    picture = Dataset()
+    picture.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    sender = scu(objects=("report", "key_image"))
+    with pytest.raises(NotDelivered) as raised:
+        sender.send(picture)
+    assert raised.value.reason is DeliveryReason.NOT_SUPPORTED
+    assert entities[0].contexts[-1][0] == picture.SOPClassUID
+    assert sender.send(REPORT) is None
+    assert len(entities) == 1

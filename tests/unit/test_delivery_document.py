@@ -88,7 +88,7 @@ def test_the_report_is_one_instance_of_its_own_series() -> None:
     """The series number is higher than those of modalities, so that viewers list it last."""
     report = built(result(1))
     assert (report.SOPInstanceUID, report.InstanceNumber, report.SeriesNumber) == ("2.25.9", 3, 9900)
-    assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
     assert (report.StudyInstanceUID, report.Modality) == (STUDY, "SR")
     assert report.SeriesInstanceUID not in {"1.4", built(result(1), sop_instance_uid="2.25.9").SOPInstanceUID}
 
@@ -126,7 +126,7 @@ def test_a_revision_names_the_report_that_it_replaces() -> None:
     (document,) = series.ReferencedSOPSequence
     assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (STUDY, report.SeriesInstanceUID)
     assert document.ReferencedSOPInstanceUID == "2.25.8"
-    assert document.ReferencedSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
+    assert document.ReferencedSOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 def test_all_dates_are_that_of_the_revision() -> None:
@@ -135,7 +135,7 @@ def test_all_dates_are_that_of_the_revision() -> None:
     dates = (report.InstanceCreationDate, report.ContentDate, report.SeriesDate)
     times = (report.InstanceCreationTime, report.ContentTime, report.SeriesTime)
     assert (dates, times) == (("20261105",) * 3, ("220809",) * 3)
-    assert [one.ContributionDateTime for one in report.ContributingEquipmentSequence] == ["20261105220809"]
+    assert [one.ContributionDateTime for one in report.ContributingEquipmentSequence] == ["20261105220809"] * 2
 
 
 def test_each_image_is_evidence_with_its_series_and_class() -> None:

@@ -18,7 +18,7 @@ from delivery.codes import label_code, procedures
 from delivery.content import content_digest
 from delivery.identity import UnreadableHeaderError, read_identity
 from delivery.report import Revision, build_report, file_bytes
-from delivery.tree import device_uid
+from delivery.template_items import device_uid
 
 BUNDLE = ReportedBundle(name="phantom", version="1.0", digest="d" * 64, normal_label="normal")
 PHANTOM = pydicom.dcmread(io.BytesIO(phantom(1)))

@@ -12,7 +12,7 @@ import pytest
 from web_server import Reply, Request, WebServer, running_web_server
 
 from db.ledger import Cursor
-from nightread.uids import report_series_uid
+from nightread.uids import own_series_uid
 from nightread.web import HttpClient, UnavailableError, UnexpectedError
 from producer.stores.change_feed import ChangePage
 from producer.stores.dicomweb import DicomwebFeed
@@ -236,7 +236,7 @@ def test_a_list_that_stays_shorter_than_its_count_is_reported() -> None:
 
 def test_our_own_reports_are_neither_arrivals_nor_expected() -> None:
     """The store is a source and a destination: it lists two images and one report in a series of its own."""
-    listed = [("1.2.1", "7"), (report_series_uid("1.2"), "8"), ("1.2.1", "9")]
+    listed = [("1.2.1", "7"), (own_series_uid("series", "1.2"), "8"), ("1.2.1", "9")]
 
     def answer(asked: Request) -> Reply:
         rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(2), "00201208": _value(3)}]
@@ -260,7 +260,7 @@ def test_a_study_of_reports_alone_is_not_expected() -> None:
     def answer(asked: Request) -> Reply:
         rows = [{TAGS["study"]: _value("1.2"), "00201206": _value(1), "00201208": _value(1)}]
         if "/instances" in asked.path:
-            rows = [{TAGS["series"]: _value(report_series_uid("1.2")), TAGS["instance"]: _value("8")}]
+            rows = [{TAGS["series"]: _value(own_series_uid("series", "1.2")), TAGS["instance"]: _value("8")}]
         rows = [] if "offset=0" not in asked.path else rows
         return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
 

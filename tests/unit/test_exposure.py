@@ -38,13 +38,38 @@ def test_a_receiver_on_loopback_is_not_reported(address: str) -> None:
     [
         {"callers": [{"address": "10.1.0.0/16"}]},
         {"callers": [{"ae_title": "CT1"}]},
-        {"tls": TLS},
+        {"callers": [{"address": "0.0.0.0/1"}, {"address": "192.0.0.0/3"}, {"address": "2001:db8::/32"}]},
+        {"callers": [{"address": "0.0.0.0/1"}, {"ae_title": "CT1", "address": "128.0.0.0/1"}]},
+        {"tls": TLS, "callers": [{"address": "10.1.0.0/16"}]},
         {"tls": {**TLS, "ca": "/ca.pem", "require_client": True}},
     ],
 )
-def test_a_receiver_with_callers_or_tls_is_not_reported(rest: dict[str, Any]) -> None:
-    """A list of callers, or TLS."""
+def test_a_receiver_with_callers_or_certificates_is_not_reported(rest: dict[str, Any]) -> None:
+    """A list of callers, or TLS with certificates of callers."""
     assert found(kind="receiver", address="0.0.0.0", **rest) == []
+
+
+@pytest.mark.parametrize(
+    "callers",
+    [
+        [{"address": "0.0.0.0/1"}, {"address": "128.0.0.0/1"}],
+        [{"address": "10.1.2.3"}, {"address": "192.0.0.0/3"}, {"address": "128.0.0.0/2"}, {"address": "0.0.0.0/1"}],
+        [{"address": f"{first}.0.0.0/8"} for first in range(224)],
+        [{"address": "2000::/4"}, {"address": "3000::/4"}],
+    ],
+)
+def test_several_networks_may_be_everybody(callers: list[dict[str, str]]) -> None:
+    """Halves, or all networks in which hosts can be."""
+    (problem,) = found(kind="receiver", address="0.0.0.0", callers=callers)
+    assert problem.startswith("everyone who reaches")
+
+
+def test_tls_without_certificates_of_callers_is_reported() -> None:
+    """It hides the images on the way, and lets everybody in."""
+    (problem,) = found(kind="receiver", address="0.0.0.0", tls=TLS)
+    assert problem == "everyone who reaches 0.0.0.0 port 11112 may send images without a certificate"
+    (problem,) = found(kind="receiver", address="0.0.0.0", tls={**TLS, "ca": "/ca.pem"})
+    assert "no caller has to show a certificate" in problem
 
 
 def test_certificates_that_do_not_protect_are_reported() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from web_server import Reply, Request, running_web_server
 
-from nightread.uids import report_series_uid
+from nightread.uids import own_series_uid
 from nightread.web import HttpClient, UnexpectedError
 from producer.stores.change_feed import ChangePage
 from producer.stores.orthanc import OrthancFeed
@@ -100,8 +100,8 @@ def test_reports_of_nightread_are_no_arrivals(orthanc: FakeOrthanc, feed: Orthan
     """A report of another program, and an image in a series of its own, are arrivals."""
     orthanc.add_study("1.2")
     orthanc.add_series("1.2", "1.2.1", "ct-1", "ct-2")
-    orthanc.add_series("1.2", report_series_uid("1.2"), "ours", sop_class=REPORT)
-    orthanc.add_series("1.2", report_series_uid("1.3"), "theirs", sop_class=REPORT)
+    orthanc.add_series("1.2", own_series_uid("series", "1.2"), "ours", sop_class=REPORT)
+    orthanc.add_series("1.2", own_series_uid("series", "1.3"), "theirs", sop_class=REPORT)
     assert uris(list(feed.since(None))) == ["ct-1", "ct-2", "theirs"]
 
 
@@ -117,7 +117,7 @@ def test_reports_of_nightread_are_not_expected(orthanc: FakeOrthanc, feed: Ortha
     """A stable study has two images and one report; a study of reports alone has no number."""
     for uid in ("1.2", "1.3"):
         orthanc.add_study(uid)
-        orthanc.add_series(uid, report_series_uid(uid), f"ours-{uid}", sop_class=REPORT)
+        orthanc.add_series(uid, own_series_uid("series", uid), f"ours-{uid}", sop_class=REPORT)
     orthanc.add_series("1.2", "1.2.1", "ct-1", "ct-2")
     for uid in ("1.2", "1.3"):
         orthanc.add_change("StableStudy", f"st-{uid}")
@@ -128,7 +128,7 @@ def test_reports_of_nightread_are_not_expected(orthanc: FakeOrthanc, feed: Ortha
 def test_an_orthanc_without_metadata_of_its_instances(orthanc: FakeOrthanc, feed: OrthancFeed) -> None:
     """Nothing shows that an instance is a report: it is an arrival, and a worker recognises it."""
     orthanc.add_study("1.2")
-    orthanc.add_series("1.2", report_series_uid("1.2"), "ours", sop_class=REPORT)
+    orthanc.add_series("1.2", own_series_uid("series", "1.2"), "ours", sop_class=REPORT)
     del orthanc.resources["ours"]["Metadata"]
     (change_page,) = feed.since(None)
     assert [(arrival.size, arrival.mtime_ns) for arrival in change_page.arrivals] == [(1000, 0)]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from nightread.errors import UsageFault
 from nightread.setting_problems import unknown_variables
@@ -36,6 +37,30 @@ def test_any_password_fits_into_a_url(password: str) -> None:
     assert (
         load_settings(redis_url="unix:///r.sock?db=0", redis_password="y").require_redis_url() == "unix:///r.sock?db=0"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql+psycopg:///n?host=/run/pg&user=me", {"user": "me", "host": "/run/pg", "password": "p@w/?"}),
+        ("postgresql+psycopg://me@/n?host=/run/pg", {"user": "me", "host": "/run/pg", "password": "p@w/?"}),
+        ("postgresql+psycopg:///n", {"password": "p@w/?"}),
+        ("postgresql+psycopg://db/n", {"host": "db", "password": "p@w/?"}),
+        ("postgresql+psycopg:///n?password=own", {"password": "own"}),
+        ("postgresql+psycopg://me:own@/n", {"user": "me", "password": "own"}),
+    ],
+)
+def test_the_password_of_a_database_is_used_without_a_host(url: str, expected: dict[str, str]) -> None:
+    """On a unix socket, too; the driver gets it."""
+    found = make_url(load_settings(database_url=url, database_password="p@w/?").sql_url)
+    _, arguments = found.get_dialect()().create_connect_args(found)
+    assert arguments == {"dbname": "n", **expected}
+
+
+def test_a_database_in_a_file_has_no_password() -> None:
+    """A password for PostgreSQL may be configured beside it."""
+    for url in ("sqlite:////var/lib/n.sqlite3", "sqlite:///n.sqlite3", "sqlite://"):
+        assert load_settings(database_url=url, database_password="x").sql_url == url
 
 
 @pytest.mark.parametrize("content", [None, "", " \n", b"\xff\xfe"])

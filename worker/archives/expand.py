@@ -19,7 +19,8 @@ from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import mtime_of, readable, root_text
 from nightread.reasons import Reason
-from nightread.sources import ARCHIVES, PARTIAL_PREFIX
+from nightread.removal import remove_folder
+from nightread.sources import ARCHIVES, OMITTED_MEMBER, PARTIAL_PREFIX
 from worker.archives.detect import ArchiveKind, members
 from worker.archives.limits import ArchiveLimits
 from worker.archives.member import Member
@@ -138,7 +139,7 @@ def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
     own = f"{PARTIAL_PREFIX}{image.instance_id}-"
     for left in root.glob(f"{PARTIAL_PREFIX}*"):
         if left.name.startswith(own) or _is_stale(left):
-            shutil.rmtree(left, ignore_errors=True)
+            remove_folder(left, root)  # a process thought dead may be about to rename it
     partial = root / f"{own}{uuid4()}"
     partial.mkdir(mode=0o700)
     try:
@@ -183,7 +184,7 @@ def _write(
     *,
     max_bytes: int,
 ) -> None:
-    """Write one file. Of a file with more than `max_bytes`, which no worker reads, only the size is kept (sparse)."""
+    """Write one file. Of a file with more than `max_bytes` only the size is kept (sparse), behind OMITTED_MEMBER."""
     size = 0
     with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
@@ -194,7 +195,10 @@ def _write(
             progress()
         if size > max_bytes:
             file.truncate(0)
-            file.truncate(size)
+            file.seek(0)
+            file.write(OMITTED_MEMBER)
+            file.flush()
+            file.truncate(max(size, len(OMITTED_MEMBER)))
         file.flush()
         os.fsync(file.fileno())
     progress()

@@ -12,6 +12,7 @@ from nightread.errors import RejectImage, RetryImage
 from nightread.paths import ROOT_MARKER, mtime_of, root_path
 from nightread.reasons import Reason
 from nightread.source_files import NotRegularError, OutsideSourceError, SourceFile, open_source_file
+from nightread.sources import ARCHIVES, OMITTED_MEMBER
 
 
 class ImageLocation(Protocol):
@@ -95,6 +96,9 @@ def _read(file: SourceFile, image: ImageLocation, max_bytes: int) -> Fetched:
     descriptor, before = file.descriptor, file.status
     if before.st_size > max_bytes:
         raise RejectImage(Reason.TOO_LARGE, f"The file has {before.st_size} bytes; max_file_bytes is {max_bytes}.")
+    if image.source == ARCHIVES and os.pread(descriptor, len(OMITTED_MEMBER), 0) == OMITTED_MEMBER:
+        detail = f"The file has {before.st_size} bytes, more than max_file_bytes where its archive was unpacked."
+        raise RejectImage(Reason.TOO_LARGE, detail)
     data = _read_all(descriptor, before.st_size)
     after = os.fstat(descriptor)
     complete = len(data) == after.st_size and _identity(before) == _identity(after)

@@ -199,6 +199,7 @@ def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel
         digest=bundle.digest,
         labels=bundle.labels,
         normal_label=bundle.postprocessing.normal_label,
+        codes=bundle.codes,
         now=utc_now(),
     )
     return LoadedModel(predictor=predictor, bundle_id=bundle_id)

@@ -5,11 +5,9 @@ dies, a new one is forked within milliseconds. Standard input is the connection 
 process dies, the kernel kills both.
 """
 
-import ctypes
 import logging
 import mmap
 import os
-import resource
 import signal
 import sys
 import time
@@ -28,6 +26,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
 from nightread.errors import RejectImage
+from nightread.process_limits import die_with_parent, limit_memory
 from worker.fetching.files import fetch
 
 READY, PROGRESS, PASSED, NO_MEMORY, TIMED_OUT, DIED = b"ready", b".", b"passed", b"memory", b"timeout", b"died"
@@ -35,8 +34,6 @@ _NUMBER_BYTES = 8
 _LEAST_SECONDS = 0.001
 """A timer of 0 s would never fire."""
 _OUT_OF_MEMORY_EXIT_CODE = 3
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG, linux/prctl.h
-_STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +41,6 @@ class TrialSettings:
     """The settings of the trial process: limits, and the time and memory that one image may use."""
 
     limits: Limits
-    accept_raster: bool
     frame_seconds: float
     memory_bytes: int
 
@@ -70,13 +66,14 @@ class TrialRequest:
     mtime_ns: int
     marked: bool
     specs: tuple[InputSpec, ...]
+    accept_raster: bool
     sends_bytes: bool = False
     """Whether the bytes follow as the next message: the trial process has no logins, so it cannot ask a store."""
 
 
 def serve(connection: Connection) -> None:
     """Fork a reader, and report the cause of its death each time it dies, until the worker closes the connection."""
-    _die_with_parent()
+    die_with_parent()
     settings, roots = connection.recv()
     number_in_flight = memoryview(mmap.mmap(-1, _NUMBER_BYTES)).cast("q")  # shared with the reader; 0: none
     _send(connection, 0, READY)
@@ -95,9 +92,9 @@ def _serve_requests(
     connection: Connection, settings: TrialSettings, roots: dict[str, Path], number_in_flight: memoryview
 ) -> NoReturn:
     """Read one image per request in the forked reader. This function never returns."""
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even if a library is stuck in C code
-    _limit_memory(settings.memory_bytes)
+    limit_memory(settings.memory_bytes)
     code = 1
     try:
         while True:
@@ -122,7 +119,7 @@ def _read(
         data = _load_bytes(connection, request, settings, roots)
         connection.send_bytes(progress)
         signal.setitimer(signal.ITIMER_REAL, settings.frame_seconds)
-        dicom_image = read(data, limits=settings.limits, accept_raster=settings.accept_raster)
+        dicom_image = read(data, limits=settings.limits, accept_raster=request.accept_raster)
         ends_at = time.monotonic() + object_seconds(
             dicom_image.frame_count, dicom_image.stored_bytes, settings.frame_seconds
         )
@@ -164,24 +161,6 @@ def _send(connection: Connection, number: int, response: bytes) -> None:
         connection.send_bytes(encode_response(number, response))
     except ConnectionError:
         sys.exit(0)
-
-
-def _limit_memory(extra_bytes: int) -> None:
-    """Limit the additional memory of this process, and forbid core files, which would contain pixels of a patient."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if _STATM.exists():
-        used = int(_STATM.read_text("ascii").split()[0]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = used + extra_bytes
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies. Only Linux has this; elsewhere the alarm ends it."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PARENT_DEATH, signal.SIGKILL)
 
 
 if __name__ == "__main__":

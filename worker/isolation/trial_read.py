@@ -17,6 +17,7 @@ from imaging.spec import InputSpec
 from nightread.errors import ImageError, RetryImage
 from nightread.reasons import Reason
 from nightread.settings import Settings
+from nightread.sources import accepts_pictures
 from worker.isolation.trial_process import (
     NO_MEMORY,
     PASSED,
@@ -67,7 +68,7 @@ class TrialReader:
         """
         deaths = 0
         for _ in range(ATTEMPTS):
-            response = self._ask(_request(image, tuple(specs), data), data, progress)
+            response = self._ask(self._request(image, tuple(specs), data), data, progress)
             if response == PASSED:
                 return
             if response == NO_MEMORY:
@@ -142,9 +143,21 @@ class TrialReader:
     def _trial_settings(self) -> TrialSettings:
         return TrialSettings(
             limits=self._limits,
-            accept_raster=self._settings.accept_raster,
             frame_seconds=self._settings.image_timeout_seconds,
             memory_bytes=self._settings.image_memory_bytes,
+        )
+
+    def _request(self, image: Claimed, specs: tuple[InputSpec, ...], data: bytes | None) -> TrialRequest:
+        return TrialRequest(
+            source=image.source,
+            root=image.root,
+            uri=image.uri,
+            size=image.size,
+            mtime_ns=image.mtime_ns,
+            marked=image.marked,
+            specs=specs,
+            accept_raster=accepts_pictures(image.origin, accept_raster=self._settings.accept_raster),
+            sends_bytes=data is not None,
         )
 
 
@@ -156,16 +169,3 @@ def _stop_process(process: subprocess.Popen[bytes], connection: "Connection[Any,
     connection.close()
     process.kill()
     process.wait()
-
-
-def _request(image: Claimed, specs: tuple[InputSpec, ...], data: bytes | None) -> TrialRequest:
-    return TrialRequest(
-        source=image.source,
-        root=image.root,
-        uri=image.uri,
-        size=image.size,
-        mtime_ns=image.mtime_ns,
-        marked=image.marked,
-        specs=specs,
-        sends_bytes=data is not None,
-    )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from ledger_driver import LedgerDriver
 from trusted_arrivals import TrustedArrivals
 
+from db.ledger import CallingEntity, unknown_sender
+
 Nightread = Callable[..., tuple[int, str, str]]
 
 
@@ -50,7 +52,35 @@ def test_images_in_conflict_are_counted_and_listed(nightread: Nightread, ledger_
     assert found["conflicts"][0] == {
         "image_id": honest,
         "source": "ct",
+        "sender": None,
         "other_id": hostile,
         "other_source": "stranger",
+        "other_sender": None,
         "kind": "version",
     }
+
+
+def test_both_senders_of_a_conflict_are_named(nightread: Nightread, ledger_driver: LedgerDriver) -> None:
+    """Two callers of one receiver, one whose title is empty, one that is unknown, and a member of an archive."""
+    arrivals = TrustedArrivals(ledger_driver=ledger_driver)
+    arrivals.add_source("pacs", kind="receiver")
+    arrivals.image("pacs", "a", sender=CallingEntity(calling_ae="CT1", address="10.1.0.5"))
+    arrivals.image("pacs", "b", sender=CallingEntity(calling_ae="", address="10.1.0.9"))
+    arrivals.archive("cds", "1", "c")
+    arrivals.note("pacs", sender=unknown_sender("1234abcd"))
+    rows = json.loads(nightread("query", "--conflict", "--format", "json")[1])
+    nobody = "a caller without AE title at 10.1.0.9"
+    assert [row["sender"] for row in rows] == ["CT1 at 10.1.0.5", nobody, None]
+    assert {row["contested_by"] for row in rows} == {"pacs (an unknown sender)"}
+
+    arrivals.image("ward", "d", sop="1.2.1.8")
+    arrivals.archive("cds", "2", "e", sop="1.2.1.8")
+    arrivals.image("pacs", "f", sop="1.2.1.8", sender=CallingEntity(calling_ae="CT1", address="10.1.0.5"))
+    rows = json.loads(nightread("query", "--conflict", "--sop", "1.2.1.8", "--format", "json")[1])
+    assert [row["contested_by"] for row in rows] == ["cds", "ward", "cds"]
+    text = " ".join(nightread("query", "--conflict", "--sop", "1.2.1.8")[1].split())
+    assert "from contested by" in text
+    assert "CT1 at 10.1.0.5 cds" in text
+    text = nightread("audit", "--no-folders", "--no-queue")[1]
+    assert "of pacs (CT1 at 10.1.0.5): image 5 of pacs (an unknown sender) is a key object note that rejects it" in text
+    assert "contested_by" in nightread("query", "--format", "csv")[1].splitlines()[0]

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ledger_driver import LedgerDriver
+from sqlalchemy import select
 
 from db import ledger, queries
 from db.ledger import Arrival
+from db.store_tables import truths
 from imaging.facts import Facts
 from imaging.patient import NumberKind, PatientHasher
 
@@ -34,6 +37,23 @@ def images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
         }
         ledger_driver.analyse_all(facts=Facts(**keys))
     ledger.remember_issuers(ledger_driver.database, hasher.issuers, now=ledger_driver.clock())
+
+
+@pytest.mark.usefixtures("images")
+def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> None:
+    """A trace shows the images of all issuers and says so; a purge refuses to guess which patient is meant."""
+    code, text, error = nightread("trace", "--patient", "123", "--json")
+    assert (code, [trace["image_id"] for trace in json.loads(text)]) == (0, [1, 2, 3])
+    assert "several issuers" in error
+    assert nightread("trace", "--accession", "A9")[0] == 2
+    code, _, error = nightread("purge", "--patient", "123", "--yes")
+    assert (code, "choose one with --issuer NAME" in error) == (2, True)
+    purged = json.loads(nightread("purge", "--patient", "123", "--issuer", "CLINIC", "--yes", "--json")[1])
+    assert purged["purged"] == 1
+    assert [row["image_id"] for row in json.loads(nightread("query", "--patient", "123", "--format", "json")[1])] == [
+        1,
+        2,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +127,42 @@ def test_at_most_a_thousand_issuers_are_remembered(ledger_driver: LedgerDriver) 
     names = queries.known_issuers(ledger_driver.database, kind)
     assert (len(names), names[-2:]) == (1000, ["z1", "z2"])
     assert queries.known_issuers(ledger_driver.database, "accession") == []
+
+
+@pytest.mark.usefixtures("images")
+def test_labels_belong_to_the_only_issuer_that_has_the_number(
+    nightread: Nightread, ledger_driver: LedgerDriver, tmp_path: Path
+) -> None:
+    """As in a search; a number without images is stored without an issuer, and --issuer chooses one."""
+    hasher = PatientHasher(SITE_KEY.encode())
+    file = tmp_path / "truth.csv"
+    file.write_text("accession_number,label\nA3,nodule\nA9,clear\n")
+    code, text, _ = nightread("labels", "import", str(file), "--json")
+    assert (code, json.loads(text)["in_record"]) == (0, 1)
+    found = known(ledger_driver)
+    assert found == {hasher.accession_key("RIS", "A3"): "nodule", hasher.accession_key(None, "A9"): "clear"}
+    file.write_text("accession_number,label\nA1,scar\n")
+    for issuer in ("RIS", ""):
+        assert nightread("labels", "import", str(file), "--issuer", issuer)[0] == 0
+        found[hasher.accession_key(issuer, "A1")] = "scar"
+        assert known(ledger_driver) == found
+
+
+@pytest.mark.usefixtures("images")
+def test_labels_of_a_number_of_several_issuers_are_refused(
+    nightread: Nightread, ledger_driver: LedgerDriver, tmp_path: Path
+) -> None:
+    """The label of one order must not become that of another one; the number itself is not repeated."""
+    file = tmp_path / "truth.csv"
+    file.write_text("accession_number,label\nA3,nodule\nA1,scar\n")
+    code, _, error = nightread("labels", "import", str(file))
+    assert code == 2
+    assert "1 accession number has images of several issuers (RIS, no issuer), the first one in line 3." in error
+    assert "--issuer NAME, or --issuer '' for none. Nothing was imported." in error
+    assert known(ledger_driver) == {}
+
+
+def known(ledger_driver: LedgerDriver) -> dict[str | None, str]:
+    """Return the imported labels by their keys."""
+    with ledger_driver.database.read() as connection:
+        return {row.key: row.label for row in connection.execute(select(truths))}

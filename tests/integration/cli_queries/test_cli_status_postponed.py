@@ -59,6 +59,22 @@ def test_the_forecast_leaves_out_what_waits_and_says_until_when(
     ]
 
 
+@pytest.mark.parametrize(
+    "reason", [Reason.NO_ROOM, Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE, Reason.UNREADABLE], ids=str
+)
+def test_what_waits_by_itself_needs_no_command(
+    nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, reason: Reason
+) -> None:
+    """Only those that have failed are retried by a person."""
+    ledger_driver.register(make_arrivals(1))
+    later = ledger_driver.clock() + timedelta(seconds=20)
+    ledger_driver.analyse_all(state=State.RECEIVED, reason=reason, uncounted=True, not_before=later)
+    text = " ".join(nightread("status")[1].split())
+    assert f"1 image waits ({reason}): next attempt at 23:00:20. {reason.message}" in text
+    assert "go" in reason.message.partition("waiting ")[2].partition("failed")[0]
+    assert "then run `nightread retry`" not in text
+
+
 def test_the_forecast_counts_only_images_that_are_ready(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
 from test_imaging_frame_headers import END, START, segment
 from test_imaging_jpeg_markers import scan
@@ -57,13 +58,18 @@ class Decoder:
         return pixels
 
 
-def refusal(frame: bytes, decoder: Decoder) -> tuple[Reason, str] | None:
+def refusal(frame: bytes, decoder: Callable[[bytes], Array]) -> tuple[Reason, str] | None:
     """Return why a frame is rejected; None if it is decoded."""
     try:
         decode_complete(frame, decoder)
     except RejectImage as rejected:
         return rejected.reason, rejected.detail
     return None
+
+
+def refused_by_libjpeg(frame: bytes) -> tuple[Reason, str] | None:
+    """Return why a frame is rejected that libjpeg decodes; None if it is decoded."""
+    return refusal(frame, imagecodecs.jpeg8_decode)
 
 
 def different(*calls: int) -> Decoder:

@@ -23,7 +23,7 @@ def bits(
     """Return the number of bits of a frame with these tables, by default one for all differences."""
     scan = Scan(b"\x01" * len(of), of, predictor, 0, 0, shift, 0, 0, 0)
     known = {0: USUAL} if tables is None else tables
-    jpeg = Jpeg(LOSSLESS, 0, precision, 0, 0, b"\x01", ((1, 1),), 0, known, (scan,))
+    jpeg = Jpeg(LOSSLESS, 0, precision, 0, 0, b"\x01", ((1, 1),), 0, known, known, (scan,))
     return coded_bits(np.array(pixels, np.uint8 if precision <= 8 else np.uint16), jpeg)
 
 

@@ -50,6 +50,7 @@ def test_the_markers_of_a_frame() -> None:
         sampling=((1, 1),),
         restart=0,
         tables={},
+        last_tables={},
         scans=(Scan(b"\x01", b"\x00", 0, 63, 0, 0, start=25, end=28, stuffed=0),),
     )
 
@@ -138,7 +139,10 @@ def test_huffman_tables() -> None:
     tables = segment(0xC4, codes(0, b"\x05") + codes(0x11, b"", b"\x06\x07")), segment(0xC4, codes(0, b"\x08"))
     later = segment(0xC4, codes(1, b"\x09"))
     found = jpeg_of(*tables, size(), scan(), CODED, later, scan(), CODED, END)
-    assert found.tables == {0: b"\x01" + bytes(15) + b"\x08", 0x11: b"\x00\x02" + bytes(14) + b"\x06\x07"}
+    first = {0: b"\x01" + bytes(15) + b"\x08", 0x11: b"\x00\x02" + bytes(14) + b"\x06\x07"}
+    assert found.tables == first
+    assert found.last_tables == first | {1: b"\x01" + bytes(15) + b"\x09"}
+    assert jpeg_of(*tables, size(), scan(), CODED, later, END).last_tables == first
 
 
 @pytest.mark.parametrize(("left", "tables"), [(16, {}), (17, {3: bytes(16)})])

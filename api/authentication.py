@@ -1,0 +1,74 @@
+"""Find the principal of each request: an API key, or everyone on the loopback interface of an API without keys."""
+
+import base64
+import binascii
+from http import HTTPStatus
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from starlette.datastructures import Headers
+
+from api.access import ANONYMOUS, CHALLENGE, LOCAL, Principal
+from api.keys import KeyRing
+from api.problems import Problem
+from nightread.hosts import is_loopback
+from producer.spool.quota import sender_of
+
+_FAILURES_PER_MINUTE = 10
+_WRONG = "The key is not valid: it is unknown, expired or revoked."
+
+
+class Authentication:
+    """Checks the key that a request shows. Failed attempts are limited per address; a valid key is never refused."""
+
+    def __init__(self, keys: KeyRing, *, address: str) -> None:
+        self._keys = keys
+        self._is_local = is_loopback(address)
+        self._failures = FixedWindowRateLimiter(MemoryStorage())
+        self._limit = RateLimitItemPerMinute(_FAILURES_PER_MINUTE)
+
+    async def principal(self, headers: Headers, client: str) -> Principal:
+        """Return the principal. Raises Problem 401 or 429 for a key that is not valid, and errors of the database."""
+        header = headers.get("authorization")
+        if header is None:
+            return LOCAL if self._is_local and not await self._keys.has_keys() else ANONYMOUS
+        return await self.of_token(token_of(header), client)
+
+    async def of_token(self, token: str | None, client: str) -> Principal:
+        """Return the principal of a key. Raises Problem 401 or 429 if it is not valid, and errors of the database."""
+        found = await self._keys.find(token) if token else None
+        if found is None:
+            raise self._refusal(client)
+        return found
+
+    async def of_reference(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        return await self._keys.referred(reference)
+
+    def _refusal(self, client: str) -> Problem:
+        if self._failures.hit(self._limit, sender_of(client)):
+            return Problem(HTTPStatus.UNAUTHORIZED, _WRONG, headers={"WWW-Authenticate": CHALLENGE})
+        return Problem(
+            HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong keys came from this address.", headers={"Retry-After": "60"}
+        )
+
+
+def token_of(header: str) -> str | None:
+    """Return the token of a header `Authorization`: `Bearer TOKEN`, or `Basic` with the token as the password."""
+    scheme, _, value = header.strip().partition(" ")
+    value = value.strip()
+    match scheme.lower():
+        case "bearer":
+            return value or None
+        case "basic":
+            return _password(value)
+    return None
+
+
+def _password(value: str) -> str | None:
+    try:
+        text = base64.b64decode(value, validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+    return text.partition(":")[2] or None

@@ -1,0 +1,89 @@
+"""Send all rows of a search as a file, while they are read from the database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from http import HTTPStatus
+from tempfile import TemporaryFile
+from typing import IO
+
+from fastapi import Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import StreamingResponse
+
+from api.context import ApiContext
+from api.export import text_chunks, write_parquet
+from api.formats import MEDIA_TYPES
+from api.problems import Problem
+from db import queries
+from db.queries import ImageFilter
+from nightread.errors import UsageFault
+
+_AT_ONCE = 2
+"""Each file holds a connection to the database until its client has read it."""
+_LONGEST_SECONDS = 600.0
+_READ_BYTES = 1024**2
+
+
+class FileExports:
+    """Makes files; others wait for their turn, and get 503 if that takes too long."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def response(self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext) -> Response:
+        """Return the response that sends the rows as `jsonl`, `csv` or `parquet`."""
+        headers = {"Content-Disposition": f'attachment; filename="results.{style}"'}
+        if self._places.locked():
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "Other clients download results now: try again later.",
+                headers={"Retry-After": "10"},
+            )
+        await self._places.acquire()
+        try:
+            chunks = await self._chunks(style, wanted, columns, context)
+        except BaseException:
+            self._places.release()
+            raise
+        return StreamingResponse(self._limited(chunks), headers=headers, media_type=MEDIA_TYPES[style])
+
+    async def _chunks(
+        self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext
+    ) -> Iterator[bytes]:
+        if style != "parquet":
+            rows = queries.images(context.database, wanted)
+            return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows, columns, style))
+        try:
+            return _read_all(await run_in_threadpool(_parquet, context, wanted, columns))
+        except UsageFault as fault:
+            raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
+
+    async def _limited(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the chunks for ten minutes at most: a client that stops to read must not hold the database."""
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                async for chunk in iterate_in_threadpool(chunks):
+                    yield chunk
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+            self._places.release()
+
+
+def _parquet(context: ApiContext, wanted: ImageFilter, columns: Sequence[str]) -> IO[bytes]:
+    file = TemporaryFile()  # noqa: SIM115 - closed when the response ends
+    try:
+        write_parquet(queries.images(context.database, wanted), columns, file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _read_all(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        yield from iter(partial(file.read, _READ_BYTES), b"")

@@ -1,0 +1,161 @@
+"""Guard the application: known hosts, no requests forged by other sites, a principal, and one log line per request."""
+
+import asyncio
+import logging
+import time
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access import ANONYMOUS, Principal
+from api.bodies import CLOSE
+from api.pages.session import COOKIE
+from api.problems import Problem, database_problem, problem_response
+from nightread.known_hosts import is_known_host
+from nightread.settings import Settings
+
+log = logging.getLogger("api.requests")
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
+_STOW = "/dicom-web/studies"
+_FILES = ("/v1/images", _STOW)
+_SMALL_BYTES = 64 * 1024
+_SMALL_SECONDS = 30.0
+"""Limits of bodies that are no files."""
+_UNKNOWN = "unknown"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Headers of every response that sets none of its own: results are patient data, so that no cache keeps them."""
+
+
+class Guards:
+    """ASGI middleware around all routes. It is written without a task per request, which would cost a millisecond."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or pass it on with `scope["state"]["principal"]`."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            problem = await self._refusal(scope)
+            if problem is None:
+                await self._app(scope, _limited(scope, receive), send_with_headers)
+            else:
+                await problem_response(problem)(scope, receive, send_with_headers)
+        finally:
+            _log_request(scope, status, 1000 * (time.perf_counter() - began))
+
+    async def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if not is_known_host(headers.getlist("host"), self._settings.api_address, self._settings.api_hosts):
+            return Problem(
+                HTTPStatus.FORBIDDEN, "The API is not known by this host name: add it to the setting api_hosts."
+            )
+        if scope["method"] not in _SAFE and _is_forged(headers):
+            return Problem(HTTPStatus.FORBIDDEN, "Pages of other sites may not send this request.", headers=CLOSE)
+        if not _takes_files(scope) and _declared_bytes(headers) > _SMALL_BYTES:
+            return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
+        authentication = scope["app"].state.services.authentication
+        try:
+            principal = await authentication.principal(headers, (scope.get("client") or ("",))[0])
+            if principal is ANONYMOUS and scope["method"] in _SAFE:
+                principal = await _signed_in(scope) or principal
+        except Problem as problem:
+            return problem
+        except SQLAlchemyError as error:
+            return database_problem(error)
+        scope.setdefault("state", {})["principal"] = principal
+        return None
+
+
+async def _signed_in(scope: Scope) -> Principal | None:
+    """Return the principal of a browser that is signed in: pages show pictures and link to tables of the API."""
+    app = scope["app"]
+    cookie = cookie_parser(Headers(scope=scope).get("cookie", "")).get(COOKIE)
+    session = app.state.pages.signer.read(cookie, app.state.context.clock()) if cookie else None
+    if session is None or not session.key:
+        return None
+    found: Principal | None = await app.state.services.authentication.of_reference(session.key)
+    return found
+
+
+def _is_forged(headers: Headers) -> bool:
+    """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454)."""
+    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+def _takes_files(scope: Scope) -> bool:
+    """Return whether the handler itself limits the body while it reads it (api.bodies)."""
+    path = scope["path"]
+    return scope["method"] == "POST" and (path in _FILES or path.startswith(f"{_STOW}/"))
+
+
+def _declared_bytes(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Return a `receive` that ends small bodies which are too large or too slow; the framework reads them whole."""
+    if _takes_files(scope):
+        return receive
+    received, is_complete = 0, False
+
+    async def receive_some() -> Message:
+        nonlocal received, is_complete
+        async with asyncio.timeout(None if is_complete else _SMALL_SECONDS):
+            message = await receive()
+        received += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
+        if received > _SMALL_BYTES:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
+        return message
+
+    return receive_some
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the route, such as `/v1/images/{image_id}`: the path itself may identify a patient."""
+    return getattr(scope.get("route"), "path", None) or _UNKNOWN
+
+
+def _log_request(scope: Scope, status: int, milliseconds: float) -> None:
+    principal = scope.get("state", {}).get("principal")
+    method = scope["method"]
+    log.info(
+        "request",
+        extra={
+            "method": method if method in _METHODS else "other",
+            "route": route_of(scope),
+            "status": status or HTTPStatus.INTERNAL_SERVER_ERROR.value,
+            "ms": round(milliseconds, 1),
+            "key": principal.name if principal else "",
+        },
+    )

@@ -1,0 +1,1 @@
+"""Take images over HTTP, and return their results."""

@@ -1,0 +1,89 @@
+"""Wait for the outcomes of images that were sent, and answer with them."""
+
+import asyncio
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import Response
+from fastapi.concurrency import run_in_threadpool
+
+from api.images.objects import Described, describe
+from api.images.prefer import Waiting
+from api.images.receive import ReceivedFile
+from api.json_response import json_response
+from api.problems import Problem, problem_response
+from api.waiting import OutcomeWaiters
+from db import ledger
+from db.engine import Database
+from db.tables import FINAL, State
+from nightread.reasons import Reason
+
+_REASONS = {reason.value: reason for reason in Reason}
+_RETRY_AFTER = {"Retry-After": "1"}
+_KNOWN_BYTES_SECONDS = 1.0
+"""The result for bytes that were analysed before is known: nobody waits longer than this for the row of the copy."""
+
+
+class Answers:
+    """Makes the answers to requests that send images."""
+
+    def __init__(self, database: Database, waiters: OutcomeWaiters) -> None:
+        self._database = database
+        self._waiters = waiters
+
+    async def of_one(self, file: ReceivedFile, waiting: Waiting) -> Response:
+        """Answer 200 with the result, 202 while there is none, 422 for a rejected image, 500 for a failed one."""
+        (found,) = await self._outcomes([file], waiting.seconds)
+        headers = {**waiting.headers, "Location": f"/v1/images/{found.image_id}"}
+        if found.state in (State.REJECTED, State.FAILED):
+            return problem_response(_without_result(found, headers))
+        if found.is_final or found.original is not None:
+            return json_response(found.to_json(), headers=headers)
+        return json_response(found.to_json(), HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER})
+
+    async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
+        """Answer with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
+        found = await self._outcomes(files, waiting.seconds)
+        is_final = all(image.is_final or image.original is not None for image in found)
+        return json_response(
+            {"images": [image.to_json() for image in found]},
+            HTTPStatus.OK if is_final else HTTPStatus.ACCEPTED,
+            headers=waiting.headers if is_final else {**waiting.headers, **_RETRY_AFTER},
+        )
+
+    async def _outcomes(self, files: Sequence[ReceivedFile], seconds: float) -> list[Described]:
+        """Wait for all images, and then for the members of those that are archives."""
+        known = await run_in_threadpool(ledger.known_contents, self._database, [file.sha256 for file in files])
+        same_bytes_as = {
+            file.image_id: known[file.sha256]
+            for file in files
+            if file.sha256 in known and known[file.sha256] != file.image_id
+        }
+        image_ids = [file.image_id for file in files]
+        ends_at = asyncio.get_running_loop().time() + (
+            min(seconds, _KNOWN_BYTES_SECONDS) if len(same_bytes_as) == len(files) else seconds
+        )
+        wanted: Sequence[int] = image_ids
+        while True:
+            left = ends_at - asyncio.get_running_loop().time()
+            is_finished = await self._waiters.wait(wanted, left) if left > 0 else False
+            found = await run_in_threadpool(describe, self._database, image_ids, same_bytes_as=same_bytes_as)
+            wanted = [row["image_id"] for image in found for row in image.members if row["state"] not in FINAL]
+            if not is_finished or not wanted:
+                return found
+
+
+def _without_result(found: Described, headers: dict[str, str]) -> Problem:
+    """Return 422 if the image is at fault, 500 if nightread or its surroundings are."""
+    reason = _REASONS[found.row["reason"]]
+    is_rejected = found.state is State.REJECTED
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY if is_rejected else HTTPStatus.INTERNAL_SERVER_ERROR,
+        found.row["detail"] or reason.message,
+        headers=headers,
+        state=found.state.value,
+        reason=reason.value,
+        meaning=reason.message,
+        image_id=found.image_id,
+        links={"self": headers["Location"]},
+    )

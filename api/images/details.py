@@ -1,0 +1,46 @@
+"""Describe one image completely: its frames, its model and what happened to it."""
+
+from typing import Any
+
+from api.images.objects import describe
+from db import queries
+from db.engine import Database
+from db.queries import ImageFilter
+from db.queries.originals import original
+
+_MOST_FRAMES = 1000
+
+
+def image_details(database: Database, image_id: int) -> dict[str, Any] | None:
+    """Return the object of an image with `predictions`, `model_digest` and `timeline`; None if there is none.
+
+    `predictions` has the first 1,000 frames: `/v1/results?id=ID&frames=true` has all of them.
+    """
+    found = describe(database, [image_id], same_bytes_as={})
+    if not found:
+        return None
+    analysed = original(database, image_id)
+    return {
+        **found[0].to_json(),
+        "model_digest": analysed.digest if analysed else None,
+        "predictions": _predictions(database, image_id),
+        "timeline": _timeline(database, image_id),
+    }
+
+
+def _predictions(database: Database, image_id: int) -> list[dict[str, Any]]:
+    wanted = ImageFilter(image_ids=(image_id,), per_frame=True, limit=_MOST_FRAMES)
+    return [
+        {name: row[name] for name in ("frame", "label", "score", "scores")}
+        for row in queries.images(database, wanted)
+        if row["frame"] is not None
+    ]
+
+
+def _timeline(database: Database, image_id: int) -> list[dict[str, Any]]:
+    """Return what happened to the image, in the order of time, as `nightread trace --json` does."""
+    (found,) = queries.trace(database, [image_id])
+    return [
+        {"at": event.at, "what": event.what.value, "detail": event.detail, "values": dict(event.values)}
+        for event in found.events
+    ]

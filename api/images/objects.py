@@ -1,0 +1,100 @@
+"""Describe images for clients: the objects of `query --format json`, with links."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from db import queries
+from db.engine import Database
+from db.queries import ImageFilter
+from db.tables import FINAL, State
+
+MEMBERS_SHOWN = 100
+"""The members of an archive that are listed in the answer for it; all of them are behind its link."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Described:
+    """An image with the images that its answer includes."""
+
+    row: Row
+    original: Row | None = None
+    """The image with the same bytes, if this one is a duplicate."""
+    members: tuple[Row, ...] = ()
+
+    @property
+    def image_id(self) -> int:
+        """Return the id of the image."""
+        return int(self.row["image_id"])
+
+    @property
+    def state(self) -> State:
+        """Return the state of the image."""
+        return State(self.row["state"])
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether the image and all its listed members have their outcome."""
+        return all(row["state"] in FINAL for row in (self.row, *self.members))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object for clients."""
+        described = with_links(self.row)
+        if self.original is not None:
+            described["original"] = with_links(self.original)
+        if self.state is State.EXPANDED:
+            described["members"] = [with_links(member) for member in self.members]
+        return described
+
+
+def with_links(row: Row) -> Row:
+    """Return the object of an image with links, which are paths: the API may be known by several names."""
+    own = f"/v1/images/{row['image_id']}"
+    links = {"self": own, "preview": f"{own}/preview.png"}
+    if row["label"] is not None:
+        links["heatmap"] = f"{own}/heatmap.png"
+    for kind, path in (("study", "studies"), ("series", "series")):
+        if uid := row[f"{kind}_instance_uid"]:
+            links[kind] = f"/v1/{path}/{quote(uid, safe='')}"
+    if row["state"] == State.EXPANDED:
+        links = {"self": own, "members": f"/v1/results?parent={row['image_id']}"}
+    if row["duplicate_of"] is not None:
+        links["original"] = f"/v1/images/{row['duplicate_of']}"
+    return {**row, "links": links}
+
+
+def describe(database: Database, image_ids: Sequence[int], *, same_bytes_as: dict[int, int]) -> list[Described]:
+    """Describe images in this order; ids that are not in the database are left out.
+
+    `same_bytes_as` has the originals of images that are known to be duplicates before a worker has said so.
+    """
+    rows = _rows(database, image_ids)
+    for image_id, original in same_bytes_as.items():
+        if image_id in rows and rows[image_id]["state"] not in FINAL:
+            rows[image_id]["duplicate_of"] = original
+    originals = _rows(database, {row["duplicate_of"] for row in rows.values()} - {None})
+    return [
+        Described(
+            row=rows[image_id],
+            original=originals.get(rows[image_id]["duplicate_of"]),
+            members=_members(database, rows[image_id]),
+        )
+        for image_id in image_ids
+        if image_id in rows
+    ]
+
+
+def _rows(database: Database, image_ids: Iterable[int]) -> dict[int, Row]:
+    wanted = tuple(image_ids)
+    if not wanted:
+        return {}
+    return {row["image_id"]: row for row in queries.images(database, ImageFilter(image_ids=wanted))}
+
+
+def _members(database: Database, row: Row) -> tuple[Row, ...]:
+    if row["state"] != State.EXPANDED:
+        return ()
+    return tuple(queries.images(database, ImageFilter(parent_ids=(row["image_id"],), limit=MEMBERS_SHOWN)))

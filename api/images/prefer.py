@@ -1,0 +1,52 @@
+"""Read how long a client wants to wait for its answer: the header `Prefer` (RFC 7240), or the parameter `wait`."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+LONGEST_WAIT_SECONDS = 60.0
+_ASYNC, _WAIT = "respond-async", "wait"
+_PREFERENCE = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?[^,]*""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """How long a response may wait for the outcome."""
+
+    seconds: float
+    applied: tuple[str, ...] = ()
+    """The preferences that are honoured, for the header `Preference-Applied`."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of the response."""
+        named = {"Preference-Applied": ", ".join(self.applied)} if self.applied else {}
+        return {"Vary": "Prefer", **named}
+
+
+def waiting(headers: Sequence[str], parameter: float | None, default_seconds: float) -> Waiting:
+    """Return the time to wait: `?wait=` before `Prefer: wait=`, else the default; 0 with `respond-async` alone.
+
+    Preferences that are unknown or not valid are ignored, as RFC 7240, section 2, demands. Nobody waits for longer than
+    LONGEST_WAIT_SECONDS.
+    """
+    if parameter is not None:
+        return Waiting(seconds=min(parameter, LONGEST_WAIT_SECONDS))
+    preferences: dict[str, str] = {}
+    for name, value in _preferences(headers):
+        preferences.setdefault(name, value)  # the first one counts
+    applied = [_ASYNC] if _ASYNC in preferences else []
+    seconds = 0.0 if applied else default_seconds
+    wanted = preferences.get(_WAIT, "")
+    if wanted.isascii() and wanted.isdecimal():
+        seconds = min(float(wanted[:9]), LONGEST_WAIT_SECONDS)
+        applied.append(f"{_WAIT}={seconds:.0f}")
+    return Waiting(seconds=seconds, applied=tuple(applied))
+
+
+def _preferences(headers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for header in headers:
+        for part in header.split(","):
+            found = _PREFERENCE.fullmatch(part)
+            if found is not None:
+                yield found[1].lower(), (found[2] or "").strip('"')

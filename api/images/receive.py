@@ -1,0 +1,125 @@
+"""Receive the files of a request: one raw body, or several files of a form."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import Request
+
+from api.access import Principal
+from api.bodies import body_chunks
+from api.intake.intake import SubmissionIntake
+from api.intake.upload import Upload
+from api.multipart import PartBegins, PartData, PartEnds, media_type, part_events
+from api.problems import Problem
+
+FORM = "multipart/form-data"
+MEDIA_TYPES = (
+    "application/dicom",
+    "image/png",
+    "image/jpeg",
+    "application/zip",
+    "application/x-tar",
+    "application/gzip",
+    "application/octet-stream",
+)
+"""What clients may declare. What the bytes are, the worker finds out from the bytes."""
+_TYPES_WITHOUT_MEANING = ("", "application/x-www-form-urlencoded")
+"""What curl sends without a header: the bytes decide."""
+_MAGIC = (
+    (128, b"DICM"),
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (0, b"\xff\xd8\xff"),
+    (0, b"PK\x03\x04"),
+    (0, b"\x1f\x8b"),
+)
+_MOST_FILES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceivedFile:
+    """One file that is durable in spool and database."""
+
+    image_id: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receiving:
+    """Where the files of a request go."""
+
+    intake: SubmissionIntake
+    principal: Principal
+    limit_bytes: int
+
+    async def raw_body(self, request: Request) -> ReceivedFile:
+        """Receive the body as one file. Raises Problem 400, 408, 413, 415, 503 and 507."""
+        declared = media_type(request.headers.get("content-type"))[0]
+        if declared not in (*MEDIA_TYPES, *_TYPES_WITHOUT_MEANING):
+            raise unsupported(declared_type_help())
+        upload = self.intake.begin(self.principal)
+        try:
+            async for chunk in body_chunks(request, self.limit_bytes):
+                await upload.write(chunk)
+            _require_content(upload)
+            if declared in _TYPES_WITHOUT_MEANING and not is_known_content(upload.head):
+                raise unsupported(declared_type_help())
+            return await self.store(upload)
+        finally:
+            await upload.discard()
+
+    async def form_files(self, request: Request) -> AsyncIterator[ReceivedFile]:
+        """Receive each file of a form; fields without a file name are ignored. Raises as `raw_body` does."""
+        boundary = media_type(request.headers.get("content-type"))[1].get("boundary")
+        upload: Upload | None = None
+        files = 0
+        try:
+            async for event in part_events(body_chunks(request, self.limit_bytes), boundary):
+                match event:
+                    case PartBegins() if _is_file(event.headers):
+                        files += 1
+                        if files > _MOST_FILES:
+                            raise Problem(
+                                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {_MOST_FILES:,} files at once."
+                            )
+                        upload = self.intake.begin(self.principal)
+                    case PartData() if upload is not None:
+                        await upload.write(event.data)
+                    case PartEnds() if upload is not None:
+                        _require_content(upload)
+                        yield await self.store(upload)
+                        upload = None
+        finally:
+            if upload is not None:
+                await upload.discard()
+        if not files:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The form has no file: use `curl -F file=@scan.dcm`.")
+
+    async def store(self, upload: Upload) -> ReceivedFile:
+        """Make a complete upload durable."""
+        image_id = await self.intake.finish(upload)
+        return ReceivedFile(image_id=image_id, sha256=upload.sha256)
+
+
+def unsupported(detail: str) -> Problem:
+    """Return the problem for a body of another type."""
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": ", ".join((*MEDIA_TYPES, FORM))})
+
+
+def declared_type_help() -> str:
+    """Say which types are taken."""
+    return f"Send one file with its Content-Type ({', '.join(MEDIA_TYPES)}), or several as {FORM}."
+
+
+def is_known_content(head: bytes | bytearray) -> bool:
+    """Return whether the first bytes are those of DICOM, PNG, JPEG, zip or gzip."""
+    return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC)
+
+
+def _require_content(upload: Upload) -> None:
+    if upload.size == 0:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The file is empty.")
+
+
+def _is_file(headers: dict[str, str]) -> bool:
+    return "filename" in media_type(headers.get("content-disposition"))[1]

@@ -1,0 +1,1 @@
+"""Take files into the spool of the API, and register them durably."""

@@ -1,0 +1,105 @@
+"""Commit the images of all requests together: an fsync costs the same for one image as for a thousand."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import error_messages
+from db.ledger import Arrival
+
+log = logging.getLogger(__name__)
+
+GROUP_IMAGES = 1000
+REGISTER_TIMEOUT_SECONDS = 40.0
+"""Longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
+_RETRY_SECONDS = 1.0
+
+Commit = Callable[[Sequence[Arrival]], dict[str, int]]
+
+
+class NotCommittedError(Exception):
+    """The image may not be in the database: the client must send it again."""
+
+
+class SubmissionCommitter:
+    """Takes all images that wait, commits them in one transaction in a thread, and takes the next ones."""
+
+    def __init__(self, commit: Commit, executor: Executor, on_committed: Callable[[], None]) -> None:
+        """`commit` makes arrivals durable and returns the image id of each URI; `on_committed` follows each commit."""
+        self._commit = commit
+        self._executor = executor
+        self._on_committed = on_committed
+        self._waiting: list[_Waiting] = []
+        self._unconfirmed: list[Arrival] = []
+        self._wake = asyncio.Event()
+        self._is_available = True
+
+    async def register(self, arrival: Arrival) -> int:
+        """Return the id of the image after it was committed. Raises NotCommittedError, after 40 s at most."""
+        waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(REGISTER_TIMEOUT_SECONDS):
+                return await waiting.image_id
+        except TimeoutError:
+            raise NotCommittedError from None
+
+    async def run(self) -> None:
+        """Commit until the task is cancelled; an unavailable database ends nothing."""
+        while True:
+            await self._wait()
+            group, self._waiting = self._waiting[:GROUP_IMAGES], self._waiting[GROUP_IMAGES:]
+            await self._commit_group(group)
+
+    async def _wait(self) -> None:
+        """Return when an image waits, or after a second if images of a failed commit must be committed again."""
+        while not self._waiting:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_RETRY_SECONDS if self._unconfirmed else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    async def _commit_group(self, group: Sequence["_Waiting"]) -> None:
+        # Registering an arrival twice does no harm. Its file stays: the failed commit may have reached the database.
+        arrivals = [*self._unconfirmed, *(waiting.arrival for waiting in group)]
+        try:
+            ids = await asyncio.get_running_loop().run_in_executor(self._executor, self._commit, arrivals)
+        except (SQLAlchemyError, OSError) as error:
+            self._unconfirmed = arrivals
+            self._log_change(error)
+            _refuse(group)
+            return
+        self._unconfirmed = []
+        self._log_change(None)
+        for waiting in group:
+            if not waiting.image_id.done():
+                waiting.image_id.set_result(ids[waiting.arrival.uri])
+        self._on_committed()
+
+    def _log_change(self, error: Exception | None) -> None:
+        """Log the first failure after a success, and the first success after a failure."""
+        if error is not None and self._is_available:
+            cause = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+            log.warning("images are refused, since they cannot be registered: %s", cause)
+        elif error is None and not self._is_available:
+            log.info("images are accepted again, since they can be registered")
+        self._is_available = error is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    arrival: Arrival
+    image_id: asyncio.Future[int]
+
+
+def _refuse(group: Sequence[_Waiting]) -> None:
+    for waiting in group:
+        if not waiting.image_id.done():
+            waiting.image_id.set_exception(NotCommittedError())

@@ -1,0 +1,102 @@
+"""Take files into the spool of the API and register them: nothing is acknowledged before it is durable."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
+
+from api.access import Principal
+from api.intake.committer import NotCommittedError, SubmissionCommitter
+from api.intake.upload import Upload
+from api.problems import Problem
+from db import ledger
+from db.engine import Database
+from db.ledger import Arrival, CallingEntity
+from nightread.clock import Clock
+from nightread.paths import root_text
+from nightread.settings import Settings
+from nightread.sources import API
+from producer.cstore.free_space import FreeSpaceCheck
+from producer.dispatcher.disk import DiskReserve
+from producer.spool.quota import SpoolQuota, disk_room
+from producer.spool.recovery import register_leftovers
+from producer.spool.spool import Spool, spool_root
+
+log = logging.getLogger(__name__)
+
+PRIORITY = ledger.URGENT
+"""Somebody waits for the answer: these images overtake the night."""
+_FILE_THREADS = 4
+_KEY_TITLE = "API"
+"""Stands for the calling AE title of a client; the name of its key stands for its address."""
+
+
+class SubmissionIntake:
+    """The spool of the API and its committer. A key is a sender of its own: its images replace only its own."""
+
+    def __init__(
+        self, settings: Settings, database: Database, *, clock: Clock, on_registered: Callable[[], None]
+    ) -> None:
+        """`database` must be durable."""
+        self._database = database
+        self._clock = clock
+        self._on_registered = on_registered
+        self.spool = Spool(spool_root(settings, API), clock=clock)
+        self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
+        self.source_id = 0
+        self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
+        self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
+        self._commits = ThreadPoolExecutor(1, "commits")
+        self.committer = SubmissionCommitter(self._commit, self._commits, on_registered)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Lock the spool, and register what an API that died has left. Raises UsageFault, OSError, database errors."""
+        with self.spool.locked():
+            now = self._clock()
+            self.source_id = ledger.ensure_source(
+                self._database, name=API, kind=API, root=root_text(self.spool.root), now=now
+            )
+            removed = self.spool.remove_partial()
+            found = register_leftovers(self._database, self.spool, source_id=self.source_id, priority=PRIORITY, now=now)
+            self.quota.recount(self.spool.sizes())
+            if removed or found:
+                log.warning(
+                    "recovered what an earlier API left when it died", extra={"registered": found, "removed": removed}
+                )
+                self._on_registered()
+            try:
+                yield
+            finally:
+                self._files.shutdown()
+                self._commits.shutdown()
+
+    def begin(self, principal: Principal) -> Upload:
+        """Return a new, empty upload of this principal."""
+        sender = CallingEntity(_KEY_TITLE, principal.name)
+        return Upload(self.spool, self.quota.account(principal.name), sender, self._files, self._free_space.is_short)
+
+    async def finish(self, upload: Upload) -> int:
+        """Make the upload durable, and return the id of its image. Raises Problem 507, and 503 without a database."""
+        try:
+            return await self.committer.register(await upload.complete())
+        except NotCommittedError:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The database is unavailable: the image is not registered; send it again.",
+                headers={"Retry-After": "5"},
+            ) from None
+
+    @property
+    def is_disk_short(self) -> bool:
+        """Return whether images are refused, since too little disk space is free."""
+        return self._free_space.is_short()
+
+    def _commit(self, arrivals: Sequence[Arrival]) -> dict[str, int]:
+        """Make the names of the files durable, and register them; runs in a thread."""
+        self.spool.sync_folders(arrivals)
+        return ledger.submit(
+            self._database, source_id=self.source_id, arrivals=arrivals, priority=PRIORITY, now=self._clock()
+        )

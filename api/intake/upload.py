@@ -1,0 +1,107 @@
+"""Store one file that a client sends in the spool, without blocking the event loop."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from hashlib import sha256
+from http import HTTPStatus
+from typing import TypeVar
+
+from api.problems import Problem
+from db.ledger import Arrival, CallingEntity
+from producer.spool.quota import OverQuotaError, SenderAccount
+from producer.spool.spool import Incoming, Spool
+
+T = TypeVar("T")
+_MEMORY_BYTES = 1024**2
+"""So much of a file is held in memory before it is written: a small image then costs one change of threads."""
+_HEAD_BYTES = 64 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Upload:
+    """One file: `write` its bytes, then `complete` it; `discard` removes what is not complete."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        account: SenderAccount,
+        sender: CallingEntity,
+        executor: Executor,
+        is_disk_short: Callable[[], bool],
+    ) -> None:
+        self._spool = spool
+        self._account = account
+        self._sender = sender
+        self._executor = executor
+        self._is_disk_short = is_disk_short
+        self._incoming: Incoming | None = None
+        self._buffer = bytearray()
+        self._hash = sha256()
+        self.size = 0
+        self.head = bytearray()
+        """The first 64 KiB, which show what kind of file it is, and the identity of a DICOM object."""
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the bytes that came so far."""
+        return self._hash.hexdigest()
+
+    async def write(self, data: bytes) -> None:
+        """Append bytes. Raises Problem 507 if the disk is full or the client holds too much of it."""
+        self.size += len(data)
+        if len(self.head) < _HEAD_BYTES:
+            self.head += data[: _HEAD_BYTES - len(self.head)]
+        self._buffer += data
+        if len(self._buffer) >= _MEMORY_BYTES:
+            await self._run(self._spill)
+
+    async def complete(self) -> Arrival:
+        """Write the file to the disk, and return its arrival. Raises Problem 507 as `write` does."""
+        arrival = await self._run(self._complete)
+        return replace(arrival, sender=self._sender)
+
+    async def discard(self) -> None:
+        """Remove the file unless it is complete."""
+        if self._incoming is not None:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._incoming.discard)
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, step)
+        except OSError as error:
+            raise _problem(error) from None
+
+    def _spill(self) -> None:
+        """Write the buffer; runs in a thread."""
+        if self._incoming is None:
+            if self._is_disk_short():
+                raise OSError(errno.ENOSPC, "the disk reserve is reached")
+            self._incoming = self._spool.begin(self._account)
+        data, self._buffer = bytes(self._buffer), bytearray()
+        self._hash.update(data)
+        self._incoming.write(data)
+
+    def _complete(self) -> Arrival:
+        self._spill()
+        assert self._incoming is not None  # noqa: S101 - made by _spill
+        return self._incoming.complete()
+
+
+def _problem(error: OSError) -> Problem:
+    if isinstance(error, OverQuotaError):
+        return Problem(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "This key holds all that it may hold in the spool: send again when its images are removed.",
+        )
+    if error.errno in _FULL:
+        return Problem(
+            HTTPStatus.INSUFFICIENT_STORAGE, "The disk has too little free space: nothing was stored; send again later."
+        )
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The spool cannot be written ({errno.errorcode.get(error.errno or 0, 'unknown error')}).",
+        headers={"Retry-After": "60"},
+    )

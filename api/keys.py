@@ -1,0 +1,108 @@
+"""Find the principal of a token in a short-lived copy of the table of keys."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from hmac import compare_digest
+
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.access import Principal
+from db import error_messages, ledger, queries
+from db.engine import Database
+from nightread.api_keys import Permission, token_hash
+from nightread.clock import Clock
+
+log = logging.getLogger(__name__)
+
+_FRESH_SECONDS = 2.0
+"""A revoked key opens nothing after this time."""
+_OUTAGE_SECONDS = 60.0
+"""While the database is unavailable, known keys stay valid for this long: a short outage refuses nobody."""
+
+
+FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
+"""The principal of the key in the setting api_key."""
+
+
+class KeyRing:
+    """The keys of the database, read again when they are older than two seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        token: str | None = None,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`token` is that of the setting api_key, which permits everything."""
+        self._database = database
+        self._own_hash = token_hash(token) if token else None
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: list[queries.ApiKey] = []
+        self._loaded_at = self._tried_at = float("-inf")
+        self._loading = asyncio.Lock()
+        self._used: dict[int, datetime] = {}
+
+    async def find(self, token: str) -> Principal | None:
+        """Return the principal of a key that is in force. Raises errors of the database."""
+        wanted, found = token_hash(token), None
+        if self._own_hash is not None and compare_digest(self._own_hash, wanted):
+            return FROM_SETTINGS
+        await self._refresh()
+        for key in self._keys:  # all of them: the time tells nothing of the place of a match
+            if compare_digest(key.token_hash, wanted):
+                found = key
+        return self._principal(found)
+
+    async def referred(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        if self._own_hash is not None and reference == FROM_SETTINGS.reference:
+            return FROM_SETTINGS
+        await self._refresh()
+        return self._principal(next((key for key in self._keys if str(key.id) == reference), None))
+
+    def _principal(self, key: queries.ApiKey | None) -> Principal | None:
+        if key is None or not key.is_in_force(self._clock()):
+            return None
+        self._used[key.id] = self._clock()
+        permissions = frozenset(Permission(scope) for scope in key.scopes)
+        return Principal(name=key.name, permissions=permissions, key_id=key.id)
+
+    async def has_keys(self) -> bool:
+        """Return whether a key was ever made: revoking the last one must not open the API."""
+        if self._own_hash is not None:
+            return True
+        await self._refresh()
+        return bool(self._keys)
+
+    def store_uses(self) -> None:
+        """Store when keys were used since the last call. Raises errors of the database."""
+        used, self._used = self._used, {}
+        if used:
+            ledger.note_api_key_uses(self._database, used)
+
+    async def _refresh(self) -> None:
+        if self._is_fresh():
+            return
+        async with self._loading:
+            if self._is_fresh():
+                return
+            self._tried_at = self._monotonic()
+            try:
+                self._keys = await run_in_threadpool(queries.api_keys, self._database)
+            except SQLAlchemyError as error:
+                if self._tried_at - self._loaded_at > _OUTAGE_SECONDS:
+                    self._tried_at = float("-inf")
+                    raise
+                log.warning("the keys could not be read again: %s", error_messages.describe(error))
+            else:
+                self._loaded_at = self._tried_at
+
+    def _is_fresh(self) -> bool:
+        return self._monotonic() - self._tried_at < _FRESH_SECONDS

@@ -1,0 +1,120 @@
+"""Read multipart bodies part by part as they come: `multipart/form-data` and `multipart/related`."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from api.problems import Problem
+
+_MOST_PARTS = 5000
+_MOST_HEADERS = 20
+_HEADER_BYTES = 8192
+_LONGEST_BOUNDARY = 70  # RFC 2046, section 5.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegins:
+    """The headers of a part are complete; names are in lower case."""
+
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """Some bytes of the content of the present part."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnds:
+    """The content of the present part is complete."""
+
+
+PartEvent = PartBegins | PartData | PartEnds
+
+
+def media_type(header: str | None) -> tuple[str, dict[str, str]]:
+    """Return type and parameters of a header Content-Type, the type in lower case; ("", {}) without a header."""
+    kind, options = parse_options_header(header)
+    return kind.decode("latin-1").lower(), {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in options.items()
+    }
+
+
+async def part_events(chunks: AsyncIterator[bytes], boundary: str | None) -> AsyncIterator[PartEvent]:
+    """Yield the parts of a body. Raises Problem 400 for a body that is no complete multipart of this boundary."""
+    if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii():
+        raise Problem(HTTPStatus.BAD_REQUEST, "The header Content-Type has no valid boundary.")
+    collector = _Collector(boundary)
+    async for chunk in chunks:
+        for event in collector.feed(chunk):
+            yield event
+    for event in collector.finish():
+        yield event
+
+
+class _Collector:
+    """Turns the callbacks of the parser into events."""
+
+    def __init__(self, boundary: str) -> None:
+        self._events: list[PartEvent] = []
+        self._headers: dict[str, str] = {}
+        self._name = self._value = b""
+        self._parts = 0
+        self._is_complete = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": lambda: self._events.append(PartBegins(self._headers)),
+                "on_part_data": lambda data, start, end: self._events.append(PartData(data[start:end])),
+                "on_part_end": lambda: self._events.append(PartEnds()),
+                "on_end": self._end,
+            },
+            max_header_count=_MOST_HEADERS,
+            max_header_size=_HEADER_BYTES,
+        )
+
+    def feed(self, chunk: bytes) -> list[PartEvent]:
+        """Return the events of the next bytes of the body."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise Problem(HTTPStatus.BAD_REQUEST, "The body is not a valid multipart message.") from None
+        return self._taken()
+
+    def finish(self) -> list[PartEvent]:
+        """Return the last events. Raises Problem 400 if the closing boundary did not come."""
+        if not self._is_complete:
+            raise Problem(HTTPStatus.BAD_REQUEST, "The multipart body ends before its closing boundary.")
+        return self._taken()
+
+    def _taken(self) -> list[PartEvent]:
+        events, self._events = self._events, []
+        return events
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {_MOST_PARTS:,} parts.")
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._name.decode("latin-1").lower()] = self._value.decode("latin-1").strip()
+        self._name = self._value = b""
+
+    def _end(self) -> None:
+        self._is_complete = True

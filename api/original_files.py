@@ -1,0 +1,63 @@
+"""Read the file of an image, unchanged since it was analysed."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
+
+
+class NoOriginalError(Exception):
+    """There is no original to show. The message is a sentence that names the image by its id."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OriginalPlace:
+    """Where the original of an image lies, and the digest that its bytes must have."""
+
+    image_id: int
+    source: str
+    root: str
+    """The folder on this host, or the URL of the store."""
+    uri: str
+    sha256: str
+    in_store: bool
+    spooled: bool
+    size: int = 0
+    mtime_ns: int = 0
+    marked: bool = False
+    """The last three are not known here; worker.fetching expects them of an image."""
+
+    def require_unchanged(self, data: bytes) -> bytes:
+        """Return the bytes. Raises NoOriginalError if they are not those that were analysed."""
+        if sha256(data).hexdigest() != self.sha256:
+            raise NoOriginalError(
+                HTTPStatus.CONFLICT,
+                f"The file of image {self.image_id} was changed after its analysis (other SHA-256).",
+            )
+        return data
+
+
+def read_file(place: OriginalPlace, *, max_bytes: int) -> bytes:
+    """Return the unchanged bytes of a file, which is never outside of its source. Raises NoOriginalError."""
+    name = f"The file of image {place.image_id}"
+    try:
+        data = read_source_file(Path(place.root), place.uri, max_bytes=max_bytes)
+    except (FileNotFoundError, NotADirectoryError):
+        purged, moved = "was removed after its retention time (spool_keep_days)", "is no longer in its folder"
+        raise NoOriginalError(HTTPStatus.GONE, f"{name} {purged if place.spooled else moved}.") from None
+    except OutsideSourceError:
+        detail = f"{name} is not read: a symbolic link leads out of its source folder."
+        raise NoOriginalError(HTTPStatus.CONFLICT, detail) from None
+    except (NotRegularError, LargeFileError, ValueError) as error:
+        raise NoOriginalError(HTTPStatus.CONFLICT, f"{name} cannot be read ({type(error).__name__}).") from None
+    except OSError as error:
+        detail = f"{name} cannot be read ({type(error).__name__})."
+        raise NoOriginalError(HTTPStatus.SERVICE_UNAVAILABLE, detail) from None
+    return place.require_unchanged(data)

@@ -1,0 +1,62 @@
+"""Add the pages to the application."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+
+from api.access import Principal
+from api.authentication import Authentication
+from api.context import ApiContext
+from api.pages import batches, failures, image, images, models_page, night, sign_in, static_files, studies
+from api.pages.session import Keys, SessionSigner
+from api.pages.viewer import PageProblem, PageServices, SignInRequired, any_viewer, page, redirect, sign_in_path
+from api.problems import Problem
+from nightread.site_key import load_secret
+
+SECRET_FILE = "pages.key"  # noqa: S105 - the name of the file
+_PARTS = (night, images, image, studies, failures, batches, models_page, sign_in, static_files)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningKeys:
+    """The keys of the application, which are read while it runs."""
+
+    app: FastAPI
+
+    async def verify(self, key: str, client: str) -> Principal | None:
+        """Return the principal of a key that is in force. Raises Problem 429 after too many wrong keys."""
+        authentication: Authentication = self.app.state.services.authentication
+        try:
+            return await authentication.of_token(key, client)
+        except Problem as problem:
+            if problem.status is HTTPStatus.UNAUTHORIZED:
+                return None
+            raise PageProblem(problem.status, problem.detail) from None
+
+    async def referred(self, reference: str) -> Principal | None:
+        """Return the principal of `Principal.reference`; None once its key is revoked or expired."""
+        authentication: Authentication = self.app.state.services.authentication
+        return await authentication.of_reference(reference)
+
+
+def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> None:
+    """Add routes, error pages and the secret that signs cookies."""
+    signer = SessionSigner(load_secret(context.settings.state_dir / SECRET_FILE))
+    app.state.pages = PageServices(signer=signer, keys=keys or RunningKeys(app))
+    for part in _PARTS:
+        app.include_router(part.router)
+    app.add_exception_handler(PageProblem, _problem)
+    app.add_exception_handler(SignInRequired, _sign_in)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PageProblem)  # noqa: S101 - registered for this type
+    viewer = getattr(request.state, "viewer", None) or await any_viewer(request)
+    phrase = HTTPStatus(error.status).phrase
+    return page(request, viewer, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
+
+
+async def _sign_in(request: Request, _error: Exception) -> Response:
+    return redirect(sign_in_path(request))

@@ -1,0 +1,92 @@
+"""Serve the page of batches and workers."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from api.context import ApiContext, Context
+from api.pages.links import path_link
+from api.pages.viewer import PageProblem, Reader, page
+from db import queries
+from db.queries import BatchRecord
+
+router = APIRouter(include_in_schema=False)
+_ROWS = 100
+_PERIOD = timedelta(hours=24)
+_LONGEST_ID = 36
+PHASES = ("fetch", "read", "prepare", "predict", "record")
+"""Phases that have a colour, in the order of work; others follow in grey."""
+
+
+@router.get("/batches")
+def batches(request: Request, context: Context, viewer: Reader) -> Response:
+    """Show workers, their totals of a day, and the latest batches."""
+    before = _cursor(request, context)
+    records = queries.batch_records(context.database, limit=_ROWS + 1, before=before)
+    shown = records[:_ROWS]
+    last = shown[-1] if len(records) > _ROWS else None
+    return page(
+        request,
+        viewer,
+        "batches.html.j2",
+        section="Batches",
+        records=shown,
+        following=path_link("/batches", at=last.created_at.isoformat(), after=last.id) if last else None,
+        first="/batches" if before else None,
+        **_workers(context),
+        **_phases(shown),
+    )
+
+
+@router.get("/batches/{batch_id}")
+def batch(batch_id: str, request: Request, context: Context, viewer: Reader) -> Response:
+    """Show one batch."""
+    found = queries.batch_records(context.database, limit=1, batch_id=batch_id) if len(batch_id) <= _LONGEST_ID else []
+    if not found:
+        raise PageProblem(HTTPStatus.NOT_FOUND, "There is no batch with this id.")
+    return page(
+        request,
+        viewer,
+        "batches.html.j2",
+        section="Batches",
+        records=found,
+        following=None,
+        first="/batches",
+        workers=[],
+        totals=[],
+        **_phases(found),
+    )
+
+
+def _workers(context: ApiContext) -> dict[str, Any]:
+    now = context.clock()
+    return {
+        "workers": queries.workers(context.database, now=now),
+        "totals": queries.node_totals(context.database, since=now - _PERIOD),
+    }
+
+
+def _phases(records: Sequence[BatchRecord]) -> dict[str, Any]:
+    """Return the names of all phases of these batches, and a function that gives the parts of a bar."""
+    named = {phase for record in records for phase in record.seconds}
+    phases = [*(phase for phase in PHASES if phase in named), *sorted(named - set(PHASES))]
+
+    def parts(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+        total = sum(seconds.values()) or 1.0
+        return [(f"phase-{number % 6}", seconds.get(phase, 0.0) / total) for number, phase in enumerate(phases)]
+
+    return {"phases": phases, "phase_parts": parts}
+
+
+def _cursor(request: Request, context: ApiContext) -> tuple[datetime, str] | None:
+    at, after = request.query_params.get("at"), request.query_params.get("after")
+    if not at or not after:
+        return None
+    try:
+        return context.nights.utc(datetime.fromisoformat(at)), after[:_LONGEST_ID]
+    except (ValueError, OverflowError):
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "This is no page of the list: open the first one.") from None

@@ -1,0 +1,55 @@
+"""Read the cards of the bundles on this host, to show thresholds next to scores."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.bundle import read_card
+from models.catalogue import Entry, entries
+from nightread.errors import StopWork
+from nightread.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreRow:
+    """The score of one label, with the threshold at which the label becomes the result."""
+
+    label: str
+    score: float
+    threshold: float | None
+    """None: the normal label, or a label that wins if its score is the highest."""
+    is_result: bool
+
+
+def card_of(settings: Settings, digest: str | None) -> Mapping[str, Any] | None:
+    """Return bundle.json of the bundle with this digest, unverified; None if this host has none."""
+    if digest is None:
+        return None
+    return next((card for _, card in readable_cards(settings) if card.get("digest") == digest), None)
+
+
+def readable_cards(settings: Settings) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
+    """Yield the bundles of this host with their cards."""
+    for entry in entries(settings.bundle_folders):
+        try:
+            yield entry, read_card(entry.path)
+        except StopWork:
+            continue
+
+
+def score_rows(
+    scores: Mapping[str, float] | None, label: str | None, card: Mapping[str, Any] | None
+) -> Sequence[ScoreRow]:
+    """Return one row per label, the highest score first."""
+    thresholds = card.get("thresholds") if card else None
+    levels = thresholds if isinstance(thresholds, dict) else {}
+    rows = [
+        ScoreRow(
+            label=name,
+            score=score,
+            threshold=level if isinstance(level := levels.get(name), int | float) else None,
+            is_result=name == label,
+        )
+        for name, score in (scores or {}).items()
+    ]
+    return sorted(rows, key=lambda row: -row.score)

@@ -1,0 +1,276 @@
+"""Draw the charts of the pages as inline SVG: widths are percentages, so that text keeps its size on every screen.
+
+Colours come from classes of the style sheet; there is no style attribute, because the pages forbid inline styles.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from nightread.nights import Nights
+
+_PLOT_TOP, _PLOT_HEIGHT, _LABELS_HEIGHT = 18, 150, 22
+_STEPS = (1, 2, 5)
+_HOURS = (1, 2, 3, 4, 6, 12, 24)
+_MOST_HOURS = 7
+"""Largest number of hours on the axis: they fit beside each other on a phone."""
+_EDGE = 4.0
+"""Percent of the width at both ends, where text would be cut if it were centred."""
+STACK = ("done", "expanded", "duplicate", "rejected", "failed")
+"""Final states from the bottom of a column to its top."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """The time on the horizontal axis."""
+
+    begin: datetime
+    end: datetime
+    nights: Nights
+
+    def percent(self, moment: datetime) -> float:
+        """Return the place of a time in percent of the width."""
+        return 100 * ((moment - self.begin) / (self.end - self.begin))
+
+    def hours(self) -> list[datetime]:
+        """Return full hours of the local time, as many as fit."""
+        span = (self.end - self.begin) / timedelta(hours=1)
+        step = next((hours for hours in _HOURS if span / hours <= _MOST_HOURS), _HOURS[-1])
+        local = self.nights.local(self.begin)
+        first = local.replace(minute=0, second=0, microsecond=0)
+        candidates = (first + timedelta(hours=hour) for hour in range(int(span) + 2))
+        return [hour for hour in candidates if hour.hour % step == 0 and self.begin <= hour <= self.end]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marker:
+    """A vertical line with a word, such as the deadline."""
+
+    at: datetime
+    text: str
+    kind: str
+    """Class of the style sheet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A curve over time, from the points (time, value)."""
+
+    kind: str
+    points: Sequence[tuple[datetime, float]]
+    filled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """Stacked columns of one width, and a step line over them."""
+
+    width: timedelta
+    stacks: Mapping[datetime, Mapping[str, int]]
+    steps: Mapping[datetime, int] = field(default_factory=dict)
+
+
+def column_chart(axis: Axis, columns: Columns, *, title: str, markers: Iterable[Marker] = ()) -> Markup:
+    """Draw stacked columns, and the step line as a thin line over them."""
+    highest = max((*(sum(stack.values()) for stack in columns.stacks.values()), *columns.steps.values(), 0))
+    scale = _Scale(highest)
+    width = 1000 * (columns.width / (axis.end - axis.begin))
+    parts = [
+        rectangle
+        for begin, stack in columns.stacks.items()
+        for rectangle in _stacked(10 * axis.percent(begin), width, stack, scale)
+    ]
+    parts.extend(_steps(axis, columns, scale))
+    return _chart(axis, scale, parts, title=title, markers=markers)
+
+
+def curve_chart(axis: Axis, curves: Sequence[Curve], *, title: str, markers: Iterable[Marker] = ()) -> Markup:
+    """Draw curves over time; a filled one is an area down to zero."""
+    scale = _Scale(max((value for curve in curves for _, value in curve.points), default=0))
+    parts = [_curve(axis, curve, scale) for curve in curves if curve.points]
+    return _chart(axis, scale, parts, title=title, markers=markers)
+
+
+def share_bar(shares: Iterable[tuple[str, float]]) -> Markup:
+    """Draw a horizontal bar of parts (class, share from 0 to 1); other elements beside it hold the numbers."""
+    parts, left = [], 0.0
+    for kind, share in shares:
+        if share > 0:
+            parts.append(
+                Markup('<rect class="{}" x="{}%" width="{}%" height="100%"/>').format(
+                    kind, _number(100 * left), _number(100 * share)
+                )
+            )
+        left += share
+    return _bar(parts)
+
+
+def range_bar(share: float, low: float | None, high: float | None, middle: float | None) -> Markup:
+    """Draw a share as a bar, and behind it the range and the middle of the shares of earlier periods."""
+    parts = []
+    if low is not None and high is not None:
+        parts.append(
+            Markup('<rect class="range" x="{}%" width="{}%" height="100%"/>').format(
+                _number(100 * low), _number(max(100 * (high - low), _THIN))
+            )
+        )
+    parts.append(Markup('<rect class="now" y="25%" width="{}%" height="50%"/>').format(_number(100 * share)))
+    if middle is not None:
+        parts.append(Markup('<rect class="middle" x="{}%" width="2" height="100%"/>').format(_number(100 * middle)))
+    return _bar(parts)
+
+
+def threshold_bar(score: float, threshold: float | None, *, reached: bool) -> Markup:
+    """Draw a score from 0 to 1 as a bar, with a line at the threshold."""
+    kind = "score reached" if reached else "score"
+    parts = [
+        Markup('<rect class="{}" y="20%" width="{}%" height="60%"/>').format(kind, _number(100 * min(max(score, 0), 1)))
+    ]
+    if threshold is not None:
+        parts.append(Markup('<rect class="limit" x="{}%" width="2" height="100%"/>').format(_number(100 * threshold)))
+    return _bar(parts)
+
+
+class _Scale:
+    """The vertical axis from 0 to a round number."""
+
+    def __init__(self, highest: float) -> None:
+        self.step = _round_step(highest / 3) if highest > 0 else 1.0
+        self.top = max(self.step, self.step * -(-highest // self.step))
+
+    def y(self, value: float) -> float:
+        """Return the place in the plot, which is 100 high."""
+        return 100 - 100 * value / self.top
+
+    def lines(self) -> list[float]:
+        """Return the values of the horizontal lines, without zero."""
+        return [self.step * number for number in range(1, int(self.top / self.step + 0.5) + 1)]
+
+
+def _round_step(about: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, at least 1 and not below `about`."""
+    power = 1.0
+    while True:
+        for step in _STEPS:
+            if step * power >= about:
+                return step * power
+        power *= 10
+
+
+def _stacked(x: float, width: float, stack: Mapping[str, int], scale: _Scale) -> Iterable[Markup]:
+    below = 0
+    for kind in STACK:
+        images = stack.get(kind, 0)
+        if images:
+            height = 100 * images / scale.top
+            yield Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
+                kind,
+                _number(x + width * 0.06),
+                _number(scale.y(below + images)),
+                _number(width * 0.88),
+                _number(height),
+            )
+        below += images
+
+
+def _steps(axis: Axis, columns: Columns, scale: _Scale) -> Iterable[Markup]:
+    """Draw a path that rises and falls at the edges of the columns; an interval without a value is zero."""
+    if not columns.steps:
+        return
+    path, last = [], None
+    for begin in sorted(columns.steps):
+        left, right = 10 * axis.percent(begin), 10 * axis.percent(begin + columns.width)
+        y = scale.y(columns.steps[begin])
+        path.append(f"M{_number(left)} 100V{_number(y)}" if last != begin else f"V{_number(y)}")
+        path.append(f"H{_number(right)}")
+        last = begin + columns.width
+        if last not in columns.steps:
+            path.append("V100")
+    yield Markup('<path class="arrived" d="{}"/>').format("".join(path))
+
+
+def _curve(axis: Axis, curve: Curve, scale: _Scale) -> Markup:
+    places = [f"{_number(10 * axis.percent(at))} {_number(scale.y(value))}" for at, value in curve.points]
+    path = "M" + "L".join(places)
+    if curve.filled:
+        first, last = (_number(10 * axis.percent(curve.points[end][0])) for end in (0, -1))
+        path += f"L{last} 100L{first} 100Z"
+    return Markup('<path class="{}" d="{}"/>').format(f"{curve.kind} area" if curve.filled else curve.kind, path)
+
+
+def _chart(axis: Axis, scale: _Scale, parts: Iterable[Markup], *, title: str, markers: Iterable[Marker] = ()) -> Markup:
+    height = _PLOT_TOP + _PLOT_HEIGHT + _LABELS_HEIGHT
+    plot = Markup(
+        '<svg x="0" y="{}" width="100%" height="{}" viewBox="0 0 1000 100" preserveAspectRatio="none">{}</svg>'
+    ).format(_PLOT_TOP, _PLOT_HEIGHT, Markup("").join(parts))
+    return Markup('<svg class="chart" role="img" aria-label="{}" width="100%" height="{}">{}{}{}{}</svg>').format(
+        title, height, _grid(scale), plot, _hours(axis), Markup("").join(_marker(axis, marker) for marker in markers)
+    )
+
+
+def _grid(scale: _Scale) -> Markup:
+    lines = [
+        Markup(
+            '<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/><text class="tick" x="0" y="{above}">{value}</text>'
+        ).format(
+            y=_number(_height_of(scale, value)), above=_number(_height_of(scale, value) - 4), value=f"{value:,.0f}"
+        )
+        for value in scale.lines()
+    ]
+    base = Markup('<line class="axis" x1="0" x2="100%" y1="{y}" y2="{y}"/>').format(y=_PLOT_TOP + _PLOT_HEIGHT)
+    return Markup("").join([*lines, base])
+
+
+def _height_of(scale: _Scale, value: float) -> float:
+    return _PLOT_TOP + _PLOT_HEIGHT * scale.y(value) / 100
+
+
+def _hours(axis: Axis) -> Markup:
+    y = _PLOT_TOP + _PLOT_HEIGHT + 16
+    return Markup("").join(
+        Markup('<text class="tick" text-anchor="{}" x="{}%" y="{}">{}</text>').format(
+            _anchor(axis.percent(hour)), _number(axis.percent(hour)), y, f"{axis.nights.local(hour):%H:%M}"
+        )
+        for hour in axis.hours()
+    )
+
+
+def _marker(axis: Axis, marker: Marker) -> Markup:
+    x = axis.percent(marker.at)
+    if not 0 <= x <= 100:  # noqa: PLR2004 - percent
+        return Markup("")
+    anchor = "end" if x > 50 else "start"  # noqa: PLR2004 - the word stands on the side with more room
+    return Markup(
+        '<line class="marker {kind}" x1="{x}%" x2="{x}%" y1="{top}" y2="{bottom}"/>'
+        '<text class="marker {kind}" text-anchor="{anchor}" dx="{dx}" x="{x}%" y="12">{text}</text>'
+    ).format(
+        kind=marker.kind,
+        x=_number(x),
+        top=_PLOT_TOP - 12,
+        bottom=_PLOT_TOP + _PLOT_HEIGHT,
+        anchor=anchor,
+        dx=-4 if anchor == "end" else 4,
+        text=marker.text,
+    )
+
+
+def _anchor(percent: float) -> str:
+    if percent < _EDGE:
+        return "start"
+    return "end" if percent > 100 - _EDGE else "middle"
+
+
+def _bar(parts: Iterable[Markup]) -> Markup:
+    return Markup('<svg class="bar" aria-hidden="true" width="100%" height="10">{}</svg>').format(
+        Markup("").join(map(escape, parts))
+    )
+
+
+def _number(value: float) -> str:
+    """Return a number for SVG with two decimals at most."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+_THIN = 0.5

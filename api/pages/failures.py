@@ -1,0 +1,176 @@
+"""Serve the page of images without a result, by reason, and the form that lets them be tried again."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import groupby, islice
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from starlette.datastructures import QueryParams
+
+from api.context import ApiContext, Context
+from api.pages.image_search import ImageSearch, SearchError, image_search
+from api.pages.links import path_link
+from api.pages.period import Period, current_periods
+from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect, require_operator
+from api.retriable_files import is_file_gone
+from db import ledger, queries
+from db.queries import ImageFilter, Retriable
+from db.tables import State
+from nightread.reasons import Reason
+
+router = APIRouter(include_in_schema=False)
+_EXAMPLES = 5
+MOST_RETRIED = 10_000
+"""Images that one click lets be tried again; more need a second one."""
+_TIMES = ("night", "since", "until")
+_FORM_NAMES = ("id", "state", "reason", "source", *_TIMES)
+_STATES = (State.FAILED.value, State.REJECTED.value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReasonGroup:
+    """The images that ended for one reason."""
+
+    state: str
+    reason: str
+    message: str
+    images: int
+    by_source: Sequence[tuple[str, int]]
+    examples: Sequence[Mapping[str, Any]]
+    """The latest images, as from `queries.images`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPlan:
+    """The images that would be tried again, and why others would not."""
+
+    again: list[int]
+    by_reason: Counter[tuple[str, str]]
+    replaced: int
+    """A newer file is at the same place, with its own arrival."""
+    file_gone: int
+    is_cut: bool
+    """True if more images match than one click takes."""
+
+
+@router.get("/failures")
+def failures(request: Request, context: Context, viewer: Reader) -> Response:
+    """Show the failed and rejected images of a period; without times those of the current or last night and day."""
+    search = _search(request.query_params, context)
+    groups = list(_groups(context, search.wanted))
+    return page(
+        request,
+        viewer,
+        "failures.html.j2",
+        section="Failures",
+        groups=groups,
+        times={name: value for name, value in search.query.items() if name in _TIMES},
+        search=search,
+        shown=_period(search, context),
+        retried=_number(request.query_params.get("retried", "")),
+    )
+
+
+@router.post("/retry")
+async def retry(request: Request, context: Context, viewer: Reader) -> Response:
+    """Show what a retry would do; with the field `confirmed`, do it."""
+    fields = await checked_form(request, viewer)
+    require_operator(viewer)
+    query = {name: fields[name] for name in _FORM_NAMES if fields.get(name)}
+    if not {"id", "reason"} & query.keys():
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "Choose an image or a reason.")
+    search = _search(QueryParams(query), context, default=False)
+    plan = await run_in_threadpool(_plan, context, search.wanted)
+    if not fields.get("confirmed"):
+        return page(request, viewer, "retry.html.j2", section="Failures", plan=plan, query=query, most=MOST_RETRIED)
+    retried = await run_in_threadpool(
+        ledger.retry, context.database, plan.again, actor=viewer.principal.name, now=context.clock()
+    )
+    services = getattr(request.app.state, "services", None)
+    if services is not None:
+        services.notify_dispatcher()
+    if "id" in query:
+        return redirect(f"/images/{query['id']}")
+    return redirect(path_link("/failures", {name: query[name] for name in _TIMES if name in query}, retried=retried))
+
+
+def _search(parameters: QueryParams, context: ApiContext, *, default: bool = True) -> ImageSearch:
+    """Read the filters; without times take the current or last night and the day after it."""
+    named = [(name, value) for name, value in parameters.multi_items() if name in _FORM_NAMES and value]
+    if default and not any(name in _TIMES for name, _ in named):
+        night, _ = current_periods(context.nights, context.clock())
+        named.append(("since", night.since.isoformat()))
+    try:
+        search = image_search(QueryParams(named), context.nights)
+    except SearchError as error:
+        raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    if not set(search.wanted.states) <= set(_STATES):
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "Only failed and rejected images can be tried again.")
+    return search
+
+
+def _groups(context: ApiContext, wanted: ImageFilter) -> Iterator[ReasonGroup]:
+    counted = queries.failure_groups(context.database, since=wanted.since, until=wanted.until)
+    ids = queries.failure_examples(context.database, since=wanted.since, until=wanted.until, each=_EXAMPLES)
+    newest = ImageFilter(image_ids=tuple(ids), sort="newest")
+    rows = list(queries.images(context.database, newest)) if ids else []
+    groups = [_group(list(same), rows) for _, same in groupby(sorted(counted, key=_kind), _kind)]
+    yield from sorted(groups, key=lambda group: (group.state, -group.images))
+
+
+def _kind(group: queries.FailureGroup) -> tuple[str, str]:
+    return group.state, group.reason
+
+
+def _group(same: Sequence[queries.FailureGroup], examples: Sequence[Mapping[str, Any]]) -> ReasonGroup:
+    state, reason = same[0].state, same[0].reason
+    return ReasonGroup(
+        state=state,
+        reason=reason,
+        message=_MESSAGES.get(reason, ""),
+        images=sum(group.images for group in same),
+        by_source=[(group.source, group.images) for group in sorted(same, key=lambda group: -group.images)],
+        examples=[row for row in examples if (row["state"], row["reason"] or "") == (state, reason)],
+    )
+
+
+def _plan(context: ApiContext, wanted: ImageFilter) -> RetryPlan:
+    found = list(islice(_retriable(context, wanted), MOST_RETRIED + 1))
+    plan = RetryPlan(
+        again=[],
+        by_reason=Counter(),
+        replaced=sum(image.replaced for image in found[:MOST_RETRIED]),
+        file_gone=sum(_is_gone(image, context) for image in found[:MOST_RETRIED]),
+        is_cut=len(found) > MOST_RETRIED,
+    )
+    for image in found[:MOST_RETRIED]:
+        if not image.replaced and not _is_gone(image, context):
+            plan.again.append(image.image_id)
+            plan.by_reason[image.state, image.reason] += 1
+    return plan
+
+
+def _retriable(context: ApiContext, wanted: ImageFilter) -> Iterable[Retriable]:
+    return queries.retriable(context.database, wanted)
+
+
+def _is_gone(image: Retriable, context: ApiContext) -> bool:
+    return not image.replaced and is_file_gone(image, context.settings)
+
+
+def _period(search: ImageSearch, context: ApiContext) -> Period | None:
+    """Return the night whose failures are shown, if it is one."""
+    night, _ = current_periods(context.nights, context.clock())
+    return night if search.wanted.since == night.since and search.wanted.until is None else None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004
+
+
+_MESSAGES = {reason.value: reason.message for reason in Reason}

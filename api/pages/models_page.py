@@ -1,0 +1,123 @@
+"""Serve the page of models: registered bundles, bundles of this host, routing rules and evaluations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from api.context import ApiContext, Context
+from api.pages.bundle_cards import readable_cards
+from api.pages.viewer import HEADERS, PageProblem, Reader, page
+from db import queries
+from models.catalogue import Entry
+from models.domain import RANGES
+from models.evaluation.names import PAGE_FILE
+
+router = APIRouter(include_in_schema=False)
+_EVALUATION_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+)
+"""An evaluation is a file with its own styles and pictures. It runs nothing and loads nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRow:
+    """One bundle: registered in the database, on this host, or both."""
+
+    name: str
+    version: str
+    digest: str
+    labels: Sequence[str]
+    normal_label: str | None
+    registered: bool
+    """Whether it ever analysed an image or has a rule."""
+    card: Mapping[str, Any] | None
+    """bundle.json; None if this host does not have the bundle."""
+    has_evaluation: bool
+
+    @property
+    def made_for(self) -> list[tuple[str, str]]:
+        """Return the domain of the bundle in words: (field, values)."""
+        domain = (self.card or {}).get("domain")
+        found = domain if isinstance(domain, dict) else {}
+        return [(name.replace("_", " "), _words(name, value)) for name, value in found.items()]
+
+    @property
+    def reference(self) -> str:
+        """Return `NAME@VERSION`."""
+        return f"{self.name}@{self.version}"
+
+
+@router.get("/models")
+def models(request: Request, context: Context, viewer: Reader) -> Response:
+    """Show all bundles and the rules in force."""
+    return page(
+        request,
+        viewer,
+        "models.html.j2",
+        section="Models",
+        rows=_rows(context),
+        rules=queries.routes_in_force(context.database),
+        model=context.settings.model,
+    )
+
+
+@router.get("/models/{digest}/evaluation")
+def evaluation(digest: str, context: Context, viewer: Reader) -> Response:  # noqa: ARG001 - a reader is required
+    """Show the evaluation that `nightread models evaluate` wrote into the folder of a bundle."""
+    for entry, card in readable_cards(context.settings):
+        path = entry.path / PAGE_FILE
+        if card.get("digest") == digest and path.is_file():
+            headers = {**HEADERS, "Content-Security-Policy": _EVALUATION_POLICY}
+            return Response(path.read_bytes(), media_type="text/html; charset=utf-8", headers=headers)
+    raise PageProblem(HTTPStatus.NOT_FOUND, "This host has no evaluation of such a model.")
+
+
+def _rows(context: ApiContext) -> list[ModelRow]:
+    """Return the registered bundles, and those of this host that are not registered."""
+    cards = {str(card.get("digest")): (entry, card) for entry, card in readable_cards(context.settings)}
+    rows = [
+        ModelRow(
+            name=bundle.name,
+            version=bundle.version,
+            digest=bundle.digest,
+            labels=bundle.labels,
+            normal_label=bundle.normal_label,
+            registered=True,
+            card=cards[bundle.digest][1] if bundle.digest in cards else None,
+            has_evaluation=bundle.digest in cards and _has_evaluation(cards[bundle.digest][0]),
+        )
+        for bundle in queries.bundles(context.database)
+    ]
+    known = {row.digest for row in rows}
+    rows.extend(
+        ModelRow(
+            name=entry.name,
+            version=entry.version,
+            digest=digest,
+            labels=[str(label) for label in card.get("labels", ())],
+            normal_label=card.get("normal_label"),
+            registered=False,
+            card=card,
+            has_evaluation=_has_evaluation(entry),
+        )
+        for digest, (entry, card) in cards.items()
+        if digest not in known
+    )
+    return sorted(rows, key=lambda row: (row.name, row.version))
+
+
+def _words(name: str, value: object) -> str:
+    """Return the allowed values of a field of a domain."""
+    if name in RANGES and isinstance(value, list):
+        return " to ".join(map(str, value))
+    if isinstance(value, dict):
+        return "as in the training images"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _has_evaluation(entry: Entry) -> bool:
+    return (entry.path / PAGE_FILE).is_file()

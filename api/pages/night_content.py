@@ -1,0 +1,179 @@
+"""Gather what the night page and the report show."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+from api.pages.attention import Attention, attention, is_past, present_state
+from api.pages.forecast import Forecast, forecast
+from api.pages.label_history import LabelHistory, label_rows
+from api.pages.night_charts import backlog_chart, outcome_chart
+from api.pages.period import Period, night_of
+from db import queries
+from db.engine import Database
+from db.queries import ImageFilter, IncompleteStudy, PeriodCounts, Tally
+from db.tables import State
+from nightread.nights import Nights
+from nightread.reasons import Reason
+from nightread.settings import Settings
+
+_EARLIER_NIGHTS = 7
+_SUSPICIOUS = 12
+_STUDIES = 20
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReasonRow:
+    """Why images have no result."""
+
+    state: str
+    reason: str
+    images: int
+    share: float
+    """Of all arrivals."""
+    fault: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightContent:
+    """The content of the page of one period."""
+
+    period: Period
+    at: datetime
+    is_current: bool
+    tally: Tally
+    states: Sequence[tuple[str, int]]
+    """The terms of the sum: (state, images); their sum is the number of arrivals."""
+    forecast: Forecast
+    attention: Sequence[Attention]
+    reasons: Sequence[ReasonRow]
+    remarks: Mapping[str, int]
+    labels: Sequence[LabelHistory]
+    earlier_nights: int
+    suspicious: Sequence[dict[str, Any]]
+    studies: Sequence[IncompleteStudy]
+    """The incomplete ones, those that miss most first."""
+    studies_left_out: int
+    outcomes_over_time: Markup
+    backlog: Markup
+    hours: Sequence[tuple[datetime, int, Mapping[str, int]]]
+    """(begin of an hour, arrivals, final states -> images) for the table below the charts."""
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """Return the share of each state in the arrivals."""
+        return [(state, images / self.tally.arrived) for state, images in self.states]
+
+    @property
+    def final_states(self) -> list[str]:
+        """Return the final states that occur."""
+        return [state for state, images in self.states if images and state != "unfinished"]
+
+    @property
+    def models(self) -> int:
+        """Return the number of models with results."""
+        return len({row.model for row in self.labels})
+
+
+def night_content(
+    database: Database, settings: Settings, nights: Nights, period: Period, *, now: datetime
+) -> NightContent:
+    """Read everything that the page of a period shows."""
+    counts = queries.period_counts(database, since=period.since, until=period.until)
+    tally = counts.tally
+    is_current = not is_past(period, now)
+    has_work = is_current or bool(tally.unfinished)
+    pace = queries.pace(database, unfinished=tally.unfinished, now=now) if has_work else None
+    ends = forecast(period, tally, last_outcome=counts.last_outcome, pace=pace, nights=nights, now=now)
+    incomplete = queries.incomplete_studies(database, since=period.since, until=period.until)
+    earlier = queries.sample_labels(database, list(_earlier(nights, period))) if counts.labels else []
+    found = attention(
+        period,
+        tally,
+        [(reason, images) for (_, reason), images in counts.reasons.items()],
+        forecast=ends,
+        incomplete=incomplete,
+        present=present_state(database, settings, nights, now) if has_work else None,
+    )
+    return NightContent(
+        period=period,
+        at=now,
+        is_current=is_current,
+        tally=tally,
+        states=_states(tally),
+        forecast=ends,
+        attention=list(found),
+        reasons=list(_reasons(counts)),
+        remarks={},
+        labels=label_rows(counts.labels, earlier),
+        earlier_nights=len(earlier),
+        suspicious=_suspicious(database, period) if counts.labels else [],
+        studies=incomplete[:_STUDIES],
+        studies_left_out=max(0, len(incomplete) - _STUDIES),
+        outcomes_over_time=outcome_chart(period, counts, nights, now),
+        backlog=backlog_chart(period, counts, ends, nights, now),
+        hours=list(_hours(counts, nights)),
+    )
+
+
+def _states(tally: Tally) -> list[tuple[str, int]]:
+    names = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
+    return [*((name.value, getattr(tally, name)) for name in names), ("unfinished", tally.unfinished)]
+
+
+def _earlier(nights: Nights, period: Period) -> Iterator[tuple[datetime, datetime]]:
+    first: date = period.date if period.kind == "night" else nights.local(period.since).date()
+    for number in range(1, _EARLIER_NIGHTS + 1):
+        night = night_of(nights, first - number * _DAY)
+        yield night.since, night.until
+
+
+def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
+    for (state, word), images in counts.reasons.items():
+        reason = _REASONS.get(word)
+        yield ReasonRow(
+            state=state,
+            reason=word,
+            images=images,
+            share=images / counts.tally.arrived,
+            fault=reason.fault.value if reason else "unknown",
+            message=reason.message if reason else "",
+        )
+
+
+def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
+    wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
+    normal = {(each.name, each.version): each.normal_label for each in queries.bundles(database)}
+    rows = list(queries.images(database, wanted))
+    return [
+        row | {"suspicion": _suspicion(row["scores"], normal.get((row["model"], row["model_version"])))} for row in rows
+    ]
+
+
+def _suspicion(scores: Mapping[str, float], normal_label: str | None) -> float:
+    """Return the suspicion by which `queries.images` sorts, see models.postprocessing.Postprocessing.suspicion."""
+    return 1 - scores[normal_label] if normal_label is not None and normal_label in scores else max(scores.values())
+
+
+def _hours(counts: PeriodCounts, nights: Nights) -> Iterator[tuple[datetime, int, Mapping[str, int]]]:
+    arrived: Counter[datetime] = Counter()
+    finished: dict[datetime, Counter[str]] = {}
+    for begin, images in counts.arrived_at.items():
+        arrived[_hour(begin, nights)] += images
+    for (begin, state), images in counts.finished_at.items():
+        finished.setdefault(_hour(begin, nights), Counter())[state] += images
+    for hour in sorted(arrived.keys() | finished.keys()):
+        yield hour, arrived[hour], finished.get(hour, Counter())
+
+
+def _hour(moment: datetime, nights: Nights) -> datetime:
+    return nights.local(moment).replace(minute=0, second=0, microsecond=0)
+
+
+_REASONS = {reason.value: reason for reason in Reason}

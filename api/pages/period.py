@@ -1,0 +1,65 @@
+"""Define the periods that a night page shows: a night, or the day between two nights."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from nightread.nights import Nights
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Period:
+    """A night, named by its evening, or a day, named by its morning."""
+
+    kind: Literal["night", "day"]
+    date: date
+    since: datetime
+    """Included, in UTC."""
+    until: datetime
+    """Excluded, in UTC."""
+
+    @property
+    def path(self) -> str:
+        """Return the path of its page."""
+        return f"/{self.kind}s/{self.date.isoformat()}"
+
+    @property
+    def title(self) -> str:
+        """Return its name for people, such as `Night of Thursday 5 November 2026`."""
+        return f"{self.kind.capitalize()} of {self.date:%A} {self.date.day} {self.date:%B %Y}"
+
+    def includes(self, moment: datetime) -> bool:
+        """Return whether the time is in this period."""
+        return self.since <= moment < self.until
+
+    @property
+    def filter(self) -> dict[str, str]:
+        """Return the filter of its images for links, with the names of `nightread query`."""
+        if self.kind == "night":
+            return {"night": self.date.isoformat()}
+        return {"since": self.since.isoformat(), "until": self.until.isoformat()}
+
+
+def night_of(nights: Nights, evening: date) -> Period:
+    """Return the night that begins on this date."""
+    since, until = nights.bounds(evening)
+    return Period(kind="night", date=evening, since=since, until=until)
+
+
+def day_of(nights: Nights, morning: date) -> Period | None:
+    """Return the day whose night ended on this date; None if one night ends when the next one begins."""
+    for evening in (morning, morning - _DAY):
+        _, since = nights.bounds(evening)
+        until, _ = nights.bounds(evening + _DAY)
+        if nights.local(since).date() == morning and since < until:
+            return Period(kind="day", date=morning, since=since, until=until)
+    return None
+
+
+def current_periods(nights: Nights, now: datetime) -> tuple[Period, Period | None]:
+    """Return the current or last night, and the day after it if that has begun."""
+    night = night_of(nights, nights.latest(now))
+    day = day_of(nights, nights.local(night.until).date())
+    return night, day if day and day.since <= now else None

@@ -1,0 +1,69 @@
+"""Sign in with a key, sign out, and choose dark or light."""
+
+from datetime import timedelta
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from api.context import Context
+from api.pages.viewer import (
+    THEME_COOKIE,
+    THEMES,
+    AnyViewer,
+    checked_form,
+    local_path,
+    page,
+    redirect,
+    set_session,
+)
+
+router = APIRouter(include_in_schema=False)
+_YEAR = timedelta(days=365)
+
+
+@router.get("/sign-in")
+def form(request: Request, viewer: AnyViewer, next: str = "/") -> Response:  # noqa: A002 - the usual name
+    """Show the form."""
+    return page(request, viewer, "sign_in.html.j2", next=local_path(next), problem="")
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, context: Context, viewer: AnyViewer) -> Response:
+    """Check the key; the cookie that replaces it holds its id only."""
+    fields = await checked_form(request, viewer)
+    services = request.app.state.pages
+    client = request.client.host if request.client else ""
+    principal = await services.keys.verify(fields.get("key", "").strip(), client)
+    if principal is None:
+        return page(
+            request,
+            viewer,
+            "sign_in.html.j2",
+            status=HTTPStatus.UNAUTHORIZED,
+            next=local_path(fields.get("next", "/")),
+            problem="This key is not valid: it is unknown, expired or revoked.",
+        )
+    response = redirect(fields.get("next", "/"))
+    set_session(request, response, services.signer.new(principal.reference, context.clock()))
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, context: Context, viewer: AnyViewer) -> Response:
+    """Replace the cookie by one without a key."""
+    await checked_form(request, viewer)
+    response = redirect("/sign-in")
+    set_session(request, response, request.app.state.pages.signer.new("", context.clock()))
+    return response
+
+
+@router.post("/theme")
+async def theme(request: Request, viewer: AnyViewer) -> Response:
+    """Choose the next theme: as the system, dark, light."""
+    fields = await checked_form(request, viewer)
+    present = request.cookies.get(THEME_COOKIE, THEMES[0])
+    following = THEMES[(THEMES.index(present) + 1) % len(THEMES)] if present in THEMES else THEMES[0]
+    response = redirect(fields.get("back", "/"))
+    response.set_cookie(THEME_COOKIE, following, max_age=int(_YEAR.total_seconds()), samesite="strict", httponly=True)
+    return response

@@ -1,0 +1,29 @@
+"""Serve the style sheet, the script and the icon of the pages."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.pages.rendering import STATIC
+from api.pages.viewer import PageProblem
+
+router = APIRouter(include_in_schema=False)
+_TYPES = {
+    "nightread.css": "text/css; charset=utf-8",
+    "nightread.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_HEADERS = {
+    "Cache-Control": "public, max-age=86400, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
+
+
+@router.get("/static/{name}")
+def static_file(name: str) -> Response:
+    """Return one of the files that the pages name; these are public."""
+    if name not in _TYPES:
+        raise PageProblem(HTTPStatus.NOT_FOUND, "There is no such file.")
+    return Response((STATIC / name).read_bytes(), media_type=_TYPES[name], headers=_HEADERS)

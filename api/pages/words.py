@@ -1,0 +1,27 @@
+"""Write times and shares for people."""
+
+from datetime import datetime
+
+from nightread.nights import Nights
+
+_FAR_SECONDS = 20 * 3600
+_ROUNDED_PERCENT = 10
+
+
+def clock(moment: datetime, nights: Nights, *, near: datetime) -> str:
+    """Return the local time, with the date if it is far from the time `near`."""
+    local = nights.local(moment)
+    if abs((moment - near).total_seconds()) > _FAR_SECONDS:
+        return f"{local:%a} {local.day} {local:%b %H:%M}"
+    return f"{local:%H:%M}"
+
+
+def share(value: float) -> str:
+    """Return a share from 0 to 1 in percent: one decimal below 10 %, and `<0.1 %` for the smallest."""
+    percent = 100 * value
+    if 0 < percent < _SMALLEST:
+        return f"<{_SMALLEST} %"
+    return f"{percent:.1f} %" if percent < _ROUNDED_PERCENT else f"{percent:.0f} %"
+
+
+_SMALLEST = 0.1

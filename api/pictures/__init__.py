@@ -1,0 +1,1 @@
+"""Show the pictures of images: previews, thumbnails and heat maps (docs/pictures.md)."""

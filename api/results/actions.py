@@ -1,0 +1,117 @@
+"""Define the routes that act, each with a row of audit: retry and cancel images, pause and resume dispatch."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.access import CurrentPrincipal, Permission, require
+from api.context import Context
+from api.images.routes import ImageId
+from api.json_response import json_response
+from api.openapi import json_body, problem_responses
+from api.problems import Problem
+from api.retriable_files import is_file_gone
+from api.services import Services
+from db import ledger, queries
+from db.ledger import Cause
+from db.queries import ImageFilter
+from nightread.plain_text import visible
+
+router = APIRouter(tags=["actions"], dependencies=[require(Permission.OPERATE)])
+
+_ACTION = {"type": "object", "required": ["image_id", "state"]}
+_PAUSES = {"type": "object", "required": ["paused"], "properties": {"paused": {"type": "array"}}}
+
+
+class PauseRequest(BaseModel):
+    """The body of /v1/pause."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"why": "testing a new model"}]})
+
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+
+class ResumeRequest(BaseModel):
+    """The body of /v1/resume."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"causes": ["person"]}]})
+
+    causes: list[Cause] = Field([], max_length=10, description="End only pauses with these causes; empty: all.")
+
+
+@router.post(
+    "/v1/images/{image_id}/retry",
+    summary="Analyse a failed or rejected image again",
+    responses={200: json_body("The image waits again.", _ACTION), **problem_responses(404, 409)},
+)
+def retry_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
+    """Set a failed or rejected image to `received`; its attempts are counted from zero again."""
+    wanted = ImageFilter(image_ids=(image_id,), states=("failed", "rejected"))
+    found = next(iter(queries.retriable(context.database, wanted)), None)
+    if found is None:
+        raise _cannot(context, image_id, "Only a failed or rejected image can be retried.")
+    if found.replaced:
+        raise _conflict("A newer file at the same place is registered as its own image.")
+    if is_file_gone(found, context.settings):
+        raise _conflict("The file of the image is gone: send it again.")
+    if not ledger.retry(context.database, [image_id], actor=principal.name, now=context.clock()):
+        raise _conflict("The image was retried at the same moment.")
+    services.notify_dispatcher()
+    return json_response({"image_id": image_id, "state": "received", "links": {"self": f"/v1/images/{image_id}"}})
+
+
+@router.post(
+    "/v1/images/{image_id}/cancel",
+    summary="Cancel the analysis of an image that waits",
+    responses={200: json_body("The image is rejected (cancelled).", _ACTION), **problem_responses(404, 409)},
+)
+def cancel_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
+    """Reject an image with the reason `cancelled`, unless a worker has begun with it; `retry` takes it up again."""
+    if not ledger.cancel(context.database, image_id, actor=principal.name, now=context.clock()):
+        raise _cannot(context, image_id, "A worker has begun with the image, or it has its outcome.")
+    services.wake_waiters()
+    return json_response({"image_id": image_id, "state": "rejected", "links": {"self": f"/v1/images/{image_id}"}})
+
+
+@router.post(
+    "/v1/pause",
+    summary="Pause dispatch",
+    responses={200: json_body("The pauses in force.", _PAUSES), **problem_responses(409)},
+)
+def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPrincipal) -> Response:
+    """Form no new batches until `resume`; workers finish those that they have, and new images wait."""
+    detail = visible(wanted.why)[:500]
+    if not ledger.pause(context.database, Cause.PERSON, detail=detail, actor=principal.name, now=context.clock()):
+        raise _conflict("Dispatch is paused already: see `pauses` of /v1/status.")
+    return _pauses(context)
+
+
+@router.post(
+    "/v1/resume",
+    summary="End pauses",
+    responses={200: json_body("The pauses that are still in force.", _PAUSES), **problem_responses()},
+)
+def resume_dispatch(
+    context: Context, services: Services, principal: CurrentPrincipal, wanted: ResumeRequest | None = None
+) -> Response:
+    """End pauses of dispatch: all of them, or those with the given causes."""
+    causes = (wanted.causes if wanted else None) or tuple(Cause)
+    ledger.end_pauses(context.database, causes, actor=principal.name, now=context.clock())
+    services.notify_dispatcher()
+    return _pauses(context)
+
+
+def _pauses(context: Context) -> Response:
+    return json_response({"paused": [pause.cause.value for pause in queries.pauses(context.database)]})
+
+
+def _cannot(context: Context, image_id: int, why: str) -> Problem:
+    if next(queries.images(context.database, ImageFilter(image_ids=(image_id,))), None) is None:
+        return Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
+    return _conflict(why)
+
+
+def _conflict(detail: str) -> Problem:
+    return Problem(HTTPStatus.CONFLICT, detail)

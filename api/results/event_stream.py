@@ -1,0 +1,32 @@
+"""Define /v1/events: outcomes as they are recorded."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from starlette.responses import StreamingResponse
+
+from api.access import Permission, require
+from api.openapi import problem_responses
+from api.problems import Problem
+from api.services import Services
+
+router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
+
+
+@router.get(
+    "/v1/events",
+    summary="Hear of outcomes as they are recorded",
+    responses={
+        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **problem_responses(),
+    },
+    response_class=Response,
+)
+async def stream_events(services: Services) -> Response:
+    """Send an event `outcome` for each image: its id, state, reason and label, and nothing of a patient.
+
+    An event `missed` means: read /v1/results with `sort=finished`. Events need Redis.
+    """
+    if services.events.is_full:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients listen already.", headers={"Retry-After": "60"})
+    return StreamingResponse(services.events.listen(), media_type="text/event-stream")

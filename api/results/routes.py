@@ -1,0 +1,193 @@
+"""Define the routes that read: results, studies, series, nights, batches, models and the state of the work."""
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.params import Depends as DependsParameter
+
+from api.access import Permission, require
+from api.context import Context
+from api.formats import MEDIA_TYPES, chosen_format
+from api.images.objects import with_links
+from api.json_response import json_response
+from api.openapi import IMAGE_SCHEMA, json_body, problem_responses
+from api.problems import Problem
+from api.results.model_list import model_list
+from api.results.search import ResultsSearch, filter_of, night_bounds, page_limit, with_limit
+from api.services import Services
+from api.status import take_status
+from db import queries
+from db.queries import ImageFilter, InvalidCursorError, Page
+from db.tables import State
+
+READ: list[DependsParameter] = [require(Permission.READ)]
+router = APIRouter(tags=["results"], dependencies=READ)
+
+_MOST_IMAGES = 1000
+_OBJECT = {"type": "object"}
+_Uid = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z.]+$")]
+_PAGE_SCHEMA = {
+    "type": "object",
+    "required": ["images", "next"],
+    "properties": {
+        "images": {"type": "array", "items": IMAGE_SCHEMA},
+        "next": {"type": ["string", "null"], "description": "Path of the next page."},
+    },
+}
+_FILE = {"schema": {"type": "string"}}
+
+
+@router.get(
+    "/v1/results",
+    summary="Search results",
+    responses={
+        200: {
+            "description": "A page of JSON, or a file with all rows.",
+            "content": {
+                "application/json": {"schema": _PAGE_SCHEMA},
+                **{kind: _FILE for style, kind in MEDIA_TYPES.items() if style != "json"},
+            },
+        },
+        **problem_responses(406),
+    },
+)
+async def search_results(
+    search: Annotated[ResultsSearch, Query()], request: Request, context: Context, services: Services
+) -> Response:
+    """Search with the conditions of `nightread query`.
+
+    JSON comes in pages: `next` is the path of the next one, or null. JSON lines, CSV and Parquet have all rows in one
+    response. The format follows `format`, else the header Accept.
+    """
+    style = chosen_format(search.format, request.headers.get("accept"))
+    wanted = await run_in_threadpool(filter_of, search, context)
+    if style != "json":
+        return await services.exports.response(style, with_limit(wanted, search), search.columns, context)
+    try:
+        page: Page = await run_in_threadpool(
+            queries.page, context.database, wanted, cursor=search.cursor, limit=page_limit(search)
+        )
+    except InvalidCursorError as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+    following = request.url.include_query_params(cursor=page.next_cursor) if page.next_cursor else None
+    return json_response(
+        {
+            "images": [with_links(row) for row in page.rows],
+            "next": f"{following.path}?{following.query}" if following else None,
+        }
+    )
+
+
+@router.get(
+    "/v1/studies/{study_instance_uid}",
+    summary="Read one study",
+    responses={200: json_body("The study, with its images.", _OBJECT), **problem_responses(404)},
+)
+def read_study(study_instance_uid: _Uid, context: Context) -> Response:
+    """Return the completeness of a study and its first 1,000 current images; `links.images` has all of them."""
+    found = list(queries.studies(context.database, now=context.clock(), study_instance_uid=study_instance_uid, limit=1))
+    if not found:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is no study with this Study Instance UID.")
+    study = found[0]
+    wanted = ImageFilter(study_instance_uid=study_instance_uid, current=True, limit=_MOST_IMAGES)
+    counts = ("images", "done", "no_result", "unfinished", "withdrawn", "expected", "reported_by")
+    return json_response(
+        {
+            "study_instance_uid": study.study_instance_uid,
+            "completeness": study.completeness.value,
+            "counts": {name: getattr(study, name) for name in counts},
+            "first_arrival": study.first_arrival,
+            "last_arrival": study.last_arrival,
+            "images": [with_links(row) for row in queries.images(context.database, wanted)],
+            "links": {
+                "self": f"/v1/studies/{study_instance_uid}",
+                "images": f"/v1/results?study={study_instance_uid}",
+            },
+        }
+    )
+
+
+@router.get(
+    "/v1/series/{series_instance_uid}",
+    summary="Read one series",
+    responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
+)
+def read_series(series_instance_uid: _Uid, context: Context) -> Response:
+    """Return the first 1,000 current images of a series; `links.images` has all of them."""
+    wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
+    found = [with_links(row) for row in queries.images(context.database, wanted)]
+    if not found:
+        raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this Series Instance UID.")
+    return json_response(
+        {
+            "series_instance_uid": series_instance_uid,
+            "study_instance_uid": found[0]["study_instance_uid"],
+            "images": found,
+            "links": {
+                "self": f"/v1/series/{series_instance_uid}",
+                "images": f"/v1/results?series={series_instance_uid}",
+            },
+        }
+    )
+
+
+@router.get(
+    "/v1/nights/{night}",
+    summary="Count the images of a night",
+    responses={200: json_body("The counts of the night.", _OBJECT), **problem_responses()},
+)
+def read_night(
+    night: Annotated[str, Path(max_length=20, description="The date of its evening, such as 2026-11-05, or `last`.")],
+    context: Context,
+) -> Response:
+    """Return the numbers of a night by state, reason and label."""
+    since, until = night_bounds(night, context)
+    counts = queries.night_counts(context.database, since, until)
+    evening = context.nights.local(since).date().isoformat()
+    return json_response(
+        {
+            "night": evening,
+            "begins_at": since,
+            "ends_at": until,
+            "arrived": counts.arrived,
+            **{state.value: counts.states[state] for state in State},
+            "reasons": dict(counts.reasons.most_common()),
+            "labels": dict(counts.labels.most_common()),
+            "links": {"self": f"/v1/nights/{evening}", "images": f"/v1/results?night={evening}"},
+        }
+    )
+
+
+@router.get(
+    "/v1/status",
+    summary="Read the state of the work",
+    responses={200: json_body("The object of `nightread status --json`.", _OBJECT), **problem_responses()},
+)
+def read_status(context: Context) -> Response:
+    """Return counts, speed, expected end, sources and workers, as `nightread status --json` does."""
+    status = take_status(context.database, context.settings, context.nights, context.clock())
+    return json_response(status.to_json(context.settings))
+
+
+@router.get(
+    "/v1/models",
+    summary="List models",
+    responses={200: json_body("The models.", {"type": "array", "items": _OBJECT}), **problem_responses()},
+)
+def list_models(context: Context) -> Response:
+    """Return the models that this host finds, and whether workers use them."""
+    return json_response(model_list(context))
+
+
+@router.get(
+    "/v1/batches",
+    summary="List batches",
+    responses={200: json_body("The latest batches.", {"type": "array", "items": _OBJECT}), **problem_responses()},
+)
+def list_batches(context: Context, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    """Return the latest batches, the newest first: their sizes, times, seconds by phase and outcomes."""
+    found = queries.batch_records(context.database, limit=limit)
+    return json_response([{"batch_id": batch.id, **asdict(batch)} for batch in found])

@@ -1,0 +1,169 @@
+"""Turn the parameters of /v1/results into a filter: the conditions of `nightread query`."""
+
+from dataclasses import replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from api.context import ApiContext
+from api.number_search import Numbers
+from api.problems import Problem
+from db.queries import COLUMNS, ImageFilter
+from db.tables import State
+from imaging.remarks import Remark
+from nightread.errors import UsageFault
+from nightread.nights import evening_named
+from nightread.reasons import Reason
+
+LARGEST_ID = 2**63 - 1
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 1000
+_MOST_VALUES = 100
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_Ids = Annotated[list[Annotated[int, Field(ge=1, le=LARGEST_ID)]], Field(max_length=_MOST_VALUES)]
+_Texts = Annotated[list[Text], Field(max_length=_MOST_VALUES)]
+_Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _known_reason(text: str) -> str:
+    if text not in _REASONS:
+        raise ValueError("there is no such reason")
+    return text
+
+
+_REASONS = [reason.value for reason in Reason]
+_Reason = Annotated[str, AfterValidator(_known_reason), WithJsonSchema({"type": "string", "enum": _REASONS})]
+
+
+class ResultsSearch(BaseModel):
+    """The parameters of a search. Several values of one parameter are alternatives; all parameters must match."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: _Ids = Field([], description="Id of the image.")
+    state: list[State] = Field([], max_length=_MOST_VALUES, description="State of the image.")
+    reason: list[_Reason] = Field([], max_length=_MOST_VALUES, description="Reason why there is no result.")
+    label: _Texts = Field([], description="Label of the result.")
+    remark: list[Remark] = Field([], max_length=_MOST_VALUES, description="Remark on the result.")
+    min_score: _Score | None = Field(None, description="Lowest score of the resulting label.")
+    max_score: _Score | None = Field(None, description="Highest score of the resulting label.")
+    source: _Texts = Field([], description="Name of the source.")
+    modality: _Texts = Field([], description="Modality, such as CT.")
+    model: _Texts = Field([], description="`NAME` or `NAME@VERSION`: results of this model, including further results.")
+    shadow: bool = Field(False, description="Only results of shadow models (on trial).")
+    patient: Text | None = Field(None, description="PatientID; it is hashed before the search.")
+    accession: Text | None = Field(None, description="AccessionNumber; it is hashed before the search.")
+    issuer: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")] | None = Field(
+        None, description="Only this issuer of the number; empty: only images that name none."
+    )
+    study: Text | None = Field(None, description="Study Instance UID.")
+    series: Text | None = Field(None, description="Series Instance UID.")
+    sop: Text | None = Field(None, description="SOP Instance UID.")
+    sha256: Text | None = Field(None, description="SHA-256 of the file.")
+    since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
+    until: datetime | None = Field(None, description="Arrived before this time.")
+    night: Text | None = Field(None, description="Arrived in the night that began on this date, or in the `last` one.")
+    parent: _Ids = Field([], description="Extracted from the archive with this image id.")
+    withdrawn: bool | None = Field(None, description="Whether a key object note rejects the image.")
+    replaced: bool | None = Field(None, description="Whether another file of the same name replaced the file.")
+    conflict: bool | None = Field(None, description="Whether a source that it does not trust contests the image.")
+    current: bool = Field(False, description="Leave out withdrawn images and old versions of images.")
+    frames: bool = Field(False, description="One row per analysed frame.")
+    sort: Literal["id", "newest", "score", "suspicion", "finished"] = Field("id", description="Order of the rows.")
+    format: Literal["json", "jsonl", "csv", "parquet"] | None = Field(
+        None, description="Format, before the header Accept. JSON comes in pages, the others have all rows."
+    )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description=f"Rows of a page [{DEFAULT_LIMIT}, at most {LARGEST_LIMIT}] or of a file [all].",
+    )
+    cursor: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        None, description="Place of the next page, from `next` of the page before."
+    )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return (*COLUMNS, "frame") if self.frames else COLUMNS
+
+
+def filter_of(search: ResultsSearch, context: ApiContext) -> ImageFilter:
+    """Return the filter. Reads the issuers of patient numbers; raises Problem 422 and errors of the database."""
+    since, until = _bounds(search, context)
+    wanted = ImageFilter(
+        image_ids=tuple(search.id),
+        states=tuple(search.state),
+        reasons=tuple(search.reason),
+        labels=tuple(search.label),
+        remarks=tuple(search.remark),
+        min_score=search.min_score,
+        max_score=search.max_score,
+        sources=tuple(search.source),
+        modalities=tuple(search.modality),
+        models=tuple(search.model),
+        shadow=search.shadow,
+        study_instance_uid=search.study,
+        series_instance_uid=search.series,
+        sop_instance_uid=search.sop,
+        sha256=search.sha256,
+        since=since,
+        until=until,
+        parent_ids=tuple(search.parent),
+        withdrawn=search.withdrawn,
+        replaced=search.replaced,
+        conflict=search.conflict,
+        current=search.current,
+        per_frame=search.frames,
+        sort=search.sort,
+    )
+    return _with_numbers(wanted, search, context)
+
+
+def _with_numbers(wanted: ImageFilter, search: ResultsSearch, context: ApiContext) -> ImageFilter:
+    try:
+        numbers = Numbers(patient=search.patient, accession=search.accession, issuer=search.issuer)
+        return numbers.add_to(wanted, context.database, context.settings, lambda _note: None)
+    except UsageFault:
+        raise _unprocessable(
+            "An issuer needs a patient or accession number, and the API needs the site key of the workers to hash it."
+        ) from None
+
+
+def _bounds(search: ResultsSearch, context: ApiContext) -> tuple[datetime | None, datetime | None]:
+    if search.night is not None and (search.since or search.until):
+        raise _unprocessable("`night` cannot be combined with `since` and `until`: omit one of them.")
+    try:
+        if search.night is not None:
+            return night_bounds(search.night, context)
+        utc = context.nights.utc
+        return utc(search.since) if search.since else None, utc(search.until) if search.until else None
+    except OverflowError:
+        raise _unprocessable("The time is too far away.") from None
+
+
+def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:
+    """Return start and end of a night given as a date or `last`. Raises Problem 422."""
+    try:
+        return context.nights.bounds(
+            context.nights.latest(context.clock()) if night == "last" else evening_named(night, context.nights)
+        )
+    except (UsageFault, OverflowError):
+        raise _unprocessable("The night is not valid: give a date such as 2026-11-05, or `last`.") from None
+
+
+def page_limit(search: ResultsSearch) -> int:
+    """Return the number of rows of a page of JSON."""
+    return min(search.limit or DEFAULT_LIMIT, LARGEST_LIMIT)
+
+
+def with_limit(wanted: ImageFilter, search: ResultsSearch) -> ImageFilter:
+    """Return the filter with the number of rows of a file."""
+    return replace(wanted, limit=search.limit)
+
+
+def _unprocessable(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)

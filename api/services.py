@@ -1,0 +1,121 @@
+"""Run what all requests share while the application runs: intake, waiters, keys and messages."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.authentication import Authentication
+from api.context import ApiContext
+from api.file_exports import FileExports
+from api.intake.intake import SubmissionIntake
+from api.intake.upkeep import Upkeep
+from api.keys import KeyRing
+from api.outcome_events import OutcomeEvents
+from api.redis_messages import RedisMessages
+from api.waiting import OutcomeWaiters
+from nightread.log import place_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiServices:
+    """The running parts of the API (`request.app.state.services`)."""
+
+    intake: SubmissionIntake
+    waiters: OutcomeWaiters
+    authentication: Authentication
+    events: OutcomeEvents
+    exports: FileExports
+    messages: RedisMessages | None
+    """None without a Redis: the dispatcher then finds new images within a second."""
+    loop: asyncio.AbstractEventLoop
+
+    def notify_dispatcher(self) -> None:
+        """Tell the dispatcher that there is work; any thread may call this."""
+        if self.messages is not None:
+            self.loop.call_soon_threadsafe(self.messages.notify_dispatcher)
+
+    def wake_waiters(self) -> None:
+        """Tell clients that wait of an outcome that no worker recorded; any thread may call this."""
+        self.loop.call_soon_threadsafe(self.waiters.wake)
+
+
+def services_of(request: Request) -> ApiServices:
+    """Return the services of the application that serves this request."""
+    services: ApiServices = request.app.state.services
+    return services
+
+
+Services = Annotated[ApiServices, Depends(services_of)]
+"""The type of a handler's parameter that receives the services."""
+
+
+@asynccontextmanager
+async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
+    """Start the services, and stop them at the end. Raises UsageFault if another API uses the same spool."""
+    own = context.settings.api_key
+    keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
+    waiters = OutcomeWaiters(context.database)
+    events = OutcomeEvents(context.database)
+
+    def on_outcomes(batch_id: str) -> None:
+        waiters.wake()
+        events.note(batch_id)
+
+    messages = RedisMessages(context.redis_url, on_outcomes) if context.redis_url else None
+    intake = SubmissionIntake(
+        context.settings,
+        context.database,
+        clock=context.clock,
+        on_registered=messages.notify_dispatcher if messages else _nobody_to_notify,
+    )
+    with intake.opened():
+        upkeep = Upkeep(context.settings, context.database, intake, keys, clock=context.clock)
+        jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run()]
+        if messages is not None:
+            jobs += [messages.send(), messages.listen()]
+        async with _running(jobs):
+            yield ApiServices(
+                intake=intake,
+                waiters=waiters,
+                authentication=Authentication(keys, address=context.settings.api_address),
+                events=events,
+                exports=FileExports(),
+                messages=messages,
+                loop=asyncio.get_running_loop(),
+            )
+        await asyncio.to_thread(upkeep.end)
+
+
+@asynccontextmanager
+async def _running(jobs: list[Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """Run the jobs until the end of the context. A job that fails ends the process: it would not serve any more."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(_require_running)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _require_running(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        error = task.exception()
+        where = f": {type(error).__name__} at {place_of(error)}" if error else ""
+        log.critical("a part of the API ended, so the API stops%s", where)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _nobody_to_notify() -> None:
+    """Do nothing: without Redis the dispatcher looks by itself."""

@@ -1,0 +1,42 @@
+"""Describe pauses, postponed images and sources for programs."""
+
+from datetime import timedelta
+from typing import Any
+
+from db.ledger import Cause
+from db.queries import Pause, Postponed, Source
+from nightread.settings import Settings
+
+
+def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
+    """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
+    return {
+        "cause": pause.cause.value,
+        "source": pause.source,
+        "since": pause.since.isoformat(),
+        "detail": pause.detail,
+        "actor": pause.actor,
+        "probe": _probe_json(pause, settings) if pause.cause is Cause.BREAKER else None,
+    }
+
+
+def postponed_json(group: Postponed) -> dict[str, Any]:
+    """Return the object for `status --json`."""
+    until = group.until.isoformat() if group.until else None
+    return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
+
+
+def source_json(source: Source) -> dict[str, Any]:
+    """Return the object for `status --json`."""
+    reported_at = source.reported_at.isoformat() if source.reported_at else None
+    return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
+
+
+def _probe_json(pause: Pause, settings: Settings) -> dict[str, Any]:
+    due = (pause.probed_at or pause.since) + timedelta(seconds=settings.breaker_probe_seconds)
+    return {
+        "under_way": pause.probe_batch is not None,
+        "batch": pause.probe_batch,
+        "latest_at": pause.probed_at.isoformat() if pause.probed_at else None,
+        "next_at": None if pause.probe_batch else due.isoformat(),
+    }

@@ -1,0 +1,90 @@
+"""Store the parts of a STOW-RS request, several commits at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from api.access import Principal
+from api.intake.intake import SubmissionIntake
+from api.intake.upload import Upload
+from api.multipart import PartBegins, PartData, PartEnds, PartEvent
+from api.problems import Problem
+from api.stow.identity import instance_identity
+from api.stow.response import FailureReason, StoredPart
+
+_COMMITS_AT_ONCE = 64
+
+
+class InstanceStore:
+    """Receives the parts of one request. A part that fails does not stop the others."""
+
+    def __init__(self, intake: SubmissionIntake, principal: Principal, *, study: str | None, limit_bytes: int) -> None:
+        """`study` is the Study Instance UID that all instances must have; None accepts any."""
+        self._intake = intake
+        self._principal = principal
+        self._study = study
+        self._limit_bytes = limit_bytes
+        self._upload: Upload | None = None
+        self._failure: FailureReason | None = None
+        self._finishing: list[asyncio.Task[StoredPart]] = []
+        self._places = asyncio.Semaphore(_COMMITS_AT_ONCE)
+        self.problem: Problem | None = None
+        """The first problem of this host: a full disk, or a database that is unavailable."""
+
+    async def store(self, events: AsyncIterator[PartEvent]) -> list[StoredPart]:
+        """Store all parts, and return what became of each. Raises Problem 400 and ClientDisconnect."""
+        try:
+            async for event in events:
+                match event:
+                    case PartBegins():
+                        self._upload, self._failure = self._intake.begin(self._principal), None
+                    case PartData():
+                        await self._write(event.data)
+                    case PartEnds():
+                        await self._end_part()
+            return list(await asyncio.gather(*self._finishing))
+        finally:
+            if self._upload is not None:
+                await self._upload.discard()
+            await asyncio.gather(*self._finishing, return_exceptions=True)
+
+    async def _write(self, data: bytes) -> None:
+        if self._upload is None or self._failure is not None:
+            return  # the rest of a part that failed
+        room = self._limit_bytes - self._upload.size
+        if len(data) > room:
+            data, self._failure = data[:room], FailureReason.OUT_OF_RESOURCES
+        try:
+            await self._upload.write(data)
+        except Problem as problem:
+            self._note(problem)
+
+    async def _end_part(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            await self._places.acquire()
+            self._finishing.append(asyncio.create_task(self._finish(upload, self._failure)))
+
+    async def _finish(self, upload: Upload, failure: FailureReason | None) -> StoredPart:
+        """Make one part durable, unless it is no DICOM file or of another study."""
+        try:
+            identity = instance_identity(bytes(upload.head))
+            if identity is None:
+                failure = failure or FailureReason.CANNOT_UNDERSTAND
+            elif self._study and identity.study_instance_uid not in (None, self._study):
+                failure = failure or FailureReason.DOES_NOT_MATCH
+            if failure is None:
+                try:
+                    await self._intake.finish(upload)
+                except Problem as problem:
+                    failure = self._note(problem)
+            return StoredPart(identity=identity, failure=failure)
+        finally:
+            await upload.discard()
+            self._places.release()
+
+    def _note(self, problem: Problem) -> FailureReason:
+        self.problem = self.problem or problem
+        is_full = problem.status is HTTPStatus.INSUFFICIENT_STORAGE
+        self._failure = FailureReason.OUT_OF_RESOURCES if is_full else FailureReason.PROCESSING_FAILURE
+        return self._failure

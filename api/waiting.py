@@ -1,0 +1,81 @@
+"""Wait for the outcomes of images without a thread per client: one query serves all clients that wait."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import suppress
+
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import error_messages, queries
+from db.engine import Database
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""An outcome that no message announced is found after at most this time."""
+
+
+class OutcomeWaiters:
+    """The clients that wait, by image. Messages of workers wake it; the database alone says what is finished."""
+
+    def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._database = database
+        self._poll_seconds = poll_seconds
+        self._waiting: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
+        self._wake = asyncio.Event()
+        self._is_unavailable = False
+
+    def wake(self) -> None:
+        """Look for outcomes now, because a batch was recorded."""
+        self._wake.set()
+
+    async def wait(self, image_ids: Collection[int], seconds: float) -> bool:
+        """Return whether all these images have their outcome, after at most `seconds`."""
+        if not image_ids:
+            return True
+        loop = asyncio.get_running_loop()
+        futures = {image_id: loop.create_future() for image_id in image_ids}
+        for image_id, future in futures.items():
+            self._waiting[image_id].add(future)
+        self.wake()  # the outcome may have been recorded already
+        try:
+            _, pending = await asyncio.wait(futures.values(), timeout=seconds)
+            return not pending
+        finally:
+            for image_id, future in futures.items():
+                self._forget(image_id, future)
+
+    async def run(self) -> None:
+        """Look for outcomes until the task is cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds if self._waiting else None):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._waiting:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            finished = await run_in_threadpool(queries.finished_among, self._database, list(self._waiting))
+        except SQLAlchemyError as error:
+            if not self._is_unavailable:
+                log.warning("outcomes cannot be read: %s", error_messages.describe(error))
+            self._is_unavailable = True
+            await asyncio.sleep(self._poll_seconds)
+            return
+        self._is_unavailable = False
+        for image_id in finished:
+            for future in self._waiting.get(image_id, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def _forget(self, image_id: int, future: asyncio.Future[None]) -> None:
+        waiting = self._waiting.get(image_id)
+        if waiting is not None:
+            waiting.discard(future)
+            if not waiting:
+                del self._waiting[image_id]

@@ -1,0 +1,62 @@
+"""Define `nightread api`: serve the HTTP API."""
+
+import logging
+from typing import Any
+
+import click
+
+from cli.embedded.redis_url import redis_url_of
+from cli.inputs.options import settings_from, state_options
+from cli.service import service
+from db import queries
+from db.engine import Database
+from nightread.clock import utc_now
+from nightread.errors import UsageFault
+from nightread.hosts import is_loopback
+from nightread.nights import nights_of
+from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@click.command("api")
+@click.option("--port", "api_port", type=click.IntRange(1, 65535), help="TCP port [8080].")
+@click.option("--address", "api_address", help="Address to listen on [127.0.0.1]; 0.0.0.0: all networks.")
+@state_options
+def api_command(**options: Any) -> None:
+    """Serve the HTTP API: send an image and get its result, read results, control the work.
+
+    On 127.0.0.1 no key is needed until one is made with `nightread keys add`. On other addresses the command does not
+    start without a key. Install it with `pip install 'nightread[api]'`.
+
+    \b
+    Examples: nightread api
+              nightread api --address 0.0.0.0 --port 8443 --config /etc/nightread.toml
+              curl --data-binary @scan.dcm http://127.0.0.1:8080/v1/images
+    """  # noqa: D301 - click reads the backspace itself
+    settings = settings_from(**options)
+    if not settings.api_port:
+        raise UsageFault("The setting api_port is 0, so there is no API: give a port with --port.")
+    from api.context import ApiContext  # noqa: PLC0415 - an optional extra
+    from api.server import serve  # noqa: PLC0415
+
+    with service(settings, durable=True) as (database, _stop):
+        if problem := key_problem(settings, database):
+            raise UsageFault(problem)
+        context = ApiContext(
+            settings=settings, database=database, nights=nights_of(settings), redis_url=redis_url_of(settings)
+        )
+        serve(context, on_listening=lambda port: log.info("listening", extra={"port": port}))
+
+
+def key_problem(settings: Settings, database: Database) -> str | None:
+    """Return why the API must not start: others can reach its address, and there is no key."""
+    if is_loopback(settings.api_address) or settings.api_key is not None:
+        return None
+    now = utc_now()
+    if any(key.is_in_force(now) for key in queries.api_keys(database)):
+        return None
+    return (
+        f"Other hosts can reach api_address {settings.api_address}, and there is no key, so the API does not start: "
+        "make one with `nightread keys add NAME --scope submit --scope read`, or set NIGHTREAD_API_KEY."
+    )

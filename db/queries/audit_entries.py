@@ -1,0 +1,90 @@
+"""Find the entries of the audit table that name certain images or their studies."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Text, cast, or_, select
+
+from db.ledger.reads import IMAGE_READ, STUDY_READ
+from db.queries.snapshot import stream
+from db.queries.trace_events import Event, What
+from db.tables import audit
+
+_FILTERED_BY_DATABASE = 20
+"""Up to so many images the database itself looks for their numbers in the entries, and few entries are parsed."""
+
+_CLOCKS = timedelta(days=1)
+"""By how much an entry may seem older than an image that it names, because a clock was set back."""
+
+
+def entries_about(connection: Connection, arrivals: Mapping[int, Row[Any]]) -> Iterator[tuple[int, Event]]:
+    """Yield (image id, event) for each entry that names one of these images, or the study of one.
+
+    An entry names images by `image`, `image_id`, `image_ids` or `images` (numbers, or lists that begin with one) or by
+    `conflicts`, and a study by `study`.
+    """
+    of_study: dict[str, list[int]] = {}
+    for image_id, row in arrivals.items():
+        if row.study_instance_uid is not None:
+            of_study.setdefault(row.study_instance_uid, []).append(image_id)
+    for entry in stream(connection, _statement(arrivals, of_study)):
+        named = dict(_images(entry.detail))
+        for image_id in named.keys() & arrivals.keys():
+            yield image_id, _event(entry, named[image_id])
+        for image_id in of_study.get(str(entry.detail.get("study")), ()):
+            if image_id not in named:
+                yield image_id, _event(entry, None)
+
+
+def _statement(arrivals: Mapping[int, Row[Any]], of_study: Mapping[str, object]) -> Select[Any]:
+    began = min(row.arrived_at for row in arrivals.values()) - _CLOCKS
+    statement = select(audit).where(audit.c.at >= began).order_by(audit.c.id)
+    if len(arrivals) > _FILTERED_BY_DATABASE:
+        return statement
+    text = cast(audit.c.detail, Text)
+    return statement.where(or_(*(text.contains(str(word), autoescape=True) for word in (*arrivals, *of_study))))
+
+
+def _images(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the id of each image that an entry names, with what the entry says of it."""
+    for name in ("image", "image_id"):
+        if isinstance(detail.get(name), int):
+            yield detail[name], None
+    for name in ("images", "image_ids"):
+        for each in detail[name] if isinstance(detail.get(name), list) else ():
+            if isinstance(each, list) and each:
+                yield each[0], each[1:]
+            elif isinstance(each, int):
+                yield each, None
+    for kind, *pair in detail.get("conflicts", ()):
+        for image_id, other in (pair, reversed(pair)):
+            yield image_id, [kind, other]
+
+
+def _event(entry: Row[Any], about: Any) -> Event:
+    what, values = What.AUDIT, {"action": entry.action, "actor": entry.actor, "about": about}
+    if entry.action == "images.conflict" and about:
+        what, values = What.CONFLICT, {**values, "image_id": about[1]}
+    return Event(at=entry.at, what=what, detail=_sentence(entry, about), values=values)
+
+
+def _sentence(entry: Row[Any], about: Any) -> str:
+    if entry.action == "images.conflict" and about:
+        return f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
+    if entry.action == "images.retry" and about:
+        state, reason, attempts = about
+        why = f" ({reason})" if reason else ""
+        return f"{entry.actor} let it be tried again; before, it was {state}{why}. Attempts until then: {attempts}."
+    sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
+    return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
+
+
+_SENTENCES = {
+    "images.explain": "{actor} let {model} explain it, frame {frame}.",
+    "images.purge": "{actor} purged it ({cause}).",
+    "images.cancel": "{actor} cancelled it.",
+    IMAGE_READ: "{actor} looked at it.",
+    STUDY_READ: "{actor} looked at its study.",
+}
+_NAMES = ("model", "frame", "cause")

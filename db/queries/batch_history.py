@@ -1,0 +1,125 @@
+"""List batches with their sizes, times and outcomes, and sum them up by worker."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, or_, select
+
+from db.engine import Database
+from db.tables import State, batches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRecord:
+    """One batch, published, claimed or finished."""
+
+    id: str
+    images: int
+    bytes: int
+    created_at: datetime
+    claimed_at: datetime | None
+    finished_at: datetime | None
+    node: str | None
+    process_index: int | None
+    release: str | None
+    seconds: Mapping[str, float]
+    """Seconds by phase of worker.analyse."""
+    outcomes: Mapping[str, int]
+    """Images by state; `received` are those that are tried again."""
+
+    @property
+    def given_back(self) -> int:
+        """Return the number of images without an outcome in this batch: they are tried again in another one."""
+        if self.finished_at is None:
+            return 0
+        return self.images - sum(images for state, images in self.outcomes.items() if state != State.RECEIVED)
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """Return the seconds between forming and claiming the batch."""
+        return _seconds(self.created_at, self.claimed_at)
+
+    @property
+    def worked_seconds(self) -> float | None:
+        """Return the seconds between claim and end."""
+        return _seconds(self.claimed_at, self.finished_at)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeTotals:
+    """The finished batches of one worker in a period."""
+
+    node: str
+    batches: int
+    images: int
+    given_back: int
+    seconds: Mapping[str, float]
+    """Seconds by phase."""
+
+
+def batch_records(
+    database: Database, *, limit: int, before: tuple[datetime, str] | None = None, batch_id: str | None = None
+) -> list[BatchRecord]:
+    """List the latest batches; with `before`, those that come after the batch formed then and with this id."""
+    statement: Select[Any] = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc()).limit(limit)
+    if batch_id is not None:
+        statement = statement.where(batches.c.id == batch_id)
+    if before is not None:
+        at, last = before
+        earlier = or_(batches.c.created_at < at, batches.c.id < last)
+        statement = statement.where(batches.c.created_at <= at, earlier)
+    with database.read() as connection:
+        return [_record(row) for row in connection.execute(statement)]
+
+
+def node_totals(database: Database, *, since: datetime, most: int = 5000) -> list[NodeTotals]:
+    """Sum up the latest `most` finished batches that were formed at `since` or later, by worker."""
+    statement = (
+        select(batches)
+        .where(batches.c.created_at >= since, batches.c.finished_at.is_not(None), batches.c.node.is_not(None))
+        .order_by(batches.c.created_at.desc())
+        .limit(most)
+    )
+    found: dict[str, list[BatchRecord]] = {}
+    with database.read() as connection:
+        for row in connection.execute(statement):
+            found.setdefault(row.node, []).append(_record(row))
+    return [_totals(node, records) for node, records in sorted(found.items())]
+
+
+def _totals(node: str, records: list[BatchRecord]) -> NodeTotals:
+    seconds: Counter[str] = Counter()
+    for record in records:
+        seconds.update(record.seconds)
+    return NodeTotals(
+        node=node,
+        batches=len(records),
+        images=sum(record.images for record in records),
+        given_back=sum(record.given_back for record in records),
+        seconds=dict(seconds),
+    )
+
+
+def _record(row: Row[Any]) -> BatchRecord:
+    values = {name: getattr(row, name) for name in _NAMES}
+    return BatchRecord(**values, seconds=row.seconds or {}, outcomes=row.outcomes or {})
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    return max(0.0, (end - begin).total_seconds()) if begin and end else None
+
+
+_NAMES = (
+    "id",
+    "images",
+    "bytes",
+    "created_at",
+    "claimed_at",
+    "finished_at",
+    "node",
+    "process_index",
+    "release",
+)

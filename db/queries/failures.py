@@ -1,0 +1,77 @@
+"""Count the images without a result by reason and source."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+
+from db.engine import Database
+from db.tables import State, in_state, instances, sources, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureGroup:
+    """The images of one source that ended in one state for one reason."""
+
+    state: str
+    reason: str
+    source: str
+    images: int
+    latest: datetime
+    """The time of the latest of these outcomes."""
+
+
+def failure_examples(
+    database: Database, *, since: datetime | None = None, until: datetime | None = None, each: int = 5
+) -> list[int]:
+    """Return the ids of the newest failed and rejected arrivals of a period: up to `each` per state and reason."""
+    newest = func.row_number().over(partition_by=(work.c.state, work.c.reason), order_by=work.c.instance_id.desc())
+    numbered = (
+        select(work.c.instance_id, newest.label("number"))
+        .join(instances, instances.c.id == work.c.instance_id)
+        .where(*_without_result(since, until))
+        .subquery()
+    )
+    with database.read() as connection:
+        return list(connection.execute(select(numbered.c.instance_id).where(numbered.c.number <= each)).scalars())
+
+
+def failure_groups(
+    database: Database, *, since: datetime | None = None, until: datetime | None = None
+) -> list[FailureGroup]:
+    """Count failed and rejected arrivals of a period, failed ones first, the most frequent reason first."""
+    statement = (
+        select(
+            work.c.state,
+            work.c.reason,
+            sources.c.name.label("source"),
+            func.count().label("images"),
+            func.max(work.c.finished_at).label("latest"),
+        )
+        .join(instances, instances.c.id == work.c.instance_id)
+        .join(sources, sources.c.id == instances.c.source_id)
+        .where(*_without_result(since, until))
+        .group_by(work.c.state, work.c.reason, sources.c.name)
+    )
+    with database.read() as connection:
+        rows = connection.execute(statement).all()
+    groups = [
+        FailureGroup(state=row.state, reason=row.reason or "", source=row.source, images=row.images, latest=row.latest)
+        for row in rows
+    ]
+    return sorted(groups, key=lambda group: (group.state, -group.images, group.reason, group.source))
+
+
+def _without_result(since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+    """Let the search start with the rows of work in these states, of which there are few."""
+    yield in_state(State.FAILED, State.REJECTED)
+    yield work.c.finished_at.is_not(None)
+    yield work.c.ordinal == 0
+    # An expression, so that the index on arrivals does not lead the search.
+    arrived: ColumnElement[Any] = func.coalesce(instances.c.arrived_at, instances.c.arrived_at)
+    if since is not None:
+        yield arrived >= since
+    if until is not None:
+        yield arrived < until

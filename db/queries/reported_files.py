@@ -1,0 +1,63 @@
+"""Find the files of images that a report is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+
+from db.engine import Database
+from db.queries.reportable import WITH_RESULT
+from db.tables import instances, sources, work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OriginalFile:
+    """The place of an image's file, as stored in the database."""
+
+    image_id: int
+    source: str
+    root: str
+    uri: str
+    sha256: str | None
+    sop_instance_uid: str
+    marked: bool
+
+
+def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
+    """List files of images with a result, the smallest first; each of them names the patient of the study."""
+    with database.read() as connection:
+        rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
+    return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def originals_of(database: Database, image_ids: Sequence[int]) -> dict[int, OriginalFile]:
+    """Return the files of images, by their ids."""
+    with database.read() as connection:
+        rows = connection.execute(_FILES, {"ids": list(image_ids)}).all()
+    return {row.image_id: OriginalFile(**row._mapping) for row in rows}  # noqa: SLF001
+
+
+_COLUMNS = (
+    instances.c.id.label("image_id"),
+    sources.c.name.label("source"),
+    sources.c.root,
+    sources.c.marked,
+    instances.c.uri,
+    instances.c.sha256,
+    instances.c.sop_instance_uid,
+)
+
+_ORIGINALS = (
+    select(*_COLUMNS)
+    .join(work, work.c.instance_id == instances.c.id)
+    .join(sources, sources.c.id == instances.c.source_id)
+    .where(WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
+    # An image that another source contests names the patient only if there is no other one.
+    .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
+)
+
+_FILES = (
+    select(*_COLUMNS)
+    .join(sources, sources.c.id == instances.c.source_id)
+    .where(instances.c.id.in_(bindparam("ids", expanding=True)), instances.c.sop_instance_uid.is_not(None))
+)

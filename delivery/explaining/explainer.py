@@ -1,0 +1,197 @@
+"""Explain the findings of a study, in a process that is started when it is first needed."""
+
+import logging
+import subprocess
+import sys
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+from db import queries
+from db.engine import Database
+from db.queries import ReportableResult, StudyResults
+from delivery.evidence import NO_EVIDENCE, Evidence, NoRegions, StudyEvidence
+from delivery.explaining.messages import KEY_IMAGE, Explained, ExplainRequest
+from delivery.report import Revision
+from models.bundle import CARD_FILE, read_card
+from models.catalogue import entries
+from nightread.errors import StopWork
+from nightread.settings import Settings
+from nightread.uids import stable_uid
+
+log = logging.getLogger(__name__)
+
+MOST_FINDINGS = 50
+"""Findings of one report that are explained, those with the highest scores first."""
+MOST_SECONDS = 120.0
+"""Time after which the other findings of a report are not explained."""
+_START_SECONDS = 60
+"""Additional time for the first request: Keras takes 10 s to import on a slow disk."""
+_UNUSED_SECONDS = 60
+_NO_OPENCV = "No key image: run `pip install 'nightread[worker]'` on the host that sends reports."
+_BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyExplanation:
+    """The evidence for the findings of a study, with the objects made of their pixels."""
+
+    evidence: StudyEvidence = NO_EVIDENCE
+    objects: tuple[bytes, ...] = ()
+    """DICOM files: heat maps and key images."""
+    left_out: tuple[str, ...] = ()
+    """Sentences that say which objects were not made, each once."""
+
+
+class Explainer:
+    """Starts the explaining process on first use. It ends with this object, or after a minute without a request."""
+
+    def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start no process yet. `clock` returns seconds."""
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._connection: Connection[Any, Any] | None = None
+        self._used_at = 0.0
+        self._close: Callable[[], object] = _nothing_to_close
+
+    def explain(
+        self, study: StudyResults, revision: Revision, objects: Iterable[str], *, burned_in: bool
+    ) -> StudyExplanation:
+        """Explain the findings of a study. `objects` are `heat_map` and `key_image`, as far as they are wanted."""
+        findings = sorted((one for one in study.results if one.is_finding), key=lambda one: -one.score)
+        explained = list(self._explain_all(study, findings, revision, frozenset(objects), burned_in=burned_in))
+        without = Counter(answer.no_regions for _, answer in explained if answer.no_regions is not None)
+        found: dict[tuple[int, str], Evidence] = {
+            (result.image_id, result.bundle.digest): answer.evidence for result, answer in explained if answer.evidence
+        }
+        sentences = dict.fromkeys(sentence for _, answer in explained for sentence in answer.left_out)
+        return StudyExplanation(
+            evidence=StudyEvidence(found=found, without=without),
+            objects=tuple(file for _, answer in explained for file in answer.objects),
+            left_out=tuple(sentences),
+        )
+
+    def close_if_unused(self) -> None:
+        """End the process if it was not used for a minute, since it takes 0.9 GB."""
+        if self._connection is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        """End the process. The next request starts a new one."""
+        self._connection = None
+        self._close()
+
+    def _explain_all(
+        self,
+        study: StudyResults,
+        findings: list[ReportableResult],
+        revision: Revision,
+        objects: frozenset[str],
+        *,
+        burned_in: bool,
+    ) -> Iterator[tuple[ReportableResult, Explained]]:
+        ends_at = self._clock() + MOST_SECONDS
+        chosen = findings[:MOST_FINDINGS]
+        files = queries.originals_of(self._database, [result.image_id for result in chosen])
+        for number, result in enumerate(findings, start=1):
+            reason = self._why_not(result)
+            if number > MOST_FINDINGS or self._clock() >= ends_at:
+                yield result, Explained(no_regions=NoRegions.TOO_MANY)
+            elif result.image_id not in files:
+                yield result, Explained(no_regions=NoRegions.NO_ORIGINAL)
+            elif find_spec("cv2") is None:
+                yield result, Explained(no_regions=reason, left_out=(_NO_OPENCV,) if KEY_IMAGE in objects else ())
+            elif reason is not None and KEY_IMAGE not in objects:
+                yield result, Explained(no_regions=reason)
+            else:
+                request = ExplainRequest(
+                    result=result,
+                    study_instance_uid=study.study_instance_uid,
+                    original=files[result.image_id],
+                    can_explain=reason is None,
+                    uids={name: _uid(name, result, revision) for name in objects},
+                    number=MOST_FINDINGS * (revision.number - 1) + number,
+                    made_at=revision.made_at,
+                    not_for_diagnosis=self._settings.not_for_diagnosis,
+                    burned_in=burned_in,
+                )
+                answer = self._ask(request)
+                yield result, answer if reason is None else _with_reason(answer, reason)
+
+    def _why_not(self, result: ReportableResult) -> NoRegions | None:
+        """Return why this host can compute no region for a result; None if it can."""
+        if find_spec("keras") is None or not any(find_spec(name) for name in _BACKENDS):
+            return NoRegions.NOT_INSTALLED
+        return None if self._has_bundle(result) else NoRegions.NO_BUNDLE
+
+    def _has_bundle(self, result: ReportableResult) -> bool:
+        wanted = result.bundle
+        for entry in entries(self._settings.bundle_folders):
+            if (entry.name, entry.version) == (wanted.name, wanted.version):
+                try:
+                    if read_card(entry.path).get("digest") == wanted.digest:
+                        return True
+                except StopWork:
+                    log.debug("a %s cannot be read", CARD_FILE)
+        return False
+
+    def _ask(self, request: ExplainRequest) -> Explained:
+        starts = self._connection is None
+        seconds = self._settings.image_timeout_seconds + (_START_SECONDS if starts else 0)
+        try:
+            connection = self._open_connection()
+            connection.send(request)
+            if connection.poll(seconds):
+                answer: Explained = connection.recv()
+                self._used_at = self._clock()
+                return answer
+        except (EOFError, OSError):
+            log.warning("the explaining process ended", extra={"image": request.result.image_id})
+        except BaseException:
+            self.close()  # the caller gives up; the process may still be busy with the image
+            raise
+        self.close()
+        return Explained(no_regions=NoRegions.FAILED)
+
+    def _open_connection(self) -> "Connection[Any, Any]":
+        if self._connection is None:
+            connection, child_end = Pipe()
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "delivery.explaining.process"], stdin=child_end.fileno()
+                )
+            except OSError:
+                connection.close()
+                raise
+            finally:
+                child_end.close()
+            self._connection, self._close = connection, weakref.finalize(self, _stop_process, process, connection)
+            # The class of settings from a file is local to its function, so it cannot be sent.
+            connection.send(Settings.model_construct(**dict(self._settings)))
+        return self._connection
+
+
+def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
+    """Add why there is no region to an answer that only has a key image."""
+    return Explained(no_regions=answer.no_regions or reason, objects=answer.objects, left_out=answer.left_out)
+
+
+def _uid(name: str, result: ReportableResult, revision: Revision) -> str:
+    """Return the UID of an object: the same at each attempt."""
+    return stable_uid(name, revision.sop_instance_uid, result.sop_instance_uid, result.bundle.digest)
+
+
+def _nothing_to_close() -> None:
+    """Do nothing, because no process was started."""
+
+
+def _stop_process(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
+    connection.close()
+    process.kill()
+    process.wait()

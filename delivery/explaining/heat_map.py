@@ -1,0 +1,79 @@
+"""Build a heat map as a Parametric Map (DICOM PS3.3, A.75) with highdicom."""
+
+import numpy as np
+from highdicom import VOILUTTransformation
+from highdicom.pm import ParametricMap, RealWorldValueMapping
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from delivery.explaining.derived_object import file_meta, set_equipment
+from delivery.explaining.messages import HEAT_MAP, ExplainRequest
+from delivery.identity import Identity
+from delivery.report import file_bytes, series_description
+from imaging.own_results import MAKER
+from nightread import __version__
+from nightread.uids import own_series_uid
+
+_SERIES_NUMBER = 9902
+_POSITION = (
+    *("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+)
+_BODY_STRUCTURE = CodedConcept("123037004", "SCT", "Body structure")
+NO_POSITION = "No heat map: the image has no position in a frame of reference, which a parametric map needs."
+
+
+def has_position(header: Dataset) -> bool:
+    """Return whether a parametric map can say where it lies: for slices, but not for projections such as DX."""
+    return all(header.get(keyword) for keyword in _POSITION) and "NumberOfFrames" not in header
+
+
+def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset) -> bytes:
+    """Return the file of a parametric map of `heat`, (rows, columns) float32 in 0..1; 0.5 is the threshold.
+
+    The evidence is class activation by gradients (130403, DCM), without a unit.
+    """
+    bundle = request.result.bundle
+    mapping = RealWorldValueMapping(
+        lut_label="EVIDENCE",
+        lut_explanation=f"Evidence for {request.result.label}: 0.5 is the threshold"[:64],
+        unit=codes.UCUM.NoUnits,
+        value_range=(0.0, 1.0),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=codes.DCM.GradientWeightedClassActivation,
+    )
+    picture = ParametricMap(
+        [header],
+        heat,
+        series_instance_uid=own_series_uid("heat maps", request.study_instance_uid),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=request.uids[HEAT_MAP],
+        instance_number=request.number,
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
+        software_versions=__version__,
+        device_serial_number=bundle.digest,
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
+        content_label="EVIDENCE",
+        content_description="Gradient-weighted class activation",
+        series_description=series_description("heat maps", not_for_diagnosis=request.not_for_diagnosis),
+    )
+    picture.ContentCreatorName = None
+    picture.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy(header)]
+    set_equipment(picture, bundle, request.made_at)
+    picture.file_meta = file_meta(picture)
+    Identity(header=header).copy_into(picture, ascii_only=True)
+    return file_bytes(picture)
+
+
+def _anatomy(header: Dataset) -> Dataset:
+    """Return the anatomy of the frame (PS3.3, C.7.6.16.2.8): that of the source, or any body structure."""
+    anatomy = Dataset()
+    laterality = str(header.get("ImageLaterality") or header.get("Laterality") or "")
+    anatomy.FrameLaterality = laterality if laterality in ("L", "R", "B") else "U"
+    anatomy.AnatomicRegionSequence = header.get("AnatomicRegionSequence") or [_BODY_STRUCTURE]
+    return anatomy

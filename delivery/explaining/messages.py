@@ -1,0 +1,44 @@
+"""Define what the delivery asks of the explaining process, and what it gets."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.queries import OriginalFile, ReportableResult
+from delivery.evidence import Evidence, NoRegions
+
+HEAT_MAP, KEY_IMAGE = "heat_map", "key_image"
+"""The objects of a destination that are made of pixels (nightread.sources.DeliveredObject)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainRequest:
+    """One finding to explain."""
+
+    result: ReportableResult
+    """Its label is a finding."""
+    study_instance_uid: str
+    original: OriginalFile
+    can_explain: bool
+    """Whether this host has the bundle and Keras; without them only a key image can be made."""
+    uids: dict[str, str]
+    """The SOP Instance UID of each object to make, by its name."""
+    number: int
+    """Instance Number of the objects."""
+    made_at: datetime
+    """Local time of the site."""
+    not_for_diagnosis: bool
+    burned_in: bool
+    """Whether a key image may be made if the pixels may contain names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What was found out about one finding."""
+
+    evidence: Evidence | None = None
+    no_regions: NoRegions | None = None
+    """The reason why there is no evidence."""
+    objects: tuple[bytes, ...] = ()
+    """DICOM files."""
+    left_out: tuple[str, ...] = ()
+    """Sentences that say which object was not made, and why."""

@@ -1,0 +1,31 @@
+"""Register the complete files of a spool that a process left when it died."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from db import ledger, queries
+from db.engine import Database
+from producer.spool.spool import Spool
+
+
+def register_leftovers(database: Database, spool: Spool, *, source_id: int, priority: int, now: datetime) -> int:
+    """Register every complete file without a row. Returns the number of new images. Raises database errors, OSError.
+
+    Their senders got no success response and may send them again: those are duplicates, and nothing is lost. Who they
+    were is no longer known: only the digest of the address, in the name of a file, tells them apart.
+    """
+    found = 0
+    for paths in spool.files():
+        unknown = queries.missing_from_ledger(database, source_id, paths)
+        arrivals = [
+            replace(arrival, sender=ledger.unknown_sender(Spool.sender_mark(path)))
+            for path in unknown
+            if (arrival := spool.arrival(path))
+        ]
+        if arrivals:
+            spool.sync_folders(arrivals)
+            done = ledger.receive(
+                database, source_id=source_id, arrivals=arrivals, associations=[], priority=priority, now=now
+            )
+            found += done.new
+    return found

@@ -1,0 +1,63 @@
+"""Which pictures may show names: the header says so, or the kind of the image does."""
+
+from typing import Any
+
+import pytest
+from dicom_files import MakeDicom
+from pydicom.uid import (
+    CTImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+)
+
+from imaging.burned_in import why_withheld
+from imaging.read import read
+from imaging.withheld_kinds import why_withheld_by_class
+
+WITHHELD: list[tuple[dict[str, Any], str]] = [
+    ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation"),
+    ({"BurnedInAnnotation": "Y"}, "BurnedInAnnotation"),
+    ({"Modality": "US"}, "Ultrasound"),
+    ({"Modality": "IVUS"}, "Ultrasound"),
+    ({"SOPClassUID": UltrasoundImageStorage}, "Ultrasound"),
+    ({"SOPClassUID": UltrasoundMultiFrameImageStorage}, "Ultrasound"),
+    ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary captures"),
+    ({"SOPClassUID": MultiFrameTrueColorSecondaryCaptureImageStorage}, "Secondary captures"),
+    ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "capture of a screen"),
+    ({"ConversionType": "SD"}, "capture of a screen"),
+]
+
+
+@pytest.mark.parametrize(("elements", "why"), WITHHELD)
+def test_a_picture_that_may_show_names_is_withheld(make_dicom: MakeDicom, elements: dict[str, Any], why: str) -> None:
+    """The sentence says why, and which setting allows it."""
+    found = why_withheld(read(make_dicom(**elements)).elements)
+    assert found is not None
+    assert why in found
+    assert "show_burned_in" in found
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"BurnedInAnnotation": "NO"},
+        {"BurnedInAnnotation": ""},
+        {"ConversionType": "SYN"},
+        {"ImageType": ["DERIVED", "SECONDARY", "MPR"]},
+    ],
+)
+def test_other_pictures_are_shown(make_dicom: MakeDicom, elements: dict[str, Any]) -> None:
+    """Reformatted slices are secondary as well, and have no names in them."""
+    assert why_withheld(read(make_dicom(**elements)).elements) is None
+
+
+def test_the_row_of_an_image_says_enough_for_its_kind() -> None:
+    """No file is read for an ultrasound image."""
+    assert why_withheld_by_class(CTImageStorage, "CT") is None
+    assert why_withheld_by_class(None, None) is None
+    assert "Ultrasound" in str(why_withheld_by_class(CTImageStorage, "us"))
+    assert "Secondary" in str(why_withheld_by_class(SecondaryCaptureImageStorage, "CR"))
+    assert why_withheld(None) is None
