@@ -6,16 +6,19 @@ import pytest
 from analysed_studies import STUDY, AnalysedStudies, states
 from fake_destination import FakeSender
 from ledger_driver import LedgerDriver
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from report_destinations import cstore_settings
 
-from db import ledger
+from db import ledger, queries
+from db.ledger import FramePrediction
+from delivery.content import content_digest
 from delivery.evidence import Evidence, NoRegions
 from delivery.explaining.explainer import MOST_FINDINGS, MOST_SECONDS, Explainer
 from delivery.explaining.messages import Explained, ExplainRequest
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report_delivery import DeliveryResult, ReportDelivery
 from models.catalogue import find_bundle
+from nightread.label_codes import LabelCode
 from nightread.uids import own_series_uid
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -254,3 +257,49 @@ def test_an_unused_process_is_ended(studies: AnalysedStudies) -> None:
     now[0] = 61.0
     explainer.close_if_unused()
     assert closed == [61.0]
+
+
+def test_the_frame_with_the_highest_score_of_the_label_is_explained(
+    studies: AnalysedStudies, explainer: FakeExplainer
+) -> None:
+    """Frames are counted from 1. The label and its codes are those of the bundle."""
+
+    def several_frames(dataset: FileDataset) -> None:
+        dataset.NumberOfFrames, dataset.PixelData = 4, 4 * dataset.PixelData
+
+    scores = [("clear", 0.9), ("nodule", 0.6), ("nodule", 0.8), ("clear", 0.95)]
+    frames = [
+        FramePrediction(frame=number, label=label, score=score, scores=[1 - score, score])
+        for number, (label, score) in enumerate(scores)
+    ]
+    studies.add_study(change=several_frames, score=0.8, frames=frames)
+
+    deliver(studies, explainer, FakeSender())
+
+    (request,) = explainer.asked
+    assert (request.result.strongest_frame, request.result.frames) == (3, (2, 3))
+    assert request.result.scores == (0.125, 0.875)
+    assert request.result.bundle.codes_of("nodule") == PHANTOM.codes["nodule"]
+
+
+def test_codes_that_a_bundle_gets_later_send_nothing_again(studies: AnalysedStudies, explainer: FakeExplainer) -> None:
+    """Reports that were sent before stay valid, and so do their digests."""
+    studies.add_study()
+    before = queries.study_results(studies.ledger_driver.database, STUDY)
+    named = {"nodule": (LabelCode(scheme="RADLEX", value="RID3875", meaning="nodule"),)}
+    ledger.register_bundle(
+        studies.ledger_driver.database,
+        name=PHANTOM.name,
+        version=PHANTOM.version,
+        digest=PHANTOM.digest,
+        labels=PHANTOM.labels,
+        normal_label="clear",
+        codes=named,
+        now=studies.ledger_driver.clock(),
+    )
+    after = queries.study_results(studies.ledger_driver.database, STUDY)
+
+    assert after.results[0].bundle.codes_of("nodule") == named["nodule"]
+    assert content_digest(before, not_for_diagnosis=True) == content_digest(after, not_for_diagnosis=True)
+    deliver(studies, explainer, FakeSender())
+    assert deliver(studies, explainer, FakeSender()) is None
