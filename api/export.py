@@ -110,7 +110,12 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path | IO[bytes]) -> 
     except ImportError:
         raise UsageFault("Parquet needs pyarrow: `pip install 'nightread[parquet]'`, or choose csv or jsonl.") from None
     text, times = pa.string(), pa.timestamp("us", tz="UTC")
-    types = {"score": pa.float64(), "scores": pa.map_(text, pa.float64()), **dict.fromkeys(_TIMES, times)}
+    types = {
+        "score": pa.float64(),
+        "suspicion": pa.float64(),
+        "scores": pa.map_(text, pa.float64()),
+        **dict.fromkeys(_TIMES, times),
+    }
     types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64())
     types |= {"shadow": pa.bool_(), "matched": pa.map_(text, text), "remarks": pa.list_(text)}
     schema = pa.schema([(name, types.get(name, text)) for name in names])

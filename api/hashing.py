@@ -8,9 +8,14 @@ from nightread.site_key import load_site_key
 
 def site_hasher(settings: Settings) -> PatientHasher:
     """Return a hasher with the existing site key. Raises UsageFault if there is none: a new key would match no row."""
-    if settings.site_key is None and not (settings.state_dir / "site.key").exists():
+    if not has_site_key(settings):
         raise UsageFault(
             f"There is no site.key in {settings.state_dir}, and numbers are stored as hashes made with that key. "
             "Set NIGHTREAD_SITE_KEY to the key that the workers use."
         )
     return PatientHasher(load_site_key(settings))
+
+
+def has_site_key(settings: Settings) -> bool:
+    """Return whether there is a site key already."""
+    return settings.site_key is not None or (settings.state_dir / "site.key").exists()

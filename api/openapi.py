@@ -4,7 +4,7 @@ from typing import Any
 
 from api.problems import MEDIA_TYPE as PROBLEM
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 _ID = {"type": ["integer", "null"], "minimum": 1}
 _TEXT = {"type": ["string", "null"]}
 _COUNT = {"type": ["integer", "null"], "minimum": 0}
@@ -18,7 +18,7 @@ IMAGE_SCHEMA: dict[str, Any] = {
     "properties": {
         "image_id": {"type": "integer", "minimum": 1},
         "source": {"type": "string"},
-        "uri": {"type": "string"},
+        "uri": _TEXT,
         "state": {
             "type": "string",
             "enum": ["received", "queued", "running", "done", "duplicate", "rejected", "failed", "expanded"],
@@ -80,7 +80,7 @@ SUBMIT_BODY: dict[str, Any] = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                "properties": {"file": {"type": "array", "minItems": 1, "items": _BINARY["schema"]}},
             }
         },
     },

@@ -1,5 +1,6 @@
 """Describe the pauses in force, as sentences for an operator and as JSON."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from db.ledger import Cause
@@ -11,10 +12,10 @@ from nightread.wording import duration
 _REMEDIES = {
     Cause.BREAKER: (
         "Find the cause with `nightread query --in-state failed` and `nightread query --in-state rejected`, fix it, "
-        "then run `nightread retry` and `nightread resume`."
+        "then run `nightread retry` and `{resume}`."
     ),
     Cause.DISK: "Free some disk space: dispatch then continues by itself.",
-    Cause.PERSON: "Run `nightread resume` to end the pause.",
+    Cause.PERSON: "Run `{resume}` to end the pause.",
 }
 
 
@@ -24,7 +25,7 @@ def paused_lines(pauses: Sequence[Pause], settings: Settings, nights: Nights) ->
         yield f"{_cause(pause)} (since {nights.local(pause.since):%a %H:%M}). {pause.detail}".rstrip()
         if pause.cause is Cause.BREAKER:
             yield _probe_line(pause, settings, nights)
-        yield _REMEDIES[pause.cause]
+        yield _REMEDIES[pause.cause].format(resume=_resume(pause))
 
 
 def _cause(pause: Pause) -> str:
@@ -35,7 +36,12 @@ def _cause(pause: Pause) -> str:
             return "Paused automatically: too many failures"
         case Cause.DISK:
             return "Paused automatically: not enough disk space"
-    return f"Paused by {pause.actor}"
+    what = "Paused" if pause.source is None else f"The source {pause.source} is paused"
+    return f"{what} by {pause.actor}"
+
+
+def _resume(pause: Pause) -> str:
+    return "nightread resume" + ("" if pause.source is None else f" --source {shlex.quote(pause.source)}")
 
 
 def _probe_line(pause: Pause, settings: Settings, nights: Nights) -> str:

@@ -10,12 +10,17 @@ from sqlalchemy import Connection, insert, text
 
 from db import ledger
 from db.engine import Database
+from db.ledger.upsert import insert_if_absent
+from db.store_tables import BLOCK, occurrences
 from db.tables import State, contents, instances, predictions, work
 
 BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
 IMAGES_PER_HOUR = 4_000
 _CHUNK = 10_000
 _WAITING = 1_000
+_STUDIES_OF_RARE_DEVICE = 1_000  # one in so many
+_IMAGES_OF_SPARSE_DEVICE = 4_999  # one in so many: the worst case of a search by blocks
+_NEW_MODEL_IMAGES = 5_000
 _MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
 
 
@@ -34,21 +39,25 @@ def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR) ->
 
     The last thousand images are waiting.
     """
+    bundle = _register(database, "1")
+    newer = _register(database, "2")
     source = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=BEGAN)
-    bundle = ledger.register_bundle(
-        database,
-        name="bench",
-        version="1",
-        digest="d" * 64,
-        labels=["clear", "nodule"],
-        normal_label="clear",
-        now=BEGAN,
-    )
     rng = random.Random(7)
     for begin in range(1, images + 1, _CHUNK):
         numbers = range(begin, min(begin + _CHUNK, images + 1))
         arrivals = [_arrival(number, source, per_hour) for number in numbers]
-        tasks = [_task(number, bundle, rng, per_hour, is_last=number > images - _WAITING) for number in numbers]
+        tasks = [
+            _task(
+                number,
+                newer if number > images - _WAITING - _NEW_MODEL_IMAGES else bundle,
+                rng,
+                per_hour,
+                is_last=number > images - _WAITING,
+            )
+            for number in numbers
+        ]
+        for arrival, task in zip(arrivals, tasks, strict=True):
+            arrival["unowned"] = None if task["state"] == State.DONE else True
         done = [task for task in tasks if task["state"] == State.DONE]
 
         def insert_all(connection: Connection) -> None:
@@ -56,14 +65,39 @@ def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR) ->
             connection.execute(insert(work), tasks)  # noqa: B023
             connection.execute(insert(contents), list(_contents(done)))  # noqa: B023
             connection.execute(insert(predictions), list(_predictions(done)))  # noqa: B023
+            insert_if_absent(connection, occurrences, ("kind", "value", "block"), _occurrences(arrivals, done))  # noqa: B023
 
         database.write(insert_all)
     if not database.is_sqlite:  # as autovacuum does after so many inserts
         database.write(lambda connection: connection.execute(text("ANALYZE")))
 
 
+def _register(database: Database, version: str) -> int:
+    return ledger.register_bundle(
+        database,
+        name="bench",
+        version=version,
+        digest=version * 64,
+        labels=["clear", "nodule"],
+        normal_label="clear",
+        now=BEGAN,
+    )
+
+
+def _device(number: int) -> dict[str, str]:
+    """Return manufacturer and station: twenty stations of four makers, a rare one, and one of single images."""
+    if number % _IMAGES_OF_SPARSE_DEVICE == 0:
+        return {"manufacturer": "Sparse Devices", "station_name": "SPARSE1"}
+    study = number // 50
+    if study % _STUDIES_OF_RARE_DEVICE == 0:
+        return {"manufacturer": "Rare Devices", "station_name": "RARE1"}
+    station = study % 20
+    return {"manufacturer": f"Maker of Scanners {station // 5}", "station_name": f"ROOM{station:02d}"}
+
+
 def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
     uri = f"{number // 50:06d}/{number:08d}.dcm"
+    modality = _MODALITIES[number // 50 % len(_MODALITIES)]
     return {
         "id": number,
         "source_id": source,
@@ -78,7 +112,12 @@ def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
         "study_instance_uid": study_uid(number),
         "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
         "transfer_syntax": "1.2.840.10008.1.2.1",
-        "modality": _MODALITIES[number // 50 % len(_MODALITIES)],
+        "modality": modality,
+        "view_position": {"DX": "PA", "CR": "AP", "MG": "MLO"}.get(modality),
+        "laterality": "L" if modality == "MG" else None,
+        **_device(number),
+        "patient_sex": "FM"[number // 100 % 2],
+        "age_band": f"{number // 100 % 9}0-{number // 100 % 9}9",
         "body_part": "CHEST",
         "image_type": "ORIGINAL\\PRIMARY\\AXIAL",
         "study_date": "20260101",
@@ -110,12 +149,13 @@ def _task(number: int, bundle: int, rng: random.Random, per_hour: int, *, is_las
         "label": None,
         "score": None,
         "scores": None,
+        "suspicion": None,
         "finished_at": None if is_last else BEGAN + timedelta(seconds=60 + number * 3600 / per_hour),
     }
     if state == State.DONE:
         nodule = rng.random() * (1 if rng.random() < 0.2 else 0.5)
         task |= {"bundle_id": bundle, "label": "nodule" if nodule >= 0.5 else "clear"}
-        task |= {"score": max(nodule, 1 - nodule), "scores": [1 - nodule, nodule]}
+        task |= {"score": max(nodule, 1 - nodule), "scores": [1 - nodule, nodule], "suspicion": nodule}
     return task
 
 
@@ -126,6 +166,18 @@ def _outcome(rng: random.Random) -> tuple[State, str | None]:
     if drawn < 0.025:
         return State.REJECTED, rng.choice(("truncated", "not_dicom", "localizer", "no_model"))
     return State.DONE, None
+
+
+def _occurrences(arrivals: list[dict[str, Any]], done: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """Return what `db.ledger.record` notes of these images."""
+    kinds = {"manufacturer": "manufacturer", "station": "station_name", "view": "view_position"}
+    found = {
+        (kind, arrival[name], arrival["id"] // BLOCK)
+        for kind, name in kinds.items()
+        for arrival in arrivals
+        if arrival[name]
+    }
+    return sorted(found | {("model", str(task["bundle_id"]), task["instance_id"] // BLOCK) for task in done})
 
 
 def _contents(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

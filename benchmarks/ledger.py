@@ -28,7 +28,7 @@ _PART = 256  # worker.reading._PART_IMAGES
 console = Console(width=110)
 T = TypeVar("T")
 _PROCESS = WorkerProcess(node="bench", boot_id="bench", index=0)
-_FRAME = FramePrediction(frame=0, label="normal", score=0.25, scores=[0.75, 0.25])
+_SPREAD = 2_654_435_761  # Knuth's multiplicative hash
 
 
 class Timers:
@@ -77,6 +77,15 @@ def measure(database: Database, images: int) -> Timers:
     """Pass images through the ledger from registration to outcome; every image is done."""
     timers = Timers()
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    bundle = ledger.register_bundle(
+        database,
+        name="bench",
+        version="1",
+        digest="d" * 64,
+        labels=["normal", "nodule"],
+        normal_label="normal",
+        now=utc_now(),
+    )
     found = arrivals(images)
     gc.collect()
     gc.freeze()
@@ -85,7 +94,7 @@ def measure(database: Database, images: int) -> Timers:
         timers.time("register", partial(register, database, source, some))
     while formed := timers.time("form", lambda: form(database)):
         for batch in formed:
-            analyse(database, batch.id, timers)
+            analyse(database, batch.id, bundle, timers)
     return timers
 
 
@@ -104,11 +113,11 @@ def form(database: Database) -> list[ledger.Batch]:
     return ledger.form_batches(database, count=2, images=IMAGES, max_bytes=2**40, now=utc_now())
 
 
-def analyse(database: Database, batch: str, timers: Timers) -> None:
+def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None:
     """Claim, look up copies in parts and record, as a worker process does, without analysing anything."""
     lease = timedelta(seconds=60)
     claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
-    outcomes = [_outcome(image) for image in claimed]
+    outcomes = [_outcome(image, bundle) for image in claimed]
     for begin in range(0, len(outcomes), _PART):
         hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
         timers.time("look up", partial(ledger.known_contents, database, hashes))
@@ -118,8 +127,11 @@ def analyse(database: Database, batch: str, timers: Timers) -> None:
     )
 
 
-def _outcome(image: Claimed) -> Outcome:
-    """Return the outcome of a CT slice."""
+def _outcome(image: Claimed, bundle: int) -> Outcome:
+    """Return the outcome of a CT slice. The scores of different images differ, as the indexes of scores need it."""
+    nodule = image.work_id * _SPREAD % 2**32 / 2**32
+    label, score = ("nodule", nodule) if nodule > 0.5 else ("normal", 1 - nodule)
+    scores = [1 - nodule, nodule]
     facts = Facts(
         sop_instance_uid=f"1.2.826.0.1.3680043.10.999.1.{image.work_id}",
         series_instance_uid="1.2.826.0.1.3680043.10.999.2",
@@ -130,6 +142,10 @@ def _outcome(image: Claimed) -> Outcome:
         body_part="CHEST",
         image_type="ORIGINAL\\PRIMARY\\AXIAL",
         study_date="20261105",
+        manufacturer="Maker of Scanners",
+        station_name="ROOM1",
+        patient_sex="F",
+        age_band="40-49",
         rows=512,
         columns=512,
         frames=1,
@@ -146,10 +162,11 @@ def _outcome(image: Claimed) -> Outcome:
         size=image.size,
         mtime_ns=image.mtime_ns,
         facts=facts,
-        label="normal",
-        score=0.25,
-        scores=[0.75, 0.25],
-        frames=(_FRAME,),
+        bundle_id=bundle,
+        label=label,
+        score=score,
+        scores=scores,
+        frames=(FramePrediction(frame=0, label=label, score=score, scores=scores),),
     )
 
 

@@ -1,20 +1,21 @@
-"""Define `nightread db`: create or upgrade the database schema."""
+"""Define `nightread db`: create or upgrade the database schema, and let others read it."""
 
 from typing import Any
 
 import click
 
 from cli.embedded.state_folder import make_state_folder
-from cli.inputs.existing_database import one_line_errors
+from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import out
 from db import schema
 from db.engine import open_database
+from db.readers import VIEWS, grant_readers
 
 
 @click.group("db")
 def db_command() -> None:
-    """Manage the database schema."""
+    """Manage the database schema, and who may read it."""
 
 
 @db_command.command("upgrade")
@@ -35,3 +36,20 @@ def upgrade_command(**options: Any) -> None:
     finally:
         database.close()
     out.print("The database has the newest schema.")
+
+
+@db_command.command("grant-readers")
+@click.argument("role")
+@state_options
+def grant_readers_command(role: str, **options: Any) -> None:
+    """Let a role of PostgreSQL read the views v_results, v_studies, v_nights and v_batches, and nothing else.
+
+    Create the role first: CREATE ROLE reports LOGIN PASSWORD '...'. A program for reports connects with it.
+
+    Example: nightread db grant-readers reports --database-url postgresql://nightread@db/nightread
+    """
+    with open_existing_database(settings_from(**options)) as database, one_line_errors():
+        only_views = grant_readers(database, role)
+    out.print(f"The role {role} may read the views {', '.join(VIEWS)}.")
+    if not only_views:
+        out.print(f"It may read the tables too, by other rights: check whether {role} should have them.")

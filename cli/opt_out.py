@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from api.hashing import site_hasher
+from api.hashing import has_site_key, site_hasher
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.number_search import images_of_number
 from cli.inputs.options import settings_from, state_options
@@ -166,7 +166,7 @@ def _show_list(entries: Sequence[queries.OptOut], settings: Settings) -> None:
         added = f"{nights.local(entry.added_at):%Y-%m-%d %H:%M}"
         table.add_row(entry.key[:_KEY_SHOWN], issuer, added, entry.actor, entry.key_id)
     show(out, table)
-    if settings.site_key is not None or (settings.state_dir / "site.key").exists():
+    if has_site_key(settings):
         key_id = site_hasher(settings).key_id
         others = sum(entry.key_id != key_id for entry in entries)
         if others:

@@ -57,6 +57,9 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--max-score", type=_SCORE, help="Highest score of the resulting label.")
 @click.option("--source", "sources", help="Name of the source.", **_MANY)
 @click.option("--modality", "modalities", help="Modality, such as CT or DX.", **_MANY)
+@click.option("--view", "view_positions", help="View of a radiograph, such as PA or MLO.", **_MANY)
+@click.option("--manufacturer", "manufacturers", help="Manufacturer of the device, as the header names it.", **_MANY)
+@click.option("--station", "station_names", help="Name of the device at its site.", **_MANY)
 @click.option(
     "--model",
     "models",

@@ -13,6 +13,7 @@ from cli.embedded.children import flower_arguments, worker_arguments
 from cli.embedded.redis_url import redis_url_of
 from cli.embedded.state_folder import make_state_folder
 from cli.inputs.options import settings_from, state_options, worker_options
+from cli.night_calendar import keep_night_calendar
 from cli.output.flower_access import announce_login, show_new_login
 from cli.service import service
 from nightread.errors import UsageFault
@@ -77,6 +78,7 @@ def dispatch_command(**options: Any) -> None:
     settings = settings_from(**options)
     url = redis_url_of(settings)
     with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as require_lock:
+        keep_night_calendar(database, settings)
         transport = Transport(make_celery(url, settings), open_redis(url))
         heartbeat_file = settings.state_dir / "dispatcher.alive"
 

@@ -125,15 +125,19 @@ def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database:
 def _progress_line(database: Database) -> str:
     try:
         tally = queries.tally(database)
-        paused = ", ".join(f"{pause.cause}" for pause in queries.pauses(database))
+        pauses = queries.pauses(database)
     except SQLAlchemyError as error:
         return f"the database is unavailable: {error_messages.describe(error)}"
     unfinished = tally.waiting + tally.queued + tally.running
     return (
         f"{tally.arrived} arrived: {tally.done} done, {tally.duplicate} duplicate, {tally.rejected} rejected, "
         f"{tally.failed} failed, {unfinished} unfinished"
-        + (f"; dispatch is paused ({paused}): see `nightread status`" if paused else "")
+        + "".join(f"; {_what(pause)} is paused ({pause.cause}): see `nightread status`" for pause in pauses)
     )
+
+
+def _what(pause: queries.Pause) -> str:
+    return "dispatch" if pause.source is None else f"the source {pause.source}"
 
 
 def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:

@@ -140,7 +140,8 @@ def open_database(sql_url: str, *, durable: bool = False) -> Database:
             "tcp_user_timeout": 30_000,
             "application_name": "nightread",
             # A plan cached while the tables were small reads them completely when they are large: 35 times slower.
-            "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan"
+            # A plan for the first tenth of a cursor reads all arrivals for rows that are at their end: 30 times slower.
+            "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan -c cursor_tuple_fraction=1"
             + (" -c synchronous_commit=on" if durable else ""),
         },
     )

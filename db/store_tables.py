@@ -1,10 +1,10 @@
-"""Define the tables of receivers, stores, reports, ground truth, patients and keys (metadata: db.tables)."""
+"""Define the tables of receivers, stores, reports, rules, patients, keys and nights (metadata: db.tables)."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, UID_LENGTH
+from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
 
 KEY_NAME_LENGTH = 64
@@ -130,4 +130,36 @@ opt_outs = Table(
     Column("key_id", String(8), nullable=False),  # the site key that made it: another one matches no image
     Column("added_at", UtcDateTime, nullable=False),
     Column("actor", String(100), nullable=False),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
+    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
+    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
+    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
+    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
+)
+
+nights = Table(
+    "nights",  # the nights of the site, for views: SQLite knows no time zones (cli.night_calendar)
+    metadata,
+    Column("evening", String(10), primary_key=True),  # local date on which it begins, as in `query --night`
+    Column("began_at", UtcDateTime, nullable=False, unique=True),
+    Column("ended_at", UtcDateTime, nullable=False),
+)
+
+BLOCK = 256
+"""Arrivals with consecutive ids that form one block."""
+occurrences = Table(
+    "occurrences",  # a block of arrivals in which a value occurs (db.ledger.occurrences)
+    metadata,
+    Column("kind", String(12), primary_key=True),  # model, manufacturer, station or view
+    Column("value", String(TEXT_LENGTH), primary_key=True),  # bundles.id or the value of the header
+    Column("block", Id, primary_key=True, autoincrement=False),  # id of the arrival divided by BLOCK
+    sqlite_with_rowid=False,
 )

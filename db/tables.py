@@ -1,4 +1,4 @@
-"""Define the tables of the database; those of receivers, stores, reports and ground truth are in db.store_tables."""
+"""Define the tables of the database; those of receivers, stores, reports, rules and truths are in db.store_tables."""
 
 from enum import StrEnum
 from typing import Any
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from db.types import Id, Json, UtcDateTime
-from imaging.facts import CODE_LENGTH, KEY_LENGTH, TEXT_LENGTH, UID_LENGTH
+from imaging.facts import BAND_LENGTH, CODE_LENGTH, KEY_LENGTH, STATION_LENGTH, TEXT_LENGTH, UID_LENGTH
 from nightread.paths import NAME_LENGTH
 
 
@@ -90,19 +90,6 @@ bundles = Table(
     Column("codes", Json),  # codes of standard terminologies by label (nightread.label_codes); null: none
 )
 
-routes = Table(
-    "routes",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("position", Integer, nullable=False),  # rules apply in this order; equal positions by id
-    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
-    Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
-    Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
-    Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
-)
-
 instances = Table(
     "instances",
     metadata,
@@ -124,6 +111,12 @@ instances = Table(
     Column("body_part", String(CODE_LENGTH)),
     Column("image_type", String(TEXT_LENGTH)),
     Column("study_date", String(8)),
+    Column("view_position", String(CODE_LENGTH)),
+    Column("laterality", String(1)),
+    Column("manufacturer", String(TEXT_LENGTH)),
+    Column("station_name", String(STATION_LENGTH)),
+    Column("patient_sex", String(1)),
+    Column("age_band", String(BAND_LENGTH)),
     Column("rows", Integer),
     Column("columns", Integer),
     Column("frames", Integer),
@@ -140,6 +133,7 @@ instances = Table(
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
     Column("purged_at", UtcDateTime),  # from then on `uri` is empty, and nothing else identifies the image
+    Column("unowned", Boolean),  # true: `contents` may not lead here: no result, or that of another image
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -151,6 +145,7 @@ instances = Table(
     Index("ix_instances_patient_key", "patient_key", **when("patient_key IS NOT NULL")),
     Index("ix_instances_accession_key", "accession_key", **when("accession_key IS NOT NULL")),
     Index("ix_instances_modality", "modality", "id", **when("modality IS NOT NULL")),
+    Index("ix_instances_unowned", "sha256", **when("unowned IS NOT NULL")),
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
@@ -202,6 +197,7 @@ work = Table(
     Column("duplicate_of", Id),  # instances.id
     Column("label", String(100)),
     Column("score", Float),
+    Column("suspicion", Float),  # computed from the scores (db.ledger.bundles); null without a normal label
     Column("scores", Json),  # of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
     Column("route_id", Id),  # the rule that chose the bundle; null: --model chose it
@@ -218,10 +214,12 @@ work = Table(
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
     Index("ix_work_remarks", "remarks", "instance_id", **when("remarks IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
-    Index("ix_work_score", "score", **when("score IS NOT NULL")),
+    # A search by label, by time or by pages reads only the index: it needs no row that does not match.
+    Index("ix_work_score", "score", "instance_id", "label", **when("score IS NOT NULL")),
+    Index("ix_work_suspicion", "suspicion", "instance_id", "label", **when("suspicion IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
     Index("ix_work_not_before", "not_before", **when("not_before IS NOT NULL")),
-    Index("ix_work_finished_at", "finished_at", **when("finished_at IS NOT NULL")),
+    Index("ix_work_finished_at", "finished_at", "instance_id", **when("finished_at IS NOT NULL")),
 )
 
 contents = Table(

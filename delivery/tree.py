@@ -1,6 +1,7 @@
 """Build the content of a report: TID 1500, Measurement Report, one group per image and bundle (DICOM PS3.16)."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from highdicom.sr import (
     CodeContentItem,
@@ -80,13 +81,19 @@ def _scores(result: ReportableResult, *, all_scores: bool) -> Iterator[Measureme
 def _score(bundle: ReportedBundle, label: str, score: float) -> Measurement:
     """Return a probability; a concept modifier (TID 300) says of which label it is."""
     measurement = Measurement(name=codes.PROBABILITY, value=score, unit=codes.NO_UNITS)
+    measurement[0].ContentSequence = _modifier(bundle, label)
+    return measurement
+
+
+@lru_cache(maxsize=1024)
+def _modifier(bundle: ReportedBundle, label: str) -> ContentSequence:
+    """Return the modifier that all scores of a label share: building one takes longer than building a score."""
     of_label = CodeContentItem(
         name=codes.FINDING,
         value=codes.label_concept(bundle, label),
         relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
     )
-    measurement[0].ContentSequence = ContentSequence([of_label], is_sr=True)
-    return measurement
+    return ContentSequence([of_label], is_sr=True)
 
 
 def _presence(result: ReportableResult) -> QualitativeEvaluation:

@@ -100,10 +100,24 @@ class Elements:
     def text(self, tag: int) -> str | None:
         """Return the first 4 KiB of a value as text, with backslashes but without padding; None if absent or empty."""
         raw = self.raw(tag)[:_MAX_TEXT_BYTES]
-        if raw.isascii() and _ESCAPE not in raw:
+        if raw.isascii() and _ESCAPE not in raw:  # not a call: this is the hot path
             return raw.decode("ascii").strip(" \x00") or None
-        names = self.raw(SPECIFIC_CHARACTER_SET).decode("ascii", "replace").split("\\")
-        return _decoded(raw, names).strip(" \x00") or None
+        return text_of(raw, self.raw(SPECIFIC_CHARACTER_SET))
+
+    def short_values(self, tags: tuple[int, ...], longest: int) -> tuple[bytes, ...]:
+        """Return the bytes of several values, each cut to `longest`; empty if absent or of undefined length.
+
+        This takes a third of the time of `raw` for each of them.
+        """
+        data, get = self.data, self._found.get
+        return tuple(
+            [
+                b""
+                if (element := get(tag)) is None or element[2] == UNDEFINED
+                else data[element[1] : element[1] + (element[2] if element[2] < longest else longest)]  # noqa: FURB136
+                for tag in tags
+            ]
+        )
 
     def numbers(self, tag: int) -> list[float]:
         """Return all values of a numeric element; empty if absent. Raises HeaderError unless all are finite numbers."""
@@ -177,6 +191,14 @@ class Elements:
     def item(self, tag: int) -> "Elements | None":
         """Return the first item of a sequence; None if there is none. Raises HeaderError and TruncatedError."""
         return next(self.items(tag), None)
+
+
+def text_of(raw: bytes, character_sets: bytes) -> str | None:
+    """Return a value as text, like `Elements.text`; `character_sets` is the value of SpecificCharacterSet."""
+    if raw.isascii() and _ESCAPE not in raw:
+        return raw.decode("ascii").strip(" \x00") or None
+    names = character_sets.decode("ascii", "replace").split("\\")
+    return _decoded(raw, names).strip(" \x00") or None
 
 
 def decimal(text: str) -> float | None:

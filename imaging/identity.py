@@ -1,6 +1,7 @@
 """Read from a header the values that are stored in the database."""
 
 from imaging import tags
+from imaging.acquisition import read_acquisition
 from imaging.elements import Elements
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, Facts, storable_integer, storable_text, storable_uid
 from imaging.header import Header
@@ -8,8 +9,6 @@ from imaging.patient import PatientHasher
 from imaging.tags import tag_name
 from imaging.walk import HeaderError
 from nightread.plain_text import is_uid
-
-_DATE_LENGTH = 8
 
 
 def read_facts(
@@ -24,6 +23,7 @@ def read_facts(
     def text(tag: int, length: int) -> str | None:
         return storable_text(elements.text(tag), length)
 
+    acquisition = read_acquisition(elements)
     rows = _integer(elements, tags.ROWS)
     if frames is None:
         frames = _integer(elements, tags.NUMBER_OF_FRAMES)
@@ -36,7 +36,13 @@ def read_facts(
         modality=text(tags.MODALITY, CODE_LENGTH),
         body_part=text(tags.BODY_PART_EXAMINED, CODE_LENGTH),
         image_type=text(tags.IMAGE_TYPE, TEXT_LENGTH),
-        study_date=_date(elements.text(tags.STUDY_DATE)),
+        study_date=acquisition.study_date,
+        view_position=acquisition.view_position,
+        laterality=acquisition.laterality,
+        manufacturer=acquisition.manufacturer,
+        station_name=acquisition.station_name,
+        patient_sex=acquisition.patient_sex,
+        age_band=acquisition.age_band,
         rows=rows,
         columns=_integer(elements, tags.COLUMNS),
         frames=1 if frames is None and rows is not None else frames,
@@ -63,12 +69,6 @@ def _integer(elements: Elements, tag: int) -> int | None:
         return storable_integer(elements.integer(tag))
     except HeaderError:
         return None
-
-
-def _date(text: str | None) -> str | None:
-    """Return a date of eight digits, without the dots of the ACR-NEMA format; None for other text."""
-    digits = (text or "").replace(".", "")
-    return digits if len(digits) == _DATE_LENGTH and digits.isascii() and digits.isdigit() else None
 
 
 def _patient_key(elements: Elements, patient: PatientHasher) -> str | None:

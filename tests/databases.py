@@ -1,12 +1,14 @@
-"""Create SQLite databases for tests: copies of one template that has the newest schema."""
+"""Create SQLite databases for tests, as copies of one template that has the newest schema; downgrade schemas."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import event
+from alembic import command
+from sqlalchemy import Connection, event
 
+from db import schema
 from db.engine import Database, open_database
 
 NewSqlite = Callable[..., AbstractContextManager[Database]]
@@ -25,3 +27,14 @@ def sqlite_copy(
             for engine in (database.writer, database.reader):
                 event.listen(engine, "connect", lambda connection, _: connection.execute(pragma))
         yield database
+
+
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Downgrade the schema in one transaction."""
+    config = schema._config()
+
+    def transaction(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+    database.write(transaction)

@@ -19,6 +19,7 @@ SINCE = datetime(2026, 11, 5, 18, tzinfo=UTC)
 """The begin of the night in UTC, with the settings of a site in UTC."""
 MORNING = datetime(2026, 11, 6, 6, 40, tzinfo=UTC)
 LABELS = ("clear", "nodule", "effusion")
+_EMPTY = ("reason", "label", "score", "scores", "suspicion", "bundle_id", "duplicate_of", "remarks", "detail")
 _STUDY = 25
 _BATCH = 16
 _REASONS = (
@@ -149,7 +150,7 @@ class _Rows:
             "alone": False,
             "batch_id": None,
             "finished_at": None,
-            **dict.fromkeys(("reason", "label", "score", "scores", "bundle_id", "duplicate_of", "remarks", "detail")),
+            **dict.fromkeys(_EMPTY),
         }
         if is_open:
             return row
@@ -171,7 +172,7 @@ class _Rows:
         label = LABELS[scores.index(max(scores))]
         remark = "near_domain_edge" if self._rng.random() < 0.01 else None
         result = {"state": State.DONE, "bundle_id": self._bundle, "remarks": remark}
-        return result | {"label": label, "score": max(scores), "scores": scores}
+        return result | {"label": label, "score": max(scores), "scores": scores, "suspicion": 1 - scores[0]}
 
     def _add_batches(self, first: int) -> None:
         """Put the finished work of a night into batches of up to 16 images."""

@@ -12,8 +12,9 @@ CANARY = "CANARY"
 
 
 def add_study_rows(driver: LedgerDriver) -> None:
-    """Add an expected number, a report and ground truth of the study and of the order."""
+    """Add an expected number, a report, a view of the study, and ground truth of the study and of the order."""
     database, now = driver.database, driver.clock()
+    ledger.note_read(database, "study", STUDY, actor="ann", now=now)
     counted = Expected(study_instance_uid=STUDY, source_id=driver.source_id, reported_by="store", images=1)
     ledger.expect(database, [counted], now=now)
     known = [

@@ -17,6 +17,7 @@ from api.multipart import media_type
 from api.openapi import IMAGE_RESPONSES, SUBMIT_BODY, SUBMIT_RESPONSES
 from api.problems import Problem
 from api.services import Services
+from db.tables import UNFINISHED
 
 router = APIRouter(tags=["images"])
 
@@ -67,9 +68,10 @@ async def read_image(
     With `Prefer: wait=SECONDS` the answer waits for the outcome of an unfinished image.
     """
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, 0.0)
-    if time_to_wait.seconds:
-        await services.waiters.wait([image_id], time_to_wait.seconds)
     found: dict[str, Any] | None = await run_in_threadpool(image_details, context.database, image_id)
+    if found and found["state"] in UNFINISHED and time_to_wait.seconds:
+        await services.waiters.wait([image_id], time_to_wait.seconds)
+        found = await run_in_threadpool(image_details, context.database, image_id)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
     return json_response(found, headers=time_to_wait.headers)

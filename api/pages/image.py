@@ -96,7 +96,8 @@ def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
     parameters = {"frame": frame, "window": None if window == "header" else window}
     return {
         "address": path_link(f"/v1/images/{image_id}/preview.png", parameters),
-        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", parameters) if overlay else None,
+        # Without a frame, the heat map would be that of the frame with the highest score, over another frame.
+        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1) if overlay else None,
         "frame": frame or 1,
         "frames": count,
         "window": window,

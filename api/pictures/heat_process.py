@@ -4,7 +4,7 @@ It is the only process of the API that loads Keras, at its first heat map, and i
 the CPU (api.pictures.process), because the memory of a GPU belongs to the worker.
 """
 
-import sys
+import os
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -120,4 +120,4 @@ if __name__ == "__main__":
     die_with_parent()
     set_up()
     quiet_tensorflow()
-    sys.exit(serve(Connection(0)))
+    os._exit(serve(Connection(0)))  # at once: the end of the interpreter takes up to seconds on a busy machine

@@ -18,7 +18,8 @@ from nightread.environment import foreign_variables
 _START_SECONDS = 30.0
 _HEADER_BYTES = 64 * 1024
 _CONTENT_BYTES = 256 * 1024**2
-_END_SECONDS = 1.0
+_END_SECONDS = 10.0
+"""Time for the end of a process that closed its connection."""
 _ON_THE_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 """The memory of a GPU belongs to the worker."""
 _ATTEMPTS = 3

@@ -6,7 +6,6 @@ request and ends, so that no file can change how the next one is read, whatever 
 
 import os
 import signal
-import sys
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
@@ -47,4 +46,4 @@ def _draw(request: PictureRequest, data: bytes, settings: ProcessSettings) -> Pi
 if __name__ == "__main__":
     die_with_parent()
     set_up()
-    sys.exit(serve(Connection(0)))
+    os._exit(serve(Connection(0)))  # at once: the end of the interpreter takes up to seconds on a busy machine

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from redis import Redis
 from redis.exceptions import RedisError
 
+from api.hashing import has_site_key, site_hasher
 from cli.checks.check import Check
 from cli.checks.server_versions import check_binary, check_version
 from cli.embedded.redis_server import find_redis_server
 from cli.inputs.existing_database import one_line_errors, require_database_file
 from cli.models.active import read_active
+from cli.wording import counted
 from db import queries, schema
 from db.engine import open_database
+from db.queries import OptOut
 from models.catalogue import find_bundle
 from nightread.errors import StopWork, UsageFault
 from nightread.notify import open_redis
@@ -67,7 +70,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     try:
         with one_line_errors():
             schema.require_newest(database)
-            pauses = queries.pauses(database)
+            pauses, opt_outs = queries.pauses(database), queries.opt_outs(database)
     except StopWork as problem:
         yield Check.fail("database", "cannot be used", str(problem))
         return
@@ -77,6 +80,20 @@ def _database(settings: Settings) -> Iterator[Check]:
     if pauses:
         causes = ", ".join(pause.cause for pause in pauses)
         yield Check.warn("dispatch", f"paused ({causes})", "Run `nightread status` for the reason and the remedy.")
+    if opt_outs and has_site_key(settings):
+        yield _opt_outs(opt_outs, site_hasher(settings).key_id)
+
+
+def _opt_outs(entries: list[OptOut], key_id: str) -> Check:
+    """Check that the entries were made with the site key in use: others would match no image."""
+    others = sum(entry.key_id != key_id for entry in entries)
+    if not others:
+        return Check.ok("opt-outs", counted(len(entries), "patient"))
+    return Check.fail(
+        "opt-outs",
+        f"{others:,} of {counted(len(entries), 'entry', 'entries')} made with another site key",
+        "Images of these patients are analysed. Set NIGHTREAD_SITE_KEY to the right key, or add the patients again.",
+    )
 
 
 def _models(settings: Settings) -> Iterator[Check]:

@@ -14,6 +14,7 @@ from cli.embedded.children import child, worker_arguments
 from cli.embedded.redis_server import running_redis
 from cli.embedded.state_folder import locked_state_folder
 from cli.embedded.supervisor import Child, end
+from cli.night_calendar import keep_night_calendar
 from cli.wording import counted
 from db import ledger, queries, schema
 from db.engine import Database, open_database
@@ -67,6 +68,7 @@ def prepared_environment(settings: Settings) -> Iterator[Environment]:
         database = open_database(settings.sql_url)
         stack.callback(database.close)
         schema.upgrade(database)
+        keep_night_calendar(database, settings)
         if embedded and settings.database_url is None:
             # We hold the lock and Redis is empty, so all work that was queued or running must be done again.
             ledger.reset_unfinished(database, now=utc_now())

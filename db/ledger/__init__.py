@@ -20,6 +20,7 @@ from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
+from db.ledger.nights import Night, first_arrival, set_nights
 from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
@@ -35,7 +36,7 @@ from db.ledger.outbox import (
 from db.ledger.outcomes import record
 from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, set_probe
 from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
-from db.ledger.reads import note_read
+from db.ledger.reads import forget_purged_studies, note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
@@ -77,6 +78,7 @@ __all__ = [
     "GroundTruth",
     "Members",
     "NewRoute",
+    "Night",
     "Outcome",
     "Purged",
     "QueueStatus",
@@ -105,6 +107,8 @@ __all__ = [
     "ensure_source",
     "expect",
     "expire_leases_of_previous_starts",
+    "first_arrival",
+    "forget_purged_studies",
     "form_batches",
     "heartbeat",
     "hold_deliveries",
@@ -142,6 +146,7 @@ __all__ = [
     "return_unpublished",
     "revoke_api_key",
     "save_ground_truth",
+    "set_nights",
     "set_probe",
     "submit",
     "unknown_sender",

@@ -1,7 +1,8 @@
-"""Register bundles, and check that outcomes name registered ones."""
+"""Register bundles, check that outcomes name registered ones, and compute the suspicion of their results."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import StatementError
@@ -50,18 +51,43 @@ def register_bundle(
     return database.write(transaction)
 
 
-def require_registered(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Raise StatementError unless all bundles that these outcomes name are registered.
+class RegisteredBundle(NamedTuple):
+    """What the ledger needs to know of a bundle to rank its results."""
+
+    has_normal_label: bool
+    normal_position: int | None
+    """Position of the normal label among the scores; None if it has no score of its own."""
+
+    def suspicion(self, scores: Sequence[float] | None) -> float | None:
+        """Return what models.postprocessing.Postprocessing.suspicion returns; None without scores or normal label."""
+        if not scores or not self.has_normal_label:
+            return None
+        if self.normal_position is None:
+            return max(scores)
+        return 1.0 - scores[self.normal_position] if self.normal_position < len(scores) else None
+
+
+def registered_bundles(connection: Connection, outcomes: Sequence[Outcome]) -> dict[int, RegisteredBundle]:
+    """Return the bundles that these outcomes name, by id. Raises StatementError unless all of them are registered.
 
     One query for the batch replaces a foreign key check per row (docs/decisions/0012-cost-of-recording-an-outcome.md).
     """
     named = {outcome.bundle_id for outcome in outcomes}
     named.update(prediction.bundle_id for outcome in outcomes for prediction in outcome.further)
     named.discard(None)
-    if named and len(connection.execute(_REGISTERED, {"ids": list(named)}).all()) < len(named):
+    found = connection.execute(_REGISTERED, {"ids": list(named)}).all() if named else []
+    if len(found) < len(named):
         raise StatementError("an outcome names a bundle that is not registered", str(_REGISTERED), None, None)
+    return {row.id: _registered(row.labels, row.normal_label) for row in found}
+
+
+def _registered(labels: Sequence[str], normal_label: str | None) -> RegisteredBundle:
+    position = labels.index(normal_label) if normal_label in labels else None
+    return RegisteredBundle(has_normal_label=normal_label is not None, normal_position=position)
 
 
 _KNOWN = select(bundles.c.id, bundles.c.codes).where(bundles.c.digest == bindparam("digest"))
 _RECODE = update(bundles).where(bundles.c.id == bindparam("which")).values(codes=bindparam("named"))
-_REGISTERED = select(bundles.c.id).where(bundles.c.id.in_(bindparam("ids", expanding=True)))
+_REGISTERED = select(bundles.c.id, bundles.c.labels, bundles.c.normal_label).where(
+    bundles.c.id.in_(bindparam("ids", expanding=True))
+)

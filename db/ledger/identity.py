@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text, update
 
+from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
@@ -46,6 +47,15 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
         else:
             settled.append(_as_duplicate(outcome, owner.instance_id))
     return _with_facts_of_originals(connection, settled)
+
+
+def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Mark the images to which `contents` does not lead, so that a search by hash finds them too.
+
+    The mark stays if such an image has a result later: it only makes the search look at one row more.
+    """
+    unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
+    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
 
 
 class _Owner(NamedTuple):
@@ -113,5 +123,7 @@ _OWNERS = (
 _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(
     instances.c.id.in_(bindparam("originals", expanding=True))
 )
+
+_MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
@@ -13,13 +12,14 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from db.bulk import execute_many
 from db.engine import Database
 from db.ledger.annotations import apply_annotations
-from db.ledger.bundles import require_registered
+from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
-from db.ledger.identity import lock_recording, settle_duplicates
+from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
+from db.ledger.occurrences import note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
-from db.ledger.replaced import unmark_same_bytes
+from db.ledger.replaced import follow_files, unmark_same_bytes
 from db.ledger.values import Conflict, Outcome
 from db.ledger.versions import supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
@@ -85,12 +85,13 @@ def _record(
     lock_recording(connection)
     held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
-    require_registered(connection, held_outcomes)
+    bundles = registered_bundles(connection, held_outcomes)
     opted_out = opted_out_keys(connection)
     held_outcomes = settle_duplicates(connection, refuse(held_outcomes, opted_out))
     held_outcomes = refuse(held_outcomes, opted_out)  # duplicates have the facts of their originals now
-    _write(connection, held_outcomes, now)
-    add_further_predictions(connection, batch_id, held_outcomes, now)
+    _write(connection, held_outcomes, bundles, now)
+    add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
+    note_occurrences(connection, held_outcomes)
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
@@ -119,20 +120,20 @@ def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
     )
 
 
-def _write(connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, now) for outcome in outcomes])
+def _write(
+    connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
+) -> None:
+    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.sha256 is not None or outcome.reason is Reason.OPTED_OUT]
-    kept = [(outcome.instance_id, outcome.sha256, *_fact_values(outcome.facts)) for outcome in read]
+    kept = [(outcome.instance_id, outcome.sha256, *outcome.facts) for outcome in read]
     execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
-    if changed := [
-        _changed_row(outcome) for outcome in outcomes if outcome.state is State.RECEIVED and outcome.size is not None
-    ]:
-        connection.execute(_FOLLOW_FILE, changed)
+    mark_unowned(connection, read)
+    follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)
     insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
 
 
-def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
+def _work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: datetime) -> tuple[object, ...]:
     """Return the values in the order of _FINISH_NAMES."""
     return (
         outcome.work_id,
@@ -147,15 +148,12 @@ def _work_row(outcome: Outcome, now: datetime) -> tuple[object, ...]:
         outcome.label,
         outcome.score,
         outcome.scores,
+        bundles[outcome.bundle_id].suspicion(outcome.scores) if outcome.bundle_id else None,
         now if outcome.state in FINAL else None,
         outcome.route_id,
         outcome.matched,
         outcome.remarks,
     )
-
-
-def _changed_row(outcome: Outcome) -> dict[str, object]:
-    return {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
 
 
 def _storable(
@@ -227,6 +225,7 @@ _FINISH_NAMES = (
     "label",
     "score",
     "scores",
+    "suspicion",
     "finished_at",
     "route_id",
     "matched",
@@ -249,6 +248,7 @@ _FINISH = (
         label=bindparam("label"),
         score=bindparam("score"),
         scores=bindparam("scores", type_=work.c.scores.type),
+        suspicion=bindparam("suspicion"),
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
         route_id=bindparam("route_id"),
         matched=bindparam("matched", type_=work.c.matched.type),
@@ -261,29 +261,13 @@ _FINISH = (
 _KEEP_FACTS = (
     update(instances)
     .where(instances.c.id == bindparam("instance"))
-    .values(sha256=bindparam("new_sha256"), **{name: bindparam(f"new_{name}") for name in FACT_NAMES})
+    .values(
+        sha256=bindparam("new_sha256"),
+        **{name: bindparam(f"new_{name}") for name in FACT_NAMES},
+    )
 )
 
 _KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
-_fact_values = attrgetter(*FACT_NAMES)
-
-_SAME_PLACE = instances.alias("same_place")
-_FOLLOW_FILE = (
-    update(instances)
-    .where(
-        instances.c.id == bindparam("instance"),
-        # If the file at this place is one that has its own row, a change would violate the unique constraint.
-        ~select(_SAME_PLACE.c.id)
-        .where(
-            _SAME_PLACE.c.source_id == instances.c.source_id,
-            _SAME_PLACE.c.uri_key == instances.c.uri_key,
-            _SAME_PLACE.c.size == bindparam("new_size"),
-            _SAME_PLACE.c.mtime_ns == bindparam("new_mtime_ns"),
-        )
-        .exists(),
-    )
-    .values(size=bindparam("new_size"), mtime_ns=bindparam("new_mtime_ns"))
-)
 
 _CLOSE = (
     update(batches)

@@ -42,23 +42,39 @@ def pause(
             return False
         row = {"cause": cause.value, "source_id": source_id, "detail": detail, "actor": actor, "began_at": now}
         insert_if_absent(connection, pauses, tuple(row), [tuple(row.values())])
-        _write_audit(connection, "dispatch.pause", actor, {"cause": cause.value, "detail": detail}, now)
+        written: dict[str, object] = {"cause": cause.value, "detail": detail}
+        if source_id is not None:
+            written["source_id"] = source_id
+        _write_audit(connection, "dispatch.pause", actor, written, now)
         return True
 
     return database.write(transaction)
 
 
 def end_pauses(
-    database: Database, causes: Collection[Cause] = tuple(Cause), *, now: datetime, actor: str = AUTOMATIC
+    database: Database,
+    causes: Collection[Cause] = tuple(Cause),
+    *,
+    now: datetime,
+    actor: str = AUTOMATIC,
+    source_ids: Collection[int] | None = None,
 ) -> list[Cause]:
-    """End the pauses in force that have one of these causes. Returns the causes of the ended pauses."""
+    """End the pauses in force that have one of these causes, or only those of some sources.
+
+    Returns the causes of the ended pauses.
+    """
+    of_sources = () if source_ids is None else (pauses.c.source_id.in_(source_ids),)
 
     def transaction(connection: Connection) -> list[Cause]:
         named = {"causes": [cause.value for cause in causes]}
-        ended = {Cause(cause) for cause in connection.execute(_END, {**named, "now": now, "by": actor}).scalars()}
+        rows = connection.execute(_END.where(*of_sources), {**named, "now": now, "by": actor}).all()
+        ended = sorted({Cause(row.cause) for row in rows})
         if ended:
-            _write_audit(connection, "dispatch.resume", actor, {"causes": sorted(ended)}, now)
-        return sorted(ended)
+            written: dict[str, object] = {"causes": ended}
+            if of := sorted({row.source_id for row in rows if row.source_id is not None}):
+                written["source_ids"] = of
+            _write_audit(connection, "dispatch.resume", actor, written, now)
+        return ended
 
     return database.write(transaction)
 
@@ -99,5 +115,5 @@ _END = (
     update(pauses)
     .where(*_OF_CAUSES)
     .values(ended_at=bindparam("now"), ended_by=bindparam("by"))
-    .returning(pauses.c.cause)
+    .returning(pauses.c.cause, pauses.c.source_id)
 )

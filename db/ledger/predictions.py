@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, insert, select
 
 from db.bulk import execute_many
+from db.ledger.bundles import RegisteredBundle
 from db.ledger.values import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, predictions, work
 from nightread.reasons import Fault
@@ -19,7 +20,13 @@ def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, Fram
     execute_many(connection, _PREDICT, ("work_id", "frame", "label", "score", "scores"), rows)
 
 
-def add_further_predictions(connection: Connection, batch_id: str, outcomes: Sequence[Outcome], now: datetime) -> None:
+def add_further_predictions(
+    connection: Connection,
+    batch_id: str,
+    outcomes: Sequence[Outcome],
+    bundles: dict[int, RegisteredBundle],
+    now: datetime,
+) -> None:
     """Insert a final row of work for each further prediction, behind the rows that the image has.
 
     An image that is tried again keeps the results of bundles that analysed it before.
@@ -40,7 +47,7 @@ def add_further_predictions(connection: Connection, batch_id: str, outcomes: Seq
     ]
     if not placed:
         return
-    connection.execute(_FURTHER, [_row(*each, batch_id=batch_id, now=now) for each in placed])
+    connection.execute(_FURTHER, [_row(*each, bundles, batch_id=batch_id, now=now) for each in placed])
     ids = {(row.instance_id, row.ordinal): row.id for row in connection.execute(_ROWS, {"images": images})}
     insert_predictions(
         connection,
@@ -57,7 +64,13 @@ def _not_yet_stored(outcome: Outcome, stored: set[tuple[int, int]]) -> list[Furt
 
 
 def _row(
-    outcome: Outcome, ordinal: int, prediction: FurtherPrediction, *, batch_id: str, now: datetime
+    outcome: Outcome,
+    ordinal: int,
+    prediction: FurtherPrediction,
+    bundles: dict[int, RegisteredBundle],
+    *,
+    batch_id: str,
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "instance_id": outcome.instance_id,
@@ -75,6 +88,7 @@ def _row(
         "label": prediction.label,
         "score": prediction.score,
         "scores": prediction.scores,
+        "suspicion": bundles[prediction.bundle_id].suspicion(prediction.scores),
         "finished_at": now,
         "route_id": prediction.route_id,
         "matched": prediction.matched,

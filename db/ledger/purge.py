@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 
 from db.engine import Database
 from db.ledger.identity import lock_recording
+from db.ledger.occurrences import forget_occurrences
+from db.ledger.reads import forget_studies
 from db.ledger.study_rows import remove_study_rows
 from db.store_tables import copies
 from db.tables import UNFINISHED, State, audit, contents, in_state, instances, predictions, work
@@ -72,7 +74,8 @@ def purge_by_age(
     def transaction(connection: Connection) -> Purged:
         rows = _locked(connection, image_ids)
         in_use = set(connection.execute(_DUPLICATED, {"images": image_ids, "since": duplicates_since}).scalars())
-        purged = _empty(connection, [row for row in rows if row.id not in in_use], now)
+        # The audit of views is long, and no step reads all of it: `forget_purged_studies` does so once.
+        purged = _empty(connection, [row for row in rows if row.id not in in_use], now, with_views=False)
         if purged.images:
             _count_in_audit(connection, purged, days, now)
         return purged
@@ -87,18 +90,20 @@ def purge_study_rows(database: Database, study_instance_uid: str, *, actor: str,
     """
 
     def transaction(connection: Connection) -> int:
-        reports, others = remove_study_rows(connection, [study_instance_uid])
-        if reports or others:
-            detail = {"cause": "study", "images": [], "reports": reports}
+        with _overwriting(connection):
+            removed = remove_study_rows(connection, [study_instance_uid])
+            forget_studies(connection, removed.studies)
+        if removed.reports or removed.others:
+            detail = {"cause": "study", "images": [], "reports": removed.reports}
             connection.execute(insert(audit).values(at=now, actor=actor, action="images.purge", detail=detail))
-        return reports
+        return removed.reports
 
     return database.write(transaction)
 
 
 def _purge(connection: Connection, *, image_ids: Sequence[int], cause: str, actor: str, now: datetime) -> Purged:
     rows = _locked(connection, image_ids)
-    purged = _empty(connection, rows, now)
+    purged = _empty(connection, rows, now, with_views=True)
     if purged.images:
         detail = {"cause": cause, "images": [row.id for row in rows], **_numbers(purged)}
         connection.execute(insert(audit).values(at=now, actor=actor, action="images.purge", detail=detail))
@@ -111,7 +116,7 @@ def _locked(connection: Connection, image_ids: Sequence[int]) -> Sequence[Row[An
     return connection.execute(_NOT_PURGED, {"images": image_ids}).all()
 
 
-def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> Purged:
+def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, with_views: bool) -> Purged:
     """Empty the rows of these images, and remove everything else that belongs to them only."""
     if not rows:
         return Purged()
@@ -123,17 +128,20 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime) -> P
         cancelled = connection.execute(_CANCEL, {**named, "now": now}).rowcount
         connection.execute(_EMPTY_IMAGES, {**named, "now": now})
         connection.execute(_END_CONFLICTS, named)
-        reports, _ = remove_study_rows(
+        forget_occurrences(connection, named["images"])
+        besides = remove_study_rows(
             connection,
             {row.study_instance_uid for row in rows} - {None},
             {row.sop_instance_uid for row in rows} - {None},
             {row.accession_key for row in rows} - {None},
         )
+        if with_views:
+            forget_studies(connection, besides.studies)
     return Purged(
         images=len(rows),
         cancelled=cancelled,
         predictions=removed,
-        reports=reports,
+        reports=besides.reports,
         places=tuple((row.source_id, row.uri) for row in rows),
     )
 
@@ -200,7 +208,9 @@ _EMPTY_WORK = (
     update(work)
     .where(_OF_IMAGES)
     .values(
-        **dict.fromkeys(("detail", "label", "score", "scores", "matched", "remarks", "bundle_id", "route_id")),
+        **dict.fromkeys(
+            ("detail", "label", "score", "scores", "suspicion", "matched", "remarks", "bundle_id", "route_id")
+        ),
         shadow=False,
     )
 )

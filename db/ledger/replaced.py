@@ -1,4 +1,4 @@
-"""Mark arrivals whose file was replaced by another file of the same name."""
+"""Follow files that change: mark arrivals whose file was replaced by another one of the same name."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from db.bulk import execute_many
 from db.ledger.values import Outcome
-from db.tables import instances
+from db.tables import State, instances
 
 
 def mark_replaced(connection: Connection, instance_ids: Sequence[int]) -> None:
@@ -32,6 +32,17 @@ def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> No
     if read and connection.execute(_ANY_REPLACING, {"first": min(read), "last": max(read)}).first():
         replacing = connection.execute(_REPLACING, {"instances": read}).scalars()
         execute_many(connection, _UNMARK, ("instance",), [(instance_id,) for instance_id in replacing])
+
+
+def follow_files(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    """Set size and time of images that are tried again because their file has changed."""
+    changed = [
+        {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
+        for outcome in outcomes
+        if outcome.state is State.RECEIVED and outcome.size is not None
+    ]
+    if changed:
+        connection.execute(_FOLLOW_FILE, changed)
 
 
 _newest, _same_place = instances.alias("newest"), instances.alias("same_place")
@@ -80,4 +91,20 @@ _UNMARK = (
         .exists(),
     )
     .values(replaced_by=None)
+)
+_FOLLOW_FILE = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        # If the file at this place is one that has its own row, a change would violate the unique constraint.
+        ~select(_same_place.c.id)
+        .where(
+            _same_place.c.source_id == instances.c.source_id,
+            _same_place.c.uri_key == instances.c.uri_key,
+            _same_place.c.size == bindparam("new_size"),
+            _same_place.c.mtime_ns == bindparam("new_mtime_ns"),
+        )
+        .exists(),
+    )
+    .values(size=bindparam("new_size"), mtime_ns=bindparam("new_mtime_ns"))
 )

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from db.engine import Database
-from db.tables import audit, bundles, routes
+from db.store_tables import routes
+from db.tables import audit, bundles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

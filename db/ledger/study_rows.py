@@ -1,7 +1,7 @@
 """Remove what the database holds of studies, images and orders besides the images themselves."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, bindparam, delete, select
 
@@ -9,16 +9,23 @@ from db.store_tables import deliveries, expected, truths, withdrawals
 from db.tables import instances
 
 
+class Removed(NamedTuple):
+    """What was removed besides images."""
+
+    studies: list[str]
+    """The studies that have no image any more."""
+    reports: int
+    others: int
+    """Number of all other rows."""
+
+
 def remove_study_rows(
     connection: Connection,
     studies: Collection[str | None],
     sop_instance_uids: Collection[str | None] = (),
     accession_keys: Collection[str | None] = (),
-) -> tuple[int, int]:
-    """Remove the rows of these studies, images and orders, as far as no image has their UIDs and keys any more.
-
-    Returns the number of reports and of all other rows.
-    """
+) -> Removed:
+    """Remove the rows of these studies, images and orders, as far as no image has their UIDs and keys any more."""
     gone = _without_images(connection, instances.c.study_instance_uid, studies)
     gone_sop = _without_images(connection, instances.c.sop_instance_uid, sop_instance_uids)
     gone_orders = _without_images(connection, instances.c.accession_key, accession_keys)
@@ -34,7 +41,7 @@ def remove_study_rows(
             (_TRUTHS_OF_ORDERS, gone_orders),
         )
     )
-    return reports, others
+    return Removed(gone, reports, others)
 
 
 def _without_images(connection: Connection, column: Column[str | None], keys: Collection[str | None]) -> list[str]:

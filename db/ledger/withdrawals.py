@@ -85,7 +85,8 @@ def _settle(
         notes = by_image[row.id]
         if held.domains[row.id].keys() <= notes.keys():
             marks.append((row.id, *notes[held.own(row)]))
-            changed.add(row.sop_instance_uid)
+            if row.conflict_with is not None:  # of several current versions, each names another one
+                changed.add(row.sop_instance_uid)
             continue
         if row.withdrawn_by is not None:  # its bytes came again, from a domain that does not withdraw them
             marks.append((row.id, None, None))

@@ -4,6 +4,7 @@ from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
+from db.queries.bundles import BundleLabels, bundles
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
@@ -57,7 +58,6 @@ from db.queries.studies import (
     study_counts,
     withdrawn,
 )
-from db.queries.suspicion import BundleLabels, bundles
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Text, cast, or_, select
 
+from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries.snapshot import stream
 from db.queries.trace_events import Event, What
 from db.tables import audit
@@ -75,8 +76,15 @@ def _sentence(entry: Row[Any], about: Any) -> str:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
         return f"{entry.actor} let it be tried again; before, it was {state}{why}. Attempts until then: {attempts}."
-    if entry.action == "images.explain":
-        return f"{entry.actor} let {entry.detail.get('model')} explain it, frame {entry.detail.get('frame')}."
-    if entry.action == "images.purge":
-        return f"{entry.actor} purged it ({entry.detail.get('cause')})."
-    return f"{entry.actor}: {entry.action}."
+    sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
+    return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
+
+
+_SENTENCES = {
+    "images.explain": "{actor} let {model} explain it, frame {frame}.",
+    "images.purge": "{actor} purged it ({cause}).",
+    "images.cancel": "{actor} cancelled it.",
+    IMAGE_READ: "{actor} looked at it.",
+    STUDY_READ: "{actor} looked at its study.",
+}
+_NAMES = ("model", "frame", "cause")

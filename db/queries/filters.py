@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, and_, func, or_, select, union_all
 
 from db.queries.scope import ArrivalScope
-from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
+from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
 
 Sort = Literal["id", "newest", "score", "suspicion", "finished"]
 
@@ -28,8 +28,13 @@ class ImageFilter:
     max_score: float | None = None
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
+    view_positions: tuple[str, ...] = ()
+    manufacturers: tuple[str, ...] = ()
+    station_names: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
+    bundle_ids: tuple[int, ...] = ()
+    """The same by the ids of the bundles."""
     shadow: bool = False
     """Match results on trial only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
@@ -60,6 +65,12 @@ class ImageFilter:
     latest first, of equal ones the newest result, and leave out arrivals without a value."""
     limit: int | None = None
     """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
+    id_range: tuple[int, int] | None = None
+    """First and last id of the arrivals in the time range. db.queries.planning sets this and the next fields."""
+    many_scores: bool = False
+    """Many results match the limits of the score, so that another index leads the search."""
+    many_labels: bool = False
+    """Many results have these labels, so that the index of the value that is sorted by leads the search."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -69,7 +80,7 @@ def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     must not lead the search are therefore written as expressions, for which there is no index.
     """
     yield from _which_row(wanted)
-    yield from _of_work(wanted, leading=not _matches_few(wanted))
+    yield from _of_work(wanted, leading=not matches_few(wanted))
     yield from _of_arrival(wanted)
     yield from _arrived(wanted)
     if wanted.current:
@@ -95,16 +106,17 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or _wants_marked(wanted) or any(getattr(wanted, name) for name in _NARROW)
+    few = wanted.parent_ids or wanted.sha256 or _wants_marked(wanted)
+    few = few or any(getattr(wanted, name) for name in _NARROW)
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
-    return work.c.instance_id if outcomes and not _matches_few(wanted) else instances.c.id
+    return work.c.instance_id if outcomes and not matches_few(wanted) else instances.c.id
 
 
-def _matches_few(wanted: ImageFilter) -> bool:
+def matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or _wants_marked(wanted)
+    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or _wants_marked(wanted)
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -117,10 +129,12 @@ def _which_row(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.shadow:
         yield work.c.shadow
         yield work.c.ordinal > 0
-    elif wanted.models:
+    elif wanted.models or wanted.bundle_ids:
         yield ~work.c.shadow
     else:
         yield work.c.ordinal == 0
+    if wanted.bundle_ids:
+        yield work.c.bundle_id.in_(wanted.bundle_ids)
     if wanted.models:
         yield work.c.bundle_id.in_(select(bundles.c.id).where(_named(wanted.models)))
 
@@ -139,11 +153,12 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield (work.c.reason if leading else _opaque(work.c.reason)).in_(wanted.reasons)
         yield work.c.finished_at.is_not(None)
     if wanted.labels:
-        yield (work.c.label if leading else _opaque(work.c.label)).in_(wanted.labels)
+        yield (work.c.label if leading and not wanted.many_labels else _opaque(work.c.label)).in_(wanted.labels)
+    score = func.coalesce(work.c.score, work.c.score) if wanted.many_scores else work.c.score
     if wanted.min_score is not None:
-        yield work.c.score >= wanted.min_score
+        yield score >= wanted.min_score
     if wanted.max_score is not None:
-        yield work.c.score <= wanted.max_score
+        yield score <= wanted.max_score
 
 
 def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElement[bool]]:
@@ -172,10 +187,23 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
         yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
-    if wanted.modalities:
-        yield instances.c.modality.in_(wanted.modalities)
+    for name, column in _CODES.items():
+        if values := getattr(wanted, name):
+            yield column.in_(values)
+    if wanted.sha256 is not None:
+        yield from _has_bytes(wanted.sha256)
     yield from _marked(wanted)
     yield from _narrow(wanted)
+
+
+def _has_bytes(sha256: str) -> Iterator[ColumnElement[bool]]:
+    """Search where `contents` and a partial index lead: an index of all hashes would make each image dearer."""
+    owner = (
+        select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.sha256 == sha256)
+    )
+    others = select(_then.c.id).where(_then.c.sha256 == sha256, _then.c.unowned.is_not(None))
+    yield instances.c.id.in_(union_all(owner, others))
+    yield _opaque(instances.c.sha256) == sha256
 
 
 def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -212,17 +240,26 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     """
     if wanted.since is None and wanted.until is None:
         return
-    if _matches_few(wanted):
-        yield from _within(instances.c.arrived_at, wanted)
+    if matches_few(wanted):
+        yield from within(instances.c.arrived_at, wanted)
         return
-    lead, then = image_id(wanted), tuple(_within(_then.c.arrived_at, wanted))
-    # `+ 0` prevents both databases from reading ids in order until one matches.
-    yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield from _within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
+    if wanted.id_range is not None:
+        first, last = wanted.id_range
+        number: ColumnElement[int] = image_id(wanted)
+        if wanted.sort in ("score", "suspicion"):
+            # In a wide range the index of the value that is sorted by leads; it holds these ids.
+            number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
+        yield number.between(first, last)
+    else:
+        lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted))
+        # `+ 0` prevents both databases from reading ids in order until one matches.
+        yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
+        yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
+    yield from within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
 
 
-def _within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+def within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that a time lies in the time range of the filter."""
     if wanted.since is not None:
         yield time >= wanted.since
     if wanted.until is not None:
@@ -234,6 +271,8 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 
 _then = instances.alias("then")
+_WIDE = 20_000
+"""Arrivals in a time range; so many results are sorted within 40 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,
@@ -241,5 +280,10 @@ _NARROW: dict[str, Column[Any]] = {
     "study_instance_uid": instances.c.study_instance_uid,
     "series_instance_uid": instances.c.series_instance_uid,
     "sop_instance_uid": instances.c.sop_instance_uid,
-    "sha256": instances.c.sha256,
+}
+_CODES: dict[str, Column[Any]] = {
+    "modalities": instances.c.modality,
+    "view_positions": instances.c.view_position,
+    "manufacturers": instances.c.manufacturer,
+    "station_names": instances.c.station_name,
 }

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import func, select
 
 from db.engine import Database
+from db.queries.bundles import bundles
 from db.queries.filters import ImageFilter
 from db.queries.images import images
 from db.queries.snapshot import snapshot
-from db.queries.suspicion import bundles
 from db.tables import bundles as bundles_table
 from db.tables import instances, predictions, sources, work
 

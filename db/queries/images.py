@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select, union_all
 
 from db.engine import Database
+from db.queries.alternatives import alternatives, sorts_many
+from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter, conditions
+from db.queries.occurrences import in_blocks_of, occurrence_of
 from db.queries.order import Position, in_order, position_of
+from db.queries.planning import planned
 from db.queries.sender_names import Origins, sender_name
 from db.queries.snapshot import snapshot, stream
-from db.queries.suspicion import BundleLabels, bundles_by_id, suspicion
 from db.store_tables import senders
 from db.tables import instances, predictions, sources, work
 from nightread.paths import full_uri
@@ -56,6 +59,14 @@ COLUMNS = (
     "purged_at",
     "sender",
     "contested_by",
+    "study_date",
+    "view_position",
+    "laterality",
+    "manufacturer",
+    "station_name",
+    "patient_sex",
+    "age_band",
+    "suspicion",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -78,30 +89,45 @@ def positioned_images(
     """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        statement = _statement(wanted, suspicion(bundles, connection.dialect.name), after)
+        statement = _statement(planned(connection, wanted, bundles), after, is_sqlite=database.is_sqlite)
         origins = Origins(connection)
         for row in stream(connection, statement):
             values = _as_dict(row, bundles.get(row.bundle_id), origins, per_frame=wanted.per_frame)
             yield values, position_of(row, wanted)
 
 
-def _statement(wanted: ImageFilter, suspicious: ColumnElement[Any], after: Position | None) -> Select[Any]:
+def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
+    parts = alternatives(wanted)
+    if len(parts) == 1 and not sorts_many(wanted) and not occurrence_of(wanted):
+        return in_order(_rows(wanted).where(*conditions(wanted)), wanted, after)
+    first_of_each = [_first_ids(part, after, is_sqlite=is_sqlite) for part in parts]
+    return in_order(_rows(wanted).where(work.c.id.in_(union_all(*first_of_each))), wanted, None, few=True)
+
+
+def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
+    """Select the ids of work of the first rows: of all parts together, no more are wanted."""
+    joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
+    joined = joined.where(*conditions(part)).limit(part.limit)
+    if occurrence := occurrence_of(part):
+        first = in_blocks_of(joined, occurrence, part, after, is_sqlite=is_sqlite)
+    else:
+        first = in_order(joined, part, after).subquery()
+    return select(first.c.id)
+
+
+def _rows(wanted: ImageFilter) -> Select[Any]:
     statement = (
         select(*_ARRIVAL, *_WORK, sources.c.name.label("source"), sources.c.kind, sources.c.root, *_SENDER)
         .select_from(instances)
         .join(work, work.c.instance_id == instances.c.id)
         .join(sources, sources.c.id == instances.c.source_id)
         .outerjoin(senders, senders.c.id == instances.c.sender_id)
-        .where(*conditions(wanted))
         .limit(wanted.limit)
     )
-    if wanted.per_frame:
-        frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
-        columns = (predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
-        statement = frames.add_columns(*columns)
-    else:
-        statement = statement.add_columns(work.c.label, work.c.score, work.c.scores)
-    return in_order(statement, wanted, suspicious, after)
+    if not wanted.per_frame:
+        return statement.add_columns(work.c.label, work.c.score, work.c.scores)
+    frames = statement.outerjoin(predictions, predictions.c.work_id == work.c.id)
+    return frames.add_columns(predictions.c.frame, predictions.c.label, predictions.c.score, predictions.c.scores)
 
 
 def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, per_frame: bool) -> dict[str, Any]:
@@ -153,6 +179,13 @@ _ARRIVAL = (
     instances.c.withdrawn_code,
     instances.c.conflict_with,
     instances.c.purged_at,
+    instances.c.study_date,
+    instances.c.view_position,
+    instances.c.laterality,
+    instances.c.manufacturer,
+    instances.c.station_name,
+    instances.c.patient_sex,
+    instances.c.age_band,
     instances.c.arrived_at.label("received_at"),
 )
 
@@ -168,4 +201,5 @@ _WORK = (
     work.c.shadow,
     work.c.matched,
     work.c.remarks,
+    work.c.suspicion,
 )

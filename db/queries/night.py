@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Integer, Select, String, cast, column, func, select, values
 
 from db.engine import Database
+from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.snapshot import snapshot
-from db.queries.suspicion import BundleLabels, bundles_by_id
 from db.queries.tally import Tally
 from db.tables import State, instances, work
 from db.types import UtcDateTime

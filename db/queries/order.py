@@ -1,78 +1,120 @@
 """Sort images, and continue after the last row of an earlier page."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_
 
-from db.queries.filters import ImageFilter, image_id
-from db.tables import predictions, work
+from db.queries.filters import ImageFilter, Sort, image_id
+from db.store_tables import BLOCK
+from db.tables import instances, predictions, work
 
 _NO_FRAME = -1
+_VALUES: dict[Sort, ColumnElement[Any]] = {
+    "score": work.c.score,
+    "finished": work.c.finished_at,
+    "suspicion": work.c.suspicion,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
     """The place of one row in the order of its filter."""
 
-    key: float | datetime
-    """The value of `sort` in this row; for `id` and `newest` the id of the image."""
-    row: int
-    """Distinguishes rows with the same key: the ordinal of the result of the image, or the id of the row of work."""
+    value: float | datetime | None
+    """What the rows are sorted by; None if they are sorted by the id of the image."""
+    image_id: int
+    ordinal: int
+    """Distinguishes the results of several bundles for one image."""
     frame: int
     """With `per_frame` the number of the frame; -1 if there is none."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Key:
+    """One expression of ORDER BY, and its value in the row after which the search continues."""
+
+    column: ColumnElement[Any]
+    falls: bool
+    after: Any
+
+    @property
+    def order(self) -> ColumnElement[Any]:
+        return self.column.desc() if self.falls else self.column
+
+    @property
+    def beyond(self) -> ColumnElement[bool]:
+        beyond: ColumnElement[bool] = self.column < self.after if self.falls else self.column > self.after
+        return beyond
+
+    @property
+    def up_to(self) -> ColumnElement[bool]:
+        up_to: ColumnElement[bool] = self.column <= self.after if self.falls else self.column >= self.after
+        return up_to
+
+
 def in_order(
-    statement: Select[Any], wanted: ImageFilter, suspicious: ColumnElement[Any], after: Position | None
+    statement: Select[Any],
+    wanted: ImageFilter,
+    after: Position | None,
+    *,
+    few: bool = False,
+    block: ColumnElement[int] | None = None,
 ) -> Select[Any]:
-    """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`."""
-    by_id = wanted.sort in ("id", "newest")
-    key = image_id(wanted) if by_id else _value(wanted, suspicious)
-    row: ColumnElement[int] = work.c.ordinal if by_id else work.c.id
-    statement = statement.add_columns(key.label("sort_key"), row.label("sort_row"))
-    if not by_id:
-        statement = statement.where(key.is_not(None)).order_by(key.desc(), row.desc())
-    else:
-        statement = statement.order_by(key.desc() if wanted.sort == "newest" else key)
-        # Not for the first rows of work alone: they have one ordinal, and a second key may need a sort.
-        statement = statement.order_by(row) if _several_results(wanted) else statement
-    if wanted.per_frame:
-        statement = statement.order_by(predictions.c.frame)
-    return statement if after is None else statement.where(_behind(after, wanted, key, row))
+    """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`.
+
+    With `few`, another condition leaves only a few rows: they are sorted, and no index is read in its order. `block` is
+    the column of the blocks of ids to which the statement is joined.
+    """
+    keys = list(_keys(wanted, after, few=few))
+    if block is not None:
+        keys.insert(0, _Key(column=block, falls=wanted.sort != "id", after=after and after.image_id // BLOCK))
+    if wanted.sort in _VALUES:
+        statement = statement.where(keys[0].column.is_not(None))
+        statement = statement.add_columns(_VALUES[wanted.sort].label("sort_value"))
+    statement = statement.add_columns(work.c.instance_id.label("sort_image"), work.c.ordinal.label("sort_ordinal"))
+    statement = statement.order_by(*(key.order for key in keys))
+    return statement if after is None else statement.where(_behind(keys))
 
 
 def position_of(row: Row[Any], wanted: ImageFilter) -> Position:
     """Return the position of a row of a statement that `in_order` made."""
     frame = row.frame if wanted.per_frame else None
-    return Position(key=row.sort_key, row=row.sort_row, frame=_NO_FRAME if frame is None else frame)
+    return Position(
+        value=row.sort_value if wanted.sort in _VALUES else None,
+        image_id=row.sort_image,
+        ordinal=row.sort_ordinal,
+        frame=_NO_FRAME if frame is None else frame,
+    )
 
 
-def _value(wanted: ImageFilter, suspicious: ColumnElement[Any]) -> ColumnElement[Any]:
-    values: dict[str, ColumnElement[Any]] = {
-        "score": work.c.score,
-        "finished": work.c.finished_at,
-        "suspicion": suspicious,
-    }
-    return values[wanted.sort]
-
-
-def _several_results(wanted: ImageFilter) -> bool:
-    """Return whether an image may have more than one row of work among the results."""
-    return bool(wanted.models or wanted.shadow)
-
-
-def _behind(
-    after: Position, wanted: ImageFilter, key: ColumnElement[Any], row: ColumnElement[int]
-) -> ColumnElement[bool]:
-    """Return the condition that a row comes after this position: a range of keys, which an index can find."""
-    is_rising = wanted.sort == "id"
-    beyond = key > after.key if is_rising else key < after.key
-    if wanted.sort in ("id", "newest") and not _several_results(wanted) and not wanted.per_frame:
-        return beyond
-    up_to = key >= after.key if is_rising else key <= after.key
-    rest: list[ColumnElement[bool]] = [row > after.row if wanted.sort in ("id", "newest") else row < after.row]
+def _keys(wanted: ImageFilter, after: Position | None, *, few: bool) -> Iterator[_Key]:
+    """Yield the keys, of which the first ones have the order of an index. Together they differ in each row."""
+    if wanted.sort in _VALUES:
+        yield _Key(column=_VALUES[wanted.sort], falls=True, after=after and after.value)
+        image: ColumnElement[int] = work.c.instance_id
+    else:
+        image = instances.c.id + 0 if few else image_id(wanted)
+    yield _Key(column=image, falls=wanted.sort != "id", after=after and after.image_id)
+    if wanted.models or wanted.bundle_ids or wanted.shadow:
+        yield _Key(column=work.c.ordinal, falls=False, after=after and after.ordinal)
     if wanted.per_frame:
-        rest.append(and_(row == after.row, func.coalesce(predictions.c.frame, _NO_FRAME) > after.frame))
-    return and_(up_to, or_(beyond, *rest))
+        frame = func.coalesce(predictions.c.frame, _NO_FRAME)
+        yield _Key(column=frame, falls=False, after=after and after.frame)
+
+
+def _behind(keys: list[_Key]) -> ColumnElement[bool]:
+    """Return the condition that a row comes after the position.
+
+    A range of the first key, which an index finds, comes first.
+    """
+    if len(keys) == 1:
+        return keys[0].beyond
+    equal: list[ColumnElement[bool]] = []
+    later = []
+    for key in keys:
+        later.append(and_(*equal, key.beyond))
+        equal.append(key.column == key.after)
+    return and_(keys[0].up_to, or_(*later))

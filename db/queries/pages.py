@@ -50,15 +50,16 @@ def page(database: Database, wanted: ImageFilter, *, cursor: str | None, limit: 
 
 
 def _encoded(position: Position, wanted: ImageFilter) -> str:
-    key = position.key.isoformat() if isinstance(position.key, datetime) else position.key
-    text = json.dumps([_digest(wanted), key, position.row, position.frame], separators=(",", ":"))
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    value = position.value.isoformat() if isinstance(position.value, datetime) else position.value
+    parts = [_digest(wanted), value, position.image_id, position.ordinal, position.frame]
+    return urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def _decoded(cursor: str, wanted: ImageFilter) -> Position:
     try:
-        digest, key, row, frame = _loaded(cursor)
-        position = Position(key=_key(key, wanted), row=_integer(row), frame=_integer(frame))
+        digest, value, *numbers = _loaded(cursor)
+        image_id, ordinal, frame = map(_integer, numbers)
+        position = Position(value=_value(value, wanted), image_id=image_id, ordinal=ordinal, frame=frame)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise InvalidCursorError("The cursor is not valid: ask for the first page, without a cursor.") from None
     if digest != _digest(wanted):
@@ -75,14 +76,14 @@ def _loaded(cursor: str) -> Any:
     return json.loads(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
 
 
-def _key(value: object, wanted: ImageFilter) -> float | datetime:
+def _value(value: object, wanted: ImageFilter) -> float | datetime | None:
+    if wanted.sort in ("id", "newest"):
+        return None
     if wanted.sort == "finished":
         moment = datetime.fromisoformat(str(value))
         if moment.tzinfo is None:
             raise ValueError
         return moment.astimezone(UTC)
-    if wanted.sort in ("id", "newest"):
-        return _integer(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise TypeError
     return float(value)

@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from db.engine import Database
-from db.tables import bundles, routes
+from db.store_tables import routes
+from db.tables import bundles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,7 @@ class Explainer:
         )
 
     def close_if_unused(self) -> None:
-        """End the process if it was not used for a minute, since it takes half a gigabyte."""
+        """End the process if it was not used for a minute, since it takes 0.9 GB."""
         if self._connection is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
             self.close()
 

@@ -34,7 +34,8 @@ def _explained(explainer: ResultExplainer, request: ExplainRequest) -> Explained
     try:
         return explainer.explain(request)
     except Exception as error:  # noqa: BLE001 - libraries raise exceptions of any type for odd images
-        return Explained(no_regions=NoRegions.FAILED, left_out=(f"Failed: {type(error).__name__}.",))
+        sentence = f"A finding could not be explained ({type(error).__name__})."
+        return Explained(no_regions=NoRegions.FAILED, left_out=(sentence,))
 
 
 if __name__ == "__main__":

@@ -57,17 +57,17 @@ class PauseController:
         return pauses
 
     def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
-        """Return the pauses of the circuit breaker whose next probe is due; none if there is another pause of all.
+        """Return the pauses of the circuit breaker whose next probe is due; none if there is another pause of the same.
 
         During a pause of all images, no probe of a single source is sent.
         """
-        of_all = [pause for pause in pauses if pause.source_id is None]
-        if any(pause.cause is not Cause.BREAKER for pause in of_all):
+        others = {pause.source_id for pause in pauses if pause.cause is not Cause.BREAKER}
+        if None in others:
             return []
+        own = [pause for pause in pauses if pause.cause is Cause.BREAKER and pause.source_id not in others]
+        of_all = [pause for pause in own if pause.source_id is None]
         now = self._clock()
-        return [
-            pause for pause in of_all or pauses if self._breaker.next_action(pause, None, now) is BreakerAction.PROBE
-        ]
+        return [pause for pause in of_all or own if self._breaker.next_action(pause, None, now) is BreakerAction.PROBE]
 
     def _check_disk(self, pause: Pause | None) -> None:
         short = self._disk.is_short(before=pause is not None)

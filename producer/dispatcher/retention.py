@@ -108,4 +108,5 @@ class Retention:
             log.warning("pictures of purged images could not be removed", extra={"errno": error.errno})
         self._run, self._due_at = None, self._monotonic() + DAY_SECONDS
         if run.images:
+            ledger.forget_purged_studies(self._database)
             log.info("old results were purged", extra={"images": run.images})

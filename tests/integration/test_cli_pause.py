@@ -63,6 +63,44 @@ def test_one_cause_may_be_resumed_and_the_rest_stays(ledger_driver: LedgerDriver
     assert [pause.cause for pause in queries.pauses(ledger_driver.database)] == [Cause.DISK]
 
 
+def test_one_source_is_paused_and_resumed(ledger_driver: LedgerDriver) -> None:
+    """Its name is in the output, in `status` and, as its id, in the audit table; the other pauses stay."""
+    database, now = ledger_driver.database, ledger_driver.clock()
+    ward = ledger.ensure_source(database, name="ward 3", kind="folder", root="/ward", now=now)
+    own = queries.sources(database)[0].name
+    line = output_line(ledger_driver, "pause", "--why", "blurred", "--source", "ward 3")
+    assert line.endswith("its other images wait for `nightread resume --source 'ward 3'`.")
+    assert output_line(ledger_driver, "pause", "--why", "x", "--source", "ward 3").endswith(": blurred")
+    assert [(pause.cause, pause.source) for pause in queries.pauses(database)] == [(Cause.PERSON, "ward 3")]
+    text = " ".join(nightread(ledger_driver, "status").output.split())
+    assert f"The source ward 3 is paused by {user_name()} (since " in text
+    assert "Run `nightread resume --source 'ward 3'` to end the pause." in text
+
+    for cause, source_id in ((Cause.BREAKER, ward), (Cause.BREAKER, ledger_driver.source_id), (Cause.PERSON, None)):
+        ledger.pause(database, cause, detail="", now=now, source_id=source_id)
+    line = output_line(ledger_driver, "resume", "--source", "ward 3", "--cause", "breaker")
+    assert line.endswith(f"bad images (ward 3). Still paused: person (ward 3), breaker ({own}), person.")
+    line = output_line(ledger_driver, "resume", "--source", "ward 3", "--source", own)
+    assert line.endswith(f"(ward 3, {own}). Still paused: person.")
+    assert output_line(ledger_driver, "resume", "--source", own).startswith("No such pause was in force.")
+    with database.read() as connection:
+        details = connection.execute(select(audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
+    assert [(action, detail.get("source_id", detail.get("source_ids"))) for action, detail in details] == [
+        ("dispatch.pause", ward),
+        ("dispatch.resume", [ward]),
+        ("dispatch.resume", sorted([ward, ledger_driver.source_id])),
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("pause", "--why", "x"), ("resume",)], ids=["pause", "resume"])
+def test_a_source_that_does_not_exist_is_refused(ledger_driver: LedgerDriver, arguments: tuple[str, ...]) -> None:
+    """Nothing else is paused or resumed in its place."""
+    own = queries.sources(ledger_driver.database)[0].name
+    with pytest.raises(UsageFault, match=f"There is no source warrd: the sources are {own}."):
+        nightread(ledger_driver, *arguments, "--source", own, "--source", "warrd")
+    assert queries.pauses(ledger_driver.database) == []
+
+
 @pytest.mark.parametrize("why", ["", "  ", "x" * 501])
 def test_a_pause_needs_a_reason_that_fits(ledger_driver: LedgerDriver, why: str) -> None:
     """The reason must not be empty or too long, because `status` shows it."""

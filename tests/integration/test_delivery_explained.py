@@ -246,7 +246,7 @@ def test_the_process_that_dies_costs_a_region_and_no_report(
 
 
 def test_an_unused_process_is_ended(studies: AnalysedStudies) -> None:
-    """It takes half a gigabyte of memory."""
+    """It takes 0.9 GB of memory."""
     now, closed = [0.0], []
     explainer = Explainer(studies.settings, studies.ledger_driver.database, clock=lambda: now[0])
     explainer._connection, explainer._close = object(), lambda: closed.append(now[0])  # type: ignore[assignment]

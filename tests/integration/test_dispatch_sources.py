@@ -138,6 +138,24 @@ def test_during_a_pause_of_all_no_source_is_probed(dispatcher_driver: Dispatcher
     assert dispatcher_driver.batches() == []
 
 
+def test_a_source_that_a_person_paused_is_not_probed(dispatcher_driver: DispatcherDriver, other_source: int) -> None:
+    """Whether the circuit breaker paused it as well or not; the images of others go on."""
+    driver = dispatcher_driver.ledger_driver
+    finish(dispatcher_driver, 10, other_source, **DEFECTIVE)
+    by_anna = {"detail": "", "actor": "anna", "now": driver.clock(), "source_id": other_source}
+    ledger.pause(driver.database, Cause.PERSON, **by_anna)
+    driver.register(build_arrivals(8), source_id=other_source)
+    driver.register(build_arrivals(8))
+    dispatcher_driver.heartbeat(slots=2)
+    for _ in range(2):
+        driver.clock.advance(seconds=301)
+        dispatcher_driver.heartbeat(slots=2)
+        dispatcher_driver.sweep()
+        assert sources_in_queue(dispatcher_driver) == {driver.source_id}
+        ledger.end_pauses(driver.database, [Cause.BREAKER], now=driver.clock())
+    assert held(dispatcher_driver) == [(Cause.PERSON, "other")]
+
+
 def test_after_its_pause_a_source_counts_from_zero(dispatcher_driver: DispatcherDriver, other_source: int) -> None:
     """The outcomes that caused the pause do not cause the next one, and the other source keeps its own."""
     driver = dispatcher_driver.ledger_driver

@@ -9,8 +9,9 @@ from sqlalchemy.exc import StatementError
 
 from db import ledger
 from db.ledger import FurtherPrediction, NewRoute
-from db.ledger.bundles import require_registered
-from db.tables import MODEL_LENGTH, audit, bundles, routes, sources, workers
+from db.ledger.bundles import registered_bundles
+from db.store_tables import routes
+from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
 
 
 def rows_of(ledger_driver: LedgerDriver, table: Table) -> list[Any]:
@@ -96,10 +97,10 @@ def test_an_outcome_names_registered_bundles_only(
     outcome = build_outcome(image, bundle_id=answer, further=predictions)
     with ledger_driver.database.read() as connection:
         if accepted:
-            require_registered(connection, [outcome])
+            registered_bundles(connection, [outcome])
         else:
             with pytest.raises(StatementError, match="not registered"):
-                require_registered(connection, [outcome])
+                registered_bundles(connection, [outcome])
 
 
 def add_route(ledger_driver: LedgerDriver, bundle_id: int, *conditions: str, first: bool = False) -> int:

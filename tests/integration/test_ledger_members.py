@@ -2,10 +2,11 @@
 
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from sqlalchemy import select
+from trusted_arrivals import TrustedArrivals, image_fields
 
 from db import ledger
-from db.ledger import Annotations, Members
-from db.ledger.origins import origin_id, origin_name
+from db.ledger import Annotations, CallingEntity, Members
+from db.ledger.origins import origin_columns, origin_id, origin_name
 from db.tables import State, instances
 
 
@@ -66,6 +67,32 @@ def test_members_of_several_sources_keep_them_apart(ledger_driver: LedgerDriver)
         ledger_driver.record(batch, [build_outcome(image) for image in images])
     nobody = (None, None)
     assert origins(ledger_driver) == [nobody, (inbox, "inbox"), nobody, nobody, (other, "other"), nobody]
+
+
+def test_the_columns_of_an_origin_name_source_sender_and_archives(ledger_driver: LedgerDriver) -> None:
+    """Two nested archives: one of a sender of a receiver, and one of a folder, which also has an image."""
+    arrivals = TrustedArrivals(ledger_driver=ledger_driver)
+    receiver, folder = arrivals.add_source("receiver", kind="receiver"), arrivals.add_source("folder")
+    expected: list[tuple[int | None, ...]] = []
+    for name, source, sender in (
+        ("receiver", receiver, CallingEntity(calling_ae="CT1", address="10.0.0.5")),
+        ("folder", folder, None),
+    ):
+        arrivals.send(name, sender=sender)
+        (outer,) = arrivals.record_waiting(arrivals.archive_fields(f"{source:032x}" * 2, 1))
+        (inner,) = arrivals.record_waiting(arrivals.archive_fields(f"{source:064x}", 1))
+        (image,) = arrivals.record_waiting(image_fields(name[0]))
+        sender_id = next(row.sender_id for row in ledger_driver.instances() if row.id == outer)
+        assert (sender_id is None) == (sender is None)
+        expected += [
+            (outer, source, sender_id, None, None),
+            (inner, source, sender_id, outer, None),
+            (image, source, sender_id, inner, outer),
+        ]
+    expected.append((arrivals.image("folder", "x"), folder, None, None, None))
+    with ledger_driver.database.read() as connection:
+        rows = connection.execute(select(instances.c.id, *origin_columns()).order_by(instances.c.id)).all()
+    assert [tuple(row) for row in rows] == expected
 
 
 def test_an_archive_that_is_unpacked_again_adds_no_member_twice(ledger_driver: LedgerDriver) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver
 from sqlalchemy import select
-from trusted_arrivals import SOP, TrustedArrivals, image_fields, note_fields
+from trusted_arrivals import SERIES, SOP, TrustedArrivals, image_fields, note_fields
 
 from db.ledger import CallingEntity, FurtherPrediction
 from db.tables import State, audit
+from imaging.facts import Facts
 from nightread.reasons import Reason
 
 CT = CallingEntity(calling_ae="CT1", address="10.0.0.5")
@@ -149,3 +150,14 @@ def test_a_note_does_not_apply_the_notes_of_others_again(arrivals: TrustedArriva
     last = arrivals.note("stranger")
     assert arrivals.withdrawn_by(image) == [None]
     assert arrivals.conflict_with(image) == [last]
+
+
+def test_a_version_of_another_study_is_no_longer_in_conflict_with_a_withdrawn_one(arrivals: TrustedArrivals) -> None:
+    """The note does not name it, although both have the same SOP and Series Instance UID."""
+    known = Facts(study_instance_uid="1.2.9", series_instance_uid=SERIES, sop_instance_uid=SOP)
+    image = arrivals.image("ct", "a")
+    (other,) = arrivals.together(("ward", image_fields("b") | {"facts": known}))
+    assert arrivals.conflict_with(image, other) == [other, image]
+    note = arrivals.note("ct")
+    assert arrivals.withdrawn_by(image, other) == [note, None]
+    assert arrivals.conflict_with(other) == [None]

@@ -85,6 +85,19 @@ def test_an_arrival_settles_its_own_image_only(ledger_driver: LedgerDriver) -> N
     assert arrivals.conflict_with(*pairs[2]) == [pairs[2][1], pairs[2][0]]
 
 
+def test_a_copy_that_is_known_settles_nothing(ledger_driver: LedgerDriver) -> None:
+    """Two sources got a group after a third one had sent the bytes; a copy from a fourth one is new."""
+    arrivals = TrustedArrivals(ledger_driver=ledger_driver)
+    first, second = arrivals.image("ct", "a"), arrivals.image("pacs", "b")
+    arrivals.image("ward", "b")
+    for source in ("ct", "pacs"):
+        arrivals.add_source(source, trust="radiology")
+    arrivals.image("ward", "b")
+    assert arrivals.superseded_by(first, second) == [None, None]
+    arrivals.image("stranger", "b")
+    assert arrivals.superseded_by(first, second) == [second, None]
+
+
 def test_a_batch_may_have_a_new_version_and_a_copy(ledger_driver: LedgerDriver) -> None:
     """Each is settled, as if it had come alone."""
     arrivals = TrustedArrivals(ledger_driver=ledger_driver)

@@ -35,3 +35,15 @@ def test_a_worker_that_starts_again_ends_the_leases_of_its_earlier_starts(ledger
     assert ended == 1
     assert ledger.return_expired(ledger_driver.database, now=ledger_driver.clock.advance(seconds=1)) == 1
     assert ledger_driver.states() == [State.RECEIVED, State.RUNNING, State.RUNNING]
+
+
+def test_a_source_has_the_group_of_its_latest_start(ledger_driver: LedgerDriver) -> None:
+    """Its root stays the same; the group of another source stays too."""
+    database, now = ledger_driver.database, ledger_driver.clock()
+    groups = []
+    for group in (None, "radiology", "wards", None):
+        ledger.ensure_source(database, name="ct", kind="folder", root="/ct", trust=group, now=now)
+        ledger.ensure_source(database, name="mr", kind="folder", root="/mr", trust="radiology", now=now)
+        with database.read() as connection:
+            groups.append(connection.execute(select(sources.c.trust).order_by(sources.c.id)).scalars().all())
+    assert groups == [[None, group, "radiology"] for group in (None, "radiology", "wards", None)]

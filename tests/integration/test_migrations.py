@@ -6,17 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from databases import downgrade
 from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
 
 from db import schema
 from db.engine import Database, open_database
+from db.readers import VIEWS
 from db.store_tables import copies
 from db.tables import State, metadata, work
-from nightread.errors import StopWork
 
 
 def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Database) -> None:
@@ -33,6 +32,8 @@ def test_migrated_indexes_equal_those_of_the_code(empty_database: Database) -> N
     schema.upgrade(empty_database)
     migrated = _indexes(empty_database)
     with empty_database.writer.begin() as connection:
+        for view in VIEWS:
+            connection.execute(text(f"DROP VIEW {view}"))
         metadata.drop_all(connection)
         metadata.create_all(connection)
 
@@ -59,7 +60,7 @@ def test_a_rewritten_table_equals_that_of_the_code(tmp_path: Path) -> None:
             assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
         assert migrated["contents"] == of_code["contents"]
         assert sorted(re.findall(r"REFERENCES \w+", migrated["work"])) == ["REFERENCES instances"]
-        _downgrade(database, "0004")
+        downgrade(database, "0004")
         with database.read() as connection:
             assert len(re.findall("REFERENCES", _definitions(connection)["work"])) == 3
     database.close()
@@ -84,7 +85,7 @@ def test_a_second_upgrade_does_nothing(empty_database: Database) -> None:
 def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     """A downgrade to the base and an upgrade give the same schema."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database)
+    downgrade(empty_database)
     with empty_database.read() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
@@ -92,10 +93,10 @@ def test_a_downgrade_leaves_nothing_behind(empty_database: Database) -> None:
     schema.require_newest(empty_database)
 
 
-def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> None:
+def test_rows_survive_an_upgrade_and_adowngrade(empty_database: Database) -> None:
     """Rows of schema 0001 stay; their results are not on trial, name no rule and have no remark."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     empty_database.write(lambda connection: [connection.execute(text(row)) for row in _OLD_ROWS])
 
     schema.upgrade(empty_database)
@@ -103,7 +104,7 @@ def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> No
         columns = (work.c.label, work.c.shadow, work.c.route_id, work.c.matched, work.c.remarks)
         assert connection.execute(select(*columns)).all() == [("nodule", False, None, None, None)]
 
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     with empty_database.read() as connection:
         assert connection.execute(text("SELECT label FROM work")).scalars().all() == ["nodule"]
         assert not {"shadow", "route_id", "matched", "remarks"} & {
@@ -114,7 +115,7 @@ def test_rows_survive_an_upgrade_and_a_downgrade(empty_database: Database) -> No
 def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:
     """Each table of schema 0001 has rows with a value in each column, and they are the same afterwards."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0001")
+    downgrade(empty_database, "0001")
     old = MetaData()
     with empty_database.read() as connection:
         old.reflect(connection)
@@ -134,7 +135,7 @@ def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_databa
 def test_an_upgrade_finds_the_copies_that_other_sources_sent(empty_database: Database) -> None:
     """Duplicates of before schema 0011 keep their originals from being replaced; those of the same source do not."""
     schema.upgrade(empty_database)
-    _downgrade(empty_database, "0010")
+    downgrade(empty_database, "0010")
     old, moment = MetaData(), datetime(2026, 11, 5, tzinfo=UTC)
     with empty_database.read() as connection:
         old.reflect(connection)
@@ -177,45 +178,6 @@ def test_two_hosts_may_upgrade_at_once(empty_database: Database) -> None:
         schema.require_newest(database)
         assert _indexes(database) == indexes
         database.close()
-
-
-def test_a_database_without_schema_is_refused(empty_database: Database) -> None:
-    """The message names the command that creates the schema."""
-    with pytest.raises(StopWork, match=r"has schema none, .* run `nightread db upgrade`"):
-        schema.require_newest(empty_database)
-
-
-def test_a_database_of_a_newer_release_is_refused(empty_database: Database) -> None:
-    """An older release must not write to it, and an upgrade would not help."""
-    schema.upgrade(empty_database)
-    with empty_database.writer.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-
-    with pytest.raises(StopWork, match=r"schema 9999.*newer release"):
-        schema.require_newest(empty_database)
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("mysql://root@localhost/x", "PostgreSQL or SQLite"),
-        ("sqlite:////no/such/folder/x.sqlite3", "/no/such/folder, does not exist"),
-    ],
-)
-def test_an_unusable_database_url_is_refused(url: str, message: str) -> None:
-    """For another kind of server or a missing folder, the message says what to do."""
-    with pytest.raises(StopWork, match=message):
-        open_database(url)
-
-
-def _downgrade(database: Database, revision: str = "base") -> None:
-    config = schema._config()
-
-    def transaction(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-
-    database.write(transaction)
 
 
 def _indexes(database: Database) -> list[str]:

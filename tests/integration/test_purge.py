@@ -35,7 +35,9 @@ def _purge(driver: LedgerDriver, *image_ids: int) -> ledger.Purged:
 def _facts() -> Facts:
     """Return facts of which every text holds the canary."""
     texts = {name: f"{CANARY}-{name}"[:64] for name in FACT_NAMES if name not in ("rows", "columns", "frames")}
-    return replace(Facts(**{**texts, "study_instance_uid": STUDY, "study_date": "20261105"}), key_id="k", modality="M")
+    short = {"view_position": f"{CANARY}-view", "station_name": f"{CANARY}-room"}
+    fixed = {"study_instance_uid": STUDY, "study_date": "20261105", "key_id": "k", "modality": "M"}
+    return Facts(**{**texts, **fixed, "patient_sex": "F", "laterality": "L", **short, "age_band": "40-49"})
 
 
 def test_no_word_of_a_purged_image_is_left_in_any_table(
@@ -190,6 +192,6 @@ def test_the_values_of_an_image_that_are_kept_identify_nobody(
     assert kept == {"id", "source_id", "uri_key", "size", "mtime_ns", "arrived_at", "purged_at"}
     assert {column.name for column in instances.c} - kept == {
         *FACT_NAMES,
-        *("uri", "parent_id", "sha256", "member_name", "sender_id"),
+        *("uri", "parent_id", "sha256", "member_name", "sender_id", "unowned"),
         *("superseded_by", "replaced_by", "withdrawn_by", "withdrawn_code", "conflict_with"),
     }

@@ -7,11 +7,12 @@ import pytest
 from ledger_driver import LedgerDriver, build_arrivals
 from monotonic import ManualMonotonic
 from sqlalchemy import select
-from trusted_arrivals import TrustedArrivals
+from trusted_arrivals import STUDY, TrustedArrivals
 
-from db import queries
+from db import ledger, queries
 from db.ledger import Arrival
 from db.tables import audit
+from imaging.facts import Facts
 from nightread.settings import load_settings
 from producer.dispatcher.retention import DAY_SECONDS, Retention
 
@@ -107,6 +108,18 @@ def test_a_copy_that_arrives_during_the_purge_keeps_its_original(
     ledger_driver.analyse_all(sha256=f"{201:064x}")
     assert retention.step() == 0
     assert queries.purged_among(ledger_driver.database, [201, 202]) == set()
+
+
+def test_views_of_a_purged_study_lose_its_uid_at_the_end(ledger_driver: LedgerDriver, retention: Retention) -> None:
+    """The entries stay, and so does the UID of a study that has images."""
+    TrustedArrivals(ledger_driver=ledger_driver).image("ct", "a")
+    ledger_driver.clock.advance(days=31)
+    ledger_driver.register(build_arrivals(1))
+    ledger_driver.analyse_all(facts=Facts(study_instance_uid="1.9"))
+    for study in (STUDY, "1.9"):
+        ledger.note_read(ledger_driver.database, "study", study, actor="ann", now=ledger_driver.clock())
+    assert _steps(retention) == [1]
+    assert _entries(ledger_driver)[:2] == [{"study": None}, {"study": "1.9"}]
 
 
 def test_results_are_kept_for_ever_by_default(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:

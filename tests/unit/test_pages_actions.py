@@ -192,7 +192,7 @@ def test_a_wrong_filter_is_a_page_with_words(shown: PagesClient, query: str) -> 
 def test_a_search_leads_to_what_it_names(pages: PagesClient) -> None:
     """An id, a UID of an image or a study, a hash and a path; and words for what does not exist."""
     sha256 = "ab" * 32
-    pages.write("UPDATE instances SET sha256 = :sha256 WHERE id = 9", sha256=sha256)
+    pages.write("UPDATE instances SET sha256 = :sha256, unowned = 1 WHERE id = 9", sha256=sha256)
     ((image, study),) = pages.sql("SELECT sop_instance_uid, study_instance_uid FROM instances WHERE id = 9")
     found = {
         "9": "/images/9",

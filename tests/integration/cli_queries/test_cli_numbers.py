@@ -39,6 +39,23 @@ def images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     ledger.remember_issuers(ledger_driver.database, hasher.issuers, now=ledger_driver.clock())
 
 
+@pytest.mark.usefixtures("images")
+def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> None:
+    """A trace shows the images of all issuers and says so; a purge refuses to guess which patient is meant."""
+    code, text, error = nightread("trace", "--patient", "123", "--json")
+    assert (code, [trace["image_id"] for trace in json.loads(text)]) == (0, [1, 2, 3])
+    assert "several issuers" in error
+    assert nightread("trace", "--accession", "A9")[0] == 2
+    code, _, error = nightread("purge", "--patient", "123", "--yes")
+    assert (code, "choose one with --issuer NAME" in error) == (2, True)
+    purged = json.loads(nightread("purge", "--patient", "123", "--issuer", "CLINIC", "--yes", "--json")[1])
+    assert purged["purged"] == 1
+    assert [row["image_id"] for row in json.loads(nightread("query", "--patient", "123", "--format", "json")[1])] == [
+        1,
+        2,
+    ]
+
+
 @pytest.mark.parametrize(
     ("conditions", "found", "note"),
     [

@@ -87,7 +87,20 @@ def test_an_entry_is_removed_with_all_its_keys(nightread: Nightread, ledger_driv
 
 @pytest.mark.usefixtures("hasher")
 def test_entries_of_another_site_key_are_reported(nightread: Nightread, ledger_driver: LedgerDriver) -> None:
-    """They match no image, so somebody has to add the patient again."""
+    """They match no image, so somebody has to add the patient again; `doctor` says so too."""
     now = ledger_driver.clock()
+    nightread("opt-out", "add", "--patient", "7001")
+    assert _check(nightread)["result"] == "ok"
     ledger.add_opt_out(ledger_driver.database, ["f" * 64], number_key=None, key_id="other", actor="ann", now=now)
     assert "1 entry of another site key" in nightread("opt-out", "list")[1]
+    assert (_check(nightread)["result"], _check(nightread)["found"]) == (
+        "fail",
+        "1 of 2 entries made with another site key",
+    )
+
+
+def _check(nightread: Nightread) -> dict[str, str]:
+    """Return what `nightread doctor` says of the list."""
+    checks = json.loads(nightread("doctor", "--json")[1])["checks"]
+    (check,) = [check for check in checks if check["name"] == "opt-outs"]
+    return dict(check)

@@ -26,9 +26,16 @@ def test_each_fact_comes_from_its_element() -> None:
         element(0x00080018, "UI", "1.2"),
         element(0x00080020, "DA", "20261110"),
         element(0x00080060, "CS", "M" * 17),
+        element(0x00080070, "LO", "Maker" * 13),
+        element(0x00081010, "SH", "S" * 17),
+        element(0x00100030, "DA", "19801111"),
+        element(0x00100040, "CS", "F"),
         element(0x00180015, "CS", "B" * 17),
+        element(0x00185101, "CS", "V" * 17),
         element(0x0020000D, "UI", "1.3"),
         element(0x0020000E, "UI", "1.4"),
+        element(0x00200060, "CS", "R"),
+        element(0x00200062, "CS", "L"),
         element(0x00280008, "IS", "7"),
         numbers(0x00280010, 5),
         numbers(0x00280011, 6),
@@ -44,6 +51,12 @@ def test_each_fact_comes_from_its_element() -> None:
         body_part="B" * 16,
         image_type="ORIGINAL\\" + "I" * 55,
         study_date="20261110",
+        view_position="V" * 16,
+        laterality="L",
+        manufacturer="Maker" * 12 + "Make",
+        station_name="S" * 16,
+        patient_sex="F",
+        age_band="40-49",
         rows=5,
         columns=6,
         frames=7,
@@ -94,6 +107,63 @@ def test_digits_of_other_scripts_are_no_date() -> None:
     text = "\u0662\u0660\u0662\u0666\u0661\u0661\u0661\u0660"
     found = facts(element(0x00080005, "CS", "ISO_IR 192"), element(0x00080020, "DA", text))
     assert found.study_date is None
+
+
+@pytest.mark.parametrize(
+    ("image", "series", "expected"),
+    [("L", "R", "L"), ("", "R", "R"), (None, "b", "B"), ("left", "R", "R"), ("X", None, None), (None, None, None)],
+)
+def test_laterality_is_that_of_the_image_else_of_the_series(
+    image: str | None, series: str | None, expected: str | None
+) -> None:
+    """Other words than R, L, B and U are no laterality."""
+    written = ((0x00200060, series), (0x00200062, image))
+    found = facts(*(element(tag, "CS", text) for tag, text in written if text is not None))
+    assert found.laterality == expected
+
+
+@pytest.mark.parametrize(("written", "expected"), [("M ", "M"), ("f", "F"), ("O", "O"), ("U", None), ("Miller", None)])
+def test_sex_is_one_of_three_letters(written: str, expected: str | None) -> None:
+    """A name in the wrong element is not stored."""
+    assert facts(element(0x00100040, "CS", written)).patient_sex == expected
+
+
+@pytest.mark.parametrize(
+    ("age", "birth", "study", "expected"),
+    [
+        ("000Y", None, None, "0-9"),
+        ("009Y", None, None, "0-9"),
+        ("010Y", None, None, "10-19"),
+        ("089Y", None, None, "80-89"),
+        ("090Y", None, None, "90+"),
+        ("130Y", None, None, "90+"),
+        ("131Y", None, None, None),
+        ("18M", None, None, "0-9"),
+        ("121M", None, None, "10-19"),
+        ("052W", None, None, "0-9"),
+        ("003D", None, None, "0-9"),
+        ("045", "19801111", "20261110", "40-49"),
+        (None, "19861111", "20261110", "30-39"),
+        (None, "19861110", "20261110", "40-49"),
+        (None, "19860000", "20261110", None),
+        (None, "20270101", "20261110", None),
+        (None, "19861110", None, None),
+        ("030Y", "19301110", "20261110", "30-39"),
+    ],
+)
+def test_age_is_a_band_of_ten_years(
+    age: str | None, birth: str | None, study: str | None, expected: str | None
+) -> None:
+    """The written age wins (PS3.5 section 6.2, AS); else the age follows from the dates of birth and study."""
+    written = ((0x00080020, "DA", study), (0x00100030, "DA", birth), (0x00101010, "AS", age))
+    assert facts(*(element(tag, vr, text) for tag, vr, text in written if text is not None)).age_band == expected
+
+
+def test_the_name_of_a_device_has_the_character_set_of_the_header() -> None:
+    """The same bytes are another name in another character set."""
+    name = element(0x00081010, "SH", "Röntgen")
+    assert facts(element(0x00080005, "CS", "ISO_IR 192"), name).station_name == "Röntgen"
+    assert facts(element(0x00080005, "CS", "ISO_IR 100"), name).station_name == "RÃ¶ntgen"
 
 
 def test_the_keys_of_patient_and_order() -> None:

@@ -1,0 +1,45 @@
+"""Split a search for several values into searches for one value each, which an index answers in order.
+
+Both databases read the ranges of several values one after the other and sort all of their rows, even if only the first
+hundred are wanted: 67 ms for 25,000 images in two states. The first hundred of each value take 2 ms.
+"""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from db.queries.filters import ImageFilter, matches_few
+
+_SPLIT = (
+    *("states", "reasons", "labels", "modalities"),
+    *("bundle_ids", "view_positions", "manufacturers", "station_names"),
+)
+"""Conditions for whose values there is an index that has the order of ids, or blocks in this order."""
+_MOST = 64
+"""Searches that together are still cheaper than a sort."""
+
+
+def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
+    """Return filters without common rows that together match the same rows; the filter itself if it need not be split.
+
+    Without a limit all rows must be read and sorted anyway.
+    """
+    names = [name for name in _SPLIT if len(getattr(wanted, name)) > 1]
+    by_id = wanted.sort in ("id", "newest")
+    if wanted.limit is None or wanted.per_frame or not names or not by_id or matches_few(wanted):
+        return [wanted]
+    values = [tuple(dict.fromkeys(getattr(wanted, name))) for name in names]
+    combinations = list(product(*values))
+    return [wanted] if len(combinations) > _MOST else [_with_values(wanted, names, each) for each in combinations]
+
+
+def _with_values(wanted: ImageFilter, names: list[str], values: tuple[Any, ...]) -> ImageFilter:
+    one_of_each: dict[str, Any] = {name: (value,) for name, value in zip(names, values, strict=True)}
+    return replace(wanted, **one_of_each)
+
+
+def sorts_many(wanted: ImageFilter) -> bool:
+    """Return whether rows in the order of a score are sorted by id: then only their ids should be sorted."""
+    scored = wanted.min_score is not None or wanted.max_score is not None
+    by_id = wanted.sort in ("id", "newest") and not wanted.per_frame
+    return scored and by_id and wanted.limit is not None and not wanted.many_scores and not matches_few(wanted)

@@ -1,0 +1,39 @@
+"""Return what results say of their bundles."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from db.engine import Database
+from db.tables import bundles as bundles_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleLabels:
+    """The labels of one bundle, in the order of its scores."""
+
+    name: str
+    version: str
+    digest: str
+    labels: tuple[str, ...]
+    normal_label: str | None
+
+
+def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
+    """Return all registered bundles by id; there are only a few."""
+    return {
+        row.id: BundleLabels(
+            name=row.name,
+            version=row.version,
+            digest=row.digest,
+            labels=tuple(row.labels),
+            normal_label=row.normal_label,
+        )
+        for row in connection.execute(select(bundles_table).order_by(bundles_table.c.id))
+    }
+
+
+def bundles(database: Database) -> list[BundleLabels]:
+    """List the registered bundles, oldest first."""
+    with database.read() as connection:
+        return list(bundles_by_id(connection).values())

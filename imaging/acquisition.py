@@ -1,0 +1,105 @@
+"""Read from a header when, how and with which device an image was made, and sex and age band of the patient."""
+
+import re
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from imaging import tags
+from imaging.elements import Elements, text_of
+from imaging.facts import CODE_LENGTH, STATION_LENGTH, TEXT_LENGTH, storable_text
+
+_TAGS = (
+    tags.SPECIFIC_CHARACTER_SET,
+    tags.STUDY_DATE,
+    tags.VIEW_POSITION,
+    tags.IMAGE_LATERALITY,
+    tags.LATERALITY,
+    tags.MANUFACTURER,
+    tags.STATION_NAME,
+    tags.PATIENT_SEX,
+    tags.PATIENT_AGE,
+    tags.PATIENT_BIRTH_DATE,
+)
+_LONGEST_VALUE = 4096
+_CACHED = 256
+"""Number of combinations of values that are kept: those of the images of a series are the same."""
+_DATE_LENGTH = 8
+_LATERALITIES = frozenset("RLBU")
+_SEXES = frozenset("MFO")
+_AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
+_PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+_BAND, _OLDEST_BAND, _OLDEST = 10, 90, 130
+
+
+class Acquisition(NamedTuple):
+    """Values of one header; None if the header has no usable value."""
+
+    study_date: str | None
+    view_position: str | None
+    laterality: str | None
+    manufacturer: str | None
+    station_name: str | None
+    patient_sex: str | None
+    age_band: str | None
+
+
+def read_acquisition(elements: Elements) -> Acquisition:
+    """Read the values of any header. The birth date serves only to find the age band (PS3.3 C.7.1.1, C.7.2.2)."""
+    return _acquisition(elements.short_values(_TAGS, _LONGEST_VALUE))
+
+
+@lru_cache(_CACHED)
+def _acquisition(values: tuple[bytes, ...]) -> Acquisition:
+    """Convert the values of _TAGS, in their order."""
+    character_sets, *others = values
+    study, view, image_laterality, laterality, manufacturer, station, sex, age, birth = (
+        text_of(value, character_sets) for value in others
+    )
+    study_date = _date(study)
+    return Acquisition(
+        study_date=study_date,
+        view_position=storable_text(view, CODE_LENGTH),
+        laterality=_one_of(_LATERALITIES, image_laterality) or _one_of(_LATERALITIES, laterality),
+        manufacturer=storable_text(manufacturer, TEXT_LENGTH),
+        station_name=storable_text(station, STATION_LENGTH),
+        patient_sex=_one_of(_SEXES, sex),
+        age_band=_age_band(age, _date(birth), study_date),
+    )
+
+
+def _one_of(values: frozenset[str], text: str | None) -> str | None:
+    upper = (text or "").upper()
+    return upper if upper in values else None
+
+
+def _date(text: str | None) -> str | None:
+    """Return a date of eight digits, without the dots of the ACR-NEMA format; None for other text."""
+    digits = (text or "").replace(".", "")
+    return digits if len(digits) == _DATE_LENGTH and digits.isascii() and digits.isdigit() else None
+
+
+def _age_band(age: str | None, birth: str | None, study: str | None) -> str | None:
+    """Return the band of the written age (PS3.5 section 6.2, AS), else of the age at the date of the study."""
+    years = _written_years(age)
+    if years is None:
+        years = _years_between(birth, study)
+    if years is None or not 0 <= years <= _OLDEST:
+        return None
+    if years >= _OLDEST_BAND:
+        return f"{_OLDEST_BAND}+"
+    lowest = years // _BAND * _BAND
+    return f"{lowest}-{lowest + _BAND - 1}"
+
+
+def _written_years(age: str | None) -> int | None:
+    match = _AGE.fullmatch((age or "").upper())
+    return int(int(match[1]) / _PER_YEAR[match[2]]) if match else None
+
+
+def _years_between(birth: str | None, study: str | None) -> int | None:
+    try:
+        born, seen = date.fromisoformat(birth or ""), date.fromisoformat(study or "")
+    except ValueError:
+        return None
+    return seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
