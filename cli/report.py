@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,9 @@ def report_command(
 @contextmanager
 def _pictures(settings: Settings, database: Database) -> Iterator[PictureOf]:
     """Yield a function that returns the PNG file of an image, or None if no picture of it may or can be shown."""
+    if find_spec("cv2") is None:
+        yield lambda _image_id: None
+        return
     from api.pictures.finding import find_image, thumbnail_request  # noqa: PLC0415 - hosts without OpenCV have no pictures
     from api.pictures.picture import NoPictureError  # noqa: PLC0415
     from api.pictures.pictures import Pictures  # noqa: PLC0415

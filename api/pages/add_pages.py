@@ -5,13 +5,24 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Principal
 from api.authentication import Authentication
 from api.context import ApiContext
 from api.pages import batches, failures, image, images, models_page, night, sign_in, static_files, studies
 from api.pages.session import Keys, SessionSigner
-from api.pages.viewer import PageProblem, PageServices, SignInRequired, any_viewer, page, redirect, sign_in_path
+from api.pages.viewer import (
+    PageProblem,
+    PageServices,
+    SignInRequired,
+    Viewer,
+    any_viewer,
+    page,
+    redirect,
+    sign_in_path,
+    stranger,
+)
 from api.problems import Problem
 from nightread.site_key import load_secret
 
@@ -53,9 +64,17 @@ def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> No
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, PageProblem)  # noqa: S101 - registered for this type
-    viewer = getattr(request.state, "viewer", None) or await any_viewer(request)
+    viewer = getattr(request.state, "viewer", None) or await _viewer(request)
     phrase = HTTPStatus(error.status).phrase
     return page(request, viewer, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
+
+
+async def _viewer(request: Request) -> Viewer:
+    """Return who looks at the page; a stranger if the database, which has the keys, is unavailable."""
+    try:
+        return await any_viewer(request)
+    except SQLAlchemyError:
+        return stranger(request)
 
 
 async def _sign_in(request: Request, _error: Exception) -> Response:

@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from api.context import ApiContext, Context
 from api.pages.links import path_link
+from api.pages.page_route import page_router
 from api.pages.viewer import PageProblem, Reader, page
 from db import queries
 from db.queries import BatchRecord
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _ROWS = 100
 _PERIOD = timedelta(hours=24)
 _LONGEST_ID = 36

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from itertools import groupby, islice
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.datastructures import QueryParams
@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from api.context import ApiContext, Context
 from api.pages.image_search import ImageSearch, SearchError, image_search
 from api.pages.links import path_link
+from api.pages.page_route import page_router
 from api.pages.period import Period, current_periods
 from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect, require_operator
 from api.retriable_files import is_file_gone
@@ -23,7 +24,7 @@ from db.queries import ImageFilter, Retriable
 from db.tables import State
 from nightread.reasons import Reason
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _EXAMPLES = 5
 MOST_RETRIED = 10_000
 """Images that one click lets be tried again; more need a second one."""

@@ -4,19 +4,20 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from api.context import ApiContext, Context
 from api.pages.bundle_cards import card_of, score_rows
 from api.pages.links import path_link, viewer_link
+from api.pages.page_route import page_router
 from api.pages.viewer import PageProblem, Reader, page
 from db import ledger, queries
 from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries import ImageFacts
 from db.tables import State
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _LARGEST_ID = 2**63 - 1
 _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
@@ -24,14 +25,14 @@ _FRAMES_SHOWN = 60
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",
-    "view": "View",
+    "view_position": "View",
     "laterality": "Laterality",
     "image_type": "Image type",
     "study_date": "Study date",
-    "sex": "Sex",
+    "patient_sex": "Sex",
     "age_band": "Age",
     "manufacturer": "Manufacturer",
-    "station": "Station",
+    "station_name": "Station",
     "sop_class_uid": "SOP class",
     "transfer_syntax": "Transfer syntax",
     "decoder": "Decoder",

@@ -4,24 +4,30 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from api.context import ApiContext, Context
+from api.hashing import site_hasher
 from api.named_images import named_images
+from api.number_search import search_number
 from api.pages.image_search import DEFAULT_SORT, ImageSearch, SearchError, image_search
 from api.pages.links import images_link, path_link, study_link
-from api.pages.viewer import PageProblem, Reader, page, redirect
+from api.pages.page_route import page_router
+from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect
 from db import queries
 from db.queries import InvalidCursorError
 from db.tables import State
+from imaging.patient import NumberKind
 from nightread.errors import UsageFault
 from nightread.plain_text import is_uid
 from nightread.reasons import Reason
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _ROWS, _PICTURES = 100, 60
-_LONGEST_SEARCH = 4096
+_LONGEST_SEARCH, _LONGEST_NUMBER = 4096, 200
+_MOST_KEYS = 20
 _SORTS = {
     "newest": "newest first",
     "id": "oldest first",
@@ -66,6 +72,28 @@ def images(request: Request, context: Context, viewer: Reader) -> Response:
         default_sort=DEFAULT_SORT,
         further=_further(search),
     )
+
+
+@router.post("/images/find")
+async def find_number(request: Request, context: Context, viewer: Reader) -> Response:
+    """Lead to the images of a patient or accession number: it is hashed here, and stands in no address."""
+    fields = await checked_form(request, viewer)
+    kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
+    number = fields.get("number", "").strip()
+    if not number or len(number) > _LONGEST_NUMBER:
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "Give the number of a patient or an order.")
+    keys = await run_in_threadpool(_keys, context, kind, number)
+    return redirect(path_link("/images", {f"{kind}_key": keys}))
+
+
+def _keys(context: ApiContext, kind: NumberKind, number: str) -> list[str]:
+    """Return the hashes of the number, with each issuer under which images have it."""
+    try:
+        hasher = site_hasher(context.settings)
+    except UsageFault:
+        text = "Numbers are stored as hashes, and this host does not have the site key of the workers."
+        raise PageProblem(HTTPStatus.CONFLICT, text) from None
+    return list(search_number(context.database, hasher, kind, number, None).keys)[:_MOST_KEYS]
 
 
 def _found(context: ApiContext, searched: str) -> Response:

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from api.context import ApiContext, Context
 from api.pages.bundle_cards import readable_cards
+from api.pages.page_route import page_router
 from api.pages.viewer import HEADERS, PageProblem, Reader, page
 from db import queries
 from models.catalogue import Entry
 from models.domain import RANGES
 from models.evaluation.names import PAGE_FILE
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _EVALUATION_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 )

@@ -3,16 +3,17 @@
 from datetime import date, timedelta
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from api.context import ApiContext, Context
 from api.pages.night_content import NightContent, night_content
+from api.pages.page_route import page_router
 from api.pages.period import Period, current_periods, day_of, night_of
 from api.pages.viewer import PageProblem, Reader, Viewer, page, redirect
 from db import queries
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _DAY = timedelta(days=1)
 _SHORTEST_REFRESH_SECONDS = 5
 

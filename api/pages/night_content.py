@@ -149,16 +149,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
     wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
-    normal = {(each.name, each.version): each.normal_label for each in queries.bundles(database)}
-    rows = list(queries.images(database, wanted))
-    return [
-        row | {"suspicion": _suspicion(row["scores"], normal.get((row["model"], row["model_version"])))} for row in rows
-    ]
-
-
-def _suspicion(scores: Mapping[str, float], normal_label: str | None) -> float:
-    """Return the suspicion by which `queries.images` sorts, see models.postprocessing.Postprocessing.suspicion."""
-    return 1 - scores[normal_label] if normal_label is not None and normal_label in scores else max(scores.values())
+    return list(queries.images(database, wanted))
 
 
 def _hours(counts: PeriodCounts, nights: Nights) -> Iterator[tuple[datetime, int, Mapping[str, int]]]:

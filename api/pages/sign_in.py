@@ -3,10 +3,11 @@
 from datetime import timedelta
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from api.context import Context
+from api.pages.page_route import page_router
 from api.pages.viewer import (
     THEME_COOKIE,
     THEMES,
@@ -18,7 +19,7 @@ from api.pages.viewer import (
     set_session,
 )
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _YEAR = timedelta(days=365)
 
 

@@ -2,13 +2,13 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
+from api.pages.page_route import page_router
 from api.pages.rendering import STATIC
 from api.pages.viewer import PageProblem
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _TYPES = {
     "nightread.css": "text/css; charset=utf-8",
     "nightread.js": "text/javascript; charset=utf-8",

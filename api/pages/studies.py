@@ -6,19 +6,20 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
 from api.pages.image_search import SearchError, image_search
 from api.pages.links import path_link, study_link, viewer_link
+from api.pages.page_route import page_router
 from api.pages.period import current_periods
 from api.pages.viewer import PageProblem, Reader, page
 from db import ledger, queries
 from db.queries import ImageFilter, InvalidCursorError
 
-router = APIRouter(include_in_schema=False)
+router = page_router()
 _ROWS, _IMAGES, _REPORTS = 100, 120, 50
 _TIMES = ("night", "since", "until")
 _LONGEST_UID = 200

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api.access import Permission, Principal
+from api.access import ANONYMOUS, Permission, Principal
 from api.context import ApiContext
 from api.pages.rendering import render, static_version
 from api.pages.session import COOKIE, LIFETIME, Keys, Session, SessionSigner
@@ -78,12 +78,20 @@ async def any_viewer(request: Request) -> Viewer:
     return found
 
 
+def stranger(request: Request) -> Viewer:
+    """Return a person of whom nothing is known."""
+    session = _services(request).signer.new("", _context(request).clock())
+    return Viewer(principal=ANONYMOUS, session=session, is_new=False)
+
+
 async def reader(request: Request) -> Viewer:
-    """Return who looks at a page. Raises SignInRequired for a person who may not read."""
+    """Return who looks at a page. Raises SignInRequired without a key, and PageProblem for one that may not read."""
     found = await any_viewer(request)
-    if Permission.READ not in found.principal.permissions:
-        raise SignInRequired
-    return found
+    if Permission.READ in found.principal.permissions:
+        return found
+    if found.principal.permissions:
+        raise PageProblem(HTTPStatus.FORBIDDEN, "This key has no permission `read`: sign in with another one.")
+    raise SignInRequired
 
 
 AnyViewer = Annotated[Viewer, Depends(any_viewer)]

@@ -12,6 +12,7 @@ from db.ledger import FurtherPrediction, NewRoute
 from db.ledger.bundles import registered_bundles
 from db.store_tables import routes
 from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
+from nightread.label_codes import LabelCode, LabelCodes
 
 
 def rows_of(ledger_driver: LedgerDriver, table: Table) -> list[Any]:
@@ -57,7 +58,9 @@ def test_each_source_has_its_own_report_and_cursor(ledger_driver: LedgerDriver) 
     assert ledger.cursor_of(database, ledger_driver.source_id) == {"last": 1}
 
 
-def register_bundle(ledger_driver: LedgerDriver, digest: str, *, name: str = "lung") -> int:
+def register_bundle(
+    ledger_driver: LedgerDriver, digest: str, *, name: str = "lung", codes: LabelCodes | None = None
+) -> int:
     return ledger.register_bundle(
         ledger_driver.database,
         name=name,
@@ -65,8 +68,21 @@ def register_bundle(ledger_driver: LedgerDriver, digest: str, *, name: str = "lu
         digest=digest,
         labels=["clear", "nodule"],
         normal_label="clear",
+        codes=codes,
         now=ledger_driver.clock(),
     )
+
+
+def test_codes_of_labels_follow_the_card_of_the_bundle(ledger_driver: LedgerDriver) -> None:
+    """The digest does not cover them: they are replaced, or removed, when the bundle is registered again."""
+    nodule = LabelCode(scheme="SCT", value="27925004", meaning="Nodule")
+    first = register_bundle(ledger_driver, "1" * 64)
+    seen = []
+    for codes in ({"nodule": (nodule,)}, None, {}):
+        assert register_bundle(ledger_driver, "1" * 64, codes=codes) == first
+        seen.append(rows_of(ledger_driver, bundles)[0].codes)
+    stored = {"nodule": [{"scheme": "SCT", "value": "27925004", "meaning": "Nodule"}]}
+    assert seen == [stored, stored, None]
 
 
 def test_a_bundle_is_known_by_its_digest(ledger_driver: LedgerDriver) -> None:

@@ -20,7 +20,7 @@ from api.context import ApiContext
 from nightread.nights import nights_of
 from nightread.settings import load_settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CHROMIUM = shutil.which("chromium")
 PAGES = (
     "/",

@@ -135,6 +135,13 @@ def test_nights_are_those_of_the_site(analysed: LedgerDriver) -> None:
     assert [row["night"] for row in nights_of_images] == ["2026-11-05"] * 5 + [None, "2026-11-06"]
 
 
+def test_the_images_of_a_night_are_found_by_their_time(analysed: LedgerDriver) -> None:
+    """SQLite would otherwise compare each image with a thousand nights."""
+    if analysed.database.is_sqlite:
+        plan = [step["detail"] for step in _rows(analysed.database, "EXPLAIN QUERY PLAN SELECT * FROM v_nights")]
+        assert any(step.startswith("SEARCH instances USING COVERING INDEX ix_instances_arrived_at") for step in plan)
+
+
 def test_a_calendar_knows_the_change_of_the_clocks() -> None:
     """The night in which the clocks are set back is an hour longer."""
     nights = Nights(start=time(18), end=time(7), zone=ZoneInfo("Europe/Berlin"))

@@ -8,7 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from databases import NewSqlite
 from mixed_night import MORNING, fill_mixed_night
-from pages_client import PagesClient, pages_client
+from pages_client import PagesClient, pages_client, words_of
+
+from imaging.patient import PatientHasher
+from nightread.site_key import load_site_key
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}=1+1"
 HOSTILE_UPDATES = (
@@ -204,6 +207,28 @@ def test_a_search_leads_to_what_it_names(pages: PagesClient) -> None:
         assert response.headers.get("location") == path, searched
     for searched in ("99999", "1.2.3", "0" * 64, "/etc/passwd", "nobody", "x" * 5000, "\0", "9" * 400):
         assert pages.client.get("/images", params={"q": searched}).status_code == 404, searched
+
+
+def test_the_number_of_a_patient_is_hashed_and_stands_in_no_address(pages: PagesClient) -> None:
+    """The address has the key, which only the site can compute; a host without the site key says so."""
+    assert pages.post("/images/find", number="12345", kind="patient").status_code == 409
+    key = PatientHasher(load_site_key(pages.settings)).patient_key(None, "12345")
+    pages.write("UPDATE instances SET patient_key = :key WHERE id = 3", key=key)
+
+    found = pages.post("/images/find", number=" 12345 ", kind="patient")
+
+    assert found.headers["location"] == f"/images?patient_key={key}"
+    assert re.findall(r'class="row" href="/images/(\d+)"', pages.get(found.headers["location"])) == ["3"]
+
+
+def test_a_database_that_is_unavailable_is_a_page_with_words(pages: PagesClient) -> None:
+    """At three in the morning a person reads it."""
+    pages.write("ALTER TABLE work RENAME TO gone")
+
+    response = pages.client.get("/")
+
+    assert response.status_code == 503
+    assert "The database is unavailable: try again." in words_of(response.text)
 
 
 def test_paging_shows_every_image_once(pages: PagesClient) -> None:

@@ -1,0 +1,36 @@
+"""Define the routes of pages: their errors are pages too, because people read them."""
+
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.pages.viewer import PageProblem
+from api.problems import Problem, database_problem
+
+
+class PageRoute(APIRoute):
+    """A route whose problems, such as an unavailable database, are shown as a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler around that of FastAPI."""
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                raise PageProblem(HTTPStatus(problem.status), problem.detail) from None
+            except SQLAlchemyError as error:
+                raise PageProblem(HTTPStatus.SERVICE_UNAVAILABLE, database_problem(error).detail) from None
+
+        return handler
+
+
+def page_router() -> APIRouter:
+    """Return a router of pages, which are no part of the description of the API."""
+    return APIRouter(route_class=PageRoute, include_in_schema=False)
