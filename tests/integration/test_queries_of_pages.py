@@ -1,0 +1,124 @@
+"""The queries of the pages count the same on SQLite and PostgreSQL as plain SQL does."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from mixed_night import MORNING, SINCE, MixedNight, fill_mixed_night
+from sqlalchemy import text
+
+from db import queries
+from db.engine import Database
+
+UNTIL = SINCE + timedelta(hours=13)
+WITHIN = "i.arrived_at >= :since AND i.arrived_at < :until"
+JOINED = f"FROM instances i JOIN work w ON w.instance_id = i.id AND w.ordinal = 0 WHERE {WITHIN}"
+
+
+@pytest.fixture
+def night(database: Database) -> MixedNight:
+    """A night of 200 images after seven nights of 30, of which three images are unfinished."""
+    return fill_mixed_night(database, images=200, earlier=30, unfinished=3)
+
+
+def test_the_counts_of_a_night(database: Database, night: MixedNight) -> None:
+    """By state, reason, label, and by ten minutes of arrival and outcome."""
+    counts = queries.period_counts(database, since=SINCE, until=UNTIL)
+
+    assert counts.tally.adds_up
+    assert (counts.tally.arrived, counts.tally.waiting) == (200, 3)
+    states = Counter(dict(rows(database, f"SELECT w.state, count(*) {JOINED} GROUP BY w.state")))
+    states["waiting"] = states.pop("received")
+    assert {state: getattr(counts.tally, state) for state in states} == states
+    assert dict(counts.reasons) == {
+        (state, reason): images
+        for state, reason, images in rows(
+            database, f"SELECT w.state, w.reason, count(*) {JOINED} AND w.reason IS NOT NULL GROUP BY 1, 2"
+        )
+    }
+    assert {one.label: one.images for one in counts.labels} == dict(
+        rows(database, f"SELECT w.label, count(*) {JOINED} AND w.label IS NOT NULL GROUP BY 1")
+    )
+    assert sum(counts.arrived_at.values()) == 200
+    assert sum(counts.finished_at.values()) == 197
+    assert all(moment.minute % 10 == 0 and moment.second == 0 for moment in counts.arrived_at)
+    assert min(counts.arrived_at) >= SINCE
+    assert counts.last_outcome is not None
+    assert counts.last_outcome > SINCE
+
+
+def test_the_intervals_hold_what_arrived_in_them(database: Database, night: MixedNight) -> None:
+    """Each ten minutes, compared one by one."""
+    counts = queries.period_counts(database, since=SINCE, until=UNTIL)
+
+    for begin, images in counts.arrived_at.items():
+        end = begin + timedelta(minutes=10)
+        counted = "SELECT count(*) FROM instances i WHERE " + WITHIN
+        assert rows(database, counted, since=begin, until=end) == [(images,)]
+
+
+def test_labels_of_earlier_nights_are_sampled_evenly(database: Database, night: MixedNight) -> None:
+    """All of a night with few images; a tenth of them if only three are wanted, and no night without results."""
+    nights = [(SINCE - timedelta(days=days), UNTIL - timedelta(days=days)) for days in range(9)]
+
+    every = queries.sample_labels(database, nights)
+    assert [sum(sample.labels.values()) for sample in every] == [sample.results for sample in every]
+    assert len(every) == 8
+    assert every[0].results == queries.period_counts(database, since=SINCE, until=UNTIL).tally.done
+    assert all(0 < sample.results <= 3 for sample in queries.sample_labels(database, nights[1:3], images=3))
+
+
+def test_studies_that_miss_images(database: Database, night: MixedNight) -> None:
+    """The one study of the night, and the list of the newest studies with the same numbers as `studies`."""
+    (study,) = queries.incomplete_studies(database, since=SINCE, until=MORNING + timedelta(seconds=1))
+    assert (study.study_instance_uid, study.missing) == (night.incomplete, 4)
+
+    newest = queries.latest_studies(database, now=MORNING, since=SINCE, until=UNTIL, limit=3)
+    every = list(queries.studies(database, now=MORNING, since=SINCE, until=UNTIL, limit=3))
+    assert newest == every
+
+
+def test_failures_by_reason_and_source(database: Database, night: MixedNight) -> None:
+    """Groups with their numbers, and the newest images of each reason."""
+    groups = queries.failure_groups(database, since=SINCE, until=UNTIL)
+    counts = queries.period_counts(database, since=SINCE, until=UNTIL)
+    assert {(group.state, group.reason): group.images for group in groups} == dict(counts.reasons)
+
+    ids = queries.failure_examples(database, since=SINCE, until=UNTIL, each=1)
+    newest = rows(
+        database, f"SELECT max(i.id) {JOINED} AND w.state IN ('failed', 'rejected') GROUP BY w.state, w.reason"
+    )
+    assert sorted(ids) == sorted(image for (image,) in newest)
+
+
+def test_batches_page_by_page(database: Database, night: MixedNight) -> None:
+    """Every batch once, the newest first, and the totals of each worker."""
+    found: list[str] = []
+    before = None
+    while records := queries.batch_records(database, limit=4, before=before):
+        found += [record.id for record in records]
+        before = records[-1].created_at, records[-1].id
+    assert found == [one for (one,) in rows(database, "SELECT id FROM batches ORDER BY created_at DESC, id DESC")]
+
+    totals = queries.node_totals(database, since=SINCE)
+    assert sum(total.images for total in totals) == 197
+    assert queries.batch_records(database, limit=1, batch_id=found[0])[0].given_back == 0
+
+
+def test_everything_about_one_image(database: Database, night: MixedNight) -> None:
+    """Its answer, its columns and its batch; nothing for an unknown id."""
+    facts = queries.image_facts(database, 200)
+    assert facts is not None
+    assert facts.image["image_id"] == facts.stored["id"] == 200
+    assert facts.digests == {"phantom@1.1": "d" * 64}
+    assert queries.image_facts(database, 10**9) is None
+
+
+def rows(database: Database, statement: str, **values: object) -> list[tuple[object, ...]]:
+    """Return the rows of a statement about the night."""
+    moments = {"since": SINCE, "until": UNTIL, **values}
+    bound = {name: moment for name, moment in moments.items() if f":{name}" in statement}
+    if database.is_sqlite:
+        bound = {name: f"{moment:%Y-%m-%d %H:%M:%S.%f}" for name, moment in bound.items()}
+    with database.read() as connection:
+        return [tuple(row) for row in connection.execute(text(statement), bound)]
