@@ -12,6 +12,7 @@ from db.ledger import FurtherPrediction, NewRoute
 from db.ledger.bundles import registered_bundles
 from db.store_tables import routes
 from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
+from nightread.label_codes import LabelCode
 
 
 def rows_of(ledger_driver: LedgerDriver, table: Table) -> list[Any]:
@@ -78,6 +79,37 @@ def test_a_bundle_is_known_by_its_digest(ledger_driver: LedgerDriver) -> None:
     one, two = rows_of(ledger_driver, bundles)
     assert (one.id, one.name, one.version, one.digest, one.registered_at) == (first, "lung", "3", "1" * 64, began)
     assert (one.labels, one.normal_label, two.id) == (["clear", "nodule"], "clear", second)
+
+
+def test_the_codes_of_a_bundle_are_those_of_its_latest_start(ledger_driver: LedgerDriver) -> None:
+    """A start without codes says nothing of them; one with an empty list removes them. Another bundle keeps its own."""
+    lesion = LabelCode(scheme="SCT", value="27925004", meaning="Nodule")
+    other = LabelCode(scheme="SCT", value="52988006", meaning="Lesion")
+    found = []
+    for digest, codes in (
+        ("2", {"nodule": (other,)}),
+        ("1", None),
+        ("1", {"nodule": (lesion,)}),
+        ("1", None),
+        ("1", {"nodule": (other,)}),
+        ("1", {}),
+    ):
+        ledger.register_bundle(
+            ledger_driver.database,
+            name="lung",
+            version="3",
+            digest=digest * 64,
+            labels=["nodule"],
+            normal_label=None,
+            codes=codes,
+            now=ledger_driver.clock(),
+        )
+        kept = {row.digest[0]: row.codes for row in rows_of(ledger_driver, bundles)}
+        assert kept["2"] == {"nodule": [{"scheme": "SCT", "value": "52988006", "meaning": "Lesion"}]}
+        found.append(kept.get("1"))
+    stored = [{"scheme": "SCT", "value": "27925004", "meaning": "Nodule"}]
+    changed = [{"scheme": "SCT", "value": "52988006", "meaning": "Lesion"}]
+    assert found == [None, None, {"nodule": stored}, {"nodule": stored}, {"nodule": changed}, None]
 
 
 @pytest.mark.parametrize(
