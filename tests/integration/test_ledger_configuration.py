@@ -8,10 +8,10 @@ from sqlalchemy import Table, select
 from sqlalchemy.exc import StatementError
 
 from db import ledger
-from db.ledger import FurtherPrediction, NewRoute
+from db.ledger import FurtherPrediction, NewRoute, Outcome
 from db.ledger.bundles import registered_bundles
 from db.store_tables import routes
-from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
+from db.tables import MODEL_LENGTH, State, audit, bundles, sources, workers
 from nightread.label_codes import LabelCode
 
 
@@ -133,6 +133,43 @@ def test_an_outcome_names_registered_bundles_only(
         else:
             with pytest.raises(StatementError, match="not registered"):
                 registered_bundles(connection, [outcome])
+
+
+@pytest.mark.parametrize(
+    ("labels", "normal_label", "scores", "suspicion"),
+    [
+        (["clear", "nodule"], "clear", [0.25, 0.75], 0.75),
+        (["nodule", "clear"], "clear", [0.25, 0.5], 0.5),
+        (["nodule", "scar"], "none of them", [0.25, 0.5], 0.5),
+        (["nodule", "scar"], None, [0.25, 0.5], None),
+        (["nodule", "clear"], "clear", [0.25], None),
+        (["clear", "nodule"], "clear", [], None),
+        (["clear", "nodule"], "clear", None, None),
+    ],
+)
+def test_the_suspicion_of_scores_follows_from_the_normal_label(
+    ledger_driver: LedgerDriver,
+    labels: list[str],
+    normal_label: str | None,
+    scores: list[float] | None,
+    suspicion: float | None,
+) -> None:
+    """It is what the normal label leaves, or the highest score where the normal label has no score of its own."""
+    register_bundle(ledger_driver, "1" * 64)
+    number = ledger.register_bundle(
+        ledger_driver.database,
+        name="other",
+        version="1",
+        digest="2" * 64,
+        labels=labels,
+        normal_label=normal_label,
+        now=ledger_driver.clock(),
+    )
+    outcome = Outcome(work_id=1, instance_id=1, state=State.DONE, bundle_id=number)
+    with ledger_driver.database.read() as connection:
+        known = registered_bundles(connection, [outcome])
+    assert list(known) == [number]
+    assert known[number].suspicion(scores) == suspicion
 
 
 def add_route(ledger_driver: LedgerDriver, bundle_id: int, *conditions: str, first: bool = False) -> int:
