@@ -11,7 +11,7 @@ from db import ledger
 from db.ledger import FurtherPrediction, NewRoute, Outcome
 from db.ledger.bundles import registered_bundles
 from db.store_tables import routes
-from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
+from db.tables import MODEL_LENGTH, State, audit, bundles, sources, workers
 from nightread.label_codes import LabelCode, LabelCodes
 
 
