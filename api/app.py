@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -9,6 +10,7 @@ from api.context import ApiContext
 from api.guards import Guards
 from api.health import router as health_router
 from api.images.routes import router as images_router
+from api.openapi import described
 from api.pages.add_pages import add_pages
 from api.pictures.routes import router as pictures_router
 from api.problems import add_problem_handlers
@@ -31,6 +33,7 @@ def make_app(context: ApiContext) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.context = context
+    app.openapi = partial(described, app)  # type: ignore[method-assign]
     add_problem_handlers(app)
     app.add_middleware(Guards, settings=context.settings)
     app.include_router(health_router)

@@ -12,7 +12,8 @@ from api.problems import Problem
 _MOST_PARTS = 5000
 _MOST_HEADERS = 20
 _HEADER_BYTES = 8192
-_LONGEST_BOUNDARY = 70  # RFC 2046, section 5.1.1
+_LONGEST_BOUNDARY = 200
+"""RFC 2046, section 5.1.1, allows 70 characters; Orthanc's DICOMweb plugin 1.7 sends 73."""
 
 
 @dataclass(frozen=True, slots=True)

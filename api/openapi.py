@@ -2,8 +2,15 @@
 
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
 from api.problems import MEDIA_TYPE as PROBLEM
 
+_DESCRIPTION = (
+    "Send images and get their results; read results; control the work. On a loopback address no key is needed until "
+    "one was made."
+)
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 _ID = {"type": ["integer", "null"], "minimum": 1}
 _TEXT = {"type": ["string", "null"]}
@@ -87,6 +94,20 @@ SUBMIT_BODY: dict[str, Any] = {
 }
 
 
+def described(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description of the application, with the ways to show a key."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_DESCRIPTION)
+        found.setdefault("components", {})["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "A key of `nightread keys add`."},
+            "password": {"type": "http", "scheme": "basic", "description": "The key as the password."},
+        }
+        found["security"] = [{"key": []}, {"password": []}]
+        found["paths"]["/v1/health"]["get"]["security"] = []
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the descriptions of responses with problem objects; those that every route may give are included."""
     return {
@@ -110,6 +131,7 @@ _MEANINGS = {
     406: "None of the wanted formats can be made.",
     408: "The body came too slowly.",
     409: "Nothing was stored, or nothing was left to do.",
+    410: "It is gone.",
     413: "The body is too large.",
     415: "Files of this type are not taken.",
     422: "A parameter is not valid, or the image was rejected: `reason` and `detail` say why.",

@@ -130,13 +130,19 @@ def _show_next_steps(folder: Path, settings: Settings) -> None:
         (f"{nightread} audit {state}", "check that every file has one outcome"),
         (
             f"{nightread} up {state} --inbox {quote(str(folder / 'inbox'))} --model {settings.model}",
-            "watch the folder; Flower shows the batches",
+            _purpose_of_up(settings),
         ),
     )
     out.print()
     out.print("Try next:")
     for command, purpose in steps:
         out.print(Text(f"  {command}", style="bold"), f"  # {purpose}", soft_wrap=True)
+
+
+def _purpose_of_up(settings: Settings) -> str:
+    if settings.api_port:
+        return f"watch the folder, and show the night page at http://{settings.api_address}:{settings.api_port}"
+    return "watch the folder; Flower shows the batches"
 
 
 def _own_name() -> str:

@@ -36,6 +36,12 @@ def exposures(settings: Settings) -> Iterator[Exposure]:
     """Yield each problem once, in the order of the settings."""
     for entry in (*settings.sources, *settings.destinations):
         yield from exposures_of(entry)
+    if settings.api_port and not is_loopback(settings.api_address) and settings.api_tls is None:
+        yield Exposure(
+            where="api",
+            found=f"keys and results are sent over http on {settings.api_address}, open to everybody on the way",
+            remedy="Set `api_tls`, or put a proxy with TLS in front of it and api_address back to 127.0.0.1.",
+        )
 
 
 def exposures_of(entry: Source | Destination) -> Iterator[Exposure]:

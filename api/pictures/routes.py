@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.access import Permission, require
 from api.context import ApiContext, Context, context_of
+from api.openapi import problem_responses
 from api.original_files import OriginalPlace
 from api.pictures.finding import (
     THUMBNAIL_SIDE,
@@ -34,15 +35,22 @@ from imaging.view import HEADER, View
 
 Value = TypeVar("Value")
 _LARGEST_ID = 2**63 - 1
+_PROBLEMS = {
+    403: "The pixels may show names (see the setting show_burned_in), or the key has no permission.",
+    404: "There is no such image.",
+    406: "The client accepts neither PNG nor JPEG.",
+    409: "The original was changed, was never read, or has no result to explain.",
+    410: "The original is gone.",
+    422: "A parameter is wrong, or the image cannot be decoded.",
+    503: "Too many pictures are requested at once, or the storage does not answer: try again.",
+}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/png": {}}, "description": "The picture."},
+    200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "The picture."},
     304: {"description": "The client has the picture already (`If-None-Match`)."},
-    403: {"description": "The pixels may show names: see the setting show_burned_in."},
-    404: {"description": "There is no such image."},
-    409: {"description": "The original was changed, was never read, or has no result to explain."},
-    410: {"description": "The original is gone."},
-    422: {"description": "A parameter is wrong, or the image cannot be decoded."},
-    503: {"description": "Too many pictures are requested at once, or the storage does not answer: try again."},
+    **{
+        status: {**described, "description": _PROBLEMS.get(int(status), described["description"])}
+        for status, described in problem_responses(*_PROBLEMS).items()
+    },
 }
 
 

@@ -190,4 +190,6 @@ def list_models(context: Context) -> Response:
 def list_batches(context: Context, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     """Return the latest batches, the newest first: their sizes, times, seconds by phase and outcomes."""
     found = queries.batch_records(context.database, limit=limit)
-    return json_response([{"batch_id": batch.id, **asdict(batch)} for batch in found])
+    return json_response(
+        [{"batch_id" if name == "id" else name: value for name, value in asdict(batch).items()} for batch in found]
+    )

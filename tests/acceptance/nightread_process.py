@@ -102,4 +102,5 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     if "pythonpath" in options:
         inherited["PYTHONPATH"] = str(options.pop("pythonpath"))
     settings = {f"NIGHTREAD_{name}": str(value) for name, value in options.items() if name.isupper()}
+    inherited["NIGHTREAD_API_PORT"] = "0"  # several tests at once would want the same port
     return inherited | settings, {name: value for name, value in options.items() if not name.isupper()}

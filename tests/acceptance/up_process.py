@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 from compose_processes import free_port
 from dicom_files import cine, phantom
 from flower import Flower
@@ -32,6 +33,7 @@ class UpProcess:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    api_port: int = field(default_factory=free_port)
     dropped: int = 0
     traffic: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
@@ -45,7 +47,21 @@ class UpProcess:
     def up(self) -> Any:
         """Start `nightread up`."""
         arguments = ("up", "--inbox", self.inbox, "--state", self.state, "--model", "phantom", "--workers", "2")
-        return started(*arguments, "--flower-port", self.port, output=self.output, **_SETTINGS)
+        return started(
+            *arguments, "--flower-port", self.port, "--api-port", self.api_port, output=self.output, **_SETTINGS
+        )
+
+    def api(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """Call the HTTP API; the answer is {} while it does not respond."""
+        headers = {"Content-Type": "application/dicom"}
+        try:
+            answer = requests.request(
+                method, f"http://127.0.0.1:{self.api_port}{path}", data=body, headers=headers, timeout=60
+            )
+        except requests.ConnectionError:
+            return {}
+        found: dict[str, Any] = answer.json()
+        return found
 
     def drop(self, name: str, content: bytes) -> None:
         """Write a file elsewhere and move it into the inbox."""

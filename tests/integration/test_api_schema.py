@@ -1,6 +1,7 @@
 """Requests that schemathesis makes from our OpenAPI description: every answer is one that the description has."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,10 +14,20 @@ from schemathesis.checks import positive_data_acceptance
 
 from db import ledger
 
-NEVER_ENDS = ("/v1/events",)
+NOT_TRIED = ("/v1/events", "/dicom-web/")
+"""The first never ends; schemathesis cannot write the bodies of the second (multipart/related)."""
 EXAMPLES = 25
+KEY = "nr_" + "k" * 43
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore")]
+
+
+@contextmanager
+def _many_wrong_keys() -> Iterator[None]:
+    """Let schemathesis try wrong keys without being slowed down."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.authentication._FAILURES_PER_MINUTE", 1_000_000)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +35,9 @@ def api(new_sqlite: NewSqlite, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """An API with a few images, and no worker."""
     folder = tmp_path_factory.mktemp("schema")
     with (
+        _many_wrong_keys(),
         new_sqlite(folder / "nightread.sqlite3", durable=True) as database,
-        running_api(database, folder, max_file_bytes=1024**2) as running,
+        running_api(database, folder, max_file_bytes=1024**2, api_key=KEY) as running,
     ):
         clock = SettableClock()
         source_id = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=clock())
@@ -45,7 +57,7 @@ def test_every_answer_is_described(api: RunningApi) -> None:
     failures: dict[str, str] = {}
 
     for operation in operations:
-        if operation.path in NEVER_ENDS:
+        if operation.path.startswith(NOT_TRIED):
             continue
 
         @given(case=operation.as_strategy())
@@ -60,7 +72,9 @@ def test_every_answer_is_described(api: RunningApi) -> None:
         def send(case: Any) -> None:
             if case.query and isinstance(case.query.get("wait"), int | float):
                 case.query["wait"] = min(case.query["wait"], 0)  # there is no worker to wait for
-            case.call_and_validate(timeout=30, excluded_checks=[positive_data_acceptance])
+            case.call_and_validate(
+                headers={"Authorization": f"Bearer {KEY}"}, timeout=30, excluded_checks=[positive_data_acceptance]
+            )
 
         try:
             send()

@@ -1,21 +1,25 @@
 """Findings are explained before the report is sent, on hosts that can do it; on others the report says so."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from analysed_studies import STUDY, AnalysedStudies, states
 from fake_destination import FakeSender
 from ledger_driver import LedgerDriver
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from report_destinations import cstore_settings
 
-from db import ledger
+from db import ledger, queries
+from db.ledger import FramePrediction
+from delivery.content import content_digest
 from delivery.evidence import Evidence, NoRegions
-from delivery.explaining.explainer import MOST_FINDINGS, MOST_SECONDS, Explainer
+from delivery.explaining.explainer import MOST_SECONDS, Explainer
 from delivery.explaining.messages import Explained, ExplainRequest
 from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report_delivery import DeliveryResult, ReportDelivery
 from models.catalogue import find_bundle
+from nightread.label_codes import LabelCode
 from nightread.uids import own_series_uid
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -25,19 +29,17 @@ NOT_SUPPORTED = NotDelivered(DeliveryReason.NOT_SUPPORTED)
 SR, PICTURE = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"
 
 
+def register_phantom(ledger_driver: LedgerDriver, **changes: Any) -> int:
+    """Register the shipped bundle; keywords replace values."""
+    known: dict[str, Any] = {"name": PHANTOM.name, "version": PHANTOM.version, "digest": PHANTOM.digest}
+    values = known | {"labels": PHANTOM.labels, "normal_label": "clear", "now": ledger_driver.clock()} | changes
+    return ledger.register_bundle(ledger_driver.database, **values)
+
+
 @pytest.fixture
 def studies(ledger_driver: LedgerDriver, tmp_path: Path) -> AnalysedStudies:
     """A database whose results are of the shipped bundle, which every host has."""
-    bundle_id = ledger.register_bundle(
-        ledger_driver.database,
-        name=PHANTOM.name,
-        version=PHANTOM.version,
-        digest=PHANTOM.digest,
-        labels=PHANTOM.labels,
-        normal_label="clear",
-        codes=PHANTOM.codes,
-        now=ledger_driver.clock(),
-    )
+    bundle_id = register_phantom(ledger_driver, codes=PHANTOM.codes)
     return AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
 
 
@@ -150,27 +152,22 @@ def test_a_host_without_keras_still_makes_key_images(
 
 def test_a_host_without_the_bundle_says_so(studies: AnalysedStudies, explainer: FakeExplainer) -> None:
     """A bundle of the same name with another digest is another bundle."""
-    studies.bundle_id = ledger.register_bundle(
-        studies.ledger_driver.database,
-        name=PHANTOM.name,
-        version=PHANTOM.version,
-        digest="e" * 64,
-        labels=PHANTOM.labels,
-        normal_label="clear",
-        now=studies.ledger_driver.clock(),
-    )
+    studies.bundle_id = register_phantom(studies.ledger_driver, digest="e" * 64)
     studies.add_study()
     sender = FakeSender()
     deliver(studies, explainer, sender)
     assert str(NoRegions.NO_BUNDLE) in comment(sender.reports[-1])
 
 
-def test_the_findings_with_the_highest_scores_are_explained(studies: AnalysedStudies, explainer: FakeExplainer) -> None:
-    """A study of a thousand findings must not hold up the others: at most fifty are explained, in two minutes."""
-    studies.add_study(images=MOST_FINDINGS)
+def test_the_findings_with_the_highest_scores_are_explained(
+    studies: AnalysedStudies, explainer: FakeExplainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of a thousand findings must not hold up the others: fifty (here: three) are explained, in two minutes."""
+    monkeypatch.setattr("delivery.explaining.explainer.MOST_FINDINGS", 3)
+    studies.add_study(images=3)
     studies.add_study(score=0.99)
     deliver(studies, explainer, FakeSender())
-    assert len(explainer.asked) == MOST_FINDINGS
+    assert len(explainer.asked) == 3
     assert explainer.asked[0].result.score == 0.99
 
     slow = explainer.answer_with(Explained(no_regions=NoRegions.NO_HEAT), seconds=MOST_SECONDS / 2)
@@ -178,7 +175,7 @@ def test_the_findings_with_the_highest_scores_are_explained(studies: AnalysedStu
     sender = FakeSender()
     deliver(studies, slow, sender)
     assert len(slow.asked) == 2
-    assert f"{NoRegions.TOO_MANY} ({MOST_FINDINGS})" in comment(sender.reports[-1])
+    assert f"{NoRegions.TOO_MANY} (3)" in comment(sender.reports[-1])
 
 
 def test_an_object_that_is_not_accepted_is_left_out(studies: AnalysedStudies, explainer: FakeExplainer) -> None:
@@ -254,3 +251,40 @@ def test_an_unused_process_is_ended(studies: AnalysedStudies) -> None:
     now[0] = 61.0
     explainer.close_if_unused()
     assert closed == [61.0]
+
+
+def test_the_frame_with_the_highest_score_of_the_label_is_explained(
+    studies: AnalysedStudies, explainer: FakeExplainer
+) -> None:
+    """Frames are counted from 1. The label and its codes are those of the bundle."""
+
+    def several_frames(dataset: FileDataset) -> None:
+        dataset.NumberOfFrames, dataset.PixelData = 4, 4 * dataset.PixelData
+
+    scores = [("clear", 0.9), ("nodule", 0.6), ("nodule", 0.8), ("clear", 0.95)]
+    frames = [
+        FramePrediction(frame=number, label=label, score=score, scores=[1 - score, score])
+        for number, (label, score) in enumerate(scores)
+    ]
+    studies.add_study(change=several_frames, score=0.8, frames=frames)
+
+    deliver(studies, explainer, FakeSender())
+
+    (request,) = explainer.asked
+    assert (request.result.strongest_frame, request.result.frames) == (3, (2, 3))
+    assert request.result.scores == (0.125, 0.875)
+    assert request.result.bundle.codes_of("nodule") == PHANTOM.codes["nodule"]
+
+
+def test_codes_that_a_bundle_gets_later_send_nothing_again(studies: AnalysedStudies, explainer: FakeExplainer) -> None:
+    """Reports that were sent before stay valid, and so do their digests."""
+    studies.add_study()
+    before = queries.study_results(studies.ledger_driver.database, STUDY)
+    named = {"nodule": (LabelCode(scheme="RADLEX", value="RID3875", meaning="nodule"),)}
+    register_phantom(studies.ledger_driver, codes=named)
+    after = queries.study_results(studies.ledger_driver.database, STUDY)
+
+    assert after.results[0].bundle.codes_of("nodule") == named["nodule"]
+    assert content_digest(before, not_for_diagnosis=True) == content_digest(after, not_for_diagnosis=True)
+    deliver(studies, explainer, FakeSender())
+    assert deliver(studies, explainer, FakeSender()) is None

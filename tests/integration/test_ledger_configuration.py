@@ -8,10 +8,11 @@ from sqlalchemy import Table, select
 from sqlalchemy.exc import StatementError
 
 from db import ledger
-from db.ledger import FurtherPrediction, NewRoute
+from db.ledger import FurtherPrediction, NewRoute, Outcome
 from db.ledger.bundles import registered_bundles
 from db.store_tables import routes
-from db.tables import MODEL_LENGTH, audit, bundles, sources, workers
+from db.tables import MODEL_LENGTH, State, audit, bundles, sources, workers
+from nightread.label_codes import LabelCode, LabelCodes
 
 
 def rows_of(ledger_driver: LedgerDriver, table: Table) -> list[Any]:
@@ -57,7 +58,9 @@ def test_each_source_has_its_own_report_and_cursor(ledger_driver: LedgerDriver) 
     assert ledger.cursor_of(database, ledger_driver.source_id) == {"last": 1}
 
 
-def register_bundle(ledger_driver: LedgerDriver, digest: str, *, name: str = "lung") -> int:
+def register_bundle(
+    ledger_driver: LedgerDriver, digest: str, *, name: str = "lung", codes: LabelCodes | None = None
+) -> int:
     return ledger.register_bundle(
         ledger_driver.database,
         name=name,
@@ -65,8 +68,21 @@ def register_bundle(ledger_driver: LedgerDriver, digest: str, *, name: str = "lu
         digest=digest,
         labels=["clear", "nodule"],
         normal_label="clear",
+        codes=codes,
         now=ledger_driver.clock(),
     )
+
+
+def test_codes_of_labels_follow_the_card_of_the_bundle(ledger_driver: LedgerDriver) -> None:
+    """The digest does not cover them: they are replaced, or removed, when the bundle is registered again."""
+    nodule = LabelCode(scheme="SCT", value="27925004", meaning="Nodule")
+    first = register_bundle(ledger_driver, "1" * 64)
+    seen = []
+    for codes in ({"nodule": (nodule,)}, None, {}):
+        assert register_bundle(ledger_driver, "1" * 64, codes=codes) == first
+        seen.append(rows_of(ledger_driver, bundles)[0].codes)
+    stored = {"nodule": [{"scheme": "SCT", "value": "27925004", "meaning": "Nodule"}]}
+    assert seen == [stored, stored, None]
 
 
 def test_a_bundle_is_known_by_its_digest(ledger_driver: LedgerDriver) -> None:
@@ -78,6 +94,37 @@ def test_a_bundle_is_known_by_its_digest(ledger_driver: LedgerDriver) -> None:
     one, two = rows_of(ledger_driver, bundles)
     assert (one.id, one.name, one.version, one.digest, one.registered_at) == (first, "lung", "3", "1" * 64, began)
     assert (one.labels, one.normal_label, two.id) == (["clear", "nodule"], "clear", second)
+
+
+def test_the_codes_of_a_bundle_are_those_of_its_latest_start(ledger_driver: LedgerDriver) -> None:
+    """A start without codes says nothing of them; one with an empty list removes them. Another bundle keeps its own."""
+    lesion = LabelCode(scheme="SCT", value="27925004", meaning="Nodule")
+    other = LabelCode(scheme="SCT", value="52988006", meaning="Lesion")
+    found = []
+    for digest, codes in (
+        ("2", {"nodule": (other,)}),
+        ("1", None),
+        ("1", {"nodule": (lesion,)}),
+        ("1", None),
+        ("1", {"nodule": (other,)}),
+        ("1", {}),
+    ):
+        ledger.register_bundle(
+            ledger_driver.database,
+            name="lung",
+            version="3",
+            digest=digest * 64,
+            labels=["nodule"],
+            normal_label=None,
+            codes=codes,
+            now=ledger_driver.clock(),
+        )
+        kept = {row.digest[0]: row.codes for row in rows_of(ledger_driver, bundles)}
+        assert kept["2"] == {"nodule": [{"scheme": "SCT", "value": "52988006", "meaning": "Lesion"}]}
+        found.append(kept.get("1"))
+    stored = [{"scheme": "SCT", "value": "27925004", "meaning": "Nodule"}]
+    changed = [{"scheme": "SCT", "value": "52988006", "meaning": "Lesion"}]
+    assert found == [None, None, {"nodule": stored}, {"nodule": stored}, {"nodule": changed}, None]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +148,43 @@ def test_an_outcome_names_registered_bundles_only(
         else:
             with pytest.raises(StatementError, match="not registered"):
                 registered_bundles(connection, [outcome])
+
+
+@pytest.mark.parametrize(
+    ("labels", "normal_label", "scores", "suspicion"),
+    [
+        (["clear", "nodule"], "clear", [0.25, 0.75], 0.75),
+        (["nodule", "clear"], "clear", [0.25, 0.5], 0.5),
+        (["nodule", "scar"], "none of them", [0.25, 0.5], 0.5),
+        (["nodule", "scar"], None, [0.25, 0.5], None),
+        (["nodule", "clear"], "clear", [0.25], None),
+        (["clear", "nodule"], "clear", [], None),
+        (["clear", "nodule"], "clear", None, None),
+    ],
+)
+def test_the_suspicion_of_scores_follows_from_the_normal_label(
+    ledger_driver: LedgerDriver,
+    labels: list[str],
+    normal_label: str | None,
+    scores: list[float] | None,
+    suspicion: float | None,
+) -> None:
+    """It is what the normal label leaves, or the highest score where the normal label has no score of its own."""
+    register_bundle(ledger_driver, "1" * 64)
+    number = ledger.register_bundle(
+        ledger_driver.database,
+        name="other",
+        version="1",
+        digest="2" * 64,
+        labels=labels,
+        normal_label=normal_label,
+        now=ledger_driver.clock(),
+    )
+    outcome = Outcome(work_id=1, instance_id=1, state=State.DONE, bundle_id=number)
+    with ledger_driver.database.read() as connection:
+        known = registered_bundles(connection, [outcome])
+    assert list(known) == [number]
+    assert known[number].suspicion(scores) == suspicion
 
 
 def add_route(ledger_driver: LedgerDriver, bundle_id: int, *conditions: str, first: bool = False) -> int:

@@ -2,9 +2,11 @@
 
 import pytest
 from ledger_driver import LedgerDriver
+from sqlalchemy import select
 from trusted_arrivals import TrustedArrivals, image_fields
 
 from db.ledger import CallingEntity
+from db.store_tables import copies
 
 CT = CallingEntity(calling_ae="CT1", address="10.0.0.5")
 
@@ -84,3 +86,21 @@ def test_without_a_group_each_sender_and_each_source_stands_for_itself(arrivals:
     assert arrivals.superseded_by(*images) == [None] * 5
     again = arrivals.image("one", "f", sender=CT)
     assert arrivals.superseded_by(*images) == [again, None, None, None, None]
+
+
+def test_an_image_that_comes_again_from_its_own_source_has_no_further_origin(arrivals: TrustedArrivals) -> None:
+    """By itself, and in two archives; from another source it has one, once."""
+    image = arrivals.image("ct", "a")
+    for name in "12":
+        arrivals.archive("ct", name, "a")
+    arrivals.image("ct", "a")
+    assert further_origins(arrivals) == []
+    first = arrivals.image("ward", "a")
+    arrivals.archive("ward", "3", "a")
+    assert further_origins(arrivals) == [(image, first)]
+
+
+def further_origins(arrivals: TrustedArrivals) -> list[tuple[int, int]]:
+    """Return the original and the first arrival of each further origin."""
+    with arrivals.ledger_driver.database.read() as connection:
+        return [tuple(row) for row in connection.execute(select(copies.c.original_id, copies.c.first_id))]

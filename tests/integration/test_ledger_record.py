@@ -47,7 +47,7 @@ def test_an_outcome_is_recorded_in_one_commit(ledger_driver: LedgerDriver, bundl
         bundle_id,
         ledger_driver.clock(),
     )
-    assert (row.lease_until, row.reason) == (None, None)
+    assert (row.lease_until, row.reason, row.batch_id) == (None, None, batch.id)
     assert (instance.modality, instance.rows, instance.columns, instance.frames) == ("CR", 2048, 1024, 3)
     with ledger_driver.database.read() as connection:
         assert connection.execute(select(predictions.c.frame, predictions.c.scores)).all() == [
@@ -89,7 +89,7 @@ def test_an_image_to_be_tried_again_goes_back_with_its_reason(ledger_driver: Led
         later,
         None,
     )
-    assert row.alone
+    assert (row.alone, row.batch_id, row.lease_until) == (True, None, None)
     ledger_driver.clock.advance(seconds=10)
     (batch,) = ledger_driver.form()
     (image,) = ledger_driver.claim(batch)

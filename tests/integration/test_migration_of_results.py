@@ -1,4 +1,4 @@
-"""The upgrade to schema 0012 computes what later outcomes store."""
+"""The upgrade to schema 0015 computes what later outcomes store."""
 
 from datetime import UTC, datetime
 from typing import Any

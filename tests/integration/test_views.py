@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from cli.night_calendar import night_calendar
+from cli.night_calendar import keep_night_calendar, night_calendar
 from db import ledger, queries
 from db.engine import Database, open_database
 from db.ledger import FurtherPrediction
@@ -25,6 +25,7 @@ from imaging.facts import Facts
 from nightread.errors import UsageFault
 from nightread.nights import Nights
 from nightread.reasons import Fault, Reason
+from nightread.settings import load_settings
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "sql.md"
 _QUIET = datetime(2026, 11, 6, 12, tzinfo=UTC)
@@ -133,6 +134,24 @@ def test_nights_are_those_of_the_site(analysed: LedgerDriver) -> None:
     assert _with_times(found[0], "began_at")["began_at"] == datetime(2026, 11, 5, 17, tzinfo=UTC)
     nights_of_images = _rows(analysed.database, "SELECT night FROM v_results ORDER BY image_id")
     assert [row["night"] for row in nights_of_images] == ["2026-11-05"] * 5 + [None, "2026-11-06"]
+
+
+def test_the_images_of_a_night_are_found_by_their_time(analysed: LedgerDriver) -> None:
+    """SQLite would otherwise compare each image with a thousand nights."""
+    if analysed.database.is_sqlite:
+        plan = [step["detail"] for step in _rows(analysed.database, "EXPLAIN QUERY PLAN SELECT * FROM v_nights")]
+        assert any(step.startswith("SEARCH instances USING COVERING INDEX ix_instances_arrived_at") for step in plan)
+
+
+def test_the_dispatcher_writes_the_nights_by_the_settings(analysed: LedgerDriver) -> None:
+    """The night of the first arrival is there, in the time zone of the site; another time zone replaces it."""
+    bounds = {}
+    for zone in ("Europe/Berlin", "America/New_York"):
+        keep_night_calendar(analysed.database, load_settings(time_zone=zone))
+        (row,) = _rows(analysed.database, "SELECT began_at, ended_at FROM nights WHERE evening = '2026-11-05'")
+        bounds[zone] = [_with_times(row, *row)[name].day * 24 + _with_times(row, *row)[name].hour for name in row]
+
+    assert bounds == {"Europe/Berlin": [5 * 24 + 17, 6 * 24 + 6], "America/New_York": [5 * 24 + 23, 6 * 24 + 12]}
 
 
 def test_a_calendar_knows_the_change_of_the_clocks() -> None:

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from pyarrow import parquet
 from db import queries
 from db.queries import COLUMNS
 from db.tables import State
-from imaging.facts import NO_FACTS
+from imaging.facts import Facts
 from nightread.reasons import Reason
 
 STUDY = "1.2.840.1"
-FACTS = replace(NO_FACTS, study_instance_uid=STUDY, series_instance_uid="1.2.840.2", modality="CT")
+FACTS = Facts(study_instance_uid=STUDY, series_instance_uid="1.2.840.2", modality="CT")
 
 
 @pytest.fixture

@@ -123,3 +123,12 @@ def test_no_secret_is_in_the_report() -> None:
 def test_loopback(host: str, expected: bool) -> None:
     """Loopback is 127.0.0.0/8, ::1, and the names of RFC 6761."""
     assert is_loopback(host) is expected
+
+
+def test_an_api_for_others_without_tls_is_reported() -> None:
+    """Its keys travel with every request; on loopback, and with a certificate, nobody can read them."""
+    (problem,) = exposures(load_settings(api_address="10.1.2.3"))
+    assert problem.where == "api"
+    assert list(exposures(load_settings(api_address="10.1.2.3", api_tls=TLS))) == []
+    assert list(exposures(load_settings(api_address="10.1.2.3", api_port=0))) == []
+    assert list(exposures(load_settings())) == []

@@ -244,6 +244,7 @@ _STUDIES = """
         GROUP BY named.study_instance_uid, named.expected, named.reported_by
     ) counted
 """
+# CROSS JOIN makes SQLite read the tables in this order; PostgreSQL takes it for JOIN.
 _NIGHTS = """
     SELECT
         nights.evening AS night,
@@ -259,8 +260,10 @@ _NIGHTS = """
         count(*) FILTER (WHERE work.state = 'queued') AS queued,
         count(*) FILTER (WHERE work.state = 'running') AS running
     FROM nights
-    JOIN instances ON instances.arrived_at >= nights.began_at AND instances.arrived_at < nights.ended_at
-    JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+    CROSS JOIN instances
+    CROSS JOIN work
+    WHERE instances.arrived_at >= nights.began_at AND instances.arrived_at < nights.ended_at
+        AND work.instance_id = instances.id AND work.ordinal = 0
     GROUP BY nights.evening, nights.began_at, nights.ended_at
 """
 _BATCHES = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import skip_reasons
-from ledger_driver import LedgerDriver
+from ledger_driver import LedgerDriver, build_arrivals
 from rich.console import Console
 
 from cli import query
@@ -203,3 +203,21 @@ def test_states_have_their_own_option(
     assert _found(nightread, "--in-state", "failed") == [1]
     assert _found(nightread, "--in-state", "done") == []
     assert "--in-state failed" in nightread("query", "--state", "failed")[2]
+
+
+def test_conditions_on_the_device_and_the_newest_first(nightread: Nightread, ledger_driver: LedgerDriver) -> None:
+    """View, manufacturer and station are conditions, and the newest arrival may come first."""
+    for station in ("CT1", "DX1", "DX1"):
+        view = "PA" if station == "DX1" else None
+        ledger_driver.register(build_arrivals(1))
+        ledger_driver.analyse_all(facts=Facts(manufacturer="Maker", station_name=station, view_position=view))
+
+    assert _found(nightread, "--station", "CT1") == [1]
+    assert _found(nightread, "--view", "PA", "--manufacturer", "Maker", "--sort", "newest", "--limit", "5") == [3, 2]
+
+
+def test_sqlite_has_no_role_that_could_read(nightread: Nightread) -> None:
+    """The message says what to do instead."""
+    code, _, said = nightread("db", "grant-readers", "reports")
+    assert code == 2
+    assert "SQLite has no roles" in said

@@ -54,6 +54,18 @@ def test_other_pictures_are_shown(make_dicom: MakeDicom, elements: dict[str, Any
     assert why_withheld(read(make_dicom(**elements)).elements) is None
 
 
+@pytest.mark.parametrize("suffix", ["3", "3.1", "6", "6.1", "6.2", "6.3"])
+def test_every_class_of_ultrasound_is_withheld(suffix: str) -> None:
+    """Also the retired ones, enhanced volumes and photoacoustic images (PS3.4 B.5)."""
+    assert "Ultrasound" in str(why_withheld_by_class(f"1.2.840.10008.5.1.4.1.1.{suffix}", None))
+
+
+@pytest.mark.parametrize("modality", ["US", "IVUS", "BDUS"])
+def test_every_modality_of_ultrasound_is_withheld(modality: str) -> None:
+    """Whatever SOP class the image has."""
+    assert "Ultrasound" in str(why_withheld_by_class(CTImageStorage, modality))
+
+
 def test_the_row_of_an_image_says_enough_for_its_kind() -> None:
     """No file is read for an ultrasound image."""
     assert why_withheld_by_class(CTImageStorage, "CT") is None

@@ -21,6 +21,11 @@ CASES: list[tuple[dict[str, Any], float]] = [
     ({"NominalScannedPixelSpacing": [0.2, 0.1]}, 2.0),
     ({"PixelSpacing": [0, 0], "PixelAspectRatio": [3, 2]}, 1.5),
     ({"PixelSpacing": [100, 0.1]}, 1.0),
+    ({"PixelSpacing": [1.009, 1]}, 1.0),
+    ({"PixelSpacing": [1.011, 1]}, 1.011),
+    ({"PixelSpacing": [20, 1]}, 20.0),
+    ({"PixelSpacing": [1, 20]}, 0.05),
+    ({"PixelSpacing": [1, 21]}, 1.0),
     ({"PixelSpacing": 0.5}, 1.0),
 ]
 
