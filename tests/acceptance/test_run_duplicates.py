@@ -14,6 +14,8 @@ from sqlalchemy import func, select
 
 from db.tables import predictions
 
+pytestmark = pytest.mark.slow  # ledger tests find duplicates too, and test_file_modes the modes of other files
+
 SCANS = 60
 
 

@@ -55,10 +55,15 @@ def endless_pages(_server: RawServer, request: str) -> Iterator[bytes]:
     yield OK + b"Connection: close\r\n\r\n" + json.dumps(rows).encode()
 
 
-def whole(body: bytes, coding: str = "") -> Callable[[RawServer, str], Iterable[bytes]]:
-    """Return a response with this body."""
-    head = f"{JSON.decode()}Content-Length: {len(body)}\r\nContent-Encoding: {coding}\r\n\r\n".encode()
-    return lambda _server, _request: [head, body]
+def whole(make_body: Callable[[], bytes], coding: str = "") -> Callable[[RawServer, str], Iterable[bytes]]:
+    """Return a response with this body, which is made when it is sent: collecting the tests makes none."""
+
+    def answer(_server: RawServer, _request: str) -> Iterable[bytes]:
+        body = make_body()
+        head = f"{JSON.decode()}Content-Length: {len(body)}\r\nContent-Encoding: {coding}\r\n\r\n".encode()
+        return [head, body]
+
+    return answer
 
 
 def endless(piece: bytes) -> Callable[[RawServer, str], Iterable[bytes]]:
@@ -69,20 +74,28 @@ def endless(piece: bytes) -> Callable[[RawServer, str], Iterable[bytes]]:
 CASES: dict[str, tuple[str, Callable[[RawServer, str], Iterable[bytes]], str]] = {
     "endless pages": ("dicomweb", endless_pages, "more than 200,000 rows"),
     "endless body": ("orthanc", endless(b'{"a": 1},'), "more than 33554432 bytes"),
-    "many values": ("orthanc", whole(b"[" + b"[]," * 10_000_000 + b"1]"), "more than 2,000,000 values"),
-    "as many values as allowed": ("orthanc", whole(b"[" + b'{"a":1},' * 999_000 + b"1]"), "like an Orthanc server"),
-    "bomb": ("orthanc", whole(gzip.compress(b" " * 300 * 1024**2, 1), "gzip"), "more than 33554432 bytes"),
+    "many values": ("orthanc", whole(lambda: b"[" + b"[]," * 10_000_000 + b"1]"), "more than 2,000,000 values"),
+    "as many values as allowed": (
+        "orthanc",
+        whole(lambda: b"[" + b'{"a":1},' * 999_000 + b"1]"),
+        "like an Orthanc server",
+    ),
+    "bomb": ("orthanc", whole(lambda: gzip.compress(b" " * 300 * 1024**2, 1), "gzip"), "more than 33554432 bytes"),
     "endless receipt": ("stow", endless(b'{"a": 1},'), "more than 1048576 bytes"),
     "receipt of many items": (
         "stow",
-        whole(b'{"00081198":{"vr":"SQ","Value":[' + b"{}," * 24_000 + b"{}]}}"),
+        whole(lambda: b'{"00081198":{"vr":"SQ","Value":[' + b"{}," * 24_000 + b"{}]}}"),
         "C000H",
     ),
 }
 
 
+_MARKS = dict.fromkeys(("endless pages", "as many values as allowed", "bomb"), pytest.mark.slow)
+"""Each of them takes seconds of processor time."""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason=skip_reasons.LINUX)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_MARKS.get(name, ())) for name in CASES])
 def test_the_memory_of_a_hostile_response_is_bounded(name: str) -> None:
     """Before there were limits, endless pages took 1.6 GB and an endless receipt 3.1 GB."""
     kind, answer, trouble = CASES[name]

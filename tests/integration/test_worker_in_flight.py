@@ -86,6 +86,7 @@ def test_an_image_is_marked_while_it_is_opened_parsed_and_prepared(watched: Watc
     assert watched.marked() is None
 
 
+@pytest.mark.slow
 def test_a_long_cine_is_marked_whenever_frames_of_it_are_decoded(watched: Watched) -> None:
     """Its chunks are decoded while the network scores the earlier ones."""
     watched.worker_driver.put(a=phantom(1), long=cine(2, frames=130))
@@ -118,6 +119,7 @@ def test_a_file_is_marked_while_a_sidecar_is_looked_for_in_it(watched: Watched) 
     assert watched.marked() is None
 
 
+@pytest.mark.slow
 def test_nothing_is_marked_while_a_network_runs_in_a_thread(watched: Watched) -> None:
     """Either the decoder or the network could have ended the process."""
     watched.worker_driver.put(a=phantom(1), long=cine(2, frames=70))
