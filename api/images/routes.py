@@ -16,6 +16,7 @@ from api.json_response import json_response
 from api.multipart import media_type
 from api.openapi import IMAGE_RESPONSES, SUBMIT_BODY, SUBMIT_RESPONSES
 from api.problems import Problem
+from api.read_audit import note_read
 from api.services import Services
 from db.tables import UNFINISHED
 
@@ -61,7 +62,12 @@ async def submit_images(
     responses=IMAGE_RESPONSES,
 )
 async def read_image(
-    image_id: ImageId, request: Request, context: Context, services: Services, wait: WaitSeconds = None
+    image_id: ImageId,
+    request: Request,
+    context: Context,
+    services: Services,
+    principal: CurrentPrincipal,
+    wait: WaitSeconds = None,
 ) -> Response:
     """Return an image with the results of its frames, the digest of its model and its timeline.
 
@@ -74,4 +80,5 @@ async def read_image(
         found = await run_in_threadpool(image_details, context.database, image_id)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
+    await run_in_threadpool(note_read, context, principal, "image", image_id)
     return json_response(found, headers=time_to_wait.headers)

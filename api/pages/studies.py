@@ -16,7 +16,8 @@ from api.pages.links import path_link, study_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.period import current_periods
 from api.pages.viewer import PageProblem, Reader, page
-from db import ledger, queries
+from api.read_audit import note_read
+from db import queries
 from db.queries import ImageFilter, InvalidCursorError
 
 router = page_router()
@@ -69,7 +70,7 @@ def study(uid: str, request: Request, context: Context, viewer: Reader) -> Respo
     found = next(queries.studies(context.database, now=context.clock(), study_instance_uid=uid), None)
     if found is None:
         raise _unknown()
-    ledger.note_read(context.database, "study", uid, actor=viewer.principal.name, now=context.clock())
+    note_read(context, viewer.principal, "study", uid)
     cursor = request.query_params.get("cursor") or None
     try:
         images = queries.page(context.database, ImageFilter(study_instance_uid=uid), cursor=cursor, limit=_IMAGES)
