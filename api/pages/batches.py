@@ -90,4 +90,4 @@ def _cursor(request: Request, context: ApiContext) -> tuple[datetime, str] | Non
     try:
         return context.nights.utc(datetime.fromisoformat(at)), after[:_LONGEST_ID]
     except (ValueError, OverflowError):
-        raise PageProblem(HTTPStatus.BAD_REQUEST, "This is no page of the list: open the first one.") from None
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "The link is not valid: open the first page of the list.") from None

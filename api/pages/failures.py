@@ -1,4 +1,4 @@
-"""Serve the page of images without a result, by reason, and the form that lets them be tried again."""
+"""Serve the page of images without a result, by reason, and the form that retries them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from nightread.reasons import Reason
 router = page_router()
 _EXAMPLES = 5
 MOST_RETRIED = 10_000
-"""Images that one click lets be tried again; more need a second one."""
+"""Largest number of images that one request retries."""
 _TIMES = ("night", "since", "until")
 _FORM_NAMES = ("id", "state", "reason", "source", *_TIMES)
 _STATES = (State.FAILED.value, State.REJECTED.value)
@@ -48,7 +48,7 @@ class ReasonGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPlan:
-    """The images that would be tried again, and why others would not."""
+    """The images that would be retried, and why others would not."""
 
     again: list[int]
     by_reason: Counter[tuple[str, str]]
@@ -111,7 +111,7 @@ def _search(parameters: QueryParams, context: ApiContext, *, default: bool = Tru
     except SearchError as error:
         raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None
     if not set(search.wanted.states) <= set(_STATES):
-        raise PageProblem(HTTPStatus.BAD_REQUEST, "Only failed and rejected images can be tried again.")
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "Only failed and rejected images can be retried.")
     return search
 
 

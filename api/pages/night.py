@@ -93,7 +93,7 @@ def _date(text: str) -> date:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise PageProblem(HTTPStatus.NOT_FOUND, "This is no date such as 2026-11-05.") from None
+        raise PageProblem(HTTPStatus.NOT_FOUND, "This is not a date: write it as 2026-11-05.") from None
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise PageProblem(HTTPStatus.NOT_FOUND, "There is no night of this date.")
     return found

@@ -16,8 +16,6 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from shown_images import ShownImages, pixels_of, shown_images
 from web_server import Reply, running_web_server
 
-from api.intake.upkeep import Upkeep
-from api.keys import KeyRing
 from api.pictures.cache import FOLDER
 from db import ledger
 from db.ledger import FramePrediction
@@ -206,21 +204,6 @@ def test_a_thumbnail_is_kept_until_its_image_is_purged(images: ShownImages) -> N
     purged = images.get(image_id, "thumbnail.png", size=100)
     assert (purged.status_code, purged.json()["detail"]) == (410, f"Image {image_id} was purged.")
     assert not any(name.startswith(f"{image_id}-") for name in kept(images))
-
-
-def test_the_api_removes_pictures_that_were_purged_elsewhere(images: ShownImages) -> None:
-    """`nightread purge` and the dispatcher may run in another container, with another state folder."""
-    image_id, other = images.add(phantom(30), name="purged.dcm"), images.add(phantom(31), name="kept.dcm")
-    for each in (image_id, other):
-        assert images.get(each, "thumbnail.png").status_code == 200
-    ledger.purge(images.database, image_ids=[image_id], cause="patient", actor="test", now=images.clock())
-
-    intake = images.client.app.state.services.intake  # type: ignore[attr-defined]
-    keys = KeyRing(images.database, clock=images.clock)
-    settings = load_settings(state_dir=images.state)
-    Upkeep(settings, images.database, intake, keys, clock=images.clock).tick()
-
-    assert {name.partition("-")[0] for name in kept(images)} & {str(image_id), str(other)} == {str(other)}
 
 
 def test_a_client_that_has_the_picture_gets_no_copy(images: ShownImages) -> None:
