@@ -16,8 +16,8 @@ from api.context import ApiContext, Context
 from api.pages.image_search import ImageSearch, SearchError, image_search
 from api.pages.links import path_link
 from api.pages.page_route import page_router
+from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect, require_operator
 from api.pages.period import Period, current_periods
-from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect, require_operator
 from api.retriable_files import is_file_gone
 from db import ledger, queries
 from db.queries import ImageFilter, Retriable
@@ -60,13 +60,13 @@ class RetryPlan:
 
 
 @router.get("/failures")
-def failures(request: Request, context: Context, viewer: Reader) -> Response:
+def failures(request: Request, context: Context, user: Reader) -> Response:
     """Show the failed and rejected images of a period; without times those of the current or last night and day."""
     search = _search(request.query_params, context)
     groups = list(_groups(context, search.wanted))
     return page(
         request,
-        viewer,
+        user,
         "failures.html.j2",
         section="Failures",
         groups=groups,
@@ -78,19 +78,19 @@ def failures(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.post("/retry")
-async def retry(request: Request, context: Context, viewer: Reader) -> Response:
+async def retry(request: Request, context: Context, user: Reader) -> Response:
     """Show what a retry would do; with the field `confirmed`, do it."""
-    fields = await checked_form(request, viewer)
-    require_operator(viewer)
+    fields = await checked_form(request, user)
+    require_operator(user)
     query = {name: fields[name] for name in _FORM_NAMES if fields.get(name)}
     if not {"id", "reason"} & query.keys():
         raise PageProblem(HTTPStatus.BAD_REQUEST, "Choose an image or a reason.")
     search = _search(QueryParams(query), context, default=False)
     plan = await run_in_threadpool(_plan, context, search.wanted)
     if not fields.get("confirmed"):
-        return page(request, viewer, "retry.html.j2", section="Failures", plan=plan, query=query, most=MOST_RETRIED)
+        return page(request, user, "retry.html.j2", section="Failures", plan=plan, query=query, most=MOST_RETRIED)
     retried = await run_in_threadpool(
-        ledger.retry, context.database, plan.again, actor=viewer.principal.name, now=context.clock()
+        ledger.retry, context.database, plan.again, actor=user.principal.name, now=context.clock()
     )
     services = getattr(request.app.state, "services", None)
     if services is not None:

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.pages.viewer import PageProblem
+from api.pages.page_user import PageProblem
 from api.problems import Problem, database_problem
 
 
