@@ -1,10 +1,11 @@
 """Define what all request handlers share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.recent_reads import RecentReads
 from db.engine import Database
 from nightread.clock import Clock, utc_now
 from nightread.nights import Nights
@@ -21,6 +22,7 @@ class ApiContext:
     redis_url: str | None = None
     """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
     clock: Clock = utc_now
+    recent_reads: RecentReads = field(default_factory=RecentReads)
 
 
 def context_of(request: Request) -> ApiContext:

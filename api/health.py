@@ -16,7 +16,7 @@ _HEALTH = {"type": "object", "required": ["status"], "properties": {"status": {"
     "/v1/health", summary="Check the API", responses={200: json_body("It works.", _HEALTH), **problem_responses()}
 )
 def check_health(context: Context) -> Response:
-    """Return 200 if the database answers, else 503. The answer tells nothing else."""
+    """Return 200 if the database answers, else 503. The response tells nothing else."""
     with context.database.read() as connection:
         connection.execute(select(literal(1)))
     return json_response({"status": "ok"})

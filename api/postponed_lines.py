@@ -1,4 +1,4 @@
-"""Describe the images that are tried again later."""
+"""Describe the images that are retried later."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta

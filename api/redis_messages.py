@@ -1,4 +1,4 @@
-"""Exchange messages with dispatcher and workers through Redis, whose loss delays answers but changes none."""
+"""Exchange messages with dispatcher and workers through Redis, whose loss delays responses but changes none."""
 
 import asyncio
 import logging

@@ -27,7 +27,7 @@ class Status:
     image_remarks: Mapping[str, int]
     pace: queries.Pace
     postponed: Sequence[queries.Postponed]
-    """Images that are tried again later; the pace leaves them out."""
+    """Images that are retried later; the pace leaves them out."""
     held: int
     """Number of images that wait because their source is paused; the pace leaves them out."""
     oldest_waiting: datetime | None

@@ -8,8 +8,11 @@ import click
 
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
+from cli.inputs.user import user_name
 from cli.output.console import out
 from cli.output.tables import NOT_FOR_DIAGNOSIS
+from db import ledger
+from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -41,7 +44,8 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
 def preview_command(image_id: int, path: Path | None, frame: int, window: str, viewport: str | None, **of: Any) -> None:
     """Write the picture of an image, as the API shows it.
 
-    The window of the header is applied, and names that may be in the pixels are not shown unless you allow it.
+    The window of the header is applied, and names that may be in the pixels are not shown unless you allow it. The view
+    is written to the audit table.
 
     \b
     Examples: nightread preview 4711
@@ -95,8 +99,11 @@ def _picture(settings: Settings, image_id: int, request_of: "Callable[[Any], Pic
         pictures = Pictures(settings, database)
         try:
             request = request_of(showable_place(find_image(database, image_id), settings))
-            return pictures.make(request).result()
+            picture = pictures.make(request).result()
         except NoPictureError as error:
             raise UsageFault(error.detail) from None
+        else:
+            ledger.note_read(database, "image", image_id, actor=user_name(), now=utc_now())
+            return picture
         finally:
             pictures.close()

@@ -53,7 +53,7 @@ def require_encryption(settings: Settings) -> None:
 def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, *, now: datetime) -> list[str]:
     """Send the report once to all addresses. Returns those that the server refused.
 
-    Raises UsageFault for settings without a server, and StopWork if the server takes the mail for nobody.
+    Raises UsageFault for settings without a server, and StopWork if the server refuses the mail.
     """
     require_mail_settings(settings, addresses)
     message = _message(settings, addresses, report, now)

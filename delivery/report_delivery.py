@@ -85,7 +85,7 @@ class ReportDelivery:
         self._is_down = False
 
     def begin_pass(self) -> None:
-        """Forget that the destination was unreachable, so that it is tried again."""
+        """Forget that the destination was unreachable, so that it is retried."""
         self._is_down = False
 
     def preview(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:

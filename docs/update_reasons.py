@@ -15,7 +15,7 @@ REASONS = {
     "empty": ("The file is empty.", "Ask the sender for the file again."),
     "truncated": (
         "PixelData (7FE0,0010) at offset 1,432 ends within frame 3.",
-        "Ask the sender for the whole file. A file that is still being written is tried again by itself.",
+        "Ask the sender for the whole file. A file that is still being written is retried automatically.",
     ),
     "bad_header": (
         "Rows (0028,0010) is missing or zero.",
@@ -128,7 +128,7 @@ REASONS = {
     ),
     "still_arriving": (
         "The file was incomplete and so new that it may still be arriving.",
-        "Nothing: it is tried again until `arrival_timeout_seconds` have passed, and is `truncated` then.",
+        "Nothing: it is retried until `arrival_timeout_seconds` have passed, and is `truncated` then.",
     ),
     "timeout": (
         "Decoding frame 1 took longer than image_timeout_seconds (60 s).",

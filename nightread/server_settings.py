@@ -54,5 +54,5 @@ class ServerSettings(BaseSettings):
     show_burned_in: bool = Field(
         False,
         description="Show pictures of images that may have names in their pixels: those whose header says so "
-        "(BurnedInAnnotation), ultrasound, secondary captures and captures of screens.",
+        "(BurnedInAnnotation), ultrasound, secondary captures, endoscopy, photographs and captures of screens.",
     )

@@ -37,7 +37,7 @@ class ExpectedWork:
     tried_since: datetime | None = None
 
     def claim(self, now: datetime) -> None:
-        """Count an attempt; the first one starts the time in which the image may be tried again."""
+        """Count an attempt; the first one starts the time in which the image may be retried."""
         self.attempts += 1
         self.tried_since = self.tried_since or now
 

@@ -111,7 +111,7 @@ class WorkerDriver:
     def analyse(self, context: WorkerContext) -> dict[str, int]:
         """Analyse all images that are due within ten minutes, and return the number of images by state.
 
-        The reasons why images are tried again, which the result of a batch has too, are left out.
+        The reasons why images are retried, which the result of a batch has too, are left out.
         """
         self.ledger_driver.clock.advance(minutes=10)
         total: dict[str, int] = {}

@@ -29,7 +29,7 @@ PHASES = ("claim", "read", "look_up", "predict")
 def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
     """Give every image of the batch its outcome and return the number of images by state.
 
-    Flower shows the numbers. Images with a remark are counted as `with_remark` too, and images that are tried again are
+    Flower shows the numbers. Images with a remark are counted as `with_remark` too, and images that are retried are
     counted by the reason for which they wait. The result is empty if this process could not claim the batch. Raises
     BatchError; then no image has an outcome.
     """

@@ -115,7 +115,7 @@ def _waits_for_room(image_error: ImageError, settings: Settings) -> bool:
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
     """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
 
-    An image that waits for its source is tried again after a third of the time since it arrived. So is one that is
+    An image that waits for its source is retried after a third of the time since it arrived. So is one that is
     still arriving in a store. In a folder it is tried after twice that time, because a watcher reports its changes.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)

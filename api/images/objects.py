@@ -11,14 +11,14 @@ from db.queries import ImageFilter
 from db.tables import FINAL, State
 
 MEMBERS_SHOWN = 100
-"""The members of an archive that are listed in the answer for it; all of them are behind its link."""
+"""The members of an archive that are listed in the response for it; all of them are behind its link."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Described:
-    """An image with the images that its answer includes."""
+    """An image with the images that its response includes."""
 
     row: Row
     original: Row | None = None

@@ -1,4 +1,4 @@
-"""Read how long a client wants to wait for its answer: the header `Prefer` (RFC 7240), or the parameter `wait`."""
+"""Read how long a client wants to wait for its response: the header `Prefer` (RFC 7240), or the parameter `wait`."""
 
 import re
 from collections.abc import Iterator, Sequence

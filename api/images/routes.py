@@ -8,14 +8,15 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentPrincipal, Permission, require
 from api.context import Context
-from api.images.answers import Answers
 from api.images.details import image_details
 from api.images.prefer import LONGEST_WAIT_SECONDS, waiting
 from api.images.receive import FORM, Receiving
+from api.images.responses import SubmissionResponses
 from api.json_response import json_response
 from api.multipart import media_type
 from api.openapi import IMAGE_RESPONSES, SUBMIT_BODY, SUBMIT_RESPONSES
 from api.problems import Problem
+from api.read_audit import note_read
 from api.services import Services
 from db.tables import UNFINISHED
 
@@ -39,19 +40,19 @@ WaitSeconds = Annotated[
 async def submit_images(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal, wait: WaitSeconds = None
 ) -> Response:
-    """Store the file, analyse it before all others, and answer with its result.
+    """Store the file, analyse it before all others, and return its result.
 
-    The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The answer
+    The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The response
     waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s; after that, or with
-    `Prefer: respond-async`, it is 202 with `Location`. The image is durable before any answer, so a client may go away.
+    `Prefer: respond-async`, it is 202 with `Location`. The image is durable before that, so a client may go away.
     """
     receiving = Receiving(intake=services.intake, principal=principal, limit_bytes=context.settings.max_file_bytes)
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
-    answers = Answers(context.database, services.waiters)
+    responses = SubmissionResponses(context.database, services.waiters)
     if media_type(request.headers.get("content-type"))[0] == FORM:
         files = [file async for file in receiving.form_files(request)]
-        return await answers.of_several(files, time_to_wait)
-    return await answers.of_one(await receiving.raw_body(request), time_to_wait)
+        return await responses.of_several(files, time_to_wait)
+    return await responses.of_one(await receiving.raw_body(request), time_to_wait)
 
 
 @router.get(
@@ -61,11 +62,16 @@ async def submit_images(
     responses=IMAGE_RESPONSES,
 )
 async def read_image(
-    image_id: ImageId, request: Request, context: Context, services: Services, wait: WaitSeconds = None
+    image_id: ImageId,
+    request: Request,
+    context: Context,
+    services: Services,
+    principal: CurrentPrincipal,
+    wait: WaitSeconds = None,
 ) -> Response:
     """Return an image with the results of its frames, the digest of its model and its timeline.
 
-    With `Prefer: wait=SECONDS` the answer waits for the outcome of an unfinished image.
+    With `Prefer: wait=SECONDS` the response waits for the outcome of an unfinished image.
     """
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, 0.0)
     found: dict[str, Any] | None = await run_in_threadpool(image_details, context.database, image_id)
@@ -74,4 +80,5 @@ async def read_image(
         found = await run_in_threadpool(image_details, context.database, image_id)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
+    await run_in_threadpool(note_read, context, principal, "image", image_id)
     return json_response(found, headers=time_to_wait.headers)

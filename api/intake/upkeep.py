@@ -1,4 +1,4 @@
-"""Report the state of the API to `status`, purge its spool, and store when keys were used."""
+"""Report the state of the API to `status`, purge its spool and its pictures, and store when keys were used."""
 
 import asyncio
 import logging
@@ -14,6 +14,7 @@ from nightread.clock import Clock
 from nightread.settings import Settings
 from producer.dispatcher.disk import DiskAlarm, DiskReserve
 from producer.spool.purge import purge
+from producer.spool.purged_files import remove_pictures
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Upkeep:
         except SQLAlchemyError as error:
             log.warning("the API could not report or purge: %s", error_messages.describe(error))
         except OSError as error:
-            log.warning("the API could not purge its spool", extra={"errno": error.errno})
+            log.warning("the API could not purge its spool or its pictures", extra={"errno": error.errno})
 
     def end(self) -> None:
         """Report that the API was stopped on purpose, so that `status` does not miss it."""
@@ -80,4 +81,6 @@ class Upkeep:
         spool = self._intake.spool
         purge(self._database, spool, self._settings, source_id=self._intake.source_id, now=self._clock())
         self._intake.quota.recount(spool.sizes())
+        # `nightread purge` and the dispatcher may run in another container, which has another state folder.
+        remove_pictures(self._database, self._settings)
         self._purge_at = began + max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))

@@ -1,1 +1,1 @@
-"""Serve the pages: what an operator and a reader open in the morning."""
+"""Serve the web pages."""

@@ -11,18 +11,18 @@ from api.access import Principal
 from api.authentication import Authentication
 from api.context import ApiContext
 from api.pages import batches, failures, image, images, models_page, night, sign_in, static_files, studies
-from api.pages.session import Keys, SessionSigner
-from api.pages.viewer import (
+from api.pages.page_user import (
     PageProblem,
     PageServices,
+    PageUser,
     SignInRequired,
-    Viewer,
-    any_viewer,
+    anonymous_user,
+    any_user,
     page,
     redirect,
     sign_in_path,
-    stranger,
 )
+from api.pages.session import Keys, SessionSigner
 from api.problems import Problem
 from nightread.site_key import load_secret
 
@@ -64,17 +64,17 @@ def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> No
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, PageProblem)  # noqa: S101 - registered for this type
-    viewer = getattr(request.state, "viewer", None) or await _viewer(request)
+    user = getattr(request.state, "user", None) or await _user(request)
     phrase = HTTPStatus(error.status).phrase
-    return page(request, viewer, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
+    return page(request, user, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
 
 
-async def _viewer(request: Request) -> Viewer:
-    """Return who looks at the page; a stranger if the database, which has the keys, is unavailable."""
+async def _user(request: Request) -> PageUser:
+    """Return who looks at the page; a user without a key if the database, which has the keys, is unavailable."""
     try:
-        return await any_viewer(request)
+        return await any_user(request)
     except SQLAlchemyError:
-        return stranger(request)
+        return anonymous_user(request)
 
 
 async def _sign_in(request: Request, _error: Exception) -> Response:

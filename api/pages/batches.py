@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from api.context import ApiContext, Context
 from api.pages.links import path_link
 from api.pages.page_route import page_router
-from api.pages.viewer import PageProblem, Reader, page
+from api.pages.page_user import PageProblem, Reader, page
 from db import queries
 from db.queries import BatchRecord
 
@@ -24,7 +24,7 @@ PHASES = ("fetch", "read", "prepare", "predict", "record")
 
 
 @router.get("/batches")
-def batches(request: Request, context: Context, viewer: Reader) -> Response:
+def batches(request: Request, context: Context, user: Reader) -> Response:
     """Show workers, their totals of a day, and the latest batches."""
     before = _cursor(request, context)
     records = queries.batch_records(context.database, limit=_ROWS + 1, before=before)
@@ -32,7 +32,7 @@ def batches(request: Request, context: Context, viewer: Reader) -> Response:
     last = shown[-1] if len(records) > _ROWS else None
     return page(
         request,
-        viewer,
+        user,
         "batches.html.j2",
         section="Batches",
         records=shown,
@@ -44,14 +44,14 @@ def batches(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.get("/batches/{batch_id}")
-def batch(batch_id: str, request: Request, context: Context, viewer: Reader) -> Response:
+def batch(batch_id: str, request: Request, context: Context, user: Reader) -> Response:
     """Show one batch."""
     found = queries.batch_records(context.database, limit=1, batch_id=batch_id) if len(batch_id) <= _LONGEST_ID else []
     if not found:
         raise PageProblem(HTTPStatus.NOT_FOUND, "There is no batch with this id.")
     return page(
         request,
-        viewer,
+        user,
         "batches.html.j2",
         section="Batches",
         records=found,
@@ -90,4 +90,4 @@ def _cursor(request: Request, context: ApiContext) -> tuple[datetime, str] | Non
     try:
         return context.nights.utc(datetime.fromisoformat(at)), after[:_LONGEST_ID]
     except (ValueError, OverflowError):
-        raise PageProblem(HTTPStatus.BAD_REQUEST, "This is no page of the list: open the first one.") from None
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "The link is not valid: open the first page of the list.") from None

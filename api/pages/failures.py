@@ -1,4 +1,4 @@
-"""Serve the page of images without a result, by reason, and the form that lets them be tried again."""
+"""Serve the page of images without a result, by reason, and the form that retries them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from api.context import ApiContext, Context
 from api.pages.image_search import ImageSearch, SearchError, image_search
 from api.pages.links import path_link
 from api.pages.page_route import page_router
+from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect, require_operator
 from api.pages.period import Period, current_periods
-from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect, require_operator
 from api.retriable_files import is_file_gone
 from db import ledger, queries
 from db.queries import ImageFilter, Retriable
@@ -27,7 +27,7 @@ from nightread.reasons import Reason
 router = page_router()
 _EXAMPLES = 5
 MOST_RETRIED = 10_000
-"""Images that one click lets be tried again; more need a second one."""
+"""Largest number of images that one request retries."""
 _TIMES = ("night", "since", "until")
 _FORM_NAMES = ("id", "state", "reason", "source", *_TIMES)
 _STATES = (State.FAILED.value, State.REJECTED.value)
@@ -48,7 +48,7 @@ class ReasonGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPlan:
-    """The images that would be tried again, and why others would not."""
+    """The images that would be retried, and why others would not."""
 
     again: list[int]
     by_reason: Counter[tuple[str, str]]
@@ -60,13 +60,13 @@ class RetryPlan:
 
 
 @router.get("/failures")
-def failures(request: Request, context: Context, viewer: Reader) -> Response:
+def failures(request: Request, context: Context, user: Reader) -> Response:
     """Show the failed and rejected images of a period; without times those of the current or last night and day."""
     search = _search(request.query_params, context)
     groups = list(_groups(context, search.wanted))
     return page(
         request,
-        viewer,
+        user,
         "failures.html.j2",
         section="Failures",
         groups=groups,
@@ -78,19 +78,19 @@ def failures(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.post("/retry")
-async def retry(request: Request, context: Context, viewer: Reader) -> Response:
+async def retry(request: Request, context: Context, user: Reader) -> Response:
     """Show what a retry would do; with the field `confirmed`, do it."""
-    fields = await checked_form(request, viewer)
-    require_operator(viewer)
+    fields = await checked_form(request, user)
+    require_operator(user)
     query = {name: fields[name] for name in _FORM_NAMES if fields.get(name)}
     if not {"id", "reason"} & query.keys():
         raise PageProblem(HTTPStatus.BAD_REQUEST, "Choose an image or a reason.")
     search = _search(QueryParams(query), context, default=False)
     plan = await run_in_threadpool(_plan, context, search.wanted)
     if not fields.get("confirmed"):
-        return page(request, viewer, "retry.html.j2", section="Failures", plan=plan, query=query, most=MOST_RETRIED)
+        return page(request, user, "retry.html.j2", section="Failures", plan=plan, query=query, most=MOST_RETRIED)
     retried = await run_in_threadpool(
-        ledger.retry, context.database, plan.again, actor=viewer.principal.name, now=context.clock()
+        ledger.retry, context.database, plan.again, actor=user.principal.name, now=context.clock()
     )
     services = getattr(request.app.state, "services", None)
     if services is not None:
@@ -111,7 +111,7 @@ def _search(parameters: QueryParams, context: ApiContext, *, default: bool = Tru
     except SearchError as error:
         raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None
     if not set(search.wanted.states) <= set(_STATES):
-        raise PageProblem(HTTPStatus.BAD_REQUEST, "Only failed and rejected images can be tried again.")
+        raise PageProblem(HTTPStatus.BAD_REQUEST, "Only failed and rejected images can be retried.")
     return search
 
 

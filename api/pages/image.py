@@ -11,8 +11,9 @@ from api.context import ApiContext, Context
 from api.pages.bundle_cards import card_of, score_rows
 from api.pages.links import path_link, viewer_link
 from api.pages.page_route import page_router
-from api.pages.viewer import PageProblem, Reader, page
-from db import ledger, queries
+from api.pages.page_user import PageProblem, Reader, page
+from api.read_audit import note_read
+from db import queries
 from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries import ImageFacts
 from db.tables import State
@@ -46,15 +47,15 @@ HEADER_FACTS = {
 
 
 @router.get("/images/{number}")
-def image(number: str, request: Request, context: Context, viewer: Reader) -> Response:
+def image(number: str, request: Request, context: Context, user: Reader) -> Response:
     """Show one image; the view is written to the audit table."""
     facts = _facts(context, number)
     shown = facts.image
-    ledger.note_read(context.database, "image", shown["image_id"], actor=viewer.principal.name, now=context.clock())
+    note_read(context, user.principal, "image", shown["image_id"])
     card = card_of(context.settings, facts.digests.get(_model(shown)))
     return page(
         request,
-        viewer,
+        user,
         "image.html.j2",
         section="Images",
         facts=facts,

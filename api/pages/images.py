@@ -15,7 +15,7 @@ from api.number_search import search_number
 from api.pages.image_search import DEFAULT_SORT, ImageSearch, SearchError, image_search
 from api.pages.links import images_link, path_link, study_link
 from api.pages.page_route import page_router
-from api.pages.viewer import PageProblem, Reader, checked_form, page, redirect
+from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect
 from db import queries
 from db.queries import InvalidCursorError
 from db.tables import State
@@ -38,7 +38,7 @@ _SORTS = {
 
 
 @router.get("/images")
-def images(request: Request, context: Context, viewer: Reader) -> Response:
+def images(request: Request, context: Context, user: Reader) -> Response:
     """Show the images that match; a search for one image leads to its page."""
     searched = request.query_params.get("q", "").strip()
     if searched:
@@ -56,7 +56,7 @@ def images(request: Request, context: Context, viewer: Reader) -> Response:
     view = {"view": "pictures"} if as_pictures else {}
     return page(
         request,
-        viewer,
+        user,
         "images.html.j2",
         section="Images",
         search=search,
@@ -75,9 +75,9 @@ def images(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.post("/images/find")
-async def find_number(request: Request, context: Context, viewer: Reader) -> Response:
+async def find_number(request: Request, context: Context, user: Reader) -> Response:
     """Lead to the images of a patient or accession number: it is hashed here, and stands in no address."""
-    fields = await checked_form(request, viewer)
+    fields = await checked_form(request, user)
     kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
     number = fields.get("number", "").strip()
     if not number or len(number) > _LONGEST_NUMBER:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from api.context import ApiContext, Context
 from api.pages.bundle_cards import readable_cards
 from api.pages.page_route import page_router
-from api.pages.viewer import HEADERS, PageProblem, Reader, page
+from api.pages.page_user import HEADERS, PageProblem, Reader, page
 from db import queries
 from models.catalogue import Entry
 from models.domain import RANGES
@@ -53,11 +53,11 @@ class ModelRow:
 
 
 @router.get("/models")
-def models(request: Request, context: Context, viewer: Reader) -> Response:
+def models(request: Request, context: Context, user: Reader) -> Response:
     """Show all bundles and the rules in force."""
     return page(
         request,
-        viewer,
+        user,
         "models.html.j2",
         section="Models",
         rows=_rows(context),
@@ -67,7 +67,7 @@ def models(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.get("/models/{digest}/evaluation")
-def evaluation(digest: str, context: Context, viewer: Reader) -> Response:  # noqa: ARG001 - a reader is required
+def evaluation(digest: str, context: Context, user: Reader) -> Response:  # noqa: ARG001 - a reader is required
     """Show the evaluation that `nightread models evaluate` wrote into the folder of a bundle."""
     for entry, card in readable_cards(context.settings):
         path = entry.path / PAGE_FILE

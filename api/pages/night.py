@@ -9,8 +9,8 @@ from fastapi.responses import Response
 from api.context import ApiContext, Context
 from api.pages.night_content import NightContent, night_content
 from api.pages.page_route import page_router
+from api.pages.page_user import PageProblem, PageUser, Reader, page, redirect
 from api.pages.period import Period, current_periods, day_of, night_of
-from api.pages.viewer import PageProblem, Reader, Viewer, page, redirect
 from db import queries
 
 router = page_router()
@@ -19,12 +19,12 @@ _SHORTEST_REFRESH_SECONDS = 5
 
 
 @router.get("/")
-def latest(request: Request, context: Context, viewer: Reader) -> Response:
+def latest(request: Request, context: Context, user: Reader) -> Response:
     """Show the current or last night; the day after it if only the day has arrivals."""
     night, day = current_periods(context.nights, context.clock())
     if day and not _has_arrivals(context, night) and _has_arrivals(context, day):
-        return _page(request, context, viewer, day)
-    return _page(request, context, viewer, night)
+        return _page(request, context, user, day)
+    return _page(request, context, user, night)
 
 
 @router.get("/nights")
@@ -34,21 +34,21 @@ def chosen(date: str = "") -> Response:
 
 
 @router.get("/nights/{evening}")
-def one_night(evening: str, request: Request, context: Context, viewer: Reader) -> Response:
+def one_night(evening: str, request: Request, context: Context, user: Reader) -> Response:
     """Show the night that began on this date."""
-    return _page(request, context, viewer, night_of(context.nights, _date(evening)))
+    return _page(request, context, user, night_of(context.nights, _date(evening)))
 
 
 @router.get("/days/{morning}")
-def one_day(morning: str, request: Request, context: Context, viewer: Reader) -> Response:
+def one_day(morning: str, request: Request, context: Context, user: Reader) -> Response:
     """Show the day between two nights."""
     day = day_of(context.nights, _date(morning))
     if day is None:
         raise PageProblem(HTTPStatus.NOT_FOUND, "On this date one night ends when the next one begins.")
-    return _page(request, context, viewer, day)
+    return _page(request, context, user, day)
 
 
-def _page(request: Request, context: ApiContext, viewer: Viewer, period: Period) -> Response:
+def _page(request: Request, context: ApiContext, user: PageUser, period: Period) -> Response:
     now = context.clock()
     night = night_content(context.database, context.settings, context.nights, period, now=now)
     refresh = request.query_params.get("refresh", "")
@@ -56,7 +56,7 @@ def _page(request: Request, context: ApiContext, viewer: Viewer, period: Period)
     before, after, day = _neighbours(context, period)
     return page(
         request,
-        viewer,
+        user,
         "night.html.j2",
         section="Night",
         headers={"Refresh": str(seconds)} if seconds else None,
@@ -93,7 +93,7 @@ def _date(text: str) -> date:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise PageProblem(HTTPStatus.NOT_FOUND, "This is no date such as 2026-11-05.") from None
+        raise PageProblem(HTTPStatus.NOT_FOUND, "This is not a date: write it as 2026-11-05.") from None
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise PageProblem(HTTPStatus.NOT_FOUND, "There is no night of this date.")
     return found

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.pages.viewer import PageProblem
+from api.pages.page_user import PageProblem
 from api.problems import Problem, database_problem
 
 
@@ -32,5 +32,5 @@ class PageRoute(APIRoute):
 
 
 def page_router() -> APIRouter:
-    """Return a router of pages, which are no part of the description of the API."""
+    """Return a router whose routes are not in the OpenAPI description."""
     return APIRouter(route_class=PageRoute, include_in_schema=False)

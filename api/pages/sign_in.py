@@ -8,10 +8,10 @@ from fastapi.responses import Response
 
 from api.context import Context
 from api.pages.page_route import page_router
-from api.pages.viewer import (
+from api.pages.page_user import (
     THEME_COOKIE,
     THEMES,
-    AnyViewer,
+    AnyUser,
     checked_form,
     local_path,
     page,
@@ -24,22 +24,22 @@ _YEAR = timedelta(days=365)
 
 
 @router.get("/sign-in")
-def form(request: Request, viewer: AnyViewer, next: str = "/") -> Response:  # noqa: A002 - the usual name
+def form(request: Request, user: AnyUser, next: str = "/") -> Response:  # noqa: A002 - the usual name
     """Show the form."""
-    return page(request, viewer, "sign_in.html.j2", next=local_path(next), problem="")
+    return page(request, user, "sign_in.html.j2", next=local_path(next), problem="")
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, context: Context, viewer: AnyViewer) -> Response:
+async def sign_in(request: Request, context: Context, user: AnyUser) -> Response:
     """Check the key; the cookie that replaces it holds its id only."""
-    fields = await checked_form(request, viewer)
+    fields = await checked_form(request, user)
     services = request.app.state.pages
     client = request.client.host if request.client else ""
     principal = await services.keys.verify(fields.get("key", "").strip(), client)
     if principal is None:
         return page(
             request,
-            viewer,
+            user,
             "sign_in.html.j2",
             status=HTTPStatus.UNAUTHORIZED,
             next=local_path(fields.get("next", "/")),
@@ -51,18 +51,18 @@ async def sign_in(request: Request, context: Context, viewer: AnyViewer) -> Resp
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, context: Context, viewer: AnyViewer) -> Response:
+async def sign_out(request: Request, context: Context, user: AnyUser) -> Response:
     """Replace the cookie by one without a key."""
-    await checked_form(request, viewer)
+    await checked_form(request, user)
     response = redirect("/sign-in")
     set_session(request, response, request.app.state.pages.signer.new("", context.clock()))
     return response
 
 
 @router.post("/theme")
-async def theme(request: Request, viewer: AnyViewer) -> Response:
+async def theme(request: Request, user: AnyUser) -> Response:
     """Choose the next theme: as the system, dark, light."""
-    fields = await checked_form(request, viewer)
+    fields = await checked_form(request, user)
     present = request.cookies.get(THEME_COOKIE, THEMES[0])
     following = THEMES[(THEMES.index(present) + 1) % len(THEMES)] if present in THEMES else THEMES[0]
     response = redirect(fields.get("back", "/"))

@@ -5,8 +5,8 @@ from http import HTTPStatus
 from fastapi.responses import Response
 
 from api.pages.page_route import page_router
+from api.pages.page_user import PageProblem
 from api.pages.rendering import STATIC
-from api.pages.viewer import PageProblem
 
 router = page_router()
 _TYPES = {

@@ -14,9 +14,10 @@ from api.context import ApiContext, Context
 from api.pages.image_search import SearchError, image_search
 from api.pages.links import path_link, study_link, viewer_link
 from api.pages.page_route import page_router
+from api.pages.page_user import PageProblem, Reader, page
 from api.pages.period import current_periods
-from api.pages.viewer import PageProblem, Reader, page
-from db import ledger, queries
+from api.read_audit import note_read
+from db import queries
 from db.queries import ImageFilter, InvalidCursorError
 
 router = page_router()
@@ -34,7 +35,7 @@ class SeriesGroup:
 
 
 @router.get("/studies")
-def studies(request: Request, context: Context, viewer: Reader) -> Response:
+def studies(request: Request, context: Context, user: Reader) -> Response:
     """Show the studies with the newest arrivals; without times those of the current or last night and day."""
     parameters = request.query_params
     named = [(name, parameters[name]) for name in _TIMES if parameters.get(name)]
@@ -51,7 +52,7 @@ def studies(request: Request, context: Context, viewer: Reader) -> Response:
     template = context.settings.viewer_url
     return page(
         request,
-        viewer,
+        user,
         "studies.html.j2",
         section="Studies",
         rows=[(study, viewer_link(template, study=study.study_instance_uid)) for study in found],
@@ -62,14 +63,14 @@ def studies(request: Request, context: Context, viewer: Reader) -> Response:
 
 
 @router.get("/studies/{uid:path}")
-def study(uid: str, request: Request, context: Context, viewer: Reader) -> Response:
+def study(uid: str, request: Request, context: Context, user: Reader) -> Response:
     """Show one study; the view is written to the audit table."""
     if len(uid) > _LONGEST_UID or "\0" in uid:
         raise _unknown()
     found = next(queries.studies(context.database, now=context.clock(), study_instance_uid=uid), None)
     if found is None:
         raise _unknown()
-    ledger.note_read(context.database, "study", uid, actor=viewer.principal.name, now=context.clock())
+    note_read(context, user.principal, "study", uid)
     cursor = request.query_params.get("cursor") or None
     try:
         images = queries.page(context.database, ImageFilter(study_instance_uid=uid), cursor=cursor, limit=_IMAGES)
@@ -77,7 +78,7 @@ def study(uid: str, request: Request, context: Context, viewer: Reader) -> Respo
         raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None
     return page(
         request,
-        viewer,
+        user,
         "study.html.j2",
         section="Studies",
         study=found,

@@ -36,8 +36,9 @@ _HEAT_TIMES = 3
 """A heat map may take so many times the time of a picture: the frame with the highest score is searched first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
 _LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""Refusals that depend on the bytes and the request alone; those with the following reasons nearly do."""
+"""Refusals that the same bytes and the same request get again."""
 _COSTLY = ("timeout", "out_of_memory")
+"""Reasons that are remembered for a minute because they cost much time."""
 
 
 class Pictures:

@@ -1,4 +1,4 @@
-"""Turn pictures, and the errors of those that there are not, into responses."""
+"""Turn pictures and errors into HTTP responses."""
 
 from http import HTTPStatus
 from urllib.parse import quote

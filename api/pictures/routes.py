@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.access import Permission, require
+from api.access import CurrentPrincipal, Permission, Principal, require
 from api.context import ApiContext, Context, context_of
 from api.openapi import problem_responses
 from api.original_files import OriginalPlace
@@ -30,6 +30,7 @@ from api.pictures.pictures import Pictures, key_of
 from api.pictures.pool import BusyError
 from api.pictures.responses import no_picture, not_modified, picture_response
 from api.problems import Problem
+from api.read_audit import note_read
 from db.queries.originals import Original
 from imaging.view import HEADER, View
 
@@ -94,9 +95,10 @@ Known = Annotated[str | None, Header(alias="If-None-Match", max_length=4096)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """The image that a client asks for, and what it has already (`known`)."""
+    """The image that a client asks for, who the client is, and what it has already (`known`)."""
 
     image_id: int
+    principal: Principal
     context: ApiContext
     pictures: Pictures
     known: str | None
@@ -111,8 +113,10 @@ class _Asked:
         return self.context.settings.show_burned_in
 
 
-async def _asked(image_id: ImageId, context: Context, pictures: AnyPictures, known: Known = None) -> _Asked:
-    return _Asked(image_id=image_id, context=context, pictures=pictures, known=known)
+async def _asked(
+    image_id: ImageId, context: Context, pictures: AnyPictures, principal: CurrentPrincipal, known: Known = None
+) -> _Asked:
+    return _Asked(image_id=image_id, principal=principal, context=context, pictures=pictures, known=known)
 
 
 async def _view(window: WindowText = HEADER, viewport: ViewportText = None) -> View:
@@ -152,7 +156,7 @@ async def preview(
             show_burned_in=asked.show_burned_in,
         )
 
-    return await _answer(asked, request)
+    return await _audited(asked, await _answer(asked, request))
 
 
 @router.get("/{image_id}/thumbnail.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
@@ -199,7 +203,7 @@ async def heat_map(
             show_burned_in=asked.show_burned_in,
         )
 
-    return await _answer(asked, request, keep=True)
+    return await _audited(asked, await _answer(asked, request, keep=True))
 
 
 async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: bool = False) -> Response:
@@ -219,6 +223,12 @@ async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: 
         detail = "Too many pictures are being made: try again in a few seconds."
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "3"}) from None
     return picture_response(picture, etag, asked.image_id, notice=asked.context.settings.not_for_diagnosis)
+
+
+async def _audited(asked: _Asked, response: Response) -> Response:
+    """Return the response after the read was stored. Thumbnails of lists are not audited: a page has hundreds."""
+    await run_in_threadpool(note_read, asked.context, asked.principal, "image", asked.image_id)
+    return response
 
 
 def _parsed(name: str, parse: Callable[[str], Value], text: str) -> Value:

@@ -43,7 +43,7 @@ class ResumeRequest(BaseModel):
 
 @router.post(
     "/v1/images/{image_id}/retry",
-    summary="Analyse a failed or rejected image again",
+    summary="Retry a failed or rejected image",
     responses={200: json_body("The image waits again.", _ACTION), **problem_responses(404, 409)},
 )
 def retry_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Depends as DependsParameter
 
-from api.access import Permission, require
+from api.access import CurrentPrincipal, Permission, require
 from api.context import Context
 from api.formats import MEDIA_TYPES, chosen_format
 from api.images.objects import with_links
 from api.json_response import json_response
 from api.openapi import IMAGE_SCHEMA, json_body, problem_responses
 from api.problems import Problem
+from api.read_audit import note_read
 from api.results.model_list import model_list
 from api.results.search import ResultsSearch, filter_of, night_bounds, page_limit, with_limit
 from api.services import Services
@@ -86,11 +87,12 @@ async def search_results(
     summary="Read one study",
     responses={200: json_body("The study, with its images.", _OBJECT), **problem_responses(404)},
 )
-def read_study(study_instance_uid: _Uid, context: Context) -> Response:
+def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
     """Return the completeness of a study and its first 1,000 current images; `links.images` has all of them."""
     found = list(queries.studies(context.database, now=context.clock(), study_instance_uid=study_instance_uid, limit=1))
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no study with this Study Instance UID.")
+    note_read(context, principal, "study", study_instance_uid)
     study = found[0]
     wanted = ImageFilter(study_instance_uid=study_instance_uid, current=True, limit=_MOST_IMAGES)
     counts = ("images", "done", "no_result", "unfinished", "withdrawn", "expected", "reported_by")
@@ -115,12 +117,14 @@ def read_study(study_instance_uid: _Uid, context: Context) -> Response:
     summary="Read one series",
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
 )
-def read_series(series_instance_uid: _Uid, context: Context) -> Response:
+def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
     """Return the first 1,000 current images of a series; `links.images` has all of them."""
     wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
     found = [with_links(row) for row in queries.images(context.database, wanted)]
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this Series Instance UID.")
+    if found[0]["study_instance_uid"]:
+        note_read(context, principal, "study", found[0]["study_instance_uid"])
     return json_response(
         {
             "series_instance_uid": series_instance_uid,

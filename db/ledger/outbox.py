@@ -66,7 +66,7 @@ class BatchFilter(Enum):
     UNSUSPECTED = "unsuspected"
     """Leave out images that travel alone."""
     UNTRIED = "untried"
-    """Leave out images that travel alone, and images that are tried again: their source may be unavailable."""
+    """Leave out images that travel alone, and images that are retried: their source may be unavailable."""
     URGENT = "urgent"
     """Only urgent images."""
 

@@ -29,7 +29,7 @@ def add_further_predictions(
 ) -> None:
     """Insert a final row of work for each further prediction, behind the rows that the image has.
 
-    An image that is tried again keeps the results of bundles that analysed it before.
+    An image that is retried keeps the results of bundles that analysed it before.
     """
     with_further = [outcome for outcome in outcomes if outcome.further]
     if not with_further:

@@ -35,7 +35,7 @@ def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> No
 
 
 def follow_files(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Set size and time of images that are tried again because their file has changed."""
+    """Set size and time of images that are retried because their file has changed."""
     changed = [
         {"instance": outcome.instance_id, "new_size": outcome.size, "new_mtime_ns": outcome.mtime_ns}
         for outcome in outcomes

@@ -175,7 +175,7 @@ class Outcome(NamedTuple):
     detail: str | None = None
     not_before: datetime | None = None
     alone: bool = False
-    """True if it must travel in a batch of one when it is tried again."""
+    """True if it must travel in a batch of one when it is retried."""
     uncounted: bool = False
     """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
     sha256: str | None = None

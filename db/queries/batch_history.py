@@ -28,11 +28,11 @@ class BatchRecord:
     seconds: Mapping[str, float]
     """Seconds by phase of worker.analyse."""
     outcomes: Mapping[str, int]
-    """Images by state; `received` are those that are tried again."""
+    """Images by state; `received` are those that are retried."""
 
     @property
     def given_back(self) -> int:
-        """Return the number of images without an outcome in this batch: they are tried again in another one."""
+        """Return the number of images without an outcome in this batch: they are retried in another one."""
         if self.finished_at is None:
             return 0
         return self.images - sum(images for state, images in self.outcomes.items() if state != State.RECEIVED)

@@ -1,4 +1,4 @@
-"""List the images that wait for a time before they are tried again, such as files that are still arriving."""
+"""List the images that wait for a time before they are retried, such as files that are still arriving."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ class Postponed:
     reason: str
     images: int
     next_at: datetime
-    """When the first of them is tried again."""
+    """When the first of them is retried."""
     until: datetime | None
     """When the last of them is given up; None if this depends on the attempts, or if they wait for their source."""
 

@@ -1,4 +1,4 @@
-"""List failed and rejected images that can be tried again."""
+"""List failed and rejected images that can be retried."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ class ImageTrace:
     sop_instance_uid: str | None
     sha256: str | None
     events: tuple[Event, ...]
-    """In the order of time. An event without a time stands behind the events that it follows."""
+    """In the order of time. Events without a time come last."""
     not_kept: tuple[str, ...]
     """Sentences: what happened, but is not in the database."""
 

@@ -171,7 +171,7 @@ def _waiting_sentence(row: Row[Any]) -> str:
     if row.reason is None:
         return f"It waits for a batch.{alone}"
     until = f" not before {row.not_before:%Y-%m-%d %H:%M:%S} UTC" if row.not_before else ""
-    return f"It waits to be tried again{until}: {row.reason}. {_meaning(row)}{alone}"
+    return f"It waits to be retried{until}: {row.reason}. {_meaning(row)}{alone}"
 
 
 def _outcome_sentence(row: Row[Any]) -> str:

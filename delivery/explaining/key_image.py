@@ -5,10 +5,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from delivery.evidence import Evidence
-from delivery.explaining.burned_in import may_show_names
 from delivery.explaining.derived_object import file_meta, set_equipment, set_laterality, source_image
 from delivery.explaining.drawing import draw
 from delivery.explaining.messages import KEY_IMAGE, ExplainRequest
+from delivery.explaining.names_in_pixels import may_show_names
 from delivery.identity import Identity
 from delivery.report import file_bytes, series_description
 from imaging.dicom_image import Frame

@@ -7,10 +7,10 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from delivery.evidence import Evidence, NoRegions
-from delivery.explaining.burned_in import may_show_names
 from delivery.explaining.heat_map import NO_POSITION, has_position, heat_map
 from delivery.explaining.key_image import key_image
 from delivery.explaining.messages import HEAT_MAP, KEY_IMAGE, Explained, ExplainRequest
+from delivery.explaining.names_in_pixels import may_show_names
 from delivery.originals import Originals
 from delivery.reasons import NotDelivered
 from imaging.dicom_image import DicomImage, Frame

@@ -110,7 +110,7 @@ class FolderWatcher:
         return replace(self._folder.report, disk_short=self._disk_short, disk_low=self._disk_low)
 
     def run(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set. A missing folder or an unavailable database is logged and tried again."""
+        """Watch until `stop` is set. A missing folder or an unavailable database is logged and retried."""
         with open_events(self._folder.root, stop) as events:
             self._retry(self._intake.open, stop)
             while not stop.is_set():

@@ -9,8 +9,11 @@ from click.testing import CliRunner, Result
 from databases import NewSqlite
 from dicom_files import phantom, with_values
 from shown_images import ShownImages, shown_images
+from sqlalchemy import select
 
+from cli.inputs.user import user_name
 from cli.preview import preview_command
+from db.tables import audit
 from nightread.errors import UsageFault
 
 
@@ -38,6 +41,10 @@ def test_the_picture_is_written(images: ShownImages, tmp_path: Path) -> None:
     small = cv2.imread(str(tmp_path / "a.jpg"))
     assert small is not None
     assert small.shape == (32, 32, 3)
+    with images.database.read() as connection:
+        rows = connection.execute(select(audit.c.actor, audit.c.action, audit.c.detail)).all()
+    shown = ("image.read", {"image": image_id})
+    assert [tuple(row) for row in rows] == [(user_name(), *shown), ("local", *shown), (user_name(), *shown)]
 
 
 def test_the_message_says_why_there_is_no_picture(images: ShownImages, tmp_path: Path) -> None:

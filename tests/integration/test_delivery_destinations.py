@@ -65,7 +65,7 @@ def test_a_store_that_accepts_no_structured_reports(studies: AnalysedStudies) ->
 
 
 def test_a_store_that_does_not_know_the_ae_title_is_retried(studies: AnalysedStudies) -> None:
-    """A person may add the AE title of nightread at the store, so the report is tried again."""
+    """A person may add the AE title of nightread at the store, so the report is retried."""
     with cstore_destination(require_calling_aet=["OTHER"]) as (store, _):
         assert states(studies.send(store)) == [("waiting", "refused")]
 

@@ -39,7 +39,7 @@ def test_each_mutation_at_each_entrance_has_an_explained_outcome() -> None:
 
 
 def test_what_was_found_once_is_explained_now(process: TrialProcess) -> None:
-    """Each finding of earlier campaigns is kept with its data and tried again."""
+    """Each finding of earlier campaigns is kept with its data and retried."""
     found = from_json(json.loads(FOUND.read_text()))
     assert found
     again = [

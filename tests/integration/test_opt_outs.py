@@ -115,7 +115,7 @@ def test_the_list_counts_that_is_in_force_when_an_outcome_is_recorded(
 def test_a_copy_of_an_image_of_the_patient_is_rejected(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """A duplicate gets its facts from its original; an image that would be tried again is refused too."""
+    """A duplicate gets its facts from its original; an image that would be retried is refused too."""
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(sha256="a" * 64, facts=Facts(patient_key=KEY))
     ledger_driver.register(make_arrivals(2))
@@ -133,7 +133,7 @@ def test_a_copy_of_an_image_of_the_patient_is_rejected(
 def test_earlier_facts_of_an_image_go_when_it_is_refused(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """The image failed, its patient opted out, and it was tried again."""
+    """The image failed, its patient opted out, and it was retried."""
     ledger_driver.register(make_arrivals(1))
     known = Facts(patient_key=KEY, study_instance_uid="1.2")
     ledger_driver.analyse_all(state=State.FAILED, sha256="a" * 64, facts=known)

@@ -236,7 +236,7 @@ def test_studies_are_listed_without_conditions_on_images(wanted: queries.ImageFi
 
 
 def test_annotations_are_applied_with_the_final_outcome_only(ledger_driver: LedgerDriver, make_arrivals: Any) -> None:
-    """An image that is tried again has no annotations yet."""
+    """An image that is retried has no annotations yet."""
     annotations = Annotations(
         counts={STUDY: 5}, withdrawal=Withdrawal(study_instance_uid=STUDY, code="113001", sop_instance_uids=("1.1",))
     )

@@ -248,6 +248,13 @@ def test_scans_are_mounted_read_only() -> None:
     assert [(mount["target"], mount["read_only"]) for mount in inboxes] == [("/inbox", True)] * len(readers)
 
 
+def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
+    """Its state folder is a volume: /tmp is smaller than `thumbnail_bytes`, and is lost at each restart."""
+    assert ALL["api"].environment["NIGHTREAD_STATE_DIR"] == "/var/lib/nightread"
+    assert "api:/var/lib/nightread" in ALL["api"].spec["volumes"]
+    assert "api" in document()["volumes"]
+
+
 def test_only_workers_carry_tensorflow() -> None:
     """The images of producer, dispatcher, migration and Flower do not have the extra `worker`."""
     extras = {service.name: service.extras for service in OURS}

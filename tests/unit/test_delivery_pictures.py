@@ -14,11 +14,11 @@ from test_delivery_report import PHANTOM, RESULT, REVISION
 
 from db.queries import OriginalFile
 from delivery.evidence import Evidence
-from delivery.explaining.burned_in import may_show_names
 from delivery.explaining.drawing import draw
 from delivery.explaining.heat_map import has_position, heat_map
 from delivery.explaining.key_image import key_image
 from delivery.explaining.messages import ExplainRequest
+from delivery.explaining.names_in_pixels import may_show_names
 from imaging.dicom_image import Frame
 from imaging.errors import RejectDicomImage
 from imaging.own_results import is_own_picture
@@ -130,6 +130,9 @@ def test_any_size_can_be_drawn(rows: int, columns: int) -> None:
         ({"SOPClassUID": UltrasoundImageStorage}, True),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, True),
         ({"Modality": "us"}, True),
+        ({"Modality": "ES"}, True),
+        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, True),
+        ({"ConversionType": "SD"}, True),
         ({"SOPClassUID": "1.2.276.99", "Modality": None}, False),
     ],
 )

@@ -200,7 +200,7 @@ def test_a_time_that_the_database_cannot_hold_is_unknown(orthanc: FakeOrthanc, f
     ],
 )
 def test_a_change_log_without_plausible_numbers_is_reported(body: bytes) -> None:
-    """It is an error of this store, and is tried again."""
+    """It is an error of this store, and is retried."""
     with running_web_server(lambda _: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="Orthanc"):
         list(OrthancFeed(HttpClient(server.url)).since(None))
 

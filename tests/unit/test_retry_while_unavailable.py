@@ -1,4 +1,4 @@
-"""An operation is tried again while the database is unavailable, and for no other reason."""
+"""An operation is retried while the database is unavailable, and for no other reason."""
 
 import logging
 import threading

@@ -73,7 +73,7 @@ def test_an_image_that_only_shadow_rules_take_is_rejected_with_their_answers() -
 
 
 def test_a_network_without_a_result_gives_its_image_the_error() -> None:
-    """The further answers of a failed image are kept, and those of one that is tried again are not."""
+    """The further answers of a failed image are kept, and those of one that is retried are not."""
     failed, again = claimed(1), claimed(2)
     results = results_of(failed, again)
     matches = match("answer@1"), match("further@1", Role.FURTHER)

@@ -37,7 +37,7 @@ def _one_truncated(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, **w
 def test_the_forecast_leaves_out_what_waits_and_says_until_when(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
-    """129 images were done; the truncated one is tried again at 23:00:20, and given up 300 s after it arrived."""
+    """129 images were done; the truncated one is retried at 23:00:20, and given up 300 s after it arrived."""
     ledger_driver.register(make_arrivals(129))
     ledger_driver.analyse_all(sha256=None)
     _one_truncated(ledger_driver, make_arrivals, seconds=20)

@@ -10,6 +10,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     UltrasoundImageStorage,
     UltrasoundMultiFrameImageStorage,
+    VideoEndoscopicImageStorage,
 )
 
 from imaging.burned_in import why_withheld
@@ -27,6 +28,10 @@ WITHHELD: list[tuple[dict[str, Any], str]] = [
     ({"SOPClassUID": MultiFrameTrueColorSecondaryCaptureImageStorage}, "Secondary captures"),
     ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "capture of a screen"),
     ({"ConversionType": "SD"}, "capture of a screen"),
+    ({"BurnedInAnnotation": "UNKNOWN"}, "BurnedInAnnotation"),
+    ({"Modality": "OT"}, "Secondary captures"),
+    ({"Modality": "XC"}, "photographs"),
+    ({"SOPClassUID": VideoEndoscopicImageStorage}, "Endoscopy"),
 ]
 
 

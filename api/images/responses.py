@@ -1,4 +1,4 @@
-"""Wait for the outcomes of images that were sent, and answer with them."""
+"""Wait for the outcomes of images that were sent, and respond with them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ _KNOWN_BYTES_SECONDS = 1.0
 """The result for bytes that were analysed before is known: nobody waits longer than this for the row of the copy."""
 
 
-class Answers:
-    """Makes the answers to requests that send images."""
+class SubmissionResponses:
+    """Makes the responses to requests that send images."""
 
     def __init__(self, database: Database, waiters: OutcomeWaiters) -> None:
         self._database = database
         self._waiters = waiters
 
     async def of_one(self, file: ReceivedFile, waiting: Waiting) -> Response:
-        """Answer 200 with the result, 202 while there is none, 422 for a rejected image, 500 for a failed one."""
+        """Respond 200 with the result, 202 while there is none, 422 for a rejected image, 500 for a failed one."""
         (found,) = await self._outcomes([file], waiting.seconds)
         headers = {**waiting.headers, "Location": f"/v1/images/{found.image_id}"}
         if found.state in (State.REJECTED, State.FAILED):
@@ -42,7 +42,7 @@ class Answers:
         return json_response(found.to_json(), HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER})
 
     async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
-        """Answer with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
+        """Respond with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
         found = await self._outcomes(files, waiting.seconds)
         is_final = all(image.is_final or image.original is not None for image in found)
         return json_response(

@@ -1,4 +1,4 @@
-"""Find who looks at a page, and answer with pages: sign-in, forms without forgeries, headers of security."""
+"""Find the user of a page, and return pages: sign-in, forms with a token, security headers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class PageServices:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Viewer:
+class PageUser:
     """A person at a browser."""
 
     principal: Principal
@@ -65,7 +65,7 @@ class Viewer:
     """True if the browser had no valid cookie."""
 
 
-async def any_viewer(request: Request) -> Viewer:
+async def any_user(request: Request) -> PageUser:
     """Return who looks at a page, signed in or not."""
     services, context = _services(request), _context(request)
     known = services.signer.read(request.cookies.get(COOKIE), context.clock())
@@ -73,20 +73,20 @@ async def any_viewer(request: Request) -> Viewer:
     principal: Principal = request.state.principal
     if session.key:
         principal = await services.keys.referred(session.key) or principal
-    found = Viewer(principal=principal, session=session, is_new=known is None)
-    request.state.viewer = found
+    found = PageUser(principal=principal, session=session, is_new=known is None)
+    request.state.user = found
     return found
 
 
-def stranger(request: Request) -> Viewer:
-    """Return a person of whom nothing is known."""
+def anonymous_user(request: Request) -> PageUser:
+    """Return a user without a key."""
     session = _services(request).signer.new("", _context(request).clock())
-    return Viewer(principal=ANONYMOUS, session=session, is_new=False)
+    return PageUser(principal=ANONYMOUS, session=session, is_new=False)
 
 
-async def reader(request: Request) -> Viewer:
+async def reader(request: Request) -> PageUser:
     """Return who looks at a page. Raises SignInRequired without a key, and PageProblem for one that may not read."""
-    found = await any_viewer(request)
+    found = await any_user(request)
     if Permission.READ in found.principal.permissions:
         return found
     if found.principal.permissions:
@@ -94,11 +94,11 @@ async def reader(request: Request) -> Viewer:
     raise SignInRequired
 
 
-AnyViewer = Annotated[Viewer, Depends(any_viewer)]
-Reader = Annotated[Viewer, Depends(reader)]
+AnyUser = Annotated[PageUser, Depends(any_user)]
+Reader = Annotated[PageUser, Depends(reader)]
 
 
-async def checked_form(request: Request, viewer: Viewer) -> dict[str, str]:
+async def checked_form(request: Request, user: PageUser) -> dict[str, str]:
     """Read the fields of a form. Raises PageProblem if it did not come from a page of this session."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
         raise PageProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This address takes forms of its own pages only.")
@@ -111,22 +111,22 @@ async def checked_form(request: Request, viewer: Viewer) -> dict[str, str]:
         fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FORM_FIELDS))
     except ValueError:
         raise PageProblem(HTTPStatus.BAD_REQUEST, "The form cannot be read.") from None
-    if not _services(request).signer.is_csrf_token(viewer.session, fields.get("csrf", "")):
+    if not _services(request).signer.is_csrf_token(user.session, fields.get("csrf", "")):
         raise PageProblem(
             HTTPStatus.FORBIDDEN, "The form is too old, or it came from another site: go back, reload, try again."
         )
     return fields
 
 
-def require_operator(viewer: Viewer) -> None:
+def require_operator(user: PageUser) -> None:
     """Raise PageProblem if this person may not change anything."""
-    if Permission.OPERATE not in viewer.principal.permissions:
+    if Permission.OPERATE not in user.principal.permissions:
         raise PageProblem(HTTPStatus.FORBIDDEN, "This needs a key with the permission `operate`.")
 
 
 def page(
     request: Request,
-    viewer: Viewer,
+    user: PageUser,
     template: str,
     *,
     section: str = "",
@@ -141,10 +141,10 @@ def page(
         template,
         context.nights,
         section=section,
-        principal=viewer.principal,
-        may_operate=Permission.OPERATE in viewer.principal.permissions,
-        signed_in=bool(viewer.session.key),
-        csrf=services.signer.csrf_token(viewer.session),
+        principal=user.principal,
+        may_operate=Permission.OPERATE in user.principal.permissions,
+        signed_in=bool(user.session.key),
+        csrf=services.signer.csrf_token(user.session),
         theme=theme if theme in THEMES else THEMES[0],
         here=_here(request),
         searched=values.pop("searched", ""),
@@ -158,8 +158,8 @@ def page(
         **values,
     )
     response = HTMLResponse(text, status.value, headers={**HEADERS, **(headers or {})})
-    if viewer.is_new:
-        set_session(request, response, viewer.session)
+    if user.is_new:
+        set_session(request, response, user.session)
     return response
 
 
