@@ -12,7 +12,8 @@ from api.pages.attention import Attention, attention, is_past, present_state
 from api.pages.forecast import Forecast, forecast
 from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
-from api.pages.period import Period, night_of
+from api.pages.period import Period, is_latest, night_of
+from api.remaining_work import RemainingWork, remaining_work
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter, IncompleteStudy, PeriodCounts, Tally
@@ -87,24 +88,29 @@ def night_content(
     """Read everything that the page of a period shows."""
     counts = queries.period_counts(database, since=period.since, until=period.until)
     tally = counts.tally
-    is_current = not is_past(period, now)
-    has_work = is_current or bool(tally.unfinished)
-    pace = queries.pace(database, unfinished=tally.unfinished, now=now) if has_work else None
-    ends = forecast(period, tally, last_outcome=counts.last_outcome, pace=pace, nights=nights, now=now)
+    ends = forecast(
+        period,
+        counts,
+        retried=_retried(database, period, counts, now),
+        remaining=_remaining(database, settings, now) if tally.unfinished else None,
+        nights=nights,
+        now=now,
+    )
     incomplete = queries.incomplete_studies(database, since=period.since, until=period.until)
     earlier = queries.sample_labels(database, list(_earlier(nights, period))) if counts.labels else []
+    concerns_now = is_latest(period, nights, now) or bool(tally.unfinished)
     found = attention(
         period,
         tally,
         [(reason, images) for (_, reason), images in counts.reasons.items()],
         forecast=ends,
         incomplete=incomplete,
-        present=present_state(database, settings, nights, now) if has_work else None,
+        present=present_state(database, settings, nights, now) if concerns_now else None,
     )
     return NightContent(
         period=period,
         at=now,
-        is_current=is_current,
+        is_current=not is_past(period, now),
         tally=tally,
         states=_states(tally),
         forecast=ends,
@@ -116,10 +122,22 @@ def night_content(
         suspicious=_suspicious(database, period) if counts.labels else [],
         studies=incomplete[:_STUDIES],
         studies_left_out=max(0, len(incomplete) - _STUDIES),
-        outcomes_over_time=outcome_chart(period, counts, nights, now),
+        outcomes_over_time=outcome_chart(period, counts, ends, nights, now),
         backlog=backlog_chart(period, counts, ends, nights, now),
         hours=list(_hours(counts, nights)),
     )
+
+
+def _remaining(database: Database, settings: Settings, now: datetime) -> RemainingWork:
+    """Read the work of all periods: workers do not finish the images of one period first."""
+    return remaining_work(database, settings, unfinished=queries.unfinished(database), now=now)
+
+
+def _retried(database: Database, period: Period, counts: PeriodCounts, now: datetime) -> queries.Retried | None:
+    ended_later = counts.last_outcome is not None and counts.last_outcome > period.until
+    if ended_later or (counts.tally.unfinished and now > period.until):
+        return queries.retried_later(database, since=period.since, until=period.until)
+    return None
 
 
 def _states(tally: Tally) -> list[tuple[str, int]]:

@@ -43,6 +43,7 @@ from db.queries.reportable import (
 )
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
+from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
@@ -108,6 +109,7 @@ __all__ = [
     "ReportedBundle",
     "ResultWithTruth",
     "Retriable",
+    "Retried",
     "Route",
     "Sender",
     "Source",
@@ -177,6 +179,7 @@ __all__ = [
     "replaced",
     "results_with_truth",
     "retriable",
+    "retried_later",
     "routes_in_force",
     "sample_labels",
     "senders",

@@ -57,7 +57,7 @@ def test_it_says_what_is_missing_and_why(pages: PagesClient) -> None:
 
     assert "7 images are unfinished; no image was finished in the last minute." in text
     assert "The worker nightread@gpu-2 sent its last heartbeat 1 h 00 min ago." in text
-    assert "1 study is incomplete: 4 images did not arrive." in text
+    assert "1 study is incomplete: 4 images have not arrived." in text
     assert pages.night.incomplete in text
 
 
