@@ -102,7 +102,7 @@ def test_batches_page_by_page(database: Database, night: MixedNight) -> None:
 
     totals = queries.node_totals(database, since=SINCE)
     assert sum(total.images for total in totals) == 197
-    assert queries.batch_records(database, limit=1, batch_id=found[0])[0].given_back == 0
+    assert queries.batch_records(database, limit=1, batch_id=found[0])[0].requeued == 0
 
 
 def test_everything_about_one_image(database: Database, night: MixedNight) -> None:
