@@ -1,6 +1,5 @@
 """Gather what the night page and the report show."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,6 +9,7 @@ from markupsafe import Markup
 
 from api.pages.attention import Attention, attention, is_past, present_state
 from api.pages.forecast import Forecast, forecast
+from api.pages.hour_rows import HourRow, hour_rows
 from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
 from api.pages.period import Period, is_latest, night_of
@@ -40,6 +40,11 @@ class ReasonRow:
     fault: str
     message: str
 
+    @property
+    def is_known(self) -> bool:
+        """Return whether this release knows the reason, so that the list of images can filter by it."""
+        return self.reason in _REASONS
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NightContent:
@@ -56,6 +61,8 @@ class NightContent:
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
+    has_further_results: bool
+    """Whether results exist that are not the answer of their image: a filter by model matches them too."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     studies: Sequence[IncompleteStudy]
@@ -63,8 +70,8 @@ class NightContent:
     studies_left_out: int
     outcomes_over_time: Markup
     backlog: Markup
-    hours: Sequence[tuple[datetime, int, Mapping[str, int]]]
-    """(begin of an hour, arrivals, final states -> images) for the table below the charts."""
+    hours: Sequence[HourRow]
+    """For the table below the charts."""
 
     @property
     def shares(self) -> list[tuple[str, float]]:
@@ -80,6 +87,15 @@ class NightContent:
     def models(self) -> int:
         """Return the number of models with results."""
         return len({row.model for row in self.labels})
+
+    def label_query(self, row: LabelHistory) -> dict[str, str] | None:
+        """Return the filter of the images with a label; None if no filter matches just these images."""
+        if row.label is None:
+            return None
+        query = {"state": "done", "label": row.label}
+        if sum(other.label == row.label for other in self.labels) == 1:
+            return query
+        return None if self.has_further_results or not row.model else {**query, "model": row.model}
 
 
 def night_content(
@@ -118,13 +134,14 @@ def night_content(
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
+        has_further_results=queries.has_further_results(database),
         earlier_nights=len(earlier),
         suspicious=_suspicious(database, period) if counts.labels else [],
         studies=incomplete[:_STUDIES],
         studies_left_out=max(0, len(incomplete) - _STUDIES),
         outcomes_over_time=outcome_chart(period, counts, ends, nights, now),
         backlog=backlog_chart(period, counts, ends, nights, now),
-        hours=list(_hours(counts, nights)),
+        hours=hour_rows(period, counts, nights, now),
     )
 
 
@@ -168,21 +185,6 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
     wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
     return list(queries.images(database, wanted))
-
-
-def _hours(counts: PeriodCounts, nights: Nights) -> Iterator[tuple[datetime, int, Mapping[str, int]]]:
-    arrived: Counter[datetime] = Counter()
-    finished: dict[datetime, Counter[str]] = {}
-    for begin, images in counts.arrived_at.items():
-        arrived[_hour(begin, nights)] += images
-    for (begin, state), images in counts.finished_at.items():
-        finished.setdefault(_hour(begin, nights), Counter())[state] += images
-    for hour in sorted(arrived.keys() | finished.keys()):
-        yield hour, arrived[hour], finished.get(hour, Counter())
-
-
-def _hour(moment: datetime, nights: Nights) -> datetime:
-    return nights.local(moment).replace(minute=0, second=0, microsecond=0)
 
 
 _REASONS = {reason.value: reason for reason in Reason}

@@ -15,7 +15,15 @@ from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
-from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.night import (
+    LabelCount,
+    LabelSample,
+    PeriodCounts,
+    has_arrivals,
+    has_further_results,
+    period_counts,
+    sample_labels,
+)
 from db.queries.night_counts import NightCounts, night_counts
 from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
@@ -139,6 +147,7 @@ __all__ = [
     "failure_groups",
     "finished_among",
     "has_arrivals",
+    "has_further_results",
     "held_images",
     "image_facts",
     "image_ids",
