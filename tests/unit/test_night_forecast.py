@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,12 @@ from databases import NewSqlite
 from mixed_night import MORNING, fill_mixed_night
 from pages_client import PagesClient, pages_client
 
+from api.pages.night_content import night_content
+from api.pages.period import night_of
+from api.pages.report import report_subject, report_text
 from db import ledger
 from db.ledger.pauses import Cause
+from nightread.nights import nights_of
 
 DEADLINE = datetime(2026, 11, 6, 7, tzinfo=UTC)
 NIGHT = "/nights/2026-11-05"
@@ -85,6 +89,17 @@ def test_a_night_with_unfinished_images_is_late_after_its_deadline(late: PagesCl
     assert re.search(
         r"all will be done in 1 min \d\d s, by 07:06 \(6 min \d\d s after the deadline, 07:00\)", late.text("/")
     )
+
+
+def test_the_mail_of_five_past_seven_says_what_the_page_says(late: PagesClient) -> None:
+    """Its subject says `late`, its text names the dead store."""
+    nights = nights_of(late.settings)
+    period = night_of(nights, date(2026, 11, 5))
+
+    night = night_content(late.database, late.settings, nights, period, now=late.clock.now)
+
+    assert report_subject(night).endswith("7 unfinished, late")
+    assert "- stopped: Source pacs: the store has not answered since 02:10" in report_text(night, late.settings)
 
 
 def test_before_the_deadline_the_pace_of_all_does_the_work_of_all(late: PagesClient) -> None:
