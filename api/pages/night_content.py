@@ -62,7 +62,9 @@ class NightContent:
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
     has_further_results: bool
-    """Whether results exist that are not the answer of their image: a filter by model matches them too."""
+    """Whether results exist that are not the answer of their image, which a filter by model matches too.
+
+    False without looking if only one model gave answers."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     studies: Sequence[IncompleteStudy]
@@ -93,7 +95,7 @@ class NightContent:
         if row.label is None:
             return None
         query = {"state": "done", "label": row.label}
-        if sum(other.label == row.label for other in self.labels) == 1:
+        if sum(other.label == row.label for other in self.labels if other.images) == 1:
             return query
         return None if self.has_further_results or not row.model else {**query, "model": row.model}
 
@@ -134,7 +136,7 @@ def night_content(
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
-        has_further_results=queries.has_further_results(database),
+        has_further_results=len({count.model for count in counts.labels}) > 1 and queries.has_further_results(database),
         earlier_nights=len(earlier),
         suspicious=_suspicious(database, period) if counts.labels else [],
         studies=incomplete[:_STUDIES],

@@ -63,6 +63,7 @@ def _last_of_others(
     """Return the last outcome of the other images: one after `until` if there is one, otherwise one before it."""
     joined = select(work.c.instance_id, work.c.finished_at).join(instances, instances.c.id == work.c.instance_id)
     late = joined.where(*arrived, work.c.ordinal == 0, work.c.finished_at > until).order_by(work.c.finished_at.desc())
+    late = late.limit(len(ids) + 1)  # one of these is another image, if there is any
     for row in connection.execute(late):
         if row.instance_id not in ids:
             latest: datetime = row.finished_at
