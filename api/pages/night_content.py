@@ -16,7 +16,7 @@ from api.pages.period import Period, is_latest, night_of
 from api.remaining_work import RemainingWork, remaining_work
 from db import queries
 from db.engine import Database
-from db.queries import ImageFilter, IncompleteStudy, PeriodCounts, Tally
+from db.queries import IncompleteStudy, PeriodCounts, Tally
 from db.tables import State
 from nightread.nights import Nights
 from nightread.reasons import Reason
@@ -185,8 +185,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
-    wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
-    return list(queries.images(database, wanted))
+    return queries.most_suspicious(database, since=period.since, until=period.until, limit=_SUSPICIOUS)
 
 
 _REASONS = {reason.value: reason for reason in Reason}

@@ -21,6 +21,7 @@ from db.queries.night import (
     PeriodCounts,
     has_arrivals,
     has_further_results,
+    most_suspicious,
     period_counts,
     sample_labels,
 )
@@ -162,6 +163,7 @@ __all__ = [
     "latest_outcomes",
     "latest_studies",
     "missing_from_ledger",
+    "most_suspicious",
     "newest_at",
     "night_counts",
     "node_totals",
