@@ -1,10 +1,11 @@
 """Read the state of the work at one time: what `nightread status` and /v1/status show. It needs no web framework."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from api.remaining_work import is_paused, ready_images, remaining_work
 from api.status_json import pause_json, postponed_json, source_json
 from api.worker_models import worker_model_warnings
 from db import queries
@@ -49,12 +50,12 @@ class Status:
     @property
     def ready(self) -> int:
         """Return the number of unfinished images that wait neither for a later time nor for a paused source."""
-        return _ready(self.tally, self.postponed, self.held)
+        return ready_images(self.tally.unfinished, self.postponed, self.held)
 
     @property
     def is_paused(self) -> bool:
         """Return whether the dispatch of all images is paused."""
-        return _is_paused(self.pauses)
+        return is_paused(self.pauses)
 
     @property
     def done_by(self) -> datetime | None:
@@ -107,19 +108,15 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
     """Read from the database everything that `status` shows."""
     tally = queries.tally(database)
     published, claimed = queries.open_batches(database)
-    arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
-    postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
-    pauses = queries.pauses(database)
-    held = queries.held_images(database, [pause.source_id for pause in pauses if pause.source_id is not None])
-    ready = _ready(tally, postponed, held)
+    left = remaining_work(database, settings, unfinished=tally.unfinished, now=now)
     return Status(
         at=now,
         tally=tally,
         reasons=queries.reasons(database),
         image_remarks=queries.remarks(database),
-        pace=_pace(database, tally, now, ready=ready, is_paused=_is_paused(pauses)),
-        postponed=postponed,
-        held=held,
+        pace=left.pace,
+        postponed=left.postponed,
+        held=left.held,
         oldest_waiting=queries.oldest_waiting(database) if tally.waiting else None,
         batches_published=published,
         batches_claimed=claimed,
@@ -127,25 +124,10 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         rules=len(queries.routes_in_force(database)),
         deadline=nights.next_end(now),
         sources=queries.sources(database),
-        pauses=pauses,
+        pauses=left.pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
         disk=disk_space(settings),
         conflicts=queries.conflicts(database),
     )
-
-
-def _ready(tally: queries.Tally, postponed: Sequence[queries.Postponed], held: int) -> int:
-    return max(0, tally.unfinished - held - sum(group.images for group in postponed))
-
-
-def _is_paused(pauses: Sequence[queries.Pause]) -> bool:
-    return any(pause.source_id is None for pause in pauses)
-
-
-def _pace(database: Database, tally: queries.Tally, now: datetime, *, ready: int, is_paused: bool) -> queries.Pace:
-    """Return the pace. It has no end if all dispatch is paused, or if all that is left waits for something else."""
-    pace = queries.pace(database, unfinished=ready, now=now)
-    # During a pause only open batches are finished, so the pace does not predict the end.
-    return replace(pace, eta_seconds=None) if tally.unfinished and (is_paused or not ready) else pace

@@ -37,7 +37,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Present:
-    """What holds now, and not in a period of the past."""
+    """What holds now: it concerns the latest period, and those with unfinished images."""
 
     workers: Sequence[Worker]
     problems: Sequence[tuple[Kind, str]]
@@ -79,7 +79,7 @@ def attention(
     incomplete: Sequence[IncompleteStudy],
     present: Present | None,
 ) -> Iterator[Attention]:
-    """Yield what needs attention, the most urgent first; `present` is None for a period of the past."""
+    """Yield what needs attention, the most urgent first; `present` is None for an earlier period without work."""
     if present is not None:
         yield from _of_the_present(present, tally)
     if forecast.is_late:
@@ -117,7 +117,7 @@ def _missing(incomplete: Sequence[IncompleteStudy]) -> Attention:
     studies = counted(len(incomplete), "study is", "studies are")
     return Attention(
         kind="missing",
-        text=f"{studies} incomplete: {counted(images, 'image')} did not arrive.",
+        text=f"{studies} incomplete: {counted(images, 'image has', 'images have')} not arrived.",
         link="#studies",
         link_text="which",
     )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from api.pages.words import hour_begin
 from nightread.nights import Nights
 
 _PLOT_TOP, _PLOT_HEIGHT, _LABELS_HEIGHT = 18, 150, 22
@@ -35,13 +36,17 @@ class Axis:
         return 100 * ((moment - self.begin) / (self.end - self.begin))
 
     def hours(self) -> list[datetime]:
-        """Return full hours of the local time, as many as fit."""
+        """Return the times of full hours of the local time, as many as fit."""
         span = (self.end - self.begin) / timedelta(hours=1)
         step = next((hours for hours in _HOURS if span / hours <= _MOST_HOURS), _HOURS[-1])
-        local = self.nights.local(self.begin)
-        first = local.replace(minute=0, second=0, microsecond=0)
+        first = hour_begin(self.begin, self.nights)
         candidates = (first + timedelta(hours=hour) for hour in range(int(span) + 2))
-        return [hour for hour in candidates if hour.hour % step == 0 and self.begin <= hour <= self.end]
+        return [hour for hour in candidates if self._is_labelled(hour, step) and self.begin <= hour <= self.end]
+
+    def _is_labelled(self, hour: datetime, step: int) -> bool:
+        """Choose by the local time; of the two equal hours when the clock goes back, the first one."""
+        before, local = self.nights.local(hour - timedelta(hours=1)), self.nights.local(hour)
+        return local.hour % step == 0 and local.hour != before.hour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

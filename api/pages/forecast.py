@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from api.pages.period import Period
 from api.pages.words import clock
-from db.queries import Pace, Tally
+from api.remaining_work import RemainingWork
+from db.queries import PeriodCounts, Retried, Tally
 from nightread.nights import Nights
 from nightread.wording import counted, duration, per_second
 
@@ -17,54 +18,90 @@ class Forecast:
     """When the work of a period ended or will end."""
 
     word: str
-    """`complete`, `running`, `late`, `waiting` or `empty`."""
+    """`complete`, `running`, `late`, `unfinished` or `empty`."""
     text: str
     done_by: datetime | None = None
     """The time of the last outcome, or the expected one; None if it is unknown."""
+    last_outcome: datetime | None = None
+    """The time of the last outcome, without those of later retries."""
 
     @property
     def is_late(self) -> bool:
-        """Return whether the last outcome came or comes after the deadline."""
+        """Return whether an outcome came, comes or is missing after the deadline; retries after it do not count."""
         return self.word == "late"
 
 
 def forecast(
-    period: Period, tally: Tally, *, last_outcome: datetime | None, pace: Pace | None, nights: Nights, now: datetime
+    period: Period,
+    counts: PeriodCounts,
+    *,
+    retried: Retried | None,
+    remaining: RemainingWork | None,
+    nights: Nights,
+    now: datetime,
 ) -> Forecast:
-    """Return the forecast; `pace` is None for a period of the past."""
+    """Return the forecast.
+
+    `retried` are the images that a person retried after the period, None if there are none. `remaining` is the work of
+    all periods; None if every image of this period has its outcome.
+    """
+    tally = counts.tally
     if not tally.arrived:
         return Forecast(word="empty", text="Nothing arrived.")
-    if not tally.unfinished:
-        return _ended(period, tally, last_outcome, nights)
-    number = f"{counted(tally.unfinished, 'image is', 'images are')} unfinished"
-    if pace is None or pace.eta_seconds is None:
-        return Forecast(word="waiting", text=f"{number}; no image was finished in the last minute.")
-    done_by = now + min(timedelta(seconds=pace.eta_seconds), _FARTHEST)
-    deadline = _deadline(period, nights, now)
-    when = f"all will be done in {duration(pace.eta_seconds)}, by {clock(done_by, nights, near=now)}"
-    rate = f"{number}. At {per_second(pace.per_second)}, {when}"
-    return Forecast(
-        word="late" if done_by > deadline else "running",
-        text=f"{rate} {_margin(done_by, deadline, nights)}.",
-        done_by=done_by,
+    if not tally.unfinished or remaining is None:
+        return _ended(period, counts, retried, nights)
+    last = retried.last_other_outcome if retried else counts.last_outcome
+    unfinished = tally.unfinished - (retried.unfinished if retried else 0)
+    deadline = period.until if period.kind == "night" else nights.next_end(now)
+    if remaining.pace.eta_seconds is None:
+        is_late = bool(unfinished) and now > deadline
+        after = f" The deadline was {clock(deadline, nights, near=now)}." if is_late else ""
+        text = f"{_number(tally)}; {_obstacle(remaining)}.{after}"
+        return Forecast(word="late" if is_late else "unfinished", text=text, last_outcome=last)
+    done_by = now + min(timedelta(seconds=remaining.pace.eta_seconds), _FARTHEST)
+    text = f"{_number(tally)}. {_pace(tally, remaining, done_by, nights, now)} {_margin(done_by, deadline, nights)}."
+    word = "late" if unfinished and done_by > deadline else "running"
+    return Forecast(word=word, text=text, done_by=done_by, last_outcome=last)
+
+
+def _number(tally: Tally) -> str:
+    return f"{counted(tally.unfinished, 'image is', 'images are')} unfinished"
+
+
+def _obstacle(remaining: RemainingWork) -> str:
+    """Return why the end of the work is unknown, in the order in which `nightread status` says it."""
+    if remaining.is_paused:
+        return "dispatch is paused"
+    if not remaining.ready:
+        return f"all of them wait for {'a paused source or ' if remaining.held else ''}a later time"
+    return "no image was finished in the last minute"
+
+
+def _pace(tally: Tally, remaining: RemainingWork, done_by: datetime, nights: Nights, now: datetime) -> str:
+    rate = per_second(remaining.pace.per_second)
+    left = duration(remaining.pace.eta_seconds or 0)
+    when = f"all will be done in {left}, by {clock(done_by, nights, near=now)}"
+    if remaining.ready == tally.unfinished:
+        return f"At {rate}, {when}"
+    number = counted(remaining.ready, "image is", "images are")
+    return f"Of all periods together, {number} ready for analysis: at {rate}, {when}"
+
+
+def _ended(period: Period, counts: PeriodCounts, retried: Retried | None, nights: Nights) -> Forecast:
+    arrived = counts.tally.arrived
+    text = f"{'The only arrival has' if arrived == 1 else f'All {arrived:,} arrivals have'} an outcome"
+    later = f" {counted(retried.finished, 'outcome')} came later, from a retry." if retried and retried.finished else ""
+    last = retried.last_other_outcome if retried else counts.last_outcome
+    if last is None:
+        return Forecast(word="complete", text=f"{text}.{later}")
+    text = (
+        f"{text}; {'the last of the others' if later else 'the last'} came at {clock(last, nights, near=period.until)}"
     )
-
-
-def _ended(period: Period, tally: Tally, last_outcome: datetime | None, nights: Nights) -> Forecast:
-    every = "The only arrival has" if tally.arrived == 1 else f"All {tally.arrived:,} arrivals have"
-    text = f"{every} an outcome"
-    if last_outcome is None:
-        return Forecast(word="complete", text=f"{text}.")
-    at = clock(last_outcome, nights, near=period.until)
     if period.kind == "day":
-        return Forecast(word="complete", text=f"{text}; the last came at {at}.", done_by=last_outcome)
-    word = "late" if last_outcome > period.until else "complete"
-    margin = _margin(last_outcome, period.until, nights)
-    return Forecast(word=word, text=f"{text}; the last came at {at} {margin}.", done_by=last_outcome)
-
-
-def _deadline(period: Period, nights: Nights, now: datetime) -> datetime:
-    return period.until if period.kind == "night" and period.until > now else nights.next_end(now)
+        return Forecast(word="complete", text=f"{text}.{later}", done_by=last, last_outcome=last)
+    word = "late" if last > period.until else "complete"
+    text = f"{text} {_margin(last, period.until, nights)}.{later}"
+    return Forecast(word=word, text=text, done_by=last, last_outcome=last)
 
 
 def _margin(moment: datetime, deadline: datetime, nights: Nights) -> str:

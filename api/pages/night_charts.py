@@ -14,12 +14,12 @@ from db.queries.night import INTERVAL
 from nightread.nights import Nights
 
 _LONGEST = timedelta(hours=36)
-"""Later outcomes, such as those of a retry days later, are not drawn."""
+"""Later outcomes are not drawn."""
 
 
-def outcome_chart(period: Period, counts: PeriodCounts, nights: Nights, now: datetime) -> Markup:
+def outcome_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: Nights, now: datetime) -> Markup:
     """Draw the outcomes of each ten minutes as columns, and the arrivals as a line."""
-    axis = _axis(period, counts, None, nights)
+    axis = _axis(period, counts, ends.last_outcome, None, nights)
     stacks: dict[datetime, Counter[str]] = defaultdict(Counter)
     for (begin, state), images in counts.finished_at.items():
         if begin < axis.end:
@@ -30,7 +30,7 @@ def outcome_chart(period: Period, counts: PeriodCounts, nights: Nights, now: dat
 
 def backlog_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: Nights, now: datetime) -> Markup:
     """Draw how many images had arrived and how many had an outcome, with the forecast up to the last outcome."""
-    axis = _axis(period, counts, ends.done_by, nights)
+    axis = _axis(period, counts, ends.last_outcome, ends.done_by, nights)
     finished: Counter[datetime] = Counter()
     for (begin, _), images in counts.finished_at.items():
         finished[begin] += images
@@ -44,9 +44,12 @@ def backlog_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: 
     return curve_chart(axis, curves, title="Arrived and finished images in total", markers=_markers(period, now))
 
 
-def _axis(period: Period, counts: PeriodCounts, done_by: datetime | None, nights: Nights) -> Axis:
-    latest = max([begin + INTERVAL for begin, _ in counts.finished_at], default=period.until)
-    end = max(period.until, latest, done_by or period.until)
+def _axis(
+    period: Period, counts: PeriodCounts, last: datetime | None, done_by: datetime | None, nights: Nights
+) -> Axis:
+    """Return the axis up to the deadline, or to the last outcome or its forecast, which no later retry moves."""
+    drawn = [begin + INTERVAL for begin, _ in counts.finished_at if last is not None and begin <= last]
+    end = max([period.until, done_by or period.until, *drawn])
     return Axis(begin=period.since, end=min(end, period.since + _LONGEST), nights=nights)
 
 
@@ -60,7 +63,7 @@ def _markers(period: Period, now: datetime) -> list[Marker]:
 def _summed(counts: Mapping[datetime, int], axis: Axis, last: datetime) -> list[tuple[datetime, float]]:
     """Return the running total at the end of each interval, from the begin of the axis to `last`."""
     total, points = 0, [(axis.begin, 0.0)]
-    for begin in sorted(counts):
+    for begin in sorted(begin for begin in counts if begin < axis.end):
         end = min(begin + INTERVAL, axis.end)
         if begin > points[-1][0]:
             points.append((begin, float(total)))

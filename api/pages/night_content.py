@@ -1,6 +1,5 @@
 """Gather what the night page and the report show."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,9 +9,11 @@ from markupsafe import Markup
 
 from api.pages.attention import Attention, attention, is_past, present_state
 from api.pages.forecast import Forecast, forecast
+from api.pages.hour_rows import HourRow, hour_rows
 from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
-from api.pages.period import Period, night_of
+from api.pages.period import Period, is_latest, night_of
+from api.remaining_work import RemainingWork, remaining_work
 from db import queries
 from db.engine import Database
 from db.queries import IncompleteStudy, PeriodCounts, Tally
@@ -39,6 +40,11 @@ class ReasonRow:
     fault: str
     message: str
 
+    @property
+    def is_known(self) -> bool:
+        """Return whether this release knows the reason, so that the list of images can filter by it."""
+        return self.reason in _REASONS
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NightContent:
@@ -55,6 +61,10 @@ class NightContent:
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
+    has_further_results: bool
+    """Whether results exist that are not the answer of their image, which a filter by model matches too.
+
+    False without looking if only one model gave answers."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     studies: Sequence[IncompleteStudy]
@@ -62,8 +72,8 @@ class NightContent:
     studies_left_out: int
     outcomes_over_time: Markup
     backlog: Markup
-    hours: Sequence[tuple[datetime, int, Mapping[str, int]]]
-    """(begin of an hour, arrivals, final states -> images) for the table below the charts."""
+    hours: Sequence[HourRow]
+    """For the table below the charts."""
 
     @property
     def shares(self) -> list[tuple[str, float]]:
@@ -80,6 +90,15 @@ class NightContent:
         """Return the number of models with results."""
         return len({row.model for row in self.labels})
 
+    def label_query(self, row: LabelHistory) -> dict[str, str] | None:
+        """Return the filter of the images with a label; None if no filter matches just these images."""
+        if row.label is None:
+            return None
+        query = {"state": "done", "label": row.label}
+        if sum(other.label == row.label for other in self.labels if other.images) == 1:
+            return query
+        return None if self.has_further_results or not row.model else {**query, "model": row.model}
+
 
 def night_content(
     database: Database, settings: Settings, nights: Nights, period: Period, *, now: datetime
@@ -87,24 +106,29 @@ def night_content(
     """Read everything that the page of a period shows."""
     counts = queries.period_counts(database, since=period.since, until=period.until)
     tally = counts.tally
-    is_current = not is_past(period, now)
-    has_work = is_current or bool(tally.unfinished)
-    pace = queries.pace(database, unfinished=tally.unfinished, now=now) if has_work else None
-    ends = forecast(period, tally, last_outcome=counts.last_outcome, pace=pace, nights=nights, now=now)
+    ends = forecast(
+        period,
+        counts,
+        retried=_retried(database, period, counts, now),
+        remaining=_remaining(database, settings, now) if tally.unfinished else None,
+        nights=nights,
+        now=now,
+    )
     incomplete = queries.incomplete_studies(database, since=period.since, until=period.until)
     earlier = queries.sample_labels(database, list(_earlier(nights, period))) if counts.labels else []
+    concerns_now = is_latest(period, nights, now) or bool(tally.unfinished)
     found = attention(
         period,
         tally,
         [(reason, images) for (_, reason), images in counts.reasons.items()],
         forecast=ends,
         incomplete=incomplete,
-        present=present_state(database, settings, nights, now) if has_work else None,
+        present=present_state(database, settings, nights, now) if concerns_now else None,
     )
     return NightContent(
         period=period,
         at=now,
-        is_current=is_current,
+        is_current=not is_past(period, now),
         tally=tally,
         states=_states(tally),
         forecast=ends,
@@ -112,14 +136,27 @@ def night_content(
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
+        has_further_results=len({count.model for count in counts.labels}) > 1 and queries.has_further_results(database),
         earlier_nights=len(earlier),
         suspicious=_suspicious(database, period) if counts.labels else [],
         studies=incomplete[:_STUDIES],
         studies_left_out=max(0, len(incomplete) - _STUDIES),
-        outcomes_over_time=outcome_chart(period, counts, nights, now),
+        outcomes_over_time=outcome_chart(period, counts, ends, nights, now),
         backlog=backlog_chart(period, counts, ends, nights, now),
-        hours=list(_hours(counts, nights)),
+        hours=hour_rows(period, counts, nights, now),
     )
+
+
+def _remaining(database: Database, settings: Settings, now: datetime) -> RemainingWork:
+    """Read the work of all periods: workers do not finish the images of one period first."""
+    return remaining_work(database, settings, unfinished=queries.unfinished(database), now=now)
+
+
+def _retried(database: Database, period: Period, counts: PeriodCounts, now: datetime) -> queries.Retried | None:
+    ended_later = counts.last_outcome is not None and counts.last_outcome > period.until
+    if ended_later or (counts.tally.unfinished and now > period.until):
+        return queries.retried_later(database, since=period.since, until=period.until)
+    return None
 
 
 def _states(tally: Tally) -> list[tuple[str, int]]:
@@ -149,21 +186,6 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
     return queries.most_suspicious(database, since=period.since, until=period.until, limit=_SUSPICIOUS)
-
-
-def _hours(counts: PeriodCounts, nights: Nights) -> Iterator[tuple[datetime, int, Mapping[str, int]]]:
-    arrived: Counter[datetime] = Counter()
-    finished: dict[datetime, Counter[str]] = {}
-    for begin, images in counts.arrived_at.items():
-        arrived[_hour(begin, nights)] += images
-    for (begin, state), images in counts.finished_at.items():
-        finished.setdefault(_hour(begin, nights), Counter())[state] += images
-    for hour in sorted(arrived.keys() | finished.keys()):
-        yield hour, arrived[hour], finished.get(hour, Counter())
-
-
-def _hour(moment: datetime, nights: Nights) -> datetime:
-    return nights.local(moment).replace(minute=0, second=0, microsecond=0)
 
 
 _REASONS = {reason.value: reason for reason in Reason}

@@ -63,3 +63,13 @@ def current_periods(nights: Nights, now: datetime) -> tuple[Period, Period | Non
     night = night_of(nights, nights.latest(now))
     day = day_of(nights, nights.local(night.until).date())
     return night, day if day and day.since <= now else None
+
+
+def is_latest(period: Period, nights: Nights, now: datetime) -> bool:
+    """Return whether the period is the latest of its kind that has begun; what holds now concerns it."""
+    if period.since > now:
+        return False
+    if period.kind == "night":
+        return period.date == nights.latest(now)
+    following = day_of(nights, period.date + _DAY)
+    return following is None or following.since > now

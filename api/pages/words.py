@@ -1,6 +1,6 @@
 """Write times and shares for people."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from nightread.nights import Nights
 
@@ -14,6 +14,12 @@ def clock(moment: datetime, nights: Nights, *, near: datetime) -> str:
     if abs((moment - near).total_seconds()) > _FAR_SECONDS:
         return f"{local:%a} {local.day} {local:%b %H:%M}"
     return f"{local:%H:%M}"
+
+
+def hour_begin(moment: datetime, nights: Nights) -> datetime:
+    """Return the begin of the local hour of a time as the same kind of time, so that equal local hours differ."""
+    local = nights.local(moment)
+    return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 def share(value: float) -> str:

@@ -20,6 +20,7 @@ from db.queries.night import (
     LabelSample,
     PeriodCounts,
     has_arrivals,
+    has_further_results,
     most_suspicious,
     period_counts,
     sample_labels,
@@ -51,6 +52,7 @@ from db.queries.reportable import (
 )
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
+from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
@@ -116,6 +118,7 @@ __all__ = [
     "ReportedBundle",
     "ResultWithTruth",
     "Retriable",
+    "Retried",
     "Route",
     "Sender",
     "Source",
@@ -145,6 +148,7 @@ __all__ = [
     "failure_groups",
     "finished_among",
     "has_arrivals",
+    "has_further_results",
     "held_images",
     "image_facts",
     "image_ids",
@@ -186,6 +190,7 @@ __all__ = [
     "replaced",
     "results_with_truth",
     "retriable",
+    "retried_later",
     "routes_in_force",
     "sample_labels",
     "senders",

@@ -31,7 +31,7 @@ class BatchRecord:
     """Images by state; `received` are those that are retried."""
 
     @property
-    def given_back(self) -> int:
+    def requeued(self) -> int:
         """Return the number of images without an outcome in this batch: they are retried in another one."""
         if self.finished_at is None:
             return 0
@@ -55,7 +55,7 @@ class NodeTotals:
     node: str
     batches: int
     images: int
-    given_back: int
+    requeued: int
     seconds: Mapping[str, float]
     """Seconds by phase."""
 
@@ -98,7 +98,7 @@ def _totals(node: str, records: list[BatchRecord]) -> NodeTotals:
         node=node,
         batches=len(records),
         images=sum(record.images for record in records),
-        given_back=sum(record.given_back for record in records),
+        requeued=sum(record.requeued for record in records),
         seconds=dict(seconds),
     )
 

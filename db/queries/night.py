@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, String, cast, column, func, select, values
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    values,
+)
 
 from db.engine import Database
 from db.queries.bundles import BundleLabels, bundles_by_id
@@ -115,6 +127,14 @@ def most_suspicious(database: Database, *, since: datetime, until: datetime, lim
 def has_arrivals(database: Database, *, since: datetime, until: datetime) -> bool:
     """Return whether anything arrived in this period."""
     statement = select(instances.c.id).where(*_arrived(since, until)).limit(1)
+    with database.read() as connection:
+        return connection.execute(statement).first() is not None
+
+
+def has_further_results(database: Database) -> bool:
+    """Return whether any image has results, or work, of more bundles than the one that gives its answer."""
+    # The constant and the column of the partial index let SQLite read that index, and not all work.
+    statement = select(work.c.bundle_id).where(work.c.ordinal > literal_column("0")).limit(1)
     with database.read() as connection:
         return connection.execute(statement).first() is not None
 

@@ -1,6 +1,7 @@
 """The pages in Debian's Chromium: axe has no serious finding, nothing overflows, and the keyboard is enough."""
 
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ import pytest
 import skip_reasons
 import uvicorn
 from databases import NewSqlite
-from dicom_peers import free_port
 from ledger_driver import SettableClock
 from mixed_night import MORNING, fill_mixed_night
 
@@ -51,16 +51,16 @@ def address(new_sqlite: NewSqlite, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @contextmanager
 def served(app: Any) -> Iterator[str]:
-    """Serve an application from a thread."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    """Serve an application from a thread; the socket listens before, so that no early connection is refused."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from mixed_night import MORNING, SINCE, MixedNight, fill_mixed_night
-from sqlalchemy import text
+from sqlalchemy import insert, text, update
 
-from db import queries
+from db import ledger, queries
 from db.engine import Database
+from db.tables import work
 
 UNTIL = SINCE + timedelta(hours=13)
 WITHIN = "i.arrived_at >= :since AND i.arrived_at < :until"
@@ -46,6 +47,36 @@ def test_the_counts_of_a_night(database: Database, night: MixedNight) -> None:
     assert min(counts.arrived_at) >= SINCE
     assert counts.last_outcome is not None
     assert counts.last_outcome > SINCE
+
+
+def test_images_retried_after_the_night_are_told_from_the_others(database: Database, night: MixedNight) -> None:
+    """Their outcomes are counted apart; the last outcome of the other images is theirs, late or not."""
+    statement = f"SELECT i.id {JOINED} AND w.state IN ('failed', 'rejected')"
+    ended = [int(str(number)) for (number,) in rows(database, statement)]
+    assert queries.retried_later(database, since=SINCE, until=UNTIL) is None
+
+    ledger.retry(database, ended, actor="anna", now=UNTIL + timedelta(days=2))
+    again = update(work).where(work.c.instance_id == ended[0], work.c.ordinal == 0)
+    done_at = UNTIL + timedelta(days=3)
+    database.write(lambda connection: connection.execute(again.values(state="done", finished_at=done_at)))
+
+    found = queries.retried_later(database, since=SINCE, until=UNTIL)
+    assert found is not None
+    assert (found.finished, found.unfinished) == (1, len(ended) - 1)
+    assert found.last_other_outcome is not None
+    assert SINCE < found.last_other_outcome < UNTIL
+    assert queries.period_counts(database, since=SINCE, until=UNTIL).last_outcome == done_at
+
+
+def test_further_results_are_noticed(database: Database, night: MixedNight) -> None:
+    """One row of work besides the answers is enough."""
+    assert not queries.has_further_results(database)
+
+    further = {"id": 10**6, "instance_id": 1, "ordinal": 1, "state": "done", "bundle_id": night.bundle_id}
+    counters = {"attempts": 0, "deaths": 0, "expiries": 0, "priority": 5, "alone": False}
+    database.write(lambda connection: connection.execute(insert(work).values(**further, **counters)))
+
+    assert queries.has_further_results(database)
 
 
 def test_the_intervals_hold_what_arrived_in_them(database: Database, night: MixedNight) -> None:
@@ -111,7 +142,7 @@ def test_batches_page_by_page(database: Database, night: MixedNight) -> None:
 
     totals = queries.node_totals(database, since=SINCE)
     assert sum(total.images for total in totals) == 197
-    assert queries.batch_records(database, limit=1, batch_id=found[0])[0].given_back == 0
+    assert queries.batch_records(database, limit=1, batch_id=found[0])[0].requeued == 0
 
 
 def test_everything_about_one_image(database: Database, night: MixedNight) -> None:

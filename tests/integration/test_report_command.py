@@ -89,7 +89,7 @@ def test_the_file_loads_nothing_and_names_nobody(state: Path, tmp_path: Path) ->
     page = (tmp_path / "night.html").read_text()
     assert "Night of Thursday 5 November 2026" in page
     assert "Not for diagnosis." in page
-    assert "1 study is incomplete: 4 images did not arrive." in page
+    assert "1 study is incomplete: 4 images have not arrived." in page
     assert not re.search(r"(src|href)=|@import|url\(|<script", page)
     assert "1.2.826" not in page
     assert ".dcm" not in page

@@ -1,5 +1,6 @@
 """The night page shows what SQL counts, in a night with failures, duplicates, an incomplete study and a dead worker."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from databases import NewSqlite
-from mixed_night import MORNING, fill_mixed_night
-from pages_client import PagesClient, pages_client
+from mixed_night import LABELS, MORNING, fill_mixed_night
+from pages_client import PagesClient, pages_client, words_of
+
+from db import ledger
 
 UNFINISHED = 7
 
@@ -57,7 +60,7 @@ def test_it_says_what_is_missing_and_why(pages: PagesClient) -> None:
 
     assert "7 images are unfinished; no image was finished in the last minute." in text
     assert "The worker nightread@gpu-2 sent its last heartbeat 1 h 00 min ago." in text
-    assert "1 study is incomplete: 4 images did not arrive." in text
+    assert "1 study is incomplete: 4 images have not arrived." in text
     assert pages.night.incomplete in text
 
 
@@ -100,3 +103,58 @@ def test_the_first_page_shows_the_day_if_only_the_day_has_arrivals(new_sqlite: N
 
         assert "Day of Saturday 7 November 2026" in pages.text("/")
         assert pages.terms("/")["arrived"] == 1
+
+
+def test_links_lead_to_as_many_images_as_they_say(new_sqlite: NewSqlite, tmp_path: Path) -> None:
+    """A label of two models, no label at all and an unknown reason have no link, unless a filter matches just them."""
+    with pages_client(new_sqlite, tmp_path, now=MORNING) as pages:
+        pages.night = fill_mixed_night(pages.database, images=100, earlier=0)
+        other = ledger.register_bundle(
+            pages.database,
+            name="other",
+            version="2",
+            digest="e" * 64,
+            labels=list(LABELS),
+            normal_label=None,
+            now=MORNING,
+        )
+        pages.write("UPDATE work SET bundle_id = :other WHERE label = 'nodule' AND id % 2 = 0", other=other)
+        for bundle in (pages.night.bundle_id, other):
+            pages.write("INSERT INTO occurrences (kind, value, block) VALUES ('model', :value, 0)", value=str(bundle))
+        pages.write("UPDATE work SET label = NULL WHERE id IN (SELECT id FROM work WHERE label = 'effusion' LIMIT 3)")
+        pages.write("UPDATE work SET reason = 'of_a_later_release' WHERE reason = (SELECT min(reason) FROM work)")
+        page = pages.get("/nights/2026-11-05")
+
+        links = _numbers_with_links(page)
+        assert [word for word, link, _ in links if not link] == ["(none)", "of_a_later_release"]
+        assert sum("model=other%402" in link for _, link, _ in links) == 1
+        for _, link, images in links:
+            assert not link or pages.get(html.unescape(link)).count("<tr data-row>") == images
+        assert "sort=suspicion&amp;state=done&amp;current=true" in page
+
+        pages.write(
+            "INSERT INTO work (instance_id, ordinal, state, attempts, deaths, expiries, priority, alone, shadow, "
+            "bundle_id, label) VALUES (1, 1, 'done', 0, 0, 0, 5, 0, 0, :other, 'nodule')",
+            other=other,
+        )
+        unlinked = {word for word, link, _ in _numbers_with_links(pages.get("/nights/2026-11-05")) if not link}
+        assert unlinked == {"(none)", "of_a_later_release", "nodule"}
+
+
+def _numbers_with_links(page: str) -> list[tuple[str, str, int]]:
+    """Return (label or reason, link or nothing, images) of the rows of both tables, in the order of words."""
+    rows = re.findall(r'<tr><th scope="row"[^>]*>(.*?)</th><td class="number">(.*?)</td>', page, re.DOTALL)
+    found = []
+    for head, cell in rows:
+        link = re.search(r'href="(/images[^"]*)"', cell)
+        found.append((words_of(head).split()[-1], link[1] if link else "", int(words_of(cell).replace(",", ""))))
+    return sorted(row for row in found if not row[0].startswith("1.2."))
+
+
+def test_words_while_images_are_unfinished(new_sqlite: NewSqlite, tmp_path: Path) -> None:
+    """Nothing was rejected, which is not to say that everything has a result."""
+    with pages_client(new_sqlite, tmp_path, now=MORNING) as pages:
+        pages.night = fill_mixed_night(pages.database, images=40, earlier=0, unfinished=30)
+        pages.write("UPDATE work SET state = 'done', reason = NULL WHERE state IN ('failed', 'rejected')")
+
+        assert "No image was rejected or failed." in pages.text("/nights/2026-11-05")
