@@ -12,6 +12,7 @@ from api.pages.bundle_cards import card_of, score_rows
 from api.pages.links import path_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.viewer import PageProblem, Reader, page
+from api.pictures.finding import has_finding
 from db import ledger, queries
 from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries import ImageFacts
@@ -51,6 +52,7 @@ def image(number: str, request: Request, context: Context, viewer: Reader) -> Re
     facts = _facts(context, number)
     shown = facts.image
     ledger.note_read(context.database, "image", shown["image_id"], actor=viewer.principal.name, now=context.clock())
+    is_finding = has_finding(context.database, shown["image_id"])
     card = card_of(context.settings, facts.digests.get(_model(shown)))
     return page(
         request,
@@ -63,7 +65,8 @@ def image(number: str, request: Request, context: Context, viewer: Reader) -> Re
         card=card,
         scores=score_rows(shown["scores"], shown["label"], card),
         header=[(name, facts.stored[column]) for column, name in HEADER_FACTS.items() if facts.stored.get(column)],
-        picture=_picture(request, facts),
+        picture=_picture(request, facts, is_finding=is_finding),
+        is_finding=is_finding,
         timeline=list(_timeline(context, shown["image_id"])),
         frames=sorted(facts.frames, key=lambda frame: -(frame["score"] or 0))[:_FRAMES_SHOWN],
         viewer_address=_viewer_address(context, shown),
@@ -83,7 +86,7 @@ def _model(row: Mapping[str, Any]) -> str:
     return f"{row['model']}@{row['model_version']}" if row["model"] else ""
 
 
-def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
+def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[str, Any]:
     """Return the addresses of the picture and its heat map for the chosen frame and window, and the other choices."""
     here, image_id = f"/images/{facts.image['image_id']}", facts.image["image_id"]
     count = max(facts.stored["frames"] or 1, 1)
@@ -97,7 +100,9 @@ def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
     return {
         "address": path_link(f"/v1/images/{image_id}/preview.png", parameters),
         # Without a frame, the heat map would be that of the frame with the highest score, over another frame.
-        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1) if overlay else None,
+        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1)
+        if overlay and is_finding
+        else None,
         "frame": frame or 1,
         "frames": count,
         "window": window,
