@@ -1,6 +1,7 @@
 """Serve the page of one image: picture, scores, header, model, file, and everything that happened to it."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -14,8 +15,7 @@ from api.pages.page_route import page_router
 from api.pages.viewer import PageProblem, Reader, page
 from api.pictures.finding import has_finding
 from db import ledger, queries
-from db.ledger.reads import IMAGE_READ, STUDY_READ
-from db.queries import ImageFacts
+from db.queries import EntryScope, ImageFacts
 from db.tables import State
 
 router = page_router()
@@ -23,6 +23,8 @@ _LARGEST_ID = 2**63 - 1
 _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
 _FRAMES_SHOWN = 60
+ENTRIES = EntryScope(views=False, latest=20_000)
+"""Entries of the audit table that a page searches: `nightread trace` searches all of them."""
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",
@@ -67,6 +69,7 @@ def image(number: str, request: Request, context: Context, viewer: Reader) -> Re
         header=[(name, facts.stored[column]) for column, name in HEADER_FACTS.items() if facts.stored.get(column)],
         picture=_picture(request, facts, is_finding=is_finding),
         is_finding=is_finding,
+        left_out_before=_left_out_before(context, shown),
         timeline=list(_timeline(context, shown["image_id"])),
         frames=sorted(facts.frames, key=lambda frame: -(frame["score"] or 0))[:_FRAMES_SHOWN],
         viewer_address=_viewer_address(context, shown),
@@ -118,10 +121,14 @@ def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[s
 
 def _timeline(context: ApiContext, image_id: int) -> Iterator[queries.Event]:
     """Yield the events without the views, which the page itself makes."""
-    for trace in queries.trace(context.database, [image_id]):
-        for event in trace.events:
-            if event.values.get("action") not in (IMAGE_READ, STUDY_READ):
-                yield event
+    for trace in queries.trace(context.database, [image_id], ENTRIES):
+        yield from trace.events
+
+
+def _left_out_before(context: ApiContext, row: Mapping[str, Any]) -> datetime | None:
+    """Return the time before which entries about the image were not searched; None if all were."""
+    since = queries.searched_since(context.database, ENTRIES)
+    return since if since is not None and since > row["received_at"] else None
 
 
 def _viewer_address(context: ApiContext, row: Mapping[str, Any]) -> str:

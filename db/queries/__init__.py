@@ -3,7 +3,8 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
-from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
+from db.queries.audit_entries import EntryScope, searched_since
+from db.queries.batch_history import BatchRecord, NodeTotals, WorkerTotals, batch_records, node_totals
 from db.queries.bundles import BundleLabels, bundles
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
@@ -80,6 +81,7 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "EntryScope",
     "Event",
     "FailureGroup",
     "ImageFacts",
@@ -119,6 +121,7 @@ __all__ = [
     "Violation",
     "What",
     "Worker",
+    "WorkerTotals",
     "all_spooled",
     "api_keys",
     "archive_states",
@@ -179,6 +182,7 @@ __all__ = [
     "retriable",
     "routes_in_force",
     "sample_labels",
+    "searched_since",
     "senders",
     "sources",
     "spooled_at",

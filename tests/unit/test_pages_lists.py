@@ -10,7 +10,10 @@ import pytest
 from databases import NewSqlite
 from mixed_night import MORNING, fill_mixed_night
 from pages_client import PagesClient, pages_client, words_of
+from sqlalchemy import event
 
+from api.pages import image
+from db import queries
 from imaging.patient import PatientHasher
 from nightread.site_key import load_site_key
 
@@ -152,3 +155,45 @@ def test_the_data_of_a_list_has_its_order(shown: PagesClient, path: str) -> None
         assert rows_of(page) == [image["image_id"] for image in images]
     else:
         assert images == sorted(images, key=lambda image: -image["image_id"])
+
+
+def test_totals_say_how_many_batches_they_count(pages: PagesClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And phases that only earlier batches had keep their column."""
+    pages.write("UPDATE batches SET seconds = :seconds", seconds='{"predict": 2.0, "unpack": 60.0}')
+
+    page = pages.text("/batches")
+
+    assert "predict unpack seconds by phase" in page
+    assert "Only the latest" not in page
+    counted = queries.node_totals
+    monkeypatch.setattr(queries, "node_totals", lambda database, since: counted(database, since=since, most=2))
+    assert "Only the latest 2 batches, formed at " in pages.text("/batches")
+    monkeypatch.setattr(queries, "batch_records", lambda *_args, **_named: [])
+    assert "predict unpack seconds by phase" in pages.text("/batches")
+
+
+def test_an_image_page_searches_a_bounded_part_of_the_audit_table(
+    pages: PagesClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views, of which each page adds one, are left out by the database; and a page says what it did not search."""
+    entry = "INSERT INTO audit (at, actor, action, detail) VALUES (:at, 'eve', :action, :detail)"
+    arrived = pages.sql("SELECT max(arrived_at) FROM instances")[0][0]
+    pages.write(entry, at=arrived, action="images.cancel", detail='{"image": 5}')
+    for _ in range(3):
+        pages.get("/images/5")
+    pages.write(entry, at=arrived, action="images.explain", detail='{"image": 5, "model": "m@1", "frame": 0}')
+    found: list[str] = []
+    event.listen(pages.database.reader, "after_cursor_execute", lambda *call: found.append(f"{call[2]} {call[3]}"))
+
+    page = pages.text("/images/5")
+
+    assert "eve cancelled it." in page
+    assert "eve let m@1 explain it" in page
+    assert "looked at it" not in page
+    assert any("NOT IN" in each and "image.read" in each for each in found if "FROM audit" in each)
+    assert "were not searched" not in page
+    monkeypatch.setattr(image, "ENTRIES", queries.EntryScope(views=False, latest=3))
+    page = pages.text("/images/5")
+    assert "eve cancelled it." not in page
+    assert "eve let m@1 explain it" in page
+    assert "were not searched; nightread trace 5 searches all of them" in page
