@@ -6,6 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from tempfile import TemporaryFile
 from typing import IO
+from urllib.parse import quote
 
 from fastapi import Response
 from fastapi.concurrency import run_in_threadpool
@@ -23,6 +24,7 @@ from nightread.errors import UsageFault
 _AT_ONCE = 2
 """Each file holds a connection to the database until its client has read it."""
 _LONGEST_SECONDS = 600.0
+_LONGEST_NOTE = 1000
 _READ_BYTES = 1024**2
 
 
@@ -32,9 +34,13 @@ class FileExports:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def response(self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext) -> Response:
-        """Return the response that sends the rows as `jsonl`, `csv` or `parquet`."""
+    async def response(
+        self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
+    ) -> Response:
+        """Return the response that sends the rows as `jsonl`, `csv` or `parquet`; the note goes into a header."""
         headers = {"Content-Disposition": f'attachment; filename="results.{style}"'}
+        if note is not None:
+            headers["Nightread-Note"] = quote(note[:_LONGEST_NOTE], safe=" ,.:;()='")
         if self._places.locked():
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,6 +1,6 @@
 """Find the images of a patient or accession number, whichever issuer they name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,38 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class IssuerOption:
+    """How a person gives an issuer, for the sentences of a search."""
+
+    name: str
+    none: str
+    """Only images that name no issuer."""
+
+
+COMMAND_OPTION = IssuerOption(name="--issuer NAME", none="--issuer ''")
+PARAMETER = IssuerOption(name="issuer=NAME", none="an empty issuer=")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuerImages:
+    """The images that have a number of one issuer."""
+
+    key: str
+    """The hash of issuer and number."""
+    name: str | None
+    """None: the images name no issuer."""
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NumberSearch:
     """The hashes under which the images of a number are stored."""
 
     keys: tuple[str, ...]
     note: str | None = None
     """Which issuers the images name, for the person who asks; None if none of them names one, or if one was given."""
+    issuers: tuple[IssuerImages, ...] = ()
+    """The issuers whose images have the number, by name; empty if an issuer was given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +72,13 @@ class Numbers:
         return bool(self.patient or self.accession)
 
     def add_to(
-        self, wanted: ImageFilter, database: Database, settings: Settings, tell: Callable[[str], None]
+        self,
+        wanted: ImageFilter,
+        database: Database,
+        settings: Settings,
+        tell: Callable[[str], None],
+        *,
+        option: IssuerOption = COMMAND_OPTION,
     ) -> ImageFilter:
         """Add the hashes of the numbers to the filter. `tell` is called with a sentence on the issuers that have them.
 
@@ -59,7 +91,7 @@ class Numbers:
         keys: dict[str, Any] = {}
         for kind, number in numbers:
             if number:
-                search = search_number(database, hasher, kind, number, self.issuer)
+                search = search_number(database, hasher, kind, number, self.issuer, option=option)
                 keys[f"{kind}_keys"] = search.keys
                 if search.note:
                     tell(search.note)
@@ -67,7 +99,13 @@ class Numbers:
 
 
 def search_number(
-    database: Database, hasher: PatientHasher, kind: NumberKind, number: str, issuer: str | None
+    database: Database,
+    hasher: PatientHasher,
+    kind: NumberKind,
+    number: str,
+    issuer: str | None,
+    *,
+    option: IssuerOption = COMMAND_OPTION,
 ) -> NumberSearch:
     """Hash the number with the given issuer, or else without an issuer and with each issuer that headers named."""
     if issuer is not None:
@@ -76,9 +114,10 @@ def search_number(
     issuers = {_key(hasher, kind, number, name): name for name in (None, *known)}
     found = queries.images_by_key(database, kind, list(issuers))
     if not found:
-        return NumberSearch(keys=tuple(issuers), note=_not_found(kind, known))
-    by_issuer = {issuers[key]: images for key, images in found.items()}
-    return NumberSearch(keys=tuple(found), note=_found(kind, by_issuer))
+        return NumberSearch(keys=tuple(issuers), note=_not_found(kind, known, option))
+    named = [IssuerImages(key=key, name=issuers[key], images=images) for key, images in found.items()]
+    named.sort(key=lambda issuer: issuer.name or "")
+    return NumberSearch(keys=tuple(found), note=_found(kind, named, option), issuers=tuple(named))
 
 
 def images_of_number(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> list[int]:
@@ -128,25 +167,22 @@ def _key(hasher: PatientHasher, kind: NumberKind, number: str, issuer: str | Non
     return hashed or ""
 
 
-def _not_found(kind: NumberKind, known: list[str]) -> str:
+def _not_found(kind: NumberKind, known: list[str], option: IssuerOption) -> str:
     names = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
     with_known = f" and with {counted(len(known), 'known issuer')} ({names})" if known else ""
     return (
         f"No image has this {_NAMES[kind]}; it was searched without an issuer{with_known}. "
-        "If the images name another issuer, give it with --issuer."
+        f"If the images name another issuer, give it with {option.name}."
     )
 
 
-def _found(kind: NumberKind, by_issuer: dict[str | None, int]) -> str | None:
-    if set(by_issuer) == {None}:
+def _found(kind: NumberKind, issuers: Sequence[IssuerImages], option: IssuerOption) -> str | None:
+    if [issuer.name for issuer in issuers] == [None]:
         return None
-    listed = ", ".join(
-        f"{name or 'no issuer'} ({counted(images, 'image')})"
-        for name, images in sorted(by_issuer.items(), key=lambda entry: entry[0] or "")
-    )
-    if len(by_issuer) == 1:
+    listed = ", ".join(f"{issuer.name or 'no issuer'} ({counted(issuer.images, 'image')})" for issuer in issuers)
+    if len(issuers) == 1:
         return f"Issuer of this {_NAMES[kind]}: {listed}."
     return (
         f"Warning: several issuers have this {_NAMES[kind]}: {listed}. They may be different "
-        f"{'patients' if kind == 'patient' else 'orders'}: choose one with --issuer NAME, or --issuer '' for none."
+        f"{'patients' if kind == 'patient' else 'orders'}: choose one with {option.name}, or {option.none} for none."
     )

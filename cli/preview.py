@@ -1,5 +1,6 @@
 """Define `nightread preview`: write the picture of an image."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # `nightread --help` reads no images
     from api.pictures.picture import Picture, PictureRequest
 
 Value = TypeVar("Value")
+_NO_FRAME = re.compile(r"There is no frame (?P<number>\d+): the image has (?P<count>.+), counted from 1\.")
+"""The message of api.pictures.reading."""
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -90,6 +93,14 @@ def _parsed(parse: Callable[[str], Value], text: str) -> Value:
         raise UsageFault(f"--{error}") from None
 
 
+def _counted_from_0(detail: str) -> str:
+    """Return the message about a frame that does not exist with the number that --frame has; others as they are."""
+    missing = _NO_FRAME.fullmatch(detail)
+    if missing is None:
+        return detail
+    return f"There is no frame {int(missing['number']) - 1}: the image has {missing['count']}, counted from 0."
+
+
 def _picture(settings: Settings, image_id: int, request_of: "Callable[[Any], PictureRequest]") -> "Picture":
     from api.pictures.finding import find_image, showable_place  # noqa: PLC0415
     from api.pictures.picture import NoPictureError  # noqa: PLC0415
@@ -101,7 +112,7 @@ def _picture(settings: Settings, image_id: int, request_of: "Callable[[Any], Pic
             request = request_of(showable_place(find_image(database, image_id), settings))
             picture = pictures.make(request).result()
         except NoPictureError as error:
-            raise UsageFault(error.detail) from None
+            raise UsageFault(_counted_from_0(error.detail)) from None
         else:
             ledger.note_read(database, "image", image_id, actor=user_name(), now=utc_now())
             return picture

@@ -97,7 +97,9 @@ def attention(
         yield _missing(incomplete)
     if not tally.adds_up:
         link = images_link(**period.filter)
-        yield Attention(kind="stopped", text="The counts do not add up: run `nightread audit`.", link=link)
+        yield Attention(
+            kind="stopped", text="The counts do not add up: run `nightread audit`.", link=link, link_text="the images"
+        )
 
 
 def _of_the_present(present: Present, tally: Tally) -> Iterator[Attention]:

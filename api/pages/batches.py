@@ -13,7 +13,7 @@ from api.pages.links import path_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
 from db import queries
-from db.queries import BatchRecord
+from db.queries import BatchRecord, NodeTotals
 
 router = page_router()
 _ROWS = 100
@@ -30,6 +30,8 @@ def batches(request: Request, context: Context, user: Reader) -> Response:
     records = queries.batch_records(context.database, limit=_ROWS + 1, before=before)
     shown = records[:_ROWS]
     last = shown[-1] if len(records) > _ROWS else None
+    now = context.clock()
+    totals = queries.node_totals(context.database, since=now - _PERIOD)
     return page(
         request,
         user,
@@ -38,8 +40,9 @@ def batches(request: Request, context: Context, user: Reader) -> Response:
         records=shown,
         following=path_link("/batches", at=last.created_at.isoformat(), after=last.id) if last else None,
         first="/batches" if before else None,
-        **_workers(context),
-        **_phases(shown),
+        workers=queries.workers(context.database, now=now),
+        totals=totals,
+        **_phases([*shown, *totals.by_node]),
     )
 
 
@@ -58,21 +61,13 @@ def batch(batch_id: str, request: Request, context: Context, user: Reader) -> Re
         following=None,
         first="/batches",
         workers=[],
-        totals=[],
+        totals=None,
         **_phases(found),
     )
 
 
-def _workers(context: ApiContext) -> dict[str, Any]:
-    now = context.clock()
-    return {
-        "workers": queries.workers(context.database, now=now),
-        "totals": queries.node_totals(context.database, since=now - _PERIOD),
-    }
-
-
-def _phases(records: Sequence[BatchRecord]) -> dict[str, Any]:
-    """Return the names of all phases of these batches, and a function that gives the parts of a bar."""
+def _phases(records: Sequence[BatchRecord | NodeTotals]) -> dict[str, Any]:
+    """Return the names of all phases of these batches and totals, and a function that gives the parts of a bar."""
     named = {phase for record in records for phase in record.seconds}
     phases = [*(phase for phase in PHASES if phase in named), *sorted(named - set(PHASES))]
 

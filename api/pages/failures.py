@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
-from api.pages.image_search import ImageSearch, SearchError, image_search
+from api.pages.image_search import ImageSearch, SearchError, image_search, require_known
 from api.pages.links import path_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect, require_operator
@@ -107,6 +107,8 @@ def _search(parameters: QueryParams, context: ApiContext, *, default: bool = Tru
         night, _ = current_periods(context.nights, context.clock())
         named.append(("since", night.since.isoformat()))
     try:
+        if default:
+            require_known(parameters, (*_TIMES, "retried"))
         search = image_search(QueryParams(named), context.nights)
     except SearchError as error:
         raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None

@@ -1,6 +1,7 @@
 """Serve the page of one image: picture, scores, header, model, file, and everything that happened to it."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -12,10 +13,10 @@ from api.pages.bundle_cards import card_of, score_rows
 from api.pages.links import path_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
+from api.pictures.finding import has_finding
 from api.read_audit import note_read
 from db import queries
-from db.ledger.reads import IMAGE_READ, STUDY_READ
-from db.queries import ImageFacts
+from db.queries import EntryScope, ImageFacts
 from db.tables import State
 
 router = page_router()
@@ -23,6 +24,8 @@ _LARGEST_ID = 2**63 - 1
 _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
 _FRAMES_SHOWN = 60
+ENTRIES = EntryScope(views=False, latest=20_000)
+"""Entries of the audit table that a page searches: `nightread trace` searches all of them."""
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",
@@ -52,6 +55,7 @@ def image(number: str, request: Request, context: Context, user: Reader) -> Resp
     facts = _facts(context, number)
     shown = facts.image
     note_read(context, user.principal, "image", shown["image_id"])
+    is_finding = has_finding(context.database, shown["image_id"])
     card = card_of(context.settings, facts.digests.get(_model(shown)))
     return page(
         request,
@@ -64,7 +68,9 @@ def image(number: str, request: Request, context: Context, user: Reader) -> Resp
         card=card,
         scores=score_rows(shown["scores"], shown["label"], card),
         header=[(name, facts.stored[column]) for column, name in HEADER_FACTS.items() if facts.stored.get(column)],
-        picture=_picture(request, facts),
+        picture=_picture(request, facts, is_finding=is_finding),
+        is_finding=is_finding,
+        left_out_before=_left_out_before(context, shown),
         timeline=list(_timeline(context, shown["image_id"])),
         frames=sorted(facts.frames, key=lambda frame: -(frame["score"] or 0))[:_FRAMES_SHOWN],
         viewer_address=_viewer_address(context, shown),
@@ -84,7 +90,7 @@ def _model(row: Mapping[str, Any]) -> str:
     return f"{row['model']}@{row['model_version']}" if row["model"] else ""
 
 
-def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
+def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[str, Any]:
     """Return the addresses of the picture and its heat map for the chosen frame and window, and the other choices."""
     here, image_id = f"/images/{facts.image['image_id']}", facts.image["image_id"]
     count = max(facts.stored["frames"] or 1, 1)
@@ -98,7 +104,9 @@ def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
     return {
         "address": path_link(f"/v1/images/{image_id}/preview.png", parameters),
         # Without a frame, the heat map would be that of the frame with the highest score, over another frame.
-        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1) if overlay else None,
+        "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1)
+        if overlay and is_finding
+        else None,
         "frame": frame or 1,
         "frames": count,
         "window": window,
@@ -114,10 +122,14 @@ def _picture(request: Request, facts: ImageFacts) -> dict[str, Any]:
 
 def _timeline(context: ApiContext, image_id: int) -> Iterator[queries.Event]:
     """Yield the events without the views, which the page itself makes."""
-    for trace in queries.trace(context.database, [image_id]):
-        for event in trace.events:
-            if event.values.get("action") not in (IMAGE_READ, STUDY_READ):
-                yield event
+    for trace in queries.trace(context.database, [image_id], ENTRIES):
+        yield from trace.events
+
+
+def _left_out_before(context: ApiContext, row: Mapping[str, Any]) -> datetime | None:
+    """Return the time before which entries about the image were not searched; None if all were."""
+    since = queries.searched_since(context.database, ENTRIES)
+    return since if since is not None and since > row["received_at"] else None
 
 
 def _viewer_address(context: ApiContext, row: Mapping[str, Any]) -> str:

@@ -16,13 +16,16 @@ from db.queries.filters import Sort
 from db.tables import State
 from imaging.remarks import Remark
 from nightread.nights import Nights
+from nightread.plain_text import visible
 from nightread.reasons import Reason
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 400
 _SORTS = get_args(Sort)
 DEFAULT_SORT = "newest"
-_MOST_VALUES = 50
+MOST_VALUES = 50
+"""Values of one filter."""
+_LONGEST_NAME = 40
 _LARGEST_ID = 2**63 - 1
 
 
@@ -45,22 +48,38 @@ class ImageSearch:
         return "" if found is None else str(found)
 
 
-def image_search(parameters: QueryParams, nights: Nights) -> ImageSearch:
-    """Read the filters. Raises SearchError for a value that is not allowed; empty values count as absent."""
+def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
+    """Read the filters; a night replaces other times. Empty values count as absent.
+
+    Raises SearchError for a name that is no filter, which would otherwise show all images, and for a value that is not
+    allowed.
+    """
+    require_known(parameters, (*_NAMES, *other_names))
     texts = {name: list(_texts(parameters, name)) for name in _NAMES}
+    if texts["night"]:  # chosen in the form of a list that had other times
+        texts["since"] = texts["until"] = []
     fields: dict[str, Any] = {}
     for name, values in texts.items():
         if values:
             fields |= _fields(name, values, nights)
-    if texts["night"] and (texts["since"] or texts["until"]):
-        raise SearchError("night cannot be combined with since and until: omit one of them.")
     fields.setdefault("sort", DEFAULT_SORT)
     query = {name: values if len(values) > 1 else values[0] for name, values in texts.items() if values}
     return ImageSearch(wanted=ImageFilter(**fields), query=query)
 
 
+def require_known(parameters: QueryParams, names: Sequence[str]) -> None:
+    """Raise SearchError for a parameter that is none of these."""
+    for name in parameters:
+        if name not in names:
+            shown = f"{visible(name[:_LONGEST_NAME])} is no filter here"
+            raise SearchError(f"{shown}. The names are: {', '.join(names)}.")
+
+
 def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
-    for text in parameters.getlist(name)[:_MOST_VALUES]:
+    values = parameters.getlist(name)
+    if len(values) > MOST_VALUES:
+        raise SearchError(f"{name} has {len(values):,} values; at most {MOST_VALUES} are allowed.")
+    for text in values:
         if len(text) > _LONGEST:
             raise SearchError(f"{name} is too long.")
         if "\0" in text:
@@ -79,6 +98,8 @@ def _fields(name: str, values: list[str], nights: Nights) -> dict[str, Any]:
     if name in _TIMES:
         return _times(name, values[0], nights)
     field, parse = _PARSED[name]
+    if field not in _SEVERAL and len(values) > 1:
+        raise SearchError(f"{name} can have one value only.")
     parsed = tuple(parse(name, value) for value in values)
     return {field: parsed if field in _SEVERAL else parsed[0]}
 
@@ -138,6 +159,9 @@ _PARSED: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "label": ("labels", _text),
     "source": ("sources", _text),
     "modality": ("modalities", _text),
+    "view_position": ("view_positions", _text),  # `view` chooses between table and pictures
+    "manufacturer": ("manufacturers", _text),
+    "station": ("station_names", _text),
     "model": ("models", _text),
     "study": ("study_instance_uid", _text),
     "series": ("series_instance_uid", _text),
@@ -151,5 +175,8 @@ _PARSED: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "max_score": ("max_score", _score),
     **{name: (name, _flag) for name in ("withdrawn", "replaced", "conflict", "current", "shadow")},
 }
-_SEVERAL = {"labels", "sources", "modalities", "models", "image_ids", "parent_ids", "patient_keys", "accession_keys"}
+_SEVERAL = {
+    *("labels", "sources", "modalities", "view_positions", "manufacturers", "station_names", "models"),
+    *("image_ids", "parent_ids", "patient_keys", "accession_keys"),
+}
 _NAMES = (*_CHOICES, *_PARSED, *_TIMES)

@@ -11,8 +11,8 @@ from fastapi.responses import Response
 from api.context import ApiContext, Context
 from api.hashing import site_hasher
 from api.named_images import named_images
-from api.number_search import search_number
-from api.pages.image_search import DEFAULT_SORT, ImageSearch, SearchError, image_search
+from api.number_search import NumberSearch, search_number
+from api.pages.image_search import DEFAULT_SORT, MOST_VALUES, ImageSearch, SearchError, image_search
 from api.pages.links import images_link, path_link, study_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect
@@ -27,7 +27,6 @@ from nightread.reasons import Reason
 router = page_router()
 _ROWS, _PICTURES = 100, 60
 _LONGEST_SEARCH, _LONGEST_NUMBER = 4096, 200
-_MOST_KEYS = 20
 _SORTS = {
     "newest": "newest first",
     "id": "oldest first",
@@ -44,7 +43,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
     if searched:
         return _found(context, searched)
     try:
-        search = image_search(request.query_params, context.nights)
+        search = image_search(request.query_params, context.nights, ("view", "cursor", "q"))
         as_pictures = request.query_params.get("view") == "pictures"
         cursor = request.query_params.get("cursor") or None
         limit = _PICTURES if as_pictures else _ROWS
@@ -71,6 +70,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
         sorts=_SORTS,
         default_sort=DEFAULT_SORT,
         further=_further(search),
+        issuers=max(len(search.wanted.patient_keys), len(search.wanted.accession_keys)),
     )
 
 
@@ -82,18 +82,32 @@ async def find_number(request: Request, context: Context, user: Reader) -> Respo
     number = fields.get("number", "").strip()
     if not number or len(number) > _LONGEST_NUMBER:
         raise PageProblem(HTTPStatus.BAD_REQUEST, "Give the number of a patient or an order.")
-    keys = await run_in_threadpool(_keys, context, kind, number)
-    return redirect(path_link("/images", {f"{kind}_key": keys}))
+    found = await run_in_threadpool(_of_number, context, kind, number)
+    if not found.issuers:
+        text = "No image has this number. It was searched without an issuer, and with each issuer that headers name."
+        raise PageProblem(HTTPStatus.NOT_FOUND, text)
+    keys = [issuer.key for issuer in found.issuers]
+    if len(keys) == 1:
+        return redirect(images_link(**{f"{kind}_key": keys[0]}))
+    return page(
+        request,
+        user,
+        "issuers.html.j2",
+        section="Images",
+        kind=kind,
+        issuers=[(issuer, images_link(**{f"{kind}_key": issuer.key})) for issuer in found.issuers],
+        together=path_link("/images", {f"{kind}_key": keys}) if len(keys) <= MOST_VALUES else None,
+    )
 
 
-def _keys(context: ApiContext, kind: NumberKind, number: str) -> list[str]:
-    """Return the hashes of the number, with each issuer under which images have it."""
+def _of_number(context: ApiContext, kind: NumberKind, number: str) -> NumberSearch:
+    """Search the number without an issuer, and with each issuer that headers named."""
     try:
         hasher = site_hasher(context.settings)
     except UsageFault:
         text = "Numbers are stored as hashes, and this host does not have the site key of the workers."
         raise PageProblem(HTTPStatus.CONFLICT, text) from None
-    return list(search_number(context.database, hasher, kind, number, None).keys)[:_MOST_KEYS]
+    return search_number(context.database, hasher, kind, number, None)
 
 
 def _found(context: ApiContext, searched: str) -> Response:
@@ -112,7 +126,10 @@ def _found(context: ApiContext, searched: str) -> Response:
         return redirect(images_link(sha256=searched))
     if is_uid(searched):
         return redirect(_of_uid(context, searched))
-    return redirect(path_link("/images", {"id": [str(image_id) for image_id in found[:50]]}))
+    if len(found) > MOST_VALUES:
+        arrivals = f"{len(found):,} images arrived from this place, more than the {MOST_VALUES} that one list names"
+        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or SHA-256 of one of them.")
+    return redirect(path_link("/images", {"id": [str(image_id) for image_id in found]}))
 
 
 def _of_uid(context: ApiContext, uid: str) -> str:
@@ -137,12 +154,11 @@ def _choices(context: ApiContext) -> dict[str, list[str]]:
 
 
 def _further(search: ImageSearch) -> list[tuple[str, Any]]:
-    """Return the filters that the form has no field for; it keeps them as hidden fields."""
+    """Return the filters, and further values of one, that the form has no field for; it keeps them as hidden fields."""
     return [
         (name, value)
         for name, values in search.query.items()
-        if name not in _FIELDS
-        for value in (values if isinstance(values, list) else [values])
+        for value in (values if isinstance(values, list) else [values])[1 if name in _FIELDS else 0 :]
     ]
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
-from api.pages.image_search import SearchError, image_search
+from api.pages.image_search import SearchError, image_search, require_known
 from api.pages.links import path_link, study_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
@@ -43,6 +43,7 @@ def studies(request: Request, context: Context, user: Reader) -> Response:
         night, _ = current_periods(context.nights, context.clock())
         named = [("since", night.since.isoformat())]
     try:
+        require_known(parameters, _TIMES)
         search = image_search(QueryParams(named), context.nights)
     except SearchError as error:
         raise PageProblem(HTTPStatus.BAD_REQUEST, str(error)) from None

@@ -57,6 +57,15 @@ def label_to_explain(image: Original, label: str | None) -> str:
     return image.label
 
 
+def has_finding(database: Database, image_id: int) -> bool:
+    """Return whether the result of the image is a finding, so that it has a heat map without naming a label."""
+    try:
+        label_to_explain(result_of(database, find_image(database, image_id)), None)
+    except NoPictureError:
+        return False
+    return True
+
+
 def thumbnail_request(
     database: Database, image: Original, settings: Settings, *, side: int = THUMBNAIL_SIDE, frame: int | None = None
 ) -> PictureRequest:

@@ -53,7 +53,8 @@ class PictureProcess:
             except _EndedError as ended:
                 code = ended.args[0]
                 if code in (TIMED_OUT, -signal.SIGALRM):
-                    detail = "The picture took too long: the limit is image_timeout_seconds, and not more than 20 s."
+                    seconds = self._settings.seconds
+                    detail = f"The picture took too long: the limit is {seconds:g} s, by image_timeout_seconds."
                     raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, detail, reason="timeout") from None
                 if code not in _NOT_BY_THE_IMAGE:
                     detail = "The image cannot be shown: it ended the process that read it."

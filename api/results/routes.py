@@ -32,10 +32,14 @@ _OBJECT = {"type": "object"}
 _Uid = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z.]+$")]
 _PAGE_SCHEMA = {
     "type": "object",
-    "required": ["images", "next"],
+    "required": ["images", "next", "note"],
     "properties": {
         "images": {"type": "array", "items": IMAGE_SCHEMA},
         "next": {"type": ["string", "null"], "description": "Path of the next page."},
+        "note": {
+            "type": ["string", "null"],
+            "description": "The issuers of a patient or accession number: several may mean different patients.",
+        },
     },
 }
 _FILE = {"schema": {"type": "string"}}
@@ -61,12 +65,13 @@ async def search_results(
     """Search with the conditions of `nightread query`.
 
     JSON comes in pages: `next` is the path of the next one, or null. JSON lines, CSV and Parquet have all rows in one
-    response. The format follows `format`, else the header Accept.
+    response. The format follows `format`, else the header Accept. If several issuers have the number of a patient or
+    order, `note` says so; in files the header Nightread-Note does, percent-encoded.
     """
     style = chosen_format(search.format, request.headers.get("accept"))
-    wanted = await run_in_threadpool(filter_of, search, context)
+    wanted, note = await run_in_threadpool(filter_of, search, context)
     if style != "json":
-        return await services.exports.response(style, with_limit(wanted, search), search.columns, context)
+        return await services.exports.response(style, with_limit(wanted, search), search.columns, context, note=note)
     try:
         page: Page = await run_in_threadpool(
             queries.page, context.database, wanted, cursor=search.cursor, limit=page_limit(search)
@@ -78,6 +83,7 @@ async def search_results(
         {
             "images": [with_links(row) for row in page.rows],
             "next": f"{following.path}?{following.query}" if following else None,
+            "note": note,
         }
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from api.context import ApiContext
-from api.number_search import Numbers
+from api.number_search import PARAMETER, Numbers
 from api.problems import Problem
 from db.queries import COLUMNS, ImageFilter
 from db.tables import State
@@ -52,6 +52,9 @@ class ResultsSearch(BaseModel):
     max_score: _Score | None = Field(None, description="Highest score of the resulting label.")
     source: _Texts = Field([], description="Name of the source.")
     modality: _Texts = Field([], description="Modality, such as CT.")
+    view_position: _Texts = Field([], description="View of a radiograph, such as PA or MLO.")
+    manufacturer: _Texts = Field([], description="Manufacturer of the device, as the header names it.")
+    station: _Texts = Field([], description="Name of the device at its site.")
     model: _Texts = Field([], description="`NAME` or `NAME@VERSION`: results of this model, including further results.")
     shadow: bool = Field(False, description="Only results of shadow models (on trial).")
     patient: Text | None = Field(None, description="PatientID; it is hashed before the search.")
@@ -91,8 +94,11 @@ class ResultsSearch(BaseModel):
         return (*COLUMNS, "frame") if self.frames else COLUMNS
 
 
-def filter_of(search: ResultsSearch, context: ApiContext) -> ImageFilter:
-    """Return the filter. Reads the issuers of patient numbers; raises Problem 422 and errors of the database."""
+def filter_of(search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, str | None]:
+    """Return the filter, and a note on the issuers of its numbers.
+
+    Reads the issuers of patient numbers; raises Problem 422 and errors of the database.
+    """
     since, until = _bounds(search, context)
     wanted = ImageFilter(
         image_ids=tuple(search.id),
@@ -104,6 +110,9 @@ def filter_of(search: ResultsSearch, context: ApiContext) -> ImageFilter:
         max_score=search.max_score,
         sources=tuple(search.source),
         modalities=tuple(search.modality),
+        view_positions=tuple(search.view_position),
+        manufacturers=tuple(search.manufacturer),
+        station_names=tuple(search.station),
         models=tuple(search.model),
         shadow=search.shadow,
         study_instance_uid=search.study,
@@ -123,14 +132,16 @@ def filter_of(search: ResultsSearch, context: ApiContext) -> ImageFilter:
     return _with_numbers(wanted, search, context)
 
 
-def _with_numbers(wanted: ImageFilter, search: ResultsSearch, context: ApiContext) -> ImageFilter:
+def _with_numbers(wanted: ImageFilter, search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, str | None]:
+    notes: list[str] = []
     try:
         numbers = Numbers(patient=search.patient, accession=search.accession, issuer=search.issuer)
-        return numbers.add_to(wanted, context.database, context.settings, lambda _note: None)
+        found = numbers.add_to(wanted, context.database, context.settings, notes.append, option=PARAMETER)
     except UsageFault:
         raise _unprocessable(
             "An issuer needs a patient or accession number, and the API needs the site key of the workers to hash it."
         ) from None
+    return found, " ".join(notes) or None
 
 
 def _bounds(search: ResultsSearch, context: ApiContext) -> tuple[datetime | None, datetime | None]:

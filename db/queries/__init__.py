@@ -3,7 +3,8 @@
 from db.ledger.delivery_values import Delivery, DeliveryState
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
-from db.queries.batch_history import BatchRecord, NodeTotals, batch_records, node_totals
+from db.queries.audit_entries import EntryScope, searched_since
+from db.queries.batch_history import BatchRecord, NodeTotals, WorkerTotals, batch_records, node_totals
 from db.queries.bundles import BundleLabels, bundles
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
@@ -90,6 +91,7 @@ __all__ = [
     "Coverage",
     "Delivery",
     "DeliveryState",
+    "EntryScope",
     "Event",
     "FailureGroup",
     "ImageFacts",
@@ -130,6 +132,7 @@ __all__ = [
     "Violation",
     "What",
     "Worker",
+    "WorkerTotals",
     "all_spooled",
     "api_keys",
     "archive_states",
@@ -193,6 +196,7 @@ __all__ = [
     "retried_later",
     "routes_in_force",
     "sample_labels",
+    "searched_since",
     "senders",
     "sources",
     "spooled_at",

@@ -1,11 +1,13 @@
 """Find the entries of the audit table that name certain images or their studies."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, func, or_, select
 
+from db.engine import Database
 from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries.snapshot import stream
 from db.queries.trace_events import Event, What
@@ -18,7 +20,19 @@ _CLOCKS = timedelta(days=1)
 """By how much an entry may seem older than an image that it names, because a clock was set back."""
 
 
-def entries_about(connection: Connection, arrivals: Mapping[int, Row[Any]]) -> Iterator[tuple[int, Event]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntryScope:
+    """The entries of the audit table that are searched."""
+
+    views: bool = True
+    """Whether entries about views of images and studies are among them: a page that is often viewed adds many."""
+    latest: int | None = None
+    """Only so many entries, the latest ones; None: all."""
+
+
+def entries_about(
+    connection: Connection, arrivals: Mapping[int, Row[Any]], scope: EntryScope
+) -> Iterator[tuple[int, Event]]:
     """Yield (image id, event) for each entry that names one of these images, or the study of one.
 
     An entry names images by `image`, `image_id`, `image_ids` or `images` (numbers, or lists that begin with one) or by
@@ -28,7 +42,7 @@ def entries_about(connection: Connection, arrivals: Mapping[int, Row[Any]]) -> I
     for image_id, row in arrivals.items():
         if row.study_instance_uid is not None:
             of_study.setdefault(row.study_instance_uid, []).append(image_id)
-    for entry in stream(connection, _statement(arrivals, of_study)):
+    for entry in stream(connection, _statement(arrivals, of_study, scope)):
         named = dict(_images(entry.detail))
         for image_id in named.keys() & arrivals.keys():
             yield image_id, _event(entry, named[image_id])
@@ -37,9 +51,27 @@ def entries_about(connection: Connection, arrivals: Mapping[int, Row[Any]]) -> I
                 yield image_id, _event(entry, None)
 
 
-def _statement(arrivals: Mapping[int, Row[Any]], of_study: Mapping[str, object]) -> Select[Any]:
+def searched_since(database: Database, scope: EntryScope) -> datetime | None:
+    """Return the time of the oldest entry that a search with `latest` reads; None if it reads all entries."""
+    if scope.latest is None:
+        return None
+    oldest = select(audit.c.at).where(audit.c.id <= _last_left_out(scope.latest)).order_by(audit.c.id.desc()).limit(1)
+    with database.read() as connection:
+        return connection.execute(oldest).scalar_one_or_none()
+
+
+def _last_left_out(latest: int) -> ColumnElement[int]:
+    """Return the id before those of the latest entries; ids have few gaps, and this costs no search."""
+    return select(func.max(audit.c.id) - latest).scalar_subquery()
+
+
+def _statement(arrivals: Mapping[int, Row[Any]], of_study: Mapping[str, object], scope: EntryScope) -> Select[Any]:
     began = min(row.arrived_at for row in arrivals.values()) - _CLOCKS
     statement = select(audit).where(audit.c.at >= began).order_by(audit.c.id)
+    if not scope.views:
+        statement = statement.where(audit.c.action.not_in((IMAGE_READ, STUDY_READ)))
+    if scope.latest is not None:
+        statement = statement.where(audit.c.id > _last_left_out(scope.latest))
     if len(arrivals) > _FILTERED_BY_DATABASE:
         return statement
     text = cast(audit.c.detail, Text)

@@ -1,7 +1,7 @@
 """List batches with their sizes, times and outcomes, and sum them up by worker."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,9 @@ from sqlalchemy import Row, Select, or_, select
 
 from db.engine import Database
 from db.tables import State, batches
+
+MOST_COUNTED = 5000
+"""Batches that a page sums up: about 50 ms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +63,15 @@ class NodeTotals:
     """Seconds by phase."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerTotals:
+    """The finished batches of all workers in a period, or the latest of them."""
+
+    by_node: Sequence[NodeTotals]
+    left_out_before: datetime | None
+    """When the oldest counted batch was formed, if the period has more batches than were counted; else None."""
+
+
 def batch_records(
     database: Database, *, limit: int, before: tuple[datetime, str] | None = None, batch_id: str | None = None
 ) -> list[BatchRecord]:
@@ -75,19 +87,24 @@ def batch_records(
         return [_record(row) for row in connection.execute(statement)]
 
 
-def node_totals(database: Database, *, since: datetime, most: int = 5000) -> list[NodeTotals]:
+def node_totals(database: Database, *, since: datetime, most: int = MOST_COUNTED) -> WorkerTotals:
     """Sum up the latest `most` finished batches that were formed at `since` or later, by worker."""
     statement = (
         select(batches)
         .where(batches.c.created_at >= since, batches.c.finished_at.is_not(None), batches.c.node.is_not(None))
         .order_by(batches.c.created_at.desc())
-        .limit(most)
+        .limit(most + 1)
     )
-    found: dict[str, list[BatchRecord]] = {}
     with database.read() as connection:
-        for row in connection.execute(statement):
-            found.setdefault(row.node, []).append(_record(row))
-    return [_totals(node, records) for node, records in sorted(found.items())]
+        records = [_record(row) for row in connection.execute(statement)]
+    counted = records[:most]
+    found: dict[str, list[BatchRecord]] = {}
+    for record in counted:
+        found.setdefault(record.node or "", []).append(record)
+    return WorkerTotals(
+        by_node=[_totals(node, batches_of_node) for node, batches_of_node in sorted(found.items())],
+        left_out_before=counted[-1].created_at if len(records) > most else None,
+    )
 
 
 def _totals(node: str, records: list[BatchRecord]) -> NodeTotals:

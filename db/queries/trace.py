@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
-from db.queries.audit_entries import entries_about
+from db.queries.audit_entries import EntryScope, entries_about
 from db.queries.images import place
 from db.queries.snapshot import snapshot
 from db.queries.trace_events import (
@@ -27,6 +27,7 @@ from db.store_tables import deliveries, senders
 from db.tables import batches, bundles, instances, sources, work
 
 _IMAGES_AT_ONCE = 500
+_ALL_ENTRIES = EntryScope()
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -51,27 +52,27 @@ class ImageTrace:
     """Sentences: what happened, but is not in the database."""
 
 
-def trace(database: Database, image_ids: Sequence[int]) -> list[ImageTrace]:
+def trace(database: Database, image_ids: Sequence[int], entries: EntryScope = _ALL_ENTRIES) -> list[ImageTrace]:
     """Return the traces of these images, in the order of `image_ids`; unknown ids are left out.
 
     A few images take some milliseconds. Entries of the audit table that came later than the first of the images are
-    read as well.
+    read as well, as far as `entries` has them.
     """
     wanted = list(dict.fromkeys(image_ids))
     with snapshot(database) as connection:
         return [
             found
             for start in range(0, len(wanted), _IMAGES_AT_ONCE)
-            for found in _trace(connection, wanted[start : start + _IMAGES_AT_ONCE])
+            for found in _trace(connection, wanted[start : start + _IMAGES_AT_ONCE], entries)
         ]
 
 
-def _trace(connection: Connection, image_ids: Sequence[int]) -> Iterator[ImageTrace]:
+def _trace(connection: Connection, image_ids: Sequence[int], entries: EntryScope) -> Iterator[ImageTrace]:
     arrivals = {row.id: row for row in connection.execute(_ARRIVALS, {"images": image_ids})}
     if not arrivals:
         return
     rows_of_work = _by(connection.execute(_WORK, {"images": list(arrivals)}), "instance_id")
-    events = _events(connection, arrivals, rows_of_work)
+    events = _events(connection, arrivals, rows_of_work, entries)
     for image_id in image_ids:
         if image_id in arrivals:
             yield _as_trace(arrivals[image_id], rows_of_work[image_id][0], events[image_id])
@@ -94,7 +95,10 @@ def _as_trace(arrival: Row[Any], first: Row[Any], events: Iterable[Event]) -> Im
 
 
 def _events(
-    connection: Connection, arrivals: dict[int, Row[Any]], rows_of_work: dict[int, list[Row[Any]]]
+    connection: Connection,
+    arrivals: dict[int, Row[Any]],
+    rows_of_work: dict[int, list[Row[Any]]],
+    entries: EntryScope,
 ) -> dict[int, list[Event]]:
     """Return the events of each image; those without a time come last."""
     events: dict[int, list[Event]] = {}
@@ -108,7 +112,7 @@ def _events(
         events[image_id].append(event)
     for image_id, arrival in arrivals.items():
         events[image_id] += purge_events(arrival)
-    for image_id, event in entries_about(connection, arrivals):
+    for image_id, event in entries_about(connection, arrivals, entries):
         events[image_id].append(event)
     return events
 

@@ -55,7 +55,7 @@ def test_the_message_says_why_there_is_no_picture(images: ShownImages, tmp_path:
         ((999_999,), "There is no image 999999."),
         ((image_id, "--window", "x"), "--window must be center,width"),
         ((image_id, "--viewport", "x"), "--viewport must be width,height"),
-        ((image_id, "--frame", 1, "--show-burned-in"), "the image has 1 frame"),
+        ((image_id, "--frame", 1, "--show-burned-in"), "There is no frame 1: the image has 1 frame, counted from 0."),
         ((image_id,), "show_burned_in"),
     ):
         result = preview(images, *arguments, "-o", path)

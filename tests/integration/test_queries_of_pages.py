@@ -141,7 +141,11 @@ def test_batches_page_by_page(database: Database, night: MixedNight) -> None:
     assert found == [one for (one,) in rows(database, "SELECT id FROM batches ORDER BY created_at DESC, id DESC")]
 
     totals = queries.node_totals(database, since=SINCE)
-    assert sum(total.images for total in totals) == 197
+    assert sum(total.images for total in totals.by_node) == 197
+    assert totals.left_out_before is None
+    latest = queries.node_totals(database, since=SINCE, most=3)
+    assert sum(total.batches for total in latest.by_node) == 3
+    assert latest.left_out_before == queries.batch_records(database, limit=3)[-1].created_at
     assert queries.batch_records(database, limit=1, batch_id=found[0])[0].requeued == 0
 
 

@@ -5,18 +5,23 @@ import json
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from api_client import ApiDriver, api_driver
 from databases import NewSqlite
 from ledger_driver import build_arrivals
 from pyarrow import parquet
+from sqlalchemy import text
 
 from db import queries
 from db.queries import COLUMNS
 from db.tables import State
 from imaging.facts import Facts
+from imaging.patient import PatientHasher
 from nightread.reasons import Reason
+from nightread.settings import load_settings
+from nightread.site_key import load_site_key
 
 STUDY = "1.2.840.1"
 FACTS = Facts(study_instance_uid=STUDY, series_instance_uid="1.2.840.2", modality="CT")
@@ -32,7 +37,17 @@ def api(new_sqlite: NewSqlite, tmp_path: Path) -> Iterator[ApiDriver]:
         driver.ledger_driver.register(build_arrivals(1))
         driver.ledger_driver.analyse_all(state=State.FAILED, reason=Reason.MISSING_FILE)
         driver.ledger_driver.register(build_arrivals(1))
+        write(driver, "UPDATE instances SET manufacturer = 'GE' WHERE id IN (2, 3)")
+        write(driver, "UPDATE instances SET station_name = 'CT1', view_position = 'PA' WHERE id = 2")
+        write(
+            driver, "INSERT INTO occurrences VALUES ('manufacturer', 'GE', 0), ('station', 'CT1', 0), ('view', 'PA', 0)"
+        )
         yield driver
+
+
+def write(api: ApiDriver, statement: str, **values: object) -> None:
+    """Change rows, as a header might have filled them."""
+    api.database.write(lambda connection: connection.execute(text(statement), values))
 
 
 def test_a_search_comes_in_pages(api: ApiDriver) -> None:
@@ -70,6 +85,8 @@ def test_rows_have_the_names_and_values_of_query(api: ApiDriver) -> None:
         ("night=2026-11-04", []),
         ("since=2026-11-05T22:00:00Z&until=2026-11-05T22:00:01Z&id=1", [1]),
         ("withdrawn=true", []),
+        ("manufacturer=GE&station=CT1&view_position=PA", [2]),
+        ("manufacturer=GE", [2, 3]),
         ("conflict=false&replaced=false&id=2", [2]),
     ],
 )
@@ -207,3 +224,26 @@ def test_batches_and_models_are_listed(api: ApiDriver) -> None:
     assert len(batches) == 1
     assert batches[0]["outcomes"] == {"failed": 1}
     assert {"phantom", "mnist-cnn"} <= {model["name"] for model in models}
+
+
+def test_several_issuers_of_a_number_are_a_note(api: ApiDriver) -> None:
+    """In one list may be two patients: JSON says it, and so does a header of a file."""
+    hasher = PatientHasher(load_site_key(load_settings(state_dir=api.folder)))
+    for image_id, issuer in ((1, None), (2, "Süd")):
+        write(
+            api,
+            "UPDATE instances SET patient_key = :key WHERE id = :id",
+            key=hasher.patient_key(issuer, "7"),
+            id=image_id,
+        )
+    write(api, "INSERT INTO issuers (kind, name, first_seen_at) VALUES ('patient', 'Süd', '2026-11-05')")
+
+    found = api.client.get("/v1/results?patient=7").json()
+    file = api.client.get("/v1/results?patient=7&format=csv")
+
+    assert [image["image_id"] for image in found["images"]] == [1, 2]
+    assert "several issuers have this PatientID: no issuer (1 image), Süd (1 image)" in found["note"]
+    assert "issuer=NAME" in found["note"]
+    assert unquote(file.headers["nightread-note"]) == found["note"]
+    assert api.client.get("/v1/results?patient=7&issuer=").json()["note"] is None
+    assert "nightread-note" not in api.client.get("/v1/results?format=csv").headers

@@ -19,10 +19,13 @@ document.addEventListener("keydown", (event) => {
 
 // A picture that cannot be shown is replaced by words.
 for (const picture of document.querySelectorAll(".picture img")) {
-  const failed = () => picture.closest(".picture").classList.add("failed");
+  const box = picture.closest(".picture");
+  // A missing heat map hides itself only, and not the picture below it.
+  const word = picture.classList.contains("overlay") ? "without-overlay" : "failed";
+  const failed = () => box.classList.add(word);
   if (picture.complete && picture.naturalWidth === 0) failed();
   picture.addEventListener("error", failed);
-  picture.addEventListener("load", () => picture.closest(".picture").classList.remove("failed"));
+  picture.addEventListener("load", () => box.classList.remove(word));
 }
 
 // The frame slider and the overlay change the picture without loading the page again.

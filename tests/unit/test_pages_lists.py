@@ -1,0 +1,199 @@
+"""The lists of the pages say what they leave out, refuse what they do not know, and link to the same rows as data."""
+
+import csv
+import html
+import re
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from databases import NewSqlite
+from mixed_night import MORNING, fill_mixed_night
+from pages_client import PagesClient, pages_client, words_of
+from sqlalchemy import event
+
+from api.pages import image
+from db import queries
+from imaging.patient import PatientHasher
+from nightread.site_key import load_site_key
+
+
+@pytest.fixture(scope="module")
+def shown(new_sqlite: NewSqlite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesClient]:
+    """A night of 60 images, for tests that change nothing."""
+    with pages_client(new_sqlite, tmp_path_factory.mktemp("lists"), now=MORNING) as client:
+        client.night = fill_mixed_night(client.database, images=60, earlier=0)
+        yield client
+
+
+@pytest.fixture
+def pages(new_sqlite: NewSqlite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PagesClient]:
+    """The same, for tests that change rows."""
+    with pages_client(new_sqlite, tmp_path_factory.mktemp("changed"), now=MORNING) as client:
+        client.night = fill_mixed_night(client.database, images=60, earlier=0)
+        yield client
+
+
+def image_with(pages: PagesClient, label: str) -> int:
+    """Return the id of an image with this result."""
+    rows = pages.sql("SELECT instance_id, label FROM work WHERE state = 'done' AND ordinal = 0 ORDER BY instance_id")
+    return next(image for image, found in rows if found == label)
+
+
+def rows_of(page: str) -> list[int]:
+    """Return the ids of the images of a list."""
+    return [int(image) for image in re.findall(r'class="row" href="/images/(\d+)"', page)]
+
+
+def link_of(page: str, word: str) -> str:
+    """Return the address of a link with this text."""
+    found = re.search(rf'<a href="([^"]+)">{word}</a>', page)
+    assert found
+    return html.unescape(found[1])
+
+
+def test_a_heat_map_is_offered_for_findings_only(shown: PagesClient) -> None:
+    """For a normal image the API has none; the page then says so and keeps the picture."""
+    finding, normal = image_with(shown, "nodule"), image_with(shown, "clear")
+
+    assert "Show the heat map" in shown.text(f"/images/{finding}")
+    assert "heatmap.png" in shown.get(f"/images/{finding}?overlay=1")
+    assert "Show the heat map" not in shown.text(f"/images/{normal}")
+    page = shown.get(f"/images/{normal}?overlay=1")
+    assert "heatmap.png" not in page
+    assert "There is no heat map, because there is no finding to explain." in words_of(page)
+
+
+def test_several_issuers_of_a_number_are_not_one_list_without_a_warning(pages: PagesClient) -> None:
+    """A person chooses the issuer; the common list says that it may mix patients. None is dropped."""
+    hasher = PatientHasher(load_site_key(pages.settings))
+    names = [None, *(f"Clinic {number:02}" for number in range(1, 24))]
+    for image_id, name in enumerate(names, start=1):
+        key = hasher.patient_key(name, "12345")
+        pages.write("UPDATE instances SET patient_key = :key WHERE id = :id", key=key, id=image_id)
+        if name is not None:
+            pages.write(
+                "INSERT INTO issuers (kind, name, first_seen_at) VALUES ('patient', :name, '2026-11-05')", name=name
+            )
+
+    found = pages.post("/images/find", number="12345", kind="patient")
+
+    words = words_of(found.text)
+    assert "several issuers have this PatientID. They may be different patients" in words
+    assert all(f"{name or 'no issuer'} 1" in words for name in names)
+    together = pages.get(link_of(found.text, "The images of all of them in one list"))
+    assert "the images of 24 issuers of one number" in words_of(together)
+    assert set(rows_of(together)) == set(range(1, 25))
+    assert pages.post("/images/find", number="54321", kind="patient").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/images?manufacture=GE", "/studies?source=inbox", "/failures?reason=truncated"])
+def test_a_filter_that_a_list_does_not_know_is_refused(shown: PagesClient, path: str) -> None:
+    """Otherwise all images would be shown as if they matched."""
+    assert "is no filter here" in words_of(shown.get(path, 400))
+
+
+def test_images_are_found_by_device_and_view(pages: PagesClient) -> None:
+    """As with `nightread query --manufacturer --station --view`."""
+    pages.write("UPDATE instances SET manufacturer = 'GE' WHERE id IN (4, 5)")
+    pages.write("UPDATE instances SET station_name = 'DX1', view_position = 'PA' WHERE id = 5")
+    pages.write("INSERT INTO occurrences VALUES ('manufacturer', 'GE', 0), ('station', 'DX1', 0), ('view', 'PA', 0)")
+
+    assert rows_of(pages.get("/images?manufacturer=GE")) == [5, 4]
+    assert rows_of(pages.get("/images?manufacturer=GE&station=DX1&view_position=PA")) == [5]
+
+
+def test_the_form_keeps_all_values_of_a_link(shown: PagesClient) -> None:
+    """The form has a place for one state; the others of a link such as `unfinished` are kept beside it."""
+    page = shown.get("/images?state=received&state=queued&since=2026-11-06&view=pictures")
+
+    assert re.findall(r"<option selected>(\w+)</option>", page) == ["received"]
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+    assert [pair for pair in hidden if pair[0] not in ("csrf", "back")] == [
+        ("state", "queued"),
+        ("since", "2026-11-06"),
+        ("view", "pictures"),
+    ]
+
+
+def test_a_night_replaces_the_times_of_a_link(shown: PagesClient) -> None:
+    """The form sends the times of a day along with the night that a person chose."""
+    page = shown.get("/images?night=2026-11-05&since=2026-11-06T07:00&until=2026-11-06T18:00")
+
+    assert len(rows_of(page)) == 60
+    assert "since" not in link_of(page, "CSV")
+
+
+def test_more_values_than_a_list_takes_are_refused(shown: PagesClient) -> None:
+    """And not cut off."""
+    ids = "&".join(f"id={number}" for number in range(1, 52))
+
+    assert "id has 51 values; at most 50 are allowed" in words_of(shown.get(f"/images?{ids}", 400))
+    assert "min_score can have one value only" in words_of(shown.get("/images?min_score=0.1&min_score=0.9", 400))
+
+
+def test_a_place_with_too_many_arrivals_is_refused_with_words(pages: PagesClient) -> None:
+    """A path that was written again and again names more images than a list of ids takes."""
+    pages.write("UPDATE instances SET mtime_ns = id")
+    pages.write("UPDATE instances SET uri_key = (SELECT uri_key FROM instances WHERE id = 1) WHERE id <= 51")
+
+    response = pages.client.get("/images", params={"q": "/inbox/1105/000000.dcm"})
+
+    assert response.status_code == 400
+    assert "51 images arrived from this place" in words_of(response.text)
+
+
+@pytest.mark.parametrize("path", ["/images", "/images?sort=suspicion&state=done", "/failures"])
+def test_the_data_of_a_list_has_its_order(shown: PagesClient, path: str) -> None:
+    """The first image of the page is the first one of CSV and JSON."""
+    page = shown.get(path)
+    rows = list(csv.DictReader(StringIO(shown.get(link_of(page, "CSV")))))
+    images = shown.client.get(link_of(page, "JSON")).json()["images"]
+
+    assert [int(row["image_id"]) for row in rows][:100] == [image["image_id"] for image in images]
+    if path != "/failures":
+        assert rows_of(page) == [image["image_id"] for image in images]
+    else:
+        assert images == sorted(images, key=lambda image: -image["image_id"])
+
+
+def test_totals_say_how_many_batches_they_count(pages: PagesClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And phases that only earlier batches had keep their column."""
+    pages.write("UPDATE batches SET seconds = :seconds", seconds='{"predict": 2.0, "unpack": 60.0}')
+
+    page = pages.text("/batches")
+
+    assert "predict unpack seconds by phase" in page
+    assert "Only the latest" not in page
+    counted = queries.node_totals
+    monkeypatch.setattr(queries, "node_totals", lambda database, since: counted(database, since=since, most=2))
+    assert "Only the latest 2 batches, formed at " in pages.text("/batches")
+    monkeypatch.setattr(queries, "batch_records", lambda *_args, **_named: [])
+    assert "predict unpack seconds by phase" in pages.text("/batches")
+
+
+def test_an_image_page_searches_a_bounded_part_of_the_audit_table(
+    pages: PagesClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views, of which each page adds one, are left out by the database; and a page says what it did not search."""
+    entry = "INSERT INTO audit (at, actor, action, detail) VALUES (:at, 'eve', :action, :detail)"
+    arrived = pages.sql("SELECT max(arrived_at) FROM instances")[0][0]
+    pages.write(entry, at=arrived, action="images.cancel", detail='{"image": 5}')
+    for _ in range(3):
+        pages.get("/images/5")
+    pages.write(entry, at=arrived, action="images.explain", detail='{"image": 5, "model": "m@1", "frame": 0}')
+    found: list[str] = []
+    event.listen(pages.database.reader, "after_cursor_execute", lambda *call: found.append(f"{call[2]} {call[3]}"))
+
+    page = pages.text("/images/5")
+
+    assert "eve cancelled it." in page
+    assert "eve let m@1 explain it" in page
+    assert "looked at it" not in page
+    assert any("NOT IN" in each and "image.read" in each for each in found if "FROM audit" in each)
+    assert "were not searched" not in page
+    monkeypatch.setattr(image, "ENTRIES", queries.EntryScope(views=False, latest=3))
+    page = pages.text("/images/5")
+    assert "eve cancelled it." not in page
+    assert "eve let m@1 explain it" in page
+    assert "were not searched; nightread trace 5 searches all of them" in page
