@@ -38,6 +38,12 @@ def test_no_key_is_needed_on_loopback_until_one_is_made(api: ApiDriver) -> None:
     assert api.client.get("/v1/results").status_code == 401
 
 
+@pytest.mark.parametrize("name", ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "x-forwarded-proto"])
+def test_a_request_through_a_proxy_always_needs_a_key(api: ApiDriver, name: str) -> None:
+    """The proxy is on the loopback interface, and its clients may be anywhere."""
+    assert api.client.post("/v1/resume", headers={name: "x"}).status_code == 401
+
+
 @pytest.mark.parametrize("address", ["::", "10.1.2.3", "night.example"])
 def test_other_addresses_always_need_a_key(new_sqlite: NewSqlite, tmp_path: Path, address: str) -> None:
     """Even if a key was never made."""
