@@ -72,7 +72,8 @@ def _config(context: ApiContext) -> uvicorn.Config:
         proxy_headers=False,
         # 10,000 headers do not fit: they are answered with 400.
         h11_max_incomplete_event_size=_HEADER_BYTES,
-        # More connections are answered with 503, so that memory and descriptors are bounded.
+        # Requests of more connections are answered with 503; DeadlineProtocol closes still more of them unanswered.
+        # So memory is bounded, and so are descriptors, of which a process has 1,024 on most systems.
         limit_concurrency=_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
