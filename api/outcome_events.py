@@ -19,6 +19,7 @@ _KEEP_ALIVE_SECONDS = 15.0
 _KEEP_ALIVE = ": keep-alive\n\n"
 _RETRY = "retry: 2000\n\n"
 _MISSED = "event: missed\ndata: {}\n\n"
+_END = ""
 _QUEUED_EVENTS = 10_000
 _QUEUED_BATCHES = 1000
 
@@ -32,6 +33,7 @@ class OutcomeEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._clients: set[asyncio.Queue[str]] = set()
+        self._has_ended = False
         self._batches: asyncio.Queue[str] = asyncio.Queue(_QUEUED_BATCHES)
 
     @property
@@ -47,19 +49,25 @@ class OutcomeEvents:
             except asyncio.QueueFull:
                 self._tell(_MISSED)
 
+    def end(self) -> None:
+        """End the streams of all clients, which may connect again later."""
+        self._has_ended = True
+        self._tell(_END)
+
     async def listen(self) -> AsyncIterator[str]:
         """Yield events from now on; a client that reads too slowly gets an event `missed` for those that it missed."""
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUED_EVENTS)
         self._clients.add(queue)
         try:
             yield _RETRY
-            while True:
+            while not self._has_ended:
                 try:
                     async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
                         text = await queue.get()
                 except TimeoutError:
                     text = _KEEP_ALIVE
-                yield text
+                if text != _END:
+                    yield text
         finally:
             self._clients.discard(queue)
 
