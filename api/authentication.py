@@ -48,6 +48,12 @@ class Authentication:
         """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
         return await self._keys.referred(reference)
 
+    async def is_in_force(self, principal: Principal) -> bool:
+        """Return whether the principal of a long request may still read. Raises errors of the database."""
+        if principal == LOCAL:
+            return not await self._keys.has_keys()
+        return await self._keys.referred(principal.reference) is not None
+
     async def _without_key(self, headers: Headers) -> Principal:
         """Return LOCAL where no key is needed. Whoever sends through a proxy may be anywhere, so a key is needed."""
         if not self._is_local or _is_forwarded(headers) or await self._keys.has_keys():

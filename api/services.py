@@ -76,7 +76,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
         waiters.wake()
         events.note(batch_id)
 
-    messages = RedisMessages(context.redis_url, on_outcomes) if context.redis_url else None
+    messages = RedisMessages(context.redis_url, on_outcomes, events.tell_missed) if context.redis_url else None
     intake = SubmissionIntake(
         context.settings,
         context.database,
