@@ -16,6 +16,8 @@ from nightread.hosts import is_loopback
 from producer.spool.quota import sender_of
 
 _FAILURES_PER_MINUTE = 10
+_FORWARDING = ("forwarded", "via", "x-real-ip")
+_FORWARDING_PREFIX = "x-forwarded-"
 _WRONG = "The key is not valid: it is unknown, expired or revoked."
 
 
@@ -32,7 +34,7 @@ class Authentication:
         """Return the principal. Raises Problem 401 or 429 for a key that is not valid, and errors of the database."""
         header = headers.get("authorization")
         if header is None:
-            return LOCAL if self._is_local and not await self._keys.has_keys() else ANONYMOUS
+            return await self._without_key(headers)
         return await self.of_token(token_of(header), client)
 
     async def of_token(self, token: str | None, client: str) -> Principal:
@@ -46,12 +48,29 @@ class Authentication:
         """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
         return await self._keys.referred(reference)
 
+    async def is_in_force(self, principal: Principal) -> bool:
+        """Return whether the principal of a long request may still read. Raises errors of the database."""
+        if principal == LOCAL:
+            return not await self._keys.has_keys()
+        return await self._keys.referred(principal.reference) is not None
+
+    async def _without_key(self, headers: Headers) -> Principal:
+        """Return LOCAL where no key is needed. Whoever sends through a proxy may be anywhere, so a key is needed."""
+        if not self._is_local or _is_forwarded(headers) or await self._keys.has_keys():
+            return ANONYMOUS
+        return LOCAL
+
     def _refusal(self, client: str) -> Problem:
         if self._failures.hit(self._limit, sender_of(client)):
             return Problem(HTTPStatus.UNAUTHORIZED, _WRONG, headers={"WWW-Authenticate": CHALLENGE})
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong keys came from this address.", headers={"Retry-After": "60"}
         )
+
+
+def _is_forwarded(headers: Headers) -> bool:
+    """Return whether a proxy says that it passes the request on (RFC 7239; RFC 9110, section 7.6.3)."""
+    return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in headers)
 
 
 def token_of(header: str) -> str | None:

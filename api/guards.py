@@ -12,9 +12,11 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import ANONYMOUS, Principal
+from api.authentication import Authentication
 from api.bodies import CLOSE
 from api.pages.session import COOKIE
-from api.problems import Problem, database_problem, problem_response
+from api.problems import Problem, database_problem, problem_response, stopped_problem
+from nightread.errors import StopWork
 from nightread.known_hosts import is_known_host
 from nightread.settings import Settings
 
@@ -49,47 +51,80 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
+        began = time.perf_counter()
+        body = _Body(scope, receive)
+        response = _Response(send, body)
         try:
-            problem = await self._refusal(scope)
-            if problem is None:
-                await self._app(scope, _limited(scope, receive), send_with_headers)
-            else:
-                await problem_response(problem)(scope, receive, send_with_headers)
+            problem = await self._refusal(scope) or await self._pass_on(scope, body, response)
+            if problem is not None:
+                await problem_response(problem)(scope, receive, response.send)
         finally:
-            _log_request(scope, status, 1000 * (time.perf_counter() - began))
+            _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
+
+    async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
+        """Return why the body could not be read, if that was not answered."""
+        try:
+            await self._app(scope, body.receive, response.send)
+        except Exception:
+            if body.problem is None or response.status:
+                raise
+        problem, body.problem = body.problem, None
+        return None if response.status else problem
 
     async def _refusal(self, scope: Scope) -> Problem | None:
+        problem = self._forbidden(scope)
+        if problem is not None:
+            return problem
+        try:
+            principal = await _principal(scope)
+        except Problem as problem:
+            return problem
+        except SQLAlchemyError as error:
+            return database_problem(error)
+        except StopWork as error:
+            return stopped_problem(error)
+        scope.setdefault("state", {})["principal"] = principal
+        return None
+
+    def _forbidden(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         if not is_known_host(headers.getlist("host"), self._settings.api_address, self._settings.api_hosts):
             return Problem(
                 HTTPStatus.FORBIDDEN, "The API is not known by this host name: add it to the setting api_hosts."
             )
-        if scope["method"] not in _SAFE and _is_forged(headers):
+        if _is_forged(headers, is_safe=scope["method"] in _SAFE):
             return Problem(HTTPStatus.FORBIDDEN, "Pages of other sites may not send this request.", headers=CLOSE)
         if not _takes_files(scope) and _declared_bytes(headers) > _SMALL_BYTES:
             return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
-        authentication = scope["app"].state.services.authentication
-        try:
-            principal = await authentication.principal(headers, (scope.get("client") or ("",))[0])
-            if principal is ANONYMOUS and scope["method"] in _SAFE:
-                principal = await _signed_in(scope) or principal
-        except Problem as problem:
-            return problem
-        except SQLAlchemyError as error:
-            return database_problem(error)
-        scope.setdefault("state", {})["principal"] = principal
         return None
+
+
+class _Response:
+    """Sends the response of the application with our headers, unless it only says that the body could not be read."""
+
+    def __init__(self, send: Send, body: "_Body") -> None:
+        self._send = send
+        self._body = body
+        self.status = 0
+        """0: no response has begun."""
+
+    async def send(self, message: Message) -> None:
+        if self._body.problem is not None and not self.status:
+            return  # the framework answers 400 or 500, whatever went wrong with the body
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+async def _principal(scope: Scope) -> Principal:
+    authentication: Authentication = scope["app"].state.services.authentication
+    found = await authentication.principal(Headers(scope=scope), (scope.get("client") or ("",))[0])
+    if found is ANONYMOUS and scope["method"] in _SAFE:
+        return await _signed_in(scope) or found
+    return found
 
 
 async def _signed_in(scope: Scope) -> Principal | None:
@@ -103,8 +138,14 @@ async def _signed_in(scope: Scope) -> Principal | None:
     return found
 
 
-def _is_forged(headers: Headers) -> bool:
-    """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454)."""
+def _is_forged(headers: Headers, *, is_safe: bool) -> bool:
+    """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454).
+
+    Of requests that change nothing, links from other sites are permitted. Other ones cost time, though their page
+    cannot read the answers.
+    """
+    if is_safe:
+        return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return True
     origin = headers.get("origin")
@@ -122,23 +163,30 @@ def _declared_bytes(headers: Headers) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Return a `receive` that ends small bodies which are too large or too slow; the framework reads them whole."""
-    if _takes_files(scope):
-        return receive
-    received, is_complete = 0, False
+class _Body:
+    """The body of a request. Small ones, which the framework reads whole, end if they are too large or too slow."""
 
-    async def receive_some() -> Message:
-        nonlocal received, is_complete
-        async with asyncio.timeout(None if is_complete else _SMALL_SECONDS):
-            message = await receive()
-        received += len(message.get("body", b""))
-        is_complete = not message.get("more_body", False)
-        if received > _SMALL_BYTES:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._received = 0
+        self._is_complete = False
+        self.receive = receive if _takes_files(scope) else self._receive_some
+        self.problem: Problem | None = None
+        """Why the body ended; the framework would make another error of it."""
+
+    async def _receive_some(self) -> Message:
+        try:
+            async with asyncio.timeout(None if self._is_complete else _SMALL_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            self.problem = Problem(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly.", headers=CLOSE)
+            raise self.problem from None
+        self._received += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._received > _SMALL_BYTES:
+            self.problem = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", headers=CLOSE)
+            raise self.problem
         return message
-
-    return receive_some
 
 
 def route_of(scope: Scope) -> str:

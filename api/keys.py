@@ -15,6 +15,7 @@ from db import error_messages, ledger, queries
 from db.engine import Database
 from nightread.api_keys import Permission, token_hash
 from nightread.clock import Clock
+from nightread.errors import StopWork
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class KeyRing:
         self._monotonic = monotonic
         self._keys: list[queries.ApiKey] = []
         self._loaded_at = self._tried_at = float("-inf")
+        self._error: SQLAlchemyError | StopWork | None = None
         self._loading = asyncio.Lock()
         self._used: dict[int, datetime] = {}
 
@@ -88,21 +90,30 @@ class KeyRing:
             ledger.note_api_key_uses(self._database, used)
 
     async def _refresh(self) -> None:
-        if self._is_fresh():
-            return
-        async with self._loading:
-            if self._is_fresh():
-                return
-            self._tried_at = self._monotonic()
-            try:
-                self._keys = await run_in_threadpool(queries.api_keys, self._database)
-            except SQLAlchemyError as error:
-                if self._tried_at - self._loaded_at > _OUTAGE_SECONDS:
-                    self._tried_at = float("-inf")
-                    raise
+        """Read the keys unless they are fresh. An error is raised to all requests until the keys are read again.
+
+        Otherwise each request would wait for the timeout of a connection, one after the other.
+        """
+        if not self._is_fresh():
+            async with self._loading:
+                if not self._is_fresh():
+                    await self._load()
+        if self._error is not None:
+            raise self._error.with_traceback(None)  # it would grow with each request
+
+    async def _load(self) -> None:
+        began = self._monotonic()
+        try:
+            self._keys = await run_in_threadpool(queries.api_keys, self._database)
+        except (SQLAlchemyError, StopWork) as error:
+            self._tried_at = self._monotonic()  # an attempt may last longer than keys are fresh
+            is_outage = isinstance(error, SQLAlchemyError) and began - self._loaded_at <= _OUTAGE_SECONDS
+            self._error = None if is_outage else error
+            if isinstance(error, SQLAlchemyError):
                 log.warning("the keys could not be read again: %s", error_messages.describe(error))
-            else:
-                self._loaded_at = self._tried_at
+        else:
+            self._error = None
+            self._loaded_at = self._tried_at = began
 
     def _is_fresh(self) -> bool:
         return self._monotonic() - self._tried_at < _FRESH_SECONDS

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,14 +11,16 @@ from api.json_response import json_text
 from db import error_messages, queries
 from db.engine import Database
 from db.queries import ImageOutcome
+from nightread.errors import StopWork
 
 log = logging.getLogger(__name__)
 
 MOST_CLIENTS = 50
-_KEEP_ALIVE_SECONDS = 15.0
+KEEP_ALIVE_SECONDS = 15.0
 _KEEP_ALIVE = ": keep-alive\n\n"
 _RETRY = "retry: 2000\n\n"
 _MISSED = "event: missed\ndata: {}\n\n"
+_END = ""
 _QUEUED_EVENTS = 10_000
 _QUEUED_BATCHES = 1000
 
@@ -29,9 +31,11 @@ class OutcomeEvents:
     Events are news, and the database is the truth: a client that connects again reads what it missed from /v1/results.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
         self._database = database
+        self._keep_alive_seconds = keep_alive_seconds
         self._clients: set[asyncio.Queue[str]] = set()
+        self._has_ended = False
         self._batches: asyncio.Queue[str] = asyncio.Queue(_QUEUED_BATCHES)
 
     @property
@@ -47,19 +51,33 @@ class OutcomeEvents:
             except asyncio.QueueFull:
                 self._tell(_MISSED)
 
-    async def listen(self) -> AsyncIterator[str]:
-        """Yield events from now on; a client that reads too slowly gets an event `missed` for those that it missed."""
+    def end(self) -> None:
+        """End the streams of all clients, which may connect again later."""
+        self._has_ended = True
+        self._tell(_END)
+
+    def tell_missed(self) -> None:
+        """Tell the clients that outcomes may have been lost on the way."""
+        self._tell(_MISSED)
+
+    async def listen(self, is_permitted: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+        """Yield events from now on; a client that reads too slowly gets an event `missed` for those that it missed.
+
+        The stream ends at most 15 s after `is_permitted` became false, or the database, which says so, unusable.
+        """
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUED_EVENTS)
         self._clients.add(queue)
         try:
             yield _RETRY
-            while True:
-                try:
-                    async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
-                        text = await queue.get()
-                except TimeoutError:
-                    text = _KEEP_ALIVE
-                yield text
+            check_at = _now() + self._keep_alive_seconds
+            while not self._has_ended:
+                text = await _next(queue, check_at)
+                if text == _KEEP_ALIVE:
+                    if not await _holds(is_permitted):
+                        return
+                    check_at = _now() + self._keep_alive_seconds
+                if text != _END:
+                    yield text
         finally:
             self._clients.discard(queue)
 
@@ -83,6 +101,30 @@ class OutcomeEvents:
                     queue.get_nowait()
                 queue.put_nowait(_MISSED)
             queue.put_nowait(text)
+
+
+async def _next(queue: asyncio.Queue[str], until: float) -> str:
+    """Return the next event, or the comment that keeps the connection if it is time for that."""
+    if _now() >= until:  # also while events come so fast that the queue is never empty
+        return _KEEP_ALIVE
+    try:
+        async with asyncio.timeout_at(until):
+            return await queue.get()
+    except TimeoutError:
+        return _KEEP_ALIVE
+
+
+async def _holds(is_permitted: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await is_permitted()
+    except (SQLAlchemyError, StopWork) as error:
+        cause = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else error
+        log.warning("a stream of events ends, since its key cannot be checked: %s", cause)
+        return False
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _event(outcome: ImageOutcome) -> str:

@@ -56,6 +56,12 @@ def database_problem(error: SQLAlchemyError) -> Problem:
     )
 
 
+def stopped_problem(error: StopWork) -> Problem:
+    """Log why the database must not be used (its file was replaced, or it has another schema); return the problem."""
+    log.error("a request failed: %s", error)
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log.")
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Make all errors of the application problems."""
     app.add_exception_handler(Problem, _problem)
@@ -94,9 +100,8 @@ async def _database(_request: Request, error: Exception) -> Response:
 
 
 async def _stopped(_request: Request, error: Exception) -> Response:
-    """Log why the database must not be used: its file was replaced, or it has another schema."""
-    log.error("a request failed: %s", error)
-    return problem_response(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log."))
+    assert isinstance(error, StopWork)  # noqa: S101
+    return problem_response(stopped_problem(error))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

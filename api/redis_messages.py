@@ -19,10 +19,13 @@ _HEALTH_CHECK_SECONDS = 20
 class RedisMessages:
     """Hears of recorded batches, and notifies the dispatcher of new images."""
 
-    def __init__(self, redis_url: str, on_outcomes: Callable[[str], None]) -> None:
-        """`on_outcomes` is called with the id of each recorded batch."""
+    def __init__(
+        self, redis_url: str, on_outcomes: Callable[[str], None], on_subscribed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_outcomes` is called with the id of each recorded batch; `on_subscribed` after messages may be lost."""
         self._redis_url = redis_url
         self._on_outcomes = on_outcomes
+        self._on_subscribed = on_subscribed
         self._wanted = asyncio.Event()
         self._is_connected = True
 
@@ -54,10 +57,14 @@ class RedisMessages:
         options: dict[str, Any] = {"socket_connect_timeout": 2, "health_check_interval": _HEALTH_CHECK_SECONDS}
         async with Redis.from_url(self._redis_url, **options) as redis, redis.pubsub() as channel:
             await channel.subscribe(OUTCOMES_CHANNEL)
-            self._log_found()
             while True:
-                message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEALTH_CHECK_SECONDS / 2)
-                if message is not None:
+                message = await channel.get_message(timeout=_HEALTH_CHECK_SECONDS / 2)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":  # redis-py also subscribes again by itself
+                    self._log_found()
+                    self._on_subscribed()
+                elif message["type"] == "message":
                     self._on_outcomes(message["data"].decode("ascii", "replace"))
 
     def _log_lost(self, error: Exception) -> None:

@@ -4,35 +4,80 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import make_app
 from api.context import ApiContext
 from api.deadline_protocol import DeadlineProtocol
-from nightread.errors import UsageFault
+from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
 _HEADER_BYTES = 64 * 1024
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 15
-_GRACEFUL_SECONDS = 10
+_GRACEFUL_SECONDS = 5
+"""Shorter than the 7 s after which `nightread up` kills its parts."""
 _BACKLOG = 2048
 
 
 def serve(context: ApiContext, *, on_listening: Callable[[int], None] = lambda _port: None) -> None:
-    """Serve until SIGTERM or Ctrl-C. `on_listening` gets the port. Raises UsageFault for a port that is taken."""
+    """Serve until SIGTERM or Ctrl-C. `on_listening` gets the port.
+
+    Raises UsageFault for a port or spool that is taken, StopWork if a part of the API ended by itself, and errors of
+    disk and database at the start.
+    """
     settings = context.settings
     with closing(listen(settings.api_address, settings.api_port)) as listener:
-        on_listening(listener.getsockname()[1])
-        make_server(context).run(sockets=[listener])
+        port = listener.getsockname()[1]
+        server = make_server(context, on_started=lambda: on_listening(port))
+        server.run(sockets=[listener])
+        if server.has_failed or not server.started:
+            raise StopWork("A part of the API ended, so the API stopped: its log names the place.")
 
 
-def make_server(context: ApiContext) -> uvicorn.Server:
+class ApiServer(uvicorn.Server):
+    """A server that starts the services of the application first, and stops when one of them ends.
+
+    uvicorn itself would log a traceback for services that do not start, and could not end requests that wait.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_started = on_started
+        self._lifespan = AsyncExitStack()
+        self.has_failed = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the services, and listen. Raises what the services raise."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._app.router.lifespan_context(self._app))
+            await super().startup(sockets)
+            self._lifespan = stack.pop_all()
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop."""
+        self.has_failed = self._app.state.services.failed.is_set()
+        return await super().on_tick(counter) or self.has_failed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer the clients that wait, complete the other requests within the graceful time, and stop the services."""
+        self._app.state.services.end_waits()
+        try:
+            await super().shutdown(sockets)
+        finally:
+            await self._lifespan.aclose()
+
+
+def make_server(context: ApiContext, *, on_started: Callable[[], None] = lambda: None) -> ApiServer:
     """Return the server; `run` it with a socket of `listen`."""
-    server = uvicorn.Server(_config(context))
+    app = make_app(context)
+    server = ApiServer(_config(app, context.settings), app, on_started)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its other lines say nothing that ours do not
     logging.getLogger("uvicorn.access").disabled = True  # its lines have the path
     return server
@@ -57,10 +102,11 @@ def listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(context: ApiContext) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return the configuration of uvicorn; each setting has a comment with its reason."""
     return uvicorn.Config(
-        make_app(context),
+        app,
+        lifespan="off",  # ApiServer has its own
         http=DeadlineProtocol,
         ws="none",
         # Our own line per request has neither path nor query: both may identify a patient.
@@ -72,13 +118,14 @@ def _config(context: ApiContext) -> uvicorn.Config:
         proxy_headers=False,
         # 10,000 headers do not fit: they are answered with 400.
         h11_max_incomplete_event_size=_HEADER_BYTES,
-        # More connections are answered with 503, so that memory and descriptors are bounded.
+        # Requests of more connections are answered with 503; DeadlineProtocol closes still more of them unanswered.
+        # So memory is bounded, and so are descriptors, of which a process has 1,024 on most systems.
         limit_concurrency=_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        # Clients that wait for an outcome get their 202 from the next start, by asking again.
+        # Clients that wait for an outcome get their 202 at once; only bodies and files that are on their way take time.
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        **_tls(context.settings),
+        **_tls(settings),
     )
 
 

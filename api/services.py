@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -36,6 +36,8 @@ class ApiServices:
     messages: RedisMessages | None
     """None without a Redis: the dispatcher then finds new images within a second."""
     loop: asyncio.AbstractEventLoop
+    failed: asyncio.Event
+    """Set when a part ended by itself, so that the API serves no more."""
 
     def notify_dispatcher(self) -> None:
         """Tell the dispatcher that there is work; any thread may call this."""
@@ -45,6 +47,11 @@ class ApiServices:
     def wake_waiters(self) -> None:
         """Tell clients that wait of an outcome that no worker recorded; any thread may call this."""
         self.loop.call_soon_threadsafe(self.waiters.wake)
+
+    def end_waits(self) -> None:
+        """Answer all clients that wait, and end all streams of events, because the API stops."""
+        self.waiters.end()
+        self.events.end()
 
 
 def services_of(request: Request) -> ApiServices:
@@ -69,7 +76,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
         waiters.wake()
         events.note(batch_id)
 
-    messages = RedisMessages(context.redis_url, on_outcomes) if context.redis_url else None
+    messages = RedisMessages(context.redis_url, on_outcomes, events.tell_missed) if context.redis_url else None
     intake = SubmissionIntake(
         context.settings,
         context.database,
@@ -81,7 +88,8 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
         jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run()]
         if messages is not None:
             jobs += [messages.send(), messages.listen()]
-        async with _running(jobs):
+        failed = asyncio.Event()
+        async with _running(jobs, failed):
             yield ApiServices(
                 intake=intake,
                 waiters=waiters,
@@ -90,16 +98,17 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
                 exports=FileExports(),
                 messages=messages,
                 loop=asyncio.get_running_loop(),
+                failed=failed,
             )
         await asyncio.to_thread(upkeep.end)
 
 
 @asynccontextmanager
-async def _running(jobs: list[Coroutine[None, None, None]]) -> AsyncIterator[None]:
-    """Run the jobs until the end of the context. A job that fails ends the process: it would not serve any more."""
+async def _running(jobs: list[Coroutine[None, None, None]], failed: asyncio.Event) -> AsyncIterator[None]:
+    """Run the jobs until the end of the context. `failed` is set when one ends before."""
     tasks = [asyncio.create_task(job) for job in jobs]
     for task in tasks:
-        task.add_done_callback(_require_running)
+        task.add_done_callback(partial(_note_end, failed))
     try:
         yield
     finally:
@@ -109,12 +118,12 @@ async def _running(jobs: list[Coroutine[None, None, None]]) -> AsyncIterator[Non
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _require_running(task: asyncio.Task[None]) -> None:
+def _note_end(failed: asyncio.Event, task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         error = task.exception()
         where = f": {type(error).__name__} at {place_of(error)}" if error else ""
         log.critical("a part of the API ended, so the API stops%s", where)
-        signal.raise_signal(signal.SIGTERM)
+        failed.set()
 
 
 def _nobody_to_notify() -> None:

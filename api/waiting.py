@@ -27,15 +27,22 @@ class OutcomeWaiters:
         self._waiting: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
         self._wake = asyncio.Event()
         self._is_unavailable = False
+        self._has_ended = False
 
     def wake(self) -> None:
         """Look for outcomes now, because a batch was recorded."""
         self._wake.set()
 
+    def end(self) -> None:
+        """End all waits, also future ones: the API stops, and a client may ask again later."""
+        self._has_ended = True
+        for futures in self._waiting.values():
+            _resolve(futures)
+
     async def wait(self, image_ids: Collection[int], seconds: float) -> bool:
-        """Return whether all these images have their outcome, after at most `seconds`."""
-        if not image_ids:
-            return True
+        """Return whether all these images have their outcome, after at most `seconds`; False also at the end."""
+        if not image_ids or self._has_ended:
+            return not image_ids
         loop = asyncio.get_running_loop()
         futures = {image_id: loop.create_future() for image_id in image_ids}
         for image_id, future in futures.items():
@@ -43,7 +50,7 @@ class OutcomeWaiters:
         self.wake()  # the outcome may have been recorded already
         try:
             _, pending = await asyncio.wait(futures.values(), timeout=seconds)
-            return not pending
+            return not pending and not self._has_ended
         finally:
             for image_id, future in futures.items():
                 self._forget(image_id, future)
@@ -69,9 +76,7 @@ class OutcomeWaiters:
             return
         self._is_unavailable = False
         for image_id in finished:
-            for future in self._waiting.get(image_id, ()):
-                if not future.done():
-                    future.set_result(None)
+            _resolve(self._waiting.get(image_id, ()))
 
     def _forget(self, image_id: int, future: asyncio.Future[None]) -> None:
         waiting = self._waiting.get(image_id)
@@ -79,3 +84,9 @@ class OutcomeWaiters:
             waiting.discard(future)
             if not waiting:
                 del self._waiting[image_id]
+
+
+def _resolve(futures: Collection[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -1,11 +1,12 @@
 """Define /v1/events: outcomes as they are recorded."""
 
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from starlette.responses import StreamingResponse
 
-from api.access import Permission, require
+from api.access import CurrentPrincipal, Permission, require
 from api.openapi import problem_responses
 from api.problems import Problem
 from api.services import Services
@@ -22,11 +23,13 @@ router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
     },
     response_class=Response,
 )
-async def stream_events(services: Services) -> Response:
+async def stream_events(services: Services, principal: CurrentPrincipal) -> Response:
     """Send an event `outcome` for each image: its id, state, reason and label, and nothing of a patient.
 
-    An event `missed` means: read /v1/results with `sort=finished`. Events need Redis.
+    An event `missed` means: read /v1/results with `sort=finished`. Events need Redis. The
+    stream ends soon after the key is revoked or has expired.
     """
     if services.events.is_full:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients listen already.", headers={"Retry-After": "60"})
-    return StreamingResponse(services.events.listen(), media_type="text/event-stream")
+    is_permitted = partial(services.authentication.is_in_force, principal)
+    return StreamingResponse(services.events.listen(is_permitted), media_type="text/event-stream")

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -116,13 +117,54 @@ def test_headers_that_trickle_are_cut_off(api: RunningApi) -> None:
         connection.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert status(connection.recv(65536)) == 200
         connection.sendall(b"GET ")
-        assert read_all(connection) == b""
+        assert b"HTTP/" not in read_all(connection)
 
 
 def test_a_silent_connection_is_cut_off(api: RunningApi) -> None:
     """Not a byte came."""
     with api.connect() as connection:
         assert read_all(connection) == b""
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    [b"POST /v1/images HTTP/1.1", b"GET /v1/health HTTP/1.1", b"GET /nothing HTTP/1.1"],
+)
+def test_a_body_that_nobody_reads_is_cut_off(api: RunningApi, first_line: bytes) -> None:
+    """Each byte would otherwise end the keep-alive time, and the connection would stay for ever."""
+    wrong_key = b"Authorization: Bearer nr_wrong\r\n" if b"POST" in first_line else b""
+    with api.connect() as connection:
+        connection.sendall(first_line + b"\r\nHost: 127.0.0.1\r\nContent-Length: 60000\r\n" + wrong_key + b"\r\n")
+        assert status(connection.recv(65536)) in (200, 401, 404)
+        connection.sendall(b"x")
+        read_all(connection)
+
+
+def test_a_connection_goes_on_after_the_rest_of_a_body(api: RunningApi) -> None:
+    """A client that sends its body while it is refused gets the response, and may send its next request."""
+    with api.connect() as connection:
+        connection.sendall(b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000\r\n\r\n")
+        assert status(connection.recv(65536)) == 404
+        connection.sendall(bytes(60_000) + b"GET /v1/health HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert b"HTTP/1.1 200" in read_all(connection)
+
+
+def test_connections_are_limited(new_sqlite: NewSqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that send nothing count too; one beyond both limits is closed at once, and not after its deadline."""
+    monkeypatch.setattr("api.server._CONNECTIONS", 3)
+    monkeypatch.setattr(DeadlineProtocol, "refused_connections", 1)
+    monkeypatch.setattr(DeadlineProtocol, "header_seconds", 60)
+    with (
+        new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database,
+        running_api(database, tmp_path) as api,
+        ExitStack() as stack,
+    ):
+        for _ in range(4):
+            last = stack.enter_context(api.connect())
+        with api.connect() as surplus:
+            assert read_all(surplus) == b""
+        last.sendall(b"GET /v1/health HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert status(read_all(last)) == 503
 
 
 def test_a_body_that_trickles_is_cut_off(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:

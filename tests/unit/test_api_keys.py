@@ -5,14 +5,18 @@ import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from api_client import ApiDriver, api_driver
 from databases import NewSqlite
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
+from api.access import Principal
 from api.keys import KeyRing
 from db import ledger
+from db.engine import Database
 from db.store_tables import api_keys
 from nightread.api_keys import new_token, token_hash
 
@@ -36,6 +40,12 @@ def test_no_key_is_needed_on_loopback_until_one_is_made(api: ApiDriver) -> None:
     api.client.app.state.services.authentication._keys._tried_at = float("-inf")  # type: ignore[attr-defined]
 
     assert api.client.get("/v1/results").status_code == 401
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "x-forwarded-proto"])
+def test_a_request_through_a_proxy_always_needs_a_key(api: ApiDriver, name: str) -> None:
+    """The proxy is on the loopback interface, and its clients may be anywhere."""
+    assert api.client.post("/v1/resume", headers={name: "x"}).status_code == 401
 
 
 @pytest.mark.parametrize("address", ["::", "10.1.2.3", "night.example"])
@@ -148,6 +158,30 @@ def test_a_revoked_key_opens_nothing_after_two_seconds(api: ApiDriver) -> None:
     assert asyncio.run(ring.find(token)) is None
 
 
+def test_requests_do_not_queue_for_a_database_that_is_away(api: ApiDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would wait five seconds for a connection: all share the error of one attempt, for two seconds after it."""
+    now, attempts = 100.0, 0
+    ring = KeyRing(api.database, clock=api.ledger_driver.clock, monotonic=lambda: now)
+
+    def fail(_database: Database) -> NoReturn:
+        nonlocal now, attempts
+        now += 5
+        attempts += 1
+        raise OperationalError("", {}, Exception())
+
+    async def ask_often() -> list[BaseException | Principal | None]:
+        return await asyncio.gather(*(ring.find("nr_x") for _ in range(20)), return_exceptions=True)
+
+    monkeypatch.setattr("api.keys.queries.api_keys", fail)
+    answers = asyncio.run(ask_often())
+    assert all(isinstance(answer, OperationalError) for answer in answers)
+    assert attempts == 1
+
+    monkeypatch.undo()
+    now += 2.1
+    assert asyncio.run(ring.find("nr_x")) is None
+
+
 def test_tokens_are_long_and_marked() -> None:
     """256 random bits; scanners find the prefix."""
     tokens = {new_token() for _ in range(100)}
@@ -169,6 +203,14 @@ def test_tokens_are_long_and_marked() -> None:
 def test_pages_of_other_sites_cannot_act(api: ApiDriver, headers: dict[str, str]) -> None:
     """A browser sends such a request for any page; on loopback it would need no key."""
     assert api.client.post("/v1/resume", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(("mode", "status"), [("no-cors", 403), ("cors", 403), ("navigate", 200), ("", 403)])
+def test_pages_of_other_sites_cannot_read_but_may_link(api: ApiDriver, mode: str, status: int) -> None:
+    """They would not get the answer, but the API would make it, as often as they like."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
+
+    assert api.client.get("/v1/results", headers=headers).status_code == status
 
 
 def test_the_own_page_can_act(api: ApiDriver) -> None:

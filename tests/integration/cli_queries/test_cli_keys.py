@@ -91,5 +91,7 @@ def test_the_api_does_not_start_for_others_without_a_key(new_sqlite: NewSqlite, 
     with new_sqlite(tmp_path / "other.sqlite3") as empty:
         assert "keys add" in (key_problem(settings, empty) or "")
         assert key_problem(settings.model_copy(update={"api_address": "127.0.0.1"}), empty) is None
+        behind_proxy = {"api_address": "127.0.0.1", "api_hosts": ("night.example",)}
+        assert "api_hosts night.example" in (key_problem(settings.model_copy(update=behind_proxy), empty) or "")
         with_key = load_settings(state_dir=tmp_path, api_address=address, api_key="k" * 40)
         assert key_problem(with_key, empty) is None
