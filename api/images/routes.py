@@ -39,14 +39,19 @@ WaitSeconds = Annotated[
 async def submit_images(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal, wait: WaitSeconds = None
 ) -> Response:
-    """Store the file, analyse it before all others, and answer with its result.
+    """Store the file, analyse it before all others if you wait for it, and answer with its result.
 
     The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The answer
     waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s; after that, or with
     `Prefer: respond-async`, it is 202 with `Location`. The image is durable before any answer, so a client may go away.
     """
-    receiving = Receiving(intake=services.intake, principal=principal, limit_bytes=context.settings.max_file_bytes)
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
+    receiving = Receiving(
+        intake=services.intake,
+        principal=principal,
+        limit_bytes=context.settings.max_file_bytes,
+        is_awaited=time_to_wait.seconds > 0,
+    )
     answers = Answers(context.database, services.waiters)
     if media_type(request.headers.get("content-type"))[0] == FORM:
         files = [file async for file in receiving.form_files(request)]

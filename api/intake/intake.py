@@ -26,8 +26,6 @@ from producer.spool.spool import Spool, spool_root
 
 log = logging.getLogger(__name__)
 
-PRIORITY = ledger.URGENT
-"""Somebody waits for the answer: these images overtake the night."""
 _FILE_THREADS = 4
 _KEY_TITLE = "API"
 """Stands for the calling AE title of a client; the name of its key stands for its address."""
@@ -43,6 +41,7 @@ class SubmissionIntake:
         self._database = database
         self._clock = clock
         self._on_registered = on_registered
+        self._priority = settings.default_priority
         self.spool = Spool(spool_root(settings, API), clock=clock)
         self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
@@ -60,7 +59,9 @@ class SubmissionIntake:
                 self._database, name=API, kind=API, root=root_text(self.spool.root), now=now
             )
             removed = self.spool.remove_partial()
-            found = register_leftovers(self._database, self.spool, source_id=self.source_id, priority=PRIORITY, now=now)
+            found = register_leftovers(
+                self._database, self.spool, source_id=self.source_id, priority=self._priority, now=now
+            )
             self.quota.recount(self.spool.sizes())
             if removed or found:
                 log.warning(
@@ -73,10 +74,20 @@ class SubmissionIntake:
                 self._files.shutdown()
                 self._commits.shutdown()
 
-    def begin(self, principal: Principal) -> Upload:
-        """Return a new, empty upload of this principal."""
+    def begin(self, principal: Principal, *, is_awaited: bool = False) -> Upload:
+        """Return a new, empty upload of this principal.
+
+        With `is_awaited` its image is urgent, since the client waits for the result; else it has the default priority.
+        """
         sender = CallingEntity(_KEY_TITLE, principal.name)
-        return Upload(self.spool, self.quota.account(principal.name), sender, self._files, self._free_space.is_short)
+        return Upload(
+            self.spool,
+            self.quota.account(principal.name),
+            sender,
+            self._files,
+            self._free_space.is_short,
+            priority=ledger.URGENT if is_awaited else None,
+        )
 
     async def finish(self, upload: Upload) -> int:
         """Make the upload durable, and return the id of its image. Raises Problem 507, and 503 without a database."""
@@ -98,5 +109,5 @@ class SubmissionIntake:
         """Make the names of the files durable, and register them; runs in a thread."""
         self.spool.sync_folders(arrivals)
         return ledger.submit(
-            self._database, source_id=self.source_id, arrivals=arrivals, priority=PRIORITY, now=self._clock()
+            self._database, source_id=self.source_id, arrivals=arrivals, priority=self._priority, now=self._clock()
         )

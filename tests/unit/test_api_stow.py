@@ -40,7 +40,7 @@ def uid_of(data: bytes, keyword: str = "SOPInstanceUID") -> str:
 
 
 def test_all_instances_are_stored(api: ApiDriver) -> None:
-    """200 with each instance; they are in the database and on the disk, byte for byte."""
+    """200 with each instance; they are in the database, not urgent, and on the disk, byte for byte."""
     files = [phantom(1), phantom(2)]
 
     response = stow(api, related(*files))
@@ -51,7 +51,7 @@ def test_all_instances_are_stored(api: ApiDriver) -> None:
     assert named == [uid_of(file) for file in files]
     assert "00081198" not in response.json()
     assert sorted(path.read_bytes() for path in api.spooled) == sorted(files)
-    assert [work.priority for work in api.ledger_driver.work()] == [0, 0]
+    assert [work.priority for work in api.ledger_driver.work()] == [5, 5]
 
 
 def test_what_is_no_instance_fails_alone(api: ApiDriver) -> None:
