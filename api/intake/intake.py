@@ -1,11 +1,13 @@
 """Take files into the spool of the API and register them: nothing is acknowledged before it is durable."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 from api.access import Principal
 from api.intake.committer import NotCommittedError, SubmissionCommitter
@@ -24,9 +26,12 @@ from producer.spool.quota import SpoolQuota, disk_room
 from producer.spool.recovery import register_leftovers
 from producer.spool.spool import Spool, spool_root
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _FILE_THREADS = 4
+_STOW_PARTS_AT_ONCE = 64
+"""Of all requests together: each holds up to a mebibyte."""
 _KEY_TITLE = "API"
 """Stands for the calling AE title of a client; the name of its key stands for its address."""
 
@@ -45,6 +50,8 @@ class SubmissionIntake:
         self.spool = Spool(spool_root(settings, API), clock=clock)
         self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
+        self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
+        """What parts of STOW-RS requests take while they are in memory, complete and not yet durable."""
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
@@ -99,6 +106,10 @@ class SubmissionIntake:
                 "The database is unavailable: the image is not registered; send it again.",
                 headers={"Retry-After": "5"},
             ) from None
+
+    async def in_thread(self, step: Callable[[], T]) -> T:
+        """Run a step in a thread for files."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, step)
 
     @property
     def is_disk_short(self) -> bool:

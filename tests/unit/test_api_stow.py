@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from random import Random
 from xml.etree import ElementTree as ET
 
 import pydicom
@@ -92,8 +93,13 @@ def test_an_instance_that_is_too_large_fails(api: ApiDriver) -> None:
 
 
 def test_a_deflated_instance_is_stored_without_being_inflated(api: ApiDriver) -> None:
-    """Its study is not known before a worker reads it, within limits."""
-    response = stow(api, related(in_syntax(1, DeflatedExplicitVRLittleEndian)), study="/1.2.3")
+    """Its study is not known before a worker reads it, within limits: also not if it is larger than its head."""
+    file = pydicom.dcmread(BytesIO(in_syntax(1, DeflatedExplicitVRLittleEndian)))
+    file.PixelData = Random(1).randbytes(200_000)
+    written = BytesIO()
+    file.save_as(written)
+
+    response = stow(api, related(written.getvalue()), study="/1.2.3")
 
     assert response.status_code == 200
 
