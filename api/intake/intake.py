@@ -55,7 +55,7 @@ class SubmissionIntake:
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
-        self.committer = SubmissionCommitter(self._commit, self._commits, on_registered)
+        self.committer = SubmissionCommitter(self._commit, self.spool.present, self._commits, on_registered)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -85,7 +85,10 @@ class SubmissionIntake:
         """Return a new, empty upload of this principal.
 
         With `is_awaited` its image is urgent, since the client waits for the result; else it has the default priority.
+        Raises Problem 503 while images cannot be registered.
         """
+        if not self.committer.is_available:
+            raise _unavailable()
         sender = CallingEntity(_KEY_TITLE, principal.name)
         return Upload(
             self.spool,
@@ -101,11 +104,7 @@ class SubmissionIntake:
         try:
             return await self.committer.register(await upload.complete())
         except NotCommittedError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The database is unavailable: the image is not registered; send it again.",
-                headers={"Retry-After": "5"},
-            ) from None
+            raise _unavailable() from None
 
     async def in_thread(self, step: Callable[[], T]) -> T:
         """Run a step in a thread for files."""
@@ -122,3 +121,11 @@ class SubmissionIntake:
         return ledger.submit(
             self._database, source_id=self.source_id, arrivals=arrivals, priority=self._priority, now=self._clock()
         )
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database is unavailable: the image is not registered; send it again.",
+        headers={"Retry-After": "5"},
+    )

@@ -35,7 +35,7 @@ class InstanceStore:
             async for event in events:
                 match event:
                     case PartBegins():
-                        self._upload, self._failure = self._intake.begin(self._principal), None
+                        self._begin_part()
                     case PartData():
                         await self._write(event.data)
                     case PartEnds():
@@ -45,6 +45,15 @@ class InstanceStore:
             if self._upload is not None:
                 await self._upload.discard()
             await asyncio.gather(*self._finishing, return_exceptions=True)
+
+    def _begin_part(self) -> None:
+        self._upload, self._failure = None, None
+        try:
+            self._upload = self._intake.begin(self._principal)
+        except Problem as problem:
+            if not self._finishing:
+                raise  # nothing is stored yet, and the client need not send the rest
+            self._failure = self._note(problem)
 
     async def _write(self, data: bytes) -> None:
         if self._upload is None or self._failure is not None:
@@ -58,9 +67,11 @@ class InstanceStore:
             self._failure = self._note(problem)
 
     async def _end_part(self) -> None:
-        upload, self._upload = self._upload, None
-        if upload is not None:
+        if self._upload is None:
+            self._finishing.append(asyncio.create_task(_not_begun(self._failure)))
+        else:
             await self._intake.places.acquire()
+            upload, self._upload = self._upload, None
             self._finishing.append(asyncio.create_task(self._finish(upload, self._failure)))
 
     async def _finish(self, upload: Upload, failure: FailureReason | None) -> StoredPart:
@@ -85,3 +96,8 @@ class InstanceStore:
         self.problem = self.problem or problem
         is_full = problem.status is HTTPStatus.INSUFFICIENT_STORAGE
         return FailureReason.OUT_OF_RESOURCES if is_full else FailureReason.PROCESSING_FAILURE
+
+
+async def _not_begun(failure: FailureReason | None) -> StoredPart:
+    """Return the result of a part that was refused before its first byte."""
+    return StoredPart(identity=None, failure=failure)
