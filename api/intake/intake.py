@@ -33,7 +33,8 @@ _FILE_THREADS = 4
 _STOW_PARTS_AT_ONCE = 64
 """Of all requests together: each holds up to a mebibyte."""
 _KEY_TITLE = "API"
-"""Stands for the calling AE title of a client; the name of its key stands for its address."""
+"""Stands for the calling AE title of a client; the id of its key stands for its address, since a later key may
+have the same name."""
 
 
 class SubmissionIntake:
@@ -89,10 +90,10 @@ class SubmissionIntake:
         """
         if not self.committer.is_available:
             raise _unavailable()
-        sender = CallingEntity(_KEY_TITLE, principal.name)
+        sender = CallingEntity(_KEY_TITLE, principal.reference)
         return Upload(
             self.spool,
-            self.quota.account(principal.name),
+            self.quota.account(principal.reference),
             sender,
             self._files,
             self._free_space.is_short,

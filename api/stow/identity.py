@@ -37,7 +37,9 @@ def instance_identity(head: bytes) -> InstanceIdentity | None:
         try:
             # Not read_partial, which inflates a deflated object before it asks where to stop.
             elements = BytesIO(head[_PREAMBLE_BYTES + len(_MAGIC) :])
-            meta = read_dataset(elements, False, True, stop_when=_is_past_meta_information)  # noqa: FBT003 - pydicom's order: not implicit, little endian
+            meta = read_dataset(
+                elements, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta_information
+            )
             sop_class, instance = str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
             is_deflated = meta.TransferSyntaxUID == _DEFLATED
         except Exception:  # noqa: BLE001 - pydicom raises errors of many kinds for damaged files

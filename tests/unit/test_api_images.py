@@ -206,3 +206,16 @@ def test_a_read_can_wait_too(api: ApiDriver) -> None:
     response = api.client.get("/v1/images/1", headers={"Prefer": "wait=20"})
 
     assert (response.json()["state"], response.headers["preference-applied"]) == ("done", "wait=20")
+
+
+def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDriver) -> None:
+    """The bytes may have come from another source, whose path and UIDs are not for this client."""
+    api.post(BODY)
+    api.analyse(label="nodule", score=0.9, sha256=HASH)
+
+    submits = api.post(BODY, **api.add_key("submits", "submit"))
+    reads = api.post(BODY, **api.add_key("reads", "submit", "read"))
+
+    assert set(submits.json()["original"]) == {"image_id", "state", "label", "score", "scores"}
+    assert submits.json()["original"]["label"] == "nodule"
+    assert reads.json()["original"]["uri"]

@@ -93,3 +93,12 @@ def test_the_api_does_not_start_for_others_without_a_key(new_sqlite: NewSqlite, 
         assert key_problem(settings.model_copy(update={"api_address": "127.0.0.1"}), empty) is None
         with_key = load_settings(state_dir=tmp_path, api_address=address, api_key="k" * 40)
         assert key_problem(with_key, empty) is None
+
+
+@pytest.mark.parametrize("name", ["settings", "local"])
+def test_names_of_other_principals_are_reserved(run: Run, name: str) -> None:
+    """The audit table would not tell them apart."""
+    fault = run("add", name, "--scope", "read").exception
+
+    assert isinstance(fault, UsageFault)
+    assert "reserved" in str(fault)
