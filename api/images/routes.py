@@ -43,7 +43,8 @@ async def submit_images(
 
     The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The answer
     waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s; after that, or with
-    `Prefer: respond-async`, it is 202 with `Location`, which needs a key with the scope `read`. The image is durable before any answer, so a client may go away.
+    `Prefer: respond-async`, it is 202 with `Location`, which needs a key with the scope `read`. The image is
+    durable before any answer, so a client may go away.
     """
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
     receiving = Receiving(

@@ -210,11 +210,11 @@ def test_a_read_can_wait_too(api: ApiDriver) -> None:
 
 def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDriver) -> None:
     """The bytes may have come from another source, whose path and UIDs are not for this client."""
-    api.post(BODY)
+    reader, submitter = api.add_key("reads", "submit", "read"), api.add_key("submits", "submit")
+    api.post(BODY, **reader)
     api.analyse(label="nodule", score=0.9, sha256=HASH)
 
-    submits = api.post(BODY, **api.add_key("submits", "submit"))
-    reads = api.post(BODY, **api.add_key("reads", "submit", "read"))
+    submits, reads = api.post(BODY, **submitter), api.post(BODY, **reader)
 
     assert set(submits.json()["original"]) == {"image_id", "state", "label", "score", "scores"}
     assert submits.json()["original"]["label"] == "nodule"
