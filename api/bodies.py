@@ -38,10 +38,11 @@ async def body_chunks(request: Request, limit_bytes: int | None) -> AsyncIterato
     declared = declared_length(request) or 0
     if limit_bytes is not None and declared > limit_bytes:
         raise _too_large(limit_bytes)
-    received, began = 0, time.monotonic()
+    received, waited = 0, 0.0  # seconds that the client took: the server's own work is not its fault
     stream = request.stream()
     while True:
-        left = began + _FIRST_SECONDS + received / _LEAST_BYTES_PER_SECOND - time.monotonic()
+        left = _FIRST_SECONDS + received / _LEAST_BYTES_PER_SECOND - waited
+        began = time.monotonic()
         try:
             async with asyncio.timeout(max(0.0, min(left, _IDLE_SECONDS))):
                 chunk = await anext(stream)
@@ -49,6 +50,7 @@ async def body_chunks(request: Request, limit_bytes: int | None) -> AsyncIterato
             return
         except TimeoutError:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly.", headers=CLOSE) from None
+        waited += time.monotonic() - began
         received += len(chunk)
         if limit_bytes is not None and received > limit_bytes:
             raise _too_large(limit_bytes)

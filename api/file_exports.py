@@ -1,10 +1,12 @@
 """Send all rows of a search as a file, while they are read from the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import IO
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ from fastapi import Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.context import ApiContext
 from api.export import text_chunks, write_parquet
@@ -21,6 +24,8 @@ from db import queries
 from db.queries import ImageFilter
 from nightread.errors import UsageFault
 
+log = logging.getLogger(__name__)
+
 _AT_ONCE = 2
 """Each file holds a connection to the database until its client has read it."""
 _LONGEST_SECONDS = 600.0
@@ -29,7 +34,7 @@ _READ_BYTES = 1024**2
 
 
 class FileExports:
-    """Makes files; others wait for their turn, and get 503 if that takes too long."""
+    """Makes files, two at a time; a third client gets 503 at once."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -53,7 +58,7 @@ class FileExports:
         except BaseException:
             self._places.release()
             raise
-        return StreamingResponse(self._limited(chunks), headers=headers, media_type=MEDIA_TYPES[style])
+        return _ExportResponse(chunks, self._places.release, headers=headers, media_type=MEDIA_TYPES[style])
 
     async def _chunks(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext
@@ -66,17 +71,52 @@ class FileExports:
         except UsageFault as fault:
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
 
-    async def _limited(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield the chunks for ten minutes at most: a client that stops to read must not hold the database."""
+
+class _ExportResponse(StreamingResponse):
+    """Sends chunks for ten minutes at most: a client that stops to read must not hold the database."""
+
+    def __init__(
+        self, chunks: Iterator[bytes], on_closed: Callable[[], None], *, headers: dict[str, str], media_type: str
+    ) -> None:
+        """`on_closed` is called in the event loop when the chunks are closed, however the response ended."""
+        self._chunks = _ClosableChunks(chunks)
+        self._on_closed = on_closed
+        super().__init__(iterate_in_threadpool(self._chunks), headers=headers, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with asyncio.timeout(_LONGEST_SECONDS):
-                async for chunk in iterate_in_threadpool(chunks):
-                    yield chunk
+            async with asyncio.timeout(_LONGEST_SECONDS) as limit:
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.warning("a download of results took longer than ten minutes, and was ended")
         finally:
-            close = getattr(chunks, "close", None)
+            closing = asyncio.get_running_loop().run_in_executor(None, self._chunks.close)
+            closing.add_done_callback(lambda _: self._on_closed())
+            await asyncio.shield(closing)
+
+
+class _ClosableChunks:
+    """An iterator that one thread may close while another one reads: the read in progress ends first."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._lock = Lock()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._lock:
+            return next(self._chunks)
+
+    def close(self) -> None:
+        """Close the file or the connection behind the chunks."""
+        with self._lock:
+            close = getattr(self._chunks, "close", None)
             if close is not None:
                 close()
-            self._places.release()
 
 
 def _parquet(context: ApiContext, wanted: ImageFilter, columns: Sequence[str]) -> IO[bytes]:

@@ -21,6 +21,9 @@ from nightread.errors import UsageFault
 from nightread.nights import Nights, nights_of
 from nightread.plain_text import visible
 
+_RESERVED = ("settings", "local")
+"""How the audit table names the key of the setting api_key, and requests of this machine without a key."""
+
 
 @click.group("keys")
 def keys_command() -> None:
@@ -54,6 +57,8 @@ def add_command(name: str, scopes: tuple[str, ...], expires: datetime | None, **
     """  # noqa: D301 - click reads the backspace itself
     if not name.strip() or name != visible(name.strip()) or len(name) > KEY_NAME_LENGTH:
         raise UsageFault(f"The name of a key has 1 to {KEY_NAME_LENGTH} printable characters.")
+    if name.strip() in _RESERVED:
+        raise UsageFault(f"The name {name} is reserved for requests without a key of this list: choose another one.")
     settings, now = settings_from(**options), utc_now()
     expires_at = nights_of(settings).utc(expires) if expires else None
     if expires_at is not None and expires_at <= now:
@@ -105,10 +110,11 @@ def revoke_command(name: str, **options: Any) -> None:
 
 
 def _show(keys: list[ApiKey], nights: Nights, now: datetime) -> None:
-    table = make_table(out, "key", "permits", "state", "added", "by", "last used")
+    table = make_table(out, "id", "key", "permits", "state", "added", "by", "last used")
     for key in keys:
         used = f"{nights.local(key.last_used_at):%Y-%m-%d %H:%M}" if key.last_used_at else "never"
         table.add_row(
+            str(key.id),
             Text(key.name),
             ", ".join(key.scopes),
             Text(_state(key, nights, now), style="" if key.is_in_force(now) else "dim"),
@@ -131,6 +137,7 @@ def _state(key: ApiKey, nights: Nights, now: datetime) -> str:
 def _json(key: ApiKey, now: datetime) -> dict[str, Any]:
     moments = {name: getattr(key, name) for name in ("created_at", "expires_at", "revoked_at", "last_used_at")}
     return {
+        "id": key.id,
         "name": key.name,
         "scopes": list(key.scopes),
         "in_force": key.is_in_force(now),

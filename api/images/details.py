@@ -21,7 +21,7 @@ def image_details(database: Database, image_id: int) -> dict[str, Any] | None:
         return None
     analysed = original(database, image_id)
     return {
-        **found[0].to_json(),
+        **found[0].to_json(may_read=True),
         "model_digest": analysed.digest if analysed else None,
         "predictions": _predictions(database, image_id),
         "timeline": _timeline(database, image_id),

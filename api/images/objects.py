@@ -13,6 +13,9 @@ from db.tables import FINAL, State
 MEMBERS_SHOWN = 100
 """The members of an archive that are listed in the response for it; all of them are behind its link."""
 
+_RESULT = ("image_id", "state", "label", "score", "scores")
+"""What a client that only submits may know of an original, which may be the image of another party."""
+
 Row = dict[str, Any]
 
 
@@ -40,11 +43,12 @@ class Described:
         """Return whether the image and all its listed members have their outcome."""
         return all(row["state"] in FINAL for row in (self.row, *self.members))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object for clients."""
+    def to_json(self, *, may_read: bool) -> dict[str, Any]:
+        """Return the object for clients. Those that may not read see of an original only what they asked for."""
         described = with_links(self.row)
         if self.original is not None:
-            described["original"] = with_links(self.original)
+            original = self.original
+            described["original"] = with_links(original) if may_read else {name: original[name] for name in _RESULT}
         if self.state is State.EXPANDED:
             described["members"] = [with_links(member) for member in self.members]
         return described

@@ -51,13 +51,15 @@ class Receiving:
     intake: SubmissionIntake
     principal: Principal
     limit_bytes: int
+    is_awaited: bool = False
+    """Whether the client waits for the results: its images are urgent."""
 
     async def raw_body(self, request: Request) -> ReceivedFile:
         """Receive the body as one file. Raises Problem 400, 408, 413, 415, 503 and 507."""
         declared = media_type(request.headers.get("content-type"))[0]
         if declared not in (*MEDIA_TYPES, *_TYPES_WITHOUT_MEANING):
             raise unsupported(declared_type_help())
-        upload = self.intake.begin(self.principal)
+        upload = self.intake.begin(self.principal, is_awaited=self.is_awaited)
         try:
             async for chunk in body_chunks(request, self.limit_bytes):
                 await upload.write(chunk)
@@ -82,7 +84,7 @@ class Receiving:
                             raise Problem(
                                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {_MOST_FILES:,} files at once."
                             )
-                        upload = self.intake.begin(self.principal)
+                        upload = self.intake.begin(self.principal, is_awaited=self.is_awaited)
                     case PartData() if upload is not None:
                         await upload.write(event.data)
                     case PartEnds() if upload is not None:

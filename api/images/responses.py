@@ -27,9 +27,11 @@ _KNOWN_BYTES_SECONDS = 1.0
 class SubmissionResponses:
     """Makes the responses to requests that send images."""
 
-    def __init__(self, database: Database, waiters: OutcomeWaiters) -> None:
+    def __init__(self, database: Database, waiters: OutcomeWaiters, *, may_read: bool) -> None:
+        """`may_read` says whether the client may read images of others."""
         self._database = database
         self._waiters = waiters
+        self._may_read = may_read
 
     async def of_one(self, file: ReceivedFile, waiting: Waiting) -> Response:
         """Respond 200 with the result, 202 while there is none, 422 for a rejected image, 500 for a failed one."""
@@ -38,15 +40,17 @@ class SubmissionResponses:
         if found.state in (State.REJECTED, State.FAILED):
             return problem_response(_without_result(found, headers))
         if found.is_final or found.original is not None:
-            return json_response(found.to_json(), headers=headers)
-        return json_response(found.to_json(), HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER})
+            return json_response(found.to_json(may_read=self._may_read), headers=headers)
+        return json_response(
+            found.to_json(may_read=self._may_read), HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER}
+        )
 
     async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
         """Respond with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
         found = await self._outcomes(files, waiting.seconds)
         is_final = all(image.is_final or image.original is not None for image in found)
         return json_response(
-            {"images": [image.to_json() for image in found]},
+            {"images": [image.to_json(may_read=self._may_read) for image in found]},
             HTTPStatus.OK if is_final else HTTPStatus.ACCEPTED,
             headers=waiting.headers if is_final else {**waiting.headers, **_RETRY_AFTER},
         )

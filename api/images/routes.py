@@ -40,15 +40,23 @@ WaitSeconds = Annotated[
 async def submit_images(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal, wait: WaitSeconds = None
 ) -> Response:
-    """Store the file, analyse it before all others, and return its result.
+    """Store the file, analyse it before all others if you wait for it, and return its result.
 
     The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The response
     waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s; after that, or with
-    `Prefer: respond-async`, it is 202 with `Location`. The image is durable before that, so a client may go away.
+    `Prefer: respond-async`, it is 202 with `Location`, which needs a key with the scope `read`. The image is
+    durable before any response, so a client may go away.
     """
-    receiving = Receiving(intake=services.intake, principal=principal, limit_bytes=context.settings.max_file_bytes)
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
-    responses = SubmissionResponses(context.database, services.waiters)
+    receiving = Receiving(
+        intake=services.intake,
+        principal=principal,
+        limit_bytes=context.settings.max_file_bytes,
+        is_awaited=time_to_wait.seconds > 0,
+    )
+    responses = SubmissionResponses(
+        context.database, services.waiters, may_read=Permission.READ in principal.permissions
+    )
     if media_type(request.headers.get("content-type"))[0] == FORM:
         files = [file async for file in receiving.form_files(request)]
         return await responses.of_several(files, time_to_wait)

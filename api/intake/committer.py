@@ -19,6 +19,7 @@ REGISTER_TIMEOUT_SECONDS = 40.0
 _RETRY_SECONDS = 1.0
 
 Commit = Callable[[Sequence[Arrival]], dict[str, int]]
+Present = Callable[[Sequence[Arrival]], list[Arrival]]
 
 
 class NotCommittedError(Exception):
@@ -28,15 +29,20 @@ class NotCommittedError(Exception):
 class SubmissionCommitter:
     """Takes all images that wait, commits them in one transaction in a thread, and takes the next ones."""
 
-    def __init__(self, commit: Commit, executor: Executor, on_committed: Callable[[], None]) -> None:
-        """`commit` makes arrivals durable and returns the image id of each URI; `on_committed` follows each commit."""
+    def __init__(self, commit: Commit, present: Present, executor: Executor, on_committed: Callable[[], None]) -> None:
+        """`commit` makes arrivals durable and returns the image id of each URI; `on_committed` follows each commit.
+
+        `present` returns those arrivals of a failed commit whose files still exist.
+        """
         self._commit = commit
+        self._present = present
         self._executor = executor
         self._on_committed = on_committed
         self._waiting: list[_Waiting] = []
         self._unconfirmed: list[Arrival] = []
         self._wake = asyncio.Event()
-        self._is_available = True
+        self.is_available = True
+        """True if the latest commit succeeded. While it is False, images should be refused."""
 
     async def register(self, arrival: Arrival) -> int:
         """Return the id of the image after it was committed. Raises NotCommittedError, after 40 s at most."""
@@ -53,30 +59,34 @@ class SubmissionCommitter:
         """Commit until the task is cancelled; an unavailable database ends nothing."""
         while True:
             await self._wait()
-            group, self._waiting = self._waiting[:GROUP_IMAGES], self._waiting[GROUP_IMAGES:]
-            await self._commit_group(group)
+            again, self._unconfirmed = self._unconfirmed[:GROUP_IMAGES], self._unconfirmed[GROUP_IMAGES:]
+            room = GROUP_IMAGES - len(again)
+            group, self._waiting = self._waiting[:room], self._waiting[room:]
+            await self._commit_group(again, group)
 
     async def _wait(self) -> None:
-        """Return when an image waits, or after a second if images of a failed commit must be committed again."""
-        while not self._waiting:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(_RETRY_SECONDS if self._unconfirmed else None):
-                    await self._wake.wait()
-            except TimeoutError:
-                return
-
-    async def _commit_group(self, group: Sequence["_Waiting"]) -> None:
-        # Registering an arrival twice does no harm. Its file stays: the failed commit may have reached the database.
-        arrivals = [*self._unconfirmed, *(waiting.arrival for waiting in group)]
-        try:
-            ids = await asyncio.get_running_loop().run_in_executor(self._executor, self._commit, arrivals)
-        except (SQLAlchemyError, OSError) as error:
-            self._unconfirmed = arrivals
-            self._log_change(error)
-            _refuse(group)
+        """Return when there is an image to commit; after a failure, return after a second to try again."""
+        if not self.is_available:
+            await asyncio.sleep(_RETRY_SECONDS)
             return
-        self._unconfirmed = []
+        while not (self._waiting or self._unconfirmed):
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _commit_group(self, again: Sequence[Arrival], group: Sequence["_Waiting"]) -> None:
+        # Registering an arrival twice does no harm. Its file stays: the failed commit may have reached the database.
+        loop = asyncio.get_running_loop()
+        new = [waiting.arrival for waiting in group]
+        try:
+            if again:
+                again = await loop.run_in_executor(self._executor, self._present, again)
+            ids = await loop.run_in_executor(self._executor, self._commit, [*again, *new])
+        except (SQLAlchemyError, OSError) as error:
+            refused, self._waiting = [*group, *self._waiting], []
+            self._unconfirmed += [*again, *(waiting.arrival for waiting in refused)]
+            self._log_change(error)
+            _refuse(refused)
+            return
         self._log_change(None)
         for waiting in group:
             if not waiting.image_id.done():
@@ -85,12 +95,12 @@ class SubmissionCommitter:
 
     def _log_change(self, error: Exception | None) -> None:
         """Log the first failure after a success, and the first success after a failure."""
-        if error is not None and self._is_available:
+        if error is not None and self.is_available:
             cause = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
             log.warning("images are refused, since they cannot be registered: %s", cause)
-        elif error is None and not self._is_available:
+        elif error is None and not self.is_available:
             log.info("images are accepted again, since they can be registered")
-        self._is_available = error is None
+        self.is_available = error is None
 
 
 @dataclass(frozen=True, slots=True)

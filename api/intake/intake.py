@@ -1,11 +1,13 @@
 """Take files into the spool of the API and register them: nothing is acknowledged before it is durable."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
 from api.access import Principal
 from api.intake.committer import NotCommittedError, SubmissionCommitter
@@ -24,13 +26,15 @@ from producer.spool.quota import SpoolQuota, disk_room
 from producer.spool.recovery import register_leftovers
 from producer.spool.spool import Spool, spool_root
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-PRIORITY = ledger.URGENT
-"""Somebody waits for the answer: these images overtake the night."""
 _FILE_THREADS = 4
+_STOW_PARTS_AT_ONCE = 64
+"""Of all requests together: each holds up to a mebibyte."""
 _KEY_TITLE = "API"
-"""Stands for the calling AE title of a client; the name of its key stands for its address."""
+"""Stands for the calling AE title of a client; the id of its key stands for its address, since a later key may
+have the same name."""
 
 
 class SubmissionIntake:
@@ -43,13 +47,16 @@ class SubmissionIntake:
         self._database = database
         self._clock = clock
         self._on_registered = on_registered
+        self._priority = settings.default_priority
         self.spool = Spool(spool_root(settings, API), clock=clock)
         self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
+        self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
+        """What parts of STOW-RS requests take while they are in memory, complete and not yet durable."""
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
-        self.committer = SubmissionCommitter(self._commit, self._commits, on_registered)
+        self.committer = SubmissionCommitter(self._commit, self.spool.present, self._commits, on_registered)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -60,7 +67,9 @@ class SubmissionIntake:
                 self._database, name=API, kind=API, root=root_text(self.spool.root), now=now
             )
             removed = self.spool.remove_partial()
-            found = register_leftovers(self._database, self.spool, source_id=self.source_id, priority=PRIORITY, now=now)
+            found = register_leftovers(
+                self._database, self.spool, source_id=self.source_id, priority=self._priority, now=now
+            )
             self.quota.recount(self.spool.sizes())
             if removed or found:
                 log.warning(
@@ -73,21 +82,34 @@ class SubmissionIntake:
                 self._files.shutdown()
                 self._commits.shutdown()
 
-    def begin(self, principal: Principal) -> Upload:
-        """Return a new, empty upload of this principal."""
-        sender = CallingEntity(_KEY_TITLE, principal.name)
-        return Upload(self.spool, self.quota.account(principal.name), sender, self._files, self._free_space.is_short)
+    def begin(self, principal: Principal, *, is_awaited: bool = False) -> Upload:
+        """Return a new, empty upload of this principal.
+
+        With `is_awaited` its image is urgent, since the client waits for the result; else it has the default priority.
+        Raises Problem 503 while images cannot be registered.
+        """
+        if not self.committer.is_available:
+            raise _unavailable()
+        sender = CallingEntity(_KEY_TITLE, principal.reference)
+        return Upload(
+            self.spool,
+            self.quota.account(principal.reference),
+            sender,
+            self._files,
+            self._free_space.is_short,
+            priority=ledger.URGENT if is_awaited else None,
+        )
 
     async def finish(self, upload: Upload) -> int:
         """Make the upload durable, and return the id of its image. Raises Problem 507, and 503 without a database."""
         try:
             return await self.committer.register(await upload.complete())
         except NotCommittedError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The database is unavailable: the image is not registered; send it again.",
-                headers={"Retry-After": "5"},
-            ) from None
+            raise _unavailable() from None
+
+    async def in_thread(self, step: Callable[[], T]) -> T:
+        """Run a step in a thread for files."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, step)
 
     @property
     def is_disk_short(self) -> bool:
@@ -98,5 +120,13 @@ class SubmissionIntake:
         """Make the names of the files durable, and register them; runs in a thread."""
         self.spool.sync_folders(arrivals)
         return ledger.submit(
-            self._database, source_id=self.source_id, arrivals=arrivals, priority=PRIORITY, now=self._clock()
+            self._database, source_id=self.source_id, arrivals=arrivals, priority=self._priority, now=self._clock()
         )
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database is unavailable: the image is not registered; send it again.",
+        headers={"Retry-After": "5"},
+    )

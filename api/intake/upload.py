@@ -31,12 +31,16 @@ class Upload:
         sender: CallingEntity,
         executor: Executor,
         is_disk_short: Callable[[], bool],
+        *,
+        priority: int | None = None,
     ) -> None:
+        """`priority` is that of the image; None: that of its registration."""
         self._spool = spool
         self._account = account
         self._sender = sender
         self._executor = executor
         self._is_disk_short = is_disk_short
+        self._priority = priority
         self._incoming: Incoming | None = None
         self._buffer = bytearray()
         self._hash = sha256()
@@ -61,7 +65,7 @@ class Upload:
     async def complete(self) -> Arrival:
         """Write the file to the disk, and return its arrival. Raises Problem 507 as `write` does."""
         arrival = await self._run(self._complete)
-        return replace(arrival, sender=self._sender)
+        return replace(arrival, sender=self._sender, priority=self._priority)
 
     async def discard(self) -> None:
         """Remove the file unless it is complete."""

@@ -42,7 +42,7 @@ _OPTIONS: dict[str, Any] = {
 async def store_instances(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal
 ) -> Response:
-    """Store DICOM files durably; they are analysed before all others, and their results are under /v1.
+    """Store DICOM files durably; they are analysed with the images of the night, and their results are under /v1.
 
     The response follows DICOM PS3.18, section 10.5: a referenced instance is on the disk and in the database.
     """

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from http import HTTPStatus
 
 from api.access import Principal
@@ -11,8 +12,6 @@ from api.multipart import PartBegins, PartData, PartEnds, PartEvent
 from api.problems import Problem
 from api.stow.identity import instance_identity
 from api.stow.response import FailureReason, StoredPart
-
-_COMMITS_AT_ONCE = 64
 
 
 class InstanceStore:
@@ -27,7 +26,6 @@ class InstanceStore:
         self._upload: Upload | None = None
         self._failure: FailureReason | None = None
         self._finishing: list[asyncio.Task[StoredPart]] = []
-        self._places = asyncio.Semaphore(_COMMITS_AT_ONCE)
         self.problem: Problem | None = None
         """The first problem of this host: a full disk, or a database that is unavailable."""
 
@@ -37,7 +35,7 @@ class InstanceStore:
             async for event in events:
                 match event:
                     case PartBegins():
-                        self._upload, self._failure = self._intake.begin(self._principal), None
+                        self._begin_part()
                     case PartData():
                         await self._write(event.data)
                     case PartEnds():
@@ -48,6 +46,15 @@ class InstanceStore:
                 await self._upload.discard()
             await asyncio.gather(*self._finishing, return_exceptions=True)
 
+    def _begin_part(self) -> None:
+        self._upload, self._failure = None, None
+        try:
+            self._upload = self._intake.begin(self._principal)
+        except Problem as problem:
+            if not self._finishing:
+                raise  # nothing is stored yet, and the client need not send the rest
+            self._failure = self._note(problem)
+
     async def _write(self, data: bytes) -> None:
         if self._upload is None or self._failure is not None:
             return  # the rest of a part that failed
@@ -57,18 +64,20 @@ class InstanceStore:
         try:
             await self._upload.write(data)
         except Problem as problem:
-            self._note(problem)
+            self._failure = self._note(problem)
 
     async def _end_part(self) -> None:
-        upload, self._upload = self._upload, None
-        if upload is not None:
-            await self._places.acquire()
+        if self._upload is None:
+            self._finishing.append(asyncio.create_task(_not_begun(self._failure)))
+        else:
+            await self._intake.places.acquire()
+            upload, self._upload = self._upload, None
             self._finishing.append(asyncio.create_task(self._finish(upload, self._failure)))
 
     async def _finish(self, upload: Upload, failure: FailureReason | None) -> StoredPart:
         """Make one part durable, unless it is no DICOM file or of another study."""
         try:
-            identity = instance_identity(bytes(upload.head))
+            identity = await self._intake.in_thread(partial(instance_identity, bytes(upload.head)))
             if identity is None:
                 failure = failure or FailureReason.CANNOT_UNDERSTAND
             elif self._study and identity.study_instance_uid not in (None, self._study):
@@ -81,10 +90,14 @@ class InstanceStore:
             return StoredPart(identity=identity, failure=failure)
         finally:
             await upload.discard()
-            self._places.release()
+            self._intake.places.release()
 
     def _note(self, problem: Problem) -> FailureReason:
         self.problem = self.problem or problem
         is_full = problem.status is HTTPStatus.INSUFFICIENT_STORAGE
-        self._failure = FailureReason.OUT_OF_RESOURCES if is_full else FailureReason.PROCESSING_FAILURE
-        return self._failure
+        return FailureReason.OUT_OF_RESOURCES if is_full else FailureReason.PROCESSING_FAILURE
+
+
+async def _not_begun(failure: FailureReason | None) -> StoredPart:
+    """Return the result of a part that was refused before its first byte."""
+    return StoredPart(identity=None, failure=failure)

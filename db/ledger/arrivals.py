@@ -152,7 +152,11 @@ def _insert(
         for key, arrival in new.items()
     ]
     insert_if_absent(connection, instances, _ARRIVAL_COLUMNS, rows)
-    connection.execute(_FIRST_WORK, {"source": source_id, "keys": list(new), "priority": priority})
+    keys: defaultdict[int, list[str]] = defaultdict(list)
+    for key, arrival in new.items():
+        keys[priority if arrival.priority is None else arrival.priority].append(key)
+    for chosen, of_priority in keys.items():
+        connection.execute(_FIRST_WORK, {"source": source_id, "keys": of_priority, "priority": chosen})
 
 
 _ARRIVAL_COLUMNS = (

@@ -69,6 +69,8 @@ class BatchFilter(Enum):
     """Leave out images that travel alone, and images that are retried: their source may be unavailable."""
     URGENT = "urgent"
     """Only urgent images."""
+    NOT_URGENT = "not urgent"
+    """Leave out urgent images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +215,7 @@ _READY_FOR = {
     BatchFilter.ANY: _READY,
     BatchFilter.UNSUSPECTED: _READY.where(~work.c.alone),
     BatchFilter.URGENT: _READY.where(_IS_URGENT),
+    BatchFilter.NOT_URGENT: _READY.where(work.c.priority > URGENT),
     BatchFilter.UNTRIED: _READY.where(~work.c.alone, work.c.reason.is_(None)),
 }
 

@@ -43,6 +43,8 @@ class Arrival:
     """Its name inside the archive from which it was unpacked, as readable text."""
     sender: CallingEntity | None = None
     """None except for images of a receiver."""
+    priority: int | None = None
+    """The priority of this image alone; None: that of all images that are registered with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,31 +79,33 @@ class GroupCommitter:
         """Commit until `close`; an unavailable database ends nothing. Raises StopWork and programming errors."""
         is_open = True
         while is_open:
-            group, is_open = self._gather()
-            if group or not self.is_available:
+            again, self._unconfirmed = self._unconfirmed[:GROUP_ARRIVALS], self._unconfirmed[GROUP_ARRIVALS:]
+            group, is_open = self._gather(len(again))
+            if group or again or not self.is_available:
                 try:
-                    self._commit(group)
+                    self._commit(again, group)
                 finally:
                     for waiting in group:
                         if not waiting.done.done():
                             waiting.done.set_exception(NotRegisteredError())
 
-    def _gather(self) -> tuple[list["_Waiting"], bool]:
-        """Return the waiting images, at most 1,000, and whether `close` was not called yet."""
+    def _gather(self, again: int) -> tuple[list["_Waiting"], bool]:
+        """Return the waiting images, up to 1,000 with `again` others, and whether `close` was not called yet."""
         group: list[_Waiting] = []
         try:
-            waiting = self._waiting.get(timeout=_RETRY_SECONDS)
+            waiting = self._waiting.get(timeout=0 if again and self.is_available else _RETRY_SECONDS)
             while waiting is not None:
                 group.append(waiting)
-                if len(group) == GROUP_ARRIVALS:
+                if len(group) + again >= GROUP_ARRIVALS:
                     return group, True
                 waiting = self._waiting.get_nowait()
         except Empty:
             return group, True
         return group, False
 
-    def _commit(self, group: Sequence["_Waiting"]) -> None:
-        arrivals = [*self._unconfirmed, *(waiting.arrival for waiting in group if waiting.arrival)]
+    def _commit(self, again: Sequence[Arrival], group: Sequence["_Waiting"]) -> None:
+        present = self._spool.present(again) if again else []
+        arrivals = [*present, *(waiting.arrival for waiting in group if waiting.arrival)]
         association_logs = self._unreported | {
             waiting.association_log.association: waiting.association_log for waiting in group
         }
@@ -112,10 +114,11 @@ class GroupCommitter:
             done = self._write(arrivals, association_logs, committing)
         except (SQLAlchemyError, OSError) as error:
             # Registering an arrival twice does no harm, so they are committed again with the next group.
-            self._unconfirmed, self._unreported = arrivals, association_logs
+            self._unconfirmed += arrivals
+            self._unreported = association_logs
             self._log_change(error)
             return
-        self._unconfirmed, self._unreported = [], {}
+        self._unreported = {}
         self._log_change(None)
         for waiting in group:
             waiting.association_log.received += waiting.arrival is not None

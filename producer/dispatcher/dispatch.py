@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 """Interval of sweeps; a message counts as lost if it is missing in two sweeps."""
+URGENT_IN_A_ROW = 4
+"""After so many urgent batches comes one of the images that they overtake: a night goes on whatever clients send."""
 _UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
 
@@ -64,6 +66,7 @@ class Dispatcher:
         self._pause_controller = PauseController(database, settings, clock)
         self._retention = Retention(database, settings, clock, monotonic)
         self._partial_since: float | None = None
+        self._urgent_in_a_row = 0
         self._swept_at = float("-inf")
         self._redis_unavailable = False
 
@@ -102,7 +105,7 @@ class Dispatcher:
         full, least = self._batch_sizes()
         queue_status = ledger.queue_status(self._database, images=full, now=self._clock(), source_filter=source_filter)
         if queue_status.urgent and queue_status.urgent_places > 0:
-            return self._seconds_to_next_tick(self._send_urgent(queue_status, full, source_filter))
+            return self._seconds_to_next_tick(self._send_before_others(queue_status, full, source_filter))
         if queue_status.free_places <= 0 or queue_status.ready == 0:
             self._partial_since = None
             return self._settings.poll_seconds
@@ -129,11 +132,26 @@ class Dispatcher:
             return self._seconds_to_next_tick(self._send(count=shares, images=images, source_filter=source_filter))
         return remaining
 
+    def _send_before_others(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
+        """Send urgent images, or after several urgent batches one other batch, which the next process takes as well."""
+        may_starve = queue_status.ready > queue_status.urgent or queue_status.urgent >= full
+        if self._urgent_in_a_row >= URGENT_IN_A_ROW and may_starve:
+            self._urgent_in_a_row = 0
+            sent = self._send(
+                count=1, images=full, source_filter=source_filter, batch_filter=BatchFilter.NOT_URGENT, first=True
+            )
+            if sent is not Sent.NOTHING:
+                return sent
+        return self._send_urgent(queue_status, full, source_filter)
+
     def _send_urgent(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
         """Send urgent images at once, in one batch per process: somebody waits, and other batches are overtaken."""
         images = min(full, ceil(queue_status.urgent / max(1, queue_status.slots)))
-        count = min(queue_status.urgent_places, ceil(queue_status.urgent / images))
-        return self._send(count=count, images=images, source_filter=source_filter, batch_filter=BatchFilter.URGENT)
+        count = min(queue_status.urgent_places, ceil(queue_status.urgent / images), URGENT_IN_A_ROW)
+        self._urgent_in_a_row += count
+        return self._send(
+            count=count, images=images, source_filter=source_filter, batch_filter=BatchFilter.URGENT, first=True
+        )
 
     def _batch_sizes(self) -> tuple[int, int]:
         """Return the sizes of a full batch and of the smallest share of a backlog."""
@@ -171,8 +189,9 @@ class Dispatcher:
         source_filter: SourceFilter,
         probe_of: Pause | None = None,
         batch_filter: BatchFilter = BatchFilter.ANY,
+        first: bool = False,
     ) -> "Sent":
-        """Form batches and publish them; form none while Redis is unavailable."""
+        """Form batches and publish them, `first` before those that wait; form none while Redis is unavailable."""
         self._partial_since = None
         if not self._is_redis_available():
             return Sent.NOT_ALL
@@ -189,7 +208,7 @@ class Dispatcher:
             return Sent.NOTHING
         if probe_of is not None:
             ledger.set_probe(self._database, probe_of.id, formed[0].id, now=self._clock())
-        unpublished = self._publish(formed, urgent=batch_filter is BatchFilter.URGENT)
+        unpublished = self._publish(formed, urgent=first)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())
         return Sent.NOT_ALL if unpublished else Sent.ALL

@@ -1,9 +1,10 @@
 """Store received files in the spool, and list and remove them."""
 
+import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,8 @@ from nightread.file_lock import FileLockedError, lock_file
 from nightread.paths import mtime_of
 from nightread.settings import Settings
 from producer.spool.quota import FileCharge, SenderAccount
+
+log = logging.getLogger(__name__)
 
 FOLDER_FILES = 1000
 _PARTIAL = ".partial"
@@ -81,6 +84,16 @@ class Spool:
         """Write the names of these files to the disk, with one fsync per folder. Raises OSError."""
         for folder in {arrival.uri.rpartition("/")[0] for arrival in arrivals}:
             sync_folder(self.root / folder)
+
+    def present(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Return those arrivals whose file still exists; log how many do not."""
+        found = [arrival for arrival in arrivals if os.path.lexists(f"{self.root}/{arrival.uri}")]
+        if len(found) < len(arrivals):
+            log.warning(
+                "files were removed from the spool before they were registered",
+                extra={"files": len(arrivals) - len(found)},
+            )
+        return found
 
     def files(self, *, before: datetime | None = None) -> Iterator[list[str]]:
         """Yield the paths of complete files below the root in lists of up to 1,000.

@@ -73,3 +73,17 @@ def test_many_urgent_images_are_spread_over_the_processes(
 
     sizes = [len(instances_of(dispatcher_driver, batch)) for batch in dispatcher_driver.batches()]
     assert sizes[:2] == [3, 3]
+
+
+def test_after_four_urgent_batches_comes_one_of_the_others(
+    dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals
+) -> None:
+    """Clients without end do not stop a night: the next process takes one of its batches."""
+    dispatcher_driver.heartbeat(slots=3)
+    dispatcher_driver.dispatch_all()
+    dispatcher_driver.ledger_driver.register(make_arrivals(24), priority=URGENT)
+
+    dispatcher_driver.dispatch_all()
+
+    taken = [instances_of(dispatcher_driver, batch)[0] > 1000 for batch in dispatcher_driver.batches()]
+    assert taken[:6] == [True, False, True, True, True, True]

@@ -23,7 +23,7 @@ def api(new_sqlite: NewSqlite, tmp_path: Path) -> Iterator[ApiDriver]:
 
 
 def test_an_image_that_is_not_analysed_in_time_is_accepted(api: ApiDriver) -> None:
-    """202 with the place of the result; the file is complete in the spool, the image urgent in the database."""
+    """202 with the place of the result; the file is complete in the spool, the image ordinary in the database."""
     response = api.post(BODY, wait=0)
 
     assert response.status_code == 202
@@ -33,7 +33,7 @@ def test_an_image_that_is_not_analysed_in_time_is_accepted(api: ApiDriver) -> No
     (file,) = api.spooled
     assert file.read_bytes() == BODY
     (work,) = api.ledger_driver.work()
-    assert (work.state, work.priority) == ("received", 0)
+    assert (work.state, work.priority) == ("received", 5)
 
 
 def test_the_answer_comes_as_soon_as_the_outcome_is_recorded(api: ApiDriver) -> None:
@@ -51,6 +51,16 @@ def test_the_answer_comes_as_soon_as_the_outcome_is_recorded(api: ApiDriver) -> 
         "preview": "/v1/images/1/preview.png",
         "heatmap": "/v1/images/1/heatmap.png",
     }
+
+
+def test_only_an_image_for_which_somebody_waits_is_urgent(api: ApiDriver) -> None:
+    """A client that sends a night and waits for nothing does not overtake the others."""
+    api.analyse_next()
+    api.post(BODY, wait=20)
+    api.post(BODY + b"2", wait=0)
+    api.post(BODY + b"3", wait=None, Prefer="respond-async")
+
+    assert [work.priority for work in api.ledger_driver.work()] == [0, 5, 5]
 
 
 def test_a_client_may_ask_not_to_wait(api: ApiDriver) -> None:
@@ -196,3 +206,16 @@ def test_a_read_can_wait_too(api: ApiDriver) -> None:
     response = api.client.get("/v1/images/1", headers={"Prefer": "wait=20"})
 
     assert (response.json()["state"], response.headers["preference-applied"]) == ("done", "wait=20")
+
+
+def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDriver) -> None:
+    """The bytes may have come from another source, whose path and UIDs are not for this client."""
+    reader, submitter = api.add_key("reads", "submit", "read"), api.add_key("submits", "submit")
+    api.post(BODY, **reader)
+    api.analyse(label="nodule", score=0.9, sha256=HASH)
+
+    submits, reads = api.post(BODY, **submitter), api.post(BODY, **reader)
+
+    assert set(submits.json()["original"]) == {"image_id", "state", "label", "score", "scores"}
+    assert submits.json()["original"]["label"] == "nodule"
+    assert reads.json()["original"]["uri"]

@@ -17,7 +17,7 @@ from api.access import Principal
 from api.keys import KeyRing
 from db import ledger
 from db.engine import Database
-from db.store_tables import api_keys
+from db.store_tables import api_keys, senders
 from nightread.api_keys import new_token, token_hash
 
 OPEN_ROUTES = {"/v1/health", "/openapi.json"}
@@ -218,3 +218,20 @@ def test_the_own_page_can_act(api: ApiDriver) -> None:
     headers = {"Origin": "http://127.0.0.1:8080", "Sec-Fetch-Site": "same-origin"}
 
     assert api.client.post("/v1/resume", headers=headers).status_code == 200
+
+
+def test_a_later_key_of_the_same_name_is_another_sender(api: ApiDriver) -> None:
+    """Its images must not replace those of the party that had the name before."""
+    for body in (b"first", b"second"):
+        api.client.post("/v1/images?wait=0", content=body, headers={"Content-Type": "image/png", **add(api, "ct1")})
+        ledger.revoke_api_key(api.database, "ct1", actor="test", now=api.ledger_driver.clock())
+
+    with api.database.read() as connection:
+        assert len(connection.execute(select(senders.c.address)).all()) == 2
+
+
+def add(api: ApiDriver, name: str) -> dict[str, str]:
+    """Add a key that may submit, and forget those that were read before."""
+    api.client.app.state.services.authentication._keys._loaded_at = float("-inf")  # type: ignore[attr-defined]
+    api.client.app.state.services.authentication._keys._tried_at = float("-inf")  # type: ignore[attr-defined]
+    return api.add_key(name, "submit")

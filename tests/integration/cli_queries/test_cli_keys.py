@@ -95,3 +95,12 @@ def test_the_api_does_not_start_for_others_without_a_key(new_sqlite: NewSqlite, 
         assert "api_hosts night.example" in (key_problem(settings.model_copy(update=behind_proxy), empty) or "")
         with_key = load_settings(state_dir=tmp_path, api_address=address, api_key="k" * 40)
         assert key_problem(with_key, empty) is None
+
+
+@pytest.mark.parametrize("name", ["settings", "local"])
+def test_names_of_other_principals_are_reserved(run: Run, name: str) -> None:
+    """The audit table would not tell them apart."""
+    fault = run("add", name, "--scope", "read").exception
+
+    assert isinstance(fault, UsageFault)
+    assert "reserved" in str(fault)
