@@ -16,6 +16,7 @@ from api.pictures.routes import router as pictures_router
 from api.problems import add_problem_handlers
 from api.results.actions import router as actions_router
 from api.results.event_stream import router as events_router
+from api.results.lists import router as lists_router
 from api.results.routes import router as results_router
 from api.services import running_services
 from api.stow.routes import router as stow_router
@@ -39,6 +40,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app.include_router(health_router)
     app.include_router(images_router)
     app.include_router(results_router)
+    app.include_router(lists_router)
     app.include_router(events_router)
     app.include_router(actions_router)
     app.include_router(stow_router)

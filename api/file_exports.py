@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from tempfile import TemporaryFile
@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.context import ApiContext
-from api.export import text_chunks, write_parquet
+from api.export import Rows, text_chunks, write_parquet
 from api.formats import MEDIA_TYPES
 from api.problems import Problem
 from db import queries
@@ -42,10 +42,21 @@ class FileExports:
     async def response(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
     ) -> Response:
-        """Return the response that sends the rows as `jsonl`, `csv` or `parquet`; the note goes into a header."""
-        headers = {"Content-Disposition": f'attachment; filename="results.{style}"'}
-        if note is not None:
-            headers["Nightread-Note"] = quote(note[:_LONGEST_NOTE], safe=" ,.:;()='")
+        """Return the response that sends images as `jsonl`, `csv` or `parquet`; the note goes into a header."""
+        headers = {} if note is None else {"Nightread-Note": quote(note[:_LONGEST_NOTE], safe=" ,.:;()='")}
+        rows = partial(queries.images, context.database, wanted)
+        return await self.rows_response(style, "results", rows, columns, headers)
+
+    async def rows_response(
+        self,
+        style: str,
+        name: str,
+        rows: Callable[[], Rows],
+        columns: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the response that sends rows; `name` is that of the file, without its end."""
+        known = {"Content-Disposition": f'attachment; filename="{name}.{style}"', **(headers or {})}
         if self._places.locked():
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -54,20 +65,17 @@ class FileExports:
             )
         await self._places.acquire()
         try:
-            chunks = await self._chunks(style, wanted, columns, context)
+            chunks = await self._chunks(style, rows, columns)
         except BaseException:
             self._places.release()
             raise
-        return _ExportResponse(chunks, self._places.release, headers=headers, media_type=MEDIA_TYPES[style])
+        return _ExportResponse(chunks, self._places.release, headers=known, media_type=MEDIA_TYPES[style])
 
-    async def _chunks(
-        self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext
-    ) -> Iterator[bytes]:
+    async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> Iterator[bytes]:
         if style != "parquet":
-            rows = queries.images(context.database, wanted)
-            return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows, columns, style))
+            return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
         try:
-            return _read_all(await run_in_threadpool(_parquet, context, wanted, columns))
+            return _read_all(await run_in_threadpool(_parquet, rows, columns))
         except UsageFault as fault:
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
 
@@ -119,10 +127,10 @@ class _ClosableChunks:
                 close()
 
 
-def _parquet(context: ApiContext, wanted: ImageFilter, columns: Sequence[str]) -> IO[bytes]:
+def _parquet(rows: Callable[[], Rows], columns: Sequence[str]) -> IO[bytes]:
     file = TemporaryFile()  # noqa: SIM115 - closed when the response ends
     try:
-        write_parquet(queries.images(context.database, wanted), columns, file)
+        write_parquet(rows(), columns, file)
     except BaseException:
         file.close()
         raise

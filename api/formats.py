@@ -1,5 +1,6 @@
 """Choose the format of a response: the parameter `format`, else the header Accept (RFC 9110, section 12.5.1)."""
 
+from collections.abc import Collection
 from http import HTTPStatus
 
 from api.problems import Problem
@@ -19,16 +20,22 @@ _FORMATS = {
 }
 
 
-def chosen_format(parameter: str | None, accept: str | None) -> str:
-    """Return json, jsonl, csv or parquet. Raises Problem 406 if the client accepts none of them."""
+def chosen_format(parameter: str | None, accept: str | None, styles: Collection[str] = tuple(MEDIA_TYPES)) -> str:
+    """Return one of the styles, which are among MEDIA_TYPES. Raises Problem 406 if the client accepts none of them."""
     if parameter is not None or not accept:
         return parameter or "json"
     ranked = sorted(
-        ((quality, -place, style) for place, (style, quality) in enumerate(_accepted(accept)) if quality > 0),
+        (
+            (quality, -place, style)
+            for place, (style, quality) in enumerate(_accepted(accept))
+            if quality > 0 and style in styles
+        ),
         reverse=True,
     )
     if not ranked:
-        raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"Results are available as {', '.join(MEDIA_TYPES.values())} only.")
+        raise Problem(
+            HTTPStatus.NOT_ACCEPTABLE, f"This is available as {', '.join(MEDIA_TYPES[style] for style in styles)} only."
+        )
     return ranked[0][2]
 
 

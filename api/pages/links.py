@@ -23,6 +23,11 @@ def images_link(**query: Value) -> str:
     return path_link("/images", query)
 
 
+def studies_data_link(style: str, query: Mapping[str, Values]) -> str:
+    """Return the address of studies as data; style is csv, json or jsonl."""
+    return path_link("/v1/studies", {**query, "format": style})
+
+
 def results_link(style: str, query: Mapping[str, Values]) -> str:
     """Return the address of the same rows as data; style is csv, json, jsonl or parquet."""
     return path_link("/v1/results", {**query, "format": style})

@@ -50,6 +50,7 @@ def _environment() -> Environment:
         "images_link": links.images_link,
         "path_link": links.path_link,
         "results_link": links.results_link,
+        "studies_data_link": links.studies_data_link,
         "study_link": links.study_link,
         "share_bar": charts.share_bar,
         "range_bar": charts.range_bar,

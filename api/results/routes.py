@@ -1,6 +1,5 @@
-"""Define the routes that read: results, studies, series, nights, batches, models and the state of the work."""
+"""Define the routes that read: results, one study or series, nights, models and the state of the work."""
 
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated
 
@@ -17,7 +16,8 @@ from api.openapi import IMAGE_SCHEMA, json_body, problem_responses
 from api.problems import Problem
 from api.read_audit import note_read
 from api.results.model_list import model_list
-from api.results.search import ResultsSearch, filter_of, night_bounds, page_limit, with_limit
+from api.results.search import ResultsSearch, filter_of, page_limit, with_limit
+from api.results.times import night_bounds
 from api.services import Services
 from api.status import take_status
 from db import queries
@@ -190,16 +190,3 @@ def read_status(context: Context) -> Response:
 def list_models(context: Context) -> Response:
     """Return the models that this host finds, and whether workers use them."""
     return json_response(model_list(context))
-
-
-@router.get(
-    "/v1/batches",
-    summary="List batches",
-    responses={200: json_body("The latest batches.", {"type": "array", "items": _OBJECT}), **problem_responses()},
-)
-def list_batches(context: Context, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-    """Return the latest batches, the newest first: their sizes, times, seconds by phase and outcomes."""
-    found = queries.batch_records(context.database, limit=limit)
-    return json_response(
-        [{"batch_id" if name == "id" else name: value for name, value in asdict(batch).items()} for batch in found]
-    )

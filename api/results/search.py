@@ -1,20 +1,17 @@
 """Turn the parameters of /v1/results into a filter: the conditions of `nightread query`."""
 
 from dataclasses import replace
-from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from api.context import ApiContext
 from api.number_search import PARAMETER, Numbers
-from api.problems import Problem
+from api.results.times import Text, Times, bounds_of, unprocessable
 from db.queries import COLUMNS, ImageFilter
 from db.tables import State
 from imaging.remarks import Remark
 from nightread.errors import UsageFault
-from nightread.nights import evening_named
 from nightread.reasons import Reason
 
 LARGEST_ID = 2**63 - 1
@@ -22,7 +19,6 @@ DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 _MOST_VALUES = 100
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 _Ids = Annotated[list[Annotated[int, Field(ge=1, le=LARGEST_ID)]], Field(max_length=_MOST_VALUES)]
 _Texts = Annotated[list[Text], Field(max_length=_MOST_VALUES)]
 _Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -38,10 +34,8 @@ _REASONS = [reason.value for reason in Reason]
 _Reason = Annotated[str, AfterValidator(_known_reason), WithJsonSchema({"type": "string", "enum": _REASONS})]
 
 
-class ResultsSearch(BaseModel):
+class ResultsSearch(Times):
     """The parameters of a search. Several values of one parameter are alternatives; all parameters must match."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: _Ids = Field([], description="Id of the image.")
     state: list[State] = Field([], max_length=_MOST_VALUES, description="State of the image.")
@@ -66,9 +60,6 @@ class ResultsSearch(BaseModel):
     series: Text | None = Field(None, description="Series Instance UID.")
     sop: Text | None = Field(None, description="SOP Instance UID.")
     sha256: Text | None = Field(None, description="SHA-256 of the file.")
-    since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
-    until: datetime | None = Field(None, description="Arrived before this time.")
-    night: Text | None = Field(None, description="Arrived in the night that began on this date, or in the `last` one.")
     parent: _Ids = Field([], description="Extracted from the archive with this image id.")
     withdrawn: bool | None = Field(None, description="Whether a key object note rejects the image.")
     replaced: bool | None = Field(None, description="Whether another file of the same name replaced the file.")
@@ -99,7 +90,7 @@ def filter_of(search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, 
 
     Reads the issuers of patient numbers; raises Problem 422 and errors of the database.
     """
-    since, until = _bounds(search, context)
+    since, until = bounds_of(search, context)
     wanted = ImageFilter(
         image_ids=tuple(search.id),
         states=tuple(search.state),
@@ -138,32 +129,10 @@ def _with_numbers(wanted: ImageFilter, search: ResultsSearch, context: ApiContex
         numbers = Numbers(patient=search.patient, accession=search.accession, issuer=search.issuer)
         found = numbers.add_to(wanted, context.database, context.settings, notes.append, option=PARAMETER)
     except UsageFault:
-        raise _unprocessable(
+        raise unprocessable(
             "An issuer needs a patient or accession number, and the API needs the site key of the workers to hash it."
         ) from None
     return found, " ".join(notes) or None
-
-
-def _bounds(search: ResultsSearch, context: ApiContext) -> tuple[datetime | None, datetime | None]:
-    if search.night is not None and (search.since or search.until):
-        raise _unprocessable("`night` cannot be combined with `since` and `until`: omit one of them.")
-    try:
-        if search.night is not None:
-            return night_bounds(search.night, context)
-        utc = context.nights.utc
-        return utc(search.since) if search.since else None, utc(search.until) if search.until else None
-    except OverflowError:
-        raise _unprocessable("The time is too far away.") from None
-
-
-def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:
-    """Return start and end of a night given as a date or `last`. Raises Problem 422."""
-    try:
-        return context.nights.bounds(
-            context.nights.latest(context.clock()) if night == "last" else evening_named(night, context.nights)
-        )
-    except (UsageFault, OverflowError):
-        raise _unprocessable("The night is not valid: give a date such as 2026-11-05, or `last`.") from None
 
 
 def page_limit(search: ResultsSearch) -> int:
@@ -174,7 +143,3 @@ def page_limit(search: ResultsSearch) -> int:
 def with_limit(wanted: ImageFilter, search: ResultsSearch) -> ImageFilter:
     """Return the filter with the number of rows of a file."""
     return replace(wanted, limit=search.limit)
-
-
-def _unprocessable(detail: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)

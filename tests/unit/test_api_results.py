@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -247,3 +248,36 @@ def test_several_issuers_of_a_number_are_a_note(api: ApiDriver) -> None:
     assert unquote(file.headers["nightread-note"]) == found["note"]
     assert api.client.get("/v1/results?patient=7&issuer=").json()["note"] is None
     assert "nightread-note" not in api.client.get("/v1/results?format=csv").headers
+
+
+def test_batches_come_page_by_page_and_as_a_file(api: ApiDriver) -> None:
+    """The header Link leads to the next page; a file has all batches."""
+    first = api.client.get("/v1/batches?limit=1&format=json")
+    link = re.fullmatch(r'<(.*)>; rel="next"', first.headers["link"])
+    assert link
+    second = api.client.get(link[1])
+    rows = list(csv.DictReader(StringIO(api.client.get("/v1/batches?format=csv").text)))
+
+    pages = [*first.json(), *second.json()]
+    assert [row["batch_id"] for row in rows] == [batch["batch_id"] for batch in pages]
+    assert [json.loads(row["outcomes"]) for row in rows] == [{"failed": 1}, {"done": 5}]
+    assert "link" not in second.headers
+    assert api.client.get("/v1/batches?cursor=x").status_code == 422
+    assert api.client.get("/v1/batches?state=done").status_code == 422
+
+
+def test_studies_are_a_list_and_a_file(api: ApiDriver) -> None:
+    """What `nightread query --studies` gives, with its completeness."""
+    write(api, "UPDATE instances SET sop_instance_uid = '1.2.' || id WHERE study_instance_uid IS NOT NULL")
+    found = api.client.get("/v1/studies?night=2026-11-05").json()
+    rows = list(csv.DictReader(StringIO(api.client.get("/v1/studies?format=csv").text)))
+
+    (study,) = found["studies"]
+    assert not found["more"]
+    assert (study["study_instance_uid"], study["images"], study["completeness"]) == (STUDY, 5, "arriving")
+    assert study["links"] == {"self": f"/v1/studies/{STUDY}"}
+    assert [(row["study_instance_uid"], row["images"]) for row in rows] == [(STUDY, "5")]
+    assert api.client.get("/v1/studies?completeness=incomplete").json()["studies"] == []
+    assert api.client.get("/v1/studies?night=2026-11-04").json()["studies"] == []
+    assert api.client.get("/v1/studies?nights=2026-11-04").status_code == 422
+    assert api.client.get("/v1/studies", headers={"Accept": "application/vnd.apache.parquet"}).status_code == 406

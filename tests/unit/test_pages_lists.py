@@ -192,8 +192,28 @@ def test_an_image_page_searches_a_bounded_part_of_the_audit_table(
     assert "looked at it" not in page
     assert any("NOT IN" in each and "image.read" in each for each in found if "FROM audit" in each)
     assert "were not searched" not in page
-    monkeypatch.setattr(image, "ENTRIES", queries.EntryScope(views=False, latest=3))
+    monkeypatch.setattr(image, "ENTRIES", queries.EntryScope(views=False, latest=2))
     page = pages.text("/images/5")
     assert "eve cancelled it." not in page
     assert "eve let m@1 explain it" in page
     assert "were not searched; nightread trace 5 searches all of them" in page
+
+
+@pytest.mark.parametrize("path", ["/studies", "/nights/2026-11-05"])
+def test_studies_are_linked_as_data(shown: PagesClient, path: str) -> None:
+    """All of them from their page, the incomplete ones from the page of the night."""
+    page = shown.get(path)
+    link = re.search(r'href="(/v1/studies[?][^"]*csv)"', page)
+    assert link
+    rows = list(csv.DictReader(StringIO(shown.get(html.unescape(link[1])))))
+
+    listed = re.findall(r'href="/studies/([0-9.]+)"', page)
+    assert [row["study_instance_uid"] for row in rows] == list(dict.fromkeys(listed))
+
+
+def test_batches_are_linked_as_data(shown: PagesClient) -> None:
+    """The same batches, in the order of the page."""
+    page = shown.get("/batches")
+    rows = list(csv.DictReader(StringIO(shown.get(link_of(page, "CSV")))))
+
+    assert [row["batch_id"] for row in rows] == re.findall(r'href="/batches/([^"?]+)"', page)

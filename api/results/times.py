@@ -1,0 +1,52 @@
+"""Read the parameters of a search that choose a time: a night, or begin and end."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.context import ApiContext
+from api.problems import Problem
+from nightread.errors import UsageFault
+from nightread.nights import evening_named
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Times(BaseModel):
+    """The parameters that choose a time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
+    until: datetime | None = Field(None, description="Arrived before this time.")
+    night: Text | None = Field(None, description="Arrived in the night that began on this date, or in the `last` one.")
+
+
+def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datetime | None]:
+    """Return begin and end in UTC. Raises Problem 422."""
+    if times.night is not None and (times.since or times.until):
+        raise unprocessable("`night` cannot be combined with `since` and `until`: omit one of them.")
+    try:
+        if times.night is not None:
+            return night_bounds(times.night, context)
+        utc = context.nights.utc
+        return utc(times.since) if times.since else None, utc(times.until) if times.until else None
+    except OverflowError:
+        raise unprocessable("The time is too far away.") from None
+
+
+def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:
+    """Return start and end of a night given as a date or `last`. Raises Problem 422."""
+    try:
+        return context.nights.bounds(
+            context.nights.latest(context.clock()) if night == "last" else evening_named(night, context.nights)
+        )
+    except (UsageFault, OverflowError):
+        raise unprocessable("The night is not valid: give a date such as 2026-11-05, or `last`.") from None
+
+
+def unprocessable(detail: str) -> Problem:
+    """Return the problem of a parameter that is not valid."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
