@@ -55,8 +55,7 @@ async def submit_images(
     )
     answers = Answers(context.database, services.waiters, may_read=Permission.READ in principal.permissions)
     if media_type(request.headers.get("content-type"))[0] == FORM:
-        files = [file async for file in receiving.form_files(request)]
-        return await answers.of_several(files, time_to_wait)
+        return await answers.of_several(await receiving.form_files(request), time_to_wait)
     return await answers.of_one(await receiving.raw_body(request), time_to_wait)
 
 
