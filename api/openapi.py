@@ -138,7 +138,7 @@ _MEANINGS = {
     429: "Too many wrong keys came from this address.",
     500: "The analysis failed, or an unexpected error occurred.",
     503: "The database is unavailable, or the API has too many connections.",
-    507: "The disk has too little space: nothing was stored.",
+    507: "The disk has too little space: the file is not stored.",
 }
 _IMAGE_OR_LIST = {
     "anyOf": [

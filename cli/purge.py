@@ -12,7 +12,7 @@ from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.number_search import images_of_number
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
-from cli.output.console import out, print_json
+from cli.output.console import err, out, print_json
 from cli.output.purge_lines import preview_json, purged_json, show_preview, show_purged
 from cli.wording import counted
 from db import ledger, queries
@@ -88,6 +88,10 @@ def purge_images(database: Database, settings: Settings, request: PurgeRequest) 
     purged = ledger.purge(database, request.image_ids, cause=request.cause, actor=actor, now=now)
     if request.study is not None:
         purged += Purged(reports=ledger.purge_study_rows(database, request.study, actor=actor, now=now))
+    if not database.empty_log():
+        err.print(
+            "Other processes read the database: its write-ahead log still has old pages until later writes replace them."
+        )
     try:
         files = remove_purged_files(settings, queries.sources(database), purged.places)
         pictures = remove_pictures(database, settings)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,6 +97,25 @@ class Database:
                 if attempt == _TRIES - 1 or getattr(error.orig, "sqlstate", None) not in _SERIALIZATION_CODES:
                     raise
         raise AssertionError("unreachable")
+
+    def empty_log(self) -> bool:
+        """Empty SQLite's write-ahead log, which has earlier versions of pages. Returns False if readers prevented it.
+
+        Waits for readers for a second at most, because writers wait meanwhile. PostgreSQL has no such file.
+        """
+        if not self.is_sqlite:
+            return True
+        self._require_same_file()
+        with closing(self.writer.raw_connection()) as connection:
+            driver: sqlite3.Connection = connection.driver_connection  # type: ignore[assignment]
+            driver.execute("PRAGMA busy_timeout=1000")
+            try:
+                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError:
+                return False
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+            return not busy
 
     def close(self) -> None:
         """Close all connections."""

@@ -70,8 +70,25 @@ class Receiving:
         finally:
             await upload.discard()
 
-    async def form_files(self, request: Request) -> AsyncIterator[ReceivedFile]:
-        """Receive each file of a form; fields without a file name are ignored. Raises as `raw_body` does."""
+    async def form_files(self, request: Request) -> list[ReceivedFile]:
+        """Receive each file of a form; fields without a file name are ignored.
+
+        Raises as `raw_body` does; the problem then has the images of the files that were stored before, as `images`.
+        """
+        files: list[ReceivedFile] = []
+        try:
+            async for file in self._each_form_file(request):
+                files.append(file)  # noqa: PERF401 - those that came before a problem count
+        except Problem as problem:
+            if files:
+                problem.detail += " The files before it are stored: see `images`."
+                problem.members["images"] = [
+                    {"image_id": file.image_id, "links": {"self": f"/v1/images/{file.image_id}"}} for file in files
+                ]
+            raise
+        return files
+
+    async def _each_form_file(self, request: Request) -> AsyncIterator[ReceivedFile]:
         boundary = media_type(request.headers.get("content-type"))[1].get("boundary")
         upload: Upload | None = None
         files = 0

@@ -58,8 +58,7 @@ async def submit_images(
         context.database, services.waiters, may_read=Permission.READ in principal.permissions
     )
     if media_type(request.headers.get("content-type"))[0] == FORM:
-        files = [file async for file in receiving.form_files(request)]
-        return await responses.of_several(files, time_to_wait)
+        return await responses.of_several(await receiving.form_files(request), time_to_wait)
     return await responses.of_one(await receiving.raw_body(request), time_to_wait)
 
 

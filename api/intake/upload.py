@@ -102,7 +102,8 @@ def _problem(error: OSError) -> Problem:
         )
     if error.errno in _FULL:
         return Problem(
-            HTTPStatus.INSUFFICIENT_STORAGE, "The disk has too little free space: nothing was stored; send again later."
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "The disk has too little free space: the file is not stored; send it again later.",
         )
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,

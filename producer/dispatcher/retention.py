@@ -109,4 +109,6 @@ class Retention:
         self._run, self._due_at = None, self._monotonic() + DAY_SECONDS
         if run.images:
             ledger.forget_purged_studies(self._database)
+            if not self._database.empty_log():
+                log.warning("the write-ahead log of the database still has pages of purged images")
             log.info("old results were purged", extra={"images": run.images})

@@ -126,3 +126,23 @@ def test_spooled_files_and_pictures_are_removed_and_originals_stay(tmp_path: Pat
     assert not (spool / "a.dcm").exists()
     assert (folder / "a.dcm").exists()
     assert [picture.exists() for picture in pictures] == [False, True, False]
+
+
+def test_the_write_ahead_log_keeps_nothing_of_purged_images(tmp_path: Path, new_sqlite: Any, clock: Any) -> None:
+    """Also while other processes have the database open, so that SQLite does not remove the file."""
+    path = tmp_path / "nightread.sqlite3"
+    with new_sqlite(path) as database:
+        source_id = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=clock())
+        driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
+        driver.register(build_arrivals(1, uri="zqcanary.dcm"))
+        assert _held(path)
+
+        CliRunner().invoke(cli, ["purge", "--image", "1", "--yes", "--state", str(tmp_path)], catch_exceptions=False)
+
+        assert not _held(path)
+
+
+def _held(path: Path) -> bool:
+    """Return whether the database or its log has the name of the image."""
+    files = [each for each in (path, path.with_name(path.name + "-wal")) if each.exists()]
+    return any(b"zqcanary" in each.read_bytes() for each in files)

@@ -144,3 +144,15 @@ def test_pictures_of_purged_images_go_at_the_end(
     ledger_driver.clock.advance(days=31)
     assert _steps(retention) == [1]
     assert not picture.exists()
+
+
+def test_the_write_ahead_log_is_emptied_at_the_end(ledger_driver: LedgerDriver, retention: Retention) -> None:
+    """Earlier versions of the purged rows stand in it. PostgreSQL has no such file."""
+    ledger_driver.register(build_arrivals(1))
+    ledger_driver.analyse_all()
+    ledger_driver.clock.advance(days=31)
+
+    _steps(retention)
+
+    file = ledger_driver.database.file
+    assert file is None or file.path.with_name(file.path.name + "-wal").stat().st_size == 0

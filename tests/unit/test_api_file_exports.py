@@ -25,6 +25,7 @@ class Rows:
         self.answers, self.is_read, self.is_closed = Event(), Event(), Event()
 
     def __call__(self, *_: Any) -> Iterator[dict[str, Any]]:
+        """Yield rows, each when the database answers."""
         try:
             while True:
                 self.is_read.set()

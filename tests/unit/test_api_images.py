@@ -219,3 +219,15 @@ def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDri
     assert set(submits.json()["original"]) == {"image_id", "state", "label", "score", "scores"}
     assert submits.json()["original"]["label"] == "nodule"
     assert reads.json()["original"]["uri"]
+
+
+def test_a_form_that_fails_midway_says_what_is_stored(api: ApiDriver) -> None:
+    """The client sends only the other files again."""
+    files = [("file", ("a.dcm", BODY)), ("file", ("b.dcm", b"")), ("file", ("c.dcm", BODY))]
+
+    response = api.client.post("/v1/images?wait=0", files=files)
+
+    assert response.status_code == 422
+    assert response.json()["images"] == [{"image_id": 1, "links": {"self": "/v1/images/1"}}]
+    assert "are stored" in response.json()["detail"]
+    assert len(api.ledger_driver.work()) == 1

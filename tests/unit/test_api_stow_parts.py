@@ -22,6 +22,7 @@ class Upload:
         self.size, self.head = 0, bytearray()
 
     async def write(self, data: bytes) -> None:
+        """Append bytes."""
         self.size += len(data)
         self.head += data
 
@@ -38,12 +39,15 @@ class Intake:
         self.may_commit, self.has_failed = asyncio.Event(), asyncio.Event()
 
     def begin(self, *_: Any) -> Upload:
+        """Return a new part."""
         return Upload()
 
     async def in_thread(self, step: Callable[[], Any]) -> Any:
+        """Run the step at once."""
         return step()
 
     async def finish(self, _: Upload) -> int:
+        """Commit a part; the first one fails."""
         self.commits += 1
         if self.commits == 1:
             await self.may_commit.wait()

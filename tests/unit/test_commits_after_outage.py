@@ -43,6 +43,7 @@ class Database:
         self.commits: list[list[str]] = []
 
     def commit(self, arrivals: Sequence[Arrival]) -> dict[str, int]:
+        """Note the files, as a commit of the API."""
         if not self.works:
             raise OSError
         self.spool.sync_folders(arrivals)
@@ -50,6 +51,7 @@ class Database:
         return dict.fromkeys(self.commits[-1], 1)
 
     def receive(self, *_: Any, arrivals: Sequence[Arrival], **__: Any) -> Registered:
+        """Note the files, as a commit of a receiver."""
         return Registered(new=len(self.commit(arrivals)), changed=0)
 
     def repair(self) -> None:
@@ -84,7 +86,7 @@ def test_the_api_commits_again_in_groups(spool: Spool, monkeypatch: pytest.Monke
             task.cancel()
 
     async def until(condition: Callable[[], bool]) -> None:
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(0)
 
     asyncio.run(outage())
