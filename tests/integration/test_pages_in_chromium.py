@@ -3,6 +3,7 @@
 import shutil
 import socket
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ PAGES = (
     "/models",
     "/sign-in",
 )
+PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==")
+"""A picture of one pixel."""
 SIZES = {"desktop": (1280, 900), "tablet": (820, 1100), "phone": (390, 844)}
 
 
@@ -164,3 +167,15 @@ def test_the_report_is_one_page_in_print(browser: Any, address: str, tmp_path: P
         assert not page.is_visible("nav[aria-label=Pages]")
         page.pdf(path=tmp_path / "night.pdf")
     assert (tmp_path / "night.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_missing_heat_map_leaves_the_picture(browser: Any, address: str) -> None:
+    """Words stand in its place; without them a person would think that there is no evidence."""
+    with opened(browser, address) as page:
+        page.route("**/preview.png*", lambda route: route.fulfill(body=PIXEL, content_type="image/png"))
+        page.route("**/heatmap.png*", lambda route: route.fulfill(status=503, body=""))
+        page.goto("/images?label=nodule&state=done")
+        page.goto(f"{page.get_attribute('a.row', 'href')}?overlay=1")
+        page.wait_for_selector(".no-overlay", state="visible")
+        assert page.is_visible(".picture img:not(.overlay)")
+        assert not page.is_visible(".picture img.overlay")
