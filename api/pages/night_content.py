@@ -15,7 +15,7 @@ from api.pages.night_charts import backlog_chart, outcome_chart
 from api.pages.period import Period, night_of
 from db import queries
 from db.engine import Database
-from db.queries import ImageFilter, IncompleteStudy, PeriodCounts, Tally
+from db.queries import IncompleteStudy, PeriodCounts, Tally
 from db.tables import State
 from nightread.nights import Nights
 from nightread.reasons import Reason
@@ -148,8 +148,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
-    wanted = ImageFilter(since=period.since, until=period.until, current=True, sort="suspicion", limit=_SUSPICIOUS)
-    return list(queries.images(database, wanted))
+    return queries.most_suspicious(database, since=period.since, until=period.until, limit=_SUSPICIOUS)
 
 
 def _hours(counts: PeriodCounts, nights: Nights) -> Iterator[tuple[datetime, int, Mapping[str, int]]]:

@@ -15,7 +15,15 @@ from db.queries.image_ids import image_ids, image_ids_at
 from db.queries.image_page import ImageFacts, image_facts
 from db.queries.images import COLUMNS, images
 from db.queries.issuers import images_by_key, known_issuers
-from db.queries.night import LabelCount, LabelSample, PeriodCounts, has_arrivals, period_counts, sample_labels
+from db.queries.night import (
+    LabelCount,
+    LabelSample,
+    PeriodCounts,
+    has_arrivals,
+    most_suspicious,
+    period_counts,
+    sample_labels,
+)
 from db.queries.night_counts import NightCounts, night_counts
 from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
 from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
@@ -151,6 +159,7 @@ __all__ = [
     "latest_outcomes",
     "latest_studies",
     "missing_from_ledger",
+    "most_suspicious",
     "newest_at",
     "night_counts",
     "node_totals",

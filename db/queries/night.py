@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Integer, Select, String, cast,
 
 from db.engine import Database
 from db.queries.bundles import BundleLabels, bundles_by_id
+from db.queries.filters import ImageFilter
+from db.queries.images import images
 from db.queries.snapshot import snapshot
 from db.queries.tally import Tally
 from db.tables import State, instances, work
@@ -87,6 +89,29 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
     )
 
 
+def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
+    """Return the current images of a period with the highest suspicion, as from `images`.
+
+    On PostgreSQL their ids are found first: it sorts narrow rows of a large night in half of the time.
+    """
+    wanted = ImageFilter(since=since, until=until, current=True, sort="suspicion", limit=limit)
+    if not database.is_sqlite:
+        statement = (
+            select(instances.c.id)
+            .join(work, work.c.instance_id == instances.c.id)
+            .where(*_arrived(since, until), work.c.ordinal == 0, work.c.suspicion.is_not(None))
+            .where(instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
+            .order_by(work.c.suspicion.desc(), work.c.id.desc())
+            .limit(limit)
+        )
+        with database.read() as connection:
+            ids = tuple(connection.execute(statement).scalars())
+        if not ids:
+            return []
+        wanted = ImageFilter(image_ids=ids, sort="suspicion", limit=limit)
+    return list(images(database, wanted))
+
+
 def has_arrivals(database: Database, *, since: datetime, until: datetime) -> bool:
     """Return whether anything arrived in this period."""
     statement = select(instances.c.id).where(*_arrived(since, until)).limit(1)
@@ -95,17 +120,17 @@ def has_arrivals(database: Database, *, since: datetime, until: datetime) -> boo
 
 
 def sample_labels(
-    database: Database, periods: Sequence[tuple[datetime, datetime]], *, images: int = 1000
+    database: Database, periods: Sequence[tuple[datetime, datetime]], *, most: int = 1000
 ) -> list[LabelSample]:
-    """Return the labels of up to `images` evenly spread arrivals of each period that has results."""
+    """Return the labels of up to `most` evenly spread arrivals of each period that has results."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        samples = [_sample(connection, bundles, since, until, images) for since, until in periods]
+        samples = [_sample(connection, bundles, since, until, most) for since, until in periods]
     return [sample for sample in samples if sample.results]
 
 
 def _sample(
-    connection: Connection, bundles: dict[int, BundleLabels], since: datetime, until: datetime, images: int
+    connection: Connection, bundles: dict[int, BundleLabels], since: datetime, until: datetime, most: int
 ) -> LabelSample:
     """Choose arrivals by ids: they follow times unless a clock was set back, and the time is compared too."""
     ends = [
@@ -115,7 +140,7 @@ def _sample(
     if ends[0] is None or ends[1] is None:
         return LabelSample(results=0, labels={})
     first, last = min(ends[0], ends[1]), max(ends[0], ends[1])
-    chosen = range(first, last + 1, -(-(last + 1 - first) // images))
+    chosen = range(first, last + 1, -(-(last + 1 - first) // most))
     statement = (
         select(work.c.bundle_id, work.c.label, func.count().label("images"))
         .join(instances, instances.c.id == work.c.instance_id)
@@ -172,7 +197,7 @@ def _interval(connection: Connection, moment: ColumnElement[Any]) -> ColumnEleme
     """Return the interval of a time: a cut text on SQLite, the number of intervals since 1970 on PostgreSQL."""
     if connection.dialect.name == "sqlite":
         return func.substr(cast(moment, String), 1, _TEN_MINUTES, type_=String)
-    return cast(func.floor(func.extract("epoch", moment) / int(INTERVAL.total_seconds())), Integer)
+    return cast(func.floor(func.date_part("epoch", moment) / int(INTERVAL.total_seconds())), Integer)
 
 
 def _begin(interval: str | int) -> datetime:

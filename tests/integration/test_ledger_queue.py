@@ -30,6 +30,18 @@ def test_the_places_in_the_queue(*, slots: int, waiting: int, running: int, wind
     assert (status.window, status.free_places, status.idle_slots, status.starting) == (window, free, idle, 0)
 
 
+def test_waiting_and_running_batches_are_counted_apart(ledger_driver: LedgerDriver) -> None:
+    """Of six, three wait, two are claimed and one is finished. Urgent images may fill the window twice."""
+    ledger_driver.register(build_arrivals(6))
+    finished, *claimed = ledger_driver.form(images=1)[:3]
+    ledger_driver.analyse(finished)
+    for batch in claimed:
+        ledger_driver.claim(batch)
+    status = ledger.queue_status(ledger_driver.database, images=1, now=ledger_driver.clock())
+    assert (status.waiting, status.running, status.ready, status.urgent) == (3, 2, 0, 0)
+    assert (status.window, status.free_places, status.urgent_places) == (2, -1, 1)
+
+
 def beat(ledger_driver: LedgerDriver, node: str, **fields: Any) -> None:
     values = {"boot_id": "b", "slots": 1, "device": "cpu", "release": "1", **fields}
     ledger.heartbeat(ledger_driver.database, node=node, now=ledger_driver.clock(), **values)

@@ -65,7 +65,16 @@ def test_labels_of_earlier_nights_are_sampled_evenly(database: Database, night: 
     assert [sum(sample.labels.values()) for sample in every] == [sample.results for sample in every]
     assert len(every) == 8
     assert every[0].results == queries.period_counts(database, since=SINCE, until=UNTIL).tally.done
-    assert all(0 < sample.results <= 3 for sample in queries.sample_labels(database, nights[1:3], images=3))
+    assert all(0 < sample.results <= 3 for sample in queries.sample_labels(database, nights[1:3], most=3))
+
+
+def test_the_most_suspicious_images(database: Database, night: MixedNight) -> None:
+    """In the order in which `query --sort suspicion` has them."""
+    found = queries.most_suspicious(database, since=SINCE, until=UNTIL, limit=5)
+
+    wanted = queries.ImageFilter(since=SINCE, until=UNTIL, current=True, sort="suspicion", limit=5)
+    assert found == list(queries.images(database, wanted))
+    assert len(found) == 5
 
 
 def test_studies_that_miss_images(database: Database, night: MixedNight) -> None:
