@@ -61,7 +61,7 @@ def _study(head: bytes) -> str | None:
 
 
 def _is_past_meta_information(tag: "BaseTag", _vr: str | None, _length: int) -> bool:
-    return tag.group > 2  # noqa: PLR2004 - the file meta information
+    return bool(tag.group > 2)  # noqa: PLR2004 - the file meta information
 
 
 def _is_past_study(tag: int, _vr: str | None, _length: int) -> bool:
