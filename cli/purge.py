@@ -89,9 +89,7 @@ def purge_images(database: Database, settings: Settings, request: PurgeRequest) 
     if request.study is not None:
         purged += Purged(reports=ledger.purge_study_rows(database, request.study, actor=actor, now=now))
     if not database.empty_log():
-        err.print(
-            "Other processes read the database: its write-ahead log keeps old pages until later writes replace them."
-        )
+        err.print("Others read the database: its write-ahead log still has old pages, until later writes replace them.")
     try:
         files = remove_purged_files(settings, queries.sources(database), purged.places)
         pictures = remove_pictures(database, settings)

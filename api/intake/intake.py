@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from api.access import Principal
 from api.intake.committer import NotCommittedError, SubmissionCommitter
+from api.intake.only_api import OnlyApi
 from api.intake.upload import Upload
 from api.problems import Problem
 from db import ledger
@@ -49,6 +50,7 @@ class SubmissionIntake:
         self._on_registered = on_registered
         self._priority = settings.default_priority
         self.spool = Spool(spool_root(settings, API), clock=clock)
+        self.only_api = OnlyApi(database)
         self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
         self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
@@ -61,7 +63,7 @@ class SubmissionIntake:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Lock the spool, and register what an API that died has left. Raises UsageFault, OSError, database errors."""
-        with self.spool.locked():
+        with self.only_api.held(), self.spool.locked():
             now = self._clock()
             self.source_id = ledger.ensure_source(
                 self._database, name=API, kind=API, root=root_text(self.spool.root), now=now

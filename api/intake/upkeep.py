@@ -48,8 +48,9 @@ class Upkeep:
             await asyncio.sleep(_TICK_SECONDS)
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Do what is due. Raises StopWork if another API serves this database by now."""
         try:
+            self._intake.only_api.check()
             self._report()
             self._purge()
         except SQLAlchemyError as error:
