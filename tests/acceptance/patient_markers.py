@@ -5,6 +5,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
 PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
+_DEVICE = ("Manufacturer", "StationName")
 
 
 def marked_scans() -> dict[str, bytes]:
@@ -21,10 +22,13 @@ def marked_scans() -> dict[str, bytes]:
 
 
 def _write_patient_everywhere(dataset: Dataset) -> None:
-    """Write the marker into every text element except UIDs and codes, and add elements that phantoms lack."""
+    """Write the marker into every text element except UIDs, codes and the device, and add elements that phantoms lack.
+
+    The database stores manufacturer and station (docs/decisions/0020-views-and-nights.md).
+    """
     absent = ("OtherPatientIDs", "PatientAddress", "PatientComments", "OperatorsName", "RequestingPhysician")
     for element in list(dataset):
-        if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT"):
+        if element.VR in ("PN", "LO", "SH", "ST", "LT", "UT") and element.keyword not in _DEVICE:
             element.value = PATIENT
     for keyword in (*absent, "PatientMotherBirthName", "AdmissionID", "RequestedProcedureDescription"):
         assert dictionary_VR(keyword) in ("PN", "LO", "SH", "ST", "LT", "UT")

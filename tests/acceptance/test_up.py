@@ -179,8 +179,10 @@ def test_a_killed_api_keeps_what_it_acknowledged(up: UpProcess) -> None:
     image = up.api("GET", f"/v1/images/{posted['image_id']}")
     assert (image["state"], image["source"]) == ("done", "api")
     again = up.api("POST", "/v1/images?wait=60", phantom(5000))
+    assert again["original"]["image_id"] == posted["image_id"]
     up.dropped += 1
-    assert (again["state"], again["duplicate_of"]) == ("duplicate", posted["image_id"])
+    up.wait_until_all_final()
+    assert up.api("GET", f"/v1/images/{again['image_id']}")["duplicate_of"] == posted["image_id"]
 
 
 def test_a_killed_up_leaves_no_orphan_process(up: UpProcess) -> None:

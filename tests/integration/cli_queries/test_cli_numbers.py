@@ -84,7 +84,7 @@ def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> No
             [],
             (
                 "No image has this PatientID; it was searched without an issuer and with 2 known issuers (CLINIC, "
-                "HOSP). If the images name another issuer, give it with --issuer."
+                "HOSP). If the images name another issuer, give it with --issuer NAME."
             ),
         ),
     ],
