@@ -5,10 +5,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.whole_step import whole_step
 from db import error_messages, queries
 from db.engine import Database
 
@@ -67,7 +68,7 @@ class OutcomeWaiters:
 
     async def _look(self) -> None:
         try:
-            finished = await run_in_threadpool(queries.finished_among, self._database, list(self._waiting))
+            finished = await whole_step(partial(queries.finished_among, self._database, list(self._waiting)))
         except SQLAlchemyError as error:
             if not self._is_unavailable:
                 log.warning("outcomes cannot be read: %s", error_messages.describe(error))

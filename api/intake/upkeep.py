@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.intake.intake import SubmissionIntake
 from api.keys import KeyRing
+from api.whole_step import whole_step
 from db import error_messages, ledger
 from db.engine import Database
 from nightread.clock import Clock
@@ -44,7 +45,7 @@ class Upkeep:
     async def run(self) -> None:
         """Work until the task is cancelled; after an error of the database or a disk, try again later."""
         while True:
-            await asyncio.to_thread(self.tick)
+            await whole_step(self.tick)
             await asyncio.sleep(_TICK_SECONDS)
 
     def tick(self) -> None:

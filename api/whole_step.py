@@ -1,0 +1,20 @@
+"""Run a step in a thread to its end, even if the task that waits for it is cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def whole_step(step: Callable[[], T]) -> T:
+    """Return what the step returns. A cancellation is raised after the step has ended.
+
+    The thread cannot be stopped, and after the cancellation the database is closed.
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, step)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
