@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -109,15 +109,21 @@ def test_a_receiver_commits_again_in_groups(spool: Spool, monkeypatch: pytest.Mo
     monkeypatch.setattr(producer.cstore.group_commit, "_RETRY_SECONDS", 0.0)
     database = Database(spool)
     monkeypatch.setattr(producer.cstore.group_commit, "receive", database.receive)
-    committer = GroupCommitter(database, spool, source_id=1, priority=5, on_registered=lambda _: None)  # type: ignore[arg-type]
+    registered = Semaphore(0)
+    committer = GroupCommitter(
+        database,  # type: ignore[arg-type]
+        spool,
+        source_id=1,
+        priority=5,
+        on_registered=lambda _: registered.release(),
+    )
     committer._unconfirmed = [store(spool, number) for number in range(6)]
     committer.is_available = False
     database.repair()
     thread = Thread(target=committer.run)
 
     thread.start()
-    while committer._unconfirmed:
-        pass
+    assert all(registered.acquire(timeout=20) for _ in range(3))
     committer.close()
     thread.join()
 

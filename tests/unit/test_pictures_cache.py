@@ -88,7 +88,9 @@ def test_a_damaged_file_is_no_picture(tmp_path: Path, content: bytes) -> None:
 def test_a_disk_that_takes_nothing_costs_only_the_cache(tmp_path: Path) -> None:
     """A file lies where the folder should be."""
     (tmp_path / FOLDER).write_bytes(b"")
-    PictureCache(tmp_path / FOLDER, max_bytes=1000).put(1, "k", picture(1))
+    cache = PictureCache(tmp_path / FOLDER, max_bytes=1000)
+    cache.put(1, "k", picture(1))
+    assert cache.get(1, "k") is None
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
