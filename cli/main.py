@@ -19,7 +19,7 @@ from nightread.log import place_of
 
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
-    **dict.fromkeys(("jinja2", "matplotlib", "scipy", "sklearn"), "train"),
+    **dict.fromkeys(("matplotlib", "scipy", "sklearn"), "train"),
     **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
     "psycopg": "postgres",
     **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
