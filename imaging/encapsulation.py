@@ -131,7 +131,8 @@ def _items(data: bytes, start: int) -> _Items:
         if len(spans) > _MAX_ITEMS:
             raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data have too many fragments.")
     if not spans:
-        raise RejectImage(Reason.BAD_PIXELS, f"The compressed pixel data at offset {start:,} have no offset table.")
+        detail = f"The compressed pixel data at offset {start:,} have no item, not even the Basic Offset Table."
+        raise RejectImage(Reason.BAD_PIXELS, detail)
     while len(spans) > 1 and spans[-1][0] == spans[-1][1]:  # Some writers end with an empty fragment.
         spans.pop()
     return _Items(spans[0], spans[1:], fault, cut)

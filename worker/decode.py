@@ -186,7 +186,7 @@ class _FrameLimit:
 
 @cache
 def _install_alarm_handler() -> None:
-    """Install the handler once per process: that costs more than setting the timer, which is done for each image."""
+    """Install the handler once per process: this costs more than setting the timers for each header and frame."""
     signal.signal(signal.SIGALRM, _raise_timeout)
 
 

@@ -53,11 +53,12 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Set the images of the dead predecessor of this process back to `received`. Returns their number.
+    """Set the rows of work that the dead predecessor of this process held back to `received`. Returns their number.
 
-    `work_in_flight` is the id of the row of work that the dead process was working on. The image of this row is marked
-    `alone`, and its number of deaths grows by one; the other images of the batch are not marked. If `work_in_flight` is
-    None, all images are marked. At its third death, an image that travelled alone becomes `failed(killed_worker)`.
+    `work_in_flight` is the id of the row that the dead process was working on. This row is marked `alone`, and its
+    counter `deaths` is increased; the other rows are not marked. If `work_in_flight` is None, all rows are marked
+    `alone`, and `deaths` is increased only for rows that were already `alone`. A row that was already `alone` and whose
+    `deaths` reach 3 becomes `failed(killed_worker)` instead of `received`.
     """
     return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 

@@ -1,4 +1,4 @@
-"""Count events of the last hour by kind, in bounded memory however many there are."""
+"""Count the events of the last hour by kind. The memory use does not depend on the number of events."""
 
 import threading
 from collections import Counter, deque
