@@ -59,7 +59,7 @@ class Authentication:
         return await self._keys.referred(principal.reference) is not None
 
     async def _without_key(self, headers: Headers) -> Principal:
-        """Return LOCAL where no key is needed. Whoever sends through a proxy may be anywhere, so a key is needed."""
+        """Return LOCAL if no key is needed. Requests through a proxy need one, since they may come from anywhere."""
         if not self._is_local or _is_forwarded(headers) or await self._keys.has_keys():
             return ANONYMOUS
         return LOCAL

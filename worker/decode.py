@@ -180,7 +180,7 @@ class _FrameLimit:
     def _of_object(self) -> str:
         return (
             f"Decoding the {self._image.frame_count:,} frames, which have {self._image.stored_bytes:,} bytes, took "
-            f"longer than {self._limit:.0f} s, the limit for so many bytes; it ended at frame {self._number}."
+            f"longer than {self._limit:.0f} s, the limit for this number of bytes; it ended at frame {self._number}."
         )
 
 

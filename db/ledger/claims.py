@@ -66,7 +66,7 @@ def requeue_predecessor(
 def requeue_batch(
     database: Database, batch_id: str, *, owner: WorkerProcess, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Do the same as `requeue_predecessor` for one batch of a dead `owner`. Returns the number of images.
+    """Requeue one batch of a dead `owner`, as `requeue_predecessor` does. Returns the number of images.
 
     If the successor of the owner was faster, the batch is already closed and the number is 0.
     """

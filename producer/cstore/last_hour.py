@@ -10,7 +10,7 @@ from nightread.clock import Clock
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _MOST_KINDS = 1000
-"""Kinds that are told apart in each minute."""
+"""Kinds that are counted separately in each minute."""
 OTHERS = "others"
 """The kind of events beyond that."""
 

@@ -89,7 +89,7 @@ class ModelSet:
         self.needs_colour = (COLOUR,) in samples
         """Whether a bundle was made for coloured images only, so that one coloured frame lets it take the image."""
         self.depends_on_colour = self.needs_colour or (GREY,) in samples
-        """Whether a bundle takes only grey or only coloured images, so that coloured images must be looked at."""
+        """Whether a bundle takes only grey or only coloured images, so that coloured frames must be found."""
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
