@@ -53,7 +53,7 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Set the rows of work that the dead predecessor of this process held back to `received`. Returns their number.
+    """Requeue the rows of work of this process's dead predecessor: they are `received` again. Returns their number.
 
     `work_in_flight` is the id of the row that the dead process was working on. This row is marked `alone`, and its
     counter `deaths` is increased; the other rows are not marked. If `work_in_flight` is None, all rows are marked

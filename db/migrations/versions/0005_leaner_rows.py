@@ -71,7 +71,7 @@ def _without(definition: str, constraint: str) -> str:
     before, found, after = definition.partition(constraint)
     if not found:
         name = constraint.split()[1]
-        raise RuntimeError(f"the table work lacks the constraint {name}: it was changed by hand. Restore a backup.")
+        raise RuntimeError(f"the table work lacks the constraint {name}: it was changed. Restore a backup.")
     return before.rstrip().removesuffix(",") + after
 
 
