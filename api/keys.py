@@ -30,7 +30,7 @@ FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
 
 
 class KeyRing:
-    """The keys of the database, read again when they are older than two seconds."""
+    """Caches the API keys of the database. A cache older than two seconds is read again before it is used."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class KeyRing:
         self._used: dict[int, datetime] = {}
 
     async def find(self, token: str) -> Principal | None:
-        """Return the principal of a key that is in force. Raises errors of the database."""
+        """Return the principal of an active key, else None. Raises errors of the database."""
         wanted, found = token_hash(token), None
         if self._own_hash is not None and compare_digest(self._own_hash, wanted):
             return FROM_SETTINGS
@@ -63,7 +63,7 @@ class KeyRing:
         return self._principal(found)
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        """Return the principal of `Principal.reference`, if its key is active. Raises errors of the database."""
         if self._own_hash is not None and reference == FROM_SETTINGS.reference:
             return FROM_SETTINGS
         await self._refresh()

@@ -21,9 +21,9 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818 - named as in RFC 9457
-    """A request cannot be answered as wished. The message says what is wrong and what to do.
+    """Ends a request with an error status. `detail` says what is wrong and what to do.
 
-    `members` are further members of the problem object, such as the id of an image.
+    `members` are added to the problem object (RFC 9457, section 3.2), such as the id of an image.
     """
 
     def __init__(

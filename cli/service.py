@@ -27,7 +27,7 @@ def service(
 ) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
-    A warning is logged for each of the `connections` that is open to strangers.
+    A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
     `durable` is passed to db.engine.open_database. Raises UsageFault or StopWork if the database is missing,
     unavailable or has another schema version.
     """

@@ -37,7 +37,7 @@ class RunningKeys:
     app: FastAPI
 
     async def verify(self, key: str, client: str) -> Principal | None:
-        """Return the principal of a key that is in force. Raises Problem 429 after too many wrong keys."""
+        """Return the principal of an active key, else None. Raises Problem 429 after too many wrong keys."""
         authentication: Authentication = self.app.state.services.authentication
         try:
             return await authentication.of_token(key, client)

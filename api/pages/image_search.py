@@ -51,8 +51,7 @@ class ImageSearch:
 def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
     """Read the filters; a night replaces other times. Empty values count as absent.
 
-    Raises SearchError for a name that is no filter, which would otherwise show all images, and for a value that is not
-    allowed.
+    Raises SearchError for an invalid value, and for an unknown filter, since the page would show all images without it.
     """
     require_known(parameters, (*_NAMES, *other_names))
     texts = {name: list(_texts(parameters, name)) for name in _NAMES}
@@ -68,11 +67,11 @@ def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[
 
 
 def require_known(parameters: QueryParams, names: Sequence[str]) -> None:
-    """Raise SearchError for a parameter that is none of these."""
+    """Raise SearchError for a parameter that is not one of these filters."""
     for name in parameters:
         if name not in names:
-            shown = f"{visible(name[:_LONGEST_NAME])} is no filter here"
-            raise SearchError(f"{shown}. The names are: {', '.join(names)}.")
+            shown = f"{visible(name[:_LONGEST_NAME])} is not a filter of this page"
+            raise SearchError(f"{shown}. Its filters are: {', '.join(names)}.")
 
 
 def _texts(parameters: QueryParams, name: str) -> Iterator[str]:

@@ -101,7 +101,9 @@ Reader = Annotated[PageUser, Depends(reader)]
 async def checked_form(request: Request, user: PageUser) -> dict[str, str]:
     """Read the fields of a form. Raises PageProblem if it did not come from a page of this session."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise PageProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This address takes forms of its own pages only.")
+        raise PageProblem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The content type is wrong: send the form as {_FORM_TYPE}."
+        )
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -36,7 +36,7 @@ class ImageFilter:
     bundle_ids: tuple[int, ...] = ()
     """The same by the ids of the bundles."""
     shadow: bool = False
-    """Match results on trial only; by default they never match."""
+    """Match shadow results only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
     accession_keys: tuple[str, ...] = ()
     study_instance_uid: str | None = None

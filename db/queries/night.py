@@ -63,7 +63,7 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """Labels of a sample of the images of a period, evenly spread over it; of all images if they are few."""
+    """Numbers of labels in a sample of the images of a period, evenly spread over it; all images if there are few."""
 
     results: int
     labels: Mapping[tuple[str, str | None], int]

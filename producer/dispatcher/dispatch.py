@@ -208,16 +208,16 @@ class Dispatcher:
             return Sent.NOTHING
         if probe_of is not None:
             ledger.set_probe(self._database, probe_of.id, formed[0].id, now=self._clock())
-        unpublished = self._publish(formed, urgent=first)
+        unpublished = self._publish(formed, first=first)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())
         return Sent.NOT_ALL if unpublished else Sent.ALL
 
-    def _publish(self, formed: Sequence[Batch], *, urgent: bool) -> Sequence[Batch]:
+    def _publish(self, formed: Sequence[Batch], *, first: bool) -> Sequence[Batch]:
         """Publish until an attempt fails. Returns the batches that were not published."""
         for position, batch in enumerate(formed):
             try:
-                self._transport.publish(batch.id, batch.images, urgent=urgent)
+                self._transport.publish(batch.id, batch.images, first=first)
             except (BrokerError, RedisError, OSError) as error:
                 self._log_redis_unavailable(error)
                 return formed[position:]

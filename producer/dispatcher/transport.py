@@ -52,17 +52,17 @@ class Transport:
         self._redis = _with_short_timeouts(redis)
         self._pubsub: PubSub | None = None
 
-    def publish(self, batch_id: str, images: int, *, urgent: bool = False) -> None:
+    def publish(self, batch_id: str, images: int, *, first: bool = False) -> None:
         """Send one batch; its id becomes the task id, so that Flower, log and database show the same id.
 
-        An urgent batch is moved to the other end of the queue, where workers take the next message.
+        With `first` it is moved to the other end of the queue, where workers take the next message.
         """
         kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
         shown = repr({"images": images})
         self._app.send_task(
             ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
         )
-        if urgent:
+        if first:
             # Only the dispatcher publishes, so that the first message is this one. If a worker took it meanwhile, the
             # latest of the others is moved, which does no harm.
             self._redis.lmove(BATCH_QUEUE, BATCH_QUEUE, "LEFT", "RIGHT")

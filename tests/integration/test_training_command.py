@@ -164,7 +164,7 @@ def train_in_process(folder: Path, *options: str) -> None:
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
     """The error comes before the first epoch."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): name another --out"):
+    with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): choose another folder with --out"):
         train_in_process(tmp_path / "file" / "out")
 
 

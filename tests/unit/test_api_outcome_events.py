@@ -1,4 +1,4 @@
-"""Clients that hear of outcomes hear nothing more once their key is not in force."""
+"""Clients that hear of outcomes hear nothing more once their key is not active."""
 
 import asyncio
 from pathlib import Path
@@ -31,7 +31,7 @@ async def unknown() -> NoReturn:
 
 
 async def both_streams(database: Database) -> tuple[list[str], list[list[str]]]:
-    """Return the first texts of a stream whose key is in force, and all texts of streams whose key is not."""
+    """Return the first texts of a stream whose key is active, and all texts of streams whose key is not."""
     events = OutcomeEvents(database, keep_alive_seconds=0)
     kept = events.listen(in_force)
     first = [await anext(kept) for _ in range(3)]
@@ -39,7 +39,7 @@ async def both_streams(database: Database) -> tuple[list[str], list[list[str]]]:
 
 
 def test_a_stream_ends_when_its_key_is_not_in_force(new_sqlite: NewSqlite, tmp_path: Path) -> None:
-    """The key is checked whenever it is time for a keep-alive; one that cannot be checked is not in force."""
+    """The key is checked whenever it is time for a keep-alive; one that cannot be checked is not active."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         first, ended = asyncio.run(both_streams(database))
 

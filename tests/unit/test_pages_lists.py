@@ -90,7 +90,7 @@ def test_several_issuers_of_a_number_are_not_one_list_without_a_warning(pages: P
 @pytest.mark.parametrize("path", ["/images?manufacture=GE", "/studies?source=inbox", "/failures?reason=truncated"])
 def test_a_filter_that_a_list_does_not_know_is_refused(shown: PagesClient, path: str) -> None:
     """Otherwise all images would be shown as if they matched."""
-    assert "is no filter here" in words_of(shown.get(path, 400))
+    assert "is not a filter of this page" in words_of(shown.get(path, 400))
 
 
 def test_images_are_found_by_device_and_view(pages: PagesClient) -> None:
@@ -140,7 +140,7 @@ def test_a_place_with_too_many_arrivals_is_refused_with_words(pages: PagesClient
     response = pages.client.get("/images", params={"q": "/inbox/1105/000000.dcm"})
 
     assert response.status_code == 400
-    assert "51 images arrived from this place" in words_of(response.text)
+    assert "51 images arrived under this path" in words_of(response.text)
 
 
 @pytest.mark.parametrize("path", ["/images", "/images?sort=suspicion&state=done", "/failures"])
