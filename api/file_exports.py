@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from tempfile import TemporaryFile
@@ -11,8 +11,6 @@ from typing import IO
 from urllib.parse import quote
 
 from fastapi import Response
-from fastapi.concurrency import run_in_threadpool
-from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -20,14 +18,13 @@ from api.context import ApiContext
 from api.export import Rows, text_chunks, write_parquet
 from api.formats import MEDIA_TYPES
 from api.problems import Problem
+from api.threads import EXPORT_THREADS, Threads
 from db import queries
 from db.queries import ImageFilter
 from nightread.errors import UsageFault
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 2
-"""Each file holds a connection to the database until its client has read it."""
 _LONGEST_SECONDS = 600.0
 _LONGEST_NOTE = 1000
 _READ_BYTES = 1024**2
@@ -37,7 +34,10 @@ class FileExports:
     """Makes files, two at a time; a third client gets 503 at once."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        # Each file holds a connection to the database until its client has read it.
+        self._places = asyncio.Semaphore(EXPORT_THREADS)
+        self._threads = Threads(EXPORT_THREADS, "exports")
+        self.running = self._threads.running
 
     async def response(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
@@ -69,13 +69,15 @@ class FileExports:
         except BaseException:
             self._places.release()
             raise
-        return _ExportResponse(chunks, self._places.release, headers=known, media_type=MEDIA_TYPES[style])
+        return _ExportResponse(
+            chunks, self._threads, self._places.release, headers=known, media_type=MEDIA_TYPES[style]
+        )
 
     async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> Iterator[bytes]:
         if style != "parquet":
             return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
         try:
-            return _read_all(await run_in_threadpool(_parquet, rows, columns))
+            return _read_all(await self._threads.run(_parquet, rows, columns))
         except UsageFault as fault:
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
 
@@ -84,12 +86,19 @@ class _ExportResponse(StreamingResponse):
     """Sends chunks for ten minutes at most: a client that stops to read must not hold the database."""
 
     def __init__(
-        self, chunks: Iterator[bytes], on_closed: Callable[[], None], *, headers: dict[str, str], media_type: str
+        self,
+        chunks: Iterator[bytes],
+        threads: Threads,
+        on_closed: Callable[[], None],
+        *,
+        headers: dict[str, str],
+        media_type: str,
     ) -> None:
         """`on_closed` is called in the event loop when the chunks are closed, however the response ended."""
         self._chunks = _ClosableChunks(chunks)
+        self._threads = threads
         self._on_closed = on_closed
-        super().__init__(iterate_in_threadpool(self._chunks), headers=headers, media_type=media_type)
+        super().__init__(self._each_chunk(), headers=headers, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -100,9 +109,13 @@ class _ExportResponse(StreamingResponse):
                 raise
             log.warning("a download of results took longer than ten minutes, and was ended")
         finally:
-            closing = asyncio.get_running_loop().run_in_executor(None, self._chunks.close)
+            closing = asyncio.ensure_future(self._threads.run(self._chunks.close))
             closing.add_done_callback(lambda _: self._on_closed())
             await asyncio.shield(closing)
+
+    async def _each_chunk(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._threads.run(next, self._chunks, None)) is not None:
+            yield chunk
 
 
 class _ClosableChunks:
