@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 from urllib.parse import quote
 
 from fastapi import Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -20,8 +23,9 @@ from api.formats import MEDIA_TYPES
 from api.problems import Problem
 from api.threads import EXPORT_THREADS, Threads
 from db import queries
+from db.error_messages import describe
 from db.queries import ImageFilter
-from nightread.errors import UsageFault
+from nightread.errors import StopWork, UsageFault
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +77,15 @@ class FileExports:
             chunks, self._threads, self._places.release, headers=known, media_type=MEDIA_TYPES[style]
         )
 
-    async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> Iterator[bytes]:
+    async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> "_ClosableChunks":
+        """Return the chunks. Raises errors of the database that come before the first rows."""
         if style != "parquet":
-            return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
+            text = (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
+            chunks = _ClosableChunks(text)
+            await self._threads.run(chunks.start)
+            return chunks
         try:
-            return _read_all(await self._threads.run(_parquet, rows, columns))
+            return _ClosableChunks(_read_all(await self._threads.run(_parquet, rows, columns)))
         except UsageFault as fault:
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
 
@@ -87,7 +95,7 @@ class _ExportResponse(StreamingResponse):
 
     def __init__(
         self,
-        chunks: Iterator[bytes],
+        chunks: "_ClosableChunks",
         threads: Threads,
         on_closed: Callable[[], None],
         *,
@@ -95,7 +103,7 @@ class _ExportResponse(StreamingResponse):
         media_type: str,
     ) -> None:
         """`on_closed` is called in the event loop when the chunks are closed, however the response ended."""
-        self._chunks = _ClosableChunks(chunks)
+        self._chunks = chunks
         self._threads = threads
         self._on_closed = on_closed
         super().__init__(self._each_chunk(), headers=headers, media_type=media_type)
@@ -108,6 +116,10 @@ class _ExportResponse(StreamingResponse):
             if not limit.expired():
                 raise
             log.warning("a download of results took longer than ten minutes, and was ended")
+        except SQLAlchemyError as error:  # the client sees that the end is missing
+            log.warning("a download of results was ended, since the database failed: %s", describe(error))
+        except StopWork as error:
+            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the text says it all
         finally:
             closing = asyncio.ensure_future(self._threads.run(self._chunks.close))
             closing.add_done_callback(lambda _: self._on_closed())
@@ -123,14 +135,20 @@ class _ClosableChunks:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
+        self._first: deque[bytes] = deque()
         self._lock = Lock()
+
+    def start(self) -> None:
+        """Read the names of the columns and the first rows. Raises errors of the database."""
+        with self._lock:
+            self._first.extend(islice(self._chunks, 2))
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         with self._lock:
-            return next(self._chunks)
+            return self._first.popleft() if self._first else next(self._chunks)
 
     def close(self) -> None:
         """Close the file or the connection behind the chunks."""
