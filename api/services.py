@@ -57,7 +57,7 @@ class ApiServices:
         self.events.end()
 
 
-def services_of(request: Request) -> ApiServices:
+async def services_of(request: Request) -> ApiServices:
     """Return the services of the application that serves this request."""
     services: ApiServices = request.app.state.services
     return services
