@@ -7,6 +7,11 @@ from uuid import UUID
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 BATCH_QUEUE = "nightread.batches"
+URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
+"""Priorities of messages: on Redis 0 is the highest."""
+BATCH_LISTS = (BATCH_QUEUE, f"{BATCH_QUEUE}\x06\x16{USUAL_PRIORITY}")
+"""The lists in Redis of the messages with these priorities (kombu.transport.redis). Each is first in, first out, and a
+worker takes from the second one only while the first one is empty."""
 NOTIFY_CHANNEL = "nightread.notify"
 OUTCOMES_CHANNEL = "nightread.outcomes"
 """Workers publish the id of a batch here after its outcomes are committed; the API then reads the database."""

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from celery import Celery
 from kombu.entity import Queue
 
-from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, URGENT_PRIORITY, USUAL_PRIORITY
 from nightread.settings import Settings
 
 VISIBILITY_SECONDS = 900
@@ -24,9 +24,11 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         # With late acknowledgement, one batch per process is prefetched: an urgent batch waits for at most one other.
         worker_prefetch_multiplier=1,
+        # Of each priority there is a list in Redis, and workers take urgent batches first (nightread.contract).
         # The timeout (s) is longer than any batch takes. The two unacked options reduce the delay of a redelivery after
         # it from about 100 s to 30 s.
         broker_transport_options={
+            "priority_steps": [URGENT_PRIORITY, USUAL_PRIORITY],
             "visibility_timeout": VISIBILITY_SECONDS,
             "unacked_restore_interval": 30,
             "unacked_restore_throttle": 1,

@@ -216,6 +216,17 @@ def test_an_image_is_analysed_over_http(compose: ComposeProcesses, database: Dat
     assert queries.tally(database).arrived == PHANTOMS + 2
 
 
+@pytest.mark.usefixtures("truths")
+def test_images_of_a_patient_are_found_over_http(compose: ComposeProcesses) -> None:
+    """The API hashes the number with the site key with which the workers hashed those of the images."""
+    with closing(HTTPConnection("127.0.0.1", compose.api_port, timeout=70)) as connection:
+        key = {"Authorization": f"Bearer {SECRETS['api_key']}"}
+        connection.request("GET", "/v1/results?patient=PH0007-000000", headers=key)
+        response = connection.getresponse()
+        found = json.loads(response.read())
+    assert (response.status, len(found["images"])) == (HTTPStatus.OK, 2), found
+
+
 def test_a_second_dispatcher_is_refused(compose: ComposeProcesses) -> None:
     """A second dispatcher ends with a message, and the first continues."""
     second = compose.start(compose.services["dispatcher"])
