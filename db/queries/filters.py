@@ -71,6 +71,8 @@ class ImageFilter:
     """Many results match the limits of the score, so that another index leads the search."""
     many_labels: bool = False
     """Many results have these labels, so that the index of the value that is sorted by leads the search."""
+    has_statistics: bool = False
+    """The database knows how many arrivals lie in a range of times or ids: it needs no help, and is misled by it."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -248,14 +250,16 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         number: ColumnElement[int] = image_id(wanted)
         if wanted.sort in ("score", "suspicion"):
             # In a wide range the index of the value that is sorted by leads; it holds these ids.
-            number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
+            opaque = last - first > _WIDE and not wanted.has_statistics
+            number = work.c.instance_id + 0 if opaque else work.c.instance_id
         yield number.between(first, last)
     else:
         lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted))
         # `+ 0` prevents both databases from reading ids in order until one matches.
         yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
         yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield from within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
+    moment = instances.c.arrived_at
+    yield from within(moment if wanted.has_statistics else func.coalesce(moment, moment), wanted)
 
 
 def within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:

@@ -20,6 +20,7 @@ def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, Bund
         wanted = replace(wanted, models=(), bundle_ids=tuple(ids) or (_NO_BUNDLE,))
     if matches_few(wanted):
         return wanted
+    wanted = replace(wanted, has_statistics=connection.dialect.name != "sqlite")
     if (wanted.since is not None or wanted.until is not None) and wanted.sort != "finished":
         wanted = replace(wanted, id_range=_id_range(connection, wanted))
     if wanted.sort in ("id", "newest") and (wanted.min_score is not None or wanted.max_score is not None):
