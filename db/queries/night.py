@@ -16,6 +16,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    literal,
     literal_column,
     select,
     union_all,
@@ -23,13 +24,15 @@ from sqlalchemy import (
 )
 
 from db.engine import Database
+from db.queries.arrival_times import arrived_within
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter
 from db.queries.images import images
+from db.queries.planning import id_range
 from db.queries.snapshot import snapshot
 from db.queries.tally import Tally
 from db.tables import State, instances, work
-from db.types import UtcDateTime
+from db.types import Id, UtcDateTime
 
 INTERVAL = timedelta(minutes=10)
 """Arrivals and outcomes are counted by intervals of this length, which begin at full ten minutes of UTC."""
@@ -164,12 +167,16 @@ def _sample(
     if ends[0] is None or ends[1] is None:
         return LabelSample(results=0, labels={})
     first, last = min(ends[0], ends[1]), max(ends[0], ends[1])
-    chosen = range(first, last + 1, -(-(last + 1 - first) // most))
+    chosen = select(literal(first, Id).label("id")).cte("chosen", recursive=True)
+    step = -(-(last + 1 - first) // most)
+    chosen = chosen.union_all(select(chosen.c.id + step).where(chosen.c.id + step <= last))
     statement = (
         select(work.c.bundle_id, work.c.label, func.count().label("images"))
-        .join(instances, instances.c.id == work.c.instance_id)
-        .where(instances.c.id.in_(chosen), work.c.ordinal == 0, work.c.state == State.DONE.value)
-        .where(instances.c.arrived_at >= since, instances.c.arrived_at < until)
+        .select_from(chosen)
+        .join(instances, instances.c.id == chosen.c.id)
+        .join(work, work.c.instance_id == instances.c.id)
+        .where(work.c.ordinal == 0, work.c.state.concat("") == State.DONE.value)
+        .where(*arrived_within(since, until, has_statistics=connection.dialect.name != "sqlite"))
         .group_by(work.c.bundle_id, work.c.label)
     )
     rows = connection.execute(statement).all()
@@ -206,10 +213,7 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
     before or after it, while two producers registered at the same time. `work` alone is then read, in a third of the
     time. If the sum shows that others are in the range, because a clock was set back, the time of each is compared.
     """
-    number = instances.c.id + 0  # otherwise PostgreSQL reads ids in order until one matches
-    first, last = connection.execute(select(func.min(number), func.max(number)).where(*_arrived(since, until))).one()
-    if first is None:
-        return []
+    first, last = id_range(connection, since, until)
     others = _others_in_range(connection, since, until, first, last)
     if len(others) <= _MOST_OTHERS:
         in_range = [work.c.instance_id.between(first, last)]
