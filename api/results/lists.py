@@ -47,6 +47,7 @@ class StudiesSearch(Times):
 
     study: Text | None = Field(None, description="Study Instance UID.")
     completeness: list[Completeness] = Field([], max_length=10, description="Only studies of this completeness.")
+    reported: bool = Field(False, description="Only studies whose expected number was reported in this time.")
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of studies [JSON: 100, at most 1000; a file: all].")
 
@@ -83,7 +84,12 @@ async def list_studies(
 
     def rows() -> Iterator[dict[str, Any]]:
         found = queries.studies(
-            context.database, now=context.clock(), since=since, until=until, study_instance_uid=search.study
+            context.database,
+            now=context.clock(),
+            since=since,
+            until=until,
+            study_instance_uid=search.study,
+            reported=search.reported,
         )
         wanted = (study for study in found if study.completeness in (search.completeness or Completeness))
         return (_study(study) for study in wanted)
