@@ -27,7 +27,7 @@ def read_contents(connection: Connection) -> DatabaseContents:
     return DatabaseContents(
         schema=MigrationContext.configure(connection).get_current_revision() or "none",
         rows=count_rows(connection),
-        site_keys=_site_keys(connection),
+        site_keys=site_keys(connection),
     )
 
 
@@ -37,7 +37,8 @@ def count_rows(connection: Connection) -> dict[str, int]:
     return {name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names}
 
 
-def _site_keys(connection: Connection) -> tuple[str, ...]:
+def site_keys(connection: Connection) -> tuple[str, ...]:
+    """Return the ids of the site keys with which the latest image and the opt-outs were hashed."""
     found = set(connection.execute(select(opt_outs.c.key_id).distinct()).scalars())
     has_key = instances.c.key_id.is_not(None)
     latest = select(instances.c.key_id).where(has_key).order_by(instances.c.id.desc()).limit(1)

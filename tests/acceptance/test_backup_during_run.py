@@ -12,7 +12,7 @@ from nightread_process import run, started, wait_until
 from db import queries
 from db.engine import open_database
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SCANS = 40
 
 
@@ -38,11 +38,11 @@ def test_a_backup_during_a_run_brings_everything_back(urls: tuple[str, str], tmp
     (inbox / "notes.txt").write_text("Not a scan.\n")
     command = ("run", inbox, "--model", "phantom", "--workers", "1", "--json", "--state", state)
     with started(*command, "--database-url", urls[0], output=output, BATCH_IMAGES=2) as process:
-        wait_until(lambda: _arrived(urls[0]) == SCANS + 2, seconds=60, what=output.read_text)
+        wait_until(lambda: _arrived(urls[0]) == SCANS + 2, seconds=180, what=output.read_text)
         made = run("backup", "--to", tmp_path / "b.tar", "--state", state, "--database-url", urls[0])
         assert made.returncode == 0, made.stderr
         assert process.poll() is None
-        assert process.wait(200) == 0, output.read_text()
+        assert process.wait(300) == 0, output.read_text()
     first = _results(urls[0], state)
     shutil.move(state / "site.key", tmp_path / "site.key")
     shutil.rmtree(state)
@@ -50,8 +50,8 @@ def test_a_backup_during_a_run_brings_everything_back(urls: tuple[str, str], tmp
     place = ("--state", state, "--database-url", urls[1])
     restored = run("restore", tmp_path / "b.tar", "--site-key", tmp_path / "site.key", *place)
     assert restored.returncode == 0, restored.stdout + restored.stderr
-    assert run("audit", *place).returncode == 0
-    again = run(*command, "--database-url", urls[1], seconds=200)
+    assert "The database is consistent" in restored.stdout
+    again = run(*command, "--database-url", urls[1], seconds=300)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["done"] == SCANS
     assert _results(urls[1], state) == first
