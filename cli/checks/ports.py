@@ -17,7 +17,7 @@ _LOWEST = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listener:
+class ListeningPort:
     """A part that listens on a port."""
 
     name: str
@@ -27,20 +27,20 @@ class Listener:
     """What to change if the port is taken."""
 
 
-def listeners(settings: Settings) -> Iterator[Listener]:
+def listeners(settings: Settings) -> Iterator[ListeningPort]:
     """Yield the parts of these settings that listen; those with port 0 take any free one, or do not run."""
     for source in settings.sources:
         if isinstance(source, ReceiverSource) and source.port:
             name = f"receiver {source.name}"
-            yield Listener(
+            yield ListeningPort(
                 name=name, address=source.address, port=source.port, setting=f"`port` of source {source.name}"
             )
     if settings.api_port:
         address, port = settings.api_address, settings.api_port
-        yield Listener(name="api", address=address, port=port, setting="NIGHTREAD_API_PORT")
+        yield ListeningPort(name="api", address=address, port=port, setting="NIGHTREAD_API_PORT")
     if settings.flower_port:
         address, port = settings.flower_address, settings.flower_port
-        yield Listener(name="flower", address=address, port=port, setting="NIGHTREAD_FLOWER_PORT")
+        yield ListeningPort(name="flower", address=address, port=port, setting="NIGHTREAD_FLOWER_PORT")
 
 
 def check_ports(settings: Settings, holder: Callable[[int], psutil.Process | None] | None = None) -> Iterator[Check]:
@@ -56,7 +56,7 @@ def check_ports(settings: Settings, holder: Callable[[int], psutil.Process | Non
         yield _check(name, listener, holder or _holder)
 
 
-def _check(name: str, listener: Listener, holder: Callable[[int], psutil.Process | None]) -> Check:
+def _check(name: str, listener: ListeningPort, holder: Callable[[int], psutil.Process | None]) -> Check:
     try:
         family = socket.AF_INET6 if ":" in listener.address else socket.AF_INET
         with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
@@ -67,7 +67,9 @@ def _check(name: str, listener: Listener, holder: Callable[[int], psutil.Process
     return Check.ok(name, f"free, for {listener.name}")
 
 
-def _explained(name: str, listener: Listener, error: OSError, holder: Callable[[int], psutil.Process | None]) -> Check:
+def _explained(
+    name: str, listener: ListeningPort, error: OSError, holder: Callable[[int], psutil.Process | None]
+) -> Check:
     if error.errno == errno.EADDRINUSE:
         return _taken(name, listener, holder(listener.port))
     if error.errno == errno.EACCES and listener.port < _LOWEST:
@@ -80,7 +82,7 @@ def _explained(name: str, listener: Listener, error: OSError, holder: Callable[[
     return Check.fail(name, f"{listener.name} cannot listen ({reason})", f"Change {listener.setting}.")
 
 
-def _taken(name: str, listener: Listener, process: psutil.Process | None) -> Check:
+def _taken(name: str, listener: ListeningPort, process: psutil.Process | None) -> Check:
     if process is None:
         remedy = f"If it is not {listener.name} under another user: stop that process, or change {listener.setting}."
         return Check.warn(name, f"for {listener.name}: in use by a process of another user", remedy)
