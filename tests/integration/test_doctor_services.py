@@ -208,7 +208,7 @@ def _peer(kind: str, entry: dict[str, Any]) -> Callable[[Place], Iterable[Check]
      "fail", "does not listen", "nightread receive"),
     ("Orthanc not running", _peer("sources", {"kind": "orthanc", "name": "o", "url": "http://127.0.0.1:1"}), "store o",
      "fail", "cannot be reached", "address and port"),
-    ("DICOMweb not running", _peer("sources", {"kind": "dicomweb", "name": "w", "url": "http://127.0.0.1:1"}), 
+    ("DICOMweb not running", _peer("sources", {"kind": "dicomweb", "name": "w", "url": "http://127.0.0.1:1"}),
      "store w", "fail", "cannot be reached", "address and port"),
     ("PACS not running", _peer("destinations", {"kind": "store", "name": "p", "ae_title": "P", "address": "127.0.0.1",
      "port": CLOSED}), "destination p", "fail", "cannot be reached", "Register nightread there"),
