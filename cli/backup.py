@@ -1,23 +1,27 @@
 """Define `nightread backup`: write the database and the models of this site into one file, while everything runs."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import inspect
 
 from cli.backups.manifest import Manifest
 from cli.backups.site_keys import write_site_key
 from cli.backups.write import backup_name, remove_older, write_backup
 from cli.embedded.state_folder import make_state_folder
-from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.existing_database import one_line_errors, require_database_file
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.output.console import out, print_json
 from cli.wording import counted
 from db import ledger
-from db.engine import Database
+from db.engine import Database, open_database
 from db.queries.backups import BACKUP
+from db.tables import audit
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
@@ -73,7 +77,7 @@ def backup_command(
         write_site_key(settings, site_key_to)
         out.print(f"The site key is in {site_key_to}: keep it where nobody finds it together with a backup.")
         return
-    with open_existing_database(settings) as database, one_line_errors():
+    with _opened_database(settings) as database, one_line_errors():
         taken_at = utc_now()
         if record:
             _record(database, taken_at, {})
@@ -98,6 +102,17 @@ def backup_command(
         _show(manifest, target, size)
         for path in removed:
             out.print(f"removed: {path}")
+
+
+@contextmanager
+def _opened_database(settings: Settings) -> Iterator[Database]:
+    """Open the database whatever its schema is: before an upgrade it is older than this release."""
+    require_database_file(settings)
+    with closing(open_database(settings.sql_url)) as database:
+        with one_line_errors(), database.read() as connection:
+            if not inspect(connection).has_table(audit.name):
+                raise UsageFault("The database has no tables, so there is nothing to back up.")
+        yield database
 
 
 def _target(settings: Settings, to: Path | None, taken_at: datetime) -> Path:

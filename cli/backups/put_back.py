@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from cli.backups.archive import ArchiveReader
-from cli.backups.manifest import Manifest
+from cli.backups.manifest import BUNDLES, Manifest
 from db import ledger, queries, schema
 from db.backup.contents import count_rows, read_contents
 from db.backup.postgresql_dump import has_tables, restore_postgresql
@@ -75,13 +76,19 @@ def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool)
 def put_back(reader: ArchiveReader, settings: Settings, *, with_bundles: bool, actor: str) -> Restored:
     """Put a verified backup back, upgrade its schema, and let all unfinished images wait.
 
-    The caller holds the lock of the state folder. Raises OSError, SQLAlchemyError, and StopWork if the copy does not
-    hold what its manifest says.
+    The caller holds the lock of the state folder. Raises SQLAlchemyError, and StopWork if the copy does not hold what
+    its manifest says, or cannot be written: then nothing is left of it, except for rows in PostgreSQL.
     """
-    if with_bundles:
-        _put_bundles(reader, settings.state_dir / "bundles")
     put_database = _put_sqlite if reader.manifest.database == "sqlite" else _put_postgresql
-    put_database(reader, settings)
+    try:
+        with _extracted_bundles(reader, settings.state_dir / "bundles", wanted=with_bundles) as give_names:
+            put_database(reader, settings)
+            give_names()
+    except OSError as error:
+        raise StopWork(
+            f"The backup cannot be restored ({os.strerror(error.errno or 0)}): "
+            "free space on the disk of the state folder and of the database, and check that this user may write there."
+        ) from error
     with closing(open_database(settings.sql_url)) as database:
         schema.upgrade(database)
         return _finish(database, reader.manifest, actor)
@@ -114,17 +121,25 @@ def _put_postgresql(reader: ArchiveReader, settings: Settings) -> None:
         _require_rows(reader.manifest, count_rows(connection))
 
 
-def _put_bundles(reader: ArchiveReader, folder: Path) -> None:
-    """Write all models into a folder of their own first, so that no half-written model gets its name."""
+@contextmanager
+def _extracted_bundles(reader: ArchiveReader, folder: Path, *, wanted: bool) -> Iterator[Callable[[], None]]:
+    """Extract all models into a folder of their own; yield a function that gives them their names."""
     partial = folder / ".restoring"
     shutil.rmtree(partial, ignore_errors=True)
-    for path in reader.bundle_files():
-        target = partial.joinpath(*path.parts)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        reader.extract(f"bundles/{path}", target)
-    for name in reader.manifest.bundles:
-        (partial / name).rename(folder / name)
-    shutil.rmtree(partial, ignore_errors=True)
+    bundles = reader.manifest.bundles if wanted else ()
+
+    def give_names() -> None:
+        for name in bundles:
+            (partial / name).rename(folder / name)
+
+    try:
+        for path in reader.bundle_files() if wanted else ():
+            target = partial.joinpath(*path.parts)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            reader.extract(f"{BUNDLES}/{path}", target)
+        yield give_names
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _finish(database: Database, manifest: Manifest, actor: str) -> Restored:

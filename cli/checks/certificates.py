@@ -2,10 +2,12 @@
 
 import base64
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cli.checks.check import Check
 from nightread.settings import Settings
@@ -15,6 +17,7 @@ _SOON = timedelta(days=30)
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _CONTEXT_0, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _LONG = 0x80
+_HTTPS, _SECONDS = 443, 10.0
 _CENTURY = 50
 """UTCTime has two digits for the year: below 50 it is in this century (RFC 5280, section 4.1.2.5.1)."""
 
@@ -26,6 +29,28 @@ def check_certificates(settings: Settings, now: datetime) -> Iterator[Check]:
             yield from _check(f"TLS of {entry.name}", tls, now)
     if settings.api_tls:
         yield from _check("TLS of the API", settings.api_tls, now)
+
+
+def check_server(name: str, url: str, tls: Tls | None, now: datetime) -> Iterator[Check]:
+    """Warn if the certificate of an https server that answers expires soon. Other problems are found by a request."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or parts.hostname is None:
+        return
+    context = ssl.create_default_context(cafile=tls.ca if tls else None)
+    if tls is not None and tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or _HTTPS), timeout=_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=parts.hostname) as connection,
+        ):
+            der = connection.getpeercert(binary_form=True)
+    except OSError:  # ssl.SSLError is one
+        return
+    period = valid_period(der or b"")
+    if period is not None and period[1] - now < _SOON:
+        remedy = "Ask its administrator to renew it: from that day on nightread refuses the connection."
+        yield Check.warn(f"TLS of {name}", f"its certificate expires on {period[1]:%Y-%m-%d}", remedy)
 
 
 def _check(name: str, tls: Tls, now: datetime) -> Iterator[Check]:

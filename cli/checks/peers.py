@@ -6,7 +6,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cli.checks.certificates import check_server
 from cli.checks.check import Check
+from nightread.clock import utc_now
 from nightread.settings import Settings
 from nightread.sources import OrthancSource, ReceiverSource, StoreDestination, StowDestination
 from nightread.stores import Store, open_store
@@ -26,11 +28,21 @@ def check_peers(settings: Settings) -> Iterator[Check]:
             if isinstance(source, ReceiverSource):
                 yield _receiver(source)
             elif isinstance(source, Store):
-                yield _store(source)
+                yield (check := _store(source))
+                yield from _certificate(check, source)
         for destination in settings.destinations:
-            yield _pacs(destination) if isinstance(destination, StoreDestination) else _stow(destination)
+            if isinstance(destination, StoreDestination):
+                yield _pacs(destination)
+            else:
+                yield (check := _stow(destination))
+                yield from _certificate(check, destination)
         if settings.smtp_host is not None:
             yield _mail(settings)
+
+
+def _certificate(check: Check, server: Store | StowDestination) -> Iterator[Check]:
+    """Check the certificate of a server that answers."""
+    return check_server(server.name, server.url, server.tls, utc_now()) if check.result == "ok" else iter(())
 
 
 def _receiver(source: ReceiverSource) -> Check:

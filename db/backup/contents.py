@@ -39,7 +39,9 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 def site_keys(connection: Connection) -> tuple[str, ...]:
     """Return the ids of the site keys with which the latest image and the opt-outs were hashed."""
-    found = set(connection.execute(select(opt_outs.c.key_id).distinct()).scalars())
+    found: set[str] = set()
+    if inspect(connection).has_table(opt_outs.name):  # older schemas have none
+        found.update(connection.execute(select(opt_outs.c.key_id).distinct()).scalars())
     has_key = instances.c.key_id.is_not(None)
     latest = select(instances.c.key_id).where(has_key).order_by(instances.c.id.desc()).limit(1)
     found.update(connection.execute(latest).scalars())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from sqlalchemy import text
 
 from cli import doctor
 from cli.checks import database as database_checks
-from cli.checks.certificates import check_certificates, valid_period
+from cli.checks.certificates import check_certificates, check_server, valid_period
 from cli.checks.check import Check
 from cli.checks.database import check_database
 from cli.checks.peers import check_peers
@@ -29,6 +30,7 @@ from db import ledger
 from db.engine import Database
 from db.queries.backups import BACKUP
 from nightread.errors import StopWork
+from nightread.sources import Tls
 
 NOW = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 Change = Callable[[Database], object]
@@ -143,6 +145,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90", "-subj", "/CN=h"]
+    command += ["-addext", "subjectAltName=DNS:localhost"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return certificate, key
 
@@ -193,6 +196,20 @@ def test_files_of_certificates_that_cannot_be_used_are_reported(
         assert check.remedy
     assert valid_period(b"\x30\x05abc") is None
     assert valid_period(b"") is None
+
+
+def test_a_server_whose_certificate_expires_soon_is_reported(pair: tuple[Path, Path]) -> None:
+    """It answers today; an open connection and an untrusted server have no certificate to look at."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    with stow_server(200, tls=context) as (url, _):
+        url = url.replace("http://127.0.0.1", "https://localhost").replace("https://127.0.0.1", "https://localhost")
+        ask = partial(check_server, "pacs", url)
+        now, soon = datetime.now(UTC), datetime.now(UTC) + timedelta(days=61)
+        (check,) = ask(Tls(ca=pair[0]), soon)
+        assert (check.name, check.result) == ("TLS of pacs", "warn")
+        assert "expires on" in check.found
+        assert [*ask(Tls(ca=pair[0]), now), *ask(None, soon), *check_server("p", "http://h", None, soon)] == []
 
 
 CLOSED = 1
