@@ -203,8 +203,7 @@ def test_a_server_whose_certificate_expires_soon_is_reported(pair: tuple[Path, P
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pair)
     with stow_server(200, tls=context) as (url, _):
-        url = url.replace("http://127.0.0.1", "https://localhost").replace("https://127.0.0.1", "https://localhost")
-        ask = partial(check_server, "pacs", url)
+        ask = partial(check_server, "pacs", url.replace("127.0.0.1", "localhost"))
         now, soon = datetime.now(UTC), datetime.now(UTC) + timedelta(days=61)
         (check,) = ask(Tls(ca=pair[0]), soon)
         assert (check.name, check.result) == ("TLS of pacs", "warn")
