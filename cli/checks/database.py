@@ -96,7 +96,7 @@ def _backup(settings: Settings, database: Database, now: datetime) -> Check | No
     """Check the age of the latest backup, unless the database has nothing to lose yet."""
     latest = latest_backup(database)
     if latest is None:
-        if not settings.backup_alarm_days or not queries.has_arrivals(database, since=_EVER, until=now):
+        if not settings.backup_alarm_days or not queries.has_arrivals(database, since=_EVER, until=now + _DAY):
             return None
         remedy = "Run `nightread backup --to DIR` each day, or `nightread backup --record` after your own backup."
         return Check.warn("backup", "none is recorded", remedy)

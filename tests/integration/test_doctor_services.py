@@ -32,6 +32,10 @@ from db.queries.backups import BACKUP
 from nightread.errors import StopWork
 from nightread.sources import Tls
 
+pytestmark = [
+    pytest.mark.usefixtures("collect_garbage"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+]
 NOW = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 Change = Callable[[Database], object]
 
@@ -110,7 +114,7 @@ def _url(url: str) -> Callable[[Place], Iterable[Check]]:
     ("another site key", _with(_arrive, _execute("UPDATE instances SET key_id = '12345678'")), "site key", "fail",
      "12345678", "NIGHTREAD_SITE_KEY"),
     ("opt-outs of another key", _with(_opt_out), "opt-outs", "fail", "another site key", "add the patients again"),
-    ("a forgotten pause", _with(partial(ledger.pause, cause="person", detail="x", actor="ann", now=NOW)), "dispatch",
+    ("a forgotten pause", _with(partial(ledger.pause, cause=ledger.Cause.PERSON, detail="x", actor="ann", now=NOW)), "dispatch",
      "warn", "person", "nightread status"),
     ("no backup", _with(_arrive), "backup", "warn", "none is recorded", "nightread backup"),
     ("an old backup", _with(_arrive, partial(_back_up, days=3)), "backup", "warn", "3.0 days old", "timer"),

@@ -70,6 +70,12 @@ def _machine(changes: Any = None, **settings: Any) -> Any:
     return checks
 
 
+def _unused_gpu(place: Place) -> None:
+    place.monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    place.monkeypatch.setattr(machine, "distributions", list)
+    place.monkeypatch.setattr(machine, "find_library", lambda _name: None)
+
+
 def _memory(place: Place) -> None:
     little = SimpleNamespace(available=2**28, total=2**30)
     place.monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: little)
@@ -245,6 +251,7 @@ STORE = {"kind": "orthanc", "name": "pacs", "url": "https://pacs.example", "logi
     ("no right to a low port", _no_right, "port 104", "fail", "below 1024", "nightread systemd"),
     ("GPU without a GPU", _machine(lambda place: place.monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ""), device="gpu"),
      "GPU", "fail", "none found", "driver"),
+    ("GPU without libraries", _machine(_unused_gpu), "GPU", "warn", "0, without", "nightread[gpu]"),
     ("too many processes", _machine(workers=999), "cores", "warn", "999", "NIGHTREAD_WORKERS"),
     ("too little memory", _machine(_memory, workers=4), "memory", "warn", "0.2 of 1.0 GiB", "NIGHTREAD_WORKERS"),
     ("state folder read-only", _machine(_no_access), "state folder", "fail", "not writable", "--state"),
