@@ -68,6 +68,8 @@ def _receiver(source: ReceiverSource) -> Check:
                 port=source.port,
                 calling_ae_title=caller,
                 timeout_seconds=_SECONDS,
+                objects=("report",),
+                burned_in=False,
             )
         )
     except NotDelivered:

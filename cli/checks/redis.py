@@ -65,7 +65,7 @@ def check_facts(facts: Mapping[str, Any], url: str) -> Iterator[Check]:
 
 
 def _facts(client: Redis) -> dict[str, Any]:
-    facts: dict[str, Any] = client.info()  # type: ignore[assignment]
+    facts: dict[str, Any] = client.info()
     return facts
 
 
