@@ -114,8 +114,8 @@ def _url(url: str) -> Callable[[Place], Iterable[Check]]:
     ("another site key", _with(_arrive, _execute("UPDATE instances SET key_id = '12345678'")), "site key", "fail",
      "12345678", "NIGHTREAD_SITE_KEY"),
     ("opt-outs of another key", _with(_opt_out), "opt-outs", "fail", "another site key", "add the patients again"),
-    ("a forgotten pause", _with(partial(ledger.pause, cause=ledger.Cause.PERSON, detail="x", actor="ann", now=NOW)), "dispatch",
-     "warn", "person", "nightread status"),
+    ("a forgotten pause", _with(partial(ledger.pause, cause=ledger.Cause.PERSON, detail="x", actor="ann", now=NOW)),
+     "dispatch", "warn", "person", "nightread status"),
     ("no backup", _with(_arrive), "backup", "warn", "none is recorded", "nightread backup"),
     ("an old backup", _with(_arrive, partial(_back_up, days=3)), "backup", "warn", "3.0 days old", "timer"),
 )  # fmt: skip
