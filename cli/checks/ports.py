@@ -37,10 +37,12 @@ def listeners(settings: Settings) -> Iterator[ListeningPort]:
             )
     if settings.api_port:
         address, port = settings.api_address, settings.api_port
-        yield ListeningPort(name="api", address=address, port=port, setting="NIGHTREAD_API_PORT")
+        yield ListeningPort(name="api", address=address, port=port, setting="NIGHTREAD_API_PORT (0: no API here)")
     if settings.flower_port:
         address, port = settings.flower_address, settings.flower_port
-        yield ListeningPort(name="flower", address=address, port=port, setting="NIGHTREAD_FLOWER_PORT")
+        yield ListeningPort(
+            name="flower", address=address, port=port, setting="NIGHTREAD_FLOWER_PORT (0: no Flower here)"
+        )
 
 
 def check_ports(settings: Settings, holder: Callable[[int], psutil.Process | None] | None = None) -> Iterator[Check]:

@@ -29,7 +29,9 @@ def check_sources(settings: Settings) -> Iterator[Check]:
 def _check(name: str, folder: Path, settings: Settings) -> Check:
     try:
         if not folder.exists():
-            remedy = "Create or mount it, or correct the path; its images wait meanwhile."
+            remedy = (
+                "Create or mount it, or correct the path; its images wait. Hosts that only dispatch need no folder."
+            )
             return Check.fail(name, f"{folder} does not exist", remedy)
         if not folder.is_dir():
             return Check.fail(name, f"{folder} is not a folder", "Correct the path.")
