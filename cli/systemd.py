@@ -8,7 +8,7 @@ import click
 
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out
-from cli.units import Part, Place, Scope, parts_of, units
+from cli.units import UP, Part, Place, Scope, parts_of, units, whole_of
 from nightread.environment import settings_file
 from nightread.errors import UsageFault
 from nightread.settings import Settings
@@ -21,6 +21,7 @@ _NAMES = ("watch", "receive", "poll", "dispatch", "worker", "send-results", "api
 @click.option("--system", "scope", flag_value="system", help="Units of the system, which run as a user of their own.")
 @click.option("--user", "scope", flag_value="user", help="Units of the user who runs this command.")
 @click.option("--run-as", default="nightread", metavar="USER", help="With --system: user of the services [nightread].")
+@click.option("--whole", is_flag=True, help="One service, `nightread up`, which needs no other server.")
 @click.option(
     "--only", multiple=True, type=click.Choice(_NAMES), help="Only this service; may be given several times [all]."
 )
@@ -38,14 +39,20 @@ _NAMES = ("watch", "receive", "poll", "dispatch", "worker", "send-results", "api
 )
 @state_options
 def systemd_command(
-    scope: Scope | None, run_as: str, only: tuple[str, ...], backup_to: Path | None, to: Path | None, **options: Any
+    scope: Scope | None,
+    run_as: str,
+    whole: bool,
+    only: tuple[str, ...],
+    backup_to: Path | None,
+    to: Path | None,
+    **options: Any,
 ) -> None:
     """Print systemd units for a site without containers.
 
     The settings decide which services there are: folders, receivers and stores under `sources`, `destinations`, ports.
     `nightread.target` starts and stops all of them; a timer makes a backup each day and keeps seven. Every service is
     restarted for ever, cannot gain rights, and can write to its state folder only. Passwords and keys belong into a
-    file `secrets.env`, which the units name. Redis and the database must run already.
+    file `secrets.env`, which the units name. Redis and the database must run already, except for --whole.
 
     \b
     Examples: nightread systemd --system --config /etc/nightread/nightread.toml --to /etc/systemd/system
@@ -56,7 +63,11 @@ def systemd_command(
         raise UsageFault("Give --system or --user.")
     config = settings_file(options["config"])
     settings = settings_from(**options)
-    parts, left_out = parts_of(settings)
+    if whole and only:
+        raise UsageFault("Give either --whole or --only.")
+    if whole and not settings.sources:
+        raise UsageFault("The settings have no source of images, which `nightread up` needs: give --config.")
+    parts, left_out = ([whole_of(settings)], dict[str, str]()) if whole else parts_of(settings)
     chosen = [part for part in parts if not only or part.name in only]
     if missing := [name for name in only if name in left_out]:
         raise UsageFault(
@@ -91,9 +102,10 @@ def _advise(settings: Settings, place: Place, parts: list[Part], left_out: dict[
     if not settings.sources and any(part.name == "dispatch" for part in parts):
         err.print("warning   the settings have no source of images: give --config, or the API is the only one")
     secrets = "/etc/nightread/secrets.env" if place.scope == "system" else "~/.config/nightread/secrets.env"
-    needed = ", at least NIGHTREAD_REDIS_URL" if settings.redis_url is None else ""
+    is_whole = any(part.name == UP for part in parts)
+    needed = ", at least NIGHTREAD_REDIS_URL" if settings.redis_url is None and not is_whole else ""
     err.print(f"secrets   {secrets} (mode 0600){needed}")
-    timer = " nightread-backup.timer" if any(part.name == "dispatch" for part in parts) else ""
+    timer = " nightread-backup.timer" if any(part.name in ("dispatch", UP) for part in parts) else ""
     manager = "systemctl" if place.scope == "system" else "systemctl --user"
     if place.scope == "system":
         err.print(f"user      useradd --system --no-create-home {place.user}, who can read the folders of `sources`")

@@ -11,6 +11,7 @@ from nightread.stores import Store
 
 Scope = Literal["system", "user"]
 _LOW_PORT = 1024
+UP = "up"
 _STOP_SECONDS = 130
 """A worker needs so long to finish its batch: as in docker-compose.yml."""
 
@@ -72,14 +73,27 @@ def parts_of(settings: Settings) -> tuple[list[Part], dict[str, str]]:
     return [part for part in parts if part.name not in left_out], left_out
 
 
+def whole_of(settings: Settings) -> Part:
+    """Return `nightread up` as one service, which needs neither Redis nor PostgreSQL."""
+    receivers = tuple(source.port for source in settings.sources if isinstance(source, ReceiverSource))
+    return Part(
+        name=UP,
+        description="the whole pipeline on this host",
+        arguments=("up",),
+        ports=(*receivers, settings.api_port, settings.flower_port),
+        needs_gpu=settings.device != "cpu",
+    )
+
+
 def units(settings: Settings, parts: Sequence[Part], place: Place) -> dict[str, str]:
     """Return the text of each unit by its file name."""
     services = [f"nightread-{part.name}.service" for part in parts]
     found = {"nightread.target": _target(services, place)}
-    found["nightread-migrate.service"] = _service(settings, place, _MIGRATE, {**_ONCE, "Restart": "on-failure"})
+    if not any(part.name == UP for part in parts):  # it upgrades the schema itself
+        found["nightread-migrate.service"] = _service(settings, place, _MIGRATE, {**_ONCE, "Restart": "on-failure"})
     for part in parts:
         found[f"nightread-{part.name}.service"] = _service(settings, place, part, _restarts(part))
-    if any(part.name == "dispatch" for part in parts):  # there is one dispatcher, and one backup
+    if any(part.name in ("dispatch", UP) for part in parts):  # there is one dispatcher, and one backup
         found["nightread-backup.service"] = _service(settings, place, _backup(place), _ONCE)
         found["nightread-backup.timer"] = _TIMER
     return found
@@ -172,13 +186,22 @@ def _order(place: Place, part: Part) -> Iterator[str]:
         yield "After=network-online.target remote-fs.target time-sync.target"
         yield "After=postgresql.service redis-server.service redis.service valkey.service"
     if part.name not in ("migrate", "backup"):
-        yield "Wants=nightread-migrate.service"
-        yield "After=nightread-migrate.service"
+        if part.name != UP:
+            yield "Wants=nightread-migrate.service"
+            yield "After=nightread-migrate.service"
         yield "PartOf=nightread.target"
 
 
 def _restarts(part: Part) -> dict[str, str]:
     keys = {"Type": "exec", "Restart": "always", "RestartSec": "10"}
+    if part.name == UP:
+        # The socket of its Redis lies in the temporary folder, where commands beside the service must find it.
+        own_folder = {
+            "RuntimeDirectory": "nightread",
+            "RuntimeDirectoryMode": "0700",
+            "Environment": "TMPDIR=%t/nightread",
+        }
+        return keys | own_folder | {"KillMode": "mixed", "OOMPolicy": "continue"}
     if part.name != "worker":
         return keys | {"OOMPolicy": "continue"} if part.name == "api" else keys
     # SIGTERM to the parent only, which lets its processes finish; one that runs out of memory does not stop the others.

@@ -144,6 +144,28 @@ def test_a_further_worker_host_has_one_service(config: Path, folder: Path) -> No
     assert _keys(folder / "nightread-worker.service")["User"] == ["reader"]
 
 
+@pytest.mark.parametrize("scope", ["--system", "--user"])
+def test_the_whole_pipeline_is_one_service(scope: str, config: Path, folder: Path, tmp_path: Path) -> None:
+    """It needs no Redis and no upgrade before it; its socket lies where commands of the same user find it."""
+    shown = _systemd(scope, "--whole", "--config", config, "--to", folder)
+    assert "NIGHTREAD_REDIS_URL" not in shown.stderr
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"nightread.target", "nightread-up.service", "nightread-backup.service", "nightread-backup.timer"}
+    keys = _keys(folder / "nightread-up.service")
+    assert keys["ExecStart"][0].endswith("/nightread up")
+    assert "TMPDIR=%t/nightread" in keys["Environment"]
+    assert ("nightread-migrate.service" in str(keys), keys["Restart"]) == (False, ["always"])
+    assert keys.get("CapabilityBoundingSet") == (["CAP_NET_BIND_SERVICE"] if scope == "--system" else None)
+    (empty := tmp_path / "n.toml").write_text("")
+    assert "no source of images" in str(_systemd(scope, "--whole", "--config", empty).exception)
+    assert isinstance(_systemd(scope, "--whole", "--only", "api", "--config", config).exception, UsageFault)
+    if analyze := shutil.which("systemd-analyze"):
+        environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+        command = [analyze, f"--{scope.strip('-')}", "verify", "--man=no", *sorted(folder.iterdir())]
+        checked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (checked.returncode, "nightread" in checked.stderr) == (0, False), checked.stderr
+
+
 def test_a_user_unit_has_nothing_that_only_the_system_may_set(config: Path, folder: Path) -> None:
     """Mounts and capabilities need rights that the manager of a user does not have."""
     _systemd("--user", "--config", config, "--to", folder)
