@@ -8,6 +8,8 @@ VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 BATCH_QUEUE = "nightread.batches"
 NOTIFY_CHANNEL = "nightread.notify"
+FLOWER_KEY = "nightread.flower"
+"""A hash in Redis with the latest sign of life of each Flower (nightread.redis_signs)."""
 OUTCOMES_CHANNEL = "nightread.outcomes"
 """Workers publish the id of a batch here after its outcomes are committed; the API then reads the database."""
 

@@ -10,9 +10,9 @@ from api.pages.links import images_link, path_link
 from api.pages.period import Period
 from api.pause_lines import paused_lines
 from api.postponed_lines import postponed_lines
-from api.source_problems import source_problems
 from api.worker_models import worker_model_warnings
 from db import queries
+from db.condition.source_problems import source_problems
 from db.engine import Database
 from db.queries import IncompleteStudy, Tally, Worker
 from nightread.nights import Nights

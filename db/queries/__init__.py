@@ -70,11 +70,19 @@ from db.queries.studies import (
     withdrawn,
 )
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
-from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_unfinished, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
 from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
-from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
+from db.queries.workers import (
+    Worker,
+    batches_of,
+    known_batches,
+    open_batches,
+    unanswered_since,
+    unclaimed_batches,
+    workers,
+)
 
 __all__ = [
     "COLUMNS",
@@ -170,6 +178,7 @@ __all__ = [
     "newest_at",
     "night_counts",
     "node_totals",
+    "oldest_unfinished",
     "oldest_waiting",
     "open_batches",
     "opt_outs",
@@ -207,6 +216,7 @@ __all__ = [
     "study_results",
     "tally",
     "trace",
+    "unanswered_since",
     "unclaimed_batches",
     "unfinished",
     "uris_of",

@@ -1,0 +1,21 @@
+"""Judge the present condition of the night: what is silent, what waits, when the work ends, and how bad that is."""
+
+from db.condition.condition import Condition, Level, Problem, read_condition
+from db.condition.deadline import Outlook, Verdict
+from db.condition.headline import headline, remedies
+from db.condition.parts import Part, PartState
+from db.condition.waiting import Waiting
+
+__all__ = [
+    "Condition",
+    "Level",
+    "Outlook",
+    "Part",
+    "PartState",
+    "Problem",
+    "Verdict",
+    "Waiting",
+    "headline",
+    "read_condition",
+    "remedies",
+]
