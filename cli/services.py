@@ -17,7 +17,8 @@ from cli.night_calendar import keep_night_calendar
 from cli.output.flower_access import announce_login, show_new_login
 from cli.service import service
 from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
-from db.ledger import PartKind
+from db.ledger import PartKind, forget_parts
+from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.notify import notify_dispatcher, open_redis
 from nightread.paths import NAME_LENGTH, absolute, source_name
@@ -84,6 +85,7 @@ def dispatch_command(**options: Any) -> None:
     url = redis_url_of(settings)
     with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as require_lock:
         keep_night_calendar(database, settings)
+        forget_parts(database, now=utc_now())
         transport = Transport(make_celery(url, settings), open_redis(url))
         heartbeat_file = settings.state_dir / "dispatcher.alive"
         timer = HeartbeatTimer(database, PartKind.DISPATCHER, seen=SeenParts(open_redis(url)).look)

@@ -1,9 +1,9 @@
 """Judge the present condition of the night: what is silent, what waits, when the work ends, and how bad that is."""
 
-from db.condition.condition import Condition, Level, Problem, read_condition
+from db.condition.condition import Condition, Level, Problem, part_problems, read_condition
 from db.condition.deadline import Outlook, Verdict
 from db.condition.headline import headline, remedies
-from db.condition.parts import Part, PartState
+from db.condition.parts import Part, PartState, read_parts
 from db.condition.waiting import Waiting
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "Verdict",
     "Waiting",
     "headline",
+    "part_problems",
     "read_condition",
+    "read_parts",
     "remedies",
 ]

@@ -102,7 +102,7 @@ def read_condition(
     ends = outlook(database, left, tally, nights, now)
     problems = [
         *_counts(tally),
-        *_parts(parts, settings),
+        *part_problems(parts),
         *_pauses(left),
         *_sources(sources, parts, settings, now),
         *_stalled(database, waiting, parts, now),
@@ -129,14 +129,15 @@ def _counts(tally: queries.Tally) -> Iterator[Problem]:
         )
 
 
-def _parts(parts: Sequence[Part], settings: Settings) -> Iterator[Problem]:
+def part_problems(parts: Sequence[Part]) -> Iterator[Problem]:
+    """Yield a problem for each part that does not work as it should."""
     for part in parts:
         if (text := _PART_TEXTS.get(part.state)) is None:
             continue
         others = any(other.state.works for other in parts if other.kind is part.kind)
         needed = part.kind in _NEEDED and not (others and part.kind is PartKind.WORKER)
         is_out = part.state not in (PartState.STARTING, PartState.RESTARTED)
-        wanted = part.state is not PartState.STOPPED or part.kind in _ALWAYS or bool(settings.sources)
+        wanted = part.expected or part.state is not PartState.STOPPED
         level = Level.STOPPED if needed and is_out and wanted else Level.DEGRADED
         yield Problem(level=level, kind="part", subject=part.kind.value, text=text.format(**_words(part)))
 
@@ -210,8 +211,7 @@ def _clock(ahead: float, parts: Sequence[Part]) -> Iterator[Problem]:
         )
 
 
-_ALWAYS = frozenset({PartKind.DISPATCHER, PartKind.WORKER, PartKind.REDIS})
-_NEEDED = _ALWAYS | {PartKind.SUPERVISOR, PartKind.WATCHER, PartKind.RECEIVER, PartKind.POLLER}
+_NEEDED = frozenset(PartKind) - {PartKind.SENDER, PartKind.API, PartKind.FLOWER}
 """Parts without which images are not noticed or not analysed."""
 _PART_TEXTS = {
     PartState.STARTING: "{name} is starting",

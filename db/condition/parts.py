@@ -1,7 +1,8 @@
 """Tell which parts of nightread are alive, silent, hanging, stopped or missing, from their heartbeats."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
@@ -77,6 +78,8 @@ class Part:
     ahead_seconds: float = 0.0
     """How far the clock of its host is ahead of the clock of the database."""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    expected: bool = False
+    """The settings or `nightread up` need it."""
 
     @property
     def sources(self) -> Sequence[str]:
@@ -118,7 +121,8 @@ def read_parts(
     parts = [part for part in parts if part.state is not PartState.STOPPED or _is_missed(part, expected)]
     parts = [_unless_starting(part, started.get(part.kind)) for part in parts]
     parts.extend(_missing(expected, parts))
-    return sorted(_without_dispatcher(parts), key=lambda part: _ORDER[part.kind])
+    known = [replace(part, expected=part.kind in expected) for part in _without_dispatcher(parts)]
+    return sorted(known, key=lambda part: _ORDER[part.kind])
 
 
 def expected_parts(settings: Settings) -> frozenset[PartKind]:
@@ -165,7 +169,7 @@ def _of_kind(kind: PartKind, rows: Sequence[_Row], at: datetime) -> Iterator[Par
     deaths: list[datetime] = []
     kept: list[Part] = []
     for row, part in sorted(parts, key=lambda pair: pair[0].ended_at, reverse=True):
-        later = [started for started in successors if started >= row.ended_at]
+        later = [started for started in successors if started > row.ended_at]
         if part.state in (PartState.SILENT, PartState.STOPPED) and later:
             successors.remove(later[0])
             deaths.extend([row.seen_at] if part.state is PartState.SILENT else ())
@@ -183,15 +187,8 @@ def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Itera
     for part in parts:
         if part.state is PartState.ALIVE and not noted:
             noted = True
-            yield Part(
-                kind=part.kind,
-                state=PartState.RESTARTED,
-                node=part.node,
-                seen_at=died_at,
-                seconds=(at - died_at).total_seconds(),
-                ahead_seconds=part.ahead_seconds,
-                detail=part.detail,
-            )
+            age = (at - died_at).total_seconds()
+            yield replace(part, state=PartState.RESTARTED, seen_at=died_at, seconds=age)
         else:
             yield part
 
@@ -219,11 +216,15 @@ def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
 
 
 def _started_by(row: _Row, at: datetime) -> Iterator[tuple[PartKind, float]]:
-    """Yield the parts that a `nightread up` started, with the seconds since then, unless it was stopped on purpose."""
+    """Yield the parts that a `nightread up` started, with the seconds since then; unless it was stopped on purpose.
+
+    A `nightread up` that is silent starts nothing any more.
+    """
     if row.kind is PartKind.SUPERVISOR and row.stopped_at is None:
         for part in row.detail.get("parts", ()):
             if part in _KINDS:
-                yield PartKind(part), (at - row.started_at).total_seconds()
+                is_silent = (at - row.seen_at).total_seconds() > SILENT_SECONDS
+                yield PartKind(part), math.inf if is_silent else (at - row.started_at).total_seconds()
 
 
 def _unless_starting(part: Part, age: float | None) -> Part:

@@ -136,6 +136,7 @@ def test_a_living_twin_does_not_hide_a_dead_part(database: Database, clock: Sett
     """It was there before, so it is no successor."""
     beat(database, PartKind.RECEIVER, now=clock(), node="a")
     beat(database, PartKind.RECEIVER, now=clock(), node="b")
+    beat(database, PartKind.RECEIVER, now=clock.advance(seconds=10), node="a")
     beat(database, PartKind.RECEIVER, now=clock.advance(seconds=60), node="b")
     assert [part.state for part in parts(database, clock()) if part.kind is PartKind.RECEIVER] == ["alive", "silent"]
 
