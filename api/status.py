@@ -8,7 +8,7 @@ from typing import Any
 from api.status_json import condition_json, pause_json, postponed_json, source_json
 from api.worker_models import worker_model_warnings
 from db import queries
-from db.condition import Condition, Level, Problem, read_condition
+from db.condition import ConditionProblem, Level, SystemCondition, read_condition
 from db.condition.remaining_work import is_paused, ready_images
 from db.engine import Database
 from nightread.nights import Nights
@@ -24,7 +24,7 @@ class Status:
     """The state of the work at one time."""
 
     at: datetime
-    condition: Condition
+    condition: SystemCondition
     """What is wrong, what waits for what, and whether the work will end in time."""
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
@@ -138,11 +138,11 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
     )
 
 
-def take_condition(database: Database, settings: Settings, nights: Nights, now: datetime) -> Condition:
+def take_condition(database: Database, settings: Settings, nights: Nights, now: datetime) -> SystemCondition:
     """Read the present condition from the database and from the disks of this host."""
     return read_condition(database, settings, nights, now=now, further=list(_disk(settings)))
 
 
-def _disk(settings: Settings) -> Iterator[Problem]:
+def _disk(settings: Settings) -> Iterator[ConditionProblem]:
     if disk_space(settings).is_low:
-        yield Problem(level=Level.DEGRADED, kind="disk", subject="", text="a disk of this host is nearly full")
+        yield ConditionProblem(level=Level.DEGRADED, kind="disk", subject="", text="a disk of this host is nearly full")

@@ -4,13 +4,13 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from db.condition import Condition, Part, headline
+from db.condition import Part, SystemCondition, headline
 from db.ledger import Cause
 from db.queries import Pause, Postponed, Source
 from nightread.settings import Settings
 
 
-def condition_json(condition: Condition) -> dict[str, Any]:
+def condition_json(condition: SystemCondition) -> dict[str, Any]:
     """Return the first names of `status --json`: how bad it is, why, what waits for what, and the expected end."""
     return {
         "level": condition.level.name.lower(),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from cli.wording import counted
-from db.condition import Condition, Verdict
+from db.condition import SystemCondition, Verdict
 from db.condition.deadline import Outlook
 from nightread.nights import Nights
 from nightread.wording import duration, per_second
@@ -16,7 +16,7 @@ _VERDICTS = {
 }
 
 
-def waiting_line(condition: Condition, nights: Nights) -> str | None:
+def waiting_line(condition: SystemCondition, nights: Nights) -> str | None:
     """Return what the unfinished images wait for; None if there are none and no file is on its way."""
     waiting = condition.waiting
     until = f" (until {nights.local(waiting.rest_of_file_until):%H:%M:%S})" if waiting.rest_of_file_until else ""
@@ -36,7 +36,7 @@ def waiting_line(condition: Condition, nights: Nights) -> str | None:
     return f"Waiting: {', '.join(texts)}." if texts else None
 
 
-def forecast_line(condition: Condition, nights: Nights) -> str:
+def forecast_line(condition: SystemCondition, nights: Nights) -> str:
     """Return whether there is anything to do, and when all will be done."""
     tally, left, ends = condition.tally, condition.left, condition.outlook
     if tally.unfinished == 0:
@@ -58,7 +58,7 @@ def forecast_line(condition: Condition, nights: Nights) -> str:
     )
 
 
-def check_line(condition: Condition, first_line: str, nights: Nights) -> str:
+def check_line(condition: SystemCondition, first_line: str, nights: Nights) -> str:
     """Return the one line of `status --check`."""
     unfinished = condition.tally.unfinished
     number = f"{counted(unfinished, 'image is', 'images are')} unfinished" if unfinished else "no image is unfinished"
@@ -77,14 +77,14 @@ def expected_end(ends: Outlook, nights: Nights, now: datetime) -> str:
     return f"by {_clock(ends.done_by or now, nights, now)} ({'; '.join(filter(None, (spread, deadline)))})"
 
 
-def forecast_style(condition: Condition) -> str:
+def forecast_style(condition: SystemCondition) -> str:
     """Return the colour of the forecast."""
     if condition.left.is_paused or (condition.left.ready and condition.outlook.done_by is None):
         return "bold yellow"
     return _STYLES.get(condition.outlook.verdict, "")
 
 
-def problem_lines(condition: Condition, first_line: str) -> Iterator[str]:
+def problem_lines(condition: SystemCondition, first_line: str) -> Iterator[str]:
     """Yield the problems that the first line leaves out."""
     for problem in condition.problems:
         if problem.text not in first_line and problem.kind in ("stalled", "clock", "deadline"):

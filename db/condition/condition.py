@@ -11,7 +11,7 @@ from db.condition.deadline import Outlook, Verdict, outlook
 from db.condition.parts import Part, PartState, read_parts
 from db.condition.remaining_work import RemainingWork, remaining_work
 from db.condition.source_problems import source_problems
-from db.condition.waiting import Waiting, waiting_for
+from db.condition.waiting import WaitingWork, waiting_for
 from db.condition.words import NAMES
 from db.engine import Database
 from db.ledger import Cause, PartKind
@@ -43,7 +43,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class ConditionProblem:
     """One thing that is wrong now."""
 
     level: Level
@@ -56,7 +56,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
+class SystemCondition:
     """The present condition of the whole system."""
 
     at: datetime
@@ -64,9 +64,9 @@ class Condition:
     parts: Sequence[Part]
     sources: Sequence[queries.Source]
     left: RemainingWork
-    waiting: Waiting
+    waiting: WaitingWork
     outlook: Outlook
-    problems: Sequence[Problem]
+    problems: Sequence[ConditionProblem]
     """The worst first."""
 
     @property
@@ -86,9 +86,9 @@ def read_condition(
     nights: Nights,
     *,
     now: datetime,
-    further: Sequence[Problem] = (),
+    further: Sequence[ConditionProblem] = (),
     tally: queries.Tally | None = None,
-) -> Condition:
+) -> SystemCondition:
     """Read the present condition from the database.
 
     `further` are problems that the caller found elsewhere; `tally` saves a count if the caller has it.
@@ -110,7 +110,7 @@ def read_condition(
         *_clock(ahead, parts),
         *further,
     ]
-    return Condition(
+    return SystemCondition(
         at=now,
         tally=tally,
         parts=parts,
@@ -122,14 +122,14 @@ def read_condition(
     )
 
 
-def _counts(tally: queries.Tally) -> Iterator[Problem]:
+def _counts(tally: queries.Tally) -> Iterator[ConditionProblem]:
     if not tally.adds_up:
-        yield Problem(
+        yield ConditionProblem(
             level=Level.LOST, kind="counts", subject="", text="the counts do not add up: run `nightread audit`"
         )
 
 
-def part_problems(parts: Sequence[Part]) -> Iterator[Problem]:
+def part_problems(parts: Sequence[Part]) -> Iterator[ConditionProblem]:
     """Yield a problem for each part that does not work as it should."""
     for part in parts:
         if (text := _PART_TEXTS.get(part.state)) is None:
@@ -139,7 +139,7 @@ def part_problems(parts: Sequence[Part]) -> Iterator[Problem]:
         is_out = part.state not in (PartState.STARTING, PartState.RESTARTED)
         wanted = part.expected or part.state is not PartState.STOPPED
         level = Level.STOPPED if needed and is_out and wanted else Level.DEGRADED
-        yield Problem(level=level, kind="part", subject=part.kind.value, text=text.format(**_words(part)))
+        yield ConditionProblem(level=level, kind="part", subject=part.kind.value, text=text.format(**_words(part)))
 
 
 def _words(part: Part) -> dict[str, str]:
@@ -148,34 +148,36 @@ def _words(part: Part) -> dict[str, str]:
     return {"name": name, "ago": duration(part.seconds or 0.0)}
 
 
-def _pauses(left: RemainingWork) -> Iterator[Problem]:
+def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
     for pause in left.pauses:
         if pause.source is not None:
             level, text = Level.DEGRADED, f"the source {pause.source} is paused ({pause.cause})"
         else:
             level = Level.DEGRADED if pause.cause is Cause.PERSON else Level.STOPPED
             text = f"dispatch is paused ({pause.cause})"
-        yield Problem(level=level, kind="pause", subject=pause.cause.value, text=text)
+        yield ConditionProblem(level=level, kind="pause", subject=pause.cause.value, text=text)
 
 
 def _sources(
     sources: Sequence[queries.Source], parts: Sequence[Part], settings: Settings, now: datetime
-) -> Iterator[Problem]:
+) -> Iterator[ConditionProblem]:
     """Yield the problems of the sources that the settings name or that a part serves."""
     served = {name for part in parts for name in part.sources}
     known = {source.name: source for source in sources}
     for name in sorted(served | {source.name for source in settings.sources}):
         source = known.get(name)
         if source is None or source.reported_at is None:
-            yield Problem(
+            yield ConditionProblem(
                 level=Level.DEGRADED, kind="source", subject=name, text=f"the source {name} was not looked at yet"
             )
             continue
         for text in source_problems(source, now):
-            yield Problem(level=Level.DEGRADED, kind="source", subject=name, text=f"the source {name}: {text}")
+            yield ConditionProblem(level=Level.DEGRADED, kind="source", subject=name, text=f"the source {name}: {text}")
 
 
-def _stalled(database: Database, waiting: Waiting, parts: Sequence[Part], now: datetime) -> Iterator[Problem]:
+def _stalled(
+    database: Database, waiting: WaitingWork, parts: Sequence[Part], now: datetime
+) -> Iterator[ConditionProblem]:
     """Yield a problem if batches were sent and none came back for ten minutes: both, since a quiet night is fine."""
     if not waiting.ready + waiting.being_analysed:
         return
@@ -185,25 +187,25 @@ def _stalled(database: Database, waiting: Waiting, parts: Sequence[Part], now: d
     if since is not None and now - since >= STALLED:
         number = counted(waiting.ready + waiting.being_analysed, "image waits", "images wait")
         text = f"{number} and no batch was finished for {duration((now - since).total_seconds())}"
-        yield Problem(level=Level.STOPPED, kind="stalled", subject="", text=text)
+        yield ConditionProblem(level=Level.STOPPED, kind="stalled", subject="", text=text)
 
 
-def _deadline(ends: Outlook) -> Iterator[Problem]:
+def _deadline(ends: Outlook) -> Iterator[ConditionProblem]:
     if ends.verdict is Verdict.LATE:
         text = "images of the last night are unfinished" if ends.missed else "the results will be late"
-        yield Problem(level=Level.LATE, kind="deadline", subject="late", text=text)
+        yield ConditionProblem(level=Level.LATE, kind="deadline", subject="late", text=text)
     elif ends.verdict is Verdict.AT_RISK:
-        yield Problem(level=Level.LATE, kind="deadline", subject="at_risk", text="the results may be late")
+        yield ConditionProblem(level=Level.LATE, kind="deadline", subject="at_risk", text="the results may be late")
 
 
-def _clock(ahead: float, parts: Sequence[Part]) -> Iterator[Problem]:
+def _clock(ahead: float, parts: Sequence[Part]) -> Iterator[ConditionProblem]:
     hosts = {part.node or "": part.ahead_seconds for part in parts if part.state.works}
     wrong = {node: seconds for node, seconds in hosts.items() if abs(seconds) > TOLERATED_SECONDS}
     if abs(ahead) > TOLERATED_SECONDS:
         wrong["this host"] = ahead
     for node, seconds in wrong.items():
         side = "ahead of" if seconds > 0 else "behind"
-        yield Problem(
+        yield ConditionProblem(
             level=Level.DEGRADED,
             kind="clock",
             subject=node,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from db.condition.condition import Condition, Level
+from db.condition.condition import Level, SystemCondition
 from db.condition.parts import PartState
 from db.condition.words import NAMES
 from db.ledger import PartKind
@@ -23,14 +23,14 @@ _COMMANDS = {
 }
 
 
-def headline(condition: Condition) -> str:
+def headline(condition: SystemCondition) -> str:
     """Return the first line of `status`: the level, and each part that does not work; or that all parts are alive."""
     if condition.level is Level.OK:
         return f"Running: {_listed([NAMES[part.kind] for part in condition.parts])} work."
     return f"{condition.level.name}: {_summary(condition)}."
 
 
-def remedies(condition: Condition) -> Iterator[str]:
+def remedies(condition: SystemCondition) -> Iterator[str]:
     """Yield what to do about the parts that do not work."""
     out = {part.kind for part in condition.parts if part.state in _OUT}
     supervised = any(part.kind is PartKind.SUPERVISOR and part.state.works for part in condition.parts)
@@ -42,14 +42,14 @@ def remedies(condition: Condition) -> Iterator[str]:
         yield f"Start {_listed(commands)}, and look into the log for the reason (docs/operations.md)."
 
 
-def _summary(condition: Condition) -> str:
+def _summary(condition: SystemCondition) -> str:
     others = [problem.text for problem in condition.problems if problem.kind != "part"]
     more = len(others) - _MOST_PROBLEMS
     texts = [*_of_parts(condition), *others[:_MOST_PROBLEMS], *([f"{more:,} more problems"] if more > 0 else [])]
     return "; ".join(dict.fromkeys(texts))
 
 
-def _of_parts(condition: Condition) -> Iterator[str]:
+def _of_parts(condition: SystemCondition) -> Iterator[str]:
     if any(part.state.works or part.state in _WANTED for part in condition.parts):
         yield from (problem.text for problem in condition.problems if problem.kind == "part")
         return

@@ -77,6 +77,8 @@ class Part:
     """Seconds since `seen_at`; since the latest round of its main loop if it hangs."""
     ahead_seconds: float = 0.0
     """How far the clock of its host is ahead of the clock of the database."""
+    heartbeat_at: datetime | None = None
+    """Time of its latest heartbeat by the clock of the database; None if it was never seen."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     expected: bool = False
     """The settings or `nightread up` need it."""
@@ -211,6 +213,7 @@ def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
         seen_at=seen_at,
         seconds=max(0.0, (at - seen_at).total_seconds()),
         ahead_seconds=row.ahead,
+        heartbeat_at=row.seen_at,
         detail=row.detail,
     )
 

@@ -15,7 +15,7 @@ _SOURCE = frozenset({Reason.SOURCE_GONE, Reason.STORE_UNAVAILABLE, Reason.MISSIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
+class WaitingWork:
     """The unfinished images, by what they wait for. The numbers add up to all unfinished images."""
 
     ready: int
@@ -42,7 +42,7 @@ class Waiting:
         return {**asdict(self), "rest_of_file_until": until.isoformat() if until else None}
 
 
-def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[queries.Source]) -> Waiting:
+def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[queries.Source]) -> WaitingWork:
     """Divide the unfinished images by what they wait for."""
     rest = [group for group in left.postponed if group.reason in _REST_OF_FILE]
     source = _images(group for group in left.postponed if group.reason in _SOURCE)
@@ -54,7 +54,7 @@ def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[que
     causes = {pause.cause for pause in left.pauses if pause.source_id is None}
     for_person = ready if causes - {Cause.DISK} else 0
     for_space = ready - for_person if causes else 0
-    return Waiting(
+    return WaitingWork(
         ready=ready - for_person - for_space,
         being_analysed=tally.queued + tally.running,
         rest_of_file=_images(rest),

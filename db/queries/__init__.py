@@ -42,6 +42,7 @@ from db.queries.purgeable import (
     with_copies,
 )
 from db.queries.receipts import Association, Sender, associations, senders
+from db.queries.recent_work import RecentWork, delivery_counts, latest_times, recent_work
 from db.queries.reportable import (
     Pending,
     ReportableResult,
@@ -124,6 +125,7 @@ __all__ = [
     "PeriodCounts",
     "Postponed",
     "PurgePreview",
+    "RecentWork",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -155,6 +157,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "delivery_counts",
     "failure_examples",
     "failure_groups",
     "finished_among",
@@ -173,6 +176,7 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "latest_studies",
+    "latest_times",
     "missing_from_ledger",
     "most_suspicious",
     "newest_at",
@@ -198,6 +202,7 @@ __all__ = [
     "purged_among",
     "rate",
     "reasons",
+    "recent_work",
     "remarks",
     "replaced",
     "results_with_truth",
