@@ -18,7 +18,7 @@ PARTS = {
     "worker": "worker.app worker",
     "API": "cli api",
     "Flower": "flower_server",
-    "Redis": "--unixsocket",
+    "Redis": "redis.sock",
 }
 
 
