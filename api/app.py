@@ -10,6 +10,7 @@ from api.context import ApiContext
 from api.guards import Guards
 from api.health import router as health_router
 from api.images.routes import router as images_router
+from api.metrics.routes import router as metrics_router
 from api.openapi import described
 from api.pages.add_pages import add_pages
 from api.pages.error_page import respond
@@ -42,6 +43,7 @@ def make_app(context: ApiContext) -> FastAPI:
     app.include_router(images_router)
     app.include_router(results_router)
     app.include_router(lists_router)
+    app.include_router(metrics_router)
     app.include_router(events_router)
     app.include_router(actions_router)
     app.include_router(stow_router)

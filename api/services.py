@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,8 @@ from api.waiting import OutcomeWaiters
 from nightread.log import place_of
 
 log = logging.getLogger(__name__)
+
+_ROUND_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     exports, submit_threads = FileExports(), Threads(SUBMIT_THREADS, "submit")
     with intake.opened(), exports.running(), submit_threads.running():
         upkeep = Upkeep(context.settings, context.database, intake, keys, clock=context.clock)
-        jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run()]
+        jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run(), _rounds(context.on_round)]
         if messages is not None:
             jobs += [messages.send(), messages.listen()]
         failed = asyncio.Event()
@@ -122,6 +124,13 @@ async def _running(jobs: list[Coroutine[None, None, None]], failed: asyncio.Even
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _rounds(on_round: Callable[[], None]) -> None:
+    """Call `on_round` once a second, as long as the loop that answers requests does not hang."""
+    while True:
+        on_round()
+        await asyncio.sleep(_ROUND_SECONDS)
 
 
 def _note_end(failed: asyncio.Event, task: asyncio.Task[None]) -> None:

@@ -13,6 +13,8 @@ BATCH_LISTS = (BATCH_QUEUE, f"{BATCH_QUEUE}\x06\x16{USUAL_PRIORITY}")
 """The lists in Redis of the messages with these priorities (kombu.transport.redis). Each is first in, first out, and a
 worker takes from the second one only while the first one is empty."""
 NOTIFY_CHANNEL = "nightread.notify"
+FLOWER_KEY = "nightread.flower"
+"""A hash in Redis with the latest sign of life of each Flower (nightread.redis_signs)."""
 OUTCOMES_CHANNEL = "nightread.outcomes"
 """Workers publish the id of a batch here after its outcomes are committed; the API then reads the database."""
 

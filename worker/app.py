@@ -17,6 +17,7 @@ from celery.signals import setup_logging, worker_init, worker_process_init, work
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, ledger
+from db.clock_skew import seconds_ahead
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from nightread import __version__
@@ -189,6 +190,7 @@ def _send_heartbeat(database: Database) -> None:
     try:
         ledger.heartbeat(
             database,
+            ahead_seconds=seconds_ahead(database),
             node=_worker.node,
             boot_id=_worker.boot_id,
             slots=processes,
