@@ -41,6 +41,7 @@ from db.queries.purgeable import (
     purged_among,
     with_copies,
 )
+from db.queries.queue_counts import QueueCounts, queue_counts
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.reportable import (
     Pending,
@@ -116,6 +117,7 @@ __all__ = [
     "PeriodCounts",
     "Postponed",
     "PurgePreview",
+    "QueueCounts",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -187,6 +189,7 @@ __all__ = [
     "probe_outcomes",
     "purge_preview",
     "purged_among",
+    "queue_counts",
     "rate",
     "reasons",
     "remarks",

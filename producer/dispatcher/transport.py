@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, NOTIFY_CHANNEL, BatchMessage
+from nightread.queue_report import QueueReport, write_queue_report
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _TIMEOUT_SECONDS = 1.0
@@ -70,6 +71,10 @@ class Transport:
     def ping(self) -> None:
         """Check that Redis answers. Raises RedisError or OSError within 2 s; publishing would fail later."""
         self._redis.ping()
+
+    def report(self, report: QueueReport) -> None:
+        """Write the state of the queue for Flower. Raises RedisError or OSError."""
+        write_queue_report(self._redis, report)
 
     def messages(self) -> "Messages":
         """Return the ids of the messages in Redis. Raises RedisError or OSError."""
