@@ -67,7 +67,7 @@ def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> Batch
     remarks = sum(outcome.remarks is not None for outcome in outcomes)
     image_ids = [o.instance_id for o in troubled if o.reason is None or o.reason.fault is not Fault.OUT_OF_SCOPE]
     return BatchResult(
-        counts={**recorded, **reasons, **({"with_remark": remarks} if remarks else {})},
+        counts={**dict(sorted(recorded.items())), **reasons, **({"with_remark": remarks} if remarks else {})},
         image_ids=image_ids if len(image_ids) <= _LISTED_IMAGES else (),
     )
 

@@ -39,7 +39,7 @@ def view_of(aged: AgedReport | None) -> QueueView:
         return QueueView(
             level=BAD,
             line="No dispatcher has reported: images that arrive stay in the database.",
-            next_step="Start `nightread dispatch`, and read `nightread status`.",
+            next_step="Start nightread dispatch, then run nightread status.",
         )
     report, age = aged
     numbers = _numbers(report)
@@ -50,22 +50,22 @@ def view_of(aged: AgedReport | None) -> QueueView:
     if report.is_paused:
         since = min(pause.since for pause in report.pauses if pause.source_id is None)
         line = f"Dispatch is PAUSED since {since:%a %H:%M} UTC by {_causes(report)}: {numbers}."
-        return QueueView(level=BAD, line=line, facts=facts, next_step="Read `nightread status`: it says why.")
+        return QueueView(level=BAD, line=line, facts=facts, next_step="Run nightread status: it says why.")
     if report.processes == 0:
         line = f"No worker is alive: {numbers}."
         level = BAD if report.waiting or report.in_batches else WARNING
-        return QueueView(level=level, line=line, facts=facts, next_step="Start `nightread worker`, and read its log.")
+        return QueueView(level=level, line=line, facts=facts, next_step="Start nightread worker, and read its log.")
     if report.pauses:
         held = counted(len({pause.source_id for pause in report.pauses}), "source is", "sources are")
         line = f"{held} PAUSED; all others go on: {numbers}."
-        return QueueView(level=WARNING, line=line, facts=facts, next_step="Read `nightread status`: it says why.")
+        return QueueView(level=WARNING, line=line, facts=facts, next_step="Run nightread status: it says why.")
     return QueueView(level=GOOD, line=f"Dispatch is running: {numbers}.", facts=facts)
 
 
 def _numbers(report: QueueReport) -> str:
-    waiting = counted(report.waiting, "image waits", "images wait")
-    later = f" ({report.postponed:,} of them for a later time)" if report.postponed else ""
-    return f"{waiting}{later}, {report.in_batches:,} in batches"
+    waiting = counted(report.waiting - report.postponed, "image waits", "images wait")
+    later = f", {report.postponed:,} for a later time" if report.postponed else ""
+    return f"{waiting} for a batch{later}, {report.in_batches:,} in batches"
 
 
 def _causes(report: QueueReport) -> str:
@@ -74,8 +74,8 @@ def _causes(report: QueueReport) -> str:
 
 
 def _facts(report: QueueReport) -> Iterator[tuple[str, str]]:
-    yield "Images that wait", f"{report.waiting:,}"
-    yield "of them for a later time", f"{report.postponed:,}"
+    yield "Images that wait for a batch", f"{report.waiting - report.postponed:,}"
+    yield "Images that wait for a later time", f"{report.postponed:,}"
     yield "Images in batches", f"{report.in_batches:,}"
     yield "Batches in the queue", f"{report.batches_published:,}"
     yield "Batches being analysed", f"{report.batches_claimed:,}"

@@ -90,7 +90,7 @@ def test_every_page_shows_the_state_of_the_queue(
     with open_dispatcher(ledger_driver, redis_server_url) as driver:
         ledger_driver.register(build_arrivals(2))
         driver.dispatcher.tick()
-        assert line(flower) == ("danger", "No worker is alive: 2 images wait, 0 in batches.")
+        assert line(flower) == ("danger", "No worker is alive: 2 images wait for a batch, 0 in batches.")
         ledger.pause(
             ledger_driver.database, cause=Cause.PERSON, detail="CANARY", actor="CANARY", now=ledger_driver.clock()
         )
@@ -99,13 +99,13 @@ def test_every_page_shows_the_state_of_the_queue(
         assert (level, text.partition(" since ")[0]) == ("danger", "Dispatch is PAUSED")
         pages = [flower.ask(path, login=flower.login)[2] for path in ("/", "/tasks", "/broker", "/queue")]
         assert all('id="nightread-queue"' in page and 'href="/queue"' in page for page in pages)
-        assert "Images that wait" in pages[-1]
+        assert "Images that wait for a batch" in pages[-1]
         assert "by a person" in pages[-1]
         assert not [page for page in [*pages, str(driver.redis.get("nightread.queue_report"))] if "CANARY" in page]
         driver.heartbeat(slots=2)
         ledger.end_pauses(ledger_driver.database, actor="test", now=ledger_driver.clock())
         driver.sweep()
-        assert line(flower) == ("success", "Dispatch is running: 2 images wait, 0 in batches.")
+        assert line(flower) == ("success", "Dispatch is running: 2 images wait for a batch, 0 in batches.")
     with Redis.from_url(redis_server_url) as redis:
         redis.delete("nightread.queue_report")
     assert line(flower)[1].startswith("No dispatcher has reported")

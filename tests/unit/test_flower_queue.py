@@ -22,7 +22,7 @@ BUSY = QueueReport(
 )
 BY_PERSON = PauseReport(cause="person", source_id=None, since=SINCE)
 OF_SOURCE = PauseReport(cause="breaker", source_id=7, since=SINCE)
-NUMBERS = "2,501 images wait (3 of them for a later time), 96 in batches"
+NUMBERS = "2,498 images wait for a batch, 3 for a later time, 96 in batches"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ NUMBERS = "2,501 images wait (3 of them for a later time), 96 in batches"
             replace(BUSY, processes=0, waiting=0, postponed=0, in_batches=0),
             2,
             WARNING,
-            "No worker is alive: 0 images wait, 0 in batches.",
+            "No worker is alive: 0 images wait for a batch, 0 in batches.",
         ),
         (
             replace(BUSY, pauses=(BY_PERSON,)),
