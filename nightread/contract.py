@@ -6,6 +6,8 @@ from uuid import UUID
 
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
+IMAGE_IDS = "image_ids"
+"""Key of the result of a batch: the ids of images that have no result. Flower shows the latest batch of each only."""
 BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""

@@ -41,6 +41,7 @@ from db.queries.purgeable import (
     purged_among,
     with_copies,
 )
+from db.queries.queue_counts import QueueCounts, queue_counts
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.recent_work import RecentWork, delivery_counts, latest_times, recent_work
 from db.queries.reportable import (
@@ -126,6 +127,7 @@ __all__ = [
     "Postponed",
     "PurgePreview",
     "RecentWork",
+    "QueueCounts",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -200,6 +202,7 @@ __all__ = [
     "probe_outcomes",
     "purge_preview",
     "purged_among",
+    "queue_counts",
     "rate",
     "reasons",
     "recent_work",

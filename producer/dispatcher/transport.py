@@ -19,6 +19,7 @@ from nightread.contract import (
     USUAL_PRIORITY,
     BatchMessage,
 )
+from nightread.queue_report import QueueReport, write_queue_report
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _TIMEOUT_SECONDS = 1.0
@@ -82,6 +83,10 @@ class Transport:
     def ping(self) -> None:
         """Check that Redis answers. Raises RedisError or OSError within 2 s; publishing would fail later."""
         self._redis.ping()
+
+    def report(self, report: QueueReport) -> None:
+        """Write the state of the queue for Flower. Raises RedisError or OSError."""
+        write_queue_report(self._redis, report)
 
     def messages(self) -> "Messages":
         """Return the ids of the messages in Redis. Raises RedisError or OSError."""
