@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from compose_file import REPOSITORY, SECRETS, Service, document
 from image_packages import hide_other_packages
 
-_HEALTHY_SECONDS = 90
+_HEALTHY_SECONDS = 180
 _BETWEEN_LOOKS_SECONDS = 0.1
 _SYSTEM = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
 
@@ -35,8 +36,8 @@ class ComposeProcesses:
     """Address of the server as an argument of pg_isready."""
     settings_file: Path | None = None
     """The file that the variable SETTINGS names; None: the default of docker-compose.yml."""
-    outside: Mapping[str, str] = field(default_factory=dict)
-    """Further addresses, as a container sees them and as they are here."""
+    secrets: Path | None = None
+    """The folder of secrets; None: one with those of compose_file.SECRETS."""
     users: Mapping[str, str] = field(default_factory=dict)
     """Users of services that must not run as the user of the tests."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -82,17 +83,20 @@ class ComposeProcesses:
         """Run the health check of the service."""
         return self.execute(name, self.services[name].health_command).returncode == 0
 
-    def execute(self, name: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command in the environment of a service, like `docker compose exec NAME WORDS...`."""
+    def execute(self, name: str, words: Sequence[str], *, to: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in the environment of a service, like `docker compose exec NAME WORDS...`, or with `> TO`."""
         service = self.services[name]
-        return subprocess.run(
-            [self._translate(word, service) for word in words],
-            env=self._environment(service),
-            cwd=self.folder / "empty",
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        with to.open("wb") if to else nullcontext(subprocess.PIPE) as output:
+            return subprocess.run(
+                [self._translate(word, service) for word in words],
+                env=self._environment(service),
+                cwd=self.folder / "empty",
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def down(self) -> dict[str, int]:
         """Stop all services with SIGTERM, dependents first, as Compose does. Return their exit codes.
@@ -135,8 +139,7 @@ class ComposeProcesses:
         folder = self._mounted(service)
         folder.mkdir(exist_ok=True)
         for name in service.secrets:
-            shutil.copy(self.folder / "secrets" / name, folder / name)
-            (folder / name).chmod(0o444)
+            (folder / name).write_bytes(((self.secrets or self.folder / "secrets") / name).read_bytes())
 
     def _mounted(self, service: Service) -> Path:
         return self.folder / "mounts" / service.name
@@ -162,7 +165,6 @@ class ComposeProcesses:
             "5555": str(self.flower_port),
             "8080": str(self.api_port),
             "/spool": str(self.folder / "spool"),
-            **self.outside,
         }
         return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
 
