@@ -20,6 +20,9 @@ ENTRANCES ?= --count 1000000
 # Options of `make mutants`, see docs/mutants.md: groups or paths, and other options.
 MODULES ?=
 MUTANTS ?= --processes 2
+# Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
+# each takes up to 1.5 GB of memory.
+PROCESSES ?= 3
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores
 comma := ,
@@ -56,7 +59,7 @@ demo: venv ## analyse 300 synthetic images with the whole pipeline, and check th
 	$(BIN)/nightread demo
 
 test: venv ## run the test suite without the slow tests; under five minutes on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow: venv ## run the slow tests: training, faults, crashing images, fuzzing
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow

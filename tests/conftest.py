@@ -35,9 +35,9 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Exclude what was collected from garbage collection: each pass over it takes half a second of processor time.
+    """Exclude the tests from garbage collection, during their collection and afterwards.
 
-    There were nine passes during the collection and several hundred later, in each process.
+    A pass over all of them takes half a second. To collect them took each process 28 s of processor time, now 20 s.
     """
     gc.disable()
     try:

@@ -70,6 +70,7 @@ def test_two_bundles_are_compared_on_the_same_images(bundle_folder: Path) -> Non
     assert {of["difference"] for of in comparison["differences"]} == {0.0}
 
 
+@pytest.mark.slow
 def test_a_comparison_prints_whether_it_could_be_chance(bundle_folder: Path) -> None:
     """McNemar's p follows the table."""
     shown = _run(compare_command, str(bundle_folder), "phantom", *FEW)
