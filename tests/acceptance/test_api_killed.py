@@ -1,9 +1,10 @@
 """API, worker and database are killed with SIGKILL while clients post: what was acknowledged has one outcome."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import pytest
@@ -39,15 +40,22 @@ def contents() -> Callable[[], bytes]:
     return content
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder into which PostgreSQL can go, which runs as another user if this one is root."""
+    with TemporaryDirectory(prefix="nr-killed-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def test_every_acknowledged_image_has_one_outcome(tmp_path: Path, kind: str) -> None:
+def test_every_acknowledged_image_has_one_outcome(folder: Path, kind: str) -> None:
     """Each is killed by itself, then all together, and starts again; clients send until they hear an answer."""
     port = free_port()
-    tmp_path.chmod(0o755)  # PostgreSQL runs as another user
     programs = {"dispatch": [], "worker": [], "api": ["--port", str(port)]}
-    with chaos_system(tmp_path / "site", database=kind, programs=programs) as system:
+    with chaos_system(folder / "site", database=kind, programs=programs) as system:
         system.start()
         database = system.database()
         install_triggers(database)
