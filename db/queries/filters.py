@@ -72,6 +72,8 @@ class ImageFilter:
     """Many results match the limits of the score, so that another index leads the search."""
     many_labels: bool = False
     """Many results have these labels, so that the index of the value that is sorted by leads the search."""
+    few_of_sources: bool = False
+    """Few arrivals are of these sources, so that the index of sources leads the search."""
     has_statistics: bool = False
     """The database knows how many arrivals lie in a range of ids, as PostgreSQL does and SQLite does not."""
 
@@ -110,7 +112,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     """
     states = set(wanted.states)
     few = wanted.parent_ids or wanted.sha256 or _wants_marked(wanted)
-    few = few or any(getattr(wanted, name) for name in _NARROW)
+    few = few or any(getattr(wanted, name) for name in _NARROW) or wanted.few_of_sources
     if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}) or sorts_waiting(wanted):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
@@ -124,7 +126,8 @@ def sorts_waiting(wanted: ImageFilter) -> bool:
 
 def matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or _wants_marked(wanted)
+    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or wanted.few_of_sources
+    named = named or _wants_marked(wanted)
     return bool(named or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -195,7 +198,8 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         yield instances.c.parent_id.in_(wanted.parent_ids)
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
-        yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
+        source = instances.c.source_id if wanted.few_of_sources else instances.c.source_id + 0
+        yield source.in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
     for name, column in _CODES.items():
         if values := getattr(wanted, name):
             yield column.in_(values)
@@ -255,11 +259,14 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.id_range is not None:
         first, last = wanted.id_range
         number: ColumnElement[int] = image_id(wanted)
-        if wanted.sort in ("score", "suspicion"):
+        if wanted.sort in ("score", "suspicion") or (wanted.has_statistics and wanted.sort == "finished"):
             # In a wide range the index of the value that is sorted by leads; it holds these ids.
             opaque = last - first > _WIDE and not wanted.has_statistics
             number = work.c.instance_id + 0 if opaque else work.c.instance_id
         yield number.between(first, last)
+        if wanted.has_statistics and wanted.sort in ("id", "newest"):
+            # PostgreSQL does not conclude from the range of one table that the other one has it too.
+            yield (instances.c.id if number is work.c.instance_id else work.c.instance_id).between(first, last)
     else:
         lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted.since, wanted.until))
         # `+ 0` prevents both databases from reading ids in order until one matches.
