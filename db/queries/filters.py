@@ -12,6 +12,7 @@ from db.queries.scope import ArrivalScope
 from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
 
 Sort = Literal["id", "newest", "score", "suspicion", "finished"]
+BY_VALUE = ("score", "suspicion", "finished")  # orders by a value of the result; there is an index for each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,10 @@ class ImageFilter:
     """Many results match the limits of the score, so that another index leads the search."""
     many_labels: bool = False
     """Many results have these labels, so that the index of the value that is sorted by leads the search."""
+    many_modalities: bool = False
+    """The same for arrivals of these modalities."""
+    few_of_sources: bool = False
+    """Few arrivals are of these sources, so that the index of sources leads the search."""
     has_statistics: bool = False
     """The database knows how many arrivals lie in a range of ids, as PostgreSQL does and SQLite does not."""
 
@@ -109,12 +114,11 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
-    few = wanted.parent_ids or wanted.sha256 or _wants_marked(wanted)
-    few = few or any(getattr(wanted, name) for name in _NARROW)
-    if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}) or sorts_waiting(wanted):
+    few = matches_few(wanted) or sorts_waiting(wanted) or wanted.remarks
+    if few or (states and states <= {State.QUEUED, State.RUNNING}):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
-    return work.c.instance_id if outcomes and not matches_few(wanted) else instances.c.id
+    return work.c.instance_id if outcomes else instances.c.id
 
 
 def sorts_waiting(wanted: ImageFilter) -> bool:
@@ -124,8 +128,8 @@ def sorts_waiting(wanted: ImageFilter) -> bool:
 
 def matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or _wants_marked(wanted)
-    return bool(named or any(getattr(wanted, name) for name in _NARROW))
+    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or wanted.few_of_sources
+    return bool(named or _wants_marked(wanted) or any(getattr(wanted, name) for name in _NARROW))
 
 
 def _wants_marked(wanted: ImageFilter) -> bool:
@@ -156,7 +160,8 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield from _with_remarks(wanted.remarks, leading=leading)
         leading = False
     if wanted.states:
-        yield from _in_states(wanted.states) if leading else (_opaque(work.c.state).in_(wanted.states),)
+        lead = leading and (wanted.has_statistics or wanted.sort not in BY_VALUE or State.DONE not in wanted.states)
+        yield from _in_states(wanted.states) if lead else (_opaque(work.c.state).in_(wanted.states),)
     if wanted.reasons:
         yield (work.c.reason if leading else _opaque(work.c.reason)).in_(wanted.reasons)
         yield work.c.finished_at.is_not(None)
@@ -195,10 +200,11 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         yield instances.c.parent_id.in_(wanted.parent_ids)
     if wanted.sources:
         # Most databases have one source with nearly all arrivals: its index would require sorting all of them.
-        yield (instances.c.source_id + 0).in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
+        source = instances.c.source_id if wanted.few_of_sources else instances.c.source_id + 0
+        yield source.in_(select(sources.c.id).where(sources.c.name.in_(wanted.sources)))
     for name, column in _CODES.items():
         if values := getattr(wanted, name):
-            yield column.in_(values)
+            yield (_opaque(column) if wanted.many_modalities else column).in_(values)
     if wanted.sha256 is not None:
         yield from _has_bytes(wanted.sha256)
     yield from _marked(wanted)
@@ -255,11 +261,14 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.id_range is not None:
         first, last = wanted.id_range
         number: ColumnElement[int] = image_id(wanted)
-        if wanted.sort in ("score", "suspicion"):
+        if wanted.sort in BY_VALUE:
             # In a wide range the index of the value that is sorted by leads; it holds these ids.
             opaque = last - first > _WIDE and not wanted.has_statistics
             number = work.c.instance_id + 0 if opaque else work.c.instance_id
         yield number.between(first, last)
+        if wanted.has_statistics and wanted.sort in ("id", "newest"):
+            # PostgreSQL does not conclude from the range of one table that the other one has it too.
+            yield (instances.c.id if number is work.c.instance_id else work.c.instance_id).between(first, last)
     else:
         lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted.since, wanted.until))
         # `+ 0` prevents both databases from reading ids in order until one matches.

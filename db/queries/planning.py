@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from db.queries.arrival_times import within
 from db.queries.bundles import BundleLabels
-from db.queries.filters import ImageFilter, matches_few
-from db.tables import instances, work
+from db.queries.filters import BY_VALUE, ImageFilter, matches_few
+from db.tables import instances, sources, work
 
 _NO_BUNDLE = 0
 _FEW_RESULTS = 3_000
@@ -22,13 +22,19 @@ def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, Bund
         wanted = replace(wanted, models=(), bundle_ids=tuple(ids) or (_NO_BUNDLE,))
     if matches_few(wanted):
         return wanted
+    if wanted.sources and _has_few_of_sources(connection, wanted.sources):
+        return replace(wanted, few_of_sources=True)
     wanted = replace(wanted, has_statistics=connection.dialect.name != "sqlite")
-    if (wanted.since is not None or wanted.until is not None) and wanted.sort != "finished":
+    if wanted.since is not None or wanted.until is not None:
         wanted = replace(wanted, id_range=id_range(connection, wanted.since, wanted.until))
     if wanted.sort in ("id", "newest") and (wanted.min_score is not None or wanted.max_score is not None):
         wanted = replace(wanted, many_scores=_has_many_scores(connection, wanted))
-    if wanted.sort in ("score", "suspicion") and wanted.labels:
-        wanted = replace(wanted, many_labels=_has_many_labels(connection, wanted))
+    if wanted.sort in BY_VALUE:
+        many = {
+            "many_labels": (work.c.label, wanted.labels),
+            "many_modalities": (instances.c.modality, wanted.modalities),
+        }
+        wanted = replace(wanted, **{name: _has_many(connection, *each) for name, each in many.items() if each[1]})
     return wanted
 
 
@@ -45,6 +51,12 @@ def id_range(connection: Connection, since: datetime | None, until: datetime | N
     return (1, 0) if first is None else (first, last)
 
 
+def _has_few_of_sources(connection: Connection, names: tuple[str, ...]) -> bool:
+    ids = list(connection.execute(select(sources.c.id).where(sources.c.name.in_(names))).scalars())
+    first = select(instances.c.source_id).where(instances.c.source_id.in_(ids)).limit(_FEW_RESULTS + 1).subquery()
+    return bool(connection.execute(select(func.count()).select_from(first)).scalar_one() <= _FEW_RESULTS)
+
+
 def _has_many_scores(connection: Connection, wanted: ImageFilter) -> bool:
     if wanted.labels:  # whose index leads then
         return True
@@ -57,6 +69,6 @@ def _has_many_scores(connection: Connection, wanted: ImageFilter) -> bool:
     return bool(connection.execute(select(func.count()).select_from(first)).scalar_one() > _FEW_RESULTS)
 
 
-def _has_many_labels(connection: Connection, wanted: ImageFilter) -> bool:
-    first = select(work.c.label).where(work.c.label.in_(wanted.labels)).limit(_FEW_RESULTS + 1).subquery()
+def _has_many(connection: Connection, column: ColumnElement[str | None], names: tuple[str, ...]) -> bool:
+    first = select(column).where(column.in_(names)).limit(_FEW_RESULTS + 1).subquery()
     return bool(connection.execute(select(func.count()).select_from(first)).scalar_one() > _FEW_RESULTS)

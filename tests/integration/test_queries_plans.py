@@ -62,6 +62,12 @@ _SEARCHES: tuple[dict[str, Any], ...] = (
     {"manufacturers": ("Maker B",)},
     {"station_names": ("CT1", "DX2"), "sort": "newest"},
     {"view_positions": ("PA", "LL"), "modalities": ("DX", "CT")},
+    {"modalities": ("DX",), "sort": "suspicion"},
+    {"states": ("done",), "sort": "suspicion", "labels": ("nodule",)},
+    {"labels": ("nodule",), "sort": "finished"},
+    {"states": ("received",)},
+    {"sources": ("inbox",)},
+    {"sources": ("no such source",)},
     {"sha256": _SHA},
     {"sha256": _SHA, "states": ("failed",)},
 )
@@ -115,6 +121,8 @@ def test_conditions_on_devices_models_and_bytes(searched: LedgerDriver) -> None:
         ({"sort": "finished"}, "ix_work_finished_at"),
         ({"labels": ("nodule",)}, "ix_work_label"),
         ({"labels": ("nodule",), "sort": "score"}, "ix_work_label"),
+        ({"states": ("done",), "sort": "suspicion"}, "ix_work_suspicion"),
+        ({"sources": ("inbox",)}, "sqlite_autoindex_instances_1"),
         ({"sha256": _SHA}, "ix_instances_unowned"),
         ({"states": ("rejected", "failed")}, "ix_work_outcome"),
         *(
