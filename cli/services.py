@@ -88,7 +88,12 @@ def dispatch_command(**options: Any) -> None:
         forget_parts(database, now=utc_now())
         transport = Transport(make_celery(url, settings), open_redis(url))
         heartbeat_file = settings.state_dir / "dispatcher.alive"
-        timer = HeartbeatTimer(database, PartKind.DISPATCHER, seen=SeenParts(open_redis(url)).look)
+        timer = HeartbeatTimer(
+            database,
+            PartKind.DISPATCHER,
+            {"round_seconds": settings.poll_seconds},
+            seen=SeenParts(open_redis(url)).look,
+        )
 
         def before_each() -> None:
             require_lock()

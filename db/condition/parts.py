@@ -202,7 +202,7 @@ def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
         state, seen_at = PartState.STOPPED, row.stopped_at
     elif age > (LIVE_SECONDS if kind is PartKind.WORKER else SILENT_SECONDS) or age < -TOLERATED_SECONDS:
         state = PartState.SILENT  # a heartbeat in the future was sent before the clock was set back
-    elif row.worked_at is not None and (at - row.worked_at).total_seconds() > HANGING_SECONDS:
+    elif row.worked_at is not None and (at - row.worked_at).total_seconds() > HANGING_SECONDS + _round_seconds(row):
         state, seen_at = PartState.HANGING, row.worked_at
     elif row.crashed_at is not None and at - row.crashed_at < RECENT:
         state, seen_at = PartState.RESTARTED, row.crashed_at
@@ -216,6 +216,11 @@ def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
         heartbeat_at=row.seen_at,
         detail=row.detail,
     )
+
+
+def _round_seconds(row: _Row) -> float:
+    """Return how long the main loop of the part may wait by its settings."""
+    return float(row.detail.get("round_seconds", 0.0))
 
 
 def _started_by(row: _Row, at: datetime) -> Iterator[tuple[PartKind, float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from db.ledger import Heartbeat, PartKind
 from nightread.redis_signs import read_signs
@@ -28,8 +28,15 @@ class SeenParts:
             return []
 
     def _heartbeats(self) -> Iterator[Heartbeat]:
-        run_id = str(self._redis.info("server").get("run_id", ""))
-        yield Heartbeat(part=PartKind.REDIS, node=REDIS_NODE, boot_id=run_id[:64])
+        yield Heartbeat(part=PartKind.REDIS, node=REDIS_NODE, boot_id=self._run_id())
         for sign in read_signs(self._redis):
             if sign.stopped or sign.age_seconds <= _FRESH_SECONDS:
                 yield Heartbeat(part=PartKind.FLOWER, node=sign.node, boot_id=sign.boot_id, stopped=sign.stopped)
+
+    def _run_id(self) -> str:
+        """Return the id of this start of Redis; empty if this user may not ask for it. Raises errors of Redis."""
+        try:
+            return str(self._redis.info("server").get("run_id", ""))[:64]
+        except ResponseError:
+            self._redis.ping()
+            return ""

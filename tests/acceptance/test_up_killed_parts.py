@@ -3,10 +3,13 @@
 All tests share one `up`, and run in their order; the last one kills it.
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from nightread_process import run, wait_until
+from compose_processes import free_port
+from nightread_process import run, started, wait_until
 from up_process import UpProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -74,3 +77,53 @@ def test_a_killed_up_is_named(up: UpProcess) -> None:
     assert line.startswith("STOPPED: ")
     assert text.splitlines()[0].startswith("STOPPED: ")
     assert "Nothing to do" not in text
+
+
+def test_a_killed_receiver_poller_and_sender_are_named(tmp_path: Path) -> None:
+    """A settings file lists one source of each kind and a destination; the store and the destination are away."""
+    up = UpProcess(folder=tmp_path)
+    config = tmp_path / "nightread.toml"
+    config.write_text(_CONFIG.format(inbox=up.inbox, receiver=free_port(), closed=free_port()))
+    ports = ("--flower-port", "0", "--api-port", "0")
+    arguments = ("up", "--config", config, "--state", up.state, "--model", "phantom", "--workers", "1", *ports)
+    needed = {"up", "watcher", "receiver", "poller", "dispatcher", "worker", "sender", "redis"}
+    with started(*arguments, output=up.output) as up.process:
+        wait_until(lambda: _alive(up, config) >= needed, seconds=180, what=lambda: f"{check(up)} {up.describe()}")
+        for part, words in (("receiver", "cli receive"), ("poller", "cli poll"), ("sender", "cli send-results")):
+            (process,) = up.find(words)
+            process.kill()
+            wait_until(lambda part=part: _is_named(up, part), seconds=WITHIN_SECONDS, what=lambda: str(check(up)))  # type: ignore[misc]
+
+
+def _alive(up: UpProcess, config: Path) -> set[str]:
+    """Return the parts that are alive."""
+    if not (up.state / "nightread.sqlite3").exists():
+        return set()
+    done = run("status", "--json", "--config", config, "--state", up.state)
+    parts = json.loads(done.stdout)["parts"] if done.returncode == 0 else []
+    return {part["part"] for part in parts if part["state"] == "alive"}
+
+
+_CONFIG = """
+[[sources]]
+kind = "folder"
+name = "inbox"
+path = "{inbox}"
+
+[[sources]]
+kind = "receiver"
+name = "modalities"
+port = {receiver}
+
+[[sources]]
+kind = "orthanc"
+name = "store"
+url = "http://127.0.0.1:{closed}"
+
+[[destinations]]
+kind = "store"
+name = "pacs"
+address = "127.0.0.1"
+port = {closed}
+ae_title = "PACS"
+"""

@@ -41,6 +41,15 @@ def test_a_part_whose_main_loop_stands_still_hangs(database: Database, clock: Se
     assert (found.state, found.seconds) == ("hanging", 91)
 
 
+def test_a_main_loop_that_waits_by_its_settings_does_not_hang(database: Database, clock: SettableClock) -> None:
+    """`poll_seconds` may be longer than usual."""
+    began, detail = clock(), {"round_seconds": 60}
+    beat(database, PartKind.DISPATCHER, now=clock.advance(seconds=150), worked_at=began, detail=detail)
+    assert states(database, clock())["dispatcher"] == "alive"
+    beat(database, PartKind.DISPATCHER, now=clock.advance(seconds=1), worked_at=began, detail=detail)
+    assert states(database, clock())["dispatcher"] == "hanging"
+
+
 def test_a_stop_on_purpose_is_named_only_where_the_part_is_needed(database: Database, clock: SettableClock) -> None:
     """An API that was tried once is not missed; a dispatcher and a watcher are."""
     all_alive(database, now=clock(), sources=["inbox"])
