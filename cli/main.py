@@ -33,6 +33,7 @@ class _Commands(LazyGroup):
         "up": "cli.up",
         "demo": "cli.demo",
         "status": "cli.status",
+        "metrics": "cli.metrics",
         "query": "cli.query",
         "trace": "cli.trace",
         "report": "cli.report",

@@ -8,7 +8,7 @@ import click
 
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out
-from cli.units import UP, Part, Place, Scope, parts_of, units, whole_of
+from cli.units import UP, Place, Scope, Unit, parts_of, units, whole_of
 from nightread.environment import settings_file
 from nightread.errors import UsageFault
 from nightread.settings import Settings
@@ -95,7 +95,7 @@ def _program() -> Path:
     return program
 
 
-def _advise(settings: Settings, place: Place, parts: list[Part], left_out: dict[str, str], to: Path | None) -> None:
+def _advise(settings: Settings, place: Place, parts: list[Unit], left_out: dict[str, str], to: Path | None) -> None:
     """Print on standard error what is left out, and what to do next."""
     for name, reason in left_out.items():
         err.print(f"left out  {name}: {reason}")

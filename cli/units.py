@@ -17,7 +17,7 @@ _STOP_SECONDS = 130
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class Unit:
     """One service of a site."""
 
     name: str
@@ -43,7 +43,7 @@ class Place:
     """Folder of the daily backups; None: in the state folder."""
 
 
-def parts_of(settings: Settings) -> tuple[list[Part], dict[str, str]]:
+def parts_of(settings: Settings) -> tuple[list[Unit], dict[str, str]]:
     """Return the parts that these settings need, and the reason why each of the others is left out."""
     receivers = [source for source in settings.sources if isinstance(source, ReceiverSource)]
     wanted = {
@@ -55,28 +55,28 @@ def parts_of(settings: Settings) -> tuple[list[Part], dict[str, str]]:
         "flower": bool(settings.flower_port) or "flower_port is 0",
     }
     parts = [
-        Part(name="watch", description="registers what arrives in folders", arguments=("watch",)),
-        Part(
+        Unit(name="watch", description="registers what arrives in folders", arguments=("watch",)),
+        Unit(
             name="receive",
             description="receives images by C-STORE",
             arguments=("receive",),
             ports=tuple(receiver.port for receiver in receivers),
         ),
-        Part(name="poll", description="asks stores for new images", arguments=("poll",)),
-        Part(name="dispatch", description="forms batches", arguments=("dispatch",)),
-        Part(name="worker", description="analyses images", arguments=("worker",), needs_gpu=settings.device != "cpu"),
-        Part(name="send-results", description="sends reports", arguments=("send-results", "--follow")),
-        Part(name="api", description="serves the HTTP API", arguments=("api",), ports=(settings.api_port,)),
-        Part(name="flower", description="shows workers and batches", arguments=("flower",)),
+        Unit(name="poll", description="asks stores for new images", arguments=("poll",)),
+        Unit(name="dispatch", description="forms batches", arguments=("dispatch",)),
+        Unit(name="worker", description="analyses images", arguments=("worker",), needs_gpu=settings.device != "cpu"),
+        Unit(name="send-results", description="sends reports", arguments=("send-results", "--follow")),
+        Unit(name="api", description="serves the HTTP API", arguments=("api",), ports=(settings.api_port,)),
+        Unit(name="flower", description="shows workers and batches", arguments=("flower",)),
     ]
     left_out = {name: reason for name, reason in wanted.items() if isinstance(reason, str)}
     return [part for part in parts if part.name not in left_out], left_out
 
 
-def whole_of(settings: Settings) -> Part:
+def whole_of(settings: Settings) -> Unit:
     """Return `nightread up` as one service, which needs neither Redis nor PostgreSQL."""
     receivers = tuple(source.port for source in settings.sources if isinstance(source, ReceiverSource))
-    return Part(
+    return Unit(
         name=UP,
         description="the whole pipeline on this host",
         arguments=("up",),
@@ -85,7 +85,7 @@ def whole_of(settings: Settings) -> Part:
     )
 
 
-def units(settings: Settings, parts: Sequence[Part], place: Place) -> dict[str, str]:
+def units(settings: Settings, parts: Sequence[Unit], place: Place) -> dict[str, str]:
     """Return the text of each unit by its file name."""
     services = [f"nightread-{part.name}.service" for part in parts]
     found = {"nightread.target": _target(services, place)}
@@ -99,7 +99,7 @@ def units(settings: Settings, parts: Sequence[Part], place: Place) -> dict[str, 
     return found
 
 
-_MIGRATE = Part(name="migrate", description="upgrades the schema of the database", arguments=("db", "upgrade"))
+_MIGRATE = Unit(name="migrate", description="upgrades the schema of the database", arguments=("db", "upgrade"))
 _BACKUPS_KEPT = 7
 _ONCE = {"Type": "oneshot"}
 _TIMER = """[Unit]
@@ -139,9 +139,9 @@ _SYSTEM_ONLY = {
 """Restrictions by mounts: only the manager of the system can make them."""
 
 
-def _backup(place: Place) -> Part:
+def _backup(place: Place) -> Unit:
     to = () if place.backup_to is None else ("--to", str(place.backup_to))
-    return Part(
+    return Unit(
         name="backup",
         description="writes a backup",
         arguments=("backup", "--keep", str(_BACKUPS_KEPT), *to),
@@ -160,7 +160,7 @@ WantedBy={"multi-user.target" if place.scope == "system" else "default.target"}
 """
 
 
-def _service(settings: Settings, place: Place, part: Part, lifetime: Mapping[str, str]) -> str:
+def _service(settings: Settings, place: Place, part: Unit, lifetime: Mapping[str, str]) -> str:
     command = " ".join(quoted(argument).replace("$", "$$") for argument in (str(place.program), *part.arguments))
     lines = [
         "[Unit]",
@@ -179,7 +179,7 @@ def _service(settings: Settings, place: Place, part: Part, lifetime: Mapping[str
     return "\n".join(lines) + "\n"
 
 
-def _order(place: Place, part: Part) -> Iterator[str]:
+def _order(place: Place, part: Unit) -> Iterator[str]:
     """Yield what comes first. `Wants`, not `Requires`: a service whose requirement failed is not tried again."""
     if place.scope == "system":
         yield "Wants=network-online.target"
@@ -192,7 +192,7 @@ def _order(place: Place, part: Part) -> Iterator[str]:
         yield "PartOf=nightread.target"
 
 
-def _restarts(part: Part) -> dict[str, str]:
+def _restarts(part: Unit) -> dict[str, str]:
     keys = {"Type": "exec", "Restart": "always", "RestartSec": "10"}
     if part.name == UP:
         # The socket of its Redis lies in the temporary folder, where commands beside the service must find it.
@@ -221,7 +221,7 @@ def _environment(settings: Settings, place: Place) -> Iterator[str]:
     yield "EnvironmentFile=-%E/nightread/secrets.env"
 
 
-def _system(settings: Settings, part: Part) -> dict[str, str]:
+def _system(settings: Settings, part: Unit) -> dict[str, str]:
     low = any(0 < port < _LOW_PORT for port in part.ports)
     capability = "CAP_NET_BIND_SERVICE" if low else ""
     keys = _SYSTEM_ONLY | {"AmbientCapabilities": capability, "CapabilityBoundingSet": capability}

@@ -38,14 +38,14 @@ def require_mail_settings(settings: Settings, addresses: Sequence[str]) -> None:
     if settings.smtp_user and settings.smtp_password is None:
         raise UsageFault("A user name at the mail server needs a password: set NIGHTREAD_SMTP_PASSWORD.")
     if settings.smtp_user and settings.smtp_tls == "none" and not is_loopback(settings.smtp_host):
-        raise UsageFault("The password would be sent in clear: set NIGHTREAD_SMTP_TLS to starttls or tls.")
+        raise UsageFault("The password would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls.")
 
 
 def require_encryption(settings: Settings) -> None:
-    """Raise UsageFault if mail, which is to hold data of patients, would leave this machine in clear."""
+    """Raise UsageFault if mail, which is to hold data of patients, would leave this machine unencrypted."""
     if settings.smtp_tls == "none" and not is_loopback(settings.smtp_host or ""):
         raise UsageFault(
-            "Identifiers of patients would be sent in clear: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
+            "Identifiers of patients would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
             "--with-identifiers."
         )
 

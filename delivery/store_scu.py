@@ -39,7 +39,7 @@ class StoreScu:
         self._association: Association | None = None
 
     def send(self, report: Dataset) -> str | None:
-        """Implement delivery.send.ReportSender.send."""
+        """Send the report in one C-STORE request. Returns and raises what ReportSender.send does."""
         association = self._associate()
         try:
             response = association.send_c_store(_acceptable(report, association))

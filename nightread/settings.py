@@ -93,7 +93,7 @@ class Settings(ServerSettings, MailSettings, BackupSettings):
     )
     scan_seconds: Seconds = Field(
         5.0,
-        description="Interval between two passes over a watched folder. A file that the system reports as closed or "
+        description="Interval between two scans of a watched folder. A file that the system reports as closed or "
         "moved in is registered at once.",
     )
     temporary_suffixes: tuple[str, ...] = Field(

@@ -17,6 +17,7 @@ ORTHANC = "Orthanc is not installed (Debian: apt install orthanc orthanc-dicomwe
 DCMTK = "DCMTK is not installed (Debian: apt install dcmtk)"
 DICOM3TOOLS = "dicom3tools is not installed (Debian: apt install dicom3tools)"
 OPENSSL = "OpenSSL is not installed (Debian: apt install openssl)"
+PROMETHEUS = "Prometheus is not installed (Debian: apt install prometheus)"
 CHROMIUM = "Chromium is not installed (Debian: apt install chromium)"
 COMPOSE_PROGRAMS = (
     "the programs of the Compose services are not installed "
@@ -37,7 +38,7 @@ GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
 
-SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, COMPOSE_PROGRAMS})
+SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, PROMETHEUS, COMPOSE_PROGRAMS})
 """With NIGHTREAD_REQUIRE_SERVERS these reasons make a test fail, whether it has the marker `servers` or not."""
 
 
