@@ -145,6 +145,7 @@ def _extracted_bundles(reader: ArchiveReader, folder: Path, *, wanted: bool) -> 
 def _finish(database: Database, manifest: Manifest, actor: str) -> Restored:
     now = utc_now()
     waiting = ledger.reset_unfinished(database, now=now)
+    ledger.forget_all_parts(database)
     detail = {
         "taken_at": manifest.taken_at.isoformat(),
         "release": manifest.release,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, update
 
 from db.engine import Database
 from db.store_tables import NODE_LENGTH, heartbeats
+from db.tables import workers
 
 HEARTBEAT_SECONDS = 10.0
 """Interval of the heartbeats."""
@@ -93,6 +94,16 @@ def forget_parts(database: Database, *, now: datetime) -> int:
     """Remove the rows of parts that were not seen for seven days. Returns their number."""
     statement = delete(heartbeats).where(heartbeats.c.heartbeat_at < bindparam("before"))
     return database.write(lambda connection: connection.execute(statement, {"before": now - FORGOTTEN_AFTER}).rowcount)
+
+
+def forget_all_parts(database: Database) -> None:
+    """Remove the heartbeats of all parts and workers: in a restored database they are those of lost processes."""
+
+    def transaction(connection: Connection) -> None:
+        connection.execute(delete(heartbeats))
+        connection.execute(delete(workers))
+
+    database.write(transaction)
 
 
 _OF_PART = (heartbeats.c.part == bindparam("b_part"), heartbeats.c.node == bindparam("b_node"))

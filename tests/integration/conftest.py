@@ -11,6 +11,7 @@ from databases import NewSqlite
 from dicom_files import phantom
 from ledger_driver import LedgerDriver
 
+from db import ledger
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -59,6 +60,17 @@ def site(
     running, _queued = ledger_driver.form(images=2)
     ledger_driver.claim(running)
     ledger_driver.register(make_arrivals(2))
+    ledger.heartbeat(
+        ledger_driver.database,
+        node="w1",
+        boot_id="boot-1",
+        now=ledger_driver.clock(),
+        slots=1,
+        device="CPU",
+        release="1",
+    )
+    beat = ledger.Heartbeat(part=ledger.PartKind.WATCHER, node="host", boot_id="boot-2")
+    ledger.record_heartbeats(ledger_driver.database, [beat], now=ledger_driver.clock())
     state = tmp_path / "state"
     bundle = state / "bundles" / "own-1"
     bundle.mkdir(parents=True)
