@@ -1,5 +1,6 @@
 """Define what all request handlers share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -22,10 +23,12 @@ class ApiContext:
     redis_url: str | None = None
     """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
     clock: Clock = utc_now
+    on_round: Callable[[], None] = lambda: None
+    """Is called once a second while requests can be answered: a heartbeat tells from it whether the API hangs."""
     recent_reads: RecentReads = field(default_factory=RecentReads)
 
 
-def context_of(request: Request) -> ApiContext:
+async def context_of(request: Request) -> ApiContext:
     """Return the context of the application that serves this request."""
     context: ApiContext = request.app.state.context
     return context

@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from hmac import compare_digest
 
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Principal
+from api.whole_step import whole_step
 from db import error_messages, ledger, queries
 from db.engine import Database
 from nightread.api_keys import Permission, token_hash
@@ -104,7 +105,7 @@ class KeyRing:
     async def _load(self) -> None:
         began = self._monotonic()
         try:
-            self._keys = await run_in_threadpool(queries.api_keys, self._database)
+            self._keys = await whole_step(partial(queries.api_keys, self._database))
         except (SQLAlchemyError, StopWork) as error:
             self._tried_at = self._monotonic()  # an attempt may last longer than keys are fresh
             is_outage = isinstance(error, SQLAlchemyError) and began - self._loaded_at <= _OUTAGE_SECONDS

@@ -1,14 +1,15 @@
 """Read the state of the work at one time: what `nightread status` and /v1/status show. It needs no web framework."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.remaining_work import is_paused, ready_images, remaining_work
-from api.status_json import pause_json, postponed_json, source_json
+from api.status_json import condition_json, pause_json, postponed_json, source_json
 from api.worker_models import worker_model_warnings
 from db import queries
+from db.condition import ConditionProblem, Level, SystemCondition, read_condition
+from db.condition.remaining_work import is_paused, ready_images
 from db.engine import Database
 from nightread.nights import Nights
 from nightread.reasons import Fault
@@ -23,6 +24,8 @@ class Status:
     """The state of the work at one time."""
 
     at: datetime
+    condition: SystemCondition
+    """What is wrong, what waits for what, and whether the work will end in time."""
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
     image_remarks: Mapping[str, int]
@@ -75,6 +78,7 @@ class Status:
     def to_json(self, settings: Settings) -> dict[str, Any]:
         """Return the object for `--json`; its names are stable."""
         return {
+            **condition_json(self.condition),
             **self.tally.to_json(),
             "rejected_defective": self.rejected_for(Fault.DEFECTIVE),
             "out_of_scope": self.rejected_for(Fault.OUT_OF_SCOPE),
@@ -106,11 +110,12 @@ class Status:
 
 def take_status(database: Database, settings: Settings, nights: Nights, now: datetime) -> Status:
     """Read from the database everything that `status` shows."""
-    tally = queries.tally(database)
+    condition = take_condition(database, settings, nights, now)
+    tally, left = condition.tally, condition.left
     published, claimed = queries.open_batches(database)
-    left = remaining_work(database, settings, unfinished=tally.unfinished, now=now)
     return Status(
         at=now,
+        condition=condition,
         tally=tally,
         reasons=queries.reasons(database),
         image_remarks=queries.remarks(database),
@@ -122,8 +127,8 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         batches_claimed=claimed,
         workers=queries.workers(database, now=now),
         rules=len(queries.routes_in_force(database)),
-        deadline=nights.next_end(now),
-        sources=queries.sources(database),
+        deadline=condition.outlook.deadline,
+        sources=condition.sources,
         pauses=left.pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         withdrawn=queries.withdrawn(database),
@@ -131,3 +136,13 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         disk=disk_space(settings),
         conflicts=queries.conflicts(database),
     )
+
+
+def take_condition(database: Database, settings: Settings, nights: Nights, now: datetime) -> SystemCondition:
+    """Read the present condition from the database and from the disks of this host."""
+    return read_condition(database, settings, nights, now=now, further=list(_disk(settings)))
+
+
+def _disk(settings: Settings) -> Iterator[ConditionProblem]:
+    if disk_space(settings).is_low:
+        yield ConditionProblem(level=Level.DEGRADED, kind="disk", subject="", text="a disk of this host is nearly full")

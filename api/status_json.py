@@ -1,11 +1,36 @@
 """Describe pauses, postponed images and sources for programs."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from db.condition import Part, SystemCondition, headline
 from db.ledger import Cause
 from db.queries import Pause, Postponed, Source
 from nightread.settings import Settings
+
+
+def condition_json(condition: SystemCondition) -> dict[str, Any]:
+    """Return the first names of `status --json`: how bad it is, why, what waits for what, and the expected end."""
+    return {
+        "level": condition.level.name.lower(),
+        "headline": headline(condition),
+        "problems": [{**asdict(problem), "level": problem.level.name.lower()} for problem in condition.problems],
+        "parts": [_part_json(part) for part in condition.parts],
+        "waiting_for": condition.waiting.to_json(),
+        **condition.outlook.to_json(),
+    }
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    return {
+        "part": part.kind.value,
+        "node": part.node,
+        "state": part.state.value,
+        "seen_at": part.seen_at.isoformat() if part.seen_at else None,
+        "seconds": part.seconds,
+        "sources": list(part.sources),
+    }
 
 
 def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:

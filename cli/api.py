@@ -10,6 +10,8 @@ from cli.inputs.options import settings_from, state_options
 from cli.service import service
 from db import queries
 from db.engine import Database
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.hosts import is_loopback
@@ -40,13 +42,21 @@ def api_command(**options: Any) -> None:
     from api.context import ApiContext  # noqa: PLC0415 - an optional extra
     from api.server import serve  # noqa: PLC0415
 
-    with service(settings, durable=True) as (database, _stop):
+    with service(settings, durable=True, database_connections=settings.api_connections) as (database, _stop):
         if problem := key_problem(settings, database):
             raise UsageFault(problem)
-        context = ApiContext(
-            settings=settings, database=database, nights=nights_of(settings), redis_url=redis_url_of(settings)
+        timer = HeartbeatTimer(
+            database, PartKind.API, {"port": settings.api_port}, serves=[settings.api_address, settings.api_port]
         )
-        serve(context, on_listening=lambda port: log.info("listening", extra={"port": port}))
+        context = ApiContext(
+            settings=settings,
+            database=database,
+            nights=nights_of(settings),
+            redis_url=redis_url_of(settings),
+            on_round=timer.note_work,
+        )
+        with sent_heartbeats(timer):
+            serve(context, on_listening=lambda port: log.info("listening", extra={"port": port}))
 
 
 def key_problem(settings: Settings, database: Database) -> str | None:

@@ -33,6 +33,7 @@ class _Commands(LazyGroup):
         "up": "cli.up",
         "demo": "cli.demo",
         "status": "cli.status",
+        "metrics": "cli.metrics",
         "query": "cli.query",
         "trace": "cli.trace",
         "report": "cli.report",
@@ -60,6 +61,9 @@ class _Commands(LazyGroup):
         "api": "cli.api",
         "keys": "cli.keys",
         "db": "cli.db",
+        "backup": "cli.backup",
+        "restore": "cli.restore",
+        "systemd": "cli.systemd",
     }
 
 

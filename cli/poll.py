@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from cli.embedded.redis_url import redis_url_of
 from cli.inputs.options import settings_from, state_options
 from cli.service import service
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind
 from nightread.errors import UsageFault
 from nightread.notify import notify_dispatcher, open_redis
 from nightread.settings import Settings
@@ -45,7 +47,9 @@ def poll_command(orthanc: str | None, dicomweb: str | None, name: str | None, **
     stores = _stores(settings, {"orthanc": orthanc, "dicomweb": dicomweb}, name, details)
     with service(settings, connections=stores) as (database, stop):
         redis = open_redis(redis_url_of(settings))
-        poll(settings, database, stores, stop, lambda _arrivals: notify_dispatcher(redis))
+        names = [store.name for store in stores]
+        with sent_heartbeats(HeartbeatTimer(database, PartKind.POLLER, {"sources": names}, serves=names)):
+            poll(settings, database, stores, stop, lambda _arrivals: notify_dispatcher(redis))
 
 
 def _stores(

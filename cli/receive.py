@@ -13,6 +13,8 @@ from redis import Redis
 from cli.embedded.redis_url import redis_url_of
 from cli.inputs.options import settings_from, state_options
 from cli.service import service
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind
 from nightread.errors import UsageFault
 from nightread.notify import notify_dispatcher, open_redis
 from nightread.settings import Settings
@@ -75,7 +77,9 @@ def receive_command(callers: tuple[str, ...], **options: Any) -> None:
     warnings.simplefilter("ignore")
     with service(settings, durable=True, connections=sources) as (database, stop):
         notifier = _Notifier(open_redis(redis_url_of(settings)))
-        receive(settings, database, sources, stop, notifier.notify)
+        served = [source.name for source in sources]
+        with sent_heartbeats(HeartbeatTimer(database, PartKind.RECEIVER, {"sources": served}, serves=served)):
+            receive(settings, database, sources, stop, notifier.notify)
 
 
 def receivers_of(settings: Settings) -> Sequence[ReceiverSource]:

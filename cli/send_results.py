@@ -20,6 +20,8 @@ from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from cli.service import service
 from cli.wording import counted
 from db.engine import Database
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind
 from nightread.errors import UsageFault
 from nightread.log import set_up_logging
 from nightread.nights import nights_of
@@ -116,9 +118,11 @@ def _follow(settings: Settings, destinations: Sequence[Destination], scope: "Sco
     from delivery.delivery_loop import open_delivery_loop  # noqa: PLC0415
 
     zone = nights_of(settings).zone
+    names = [destination.name for destination in destinations]
     with (
         service(settings, connections=settings.destinations) as (database, stop),
         open_delivery_loop(settings, database, destinations, scope, zone=zone) as delivery_loop,
+        sent_heartbeats(HeartbeatTimer(database, PartKind.SENDER, {"destinations": names}, serves=names)),
     ):
         delivery_loop.follow(stop)
 

@@ -16,13 +16,17 @@ from cli.inputs.options import settings_from, state_options, worker_options
 from cli.night_calendar import keep_night_calendar
 from cli.output.flower_access import announce_login, show_new_login
 from cli.service import service
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind, forget_parts
+from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.notify import notify_dispatcher, open_redis
-from nightread.paths import NAME_LENGTH
+from nightread.paths import NAME_LENGTH, absolute, source_name
 from nightread.queue import make_celery
 from nightread.settings import Settings
 from nightread.sources import FolderSource
 from producer.dispatcher.dispatch import Dispatcher
+from producer.dispatcher.seen_parts import SeenParts
 from producer.dispatcher.singleton import only_dispatcher
 from producer.dispatcher.transport import Transport
 
@@ -63,7 +67,9 @@ def watch_command(inbox: tuple[Path, ...], name: str | None, **options: Any) -> 
         )
     with service(settings) as (database, stop):
         redis = open_redis(redis_url_of(settings))
-        watch(settings, database, inboxes, stop, lambda _arrivals: notify_dispatcher(redis))
+        names = [inbox.name or source_name(absolute(inbox.root)) for inbox in inboxes]
+        with sent_heartbeats(HeartbeatTimer(database, PartKind.WATCHER, {"sources": names}, serves=names)):
+            watch(settings, database, inboxes, stop, lambda _arrivals: notify_dispatcher(redis))
 
 
 @click.command("dispatch")
@@ -79,14 +85,18 @@ def dispatch_command(**options: Any) -> None:
     url = redis_url_of(settings)
     with service(settings) as (database, stop), only_dispatcher(database, settings.state_dir) as require_lock:
         keep_night_calendar(database, settings)
+        forget_parts(database, now=utc_now())
         transport = Transport(make_celery(url, settings), open_redis(url))
         heartbeat_file = settings.state_dir / "dispatcher.alive"
+        timer = HeartbeatTimer(database, PartKind.DISPATCHER, seen=SeenParts(open_redis(url)).look)
 
         def before_each() -> None:
             require_lock()
+            timer.note_work()
             heartbeat_file.touch()  # health checks read its age
 
-        Dispatcher(database, transport, settings).run(stop, before_each=before_each)
+        with sent_heartbeats(timer):
+            Dispatcher(database, transport, settings).run(stop, before_each=before_each)
 
 
 @click.command("worker")

@@ -1,8 +1,8 @@
 """Define `nightread status`: show counts, reasons, speed, expected end, sources and workers."""
 
+import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -12,23 +12,24 @@ from rich.text import Text
 
 from api.pause_lines import paused_lines
 from api.postponed_lines import postponed_lines
-from api.source_problems import source_problems
-from api.status import Status, take_status
+from api.status import Status, take_condition, take_status
 from api.worker_models import worker_model_warnings
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
+from cli.output.condition_lines import check_line, forecast_line, forecast_style, problem_lines, waiting_line
 from cli.output.conflict_lines import conflicts_line
 from cli.output.console import cell, out, print_json
 from cli.output.tables import make_table, show, tally_table
 from cli.studies import study_lines
-from cli.wording import counted
 from db import queries
+from db.condition import Level, headline, remedies
+from db.condition.source_problems import source_problems
 from db.engine import Database
 from nightread.clock import utc_now
-from nightread.errors import UsageFault
+from nightread.errors import StopWork, UsageFault
 from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
-from nightread.wording import duration, per_second
+from nightread.wording import duration
 
 _REFRESH_SECONDS = 2.0
 
@@ -36,19 +37,30 @@ _REFRESH_SECONDS = 2.0
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--watch", is_flag=True, help="Refresh every two seconds until Ctrl-C.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Print one line; exit code 0: fine, 1: late or degraded, 2: stopped or lost. For cron and Nagios.",
+)
 @state_options
-def status_command(as_json: bool, watch: bool, **options: Any) -> None:
-    """Show counts, speed, expected end, sources and workers.
+def status_command(*, as_json: bool, watch: bool, check: bool, **options: Any) -> None:
+    """Show what does not work, counts, speed, expected end, sources and workers.
+
+    The first line names each part that is silent, or says that all parts work.
 
     \b
     Examples: nightread status
               nightread status --watch
+              nightread status --check || mail -s nightread me@example.org
               nightread status --json | jq .eta_seconds
     """  # noqa: D301 - click reads the backspace itself
-    if as_json and watch:
-        raise UsageFault("--json and --watch cannot be combined: omit one of them.")
+    chosen = [name for name, given in (("--json", as_json), ("--watch", watch), ("--check", check)) if given]
+    if len(chosen) > 1:
+        raise UsageFault(f"{chosen[0]} and {chosen[1]} cannot be combined: omit one of them.")
     settings = settings_from(**options)
     nights = nights_of(settings)
+    if check:
+        sys.exit(_check(settings, nights))
     with open_existing_database(settings) as database, one_line_errors():
         if watch:
             _watch(database, settings, nights)
@@ -56,6 +68,18 @@ def status_command(as_json: bool, watch: bool, **options: Any) -> None:
             print_json(take_status(database, settings, nights, utc_now()).to_json(settings))
         else:
             show(out, _as_text(take_status(database, settings, nights, utc_now()), settings, nights))
+
+
+def _check(settings: Settings, nights: Nights) -> int:
+    """Print one line and return the exit code; what keeps this from being known counts as stopped."""
+    try:
+        with open_existing_database(settings) as database, one_line_errors():
+            condition = take_condition(database, settings, nights, utc_now())
+    except (StopWork, UsageFault) as error:
+        out.print(f"{Level.STOPPED.name}: {error}")
+        return Level.STOPPED.exit_code
+    out.print(check_line(condition, headline(condition), nights))
+    return condition.level.exit_code
 
 
 def _watch(database: Database, settings: Settings, nights: Nights) -> None:
@@ -67,15 +91,25 @@ def _watch(database: Database, settings: Settings, nights: Nights) -> None:
 
 
 def _as_text(status: Status, settings: Settings, nights: Nights) -> RenderableType:
+    first = headline(status.condition)
+    head = [
+        Text(first, style="green" if status.condition.level is Level.OK else "bold red"),
+        *(Text(line) for line in remedies(status.condition)),
+    ]
     paused = [Text(line, style="bold red") for line in paused_lines(status.pauses, settings, nights)]
-    parts = [tally_table(out, status.tally, status.reasons, status.image_remarks), *paused, *_lines(status, nights)]
+    tally = tally_table(out, status.tally, status.reasons, status.image_remarks)
+    parts = [*head, tally, *paused, *_lines(status, first, nights)]
     if status.workers:
         parts.append(_workers(status.workers))
     return Group(*(cell(part) if isinstance(part, Text) else part for part in parts))
 
 
-def _lines(status: Status, nights: Nights) -> list[RenderableType]:
-    lines: list[RenderableType] = [_forecast(status, nights)]
+def _lines(status: Status, first: str, nights: Nights) -> list[RenderableType]:
+    condition = status.condition
+    lines: list[RenderableType] = [Text(forecast_line(condition, nights), style=forecast_style(condition))]
+    if waiting := waiting_line(condition, nights):
+        lines.append(Text(waiting))
+    lines.extend(Text(line, style="yellow") for line in problem_lines(condition, first))
     lines.extend(Text(line, style="cyan") for line in postponed_lines(status.postponed, status.at, nights))
     if status.oldest_waiting_seconds is not None:
         lines.append(Text(f"The oldest waiting image arrived {duration(status.oldest_waiting_seconds)} ago."))
@@ -110,36 +144,6 @@ def _no_worker(status: Status) -> Text:
     if status.tally.unfinished:
         return Text("No worker is running: start `nightread up` or `nightread worker`.", style="bold yellow")
     return Text("No worker is running.", style="dim")
-
-
-def _forecast(status: Status, nights: Nights) -> Text:
-    if status.tally.unfinished == 0:
-        return Text("Nothing to do: every image has its outcome.")
-    if status.is_paused:
-        number = counted(status.tally.unfinished, "image is", "images are")
-        return Text(f"{number} unfinished; dispatch is paused.", style="bold yellow")
-    if status.ready == 0 and status.held:
-        number = counted(status.held, "image waits", "images wait")
-        return Text(f"{number} for a paused source; all others have their outcome or wait for a later time.")
-    if status.ready == 0:
-        return Text("Nothing to do now: every image has its outcome or waits for a later time.")
-    number = counted(status.ready, "image is", "images are")
-    deadline = nights.local(status.deadline)
-    if status.done_by is None:
-        text = f"{number} unfinished; no image was finished in the last minute."
-        return Text(text, style="bold yellow")
-    left = duration(status.pace.eta_seconds or 0)
-    late = status.done_by > status.deadline
-    text = (
-        f"{number} unfinished. At {per_second(status.pace.per_second)}, all will be done in {left}, "
-        f"by {_clock(nights.local(status.done_by), status)} (deadline {deadline:%H:%M})."
-    )
-    return Text(text, style="bold red" if late else "green")
-
-
-def _clock(moment: datetime, status: Status) -> str:
-    far = moment - status.at > timedelta(hours=20)
-    return f"{moment:%a %d %b %H:%M}" if far else f"{moment:%H:%M}"
 
 
 def _workers(workers: Sequence[queries.Worker]) -> RenderableType:

@@ -24,6 +24,8 @@ from cli.output.console import err
 from cli.output.flower_access import announce_login
 from db import error_messages, queries
 from db.engine import Database
+from db.heartbeat_timer import HeartbeatTimer
+from db.ledger import PartKind
 from nightread.environment import settings_file
 from nightread.errors import UsageFault
 from nightread.exposure import exposures
@@ -32,6 +34,16 @@ from nightread.settings import Settings
 from nightread.sources import FolderSource, ReceiverSource, Source
 
 _SERVICES = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
+_PARTS = {
+    "worker": PartKind.WORKER,
+    "dispatch": PartKind.DISPATCHER,
+    "watch": PartKind.WATCHER,
+    "receive": PartKind.RECEIVER,
+    "poll": PartKind.POLLER,
+    "send-results": PartKind.SENDER,
+    "flower": PartKind.FLOWER,
+    "api": PartKind.API,
+}
 _CHECK_SECONDS = 0.5
 _REPORT_SECONDS = 30.0
 
@@ -76,7 +88,9 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
             _print_warnings(settings)
             err.print("Press Ctrl-C to stop.")
             silent_worker = SilentWorker(children[0], environment.database)
-            _supervise([*environment.servers, *children], silent_worker, environment.database, stop)
+            timer = _timer(children, settings, environment.database)
+            _supervise([*environment.servers, *children], silent_worker, environment.database, timer, stop)
+            timer.record_stop()
             err.print("Stopping ...")
     err.print("Stopped. Unfinished images are analysed after the next start.")
 
@@ -105,10 +119,23 @@ def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
     return [child(service, service_arguments(service), settings) for service in services]
 
 
-def _supervise(children: Sequence[Child], silent_worker: SilentWorker, database: Database, stop: Event) -> None:
-    """Restart children that end or hang, and print the progress every _REPORT_SECONDS if it changed."""
+def _timer(children: Sequence[Child], settings: Settings, database: Database) -> HeartbeatTimer:
+    """Return the heartbeat of this process: it names the parts that it started, so that `status` misses them."""
+    parts = [_PARTS[member.name].value for member in children]
+    return HeartbeatTimer(database, PartKind.SUPERVISOR, {"parts": parts}, serves=[settings.state_dir])
+
+
+def _supervise(
+    children: Sequence[Child], silent_worker: SilentWorker, database: Database, timer: HeartbeatTimer, stop: Event
+) -> None:
+    """Restart children that end or hang, and print the progress every _REPORT_SECONDS if it changed.
+
+    The heartbeat is sent from this loop, and not from a thread: a process with threads must not fork.
+    """
     reported_at, last_line = 0.0, ""
+    timer.send()
     while not stop.wait(_CHECK_SECONDS):
+        timer.send_if_due()
         for member in children:
             event = member.supervise()
             if event is not None:

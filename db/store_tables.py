@@ -1,6 +1,6 @@
 """Define the tables of receivers, stores, reports, rules, patients, keys and nights (metadata: db.tables)."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
@@ -8,6 +8,7 @@ from imaging.facts import CODE_LENGTH, ISSUER_LENGTH, KEY_LENGTH, TEXT_LENGTH, U
 from nightread.paths import NAME_LENGTH
 
 KEY_NAME_LENGTH = 64
+NODE_LENGTH = 200
 
 receipts = Table(
     "receipts",  # one per association of a C-STORE receiver
@@ -162,4 +163,19 @@ occurrences = Table(
     Column("value", String(TEXT_LENGTH), primary_key=True),  # bundles.id or the value of the header
     Column("block", Id, primary_key=True, autoincrement=False),  # id of the arrival divided by BLOCK
     sqlite_with_rowid=False,
+)
+
+heartbeats = Table(
+    "heartbeats",  # one row per part of nightread that runs or ran; those of workers are in `workers`
+    metadata,
+    Column("part", String(16), primary_key=True),  # db.ledger.heartbeats.PartKind
+    Column("node", String(NODE_LENGTH), primary_key=True),  # its host, and a digest of what it serves
+    Column("boot_id", String(64), nullable=False),  # another one at each start
+    Column("detail", Json, nullable=False),  # names of its sources or destinations, its port, or the parts it started
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),  # by the clock of its host
+    Column("ahead_seconds", Float, nullable=False),  # how far that clock is ahead of the clock of the database
+    Column("worked_at", UtcDateTime),  # when its main loop last began a round; null: not measured
+    Column("stopped_at", UtcDateTime),  # it was stopped on purpose; null: it runs or died
+    Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
 )

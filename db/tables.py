@@ -251,7 +251,9 @@ workers = Table(
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
-    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),  # by the clock of its host
+    Column("ahead_seconds", Float, nullable=False, server_default="0"),  # how far it is ahead of the database's clock
+    Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
 )
 
 pauses = Table(

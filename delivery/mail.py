@@ -58,7 +58,7 @@ def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, 
     require_mail_settings(settings, addresses)
     message = _message(settings, addresses, report, now)
     try:
-        with _connection(settings) as server:
+        with mail_connection(settings) as server:
             refused: Mapping[str, object] = server.send_message(message, to_addrs=list(addresses))
     except smtplib.SMTPRecipientsRefused as error:
         return sorted(error.recipients)
@@ -86,7 +86,7 @@ def _message(settings: Settings, addresses: Sequence[str], report: MailReport, n
 
 
 @contextmanager
-def _connection(settings: Settings) -> Iterator[smtplib.SMTP]:
+def mail_connection(settings: Settings) -> Iterator[smtplib.SMTP]:
     """Connect, encrypt and log in. With `starttls`, a server without encryption is an error."""
     host, trust = settings.smtp_host or "", ssl.create_default_context()
     port = settings.smtp_port or (_TLS_PORT if settings.smtp_tls == "tls" else _PORT)

@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from nightread.backup_settings import BackupSettings
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
@@ -30,7 +31,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings, MailSettings):
+class Settings(ServerSettings, MailSettings, BackupSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(

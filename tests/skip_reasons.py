@@ -17,6 +17,7 @@ ORTHANC = "Orthanc is not installed (Debian: apt install orthanc orthanc-dicomwe
 DCMTK = "DCMTK is not installed (Debian: apt install dcmtk)"
 DICOM3TOOLS = "dicom3tools is not installed (Debian: apt install dicom3tools)"
 OPENSSL = "OpenSSL is not installed (Debian: apt install openssl)"
+PROMETHEUS = "Prometheus is not installed (Debian: apt install prometheus)"
 CHROMIUM = "Chromium is not installed (Debian: apt install chromium)"
 COMPOSE_PROGRAMS = (
     "the programs of the Compose services are not installed "
@@ -30,13 +31,14 @@ DEVICES = "this user may not create device files (run the tests as root)"
 NOT_ROOT = "root may read every file (run the tests as another user)"
 CONFINEMENT = "this kernel or container does not support Landlock (run the tests on Linux with Landlock)"
 OPENAT2 = "this kernel or container does not support openat2 (run the tests on Linux 5.6 or later)"
+SYSTEMD = "systemd-analyze is not installed (Debian: apt install systemd)"
 LINUX = "this test needs Linux"
 LOOPBACK = "this system has only one loopback address (run the tests on Linux)"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
 
-SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, COMPOSE_PROGRAMS})
+SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, PROMETHEUS, COMPOSE_PROGRAMS})
 """With NIGHTREAD_REQUIRE_SERVERS these reasons make a test fail, whether it has the marker `servers` or not."""
 
 

@@ -17,6 +17,7 @@ from celery.signals import setup_logging, worker_init, worker_process_init, work
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, ledger
+from db.clock_skew import seconds_ahead
 from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from nightread import __version__
@@ -67,14 +68,14 @@ class BatchFailedError(Exception):
     """A batch that failed. The message holds only the batch id and the error class: Flower and the log show it."""
 
 
-@app.task(name=ANALYSE_TASK)  # type: ignore[untyped-decorator]
-def analyse_batch(**message: Any) -> dict[str, int]:
-    """Analyse one batch and return the number of its images by state, and `with_remark` if any has a remark."""
+@app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
+def analyse_batch(**message: Any) -> dict[str, Any]:
+    """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
     from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
-        counts = analyse(_worker.context, batch_id)
+        result = analyse(_worker.context, batch_id)
     except BatchTakenError:
         log.warning("lease of the batch expired: other processes analyse its images", extra={"batch": batch_id})
         return {}
@@ -94,8 +95,8 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     except Exception:
         log.exception("batch not finished: this process exits and its successor requeues it", extra={"batch": batch_id})
         os._exit(1)
-    log.info("batch analysed", extra={"batch": batch_id, **counts})
-    return counts
+    log.info("batch analysed", extra={"batch": batch_id, **result.counts})
+    return result.in_words()
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
@@ -189,6 +190,7 @@ def _send_heartbeat(database: Database) -> None:
     try:
         ledger.heartbeat(
             database,
+            ahead_seconds=seconds_ahead(database),
             node=_worker.node,
             boot_id=_worker.boot_id,
             slots=processes,

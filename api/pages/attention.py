@@ -10,10 +10,12 @@ from api.pages.links import images_link, path_link
 from api.pages.period import Period
 from api.pause_lines import paused_lines
 from api.postponed_lines import postponed_lines
-from api.source_problems import source_problems
 from api.worker_models import worker_model_warnings
 from db import queries
+from db.condition import Level, part_problems, read_parts
+from db.condition.source_problems import source_problems
 from db.engine import Database
+from db.ledger import PartKind
 from db.queries import IncompleteStudy, Tally, Worker
 from nightread.nights import Nights
 from nightread.reasons import Fault, Reason
@@ -47,7 +49,7 @@ class Present:
 def present_state(database: Database, settings: Settings, nights: Nights, now: datetime) -> Present:
     """Read what holds now, in the words of `nightread status`."""
     found = queries.workers(database, now=now)
-    problems = [*_pauses(database, settings, nights), *_sources(database, now)]
+    problems = [*_parts(database, settings, now), *_pauses(database, settings, nights), *_sources(database, now)]
     space = disk_space(settings)
     if space.is_low:
         problems.append(("stopped", space.line))
@@ -57,6 +59,15 @@ def present_state(database: Database, settings: Settings, nights: Nights, now: d
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
     problems.extend(("note", sentence) for sentence in postponed_lines(postponed, now, nights))
     return Present(workers=found, problems=problems)
+
+
+def _parts(database: Database, settings: Settings, now: datetime) -> Iterator[tuple[Kind, str]]:
+    """Yield the parts that were seen and do not work now; workers have sentences of their own."""
+    parts = read_parts(database, settings, now=now)
+    for problem in part_problems([part for part in parts if part.node is not None]):
+        if problem.subject != PartKind.WORKER:
+            kind: Kind = "stopped" if problem.level is Level.STOPPED else "note"
+            yield kind, f"{problem.text[0].upper()}{problem.text[1:]}."
 
 
 def _pauses(database: Database, settings: Settings, nights: Nights) -> Iterator[tuple[Kind, str]]:

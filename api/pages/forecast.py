@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from api.pages.period import Period
 from api.pages.words import clock
-from api.remaining_work import RemainingWork
+from db.condition.remaining_work import RemainingWork
 from db.queries import PeriodCounts, Retried, Tally
 from nightread.nights import Nights
 from nightread.wording import counted, duration, per_second

@@ -13,8 +13,8 @@ from api.pages.hour_rows import HourRow, hour_rows
 from api.pages.label_history import LabelHistory, label_rows
 from api.pages.night_charts import backlog_chart, outcome_chart
 from api.pages.period import Period, is_latest, night_of
-from api.remaining_work import RemainingWork, remaining_work
 from db import queries
+from db.condition.remaining_work import RemainingWork, remaining_work
 from db.engine import Database
 from db.queries import IncompleteStudy, PeriodCounts, Tally
 from db.tables import State

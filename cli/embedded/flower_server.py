@@ -1,21 +1,34 @@
 """Run Celery's Flower with a login, for known host names and without control: `python -m cli.embedded.flower_server`.
 
 The arguments are those of the program `celery`. The login is read from the settings or the state folder, so it is in
-no argument; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this.
+no argument; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this. Each page also says
+what waits and whether dispatch is paused (cli.embedded.flower_queue).
 """
 
+import socket
 import sys
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
+import flower.app
 import flower.command
 from celery.__main__ import main as celery_main
 from flower.app import Flower
+from redis.exceptions import RedisError
 from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
+from tornado.ioloop import PeriodicCallback
+from tornado.web import RequestHandler, url
 
+from cli.embedded.flower_history import TidyEvents
 from cli.embedded.flower_login import flower_login
+from cli.embedded.flower_queue import QueueLine, QueuePage
+from cli.embedded.flower_templates import FlowerTemplates
+from db.ledger.heartbeats import HEARTBEAT_SECONDS
 from nightread.core_dumps import forbid_core_dumps
 from nightread.known_hosts import is_known_host
+from nightread.notify import open_redis
+from nightread.redis_signs import leave_sign
 from nightread.settings import Settings, load_settings
 
 _REFUSAL = "Flower is not known by this host name. Add the name to the setting flower_hosts.\n"
@@ -27,7 +40,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
     nightread_settings: Settings
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(template_loader=FlowerTemplates(), **options)
         self.options.read_only = True
         self.options.auth = ""
         self._renew_login()
@@ -42,6 +55,36 @@ class GuardedFlower(Flower):  # type: ignore[misc]
 
     def _renew_login(self) -> None:
         self.options.basic_auth = [flower_login(self.nightread_settings)]
+
+    def start(self) -> None:
+        """Leave a sign of life every ten seconds while the server runs."""
+        self._signs = _Signs(self.nightread_settings)
+        PeriodicCallback(self._leave_sign, HEARTBEAT_SECONDS * 1000).start()
+        self.io_loop.add_callback(self._leave_sign)
+        super().start()
+
+    def stop(self) -> None:
+        """Leave the sign of a stop on purpose, and stop."""
+        if self.started:
+            self._signs.leave(stopped=True)
+        super().stop()
+
+    async def _leave_sign(self) -> None:
+        await self.io_loop.run_in_executor(None, self._signs.leave)
+
+
+class _Signs:
+    """Leaves the signs of life of this process in Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = open_redis(settings.require_redis_url())
+        self._boot_id = str(uuid4())
+        self._node = f"{socket.gethostname()}-{settings.flower_port}"
+
+    def leave(self, *, stopped: bool = False) -> None:
+        """Leave one; while Redis is unavailable, Flower cannot show anything either."""
+        with suppress(RedisError, OSError):
+            leave_sign(self._redis, node=self._node, boot_id=self._boot_id, stopped=stopped)
 
 
 class UnknownHost(RequestHandler):
@@ -60,8 +103,14 @@ class UnknownHost(RequestHandler):
 def main() -> None:
     """Run the command `flower` of Celery with the guarded application."""
     forbid_core_dumps()
-    GuardedFlower.nightread_settings = load_settings()
+    GuardedFlower.nightread_settings = settings = load_settings()
     flower.command.Flower = GuardedFlower
+    flower.app.Events = TidyEvents
+    redis = {"redis": open_redis(settings.require_redis_url())}
+    flower.app.default_handlers[:0] = [
+        url(r"/queue", QueuePage, redis, name="queue"),
+        url(r"/api/queue", QueueLine, redis, name="queue-line"),
+    ]
     sys.exit(celery_main())
 
 

@@ -18,6 +18,8 @@ from cli.night_calendar import keep_night_calendar
 from cli.wording import counted
 from db import ledger, queries, schema
 from db.engine import Database, open_database
+from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
+from db.ledger import PartKind
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from nightread.clock import utc_now
 from nightread.errors import StopWork
@@ -26,6 +28,7 @@ from nightread.notify import open_redis
 from nightread.queue import make_celery
 from nightread.settings import Settings
 from producer.dispatcher.dispatch import Dispatcher
+from producer.dispatcher.seen_parts import SeenParts
 from producer.dispatcher.singleton import only_dispatcher
 from producer.dispatcher.transport import Transport
 
@@ -184,7 +187,8 @@ def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], N
             if with_worker
             else []
         )
-        with running(workers):
+        timer = HeartbeatTimer(environment.database, PartKind.DISPATCHER, seen=SeenParts(open_redis(url)).look)
+        with running(workers), sent_heartbeats(timer):
             freeze_gc()
             yield Pipeline(
                 database=environment.database,

@@ -18,6 +18,7 @@ from db.ledger.cursors import Cursor, cursor_of, register_and_move
 from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, hold_deliveries, postpone_delivery
 from db.ledger.expected import expect
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
+from db.ledger.heartbeats import Heartbeat, PartKind, forget_parts, record_heartbeats, record_stop
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
 from db.ledger.nights import Night, first_arrival, set_nights
@@ -76,10 +77,12 @@ __all__ = [
     "FramePrediction",
     "FurtherPrediction",
     "GroundTruth",
+    "Heartbeat",
     "Members",
     "NewRoute",
     "Night",
     "Outcome",
+    "PartKind",
     "Purged",
     "QueueStatus",
     "Receipt",
@@ -108,6 +111,7 @@ __all__ = [
     "expect",
     "expire_leases_of_previous_starts",
     "first_arrival",
+    "forget_parts",
     "forget_purged_studies",
     "form_batches",
     "heartbeat",
@@ -128,6 +132,8 @@ __all__ = [
     "queue_status",
     "receive",
     "record",
+    "record_heartbeats",
+    "record_stop",
     "register",
     "register_and_move",
     "register_bundle",

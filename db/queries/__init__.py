@@ -41,7 +41,9 @@ from db.queries.purgeable import (
     purged_among,
     with_copies,
 )
+from db.queries.queue_counts import QueueCounts, queue_counts
 from db.queries.receipts import Association, Sender, associations, senders
+from db.queries.recent_work import RecentWork, delivery_counts, latest_times, recent_work
 from db.queries.reportable import (
     Pending,
     ReportableResult,
@@ -70,11 +72,19 @@ from db.queries.studies import (
     withdrawn,
 )
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
-from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_waiting, pace, rate
+from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_unfinished, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
 from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
-from db.queries.workers import Worker, batches_of, known_batches, open_batches, unclaimed_batches, workers
+from db.queries.workers import (
+    Worker,
+    batches_of,
+    known_batches,
+    open_batches,
+    unanswered_since,
+    unclaimed_batches,
+    workers,
+)
 
 __all__ = [
     "COLUMNS",
@@ -116,6 +126,8 @@ __all__ = [
     "PeriodCounts",
     "Postponed",
     "PurgePreview",
+    "QueueCounts",
+    "RecentWork",
     "ReportableResult",
     "ReportedBundle",
     "ResultWithTruth",
@@ -147,6 +159,7 @@ __all__ = [
     "count_with_detail",
     "coverage",
     "deliveries",
+    "delivery_counts",
     "failure_examples",
     "failure_groups",
     "finished_among",
@@ -165,11 +178,13 @@ __all__ = [
     "latest_batches",
     "latest_outcomes",
     "latest_studies",
+    "latest_times",
     "missing_from_ledger",
     "most_suspicious",
     "newest_at",
     "night_counts",
     "node_totals",
+    "oldest_unfinished",
     "oldest_waiting",
     "open_batches",
     "opt_outs",
@@ -187,8 +202,10 @@ __all__ = [
     "probe_outcomes",
     "purge_preview",
     "purged_among",
+    "queue_counts",
     "rate",
     "reasons",
+    "recent_work",
     "remarks",
     "replaced",
     "results_with_truth",
@@ -207,6 +224,7 @@ __all__ = [
     "study_results",
     "tally",
     "trace",
+    "unanswered_since",
     "unclaimed_batches",
     "unfinished",
     "uris_of",

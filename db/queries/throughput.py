@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Row, bindparam, func, select
 
 from db.engine import Database
-from db.tables import State, batches, in_state, instances, work
+from db.queries.steady_rate import SteadyRate, steady_rate
+from db.tables import IN_BATCH, State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
@@ -20,6 +21,10 @@ class Pace:
     per_second: float
     eta_seconds: float | None
     """0 if no image is left, None if no image was finished lately."""
+    soonest_seconds: float | None = None
+    """The remaining time at the highest throughput of the last ten minutes; None if `eta_seconds` is None."""
+    latest_seconds: float | None = None
+    """The same at the lowest throughput; None if that was 0 for a while, so that no end is certain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +48,24 @@ def latest_batches(database: Database, count: int) -> list[BatchDuration]:
 
 
 def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
-    """Compute the throughput from the outcomes of the last 60 s, or since work began if that is less."""
+    """Compute the throughput and what follows for the unfinished images.
+
+    While images are left, the throughput is that of the last ten minutes of work (db.queries.steady_rate), unless no
+    image was finished in the last 60 s. If none is left, it is that of the last 60 s.
+    """
     row = _finished_since(database, now - RECENT, _LONGEST_BATCH, now)
-    per_second = _per_second(row, earliest=now - RECENT, latest=now if unfinished else None)
+    recent = _per_second(row, earliest=now - RECENT, latest=now if unfinished else None)
     if unfinished == 0:
-        return Pace(per_second=per_second, eta_seconds=0.0)
-    return Pace(per_second=per_second, eta_seconds=unfinished / per_second if per_second else None)
+        return Pace(per_second=recent, eta_seconds=0.0)
+    if not recent:
+        return Pace(per_second=0.0, eta_seconds=None)
+    steady = steady_rate(database, now=now) or SteadyRate(mean=recent, slowest=recent, fastest=recent)
+    return Pace(
+        per_second=steady.mean,
+        eta_seconds=unfinished / steady.mean if steady.mean else None,
+        soonest_seconds=unfinished / steady.fastest if steady.mean else None,
+        latest_seconds=unfinished / steady.slowest if steady.slowest else None,
+    )
 
 
 def rate(database: Database, *, since: datetime) -> float | None:
@@ -61,8 +78,18 @@ def rate(database: Database, *, since: datetime) -> float | None:
 
 def oldest_waiting(database: Database) -> datetime | None:
     """Return the arrival time of the waiting image with the lowest id; None if no image waits for a batch."""
+    return _oldest(database, in_state(State.RECEIVED))
+
+
+def oldest_unfinished(database: Database) -> datetime | None:
+    """Return the arrival time of the oldest image without an outcome; None if there is none."""
+    found = [_oldest(database, condition) for condition in (in_state(State.RECEIVED), IN_BATCH)]
+    return min(filter(None, found), default=None)
+
+
+def _oldest(database: Database, condition: ColumnElement[bool]) -> datetime | None:
     # `+ 0` prevents both databases from reading all work in the order of ids until one row matches.
-    first = select(func.min(work.c.id + 0)).where(in_state(State.RECEIVED)).scalar_subquery()
+    first = select(func.min(work.c.id + 0)).where(condition).scalar_subquery()
     arrival = select(instances.c.arrived_at).join(work, work.c.instance_id == instances.c.id)
     with database.read() as connection:
         return connection.execute(arrival.where(work.c.id == first)).scalar()

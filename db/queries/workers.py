@@ -78,3 +78,22 @@ def batches_of(database: Database, node: str) -> int:
     running = (batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None), batches.c.node == node)
     with database.read() as connection:
         return connection.execute(select(func.count()).select_from(batches).where(*running)).scalar_one()
+
+
+def unanswered_since(database: Database) -> datetime | None:
+    """Return when the first batch was formed after the latest one that a worker completed; None if there is none.
+
+    Batches that the sweep took back count as unanswered, so a worker that hangs on every batch is noticed.
+    """
+    latest = select(batches.c.finished_at).where(batches.c.outcomes.is_not(None))
+    with database.read() as connection:
+        ends = connection.execute(latest.order_by(batches.c.created_at.desc()).limit(_LATEST_BATCHES)).scalars().all()
+        later = select(func.min(batches.c.created_at))
+        if ends:
+            later = later.where(batches.c.created_at > max(ends))
+        since: datetime | None = connection.execute(later).scalar()
+        return since
+
+
+_LATEST_BATCHES = 100
+"""More than there are worker processes in most places: the batch that ended last is among them."""

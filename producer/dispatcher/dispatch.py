@@ -23,6 +23,7 @@ from nightread.settings import Settings
 from producer.dispatcher.batch_size import MIN_SHARE, RECENT_BATCHES, STEP_IMAGES, full_batch, share
 from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
+from producer.dispatcher.queue_reporter import QueueReporter
 from producer.dispatcher.retention import Retention
 from producer.dispatcher.sweeper import Sweeper
 from producer.dispatcher.transport import Transport
@@ -65,6 +66,7 @@ class Dispatcher:
         self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._pause_controller = PauseController(database, settings, clock)
         self._retention = Retention(database, settings, clock, monotonic)
+        self._queue_reporter = QueueReporter(database, transport, clock, monotonic)
         self._partial_since: float | None = None
         self._urgent_in_a_row = 0
         self._swept_at = float("-inf")
@@ -95,6 +97,7 @@ class Dispatcher:
             self._retention.step()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
+        self._queue_reporter.report(pauses)
         held = frozenset(pause.source_id for pause in pauses if pause.source_id is not None)
         self._probe(pauses, held)
         if any(pause.source_id is None for pause in pauses):

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cli.checks.services import check_services
 from click.testing import CliRunner, Result
 from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import select
 
 from cli.checks.machine import check_machine
-from cli.checks.services import check_services
 from cli.inputs.user import user_name
 from cli.main import cli
 from db import ledger, queries

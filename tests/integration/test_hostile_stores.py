@@ -17,8 +17,8 @@ from raw_server import CHUNKED, JSON, OK, RawServer, running_raw_server
 from sqlalchemy.exc import DataError
 from web_server import Reply, Request, running_web_server
 
-from api.source_problems import source_problems
 from db import queries
+from db.condition.source_problems import source_problems
 from nightread.settings import load_settings
 from nightread.sources import DicomwebSource, OrthancSource
 from nightread.stores import Store

@@ -17,8 +17,8 @@ from pydicom.filebase import DicomBytesIO
 from pynetdicom import AE
 from small_disk import small_disk
 
-from api.source_problems import source_problems
 from db import queries
+from db.condition.source_problems import source_problems
 from db.engine import Database
 from models.phantoms.dicom import PhantomStyle
 from nightread.clock import utc_now

@@ -19,8 +19,8 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 from store_requests import associated, store_command
 
-from api.source_problems import source_problems
 from db import queries
+from db.condition.source_problems import source_problems
 from nightread.clock import utc_now
 
 pytestmark = pytest.mark.servers

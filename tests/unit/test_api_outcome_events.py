@@ -2,7 +2,8 @@
 
 import asyncio
 from pathlib import Path
-from typing import NoReturn
+from threading import Event
+from typing import NoReturn, cast
 
 import pytest
 from api_client import ApiDriver, api_driver
@@ -11,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from api.access import LOCAL, Principal
 from api.outcome_events import OutcomeEvents
-from db import ledger
+from db import ledger, queries
 from db.engine import Database
+from db.queries import ImageOutcome
 
 RETRY = "retry: 2000\n\n"
 KEEP_ALIVE = ": keep-alive\n\n"
@@ -53,6 +55,35 @@ def is_in_force(driver: ApiDriver, principal: Principal) -> bool:
     authentication._keys._tried_at = float("-inf")
     assert driver.client.portal is not None
     return driver.client.portal.call(authentication.is_in_force, principal)
+
+
+def test_the_outcomes_that_are_being_read_are_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the API ends during a query, it closes the database afterwards."""
+    began, may_end, ended = Event(), Event(), Event()
+
+    def read_slowly(_database: Database, _batch_id: str) -> list[ImageOutcome]:
+        began.set()
+        may_end.wait(20)
+        ended.set()
+        return []
+
+    async def end_meanwhile() -> None:
+        events = OutcomeEvents(cast("Database", None))
+        listening = events.listen(in_force)
+        await anext(listening)
+        reading = asyncio.create_task(events.run())
+        events.note("a batch")
+        await asyncio.to_thread(began.wait, 20)
+        reading.cancel()
+        await asyncio.sleep(0)
+        assert not reading.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert ended.is_set()
+
+    monkeypatch.setattr(queries, "outcomes_of", read_slowly)
+    asyncio.run(end_meanwhile())
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.source_problems import source_problems
+from db.condition.source_problems import source_problems
 from db.queries import Source
 
 NOW = datetime(2026, 11, 6, 2, 0, tzinfo=UTC)

@@ -211,6 +211,27 @@ def test_studies_are_linked_as_data(shown: PagesClient, path: str) -> None:
     assert [row["study_instance_uid"] for row in rows] == list(dict.fromkeys(listed))
 
 
+def test_incomplete_studies_are_the_same_in_the_file(shown: PagesClient) -> None:
+    """Those whose numbers were reported in the night: none whose number is older, though its images are not."""
+    unknown = "SELECT DISTINCT study_instance_uid FROM instances WHERE arrived_at >= '2026-11-05 18:00'"
+    known = " AND study_instance_uid NOT IN (SELECT study_instance_uid FROM expected) LIMIT 1"
+    ((study,),) = shown.sql(unknown + known)
+    values = {"study": study, "source": shown.night.source_id, "at": "2026-11-01 03:00:00.000000"}
+    shown.write("INSERT INTO expected VALUES (:study, :source, 'manifest', 1000, :at)", **values)
+    try:
+        page = shown.get("/nights/2026-11-05")
+        link = re.search(r'href="(/v1/studies[?][^"]*csv)"', page)
+        assert link
+        file = list(csv.DictReader(StringIO(shown.get(html.unescape(link[1])))))
+        listed = re.findall(r'href="/studies/([0-9.]+)".*?</th><td[^>]*>([0-9,]+)</td><td[^>]*>([0-9,]+)</td>', page)
+    finally:
+        shown.write("DELETE FROM expected WHERE reported_by = 'manifest'")
+
+    assert [uid for uid, _, _ in listed] == [shown.night.incomplete]
+    rows = [(row["study_instance_uid"], row["images"], row["expected"]) for row in file]
+    assert sorted(rows) == sorted((uid, arrived, images.replace(",", "")) for uid, arrived, images in listed)
+
+
 def test_batches_are_linked_as_data(shown: PagesClient) -> None:
     """The same batches, in the order of the page."""
     page = shown.get("/batches")

@@ -1,0 +1,1 @@
+"""Compute the metrics for Prometheus from the database (docs/metrics.md)."""

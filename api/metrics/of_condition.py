@@ -1,0 +1,60 @@
+"""Turn the condition into metrics: how bad it is, what waits for what, and the expected end."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client.core import Metric
+
+from api.metrics.families import gauge, timestamp
+from api.status import Status
+from db.condition import Verdict
+from db.ledger import Cause
+
+_KINDS = ("part", "source", "pause", "deadline", "stalled", "clock", "disk", "counts")
+_WAITS = ("ready", "being_analysed", "rest_of_file", "source", "disk_space", "person", "retry")
+
+
+def condition_metrics(status: Status) -> Iterator[Metric]:
+    """Yield the metrics of the condition; each possible value of a label has a series, so none vanishes."""
+    condition = status.condition
+    level = "0 fine, 1 late, 2 degraded, 3 stopped, 4 lost: as `nightread status` says it."
+    yield gauge("level", level, float(condition.level))
+    problems = Counter(problem.kind for problem in condition.problems)
+    yield gauge("problems", "Problems now.", {(kind,): problems[kind] for kind in _KINDS}, labels=("kind",))
+    waiting = {(name,): float(getattr(condition.waiting, name)) for name in _WAITS}
+    yield gauge(
+        "unfinished_images", "Images without an outcome, by what they wait for.", waiting, labels=("waits_for",)
+    )
+    files = "Files in watched folders that are not complete yet and therefore not registered."
+    yield gauge("unregistered_files", files, condition.waiting.unregistered_files)
+    yield from _end(status)
+    pauses = Counter(pause.cause for pause in status.pauses)
+    yield gauge("pauses", "Pauses in force.", {(cause.value,): pauses[cause] for cause in Cause}, labels=("cause",))
+    yield from _disk(status)
+
+
+def _end(status: Status) -> Iterator[Metric]:
+    ends, at = status.condition.outlook, status.at
+    bounds = {"expected": ends.done_by, "earliest": ends.earliest, "latest": ends.latest}
+    known = {(bound,): _until(moment, at) for bound, moment in bounds.items() if moment is not None}
+    if ends.verdict is Verdict.DONE:
+        known = {(bound,): 0.0 for bound in bounds}
+    eta = "Time until all images that are ready have their outcome; absent while it is unknown."
+    yield gauge("eta_seconds", eta, known, labels=("bound",))
+    yield gauge("deadline_timestamp_seconds", "The next end of a night.", timestamp(ends.deadline))
+    verdicts = {(verdict.value,): float(verdict is ends.verdict) for verdict in Verdict}
+    verdict = "1 for the verdict about the expected end and the deadline, 0 for all others."
+    yield gauge("deadline_verdict", verdict, verdicts, labels=("verdict",))
+
+
+def _until(moment: datetime, at: datetime) -> float:
+    return (moment - at).total_seconds()
+
+
+def _disk(status: Status) -> Iterator[Metric]:
+    disk = status.disk
+    free = "Free space of the fullest disk of state folder, database and spool of the host that computed this."
+    yield gauge("disk_free_bytes", free, disk.free_bytes)
+    yield gauge("disk_alarm_bytes", "Free space below which `status` warns.", disk.alarm_bytes)
+    yield gauge("disk_reserve_bytes", "Free space below which all work is paused.", disk.reserve_bytes)

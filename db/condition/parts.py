@@ -1,0 +1,264 @@
+"""Tell which parts of nightread are alive, silent, hanging, stopped or missing, from their heartbeats."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import select
+
+from db.clock_skew import TOLERATED_SECONDS, seconds_ahead
+from db.engine import Database
+from db.ledger import PartKind
+from db.ledger.heartbeats import FORGOTTEN_AFTER
+from db.ledger.outbox import LIVE_SECONDS
+from db.store_tables import heartbeats
+from db.tables import workers
+from nightread.settings import Settings
+
+SILENT_SECONDS = 30.0
+"""Three times the interval of the heartbeats."""
+HANGING_SECONDS = 90.0
+"""A main loop that begins no round for so long hangs; one round of the dispatcher takes less than a second."""
+STARTING_SECONDS = 120.0
+"""Time from the start of `nightread up` until each part has sent its first heartbeat: workers load their models."""
+RECENT = timedelta(minutes=10)
+"""A part that died and was started again is named for so long."""
+
+_PRODUCERS = {
+    "folder": PartKind.WATCHER,
+    "receiver": PartKind.RECEIVER,
+    "dicomweb": PartKind.POLLER,
+    "orthanc": PartKind.POLLER,
+}
+_OPTIONAL = frozenset({PartKind.API, PartKind.FLOWER, PartKind.SENDER, PartKind.SUPERVISOR})
+"""Parts whose stop on purpose needs no remark, unless the settings or `nightread up` expect them."""
+_SEEN_BY_DISPATCHER = frozenset({PartKind.REDIS, PartKind.FLOWER})
+
+
+class PartState(StrEnum):
+    """What the heartbeats say of a part."""
+
+    ALIVE = "alive"
+    STARTING = "starting"
+    RESTARTED = "restarted"
+    """Alive, and it died within the last ten minutes."""
+    SILENT = "silent"
+    HANGING = "hanging"
+    """Its process is alive, but its main loop is not."""
+    STOPPED = "stopped"
+    """On purpose."""
+    MISSING = "missing"
+    """It is expected and was never seen."""
+    UNKNOWN = "unknown"
+    """The dispatcher, which looks after it, is silent."""
+
+    @property
+    def works(self) -> bool:
+        """Return whether a part in this state does its work."""
+        return self in (PartState.ALIVE, PartState.RESTARTED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One part of nightread, as its latest heartbeat shows it."""
+
+    kind: PartKind
+    state: PartState
+    node: str | None = None
+    """None if it was never seen."""
+    seen_at: datetime | None = None
+    """Time of its latest heartbeat by the clock of the database; of a stop if it was stopped; of a crash before its
+    restart if it was restarted."""
+    seconds: float | None = None
+    """Seconds since `seen_at`; since the latest round of its main loop if it hangs."""
+    ahead_seconds: float = 0.0
+    """How far the clock of its host is ahead of the clock of the database."""
+    heartbeat_at: datetime | None = None
+    """Time of its latest heartbeat by the clock of the database; None if it was never seen."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    expected: bool = False
+    """The settings or `nightread up` need it."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Return the names of the sources that it serves."""
+        return tuple(self.detail.get("sources", ()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    kind: PartKind
+    node: str
+    started_at: datetime
+    seen_at: datetime
+    ahead: float
+    worked_at: datetime | None
+    stopped_at: datetime | None
+    crashed_at: datetime | None
+    detail: Mapping[str, Any]
+
+    @property
+    def ended_at(self) -> datetime:
+        return self.stopped_at or self.seen_at
+
+
+def read_parts(
+    database: Database, settings: Settings, *, now: datetime, ahead_seconds: float | None = None
+) -> list[Part]:
+    """Return all parts that run, ran lately or are expected, in the order of PartKind.
+
+    `now` is the time of this host. The heartbeats are compared by the clock of the database, from which the clock of
+    this host differs by `ahead_seconds`; None: it is measured.
+    """
+    ahead = seconds_ahead(database, lambda: now) if ahead_seconds is None else ahead_seconds
+    at = now - timedelta(seconds=ahead)
+    rows = [row for row in _rows(database) if at - row.ended_at < FORGOTTEN_AFTER]
+    parts = [part for kind in PartKind for part in _of_kind(kind, [row for row in rows if row.kind is kind], at)]
+    started = {kind: at_start for row in rows for kind, at_start in _started_by(row, at)}
+    expected: dict[PartKind, float | None] = {**dict.fromkeys(expected_parts(settings)), **started}
+    parts = [part for part in parts if part.state is not PartState.STOPPED or _is_missed(part, expected)]
+    parts = [_unless_starting(part, started.get(part.kind)) for part in parts]
+    parts.extend(_missing(expected, parts))
+    known = [replace(part, expected=part.kind in expected) for part in _without_dispatcher(parts)]
+    return sorted(known, key=lambda part: _ORDER[part.kind])
+
+
+def expected_parts(settings: Settings) -> frozenset[PartKind]:
+    """Return the parts without which these settings cannot work."""
+    senders = {PartKind.SENDER} if settings.destinations else set()
+    producers = {_PRODUCERS[source.kind] for source in settings.sources}
+    return frozenset({PartKind.DISPATCHER, PartKind.WORKER, PartKind.REDIS, *producers, *senders})
+
+
+def _rows(database: Database) -> Iterator[_Row]:
+    """Yield all rows, with the times of each host converted to the clock of the database."""
+    with database.read() as connection:
+        found = connection.execute(select(heartbeats)).all()
+        at_work = connection.execute(select(workers)).all()
+    for row in chain(found, at_work):
+        known = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - public in SQLAlchemy
+        if (part := known.get("part", PartKind.WORKER.value)) not in _KINDS:
+            continue  # of a newer release
+        ahead = timedelta(seconds=row.ahead_seconds)
+        yield _Row(
+            kind=PartKind(part),
+            node=row.node,
+            started_at=row.started_at - ahead,
+            seen_at=row.heartbeat_at - ahead,
+            ahead=row.ahead_seconds,
+            worked_at=_minus(known.get("worked_at"), ahead),
+            stopped_at=_minus(known.get("stopped_at"), ahead),
+            crashed_at=_minus(row.crashed_at, ahead),
+            detail=known.get("detail") or {},
+        )
+
+
+def _minus(moment: datetime | None, ahead: timedelta) -> datetime | None:
+    return None if moment is None else moment - ahead
+
+
+def _of_kind(kind: PartKind, rows: Sequence[_Row], at: datetime) -> Iterator[Part]:
+    """Yield the parts of a kind; one that ended and has a successor is no part any more.
+
+    Containers get another host name at each start, so a successor may have another name.
+    """
+    parts = [(row, _judge(kind, row, at)) for row in rows]
+    successors = sorted(row.started_at for row, part in parts if part.state.works or part.state is PartState.HANGING)
+    deaths: list[datetime] = []
+    kept: list[Part] = []
+    for row, part in sorted(parts, key=lambda pair: pair[0].ended_at, reverse=True):
+        later = [started for started in successors if started > row.ended_at]
+        if part.state in (PartState.SILENT, PartState.STOPPED) and later:
+            successors.remove(later[0])
+            deaths.extend([row.seen_at] if part.state is PartState.SILENT else ())
+        else:
+            kept.append(part)
+    if deaths and at - max(deaths) < RECENT:
+        yield from _with_death(kept, max(deaths), at)
+    else:
+        yield from kept
+
+
+def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Iterator[Part]:
+    """Note the death of a part at the first of its successors."""
+    noted = False
+    for part in parts:
+        if part.state is PartState.ALIVE and not noted:
+            noted = True
+            age = (at - died_at).total_seconds()
+            yield replace(part, state=PartState.RESTARTED, seen_at=died_at, seconds=age)
+        else:
+            yield part
+
+
+def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
+    age = (at - row.seen_at).total_seconds()
+    state, seen_at = PartState.ALIVE, row.seen_at
+    if row.stopped_at is not None:
+        state, seen_at = PartState.STOPPED, row.stopped_at
+    elif age > (LIVE_SECONDS if kind is PartKind.WORKER else SILENT_SECONDS) or age < -TOLERATED_SECONDS:
+        state = PartState.SILENT  # a heartbeat in the future was sent before the clock was set back
+    elif row.worked_at is not None and (at - row.worked_at).total_seconds() > HANGING_SECONDS:
+        state, seen_at = PartState.HANGING, row.worked_at
+    elif row.crashed_at is not None and at - row.crashed_at < RECENT:
+        state, seen_at = PartState.RESTARTED, row.crashed_at
+    return Part(
+        kind=kind,
+        state=state,
+        node=row.node,
+        seen_at=seen_at,
+        seconds=max(0.0, (at - seen_at).total_seconds()),
+        ahead_seconds=row.ahead,
+        heartbeat_at=row.seen_at,
+        detail=row.detail,
+    )
+
+
+def _started_by(row: _Row, at: datetime) -> Iterator[tuple[PartKind, float]]:
+    """Yield the parts that a `nightread up` started, with the seconds since then; unless it was stopped on purpose.
+
+    A `nightread up` that is silent starts nothing any more.
+    """
+    if row.kind is PartKind.SUPERVISOR and row.stopped_at is None:
+        for part in row.detail.get("parts", ()):
+            if part in _KINDS:
+                is_silent = (at - row.seen_at).total_seconds() > SILENT_SECONDS
+                yield PartKind(part), math.inf if is_silent else (at - row.started_at).total_seconds()
+
+
+def _unless_starting(part: Part, age: float | None) -> Part:
+    """Return the part; one that ended before `nightread up` started, `age` seconds ago, is about to start."""
+    if age is None or age > STARTING_SECONDS or part.state not in (PartState.SILENT, PartState.STOPPED):
+        return part
+    return part if (part.seconds or 0.0) <= age else Part(kind=part.kind, state=PartState.STARTING)
+
+
+def _is_missed(part: Part, expected: Mapping[PartKind, float | None]) -> bool:
+    return part.kind in expected or part.kind not in _OPTIONAL
+
+
+def _missing(expected: Mapping[PartKind, float | None], parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the expected parts of which there is no trace."""
+    present = {part.kind for part in parts}
+    for kind, age in expected.items():
+        if kind not in present:
+            is_new = age is not None and age < STARTING_SECONDS
+            yield Part(kind=kind, state=PartState.STARTING if is_new else PartState.MISSING, seen_at=None)
+
+
+def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts; of those that the dispatcher looks after nothing is known while it is not alive."""
+    is_seen = any(part.kind is PartKind.DISPATCHER and part.state.works for part in parts)
+    for part in parts:
+        if part.kind in _SEEN_BY_DISPATCHER and not is_seen and part.state is not PartState.STOPPED:
+            yield Part(kind=part.kind, state=PartState.UNKNOWN, node=part.node, detail=part.detail)
+        else:
+            yield part
+
+
+_KINDS = frozenset(kind.value for kind in PartKind)
+_ORDER = {kind: position for position, kind in enumerate(PartKind)}

@@ -1,0 +1,17 @@
+"""Name the parts for people."""
+
+from db.ledger import PartKind
+
+NAMES = {
+    PartKind.SUPERVISOR: "nightread up",
+    PartKind.WATCHER: "watcher",
+    PartKind.RECEIVER: "receiver",
+    PartKind.POLLER: "poller",
+    PartKind.DISPATCHER: "dispatcher",
+    PartKind.WORKER: "worker",
+    PartKind.SENDER: "sender",
+    PartKind.API: "API",
+    PartKind.FLOWER: "Flower",
+    PartKind.REDIS: "Redis",
+}
+"""As in a sentence."""

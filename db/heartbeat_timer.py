@@ -1,0 +1,144 @@
+"""Send the heartbeat of this process every ten seconds."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import error_messages, ledger
+from db.clock_skew import seconds_ahead
+from db.engine import Database
+from db.ledger import Heartbeat, PartKind
+from db.ledger.heartbeats import HEARTBEAT_SECONDS
+from db.retry import OutageLog
+from nightread.clock import Clock, utc_now
+from nightread.errors import StopWork, UsageFault
+
+log = logging.getLogger(__name__)
+
+_JOIN_SECONDS = 0.5
+"""A thread that waits for the database at the end is left behind: the process ends it."""
+
+
+class HeartbeatTimer:
+    """Writes the heartbeat of one part, and of those that it sees: Redis and Flower have no access to the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        part: PartKind,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        serves: Sequence[object] = (),
+        seen: Callable[[], Iterable[Heartbeat]] = tuple,
+        clock: Clock = utc_now,
+        ahead: Callable[[Database], float] = seconds_ahead,
+    ) -> None:
+        """`serves` tells this part from others of its kind on the same host.
+
+        `seen` is called before each heartbeat and returns the heartbeats of other parts; it must not raise.
+        """
+        self._database = database
+        self._part = part
+        self._node = node_name(serves)
+        self._boot_id = str(uuid4())
+        self.detail = dict(detail or {})
+        self._seen = seen
+        self._clock = clock
+        self._ahead = ahead
+        self._worked_at: datetime | None = None
+        self._outage = OutageLog(log, "the heartbeat was not written")
+        self._due = float("-inf")
+
+    def note_work(self) -> None:
+        """Note that the main loop begins a round; this costs less than a microsecond and no access to the database."""
+        self._worked_at = self._clock()
+
+    def send_if_due(self) -> None:
+        """Send a heartbeat if the last one was ten seconds ago, for a process that has a loop and no thread."""
+        if time.monotonic() >= self._due:
+            self.send()
+
+    def send(self) -> None:
+        """Send one heartbeat; an unavailable database is logged."""
+        self._due = time.monotonic() + HEARTBEAT_SECONDS
+        own = Heartbeat(
+            part=self._part,
+            node=self._node,
+            boot_id=self._boot_id,
+            detail=self.detail,
+            worked_at=self._worked_at,
+        )
+        try:
+            ledger.record_heartbeats(
+                self._database,
+                [own, *self._seen()],
+                now=self._clock(),
+                ahead_seconds=self._ahead(self._database),
+            )
+        except SQLAlchemyError as error:
+            self._outage.failed(error)
+        except StopWork as error:
+            log.warning("the heartbeat was not written: %s", error)
+        else:
+            self._outage.succeeded()
+
+    def send_until(self, stop: threading.Event) -> None:
+        """Send heartbeats until `stop` is set."""
+        while not stop.is_set():
+            self.send()
+            stop.wait(HEARTBEAT_SECONDS)
+
+    def record_stop(self) -> None:
+        """Store that this part was stopped on purpose; an unavailable database is logged."""
+        try:
+            ledger.record_stop(self._database, part=self._part, boot_id=self._boot_id, now=self._clock())
+        except SQLAlchemyError as error:
+            log.warning("the end was not recorded: %s", error_messages.describe(error))
+        except StopWork as error:
+            log.warning("the end was not recorded: %s", error)
+
+
+@contextmanager
+def sent_heartbeats(timer: HeartbeatTimer) -> Iterator[HeartbeatTimer]:
+    """Send heartbeats from a thread until the end of the context, and record a stop on purpose.
+
+    An error that ends the context counts as a crash, unless a person called the command in a wrong way.
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=timer.send_until, args=(stop,), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield timer
+    except UsageFault:
+        _end(timer, stop, thread)
+        raise
+    except BaseException:
+        stop.set()
+        thread.join(_JOIN_SECONDS)
+        raise
+    _end(timer, stop, thread)
+
+
+def node_name(serves: Sequence[object] = ()) -> str:
+    """Return the name of this host, followed by a digest of what the part serves, if it serves something."""
+    host = socket.gethostname()
+    if not serves:
+        return host
+    digest = blake2b(json.dumps([str(each) for each in serves]).encode(), digest_size=4).hexdigest()
+    return f"{host}-{digest}"
+
+
+def _end(timer: HeartbeatTimer, stop: threading.Event, thread: threading.Thread) -> None:
+    stop.set()
+    thread.join(_JOIN_SECONDS)
+    timer.record_stop()

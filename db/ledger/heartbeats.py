@@ -1,0 +1,123 @@
+"""Store the heartbeats of all parts but the workers, whose heartbeats are in db.ledger.workers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, insert, update
+
+from db.engine import Database
+from db.store_tables import NODE_LENGTH, heartbeats
+
+HEARTBEAT_SECONDS = 10.0
+"""Interval of the heartbeats."""
+FORGOTTEN_AFTER = timedelta(days=7)
+"""A part that was not seen for so long counts as removed."""
+
+
+class PartKind(StrEnum):
+    """The parts of nightread; the value is the word that the database, `status` and the metrics use."""
+
+    SUPERVISOR = "up"
+    WATCHER = "watcher"
+    RECEIVER = "receiver"
+    POLLER = "poller"
+    DISPATCHER = "dispatcher"
+    WORKER = "worker"
+    SENDER = "sender"
+    API = "api"
+    FLOWER = "flower"
+    REDIS = "redis"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heartbeat:
+    """What one heartbeat of a part says."""
+
+    part: PartKind
+    node: str
+    """Host of the part, and a digest of what it serves if a host may have several."""
+    boot_id: str
+    """Another one at each start, so that a start after a crash is noticed."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    worked_at: datetime | None = None
+    """When its main loop last began a round; None if nothing measures it."""
+    stopped: bool = False
+    """It was stopped on purpose, and another part reports this."""
+
+
+def record_heartbeats(
+    database: Database, beats: Sequence[Heartbeat], *, now: datetime, ahead_seconds: float = 0.0
+) -> None:
+    """Store that these parts are alive.
+
+    `now` is the time of this host, whose clock is `ahead_seconds` ahead of the clock of the database. A row with
+    another `boot_id` that was not stopped on purpose is the row of a crash: its last heartbeat becomes `crashed_at`.
+    """
+
+    def transaction(connection: Connection) -> None:
+        for beat in beats:
+            if beat.stopped:
+                connection.execute(_STOP, {"p": beat.part.value, "b": beat.boot_id, "at": now})
+                continue
+            values = {
+                "b_part": beat.part.value,
+                "b_node": beat.node[:NODE_LENGTH],
+                "boot_id": beat.boot_id,
+                "detail": dict(beat.detail),
+                "heartbeat_at": now,
+                "ahead_seconds": ahead_seconds,
+                "worked_at": beat.worked_at,
+            }
+            if connection.execute(_CONTINUE, {**values, "b_boot": beat.boot_id}).rowcount:
+                continue
+            if connection.execute(_RESTART, values).rowcount:
+                continue
+            row = {name: value for name, value in values.items() if not name.startswith("b_")}
+            connection.execute(
+                insert(heartbeats), {**row, "part": values["b_part"], "node": values["b_node"], "started_at": now}
+            )
+
+    database.write(transaction)
+
+
+def record_stop(database: Database, *, part: PartKind, boot_id: str, now: datetime) -> None:
+    """Store that a part was stopped on purpose, unless another one has started in its place."""
+    values = {"p": part.value, "b": boot_id, "at": now}
+    database.write(lambda connection: connection.execute(_STOP, values))
+
+
+def forget_parts(database: Database, *, now: datetime) -> int:
+    """Remove the rows of parts that were not seen for seven days. Returns their number."""
+    statement = delete(heartbeats).where(heartbeats.c.heartbeat_at < bindparam("before"))
+    return database.write(lambda connection: connection.execute(statement, {"before": now - FORGOTTEN_AFTER}).rowcount)
+
+
+_OF_PART = (heartbeats.c.part == bindparam("b_part"), heartbeats.c.node == bindparam("b_node"))
+_FRESH = {
+    name: bindparam(name, type_=heartbeats.c[name].type)
+    for name in ("detail", "heartbeat_at", "ahead_seconds", "worked_at")
+}
+_CONTINUE = update(heartbeats).where(*_OF_PART, heartbeats.c.boot_id == bindparam("b_boot")).values(_FRESH)
+_RESTART = (
+    update(heartbeats)
+    .where(*_OF_PART)
+    .values(
+        _FRESH
+        | {
+            "boot_id": bindparam("boot_id"),
+            "started_at": bindparam("heartbeat_at", type_=heartbeats.c.heartbeat_at.type),
+            "stopped_at": None,
+            "crashed_at": case((heartbeats.c.stopped_at.is_(None), heartbeats.c.heartbeat_at)),
+        }
+    )
+)
+_STOP = (
+    update(heartbeats)
+    .where(
+        heartbeats.c.part == bindparam("p"), heartbeats.c.boot_id == bindparam("b"), heartbeats.c.stopped_at.is_(None)
+    )
+    .values(stopped_at=bindparam("at", type_=heartbeats.c.stopped_at.type))
+)
