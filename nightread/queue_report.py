@@ -17,7 +17,7 @@ _KEPT_MS = 30 * 24 * 3600 * 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PauseReport:
-    """One pause in force."""
+    """One active pause."""
 
     cause: str
     """`person`, `breaker` or `disk`."""

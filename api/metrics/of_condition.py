@@ -30,7 +30,7 @@ def condition_metrics(status: Status) -> Iterator[Metric]:
     yield gauge("unregistered_files", files, condition.waiting.unregistered_files)
     yield from _end(status)
     pauses = Counter(pause.cause for pause in status.pauses)
-    yield gauge("pauses", "Pauses in force.", {(cause.value,): pauses[cause] for cause in Cause}, labels=("cause",))
+    yield gauge("pauses", "Active pauses.", {(cause.value,): pauses[cause] for cause in Cause}, labels=("cause",))
     yield from _disk(status)
 
 
