@@ -47,7 +47,7 @@ class BatchResult:
     counts: Mapping[str, int] = field(default_factory=dict)
     """The number of images by state, by reason if they have no result, and `with_remark`."""
     image_ids: Sequence[int] = ()
-    """The images that failed, are defective or are put back; none if there are more than 16."""
+    """The images that failed, are defective or are put back, or the only image; none if there are more than 16."""
 
     def in_words(self) -> dict[str, Any]:
         """Return the result of the task, with `put back` instead of the state `received`."""
@@ -65,7 +65,8 @@ def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> Batch
     troubled = [outcome for outcome in outcomes if outcome.state in _WITHOUT_RESULT]
     reasons = Counter(outcome.reason.value for outcome in troubled if outcome.reason)
     remarks = sum(outcome.remarks is not None for outcome in outcomes)
-    image_ids = [o.instance_id for o in troubled if o.reason is None or o.reason.fault is not Fault.OUT_OF_SCOPE]
+    listed = [o for o in troubled if o.reason is None or o.reason.fault is not Fault.OUT_OF_SCOPE]
+    image_ids = [outcome.instance_id for outcome in (outcomes if len(outcomes) == 1 else listed)]
     return BatchResult(
         counts={**dict(sorted(recorded.items())), **reasons, **({"with_remark": remarks} if remarks else {})},
         image_ids=image_ids if len(image_ids) <= _LISTED_IMAGES else (),

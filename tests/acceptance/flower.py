@@ -8,7 +8,19 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-PAGES = ("/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers?refresh=1", "/api/tasks", "/api/queues/length")
+PAGES = (
+    "/",
+    "/workers",
+    "/tasks",
+    "/broker",
+    "/queue",
+    "/metrics",
+    "/api/queue",
+    "/api/workers?refresh=1",
+    "/api/tasks",
+    "/api/queues/length",
+)
+_STATES = frozenset({"done", "duplicate", "rejected", "failed", "expanded", "put back"})
 
 
 class Flower:
@@ -42,14 +54,15 @@ class Flower:
 
     def batches(self) -> list[dict[str, Any]]:
         """Return the batches that have finished."""
-        return [task for task in json.loads(self.page("/api/tasks")).values() if task["state"] == "SUCCESS"]
+        return [task for task in json.loads(self.page("/api/tasks")).values() if task["result"] is not None]
 
     def outcomes(self) -> dict[str, int]:
         """Return the number of images by state, summed over all batches."""
         total: dict[str, int] = {}
         for task in self.batches():
-            for state, images in ast.literal_eval(task["result"]).items():
-                total[state] = total.get(state, 0) + images
+            for word, images in ast.literal_eval(task["result"]).items():
+                if word in _STATES:
+                    total[word] = total.get(word, 0) + images
         return total
 
     def images_sent(self) -> int:

@@ -54,11 +54,15 @@ def test_files_become_rows(up: UpProcess) -> None:
 
 
 def test_flower_shows_worker_and_batches(up: UpProcess) -> None:
-    """Flower shows the worker with its processes, and each batch with its size and its outcomes."""
+    """Flower shows the worker with its processes, each batch with its size and its outcomes, and that dispatch runs."""
     wait_until(lambda: up.flower.images_sent() == up.dropped, seconds=15, what=lambda: str(up.flower.batches()))
     (worker,) = up.flower.workers().values()
     assert worker["stats"]["pool"]["max-concurrency"] == 2
     assert up.flower.outcomes() == {"done": SCANS + 2, "rejected": 4}
+    assert {"nightread.analyse.failed", "nightread.analyse.some_failed"} & {
+        task["name"] for task in up.flower.batches()
+    }
+    assert json.loads(up.flower.page("/api/queue"))["line"].startswith("Dispatch is running: ")
 
 
 def test_the_worker_reports_the_version_of_its_model(up: UpProcess) -> None:

@@ -27,7 +27,8 @@ def shown(*outcomes: Outcome) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("outcomes", "result"),
     [
-        ((DONE,), {"done": 1}),
+        ((DONE, DONE), {"done": 2}),
+        ((DONE,), {"done": 1, "image_ids": [11]}),
         ((ARRIVING,), {"put back": 1, "still_arriving": 1, "image_ids": [15]}),
         ((LOCALIZER, LOCALIZER), {"rejected": 2, "no_model": 2}),
         (
@@ -37,7 +38,7 @@ def shown(*outcomes: Outcome) -> dict[str, object]:
     ],
 )
 def test_the_result_tells_states_reasons_and_ids(outcomes: tuple[Outcome, ...], result: dict[str, object]) -> None:
-    """An image that is out of scope needs nobody, so its id is left out."""
+    """Images that need nobody are not listed, except the only one: an attempt at it may be in the history."""
     assert shown(*outcomes) == result
 
 

@@ -40,13 +40,15 @@ def test_attempts_at_other_images_and_other_states_stay() -> None:
 
 
 def test_a_row_goes_when_the_last_of_its_images_was_tried_again() -> None:
-    """They may be tried in several batches, and may fail at last."""
+    """They may be tried in several batches, and may fail or have a result at last."""
     state = history(
+        ("first", "task-retried", "{'put back': 1, 'image_ids': [3]}"),
+        ("good", "task-succeeded", "{'done': 1, 'image_ids': [3]}"),
         ("both", "task-retried", "{'put back': 2, 'image_ids': [7, 9]}"),
         ("one", "task-retried", "{'put back': 1, 'image_ids': [7]}"),
         ("end", "task-failed", "{'failed': 1, 'image_ids': [9]}"),
     )
-    assert list(state.tasks) == ["one", "end"]
+    assert list(state.tasks) == ["good", "one", "end"]
 
 
 @pytest.mark.parametrize(
